@@ -1,0 +1,14 @@
+//! What the standard library lacks: time, nearest names, digests, reports of errors, processes.
+//!
+//! This room imports nothing of ours. It is the only one that reads the system clock, environment
+//! variables, or starts child processes.
+
+mod clock;
+mod nearest;
+mod span;
+mod timestamp;
+
+pub use clock::{Clock, SystemClock};
+pub use nearest::nearest;
+pub use span::{ParseSpanError, Span};
+pub use timestamp::Timestamp;

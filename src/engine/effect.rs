@@ -1,0 +1,133 @@
+//! What the engine orders. The shell carries effects out after the turn's events are durable; each can
+//! be ordered again after a crash, so each is idempotent or carries an id.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::Timestamp;
+use crate::model::{
+    BuildId, BuilderId, BuildsetId, ChangeId, CommandId, CommandSpec, ConfigDigest, Cursor, EnvValue, EvalJob, Event,
+    FileCommand, LogId, PlanChange, Report, RequestId, SchedulerId, StepId,
+};
+
+/// The result of one input.
+#[derive(Clone, Debug, Default)]
+pub struct Turn {
+    /// What became true, in order.
+    pub events: Vec<Event>,
+    /// What to do about it, in order.
+    pub effects: Vec<Effect>,
+}
+
+/// Why the engine wants to be woken.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WakeReason {
+    /// The quiet period of a scheduler ends.
+    QuietPeriod(String),
+    /// A timed scheduler is due.
+    Scheduler(String),
+    /// A poll is due.
+    Poll(String),
+    /// A wait in a build script ends.
+    Wait(BuildId),
+    /// A step is tried again.
+    Retry(BuildId),
+    /// A stop has not helped so far.
+    Stop(BuildId),
+    /// A lost worker is given up.
+    GiveUp(String),
+    /// A report is tried again.
+    Report(u64),
+    /// A retried request may start again.
+    Request(RequestId),
+}
+
+/// An order.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Answer an asker.
+    Reply { ticket: super::Ticket, reply: Reply },
+    /// Poll a source from this cursor; none: take the tips without history.
+    Poll { source: String, cursor: Option<Cursor> },
+    /// Evaluate a build script; comes back as [`super::Input::Evaluated`] with the job's turn.
+    Evaluate { build: BuildId, job: Arc<EvalJob> },
+    /// Send a command to a worker. Its logs exist before the first byte arrives.
+    Dispatch(Box<CommandOrder>),
+    /// Make a command of this worker stop.
+    Interrupt { worker: String, epoch: u64, command: CommandId, level: StopLevel, why: String },
+    /// Ask a worker that just connected which of these it still has. Comes back as [`super::Input::Resumed`].
+    Resume { worker: String, epoch: u64, commands: Vec<CommandId> },
+    /// Stop leftovers of an earlier connection that nobody waits for any more (stock workers).
+    Forget { worker: String, epoch: u64, commands: Vec<CommandId> },
+    /// Cut a worker's connection: an older one of the same name, or one given up.
+    Disconnect { worker: String, epoch: u64, why: String },
+    /// Tell a worker to end.
+    ShutDownWorker { worker: String, epoch: u64 },
+    /// Append whole lines to a log. `n` counts the master's writes to this log from 0: a write already
+    /// there is left out.
+    WriteLog { build: BuildId, log: LogId, n: u64, stream: char, text: String },
+    /// Finish a log.
+    CloseLog { build: BuildId, log: LogId },
+    /// Deliver a report; comes back as `ReportSent` or `ReportFailed`.
+    Deliver { report: Report },
+}
+
+/// How hard to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopLevel {
+    /// Politely, with the command's grace before the kill.
+    Interrupt,
+    /// The whole tree, at once.
+    Kill,
+}
+
+/// A command for a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandOrder {
+    pub worker: String,
+    pub epoch: u64,
+    pub command: CommandId,
+    pub build: BuildId,
+    pub builder: String,
+    pub step: StepId,
+    /// The builder's folder, relative to the worker's base folder.
+    pub dir: String,
+    pub work: Work,
+    /// Logs by name (`stdio` and those of `log_files`).
+    pub logs: BTreeMap<String, LogId>,
+    /// The builder's environment, below the command's own.
+    pub env: BTreeMap<String, EnvValue>,
+    /// The plan whose secrets it may name.
+    pub plan: ConfigDigest,
+}
+
+/// What a command does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Work {
+    Run(CommandSpec),
+    File(FileCommand),
+}
+
+/// What an asker is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Done, nothing to tell (also when there was nothing to do).
+    Done,
+    /// New changes got these numbers.
+    Changes(Vec<ChangeId>),
+    /// A buildset was made; requests by builder.
+    Buildset { buildset: BuildsetId, requests: BTreeMap<BuilderId, RequestId> },
+    /// A configuration came into force, with these differences.
+    Adopted { digest: ConfigDigest, changes: Vec<PlanChange> },
+    /// A scheduler was switched.
+    Scheduler(SchedulerId),
+    /// The ask makes no sense: the text for the caller, with what would do.
+    Refused(String),
+    /// A force form is wrong: field to text.
+    Invalid(BTreeMap<String, String>),
+    /// There is no such thing.
+    Unknown(String),
+}
+
+/// When and why.
+pub type Deadline = (Timestamp, WakeReason);

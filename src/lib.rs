@@ -1,0 +1,19 @@
+//! Starwright: a CI engine in one binary.
+//!
+//! The rooms of the house and who may import whom stand in `docs/ARCHITECTURE.md`;
+//! `tests/it/architecture.rs` compares that table with the code.
+#![forbid(unsafe_code)]
+
+pub mod base;
+pub mod cli;
+pub mod config;
+pub mod engine;
+pub mod master;
+pub mod model;
+pub mod notify;
+pub mod protocol;
+pub mod secrets;
+pub mod store;
+pub mod vcs;
+pub mod web;
+pub mod worker;

@@ -1,0 +1,176 @@
+//! What a build script asks for, what it is answered, and the journal of both.
+//!
+//! A script is evaluated again from its start whenever an answer arrives. Each ask has a [`Key`], the
+//! path of call numbers that leads to it, so branches of `ctx.parallel` need no threads. An ask found
+//! in the journal gets its recorded answer; an unrecorded one is handed to the engine. Asks that need
+//! no answer (see [`Ask::is_immediate`]) let the script go on at once.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::Digest as _;
+
+use super::{
+    BuildId, BuilderId, CommandId, CommandResult, CommandSpec, FileCommand, LockAccess, Outcome, Properties, StampSpec,
+    StepId, Value,
+};
+use crate::base::{Span, Timestamp};
+
+/// The place of an ask in a script: call number, then branch and call number for each nesting.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Key(pub Vec<u32>);
+
+/// The first 16 bytes of SHA-256 over an ask's MessagePack form, in hex: tells whether a script asks
+/// for the same thing again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Digest(pub String);
+
+/// Something a script asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// Run a command on the build's worker. Answer: [`Answer::Command`].
+    Run(CommandSpec),
+    /// A file command on the build's worker. Answer: [`Answer::Command`].
+    File(FileCommand),
+    /// Let some time pass. Answer: [`Answer::Done`].
+    Wait(Span),
+    /// The present moment. Answer: [`Answer::Time`].
+    Now,
+    /// Start builds through triggerable schedulers. Answer: [`Answer::Triggered`].
+    Trigger(TriggerAsk),
+    /// Start a child step. Answer: [`Answer::Done`] once its locks are held; immediate if it needs none.
+    BeginStep(BeginStep),
+    /// End the child step begun at `begun`. Immediate.
+    EndStep(EndStep),
+    /// Set a property of the build. Immediate.
+    SetProperty { name: String, value: Value, source: String },
+    /// Set the one-line summary of the current step. Immediate.
+    SetSummary { step: Option<Key>, text: String },
+    /// Add a link to the current step. Immediate.
+    AddUrl { step: Option<Key>, name: String, url: String },
+    /// Append text (whole lines) to a log of the current step. Immediate.
+    WriteLog { step: Option<Key>, log: String, html: bool, text: String },
+}
+
+impl Ask {
+    /// Whether the script goes on without waiting for an answer.
+    #[must_use]
+    pub fn is_immediate(&self) -> bool {
+        match self {
+            Self::Run(_) | Self::File(_) | Self::Wait(_) | Self::Now | Self::Trigger(_) => false,
+            Self::BeginStep(begin) => begin.locks.is_empty(),
+            Self::EndStep(_)
+            | Self::SetProperty { .. }
+            | Self::SetSummary { .. }
+            | Self::AddUrl { .. }
+            | Self::WriteLog { .. } => true,
+        }
+    }
+
+    /// Its digest.
+    ///
+    /// # Panics
+    /// Never: plain data always serializes.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let bytes = rmp_serde::to_vec_named(self).expect("plain data always serializes");
+        let hash = sha2::Sha256::digest(&bytes);
+        Digest(hash[..16].iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+/// A child step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BeginStep {
+    /// Name; made unique in the build by the engine.
+    pub name: String,
+    /// The child step that this one is inside of; none: the top-level step.
+    pub parent: Option<Key>,
+    /// Locks to hold while it runs.
+    pub locks: Vec<LockAccess>,
+}
+
+/// The end of a child step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndStep {
+    /// The key of its [`Ask::BeginStep`].
+    pub begun: Key,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// One line; none for the usual words.
+    pub summary: Option<String>,
+    /// Whether pages leave it out by default.
+    pub hidden: bool,
+}
+
+/// Builds to start through triggerable schedulers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriggerAsk {
+    /// Names of triggerable schedulers.
+    pub schedulers: Vec<String>,
+    /// Whether to wait until their builds ended.
+    pub wait: bool,
+    /// Properties for the builds, source `Trigger`.
+    pub properties: Properties,
+    /// What to check out; empty: the same as this build, at the revision it got.
+    pub stamps: Vec<StampSpec>,
+}
+
+/// What was triggered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Triggered {
+    /// The worst outcome; success if not waited for.
+    pub outcome: Outcome,
+    /// The builds, in order of schedulers and builders; empty if not waited for.
+    pub builds: Vec<TriggeredBuild>,
+}
+
+/// A build that was triggered and waited for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriggeredBuild {
+    /// The builder's name.
+    pub builder: String,
+    /// Its id.
+    pub builder_id: BuilderId,
+    /// The last build of the request; none if it was cancelled before it ran.
+    pub build: Option<BuildId>,
+    /// Its number.
+    pub number: Option<u64>,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// The answer to an ask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// It is done, there is nothing to tell.
+    Done,
+    /// A command ended.
+    Command(CommandResult),
+    /// The time.
+    Time(Timestamp),
+    /// Triggered builds (ended, if waited for).
+    Triggered(Triggered),
+}
+
+/// An ask in the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Digest of the ask.
+    pub digest: Digest,
+    /// The ask.
+    pub ask: Ask,
+    /// Its answer, once there is one.
+    pub answer: Option<Answer>,
+    /// The command on the worker, for those that have one.
+    pub command: Option<CommandId>,
+    /// The step it belongs to.
+    pub step: StepId,
+}
+
+/// The asks of the step in progress, in order of their keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Journal(pub BTreeMap<Key, Entry>);

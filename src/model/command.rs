@@ -1,0 +1,177 @@
+//! Commands for workers and how they end.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Outcome, Text};
+use crate::base::Span;
+
+/// What to execute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Program {
+    /// Words, executed directly, the first found by `PATH`.
+    Argv(Vec<Text>),
+    /// A line for the worker's shell (`/bin/sh -c`, on Windows `cmd.exe /c`).
+    Shell(Text),
+}
+
+/// What to do with an environment variable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EnvValue {
+    /// Set it; `${NAME}` inside stands for the worker's own variable.
+    Set(Text),
+    /// Join these with the worker's path separator.
+    Join(Vec<Text>),
+    /// Remove it.
+    Unset,
+}
+
+/// A file to follow as a log of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogFileSpec {
+    /// Path, relative to the command's folder.
+    pub path: String,
+    /// Only what is written after the start.
+    pub follow: bool,
+}
+
+/// What to do when the worker is lost for good, or restarts, while the command runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnLost {
+    /// End the build with `retry`; its requests wait again.
+    #[default]
+    RetryBuild,
+    /// Run this command again when the worker is back.
+    RunAgain,
+    /// The step fails with `exception`.
+    Fail,
+}
+
+/// A command to run. Paths are relative to the builder's folder on the worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandSpec {
+    /// What to execute.
+    pub program: Program,
+    /// Folder, relative to the builder's; created if missing. Usually `build`.
+    pub workdir: String,
+    /// Environment on top of the worker's; merge rules as in the worker protocol, section 11.5.
+    pub env: BTreeMap<String, EnvValue>,
+    /// Stop after this long without output; none for no limit.
+    pub idle_timeout: Option<Span>,
+    /// Stop after this long; none for no limit.
+    pub total_timeout: Option<Span>,
+    /// Stop after more than so many lines of output.
+    pub lines_max: Option<u64>,
+    /// The log that takes stdout, stderr and headers; usually `stdio`.
+    pub log: String,
+    /// Further logs by name.
+    pub log_files: BTreeMap<String, LogFileSpec>,
+    /// Written to the command's standard input, which is then closed.
+    pub stdin: Option<Text>,
+    /// Exit codes and what they mean; others are failures. Never empty: usually 0 is success.
+    pub exit_codes: BTreeMap<i64, Outcome>,
+    /// Whether the result carries the command's stdout and stderr (their heads, bounded).
+    pub want_output: bool,
+    /// Whether stdout goes to the log.
+    pub log_stdout: bool,
+    /// Whether stderr goes to the log.
+    pub log_stderr: bool,
+    /// Run in a pseudo-terminal.
+    pub pty: bool,
+    /// Time between the polite signal and the kill.
+    pub grace: Span,
+    /// If the worker is lost.
+    pub on_lost: OnLost,
+}
+
+/// A file command; executed by the worker itself, the same on every platform.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FileCommand {
+    /// Makes folders, parents included.
+    MakeDirs(Vec<String>),
+    /// Removes folders or files with all they hold; missing ones are fine.
+    Remove(Vec<String>),
+    /// Copies a tree.
+    Copy { from: String, to: String },
+    /// Asks for facts about a path.
+    Stat(String),
+    /// Lists a folder.
+    List(String),
+    /// Finds paths by pattern.
+    Glob(String),
+}
+
+/// How a command ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CommandEnd {
+    /// It ended by itself with this code.
+    Exited(i64),
+    /// A signal that we did not send ended it; number where known.
+    Killed(Option<i64>),
+    /// No output for too long.
+    IdleTimeout,
+    /// Ran for too long.
+    TotalTimeout,
+    /// Too many lines.
+    TooManyLines,
+    /// The master stopped it.
+    Interrupted(String),
+    /// It could not be started, or the worker failed at it; the reason.
+    Broken(String),
+    /// The worker was lost.
+    Lost(String),
+}
+
+/// The recorded result of a command: small, so that a journal stays small.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandResult {
+    /// How it ended.
+    pub end: CommandEnd,
+    /// What that means by the command's exit codes.
+    pub outcome: Outcome,
+    /// Head of stdout, if wanted.
+    pub stdout: Option<String>,
+    /// Head of stderr, if wanted.
+    pub stderr: Option<String>,
+    /// Whether the two were cut.
+    pub cut: bool,
+    /// Paths, from `List` and `Glob`.
+    pub files: Vec<String>,
+    /// The ten numbers of `Stat` (worker protocol, section 9.5).
+    pub stat: Option<Vec<u64>>,
+    /// How long it ran.
+    pub elapsed: Span,
+}
+
+impl CommandResult {
+    /// What an end means by a table of exit codes.
+    #[must_use]
+    pub fn judge(end: &CommandEnd, exit_codes: &BTreeMap<i64, Outcome>) -> Outcome {
+        match end {
+            CommandEnd::Exited(code) => exit_codes.get(code).copied().unwrap_or(Outcome::Failure),
+            CommandEnd::Killed(_) | CommandEnd::IdleTimeout | CommandEnd::TotalTimeout | CommandEnd::TooManyLines => {
+                Outcome::Failure
+            }
+            CommandEnd::Interrupted(_) => Outcome::Cancelled,
+            CommandEnd::Broken(_) => Outcome::Exception,
+            CommandEnd::Lost(_) => Outcome::Retry,
+        }
+    }
+
+    /// A result with nothing but an end and its meaning.
+    #[must_use]
+    pub fn of(end: CommandEnd, exit_codes: &BTreeMap<i64, Outcome>) -> Self {
+        let outcome = Self::judge(&end, exit_codes);
+        Self {
+            end,
+            outcome,
+            stdout: None,
+            stderr: None,
+            cut: false,
+            files: Vec::new(),
+            stat: None,
+            elapsed: Span::ZERO,
+        }
+    }
+}

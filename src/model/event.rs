@@ -1,0 +1,246 @@
+//! Facts: what became true, stored for ever. The state of the engine and every record of the history
+//! are folds over them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Answer, Ask, BuildId, BuilderId, BuildsetRecord, Change, ChangeSourceId, CommandId, ConfigDigest, Cursor, EvalPart,
+    Key, LockAccess, LogId, LogKind, Outcome, Properties, Report, ReportId, RequestId, RequestRecord, SchedulerId,
+    StepId, WorkerId,
+};
+use crate::base::{Span, Timestamp};
+
+/// An event with its place in the order of all events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fact {
+    /// Counts from 1 without gaps.
+    pub seq: u64,
+    /// When it was decided; never before that of an earlier fact's turn by our clock, which may jump.
+    pub at: Timestamp,
+    /// What became true.
+    pub event: Event,
+}
+
+/// What became true.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// A master process took up work. `installation` is drawn once, when the store is made.
+    MasterStarted { name: String, installation: String },
+    /// It ended in order.
+    MasterStopped,
+    /// A configuration came into force. New names got ids; those no longer present lose `active`.
+    PlanAdopted {
+        digest: ConfigDigest,
+        cause: String,
+        changes: Vec<PlanChange>,
+        builders: BTreeMap<String, BuilderId>,
+        workers: BTreeMap<String, WorkerId>,
+        schedulers: BTreeMap<String, SchedulerId>,
+        change_sources: BTreeMap<String, ChangeSourceId>,
+    },
+    /// A configuration was refused; the old one stays. `message` is the report for people.
+    PlanRefused { cause: String, message: String },
+
+    /// A change arrived.
+    ChangeArrived { change: Change },
+    /// A poll ended well; `cursor` is what the source has seen now.
+    SourcePolled { source: String, cursor: Cursor },
+    /// A poll failed; the next is due at `retry`.
+    SourceFailed { source: String, error: String, failures: u64, retry: Timestamp },
+
+    /// A scheduler took a change and waits, at most until `due`, for others.
+    ChangeQueued { scheduler: String, change: super::ChangeId, important: bool, due: Option<Timestamp> },
+    /// A timed scheduler's next moment; it may also have let one pass for want of changes (`skipped`).
+    SchedulerTimed { scheduler: String, next: Option<Timestamp>, skipped: bool },
+    /// A person switched a scheduler on or off.
+    SchedulerEnabled { scheduler: String, enabled: bool },
+    /// A user function failed; the place and text. What was decided without it says the next event.
+    ScriptFailed { what: String, message: String },
+
+    /// A buildset and its requests. Takes the scheduler's queued changes that it names.
+    BuildsetMade { buildset: BuildsetRecord, requests: Vec<RequestRecord> },
+    /// Requests that another one's build will do the work of.
+    RequestCollapsed { request: RequestId, into: RequestId },
+    /// A person changed a priority.
+    RequestPriority { request: RequestId, priority: i64 },
+    /// A request ended.
+    RequestEnded { request: RequestId, outcome: Outcome },
+    /// A request waits again: its build ended with `retry`.
+    RequestWaits { request: RequestId, why: String },
+    /// All requests of a buildset ended.
+    BuildsetEnded { buildset: super::BuildsetId, outcome: Outcome },
+
+    /// A build took its requests and a worker's slot.
+    BuildStarted {
+        build: BuildId,
+        number: u64,
+        builder: String,
+        builder_id: BuilderId,
+        worker: String,
+        worker_id: WorkerId,
+        requests: Vec<RequestId>,
+        plan: ConfigDigest,
+        properties: Properties,
+        changes: Vec<super::ChangeId>,
+        reason: String,
+    },
+    /// A build (or its step) waits for locks, in this place of the queue.
+    LocksAwaited { build: BuildId, step: Option<StepId>, locks: Vec<LockAccess> },
+    /// It got them.
+    LocksTaken { build: BuildId, step: Option<StepId>, locks: Vec<LockAccess> },
+    /// It gave them back.
+    LocksReleased { build: BuildId, step: Option<StepId> },
+    /// Its one-line state changed.
+    BuildState { build: BuildId, state: String },
+
+    /// A step began. `index` is its place in the builder's `steps` (none for `worker_preparation`),
+    /// `key` that of its ask (child steps), `attempt` counts retries from 0.
+    StepStarted {
+        build: BuildId,
+        step: StepId,
+        number: u64,
+        name: String,
+        parent: Option<StepId>,
+        index: Option<usize>,
+        key: Option<Key>,
+        attempt: u64,
+        state: String,
+    },
+    /// A `do_if` or `hide_if` was answered.
+    StepDecided { build: BuildId, step: StepId, part: EvalPart, yes: bool },
+    /// A step of the list is tried again at `at`.
+    StepRetried { build: BuildId, step: StepId, at: Timestamp },
+    /// A step ended.
+    StepEnded { build: BuildId, step: StepId, outcome: Outcome, state: String, hidden: bool },
+
+    /// A script asked. For commands: the id, its new logs, and the worker it goes to.
+    Asked {
+        build: BuildId,
+        step: StepId,
+        key: Key,
+        ask: Ask,
+        digest: super::Digest,
+        command: Option<CommandId>,
+        logs: Vec<LogOpened>,
+        /// When a wait ends.
+        due: Option<Timestamp>,
+    },
+    /// It was answered.
+    Answered { build: BuildId, key: Key, answer: Answer },
+    /// A command that was cut off is given to the worker again under a new id.
+    CommandRestarted { build: BuildId, key: Key, command: CommandId, why: String },
+    /// A log will get no more lines. `lines` is their number where known.
+    LogClosed { build: BuildId, step: StepId, log: LogId },
+    /// A stop was asked; the build ends as soon as its command does, within a bound.
+    BuildStopping { build: BuildId, why: String, by: String, outcome: Outcome },
+    /// A stop did not help in time; the next stronger means is used (1: interrupt, 2: kill, 3: give up the worker).
+    StopEscalated { target: StopTarget, level: u8, due: Option<Timestamp> },
+    /// A build ended.
+    BuildEnded { build: BuildId, outcome: Outcome, state: String },
+
+    /// A worker connected; `epoch` tells this connection from all earlier ones, which are void.
+    WorkerConnected {
+        worker: String,
+        epoch: u64,
+        /// Drawn at its process's start; empty for a stock worker.
+        instance: String,
+        /// Can take up commands of an earlier connection.
+        resumes: bool,
+        info: BTreeMap<String, String>,
+    },
+    /// It is gone; its builds wait for it until `give_up`.
+    WorkerLost { worker: String, epoch: u64, why: String, give_up: Option<Timestamp> },
+    /// A person paused or unpaused it.
+    WorkerPaused { worker: String, paused: bool, reason: Option<String> },
+    /// It finishes its builds and takes no new ones.
+    WorkerGraceful { worker: String, graceful: bool },
+
+    /// A report went into the outbox.
+    ReportQueued { report: Report },
+    /// It was delivered.
+    ReportSent { report: ReportId },
+    /// Delivery failed; tried again at `retry`.
+    ReportFailed { report: ReportId, error: String, tries: u64, retry: Timestamp },
+    /// It was given up.
+    ReportDropped { report: ReportId, why: String },
+    /// Time spent waiting for locks outside steps.
+    LocksWaited { build: BuildId, waited: Span },
+}
+
+impl Event {
+    /// The build whose folder keeps this fact; none: it goes to the installation's own file.
+    #[must_use]
+    pub const fn build(&self) -> Option<BuildId> {
+        match self {
+            Self::BuildStarted { build, .. }
+            | Self::LocksAwaited { build, .. }
+            | Self::LocksTaken { build, .. }
+            | Self::LocksReleased { build, .. }
+            | Self::BuildState { build, .. }
+            | Self::StepStarted { build, .. }
+            | Self::StepDecided { build, .. }
+            | Self::StepRetried { build, .. }
+            | Self::StepEnded { build, .. }
+            | Self::Asked { build, .. }
+            | Self::Answered { build, .. }
+            | Self::CommandRestarted { build, .. }
+            | Self::LogClosed { build, .. }
+            | Self::BuildStopping { build, .. }
+            | Self::LocksWaited { build, .. }
+            | Self::BuildEnded { build, .. } => Some(*build),
+            Self::MasterStarted { .. }
+            | Self::MasterStopped
+            | Self::PlanAdopted { .. }
+            | Self::PlanRefused { .. }
+            | Self::ChangeArrived { .. }
+            | Self::SourcePolled { .. }
+            | Self::SourceFailed { .. }
+            | Self::ChangeQueued { .. }
+            | Self::SchedulerTimed { .. }
+            | Self::SchedulerEnabled { .. }
+            | Self::ScriptFailed { .. }
+            | Self::BuildsetMade { .. }
+            | Self::RequestCollapsed { .. }
+            | Self::RequestPriority { .. }
+            | Self::RequestEnded { .. }
+            | Self::RequestWaits { .. }
+            | Self::BuildsetEnded { .. }
+            | Self::StopEscalated { .. }
+            | Self::WorkerConnected { .. }
+            | Self::WorkerLost { .. }
+            | Self::WorkerPaused { .. }
+            | Self::WorkerGraceful { .. }
+            | Self::ReportQueued { .. }
+            | Self::ReportSent { .. }
+            | Self::ReportFailed { .. }
+            | Self::ReportDropped { .. } => None,
+        }
+    }
+}
+
+/// A difference between two configurations, in words: `builder linux: added`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanChange {
+    /// `builder`, `worker`, `scheduler`, ….
+    pub kind: String,
+    pub name: String,
+    /// `added`, `removed`, `changed`.
+    pub what: String,
+}
+
+/// A log that a command or script opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogOpened {
+    pub log: LogId,
+    pub name: String,
+    pub slug: String,
+    pub kind: LogKind,
+}
+
+/// What a stop is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StopTarget {
+    Command { build: BuildId, command: CommandId },
+}

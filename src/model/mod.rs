@@ -1,0 +1,48 @@
+//! The nouns: change, source stamp, buildset, build request, build, step, worker, lock, outcome,
+//! event, and [`Plan`], the whole configuration as data.
+//!
+//! Words are those of the field (docs/concepts.md). This room knows no storage, no wire format and no
+//! Starlark; secrets appear by name only. Everything here is plain data that compares, serializes
+//! (MessagePack maps with named fields, so that later versions can add fields with a default) and
+//! iterates in a fixed order.
+
+mod ask;
+mod change;
+mod command;
+mod evaluation;
+mod event;
+mod ids;
+mod outcome;
+mod plan;
+mod property;
+mod records;
+mod report;
+mod script;
+mod text;
+mod value;
+
+pub use ask::{Answer, Ask, BeginStep, Digest, EndStep, Entry, Journal, Key, TriggerAsk, Triggered, TriggeredBuild};
+pub use change::{Change, Cursor, NewChange, SourceStamp, StampSpec};
+pub use command::{CommandEnd, CommandResult, CommandSpec, EnvValue, FileCommand, LogFileSpec, OnLost, Program};
+pub use evaluation::{BuildContext, EvalJob, EvalOutcome, EvalPart, StepSummary, WorkerFacts};
+pub use event::{Event, Fact, LogOpened, PlanChange, StopTarget};
+pub use ids::{
+    BuildId, BuilderId, BuildsetId, ChangeId, ChangeSourceId, CommandId, ConfigDigest, FnId, LogId, MasterId, ReportId,
+    RequestId, SchedulerId, SourceStampId, StepId, WorkerId,
+};
+pub use outcome::Outcome;
+pub use plan::{
+    BranchChoice, BuilderPlan, ChangeFilter, ChangeSourceKind, ChangeSourcePlan, CodebasePlan, CollapsePolicy,
+    DatabasePlan, ForceParam, ForceParamKind, HookPlan, ImportantFiles, LockAccess, LockMode, LockPlan, LockScope,
+    MailPlan, MailTls, MasterPlan, Matcher, NotifierKind, NotifierPlan, NotifyOn, Plan, Policy, Recipients,
+    RetentionPlan, SchedulerKind, SchedulerPlan, SecretsPlan, SourcePlace, StepPlan, WebPlan, WorkerPlan,
+};
+pub use property::{Properties, Property};
+pub use records::{
+    BuildRecord, BuilderRecord, BuildsetRecord, ChangeSourceRecord, LogKind, LogRecord, MasterRecord, RequestRecord,
+    SchedulerRecord, StepRecord, Url, WorkerRecord,
+};
+pub use report::{Report, ReportReason, ReportSubject};
+pub use script::{Question, Script, ScriptError};
+pub use text::{Piece, Text};
+pub use value::Value;

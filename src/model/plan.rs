@@ -1,0 +1,476 @@
+//! The whole configuration as data. User functions are opaque ids ([`FnId`]) that only `config` can call.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ConfigDigest, FnId, OnLost, Properties, StampSpec, Text, Value};
+use crate::base::Span;
+
+/// A configuration, checked: every name that it mentions exists.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Its digest.
+    pub digest: ConfigDigest,
+    pub master: MasterPlan,
+    pub web: WebPlan,
+    pub database: DatabasePlan,
+    pub secrets: SecretsPlan,
+    pub workers: BTreeMap<String, WorkerPlan>,
+    pub builders: BTreeMap<String, BuilderPlan>,
+    pub schedulers: BTreeMap<String, SchedulerPlan>,
+    pub change_sources: BTreeMap<String, ChangeSourcePlan>,
+    pub notifiers: BTreeMap<String, NotifierPlan>,
+    pub locks: BTreeMap<String, LockPlan>,
+    /// Properties of every build, source `Global`.
+    pub properties: Properties,
+}
+
+/// Where something is declared: file relative to the configuration's folder, line and column from 1.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourcePlace {
+    pub file: String,
+    pub line: u32,
+    pub column: u32,
+}
+
+/// `master(...)`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MasterPlan {
+    pub title: String,
+    pub title_url: Option<String>,
+    /// The address at which people reach the pages; ends with `/`. None: derived from where we listen.
+    pub url: Option<String>,
+    /// How long a lost worker may stay away before its builds end with `retry`.
+    pub reconnect_grace: Span,
+    /// How requests of the same builder are merged, unless the builder says otherwise.
+    pub collapse: CollapsePolicy,
+}
+
+impl Default for MasterPlan {
+    fn default() -> Self {
+        Self {
+            title: "Starwright".to_owned(),
+            title_url: None,
+            url: None,
+            reconnect_grace: Span::from_minutes(10),
+            collapse: CollapsePolicy::SameSource,
+        }
+    }
+}
+
+/// `web(...)`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebPlan {
+    /// `HOST:PORT`; the command line's `--listen` wins. Default `127.0.0.1:8010`.
+    pub listen: Option<String>,
+    /// Shell patterns of origins that browsers may call the API from, beside our own.
+    pub allowed_origins: Vec<String>,
+    /// Change hooks by dialect.
+    pub hooks: BTreeMap<String, HookPlan>,
+}
+
+/// `change_hook(...)`: how one dialect of `/change_hook/` is protected.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HookPlan {
+    pub user: Option<String>,
+    pub password: Option<Text>,
+}
+
+/// `database(...)`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabasePlan {
+    pub retention: RetentionPlan,
+}
+
+/// What to keep. A build goes when it is older than `days` or beyond the newest `builds` of its
+/// builder; none means no such limit. The newest build of a builder always stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetentionPlan {
+    pub days: Option<u64>,
+    pub builds: Option<u64>,
+    /// Logs go earlier than their builds.
+    pub log_days: Option<u64>,
+}
+
+/// `secrets(...)`: where the values of secrets are found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretsPlan {
+    /// Folder with one file per secret, relative to the configuration's folder. Default `secrets`.
+    pub dir: Option<String>,
+    /// Prefix of environment variables of the master that hold secrets; `linux-1` with prefix
+    /// `STARWRIGHT_SECRET_` is `STARWRIGHT_SECRET_LINUX_1`.
+    pub env_prefix: Option<String>,
+    /// Every secret that the configuration names.
+    pub names: Vec<String>,
+}
+
+/// `worker(...)`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerPlan {
+    pub name: String,
+    /// None: a local worker, which `starwright up` starts by itself and nobody else can be.
+    pub password: Option<Text>,
+    pub tags: Vec<String>,
+    /// Builds at the same time; at least 1.
+    pub slots: u64,
+    /// Locks that each of its builds takes.
+    pub locks: Vec<LockAccess>,
+    pub properties: Properties,
+    pub place: SourcePlace,
+}
+
+/// A fixed value or a user function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Policy<T> {
+    Fixed(T),
+    Function(FnId),
+}
+
+/// How waiting requests of one builder are merged into one build.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CollapsePolicy {
+    /// Each request gets a build.
+    Never,
+    /// Requests for the same codebases, repositories, projects and branches, whatever the revision,
+    /// merge into the newest; those with a patch or differing properties of a force form do not.
+    #[default]
+    SameSource,
+    /// A user function decides for each pair.
+    Function(FnId),
+}
+
+/// `builder(...)`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuilderPlan {
+    pub name: String,
+    pub description: Option<String>,
+    pub tags: Vec<String>,
+    /// Names of workers that can build it, in order: the `workers` argument's names and tags, resolved.
+    pub workers: Vec<String>,
+    /// Builds of this builder at the same time; none for no limit.
+    pub slots: Option<u64>,
+    /// Locks that each build takes before its first step.
+    pub locks: Vec<LockAccess>,
+    pub properties: Properties,
+    /// Environment of all its commands.
+    pub env: BTreeMap<String, super::EnvValue>,
+    /// Its folder on the worker, below the worker's base folder.
+    pub dir: String,
+    pub steps: Vec<StepPlan>,
+    /// None: the master's.
+    pub collapse: Option<CollapsePolicy>,
+    /// Higher goes first; default 0.
+    pub priority: Option<Policy<i64>>,
+    pub next_build: Option<FnId>,
+    pub next_worker: Option<FnId>,
+    pub can_start: Option<FnId>,
+    /// If the worker is lost for good.
+    pub on_lost: OnLost,
+    pub place: SourcePlace,
+}
+
+/// One element of `steps = [...]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the flags of the field")]
+pub struct StepPlan {
+    pub name: String,
+    /// The step's function; called with the build's `ctx`.
+    pub body: FnId,
+    /// Whether to run it; called with `ctx`.
+    pub do_if: Option<FnId>,
+    /// Whether pages leave it out; called with `ctx` and the outcome's word.
+    pub hide_if: Option<FnId>,
+    /// A failure ends the build (steps with `always_run` still run).
+    pub halt_on_failure: bool,
+    /// A failure makes the build a failure.
+    pub flunk_on_failure: bool,
+    /// Warnings make the build a failure.
+    pub flunk_on_warnings: bool,
+    /// A failure makes the build one with warnings.
+    pub warn_on_failure: bool,
+    /// Warnings make the build one with warnings.
+    pub warn_on_warnings: bool,
+    /// Runs even after a halting failure or a stop.
+    pub always_run: bool,
+    /// How often to try again after a failure; each attempt is a step of its own.
+    pub retries: u64,
+    /// Pause before a retry; doubles each time, up to ten minutes.
+    pub retry_delay: Span,
+    /// Locks to hold while it runs.
+    pub locks: Vec<LockAccess>,
+    pub place: SourcePlace,
+}
+
+/// Which values of a change's attribute are taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Matcher {
+    /// One of these; none stands for an absent value.
+    OneOf(Vec<Option<String>>),
+    /// Any text that this regular expression matches at its start.
+    Regex(String),
+    /// Not one of these.
+    NoneOf(Vec<Option<String>>),
+}
+
+/// Which changes a scheduler takes; all given parts must agree.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeFilter {
+    pub branch: Option<Matcher>,
+    pub project: Option<Matcher>,
+    pub repository: Option<Matcher>,
+    pub codebase: Option<Matcher>,
+    pub category: Option<Matcher>,
+    /// Glob patterns; at least one file of the change must match one of them.
+    pub files: Vec<String>,
+    pub function: Option<FnId>,
+}
+
+/// Which changes are important enough to start a build; the others go along with the next one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ImportantFiles {
+    /// Those with a file that matches `include` and not `exclude` (glob patterns; empty `include`
+    /// matches all).
+    Globs {
+        include: Vec<String>,
+        exclude: Vec<String>,
+    },
+    Function(FnId),
+}
+
+/// A codebase of a scheduler: what to check out when no change says otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodebasePlan {
+    pub stamp: StampSpec,
+}
+
+/// A scheduler.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchedulerPlan {
+    pub name: String,
+    /// Builder names, in the order given.
+    pub builders: Vec<String>,
+    /// Properties of its buildsets, source `Scheduler`.
+    pub properties: Properties,
+    /// Further properties from a user function.
+    pub properties_fn: Option<FnId>,
+    /// Source trees of its builds; at least one, usually with codebase `""`.
+    pub codebases: Vec<CodebasePlan>,
+    pub priority: Option<Policy<i64>>,
+    /// The text of the buildsets; none for the kind's usual one.
+    pub reason: Option<String>,
+    pub kind: SchedulerKind,
+    pub place: SourcePlace,
+}
+
+/// What makes a scheduler start builds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SchedulerKind {
+    /// Changes of one branch (by its filter), together, after a quiet period without further ones.
+    Branch { filter: ChangeFilter, quiet: Span, important: Option<ImportantFiles>, only_important: bool },
+    /// Changes of every branch, each branch on its own, after its quiet period.
+    AnyBranch { filter: ChangeFilter, quiet: Span, important: Option<ImportantFiles>, only_important: bool },
+    /// At a fixed interval.
+    Periodic { every: Span, filter: ChangeFilter, important: Option<ImportantFiles>, only_if_changed: bool },
+    /// By a cron expression in a time zone.
+    Nightly {
+        cron: String,
+        /// IANA name.
+        zone: String,
+        filter: ChangeFilter,
+        important: Option<ImportantFiles>,
+        only_if_changed: bool,
+    },
+    /// When all builds of another scheduler's buildset succeeded (or ended with warnings).
+    Dependent { upstream: String },
+    /// When a build's script asks.
+    Triggerable,
+    /// When a person asks.
+    Force { label: String, button: String, params: Vec<ForceParam> },
+}
+
+/// A parameter of a force scheduler (REST specification, section 10.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForceParam {
+    pub name: String,
+    pub label: String,
+    pub tooltip: String,
+    pub kind: ForceParamKind,
+    pub default: Value,
+    pub required: bool,
+    /// Several values make a list.
+    pub multiple: bool,
+    /// Anchored at the start.
+    pub regex: Option<String>,
+    pub length_max: Option<u64>,
+    pub hidden: bool,
+}
+
+/// The type of a parameter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ForceParamKind {
+    Text,
+    TextArea { rows: u64, columns: u64 },
+    Int,
+    Bool,
+    Choice { choices: Vec<String>, strict: bool },
+    Fixed,
+}
+
+/// A change source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeSourcePlan {
+    pub name: String,
+    pub project: String,
+    pub codebase: String,
+    pub category: Option<String>,
+    pub kind: ChangeSourceKind,
+    pub place: SourcePlace,
+}
+
+/// What kind of change source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ChangeSourceKind {
+    /// Polls a git repository.
+    Git {
+        /// As the git program takes it.
+        repository: String,
+        branches: BranchChoice,
+        every: Span,
+        /// Give up one poll after this long.
+        timeout: Span,
+        /// At most so many changes of one branch per poll are recorded one by one, newest kept.
+        changes_max: u64,
+    },
+}
+
+/// Which branches to look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BranchChoice {
+    /// The repository's default branch.
+    Default,
+    /// These.
+    Names(Vec<String>),
+    /// Glob patterns.
+    Patterns(Vec<String>),
+}
+
+/// A notifier.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotifierPlan {
+    pub name: String,
+    pub on: Vec<NotifyOn>,
+    /// Only builds of these builders; none for all.
+    pub builders: Option<Vec<String>>,
+    /// Only builders with one of these tags.
+    pub tags: Vec<String>,
+    /// Only builds of these branches; none for all.
+    pub branches: Option<Vec<Option<String>>>,
+    pub kind: NotifierKind,
+    pub place: SourcePlace,
+}
+
+/// On which occasions a notifier speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum NotifyOn {
+    Success,
+    Failure,
+    Warnings,
+    Exception,
+    Cancelled,
+    /// Failed, and the one before did not.
+    Problem,
+    /// Succeeded, and the one before did not.
+    Recovery,
+    /// Differs from the one before.
+    Change,
+    Always,
+}
+
+/// How a notifier speaks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NotifierKind {
+    Mail(Box<MailPlan>),
+}
+
+/// Transport security of a mail server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MailTls {
+    /// None at all: for a server on this machine.
+    #[default]
+    None,
+    /// STARTTLS, required.
+    StartTls,
+    /// TLS from the first byte.
+    Tls,
+}
+
+/// Who gets a mail.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipients {
+    /// Always these.
+    pub to: Vec<String>,
+    /// Also the authors of the build's changes (and who forced it).
+    pub blame: bool,
+    /// Appended to author names without a mail address.
+    pub domain: Option<String>,
+}
+
+/// `mail(...)`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailPlan {
+    pub host: String,
+    pub port: u16,
+    pub tls: MailTls,
+    pub user: Option<String>,
+    pub password: Option<Text>,
+    pub from: String,
+    pub recipients: Recipients,
+    /// Further headers.
+    pub headers: BTreeMap<String, String>,
+    /// The user's subject function (called with the message's facts), none for ours.
+    pub subject: Option<FnId>,
+    /// The user's text function, none for ours.
+    pub body: Option<FnId>,
+    /// The user's HTML function, none for ours.
+    pub html: Option<FnId>,
+    /// How many of the last lines of a failed step's log to include.
+    pub log_lines: u64,
+}
+
+/// What a lock is held on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LockScope {
+    /// One for the whole installation.
+    Master,
+    /// One for each worker.
+    Worker,
+}
+
+/// `lock(...)`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockPlan {
+    pub name: String,
+    pub scope: LockScope,
+    /// Units that counting holders share; at least 1.
+    pub count: u64,
+    /// Other counts for named workers.
+    pub count_for: BTreeMap<String, u64>,
+    pub place: SourcePlace,
+}
+
+/// How a lock is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum LockMode {
+    /// So many units.
+    Counting(u64),
+    /// All of it, alone.
+    Exclusive,
+}
+
+/// A lock to take.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LockAccess {
+    pub lock: String,
+    pub mode: LockMode,
+}

@@ -1,0 +1,55 @@
+//! Reports to people: what the outbox holds.
+
+use serde::{Deserialize, Serialize};
+
+use super::{BuildId, ConfigDigest, Outcome, ReportId};
+use crate::base::Timestamp;
+
+/// Why a report is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ReportReason {
+    /// The build failed.
+    Failure,
+    /// It ended with warnings.
+    Warnings,
+    /// It ended with an exception.
+    Exception,
+    /// It was cancelled.
+    Cancelled,
+    /// It succeeded.
+    Success,
+    /// It failed, and the one before did not.
+    Problem,
+    /// It succeeded, and the one before did not: back to green.
+    Recovery,
+    /// Its outcome differs from that of the one before.
+    Change,
+    /// Every build is reported.
+    Always,
+}
+
+/// What it is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReportSubject {
+    /// A build that ended; `previous` is the outcome of the one before it in this builder that counts
+    /// (neither cancelled nor retried nor skipped).
+    Build { build: BuildId, builder: String, outcome: Outcome, previous: Option<Outcome> },
+}
+
+/// A report in the outbox: kept until delivered, or given up after a stated number of days.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Its number; with the installation's id it makes the mail's Message-ID, so that a mail sent
+    /// twice over a crash is recognised as one.
+    pub id: ReportId,
+    /// The notifier's name.
+    pub notifier: String,
+    /// The configuration whose notifier and templates make the text.
+    pub plan: ConfigDigest,
+    /// Why.
+    pub reason: ReportReason,
+    /// About what.
+    pub subject: ReportSubject,
+    /// When it was put into the outbox.
+    pub made: Timestamp,
+}

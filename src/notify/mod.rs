@@ -1,0 +1,4 @@
+//! Reports to people: text (pure) and delivery (I/O), fed by the outbox.
+
+mod face;
+pub use face::*;

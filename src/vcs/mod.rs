@@ -1,0 +1,4 @@
+//! Change sources: repositories and hook payloads to [`NewChange`](crate::model::NewChange).
+
+mod face;
+pub use face::*;

@@ -2,6 +2,8 @@
 
 mod builds;
 mod plans;
+mod requests;
+mod schedulers;
 mod script;
 mod world;
 

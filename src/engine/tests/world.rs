@@ -20,6 +20,10 @@ use crate::model::{
 /// Every so many inputs a snapshot is taken.
 const SNAPSHOT_EVERY: usize = 7;
 
+/// So many facts are folded from nothing after each input, more only now and then.
+const ALWAYS_WHOLE: usize = 100;
+const SOMETIMES_WHOLE: usize = 20;
+
 /// A fake worker: its commands live on while it is away.
 #[derive(Clone, Debug, Default)]
 pub struct FakeWorker {
@@ -171,7 +175,7 @@ impl World {
                 self.carry_out(effect);
             }
             self.inputs += 1;
-            if self.inputs % SNAPSHOT_EVERY == 0 {
+            if self.inputs.is_multiple_of(SNAPSHOT_EVERY) {
                 self.snapshot = (self.facts.len(), self.engine.snapshot());
             }
         }
@@ -180,8 +184,10 @@ impl World {
     fn check_fold(&self) {
         let seqs: Vec<u64> = self.facts.iter().map(|fact| fact.seq).collect();
         assert!(seqs.iter().copied().eq(1..=self.facts.len() as u64), "facts are numbered without gaps");
-        let whole = self.restore(0, None);
-        assert!(whole == self.engine, "the fold of all facts differs:\n{whole:#?}\n{:#?}", self.engine);
+        if self.facts.len() < ALWAYS_WHOLE || self.inputs.is_multiple_of(SOMETIMES_WHOLE) {
+            let whole = self.restore(0, None);
+            assert!(whole == self.engine, "the fold of all facts differs:\n{whole:#?}\n{:#?}", self.engine);
+        }
         let rest = self.restore(self.snapshot.0, Some(&self.snapshot.1));
         assert!(rest == self.engine, "the fold from a snapshot differs:\n{rest:#?}\n{:#?}", self.engine);
     }

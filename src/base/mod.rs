@@ -4,11 +4,13 @@
 //! variables, or starts child processes.
 
 mod clock;
+mod environment;
 mod nearest;
 mod span;
 mod timestamp;
 
 pub use clock::{Clock, SystemClock};
+pub use environment::environment_variable;
 pub use nearest::nearest;
 pub use span::{ParseSpanError, Span};
 pub use timestamp::Timestamp;

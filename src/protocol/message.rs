@@ -172,7 +172,7 @@ mod tests {
         };
         assert_eq!(wire(&plain.encode()), r#"{"op": "get_worker_info", "seq_number": 0}"#);
         let shell = ShellArgs::new(ProgramArg::Line("true".to_owned()), "/w/b");
-        assert!(!CommandArgs::Shell(Box::new(shell)).write().0.to_string().contains("x_"));
+        assert!(!CommandArgs::Shell(Box::new(shell)).write().0.to_string().contains("\"x_"));
     }
 
     #[test]

@@ -5,12 +5,16 @@
 
 mod clock;
 mod environment;
+mod logging;
 mod nearest;
+mod report;
 mod span;
 mod timestamp;
 
 pub use clock::{Clock, SystemClock};
 pub use environment::environment_variable;
+pub use logging::{LogForm, init as init_logging};
 pub use nearest::nearest;
+pub use report::{Fault, chain};
 pub use span::{ParseSpanError, Span};
 pub use timestamp::Timestamp;

@@ -1,6 +1,8 @@
 //! The shell: one task owns the engine; worker links, effects, reload, outbox, shutdown.
 
 mod face;
+pub mod link;
+
 pub use face::*;
 
 pub use crate::engine::{ForceAsk, Reply};

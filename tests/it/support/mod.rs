@@ -2,4 +2,5 @@
 
 pub mod git;
 pub mod http;
+pub mod proxy;
 pub mod starwright;

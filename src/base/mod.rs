@@ -4,11 +4,15 @@
 //! variables, or starts child processes.
 
 mod clock;
+pub mod environment;
 mod nearest;
+pub mod process;
+mod random;
 mod span;
 mod timestamp;
 
 pub use clock::{Clock, SystemClock};
 pub use nearest::nearest;
+pub use random::{random_bytes, random_fraction, random_u64, unique_id};
 pub use span::{ParseSpanError, Span};
 pub use timestamp::Timestamp;

@@ -12,6 +12,7 @@ mod span;
 mod timestamp;
 
 pub use clock::{Clock, SystemClock};
+pub use environment::variable as environment_variable;
 pub use nearest::nearest;
 pub use random::{random_bytes, random_fraction, random_u64, unique_id};
 pub use span::{ParseSpanError, Span};

@@ -1,3 +1,6 @@
-//! What several test files share.
+//! What several integration tests share.
 
+pub mod git;
+pub mod http;
+pub mod starwright;
 pub mod wire_fixtures;

@@ -16,3 +16,6 @@ test: tools check ## installs what the tests need, then checks and tests everyth
 check: ## format and lints, warnings denied
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- --deny warnings
+
+bench: ## measures speed, each figure beside its baseline
+	$(CARGO) bench --bench overhead

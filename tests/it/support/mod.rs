@@ -1,0 +1,5 @@
+//! What several integration tests share.
+
+pub mod git;
+pub mod http;
+pub mod starwright;

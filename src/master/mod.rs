@@ -6,3 +6,4 @@ pub mod link;
 pub use face::*;
 
 pub use crate::engine::{ForceAsk, Reply};
+pub use crate::vcs::HookError;

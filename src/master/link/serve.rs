@@ -40,10 +40,7 @@ pub async fn serve(host: Arc<dyn LinkHost>, newcomer: Newcomer, mut orders: Link
     let shared = Arc::clone(&orders.shared);
     let (worker, epoch) = (shared.worker.clone(), shared.epoch);
     let info = newcomer.facts();
-    let Newcomer { socket, info: told, warning, limits } = newcomer;
-    if let Some(warning) = warning {
-        warn!(worker, epoch, "{warning}");
-    }
+    let Newcomer { socket, info: told, limits, .. } = newcomer;
 
     let (notices_in, mut notices) = mpsc::unbounded_channel();
     // Number 0 was the question for its facts.

@@ -2,5 +2,6 @@
 
 pub mod git;
 pub mod http;
+pub mod proxy;
 pub mod starwright;
 pub mod wire_fixtures;

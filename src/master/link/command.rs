@@ -169,9 +169,8 @@ impl Command {
     }
 
     /// Lines about a failure, for those who look closer.
-    pub fn write_failure(&mut self, failure: &str, redactor: &Redactor, now: Timestamp) {
-        let text = redactor.redact_str(failure.trim_end()).into_owned() + "\n";
-        self.append(self.main, part_of_text('h', text, now));
+    pub fn write_failure(&mut self, failure: &str, now: Timestamp) {
+        self.append(self.main, part_of_text('h', format!("{}\n", failure.trim_end()), now));
     }
 
     fn end(self, result: CommandResult, receipt: Option<Receipt>) {

@@ -183,7 +183,7 @@ impl Loop<'_> {
     }
 }
 
-fn broke(error: String) -> String {
+fn broke(error: impl std::fmt::Display) -> String {
     format!("the connection broke: {error}")
 }
 

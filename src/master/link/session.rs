@@ -18,6 +18,7 @@ use super::limits::{Limits, OUTBOX_MAX, UNSYNCED_BYTES_MAX, UNSYNCED_MESSAGES_MA
 use super::order_args::{Prepared, prepare};
 use super::outcome::first_line;
 use super::paths::Site;
+use crate::base::Timestamp;
 use crate::engine::{CommandOrder, Input, ResumeState, ResumedCommand, StopLevel, Work};
 use crate::master::Frame;
 use crate::model::{CommandEnd, CommandId, FileCommand};
@@ -185,35 +186,45 @@ impl Session {
     fn request(&mut self, receipt: Receipt, request: WorkerRequest) -> Result<(), String> {
         let now = self.host.now();
         match request {
-            WorkerRequest::Update { command, n, updates } => match self.commands.get_mut(&command) {
-                Some(known) => {
+            WorkerRequest::Update { command, n, updates } => {
+                if let Some(known) = self.commands.get_mut(&command) {
                     self.unsynced_bytes += receipt.bytes;
                     self.unsynced_messages += 1;
-                    known.update(n, updates, receipt, &self.redactor, now)
+                    return known.update(n, updates, receipt, &self.redactor, now);
                 }
-                None => self.refuse(receipt, format!("command {command} is not known here")),
-            },
-            WorkerRequest::Complete { command, n, failure, report } => match self.commands.remove(&command) {
-                Some(mut known) => {
+                self.refuse(receipt.seq, format!("command {command} is not known here"));
+            }
+            WorkerRequest::Complete { command, n, failure, report } => {
+                if let Some(known) = self.commands.remove(&command) {
                     self.unsynced_bytes += receipt.bytes;
                     self.unsynced_messages += 1;
-                    if let (Some(failure), false) = (&failure, self.ours) {
-                        known.write_failure(failure, &self.redactor, now);
-                    }
-                    let failure = failure.map(|text| self.redactor.redact_str(&text).into_owned());
-                    known.complete(&Completion { parts: n, failure, report }, receipt, now)
+                    return self.completed(known, Completion { parts: n, failure, report }, receipt, now);
                 }
-                None => self.refuse(receipt, format!("command {command} is not known here")),
-            },
-            WorkerRequest::Malformed { op, why } => self.refuse(receipt, format!("`{op}`: {why}")),
-            other => self.refuse(receipt, format!("`{}` was not asked for", other.op())),
+                self.refuse(receipt.seq, format!("command {command} is not known here"));
+            }
+            WorkerRequest::Malformed { op, why } => self.refuse(receipt.seq, format!("`{op}`: {why}")),
+            other => self.refuse(receipt.seq, format!("`{}` was not asked for", other.op())),
         }
+        Ok(())
     }
 
-    fn refuse(&mut self, receipt: Receipt, why: String) -> Result<(), String> {
+    fn completed(
+        &self,
+        mut command: Command,
+        mut last: Completion,
+        receipt: Receipt,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        last.failure = last.failure.map(|text| self.redactor.redact_str(&text).into_owned());
+        if let (Some(failure), false) = (&last.failure, self.ours) {
+            command.write_failure(failure, now);
+        }
+        command.complete(&last, receipt, now)
+    }
+
+    fn refuse(&mut self, seq: Seq, why: String) {
         debug!(worker = self.shared.worker, "refused a request: {why}");
-        self.answer(receipt.seq, Err(why));
-        Ok(())
+        self.answer(seq, Err(why));
     }
 
     fn response(&mut self, seq: &Seq, answer: Answer) -> Result<(), String> {
@@ -347,10 +358,13 @@ impl Session {
     }
 
     fn resumed(&mut self, asked: Vec<CommandId>, announced: CancellationToken, answer: Answer) {
-        let states = answer.map(|answer| ResumeAnswer::read(&answer).commands).unwrap_or_else(|why| {
-            warn!(worker = self.shared.worker, "the worker takes nothing up: {}", first_line(&why));
-            BTreeMap::new()
-        });
+        let states = match answer {
+            Ok(answer) => ResumeAnswer::read(&answer).commands,
+            Err(why) => {
+                warn!(worker = self.shared.worker, "the worker takes nothing up: {}", first_line(&why));
+                BTreeMap::new()
+            }
+        };
         let mut commands = Vec::new();
         for command in asked {
             let state = match states.get(&command) {

@@ -3,4 +3,6 @@
 
 mod bars;
 mod house;
+mod mail;
+mod mail_smtp;
 mod support;

@@ -2,4 +2,6 @@
 
 pub mod git;
 pub mod http;
+pub mod python;
+pub mod smtp;
 pub mod starwright;

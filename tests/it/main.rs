@@ -5,4 +5,5 @@ mod bars;
 mod house;
 mod mail;
 mod mail_smtp;
+mod protocol_fixtures;
 mod support;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{ForceAsk, Reply};
+use super::{ForceAsk, HookError, Reply};
 use crate::model::*;
 use crate::store::Store;
 
@@ -34,6 +34,13 @@ pub struct Options {
 pub enum StartError {
     #[error("placeholder")]
     Placeholder,
+}
+
+impl StartError {
+    /// The report for people, when the configuration was refused.
+    pub fn report(&self) -> Option<&str> {
+        todo!()
+    }
 }
 
 /// Talks to a running master; cheap to clone.
@@ -143,12 +150,25 @@ impl Handle {
     pub fn may_hook(&self, dialect: &str, credentials: Option<(&str, &str)>) -> bool {
         todo!()
     }
+    /// Takes the request of a change hook; the number of changes, which are durable when it returns.
+    /// A dialect that is not configured is refused like any other bad request.
+    pub async fn hook(
+        &self,
+        dialect: &str,
+        params: std::collections::BTreeMap<String, Vec<String>>,
+    ) -> Result<usize, HookError> {
+        todo!()
+    }
     /// Checks a worker's `Authorization` header. Cheap when refused; remembers what was refused for the pages.
     pub fn admit_worker(&self, authorization: Option<&str>, peer: Option<SocketAddr>) -> Result<Seat, Refusal> {
         todo!()
     }
     /// Serves the worker until its connection ends.
     pub async fn serve_worker(&self, seat: Seat, socket: Socket) {
+        todo!()
+    }
+    /// Returns only if the owner ended by itself (the disk is full, a fault): why.
+    pub async fn failed(&self) -> String {
         todo!()
     }
     /// The password of a local worker, drawn anew at each start.

@@ -1,0 +1,7 @@
+//! What several integration tests share.
+
+pub mod git;
+pub mod http;
+pub mod proxy;
+pub mod starwright;
+pub mod wire_fixtures;

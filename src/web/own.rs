@@ -71,18 +71,16 @@ async fn reload(site: &Site, ask: ReloadAsk) -> Answered {
     let cause = ask.cause.unwrap_or_else(|| "HTTP".to_owned());
     let reload = site.control.reload(cause).await.map_err(gone)?;
     let in_force = || site.control.plan().digest.to_string();
-    let (status, answer) = match reload {
-        Reload::Unchanged => (StatusCode::OK, reloaded(ReloadOutcome::Unchanged, in_force())),
+    let answer = match reload {
+        Reload::Unchanged => reloaded(ReloadOutcome::Unchanged, in_force()),
         Reload::Adopted { digest, changes } => {
-            let answer = reloaded(ReloadOutcome::Adopted, digest.to_string());
-            (StatusCode::OK, ReloadAnswer { changes, ..answer })
+            ReloadAnswer { changes, ..reloaded(ReloadOutcome::Adopted, digest.to_string()) }
         }
         Reload::Refused { report } => {
-            let answer = reloaded(ReloadOutcome::Refused, in_force());
-            (StatusCode::UNPROCESSABLE_ENTITY, ReloadAnswer { report: Some(report), ..answer })
+            ReloadAnswer { report: Some(report), ..reloaded(ReloadOutcome::Refused, in_force()) }
         }
     };
-    Ok(json(status, &answer))
+    Ok(json(StatusCode::OK, &answer))
 }
 
 fn reloaded(outcome: ReloadOutcome, digest: String) -> ReloadAnswer {

@@ -82,8 +82,8 @@ pub async fn bind(options: &WebOptions) -> Result<TcpListener, BindError> {
 }
 
 /// Serves the pages, the API and the workers until `stop`, then ends in order within a bound.
-pub async fn serve(control: Arc<dyn Control>, listener: TcpListener, stop: CancellationToken) {
-    let site = Site::new(control, Arc::new(crate::base::SystemClock), stop.clone());
+pub async fn serve(control: impl Control, listener: TcpListener, stop: CancellationToken) {
+    let site = Site::new(Arc::new(control), Arc::new(crate::base::SystemClock), stop.clone());
     serve_site(site, listener, stop).await;
 }
 

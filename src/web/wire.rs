@@ -26,7 +26,7 @@ pub enum ReloadOutcome {
     Unchanged,
     /// In force now.
     Adopted,
-    /// The old configuration stays; status 422.
+    /// The old configuration stays.
     Refused,
 }
 
@@ -66,10 +66,33 @@ pub struct RefusedPlan {
     pub report: String,
 }
 
-/// `POST changes`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// `POST changes`: `{"changes": [change, …]}`, or one change alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ChangesAsk {
     pub changes: Vec<WireChange>,
+}
+
+impl<'de> Deserialize<'de> for ChangesAsk {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let several = match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::Object(mut one) => match one.remove("changes") {
+                Some(serde_json::Value::Array(several)) if one.is_empty() => several,
+                Some(_) => return Err(serde::de::Error::custom("`changes` must be a list, and stand alone")),
+                None => vec![serde_json::Value::Object(one)],
+            },
+            _ => return Err(serde::de::Error::custom("want an object")),
+        };
+        let changes = several.into_iter().map(read_change).collect::<Result<_, _>>();
+        changes.map(|changes| Self { changes }).map_err(serde::de::Error::custom)
+    }
+}
+
+/// What is null was left out.
+fn read_change(mut json: serde_json::Value) -> Result<WireChange, serde_json::Error> {
+    if let serde_json::Value::Object(fields) = &mut json {
+        fields.retain(|_, value| !value.is_null());
+    }
+    serde_json::from_value(json)
 }
 
 /// A change to be recorded. Everything may be left out.
@@ -208,6 +231,8 @@ mod tests {
     fn a_change_needs_no_fields_but_takes_no_unknown_ones() {
         let ask: ChangesAsk = serde_json::from_str(r#"{"changes": [{}]}"#).unwrap();
         assert_eq!(NewChange::from(ask.changes[0].clone()), NewChange::default());
+        let one: ChangesAsk = serde_json::from_str(r#"{"author": "x", "branch": null, "project": null}"#).unwrap();
+        assert_eq!(one.changes[0].author, "x");
         let error = serde_json::from_str::<ChangesAsk>(r#"{"changes": [{"autor": "x"}]}"#).unwrap_err().to_string();
         assert!(error.contains("autor"), "{error}");
     }

@@ -3,5 +3,7 @@
 
 mod bars;
 mod house;
+mod link_ours;
+mod link_recorded;
 mod protocol_fixtures;
 mod support;

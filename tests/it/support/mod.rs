@@ -2,6 +2,7 @@
 
 pub mod git;
 pub mod http;
+pub mod link;
 pub mod proxy;
 pub mod starwright;
 pub mod wire_fixtures;

@@ -5,5 +5,7 @@ mod bars;
 mod house;
 mod mail;
 mod mail_smtp;
+mod link_ours;
+mod link_recorded;
 mod protocol_fixtures;
 mod support;

@@ -7,3 +7,6 @@ mod mail;
 mod mail_smtp;
 mod protocol_fixtures;
 mod support;
+mod vcs_git;
+mod vcs_git_trouble;
+mod vcs_hook;

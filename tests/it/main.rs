@@ -9,3 +9,6 @@ mod link_ours;
 mod link_recorded;
 mod protocol_fixtures;
 mod support;
+mod vcs_git;
+mod vcs_git_trouble;
+mod vcs_hook;

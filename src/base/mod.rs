@@ -4,11 +4,15 @@
 //! variables, or starts child processes.
 
 mod clock;
+mod logging;
 mod nearest;
+mod report;
 mod span;
 mod timestamp;
 
 pub use clock::{Clock, SystemClock};
+pub use logging::{LogForm, init as init_logging};
 pub use nearest::nearest;
+pub use report::{Fault, chain};
 pub use span::{ParseSpanError, Span};
 pub use timestamp::Timestamp;

@@ -96,3 +96,15 @@ impl Scripts {
         todo!()
     }
 }
+
+impl Problem {
+    /// The problem for people, headed by `word` (`error`, `warning`).
+    pub fn show(&self, word: &str) -> String {
+        todo!()
+    }
+}
+
+/// What a configuration holds, in a few words: `2 workers, 3 builders, 1 scheduler`.
+pub fn summary(plan: &Plan) -> String {
+    todo!()
+}

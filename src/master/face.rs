@@ -36,6 +36,13 @@ pub enum StartError {
     Placeholder,
 }
 
+impl StartError {
+    /// The report for people, when the configuration was refused.
+    pub fn report(&self) -> Option<&str> {
+        todo!()
+    }
+}
+
 /// Talks to a running master; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Handle {}
@@ -149,6 +156,10 @@ impl Handle {
     }
     /// Serves the worker until its connection ends.
     pub async fn serve_worker(&self, seat: Seat, socket: Socket) {
+        todo!()
+    }
+    /// Returns only if the owner ended by itself (the disk is full, a fault): why.
+    pub async fn failed(&self) -> String {
         todo!()
     }
     /// The password of a local worker, drawn anew at each start.

@@ -1,1 +1,4 @@
-//! (room web)
+//! Pages, API, hooks; hands upgraded sockets to `master`.
+
+mod face;
+pub use face::*;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{ForceAsk, Reply};
+use super::{ForceAsk, HookError, Reply};
 use crate::model::*;
 use crate::store::Store;
 
@@ -148,6 +148,15 @@ impl Handle {
 
     /// Whether the password of a change hook is right; a hook without one takes everybody.
     pub fn may_hook(&self, dialect: &str, credentials: Option<(&str, &str)>) -> bool {
+        todo!()
+    }
+    /// Takes the request of a change hook; the number of changes, which are durable when it returns.
+    /// A dialect that is not configured is refused like any other bad request.
+    pub async fn hook(
+        &self,
+        dialect: &str,
+        params: std::collections::BTreeMap<String, Vec<String>>,
+    ) -> Result<usize, HookError> {
         todo!()
     }
     /// Checks a worker's `Authorization` header. Cheap when refused; remembers what was refused for the pages.

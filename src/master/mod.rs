@@ -4,3 +4,4 @@ mod face;
 pub use face::*;
 
 pub use crate::engine::{ForceAsk, Reply};
+pub use crate::vcs::HookError;

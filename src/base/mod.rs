@@ -4,6 +4,7 @@
 //! variables, or starts child processes.
 
 mod clock;
+mod host;
 mod logging;
 mod nearest;
 mod report;
@@ -11,6 +12,7 @@ mod span;
 mod timestamp;
 
 pub use clock::{Clock, SystemClock};
+pub use host::host_name;
 pub use logging::{LogForm, init as init_logging};
 pub use nearest::nearest;
 pub use report::{Fault, chain};

@@ -11,8 +11,11 @@ tools: ## installs what the tests need
 	@tests/tools
 
 test: tools check ## installs what the tests need, then checks and tests everything
-	$(CARGO) test --all-targets
+	$(CARGO) test
 
 check: ## format and lints, warnings denied
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- --deny warnings
+
+bench: ## measures speed, each figure beside its baseline
+	$(CARGO) bench --bench overhead

@@ -1,4 +1,6 @@
 //! The one integration binary: one link instead of thirty. `house.rs` fails when a file is forgotten here.
 #![allow(clippy::disallowed_methods, reason = "tests start programs and read variables themselves")]
 
+mod bars;
 mod house;
+mod support;

@@ -1,0 +1,6 @@
+//! What several integration tests share.
+
+pub mod git;
+pub mod http;
+pub mod proxy;
+pub mod starwright;

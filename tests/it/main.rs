@@ -3,4 +3,5 @@
 
 mod bars;
 mod house;
+mod protocol_fixtures;
 mod support;

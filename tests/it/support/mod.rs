@@ -4,3 +4,4 @@ pub mod git;
 pub mod http;
 pub mod proxy;
 pub mod starwright;
+pub mod wire_fixtures;

@@ -17,13 +17,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::MasterError;
 use super::effects::Effects;
 use super::inbox::Message;
 use super::plan_in_force::PlanInForce;
 use super::programs::Programs;
-use crate::base::{Clock, Timestamp, chain};
+use crate::base::{Clock, chain};
 use crate::engine::{Deadline, Effect, Engine, Input, Reply, Ticket};
 use crate::model::{Event, Fact};
 use crate::store::{Store, StoreError};
@@ -38,8 +39,8 @@ const TIMER_MAX: Duration = Duration::from_secs(10);
 /// Pause before the engine is woken a second time for the same deadline.
 const WOKEN_AGAIN: Duration = Duration::from_secs(1);
 
-/// Owns the engine; everything else of the master is told by it or tells it.
-pub(super) struct Owner {
+/// What an owner works with.
+pub(super) struct Parts {
     pub engine: Engine,
     pub clock: Arc<dyn Clock>,
     pub inbox: mpsc::Receiver<Message>,
@@ -48,9 +49,17 @@ pub(super) struct Owner {
     pub plan: PlanInForce,
     pub facts: broadcast::Sender<Arc<Fact>>,
     pub effects: Effects,
-    pub snapshots: Snapshots,
     /// Cancelled when the master ends without order: the owner drops everything.
     pub stop: CancellationToken,
+}
+
+/// Owns the engine; everything else of the master is told by it or tells it.
+pub(super) struct Owner {
+    parts: Parts,
+    asks: Asks,
+    snapshots: Snapshots,
+    /// The deadline that the engine was last woken for.
+    woken_for: Option<Deadline>,
 }
 
 /// Turns on their way to the disk, together.
@@ -67,11 +76,17 @@ struct Batch {
 type Flight = Pin<Box<dyn Future<Output = Result<Batch, StoreError>> + Send>>;
 
 impl Owner {
+    pub fn new(parts: Parts) -> Self {
+        let snapshots = Snapshots { seq: parts.engine.last_seq(), saving: None };
+        Self { parts, asks: Asks::default(), snapshots, woken_for: None }
+    }
+
     /// Runs until it is told to stop: everything is durable then, and a snapshot kept.
     pub async fn run(mut self) -> Result<(), MasterError> {
         let mut batch = Batch::default();
         let mut flight: Option<Flight> = None;
         let mut stopping = false;
+        let stop = self.parts.stop.clone();
         loop {
             if flight.is_none() && batch.turns > 0 {
                 flight = Some(self.take_off(std::mem::take(&mut batch)));
@@ -83,11 +98,12 @@ impl Owner {
             let timer = self.timer();
             tokio::select! {
                 biased;
+                () = stop.cancelled() => return Ok(()),
                 landed = landing(&mut flight), if flight.is_some() => {
                     flight = None;
                     self.carry_out(landed.map_err(MasterError::Commit)?).await;
                 }
-                message = self.inbox.recv(), if open => match message {
+                message = self.parts.inbox.recv(), if open => match message {
                     Some(message) => stopping = self.receive(message, &mut batch),
                     None => stopping = true,
                 },
@@ -111,14 +127,14 @@ impl Owner {
             }
             Message::Stop => {
                 self.turn(Input::Stopping, batch);
-                self.inbox.close();
+                self.parts.inbox.close();
                 true
             }
         }
     }
 
     fn turn(&mut self, input: Input, batch: &mut Batch) {
-        let turn = self.engine.handle(self.clock.now(), input, &*self.programs);
+        let turn = self.parts.engine.handle(self.parts.clock.now(), input, &*self.parts.programs);
         batch.facts.extend(turn.facts);
         batch.effects.extend(turn.effects);
         batch.turns += 1;
@@ -126,14 +142,14 @@ impl Owner {
 
     /// How long to wait for the engine's deadline.
     fn timer(&self) -> Duration {
-        let Some(deadline) = self.engine.deadline() else { return TIMER_MAX };
-        let wait = deadline.0.since(self.clock.now()).as_duration();
+        let Some(deadline) = self.parts.engine.deadline() else { return TIMER_MAX };
+        let wait = deadline.0.since(self.parts.clock.now()).as_duration();
         let again = self.woken_for.as_ref() == Some(&deadline);
         wait.clamp(if again { WOKEN_AGAIN } else { Duration::ZERO }, TIMER_MAX)
     }
 
     fn wake(&mut self, batch: &mut Batch) {
-        if let Some(deadline) = self.engine.deadline().filter(|deadline| deadline.0 <= self.clock.now()) {
+        if let Some(deadline) = self.parts.engine.deadline().filter(|deadline| deadline.0 <= self.parts.clock.now()) {
             if self.woken_for.as_ref() == Some(&deadline) {
                 tracing::error!(?deadline, "the engine let a deadline pass that it was woken for, which is a bug");
             }
@@ -144,8 +160,8 @@ impl Owner {
 
     /// Starts to make a batch durable.
     fn take_off(&mut self, mut batch: Batch) -> Flight {
-        batch.snapshot = self.snapshots.due(&self.engine);
-        let store = self.store.clone();
+        batch.snapshot = self.snapshots.due(&self.parts.engine);
+        let store = self.parts.store.clone();
         Box::pin(async move {
             if !batch.facts.is_empty() {
                 store.commit(batch.facts.clone()).await?;
@@ -159,7 +175,7 @@ impl Owner {
         for fact in batch.facts {
             self.note(&fact);
             // Nobody may be listening.
-            let _ = self.facts.send(fact);
+            let _ = self.parts.facts.send(fact);
         }
         for durable in batch.durable {
             // The teller may be gone.
@@ -168,11 +184,11 @@ impl Owner {
         for effect in batch.effects {
             match effect {
                 Effect::Reply { ticket, reply } => self.asks.close(ticket, reply),
-                effect => self.effects.carry_out(effect).await,
+                effect => self.parts.effects.carry_out(effect).await,
             }
         }
         if let Some((seq, bytes)) = batch.snapshot {
-            self.snapshots.save(&self.store, seq, bytes);
+            self.snapshots.save(&self.parts.store, seq, bytes);
         }
     }
 
@@ -180,24 +196,24 @@ impl Owner {
     fn note(&mut self, fact: &Fact) {
         match &fact.event {
             Event::PlanAdopted { digest, .. } => {
-                if let Some(loaded) = self.programs.get(digest) {
-                    self.plan.set(Arc::clone(&loaded.plan));
+                if let Some(loaded) = self.parts.programs.get(digest) {
+                    self.parts.plan.set(Arc::clone(&loaded.plan));
                 }
-                self.programs.retain(&self.engine.plans_needed());
+                self.parts.programs.retain(&self.parts.engine.plans_needed());
             }
             Event::BuildEnded { .. } | Event::ReportSent { .. } | Event::ReportDropped { .. }
-                if self.programs.len() > 1 =>
+                if self.parts.programs.len() > 1 =>
             {
-                self.programs.retain(&self.engine.plans_needed());
+                self.parts.programs.retain(&self.parts.engine.plans_needed());
             }
             _ => {}
         }
     }
 
     async fn finish(self) -> Result<(), MasterError> {
-        let (seq, bytes) = (self.engine.last_seq(), self.engine.snapshot());
+        let (seq, bytes) = (self.parts.engine.last_seq(), self.parts.engine.snapshot());
         self.snapshots.settled().await;
-        if let Err(error) = self.store.save_snapshot(seq, bytes).await {
+        if let Err(error) = self.parts.store.save_snapshot(seq, bytes).await {
             // The facts are there; the next start takes a little longer.
             tracing::error!(error = %chain(&error), "failed to keep a snapshot at the end");
         }
@@ -214,7 +230,7 @@ async fn landing(flight: &mut Option<Flight>) -> Result<Batch, StoreError> {
 
 /// Who waits for which answer.
 #[derive(Default)]
-pub(super) struct Asks {
+struct Asks {
     last: u64,
     open: BTreeMap<Ticket, oneshot::Sender<Reply>>,
 }
@@ -236,11 +252,10 @@ impl Asks {
 }
 
 /// When to keep a snapshot of the engine, and the one that is being kept.
-#[derive(Default)]
-pub(super) struct Snapshots {
-    /// The last fact of the newest one.
-    pub seq: u64,
-    pub saving: Option<tokio::task::JoinHandle<()>>,
+struct Snapshots {
+    /// The last fact of the newest one (or of what was replayed at the start).
+    seq: u64,
+    saving: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Snapshots {

@@ -17,7 +17,7 @@ use super::handle::Shared;
 use super::inbox::Inbox;
 use super::large_stack::on_large_stack;
 use super::log_writes::LogWrites;
-use super::owner::{Owner, Snapshots};
+use super::owner::{Owner, Parts};
 use super::plan_in_force::PlanInForce;
 use super::polls::Polls;
 use super::programs::Programs;
@@ -144,8 +144,7 @@ impl Master {
         outer.spawn("reloader", reloader.run(requests, first));
 
         inner.spawn_last("log writer", Arc::clone(&log_writes).run(inner.stop_token().clone()));
-        let owner = Owner {
-            snapshots: Snapshots::since(engine.last_seq()),
+        let owner = Owner::new(Parts {
             engine,
             clock: Arc::new(SystemClock),
             inbox: messages,
@@ -155,7 +154,7 @@ impl Master {
             facts: facts.clone(),
             effects,
             stop: inner.stop_token().clone(),
-        };
+        });
         let owner_ended = start_owner(owner, &inner)?;
 
         let admission = Admission::new(plan.clone(), options.base(), options.local_workers);

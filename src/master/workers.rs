@@ -11,7 +11,7 @@ impl Workers {
     pub async fn close(&self, _why: &str) {}
     pub fn dispatch(&self, _order: CommandOrder) {}
     pub fn interrupt(&self, _w: &str, _e: u64, _c: CommandId, _l: StopLevel, _why: String) {}
-    pub fn resume(&self, _w: &str, _e: u64, _c: Vec<CommandId>) {}
+    pub fn resume(&self, _w: &str, _e: u64, _c: Vec<CommandOrder>) {}
     pub fn forget(&self, _w: &str, _e: u64, _c: Vec<CommandId>) {}
     pub fn disconnect(&self, _w: &str, _e: u64, _why: String) {}
     pub fn shut_down(&self, _w: &str, _e: u64) {}

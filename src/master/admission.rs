@@ -124,7 +124,8 @@ impl Admission {
         }
     }
 
-    fn remember(&self, name: &str, peer: Option<SocketAddr>, why: &str) {
+    /// Keeps a refusal for the pages, and logs it now and then.
+    pub fn remember(&self, name: &str, peer: Option<SocketAddr>, why: &str) {
         let name: String = name.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect();
         let at = SystemClock.now();
         let mut refused = lock(&self.refused);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::deliveries::Deliveries;
 use super::evaluators::Evaluators;
+use super::link::LinkOrder;
 use super::log_writes::LogWrites;
 use super::polls::Polls;
 use super::workers::Workers;
@@ -35,14 +36,21 @@ impl Effects {
                 self.log_writes.append(build, log, n, part).await;
             }
             Effect::CloseLog { build, log } => self.log_writes.close(build, log).await,
-            Effect::Dispatch(order) => self.workers.dispatch(*order),
-            Effect::Interrupt { worker, epoch, command, level, why } => {
-                self.workers.interrupt(&worker, epoch, command, level, why);
+            Effect::Dispatch(order) => {
+                let (worker, epoch) = (order.worker.clone(), order.epoch);
+                self.workers.send(&worker, epoch, LinkOrder::Dispatch(order));
             }
-            Effect::Resume { worker, epoch, commands } => self.workers.resume(&worker, epoch, commands),
-            Effect::Forget { worker, epoch, commands } => self.workers.forget(&worker, epoch, commands),
-            Effect::Disconnect { worker, epoch, why } => self.workers.disconnect(&worker, epoch, why),
-            Effect::ShutDownWorker { worker, epoch } => self.workers.shut_down(&worker, epoch),
+            Effect::Interrupt { worker, epoch, command, level, why } => {
+                self.workers.send(&worker, epoch, LinkOrder::Interrupt { command, level, why });
+            }
+            Effect::Resume { worker, epoch, commands } => {
+                self.workers.send(&worker, epoch, LinkOrder::Resume { commands });
+            }
+            Effect::Forget { worker, epoch, commands } => {
+                self.workers.send(&worker, epoch, LinkOrder::Forget { commands });
+            }
+            Effect::ShutDownWorker { worker, epoch } => self.workers.send(&worker, epoch, LinkOrder::ShutDown),
+            Effect::Disconnect { worker, epoch, why } => self.workers.disconnect(&worker, epoch, &why),
         }
     }
 }

@@ -36,7 +36,7 @@ pub(super) struct Shared {
     pub plan: PlanInForce,
     pub facts: broadcast::Sender<Arc<Fact>>,
     pub reloads: Reloads,
-    pub admission: Admission,
+    pub admission: Arc<Admission>,
     pub workers: Arc<Workers>,
     pub tasks: Tasks,
 }

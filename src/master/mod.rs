@@ -13,6 +13,7 @@ mod handle;
 mod housekeeping;
 mod inbox;
 mod large_stack;
+mod link;
 mod log_writes;
 mod options;
 mod owner;

@@ -42,6 +42,8 @@ const WOKEN_AGAIN: Duration = Duration::from_secs(1);
 /// What an owner works with.
 pub(super) struct Parts {
     pub engine: Engine,
+    /// The last fact of the newest snapshot.
+    pub snapshot: u64,
     pub clock: Arc<dyn Clock>,
     pub inbox: mpsc::Receiver<Message>,
     pub programs: Arc<Programs>,
@@ -77,7 +79,7 @@ type Flight = Pin<Box<dyn Future<Output = Result<Batch, StoreError>> + Send>>;
 
 impl Owner {
     pub fn new(parts: Parts) -> Self {
-        let snapshots = Snapshots { seq: parts.engine.last_seq(), saving: None };
+        let snapshots = Snapshots { seq: parts.snapshot, saving: None };
         Self { parts, asks: Asks::default(), snapshots, woken_for: None }
     }
 
@@ -253,7 +255,7 @@ impl Asks {
 
 /// When to keep a snapshot of the engine, and the one that is being kept.
 struct Snapshots {
-    /// The last fact of the newest one (or of what was replayed at the start).
+    /// The last fact of the newest one.
     seq: u64,
     saving: Option<tokio::task::JoinHandle<()>>,
 }

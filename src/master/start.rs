@@ -23,7 +23,7 @@ use super::polls::Polls;
 use super::programs::Programs;
 use super::reload::{Load, Reloader, Reloads};
 use super::tasks::Tasks;
-use super::workers::Workers;
+use super::workers::{Host, Workers};
 use super::{Gone, Handle, MasterError, Options, Reload, StartError, housekeeping, watch};
 use crate::base::{SystemClock, chain, host_name};
 use crate::config::{self, STACK_BYTES};
@@ -57,8 +57,8 @@ impl Master {
         let store = open_store(&options).await?;
         let programs = Arc::new(Programs::new(store.clone()));
         let first = load_file(&options, &programs).await;
-        let engine = recover(&options, &store, &programs).await?;
-        let master = Self::assemble(options, store, programs, engine, first)?;
+        let (engine, snapshot) = recover(&options, &store, &programs).await?;
+        let master = Self::assemble(options, store, programs, (engine, snapshot), first)?;
         match master.begin().await {
             Ok(()) => Ok(master),
             Err(error) => {
@@ -99,7 +99,7 @@ impl Master {
         options: Options,
         store: Store,
         programs: Arc<Programs>,
-        engine: Engine,
+        (engine, snapshot): (Engine, u64),
         first: Load,
     ) -> Result<Self, StartError> {
         let outer = Tasks::new();
@@ -107,7 +107,14 @@ impl Master {
         let (inbox, messages) = Inbox::new();
         let plan = PlanInForce::new(engine.plan().cloned().unwrap_or_default());
         let facts = broadcast::Sender::new(SUBSCRIBER_LAG_MAX);
-        let workers = Arc::new(Workers::new(engine.last_epoch(), inbox.clone(), Arc::clone(&programs), &options));
+        let admission = Arc::new(Admission::new(plan.clone(), options.base(), options.local_workers));
+        let host = Host {
+            store: store.clone(),
+            inbox: inbox.clone(),
+            programs: Arc::clone(&programs),
+            base: options.base(),
+        };
+        let workers = Arc::new(Workers::new(host, Arc::clone(&admission), engine.last_epoch()));
         let evaluators = Evaluators::start(Arc::clone(&programs), inbox.clone(), &outer)?;
         let effects = Effects {
             deliveries: Arc::new(Deliveries::new(Post {
@@ -146,6 +153,7 @@ impl Master {
         inner.spawn_last("log writer", Arc::clone(&log_writes).run(inner.stop_token().clone()));
         let owner = Owner::new(Parts {
             engine,
+            snapshot,
             clock: Arc::new(SystemClock),
             inbox: messages,
             programs,
@@ -157,7 +165,6 @@ impl Master {
         });
         let owner_ended = start_owner(owner, &inner)?;
 
-        let admission = Admission::new(plan.clone(), options.base(), options.local_workers);
         let shared = Shared { options, store, inbox, plan, facts, reloads, admission, workers, tasks: outer.clone() };
         Ok(Self { handle: Handle { shared: Arc::new(shared) }, outer, inner, log_writes, owner_ended })
     }
@@ -208,14 +215,16 @@ async fn load_file(options: &Options, programs: &Arc<Programs>) -> Load {
     load
 }
 
-async fn recover(options: &Options, store: &Store, programs: &Arc<Programs>) -> Result<Engine, StartError> {
+/// The engine, and the last fact of the snapshot that it was restored from.
+async fn recover(options: &Options, store: &Store, programs: &Arc<Programs>) -> Result<(Engine, u64), StartError> {
     let (store, programs) = (store.clone(), Arc::clone(programs));
     let path = options.data.clone();
     let recovered = on_large_stack("recover", move || {
         let recovered = store.recover().map_err(|source| StartError::Store { path, source })?;
         let mut plans = |digest: &ConfigDigest| programs.obtain(digest).map(|loaded| Arc::clone(&loaded.plan));
         let snapshot = recovered.snapshot.as_ref().map(|(_, bytes)| bytes.as_slice());
-        Ok(Engine::restore(snapshot, &recovered.facts, &mut plans)?)
+        let engine = Engine::restore(snapshot, &recovered.facts, &mut plans)?;
+        Ok((engine, recovered.snapshot.map_or(0, |(seq, _)| seq)))
     });
     recovered.await.map_err(|why| StartError::Bug { what: "restore the open work", why })?
 }

@@ -1,24 +1,176 @@
-//! Placeholder.
-use std::sync::Arc;
-use super::inbox::Inbox; use super::programs::Programs; use super::{Options, Socket};
-use crate::engine::{CommandOrder, StopLevel};
-use crate::model::CommandId;
-#[derive(Debug)]
-pub(super) struct Workers { _inbox: Inbox }
-impl Workers {
-    pub fn new(_last_epoch: u64, inbox: Inbox, _programs: Arc<Programs>, _options: &Options) -> Self { Self { _inbox: inbox } }
-    pub async fn serve(&self, _seat: Seat, _socket: Socket) {}
-    pub async fn close(&self, _why: &str) {}
-    pub fn dispatch(&self, _order: CommandOrder) {}
-    pub fn interrupt(&self, _w: &str, _e: u64, _c: CommandId, _l: StopLevel, _why: String) {}
-    pub fn resume(&self, _w: &str, _e: u64, _c: Vec<CommandOrder>) {}
-    pub fn forget(&self, _w: &str, _e: u64, _c: Vec<CommandId>) {}
-    pub fn disconnect(&self, _w: &str, _e: u64, _why: String) {}
-    pub fn shut_down(&self, _w: &str, _e: u64) {}
-}
+//! The connected workers: at most one live link of each name, and the way of orders to it.
+//!
+//! A new connection of a name is arbitrated against the one that is there (`docs/design/worker-link.md`,
+//! "Epochs") and gets a number higher than all before. What a link observes goes to the owner; orders for a
+//! connection that is gone are dropped, because the engine hears of its end and asks again.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio_util::task::TaskTracker;
+
+use super::admission::Admission;
+use super::inbox::Inbox;
+use super::link::{self, Limits, LinkHandle, LinkHost, LinkOrder, Newcomer, Verdict};
+use super::programs::Programs;
+use super::{Gone, Socket};
+use crate::base::{Clock as _, SystemClock, Timestamp};
+use crate::engine::Input;
+use crate::model::{ConfigDigest, SecretsPlan};
+use crate::secrets::Secrets;
+use crate::store::{Logs, Store};
+
+/// Time for links to drain when the master ends; a link's own bounds are shorter.
+const CLOSE_BOUND: Duration = Duration::from_secs(15);
+
 /// A worker that proved who it is and waits for its upgraded connection.
 #[derive(Debug)]
 pub struct Seat {
     /// Its name.
     pub worker: String,
+}
+
+/// All links.
+#[derive(Debug)]
+pub(super) struct Workers {
+    host: Arc<Host>,
+    admission: Arc<Admission>,
+    last_epoch: AtomicU64,
+    links: Mutex<BTreeMap<String, LinkHandle>>,
+    /// One newcomer of a name at a time is arbitrated.
+    doors: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    served: TaskTracker,
+}
+
+/// The master, as a link sees it.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub store: Store,
+    pub inbox: Inbox,
+    pub programs: Arc<Programs>,
+    /// The folder of the configuration, where secrets are looked for.
+    pub base: PathBuf,
+}
+
+impl Workers {
+    /// No links yet; their numbers will be higher than `last_epoch`.
+    pub fn new(host: Host, admission: Arc<Admission>, last_epoch: u64) -> Self {
+        Self {
+            host: Arc::new(host),
+            admission,
+            last_epoch: AtomicU64::new(last_epoch),
+            links: Mutex::default(),
+            doors: Mutex::default(),
+            served: TaskTracker::new(),
+        }
+    }
+
+    /// Serves a connection until it ends.
+    pub async fn serve(&self, seat: Seat, socket: Socket) {
+        let _until_it_ends = self.served.token();
+        if self.served.is_closed() {
+            return;
+        }
+        let (worker, peer) = (seat.worker, socket.peer);
+        let newcomer = match link::greet(socket, Limits::default()).await {
+            Ok(newcomer) => newcomer,
+            Err(why) => {
+                tracing::warn!(%worker, ?peer, "a worker left before it told who it is: {why}");
+                return;
+            }
+        };
+        if let Some(warning) = newcomer.warning() {
+            tracing::warn!(%worker, ?peer, "{warning}");
+        }
+        let door = Arc::clone(lock(&self.doors).entry(worker.clone()).or_default());
+        let alone = door.lock().await;
+        match self.arbitrate(&worker, &newcomer).await {
+            Err(why) => {
+                self.admission.remember(&worker, peer, &why);
+                newcomer.refuse().await;
+            }
+            Ok(()) => {
+                let epoch = self.last_epoch.fetch_add(1, Ordering::Relaxed) + 1;
+                let (handle, orders) = link::link(&worker, epoch, &newcomer);
+                lock(&self.links).insert(worker.clone(), handle);
+                drop(alone);
+                link::serve(Arc::clone(&self.host), newcomer, orders).await;
+                self.forget_link(&worker, epoch);
+            }
+        }
+    }
+
+    /// Hands an order to a worker's connection, if it is still that one.
+    pub fn send(&self, worker: &str, epoch: u64, order: LinkOrder) {
+        if let Some(link) = self.link(worker, epoch) {
+            link.send(order);
+        }
+    }
+
+    /// Cuts a connection, if it is still that one. Its commands go on.
+    pub fn disconnect(&self, worker: &str, epoch: u64, why: &str) {
+        if let Some(link) = self.link(worker, epoch) {
+            link.disconnect(why);
+        }
+    }
+
+    /// Cuts all connections, lets no more in, and waits until what they heard is recorded.
+    pub async fn close(&self, why: &str) {
+        self.served.close();
+        lock(&self.links).values().for_each(|link| link.disconnect(why));
+        if tokio::time::timeout(CLOSE_BOUND, self.served.wait()).await.is_err() {
+            tracing::warn!("worker connections did not end in time; what they heard last is asked for again");
+        }
+    }
+
+    /// Makes place for a newcomer, or says why it cannot stay.
+    async fn arbitrate(&self, worker: &str, newcomer: &Newcomer) -> Result<(), String> {
+        let Some(present) = lock(&self.links).get(worker).cloned() else { return Ok(()) };
+        match link::arbitrate(&present, newcomer).await {
+            Verdict::Refuse { why } => Err(why),
+            Verdict::Replace { why } => {
+                present.disconnect(&why);
+                Ok(())
+            }
+        }
+    }
+
+    fn link(&self, worker: &str, epoch: u64) -> Option<LinkHandle> {
+        lock(&self.links).get(worker).filter(|link| link.epoch() == epoch).cloned()
+    }
+
+    fn forget_link(&self, worker: &str, epoch: u64) {
+        let mut links = lock(&self.links);
+        if links.get(worker).is_some_and(|link| link.epoch() == epoch) {
+            links.remove(worker);
+        }
+    }
+}
+
+impl LinkHost for Host {
+    fn logs(&self) -> Logs {
+        self.store.logs()
+    }
+
+    fn input(&self, input: Input) -> BoxFuture<'_, Result<(), Gone>> {
+        Box::pin(self.inbox.tell_durably(input))
+    }
+
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    fn secrets(&self, plan: &ConfigDigest) -> Secrets {
+        let none = SecretsPlan::default();
+        let loaded = self.programs.get(plan);
+        Secrets::new(loaded.as_ref().map_or(&none, |loaded| &loaded.plan.secrets), &self.base)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

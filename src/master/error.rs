@@ -7,7 +7,7 @@ use crate::engine::RestoreError;
 use crate::store::StoreError;
 
 /// The master has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the master is shutting down")]
 pub struct Gone;
 

@@ -13,7 +13,7 @@ mod handle;
 mod housekeeping;
 mod inbox;
 mod large_stack;
-mod link;
+pub mod link;
 mod log_writes;
 mod options;
 mod owner;

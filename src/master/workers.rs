@@ -83,9 +83,6 @@ impl Workers {
                 return;
             }
         };
-        if let Some(warning) = newcomer.warning() {
-            tracing::warn!(%worker, ?peer, "{warning}");
-        }
         let door = Arc::clone(lock(&self.doors).entry(worker.clone()).or_default());
         let alone = door.lock().await;
         match self.arbitrate(&worker, &newcomer).await {
@@ -98,7 +95,9 @@ impl Workers {
                 let (handle, orders) = link::link(&worker, epoch, &newcomer);
                 lock(&self.links).insert(worker.clone(), handle);
                 drop(alone);
-                link::serve(Arc::clone(&self.host), newcomer, orders).await;
+                let host: Arc<dyn LinkHost> = Arc::<Host>::clone(&self.host);
+                let why = link::serve(host, newcomer, orders).await;
+                tracing::info!(%worker, epoch, "a worker's connection ended: {why}");
                 self.forget_link(&worker, epoch);
             }
         }

@@ -15,7 +15,6 @@ mod span;
 mod timestamp;
 
 pub use clock::{Clock, SystemClock};
-pub use environment::variable as environment_variable;
 pub use host::host_name;
 pub use logging::{LogForm, init as init_logging};
 pub use nearest::nearest;

@@ -3,5 +3,7 @@
 
 mod bars;
 mod house;
+mod mail;
+mod mail_smtp;
 mod protocol_fixtures;
 mod support;

@@ -3,5 +3,7 @@
 pub mod git;
 pub mod http;
 pub mod proxy;
+pub mod python;
+pub mod smtp;
 pub mod starwright;
 pub mod wire_fixtures;

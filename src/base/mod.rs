@@ -5,6 +5,7 @@
 
 mod clock;
 pub mod environment;
+pub mod files;
 mod host;
 mod logging;
 mod nearest;

@@ -70,7 +70,7 @@ impl Master {
 
     /// Drains: open work stays recorded, workers keep their commands. Everything is durable when it returns.
     pub async fn stop(self) {
-        self.handle.shared.workers.close("the master is shutting down").await;
+        self.handle.shared.workers.close().await;
         name_hanging(&self.outer.join(OUTER_BOUND).await);
         if self.handle.shared.inbox.stop().await.is_ok() {
             let drained = async {

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use super::admission::Admission;
 use super::inbox::Inbox;
-use super::link::{self, Limits, LinkHandle, LinkHost, LinkOrder, Newcomer, Verdict};
+use super::link::{self, Limits, LinkHandle, LinkHost, LinkOrder, Verdict};
 use super::programs::Programs;
 use super::{Gone, Socket};
 use crate::base::{Clock as _, SystemClock, Timestamp};
@@ -24,6 +24,8 @@ use crate::model::{ConfigDigest, SecretsPlan};
 use crate::secrets::Secrets;
 use crate::store::{Logs, Store};
 
+/// What a link's end says when the master ends.
+const CLOSING: &str = "the master is shutting down";
 /// Time for links to drain when the master ends; a link's own bounds are shorter.
 const CLOSE_BOUND: Duration = Duration::from_secs(15);
 
@@ -85,22 +87,26 @@ impl Workers {
         };
         let door = Arc::clone(lock(&self.doors).entry(worker.clone()).or_default());
         let alone = door.lock().await;
-        match self.arbitrate(&worker, &newcomer).await {
-            Err(why) => {
-                self.admission.remember(&worker, peer, &why);
-                newcomer.refuse().await;
-            }
-            Ok(()) => {
-                let epoch = self.last_epoch.fetch_add(1, Ordering::Relaxed) + 1;
-                let (handle, orders) = link::link(&worker, epoch, &newcomer);
-                lock(&self.links).insert(worker.clone(), handle);
-                drop(alone);
-                let host: Arc<dyn LinkHost> = Arc::<Host>::clone(&self.host);
-                let why = link::serve(host, newcomer, orders).await;
-                tracing::info!(%worker, epoch, "a worker's connection ended: {why}");
-                self.forget_link(&worker, epoch);
+        if let Some(present) = self.present(&worker) {
+            match link::arbitrate(&present, &newcomer).await {
+                Verdict::Replace { why } => present.disconnect(&why),
+                Verdict::Refuse { why } => {
+                    self.admission.remember(&worker, peer, &why);
+                    return newcomer.refuse().await;
+                }
             }
         }
+        let epoch = self.last_epoch.fetch_add(1, Ordering::Relaxed) + 1;
+        let (handle, orders) = link::link(&worker, epoch, &newcomer);
+        lock(&self.links).insert(worker.clone(), handle.clone());
+        drop(alone);
+        if self.served.is_closed() {
+            handle.disconnect(CLOSING);
+        }
+        let host: Arc<dyn LinkHost> = Arc::<Host>::clone(&self.host);
+        let why = link::serve(host, newcomer, orders).await;
+        tracing::info!(%worker, epoch, "a worker's connection ended: {why}");
+        self.forget_link(&worker, epoch);
     }
 
     /// Hands an order to a worker's connection, if it is still that one.
@@ -118,28 +124,20 @@ impl Workers {
     }
 
     /// Cuts all connections, lets no more in, and waits until what they heard is recorded.
-    pub async fn close(&self, why: &str) {
+    pub async fn close(&self) {
         self.served.close();
-        lock(&self.links).values().for_each(|link| link.disconnect(why));
+        lock(&self.links).values().for_each(|link| link.disconnect(CLOSING));
         if tokio::time::timeout(CLOSE_BOUND, self.served.wait()).await.is_err() {
             tracing::warn!("worker connections did not end in time; what they heard last is asked for again");
         }
     }
 
-    /// Makes place for a newcomer, or says why it cannot stay.
-    async fn arbitrate(&self, worker: &str, newcomer: &Newcomer) -> Result<(), String> {
-        let Some(present) = lock(&self.links).get(worker).cloned() else { return Ok(()) };
-        match link::arbitrate(&present, newcomer).await {
-            Verdict::Refuse { why } => Err(why),
-            Verdict::Replace { why } => {
-                present.disconnect(&why);
-                Ok(())
-            }
-        }
+    fn present(&self, worker: &str) -> Option<LinkHandle> {
+        lock(&self.links).get(worker).cloned()
     }
 
     fn link(&self, worker: &str, epoch: u64) -> Option<LinkHandle> {
-        lock(&self.links).get(worker).filter(|link| link.epoch() == epoch).cloned()
+        self.present(worker).filter(|link| link.epoch() == epoch)
     }
 
     fn forget_link(&self, worker: &str, epoch: u64) {

@@ -77,7 +77,7 @@ pub fn spawn_ourselves(args: &[&str]) -> io::Result<tokio::process::Child> {
     command.spawn()
 }
 
-/// Starts our own program again in a folder, with these variables, a pipe to its stdin and no output.
+/// Starts our own program again with these variables alone, a pipe to its stdin and no output.
 #[expect(clippy::disallowed_methods, reason = "this room starts processes")]
 pub fn spawn_ourselves_for(args: &[&str], env: &BTreeMap<OsString, OsString>) -> io::Result<Child> {
     let mut command = Command::new(our_file()?);

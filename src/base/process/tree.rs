@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal};
 struct Entry {
     pid: Pid,
     parent: i32,
+    group: i32,
     /// Dead, but its parent has not asked how it ended.
     zombie: bool,
     /// When it started, in ticks since the machine did: tells a process from a later one with its number.
@@ -37,6 +38,15 @@ pub fn signal_group(leader: Pid, signal: Signal) {
 #[must_use]
 pub fn signal_descendants(signal: Signal) -> usize {
     let below = below(&processes(), rustix::process::getpid());
+    below.iter().for_each(|entry| send(entry, signal));
+    below.len()
+}
+
+/// Sends a signal to every living process below us that is not in this group; returns how many there were.
+#[must_use]
+pub fn signal_descendants_outside(group: Pid, signal: Signal) -> usize {
+    let mut below = below(&processes(), rustix::process::getpid());
+    below.retain(|entry| entry.group != group.as_raw_nonzero().get());
     below.iter().for_each(|entry| send(entry, signal));
     below.len()
 }
@@ -154,8 +164,9 @@ fn read_entry(pid: Pid) -> Option<Entry> {
     let mut fields = text.split_ascii_whitespace();
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
-    let started = fields.nth(17)?.parse().ok()?;
-    Some(Entry { pid, parent, zombie: matches!(state, "Z" | "X"), started })
+    let group = fields.next()?.parse().ok()?;
+    let started = fields.nth(16)?.parse().ok()?;
+    Some(Entry { pid, parent, group, zombie: matches!(state, "Z" | "X"), started })
 }
 
 /// Whether a process's environment has this entry. Those of other users cannot be read, and are not ours.
@@ -177,7 +188,8 @@ mod tests {
 
     #[test]
     fn below_follows_children_of_children() {
-        let entry = |pid, parent, zombie| Entry { pid: Pid::from_raw(pid).unwrap(), parent, zombie, started: 1 };
+        let entry =
+            |pid, parent, zombie| Entry { pid: Pid::from_raw(pid).unwrap(), parent, group: parent, zombie, started: 1 };
         let all = [entry(1, 0, false), entry(5, 1, false), entry(6, 5, true), entry(7, 6, false), entry(9, 1, false)];
         let found: Vec<i32> =
             below(&all, Pid::from_raw(5).unwrap()).iter().map(|entry| entry.pid.as_raw_nonzero().get()).collect();

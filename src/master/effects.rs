@@ -10,7 +10,7 @@ use super::link::LinkOrder;
 use super::log_writes::LogWrites;
 use super::polls::Polls;
 use super::workers::Workers;
-use crate::base::{Clock as _, SystemClock};
+use crate::base::Clock;
 use crate::engine::Effect;
 use crate::store::LogPart;
 
@@ -21,6 +21,7 @@ pub(super) struct Effects {
     pub deliveries: Arc<Deliveries>,
     pub log_writes: Arc<LogWrites>,
     pub workers: Arc<Workers>,
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Effects {
@@ -32,7 +33,7 @@ impl Effects {
             Effect::Evaluate { build, job } => self.evaluators.evaluate(build, job),
             Effect::Deliver { report } => self.deliveries.deliver(report),
             Effect::WriteLog { build, log, n, stream, text } => {
-                let part = LogPart { stream, text: Bytes::from(text), times: vec![SystemClock.now()] };
+                let part = LogPart { stream, text: Bytes::from(text), times: vec![self.clock.now()] };
                 self.log_writes.append(build, log, n, part).await;
             }
             Effect::CloseLog { build, log } => self.log_writes.close(build, log).await,

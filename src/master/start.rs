@@ -25,7 +25,7 @@ use super::reload::{Load, Reloader, Reloads};
 use super::tasks::Tasks;
 use super::workers::{Host, Workers};
 use super::{Gone, Handle, MasterError, Options, Reload, StartError, housekeeping, watch};
-use crate::base::{SystemClock, chain, host_name};
+use crate::base::{Clock, SystemClock, chain, host_name};
 use crate::config::{self, STACK_BYTES};
 use crate::engine::{Engine, Input};
 use crate::model::ConfigDigest;
@@ -51,14 +51,31 @@ pub struct Master {
     owner_ended: oneshot::Receiver<()>,
 }
 
+/// What is there before any task.
+struct Foundation {
+    options: Options,
+    clock: Arc<dyn Clock>,
+    store: Store,
+    programs: Arc<Programs>,
+    engine: Engine,
+    /// The last fact of the snapshot that the engine was restored from.
+    snapshot: u64,
+}
+
 impl Master {
     /// Opens the store, recovers, loads the configuration (a refused one is an error only if no earlier one is in force).
     pub async fn start(options: Options) -> Result<Self, StartError> {
+        Self::start_at(options, Arc::new(SystemClock)).await
+    }
+
+    /// The same with a clock of the caller's: what the engine decides follows that one.
+    pub async fn start_at(options: Options, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let store = open_store(&options).await?;
         let programs = Arc::new(Programs::new(store.clone()));
         let first = load_file(&options, &programs).await;
         let (engine, snapshot) = recover(&options, &store, &programs).await?;
-        let master = Self::assemble(options, store, programs, (engine, snapshot), first)?;
+        let foundation = Foundation { options, clock, store, programs, engine, snapshot };
+        let master = Self::assemble(foundation, first)?;
         match master.begin().await {
             Ok(()) => Ok(master),
             Err(error) => {
@@ -95,13 +112,8 @@ impl Master {
     }
 
     /// Makes the parts, joins them, starts the tasks. Nothing is recorded yet.
-    fn assemble(
-        options: Options,
-        store: Store,
-        programs: Arc<Programs>,
-        (engine, snapshot): (Engine, u64),
-        first: Load,
-    ) -> Result<Self, StartError> {
+    fn assemble(foundation: Foundation, first: Load) -> Result<Self, StartError> {
+        let Foundation { options, clock, store, programs, engine, snapshot } = foundation;
         let outer = Tasks::new();
         let inner = outer.group();
         let (inbox, messages) = Inbox::new();
@@ -127,6 +139,7 @@ impl Master {
             evaluators,
             polls: Arc::new(Polls::new(options.data.join("poll"))),
             log_writes: Arc::new(LogWrites::new(store.logs())),
+            clock: Arc::clone(&clock),
             workers: Arc::clone(&workers),
         };
         let log_writes = Arc::clone(&effects.log_writes);
@@ -154,7 +167,7 @@ impl Master {
         let owner = Owner::new(Parts {
             engine,
             snapshot,
-            clock: Arc::new(SystemClock),
+            clock,
             inbox: messages,
             programs,
             store: store.clone(),

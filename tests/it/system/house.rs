@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use starwright::base::Clock;
 use starwright::master::{ForceAsk, Handle, Master, Options, Reply, StartError};
 use starwright::model::{BuildId, Event, Fact, LogId};
 use tempfile::TempDir;
@@ -43,40 +44,45 @@ impl House {
         std::fs::rename(&new, &path).unwrap();
     }
 
+    pub async fn start(&self) -> Running {
+        self.try_start().await.unwrap()
+    }
+
     pub async fn try_start(&self) -> Result<Running, StartError> {
-        let options = Options {
+        Master::start(self.options()).await.map(Running::new)
+    }
+
+    /// A master that looks for changes of its configuration by itself.
+    pub async fn start_watching(&self) -> Running {
+        Running::new(Master::start(Options { watch: true, ..self.options() }).await.unwrap())
+    }
+
+    /// A master whose time is the test's.
+    pub async fn start_at(&self, clock: Arc<dyn Clock>) -> Running {
+        Running::new(Master::start_at(self.options(), clock).await.unwrap())
+    }
+
+    fn options(&self) -> Options {
+        Options {
             config: self.path("master.star"),
             data: self.path("data"),
             url: "http://localhost:8010/".to_owned(),
             watch: false,
             local_workers: true,
-        };
-        self.start_with(options).await
-    }
-
-    pub async fn start_watching(&self) -> Running {
-        let options = Options {
-            config: self.path("master.star"),
-            data: self.path("data"),
-            url: "http://localhost:8010/".to_owned(),
-            watch: true,
-            local_workers: true,
-        };
-        self.start_with(options).await.unwrap()
-    }
-
-    pub async fn start(&self) -> Running {
-        self.try_start().await.unwrap()
-    }
-
-    async fn start_with(&self, options: Options) -> Result<Running, StartError> {
-        let master = Master::start(options).await?;
-        let facts = master.handle.subscribe();
-        Ok(Running { master, facts, seen: Vec::new() })
+        }
     }
 }
 
 impl Running {
+    fn new(master: Master) -> Self {
+        let facts = master.handle.subscribe();
+        // What was recorded before we listened; the same fact may come once more, which hurts nobody.
+        let recorded = master.handle.store().recover().unwrap().facts;
+        let started = recorded.iter().rposition(|fact| matches!(fact.event, Event::MasterStarted { .. })).unwrap_or(0);
+        let seen = recorded.into_iter().skip(started).map(Arc::new).collect();
+        Self { master, facts, seen }
+    }
+
     pub fn handle(&self) -> &Handle {
         &self.master.handle
     }

@@ -115,7 +115,9 @@ impl Admission {
 
     fn password(&self, worker: &WorkerPlan, secrets: &crate::model::SecretsPlan) -> Result<String, String> {
         match &worker.password {
-            None => self.local_password(&worker.name).ok_or_else(|| "it is a local worker of `starwright up`".to_owned()),
+            None => {
+                self.local_password(&worker.name).ok_or_else(|| "it is a local worker of `starwright up`".to_owned())
+            }
             Some(text) => match Secrets::new(secrets, &self.base).reveal(text) {
                 Ok((password, _used)) if password.is_empty() => Err("its password is empty".to_owned()),
                 Ok((password, _used)) => Ok(password),
@@ -178,7 +180,8 @@ mod tests {
 
     fn admission() -> Admission {
         let mut plan = Plan::default();
-        for (name, password) in [("w1", Some(Text::plain("se:cret"))), ("local", None), ("void", Some(Text::plain("")))] {
+        for (name, password) in [("w1", Some(Text::plain("se:cret"))), ("local", None), ("void", Some(Text::plain("")))]
+        {
             let worker = WorkerPlan { name: name.to_owned(), password, ..WorkerPlan::default() };
             plan.workers.insert(name.to_owned(), worker);
         }

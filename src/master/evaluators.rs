@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::MasterError;
 use super::inbox::Inbox;
 use super::programs::Programs;
 use super::tasks::{Tasks, panic_text};
-use super::MasterError;
 use crate::config::{Cancel, STACK_BYTES};
 use crate::engine::Input;
 use crate::model::{BuildId, EvalJob, EvalOutcome};
@@ -78,13 +78,8 @@ impl std::fmt::Debug for Desk {
 impl Evaluators {
     /// Starts the threads and their guard.
     pub fn start(programs: Arc<Programs>, inbox: Inbox, tasks: &Tasks) -> Result<Arc<Self>, MasterError> {
-        let evaluators = Arc::new(Self {
-            desk: Mutex::default(),
-            bell: Condvar::new(),
-            programs,
-            inbox,
-            tasks: tasks.clone(),
-        });
+        let evaluators =
+            Arc::new(Self { desk: Mutex::default(), bell: Condvar::new(), programs, inbox, tasks: tasks.clone() });
         for _ in 0..THREADS {
             evaluators.start_thread()?;
         }

@@ -135,7 +135,10 @@ impl Handle {
         self.shared.reloads.request(cause).await
     }
 
-    async fn ask(&self, ask: impl FnOnce(Option<crate::engine::Ticket>) -> Input + Send + 'static) -> Result<Reply, Gone> {
+    async fn ask(
+        &self,
+        ask: impl FnOnce(Option<crate::engine::Ticket>) -> Input + Send + 'static,
+    ) -> Result<Reply, Gone> {
         self.shared.inbox.ask(|ticket| ask(Some(ticket))).await
     }
 
@@ -173,7 +176,10 @@ impl Handle {
         let changes = match dialect {
             "base" => vcs::base_hook(&params)?,
             other => {
-                return Err(HookError { status: 400, message: format!("the dialect specified, '{other}', is not known") });
+                return Err(HookError {
+                    status: 400,
+                    message: format!("the dialect specified, '{other}', is not known"),
+                });
             }
         };
         let count = changes.len();

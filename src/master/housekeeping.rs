@@ -9,7 +9,7 @@ use crate::model::RetentionPlan;
 use crate::store::Store;
 
 /// How often to look. Builds do not get old faster.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_mins(1);
 /// Slices of bounded work in one round; what is left waits for the next round, so that a first retention of a large
 /// history does not slow builds down for hours.
 const SLICES_MAX: usize = 50;

@@ -13,6 +13,7 @@ use crate::engine::{Input, Reply, Ticket};
 pub(super) const INBOX_MAX: usize = 1024;
 
 /// What the owner receives.
+#[expect(clippy::large_enum_variant, reason = "almost all messages are of the large kind")]
 pub(super) enum Message {
     /// Something was observed; `durable` is told when the facts that follow from it are on disk.
     Tell { input: Input, durable: Option<oneshot::Sender<()>> },

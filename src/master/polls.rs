@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::MasterError;
@@ -20,6 +21,9 @@ use crate::vcs;
 const POLLS_AT_ONCE: usize = 8;
 /// A poll keeps its source's own time-out; this much later it is given up from outside.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(10);
+
+/// Characters of a source's name in its folder's.
+const READABLE_CHARS_MAX: usize = 48;
 
 /// Polls by source; the newest order of a source counts.
 #[derive(Debug)]
@@ -40,7 +44,12 @@ impl Polls {
     }
 
     /// Carries out what is ordered.
-    pub async fn run(self: Arc<Self>, plan: PlanInForce, inbox: Inbox, stop: CancellationToken) -> Result<(), MasterError> {
+    pub async fn run(
+        self: Arc<Self>,
+        plan: PlanInForce,
+        inbox: Inbox,
+        stop: CancellationToken,
+    ) -> Result<(), MasterError> {
         let polls = &self;
         self.errands
             .run(POLLS_AT_ONCE, &stop, |source, cursor| {
@@ -76,18 +85,12 @@ impl Polls {
     }
 }
 
-/// A source's name fit for a folder: letters, digits, `-`, `_` and `.` stay, the rest is written as its code, so that two
-/// names never share a folder.
+/// A folder of this source alone, that a person still recognises: what is readable of the name, and its digest.
 fn folder_name(source: &str) -> String {
-    let mut name = String::new();
-    for byte in source.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => name.push(char::from(byte)),
-            b'.' if !name.is_empty() => name.push('.'),
-            _ => name.push_str(&format!("%{byte:02x}")),
-        }
-    }
-    name
+    let readable = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let start: String = source.chars().map(readable).take(READABLE_CHARS_MAX).collect();
+    let digest = Sha256::digest(source);
+    format!("{start}-{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3])
 }
 
 #[cfg(test)]
@@ -96,8 +99,9 @@ mod tests {
 
     #[test]
     fn a_source_named_like_a_path_stays_in_its_folder() {
-        assert_eq!(folder_name("core-1.x"), "core-1.x");
-        assert_eq!(folder_name("../a b"), "%2e.%2fa%20b");
-        assert_eq!(folder_name("https://x/y.git"), "https%3a%2f%2fx%2fy.git");
+        let folder = folder_name("../../etc");
+        assert!(folder.starts_with("------etc-") && folder.len() == 18, "{folder}");
+        assert_ne!(folder_name("a/b"), folder_name("a-b"));
+        assert!(folder_name(&"long".repeat(1000)).len() < 100);
     }
 }

@@ -126,7 +126,9 @@ impl Reloader {
         match load {
             Ok(Ok(loaded)) => self.right(loaded, cause).await,
             Ok(Err(refused)) => self.refuse(refused.to_string(), cause).await,
-            Err(why) => self.refuse(format!("the configuration could not be evaluated, which is a bug: {why}"), cause).await,
+            Err(why) => {
+                self.refuse(format!("the configuration could not be evaluated, which is a bug: {why}"), cause).await
+            }
         }
     }
 

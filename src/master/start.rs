@@ -120,12 +120,8 @@ impl Master {
         let plan = PlanInForce::new(engine.plan().cloned().unwrap_or_default());
         let facts = broadcast::Sender::new(SUBSCRIBER_LAG_MAX);
         let admission = Arc::new(Admission::new(plan.clone(), options.base(), options.local_workers));
-        let host = Host {
-            store: store.clone(),
-            inbox: inbox.clone(),
-            programs: Arc::clone(&programs),
-            base: options.base(),
-        };
+        let host =
+            Host { store: store.clone(), inbox: inbox.clone(), programs: Arc::clone(&programs), base: options.base() };
         let workers = Arc::new(Workers::new(host, Arc::clone(&admission), engine.last_epoch()));
         let evaluators = Evaluators::start(Arc::clone(&programs), inbox.clone(), &outer)?;
         let effects = Effects {

@@ -184,7 +184,7 @@ pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
 mod tests {
     use super::*;
 
-    const BOUND: Duration = Duration::from_secs(60);
+    const BOUND: Duration = Duration::from_mins(1);
 
     #[tokio::test]
     async fn a_task_that_ends_early_is_an_error_with_its_name() {

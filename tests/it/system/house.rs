@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::sync::broadcast;
 
 /// Nothing that a test waits for takes longer, however busy the machine; only a failing test waits so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A scratch folder: configuration, state, and what a test puts there.
 pub struct House {
@@ -93,16 +93,13 @@ impl Running {
             return found;
         }
         loop {
-            match tokio::time::timeout(PATIENCE, self.facts.recv()).await {
-                Ok(fact) => {
-                    let fact = fact.expect("the master runs and the test keeps up");
-                    let found = pick(&fact.event);
-                    self.seen.push(fact);
-                    if let Some(found) = found {
-                        return found;
-                    }
-                }
-                Err(_) => panic!("no {what} among {:#?}", self.seen),
+            let fact = tokio::time::timeout(PATIENCE, self.facts.recv()).await;
+            let Ok(fact) = fact else { panic!("no {what} among {:#?}", self.seen) };
+            let fact = fact.expect("the master runs and the test keeps up");
+            let found = pick(&fact.event);
+            self.seen.push(fact);
+            if let Some(found) = found {
+                return found;
             }
         }
     }

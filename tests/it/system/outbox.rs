@@ -22,7 +22,7 @@ impl Clock for MovedClock {
 }
 
 /// Takes mails at a port; each comes out as its text.
-async fn mail_server(listener: TcpListener) -> mpsc::UnboundedReceiver<String> {
+fn mail_server(listener: TcpListener) -> mpsc::UnboundedReceiver<String> {
     let (mails, inbox) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -88,7 +88,7 @@ async fn a_report_waits_for_its_server_over_restarts_and_is_sent_once() {
     running.fact("failed delivery", |event| matches!(event, Event::ReportFailed { .. }).then_some(())).await;
     running.master.abandon().await;
 
-    let mut mails = mail_server(TcpListener::bind(("127.0.0.1", port)).await.unwrap()).await;
+    let mut mails = mail_server(TcpListener::bind(("127.0.0.1", port)).await.unwrap());
     *clock.0.lock().unwrap() = Span::from_minutes(120);
     let mut running = house.start_at(clock).await;
     running.fact("delivery", |event| matches!(event, Event::ReportSent { .. }).then_some(())).await;

@@ -63,7 +63,10 @@ async fn a_second_worker_of_the_same_name_is_sent_away_and_remembered() {
     let (namesake, _commands) = worker.namesake();
     namesake.connect(running.handle(), "secret").await.unwrap();
     let refused = running.handle().refused_workers();
-    assert!(refused.iter().any(|refused| refused.name == "w1" && refused.why.contains("share the name")), "{refused:?}");
+    assert!(
+        refused.iter().any(|refused| refused.name == "w1" && refused.why.contains("share the name")),
+        "{refused:?}"
+    );
     assert_eq!(running.handle().admit_worker(Some("Basic dzE6eA=="), None).err(), Some(Refusal::Unauthorized));
     running.master.stop().await;
 }

@@ -33,7 +33,6 @@ pub struct ScriptedWorker {
 pub struct Command {
     pub id: CommandId,
     pub line: String,
-    pub env: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -187,12 +186,8 @@ impl ScriptedWorker {
                     ProgramArg::Line(line) => line,
                     ProgramArg::Argv(words) => words.join(" "),
                 };
-                let env = args.env.into_iter().filter_map(|(name, entry)| match entry {
-                    starwright::protocol::EnvEntry::Set(value) => Some((name, value)),
-                    _ => None,
-                });
                 // A test that does not look at arrivals any more has ended.
-                let _ = self.arrivals.send(Command { id, line, env: env.collect() });
+                let _ = self.arrivals.send(Command { id, line });
             }
             _ => self.end(&id, 0),
         }

@@ -3,6 +3,8 @@
 
 mod bars;
 mod house;
+mod link_ours;
+mod link_recorded;
 mod mail;
 mod mail_smtp;
 mod protocol_fixtures;

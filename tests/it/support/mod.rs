@@ -2,6 +2,7 @@
 
 pub mod git;
 pub mod http;
+pub mod link;
 pub mod proxy;
 pub mod python;
 pub mod smtp;

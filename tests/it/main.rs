@@ -10,3 +10,6 @@ mod mail_smtp;
 mod protocol_fixtures;
 mod support;
 mod system;
+mod vcs_git;
+mod vcs_git_trouble;
+mod vcs_hook;

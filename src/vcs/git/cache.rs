@@ -3,10 +3,11 @@
 //! Branches are kept under names made of their hex form, because branches `a` (deleted since) and `a/b` could not
 //! be kept under their own.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use git2::{Repository, RepositoryInitOptions};
+use git2::{Repository, RepositoryInitOptions, RepositoryOpenFlags};
 
 /// Where the tips are kept.
 const REFS: &str = "refs/starwright/";
@@ -25,7 +26,7 @@ impl Cache {
 
     /// Makes it, if it is not there or cannot be opened.
     pub(super) fn make(&self) -> Result<(), String> {
-        if Repository::open_bare(&self.path).is_ok() {
+        if self.open().is_ok() {
             self.sweep();
             return Ok(());
         }
@@ -35,6 +36,12 @@ impl Cache {
         options.bare(true).external_template(false);
         Repository::init_opts(&self.path, &options).map_err(|error| self.fault("make", &error.message()))?;
         Ok(())
+    }
+
+    /// Opens it. (`open_bare` would not look for the edge of a shallow history.)
+    pub(super) fn open(&self) -> Result<Repository, git2::Error> {
+        let flags = RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::BARE;
+        Repository::open_ext(&self.path, flags, std::iter::empty::<&Path>())
     }
 
     /// Deletes it with all that it holds.
@@ -47,8 +54,11 @@ impl Cache {
 
     /// Where the tip of a branch is kept.
     pub(super) fn reference(branch: &str) -> String {
-        let hex: String = branch.bytes().map(|byte| format!("{byte:02x}")).collect();
-        format!("{REFS}{hex}")
+        let mut name = REFS.to_owned();
+        for byte in branch.bytes() {
+            write!(name, "{byte:02x}").expect("writing to a String cannot fail");
+        }
+        name
     }
 
     /// Forgets the tips of branches other than these, so that git can drop what only they held.

@@ -12,11 +12,10 @@ use tokio::time::Instant;
 use super::branches::choose;
 use super::cache::Cache;
 use super::commit::change;
-use super::explain::{failed, is_broken_cache, not_run};
+use super::explain::{failed, is_broken_cache, not_in_time, not_run};
 use super::history::Walk;
 use super::program::GitProgram;
 use super::remote::Remote;
-use crate::base::Span;
 use crate::base::process::ProcessOutput;
 use crate::model::{BranchChoice, ChangeSourceKind, ChangeSourcePlan, Cursor, NewChange};
 use crate::vcs::PollError;
@@ -49,7 +48,6 @@ pub(in crate::vcs) async fn poll_git(
         address: Address::new(repository),
         branches,
         cache: Cache::new(cache),
-        timeout: *timeout,
         deadline: Instant::now() + timeout.as_duration(),
         changes_max: usize::try_from(*changes_max).unwrap_or(usize::MAX),
     };
@@ -65,7 +63,6 @@ struct Poll<'a> {
     address: Address,
     branches: &'a BranchChoice,
     cache: Cache,
-    timeout: Span,
     deadline: Instant,
     changes_max: usize,
 }
@@ -141,7 +138,7 @@ impl Poll<'_> {
             self.fetch(part).await?;
         }
         let task = Task {
-            cache: self.cache.path.clone(),
+            cache: self.cache.clone(),
             source: self.source.clone(),
             address: self.address.public.clone(),
             moved: moved.to_vec(),
@@ -189,7 +186,7 @@ impl Poll<'_> {
         match tokio::time::timeout_at(self.deadline, task).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(format!("{doing} failed: {error}")),
-            Err(_) => Err(format!("{doing} did not end within {}; give `git_poller` a longer `timeout`", self.timeout)),
+            Err(_) => Err(not_in_time(doing)),
         }
     }
 }
@@ -204,7 +201,7 @@ impl Drop for CancelOnDrop {
 
 /// What the walk needs, away from the async thread.
 struct Task {
-    cache: std::path::PathBuf,
+    cache: Cache,
     source: Arc<ChangeSourcePlan>,
     address: String,
     moved: Vec<String>,
@@ -216,7 +213,7 @@ struct Task {
 
 impl Task {
     fn walk(&self, cancelled: &AtomicBool) -> Result<(Vec<NewChange>, Cursor), git2::Error> {
-        let repository = Repository::open_bare(&self.cache)?;
+        let repository = self.cache.open()?;
         // What was fetched, which may be newer than what was listed.
         let tips = self.tips(&repository)?;
         let mut cursor = self.kept.clone();

@@ -1,6 +1,7 @@
 //! What several integration tests share.
 
 pub mod git;
+pub mod git_source;
 pub mod http;
 pub mod link;
 pub mod proxy;

@@ -9,6 +9,7 @@ mod link_ours;
 mod link_recorded;
 mod protocol_fixtures;
 mod support;
+mod system;
 mod vcs_git;
 mod vcs_git_trouble;
 mod vcs_hook;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The `starwright` program; all of it is in `cli`.
+
+fn main() -> std::process::ExitCode {
+    starwright::cli::main()
+}

@@ -1,0 +1,24 @@
+//! Where log lines go: standard error, for people or as JSON.
+
+use tracing_subscriber::EnvFilter;
+
+/// Form of the log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogForm {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts logging. `STARWRIGHT_LOG` (`info`, `starwright::worker=debug`, …) decides what is shown; without
+/// it `default` does. Later calls change nothing.
+pub fn init(form: LogForm, default: &str) {
+    let filter = EnvFilter::try_from_env("STARWRIGHT_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second call finds the first one's subscriber in place: that one stays.
+    let _already_set = match form {
+        LogForm::Text => builder.with_target(false).try_init(),
+        LogForm::Json => builder.json().try_init(),
+    };
+}

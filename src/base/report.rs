@@ -1,0 +1,47 @@
+//! How an error is shown to a person: the chain of causes on one line, a hint on the next.
+
+use std::error::Error;
+
+/// Whose turn it is when something failed; exit codes and log levels follow from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Configuration or arguments.
+    User,
+    /// Disk, network, forge, worker.
+    Environment,
+    /// Us.
+    Bug,
+}
+
+/// An error and its causes, joined by `: `. A cause that the text before already ends with is left out.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("read `x`")]
+    struct Outer(#[source] Inner);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("no such file")]
+    struct Inner;
+
+    #[test]
+    fn causes_follow_their_effect() {
+        assert_eq!(chain(&Outer(Inner)), "read `x`: no such file");
+    }
+}

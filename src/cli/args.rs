@@ -1,0 +1,278 @@
+//! Arguments, and the way from them to a subcommand.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::client::Client;
+use super::error::CliError;
+use super::{builds, check, force, log, master, reload, sendchange, stop, up, worker};
+use crate::base::LogForm;
+
+/// A CI engine in one binary.
+///
+/// A master reads its configuration from a Starlark file, watches repositories, and gives builds to
+/// workers. Builds survive a crash of the master: they go on where they were.
+///
+/// Start here:  starwright up examples/master.star
+#[derive(Debug, Parser)]
+#[command(name = "starwright", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Write log lines as JSON objects (for masters and workers)
+    #[arg(long, global = true)]
+    log_json: bool,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done; a watched build ended with success or warnings
+  1   a watched build failed
+  2   wrong arguments
+  3   the configuration was refused
+  4   a watched build ended with an exception
+  5   a watched build was cut off and will run again
+  6   a watched build was cancelled
+  10  the environment: no master there, disk, network, no such build
+  20  a fault of Starwright itself
+
+What is logged says STARWRIGHT_LOG, for example: STARWRIGHT_LOG=debug starwright master master.star";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything on this machine: a master, its local workers, and the pages
+    #[command(after_help = "Example:\n  starwright up examples/master.star\nthen open http://127.0.0.1:8010/")]
+    Up(MasterArgs),
+    /// Run a master
+    #[command(
+        after_help = "Example:\n  starwright master master.star --data /var/lib/starwright --listen 0.0.0.0:8010\n\nSignals: SIGHUP loads the configuration again; SIGTERM ends in order (builds go on at their workers, the next\nmaster takes them up); a second SIGTERM ends at once."
+    )]
+    Master(MasterArgs),
+    /// Run a worker
+    #[command(
+        after_help = "Example:\n  starwright worker --master ci.example.org:8010 --name linux-1 --password-file secret --dir /srv/worker\n\nCommands go on when the worker is killed; the next worker in the same folder takes them up."
+    )]
+    Worker(WorkerArgs),
+    /// Check configurations without running them
+    #[command(
+        after_help = "Prints \"ok\" with a summary, or every problem with its place and what would do (exit code 3)."
+    )]
+    Check {
+        /// Configuration files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Make a running master load its configuration again
+    #[command(
+        after_help = "A faulty configuration changes nothing: the old one stays, and the problems are printed (exit code 3)."
+    )]
+    Reload {
+        #[command(flatten)]
+        master: MasterAddress,
+    },
+    /// Start a build by hand
+    #[command(
+        after_help = "Examples:\n  starwright force linux\n  starwright force release -p version=1.2 -p publish=true --watch"
+    )]
+    Force(ForceArgs),
+    /// List builds, newest first
+    Builds {
+        /// Only builds of this builder
+        #[arg(long, short)]
+        builder: Option<String>,
+        /// How many
+        #[arg(long, short = 'n', default_value_t = 20)]
+        limit: u64,
+        #[command(flatten)]
+        master: MasterAddress,
+    },
+    /// Print the log of a build, or of one of its steps
+    #[command(
+        after_help = "Examples:\n  starwright log linux/12\n  starwright log linux/12 compile\n  starwright log linux -f      (the newest build, as it runs)"
+    )]
+    Log {
+        /// BUILDER/NUMBER, BUILDER (its newest build), or a build's id
+        build: String,
+        /// Name or number of a step; all steps without it
+        step: Option<String>,
+        /// Go on until the build ends
+        #[arg(long, short)]
+        follow: bool,
+        #[command(flatten)]
+        master: MasterAddress,
+    },
+    /// Stop a build
+    Stop {
+        /// BUILDER/NUMBER, BUILDER (its newest build), or a build's id
+        build: String,
+        /// Why; shown in the build's summary
+        #[arg(long, short, default_value = "")]
+        reason: String,
+        #[command(flatten)]
+        master: MasterAddress,
+    },
+    /// Tell a master of a change, for sources that it cannot poll
+    Sendchange(SendchangeArgs),
+    /// (started by workers) Run one command and spool its output
+    #[command(hide = true, name = "run-command")]
+    RunCommand,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MasterArgs {
+    /// The configuration
+    pub config: PathBuf,
+    /// Folder for history, logs and open work; made if missing
+    #[arg(long, env = "STARWRIGHT_DATA", default_value = ".starwright")]
+    pub data: PathBuf,
+    /// Address for pages, API and workers; the configuration's `web(listen = …)` without it, else 127.0.0.1:8010
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Do not load the configuration again when its files change
+    #[arg(long)]
+    pub no_watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct WorkerArgs {
+    /// Where the master listens
+    #[arg(long, value_name = "HOST:PORT")]
+    pub master: String,
+    /// The worker's name in the master's configuration
+    #[arg(long)]
+    pub name: String,
+    /// File that holds the password (a line end behind it does not count)
+    #[arg(long, value_name = "FILE")]
+    pub password_file: PathBuf,
+    /// Folder for workspaces and the spool; made if missing
+    #[arg(long)]
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MasterAddress {
+    /// Address of the master's pages
+    #[arg(long = "master", value_name = "URL", env = "STARWRIGHT_MASTER", default_value = "http://127.0.0.1:8010")]
+    pub url: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ForceArgs {
+    /// The builder
+    pub builder: String,
+    /// A parameter of the force scheduler; may be given several times
+    #[arg(short = 'p', long = "param", value_name = "NAME=VALUE")]
+    pub params: Vec<String>,
+    /// Which force scheduler, if the builder has several
+    #[arg(long)]
+    pub scheduler: Option<String>,
+    /// Branch to build
+    #[arg(long)]
+    pub branch: Option<String>,
+    /// Revision to build
+    #[arg(long)]
+    pub revision: Option<String>,
+    /// Why; shown with the build
+    #[arg(long, short, default_value = "")]
+    pub reason: String,
+    /// Show the build's progress; the exit code is that of its result
+    #[arg(long, short)]
+    pub watch: bool,
+    #[command(flatten)]
+    pub master: MasterAddress,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SendchangeArgs {
+    /// Who made it, for example "Ada <ada@example.org>"
+    #[arg(long, short)]
+    pub author: String,
+    /// Branch
+    #[arg(long, short)]
+    pub branch: Option<String>,
+    /// Revision
+    #[arg(long, short)]
+    pub revision: Option<String>,
+    /// Repository
+    #[arg(long, short = 'R', default_value = "")]
+    pub repository: String,
+    /// Project
+    #[arg(long, default_value = "")]
+    pub project: String,
+    /// Codebase
+    #[arg(long, default_value = "")]
+    pub codebase: String,
+    /// Category
+    #[arg(long)]
+    pub category: Option<String>,
+    /// A page that shows the change
+    #[arg(long)]
+    pub revlink: Option<String>,
+    /// The message
+    #[arg(long, short = 'm', default_value = "")]
+    pub comments: String,
+    /// A property of the change; may be given several times
+    #[arg(long = "property", short = 'p', value_name = "NAME=VALUE")]
+    pub properties: Vec<String>,
+    /// Files touched
+    pub files: Vec<String>,
+    #[command(flatten)]
+    pub master: MasterAddress,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let form = if cli.log_json { LogForm::Json } else { LogForm::Text };
+    match run(cli.command, form) {
+        Ok(code) => code,
+        Err(error) => error.show(),
+    }
+}
+
+fn run(command: Command, form: LogForm) -> Result<ExitCode, CliError> {
+    match command {
+        Command::RunCommand => Ok(ExitCode::from(u8::try_from(crate::worker::run_command()).unwrap_or(1))),
+        Command::Check { files } => check::run(&files),
+        Command::Up(args) => up::run(&args, form),
+        Command::Master(args) => master::run(&args, form),
+        Command::Worker(args) => worker::run(&args, form),
+        Command::Reload { master } => client(|| reload::run(Client::new(&master.url)?)),
+        Command::Force(args) => client(|| force::run(Client::new(&args.master.url)?, &args)),
+        Command::Builds { builder, limit, master } => {
+            client(|| builds::run(Client::new(&master.url)?, builder.as_deref(), limit))
+        }
+        Command::Log { build, step, follow, master } => {
+            client(|| log::run(Client::new(&master.url)?, &build, step.as_deref(), follow))
+        }
+        Command::Stop { build, reason, master } => client(|| stop::run(Client::new(&master.url)?, &build, &reason)),
+        Command::Sendchange(args) => client(|| sendchange::run(Client::new(&args.master.url)?, &args)),
+    }
+}
+
+/// Runs a subcommand that talks to a master.
+fn client<F: Future<Output = Result<ExitCode, CliError>>>(
+    subcommand: impl FnOnce() -> Result<F, CliError>,
+) -> Result<ExitCode, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::environment(format!("failed to start: {error}")))?;
+    runtime.block_on(async { subcommand()?.await })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

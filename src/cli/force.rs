@@ -1,0 +1,103 @@
+//! `force`: starts a build by hand, and watches it.
+
+use std::process::ExitCode;
+
+use serde_json::{Map, Value as Json};
+
+use super::args::ForceArgs;
+use super::client::Client;
+use super::error::CliError;
+use super::watch;
+use crate::base::nearest;
+
+pub(super) fn run(
+    client: Client,
+    args: &ForceArgs,
+) -> Result<impl Future<Output = Result<ExitCode, CliError>> + '_, CliError> {
+    let mut given = Map::new();
+    for param in &args.params {
+        let (name, value) = split_param(param)?;
+        given.insert(name.to_owned(), value.into());
+    }
+    Ok(async move {
+        let builder = client.builder_id(&args.builder).await?;
+        let scheduler = scheduler_for(&client, builder, args).await?;
+        let mut params = Map::new();
+        params.insert("builderid".to_owned(), builder.into());
+        let fields = fields_of(&scheduler["all_fields"]);
+        for (name, value) in given {
+            let field = field_named(&fields, &name, args)?;
+            params.insert(field, value);
+        }
+        let extra =
+            [("reason", Some(&args.reason)), ("branch", args.branch.as_ref()), ("revision", args.revision.as_ref())];
+        for (name, value) in extra {
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                params.insert(field_named(&fields, name, args)?, value.as_str().into());
+            }
+        }
+        let name = scheduler["name"].as_str().unwrap_or_default();
+        let result = client.control(&format!("forceschedulers/{name}"), "force", Json::Object(params)).await?;
+        let request = result[1][builder.to_string()].as_u64();
+        let request = request.ok_or_else(|| CliError::bug("the master named no build request".to_owned()))?;
+        if args.watch {
+            return watch::request(&client, request, &args.builder).await;
+        }
+        println!("build request {request} is waiting; `starwright log {} -f` shows its build", args.builder);
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Splits `NAME=VALUE`.
+pub(super) fn split_param(param: &str) -> Result<(&str, &str), CliError> {
+    param.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
+        CliError::user(format!("`{param}` is not a parameter")).hint("write NAME=VALUE, for example -p version=1.2")
+    })
+}
+
+async fn scheduler_for(client: &Client, builder: u64, args: &ForceArgs) -> Result<Json, CliError> {
+    let path = format!("builders/{builder}/forceschedulers");
+    let schedulers = client.list(&path, "forceschedulers").await?.unwrap_or_default();
+    let names: Vec<&str> = schedulers.iter().filter_map(|scheduler| scheduler["name"].as_str()).collect();
+    let wanted = match (&args.scheduler, names.as_slice()) {
+        (Some(name), _) => names.iter().position(|known| known == name).ok_or_else(|| {
+            CliError::user(format!("builder `{}` has no force scheduler `{name}`", args.builder))
+                .hint(format!("it has: {}", names.join(", ")))
+        })?,
+        (None, []) => {
+            return Err(CliError::user(format!("builder `{}` cannot be started by hand", args.builder))
+                .hint(format!("declare it: force(\"by-hand\", builders = [\"{}\"])", args.builder)));
+        }
+        (None, [_]) => 0,
+        (None, several) => {
+            return Err(CliError::user(format!("builder `{}` has several force schedulers", args.builder))
+                .hint(format!("choose with --scheduler: {}", several.join(", "))));
+        }
+    };
+    Ok(schedulers[wanted].clone())
+}
+
+/// Full name and short name of each field of a form, those inside groups included.
+fn fields_of(fields: &Json) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for field in fields.as_array().into_iter().flatten() {
+        if field["type"] == "nested" {
+            found.extend(fields_of(&field["fields"]));
+        } else if let (Some(full), Some(name)) = (field["fullName"].as_str(), field["name"].as_str()) {
+            found.push((full.to_owned(), name.to_owned()));
+        }
+    }
+    found
+}
+
+fn field_named(fields: &[(String, String)], name: &str, args: &ForceArgs) -> Result<String, CliError> {
+    let found = fields.iter().find(|(full, _)| full == name).or_else(|| fields.iter().find(|(_, short)| short == name));
+    found.map(|(full, _)| full.clone()).ok_or_else(|| {
+        let names: Vec<&str> = fields.iter().map(|(full, _)| full.as_str()).collect();
+        let error = CliError::user(format!("the force form of `{}` has no field `{name}`", args.builder));
+        match nearest(name, names.iter().copied()) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error.hint(format!("fields are: {}", names.join(", "))),
+        }
+    })
+}

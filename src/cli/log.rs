@@ -1,0 +1,118 @@
+//! `log`: prints logs, and follows them while they grow.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use serde_json::Value as Json;
+
+use super::client::{Client, outcome_of};
+use super::error::{CliError, exit_code};
+use super::output::printable;
+use super::watch::LOOK_EVERY;
+use crate::base::nearest;
+
+/// Lines asked for at once: an answer of some hundred kilobytes.
+const LINES_AT_ONCE: u64 = 5_000;
+
+pub(super) fn run<'a>(
+    client: Client,
+    build: &'a str,
+    step: Option<&'a str>,
+    follow: bool,
+) -> Result<impl Future<Output = Result<ExitCode, CliError>> + 'a, CliError> {
+    Ok(async move {
+        let id = client.build(build).await?["buildid"].as_u64().unwrap_or_default();
+        let mut printer = Printer { client, printed: BTreeMap::new(), heading: None, with_headings: step.is_none() };
+        loop {
+            // The build is read before its logs: what ended before the last look is printed whole.
+            let record = printer.client.build(&id.to_string()).await?;
+            printer.build(id, step).await?;
+            if record["complete"] == true || !follow {
+                let outcome = outcome_of(&record).filter(|_| follow);
+                return Ok(outcome.map_or(ExitCode::SUCCESS, exit_code));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    })
+}
+
+struct Printer {
+    client: Client,
+    /// Lines printed, by log.
+    printed: BTreeMap<u64, u64>,
+    heading: Option<u64>,
+    with_headings: bool,
+}
+
+impl Printer {
+    async fn build(&mut self, build: u64, wanted: Option<&str>) -> Result<(), CliError> {
+        let steps = self.client.list(&format!("builds/{build}/steps"), "steps").await?.unwrap_or_default();
+        let chosen: Vec<&Json> =
+            steps.iter().filter(|step| wanted.is_none_or(|wanted| is_named(step, wanted))).collect();
+        if let (Some(wanted), true) = (wanted, chosen.is_empty()) {
+            return Err(no_such_step(wanted, &steps));
+        }
+        for step in chosen {
+            let logs = self.client.list(&format!("steps/{}/logs", step["stepid"]), "logs").await?.unwrap_or_default();
+            for log in &logs {
+                self.log(step, log).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn log(&mut self, step: &Json, log: &Json) -> Result<(), CliError> {
+        let id = log["logid"].as_u64().unwrap_or_default();
+        let total = log["num_lines"].as_u64().unwrap_or_default();
+        let mut from = self.printed.get(&id).copied().unwrap_or_default();
+        while from < total {
+            let path = format!("logs/{id}/contents?offset={from}&limit={}", LINES_AT_ONCE.min(total - from));
+            let chunk =
+                self.client.list(&path, "logchunks").await?.and_then(|mut items| items.pop()).unwrap_or_default();
+            let content = chunk["content"].as_str().unwrap_or_default();
+            if content.is_empty() {
+                break;
+            }
+            self.head(id, step, log);
+            from += print_lines(content, log["type"] == "s")?;
+        }
+        self.printed.insert(id, from);
+        Ok(())
+    }
+
+    fn head(&mut self, id: u64, step: &Json, log: &Json) {
+        if self.with_headings && self.heading != Some(id) {
+            let name = |json: &Json| printable(json.as_str().unwrap_or_default());
+            println!("── {} · {} ──", name(&step["name"]), name(&log["name"]));
+            self.heading = Some(id);
+        }
+    }
+}
+
+/// Prints lines; those of a stdio log begin with the letter of their stream. Returns their number.
+fn print_lines(content: &str, streams: bool) -> Result<u64, CliError> {
+    let mut out = std::io::stdout().lock();
+    let mut count = 0;
+    for line in content.lines() {
+        let mut letters = line.chars();
+        let text = if streams && letters.next().is_some() { letters.as_str() } else { line };
+        writeln!(out, "{}", printable(text))
+            .map_err(|error| CliError::environment(format!("failed to print: {error}")))?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+fn is_named(step: &Json, wanted: &str) -> bool {
+    step["name"] == wanted || wanted.parse::<u64>().is_ok_and(|number| step["number"].as_u64() == Some(number))
+}
+
+fn no_such_step(wanted: &str, steps: &[Json]) -> CliError {
+    let names: Vec<&str> = steps.iter().filter_map(|step| step["name"].as_str()).collect();
+    let error = CliError::user(format!("the build has no step `{wanted}`"));
+    match nearest(wanted, names.iter().copied()) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint(format!("steps are: {}", names.join(", "))),
+    }
+}

@@ -1,0 +1,194 @@
+//! `master`: a master and its pages, until a signal ends it. Also the part that `up` shares.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::args::MasterArgs;
+use super::error::CliError;
+use crate::base::{LogForm, chain, init_logging};
+use crate::master::{Handle, Master, Options, Reload};
+use crate::{config, web};
+
+/// Where we listen when nobody says otherwise: this machine only, for control needs no password yet.
+const DEFAULT_LISTEN: &str = "127.0.0.1:8010";
+/// An orderly end takes at most this long; what is open is durable anyway.
+const END_WITHIN: Duration = Duration::from_secs(30);
+
+pub(super) fn run(args: &MasterArgs, form: LogForm) -> Result<ExitCode, CliError> {
+    init_logging(form, "info,warp=off,hyper=warn,sled=warn");
+    in_runtime(async {
+        let house = House::open(args, false).await?;
+        println!("Starwright's master listens at {}", house.url);
+        house.serve(|_| async {}).await
+    })
+}
+
+/// Runs a future on a runtime of all cores.
+pub(super) fn in_runtime(work: impl Future<Output = Result<ExitCode, CliError>>) -> Result<ExitCode, CliError> {
+    super::worker::install_tls();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::environment(format!("failed to start threads: {error}")))?;
+    let result = runtime.block_on(work);
+    // What still blocks in the background (a name look-up, a slow disk) must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+/// A started master with its listening socket.
+pub(super) struct House {
+    master: Master,
+    listener: TcpListener,
+    pub(super) address: SocketAddr,
+    pub(super) url: String,
+}
+
+impl House {
+    pub(super) async fn open(args: &MasterArgs, local_workers: bool) -> Result<Self, CliError> {
+        if !args.config.is_file() {
+            return Err(CliError::environment(format!("failed to read `{}`: no such file", args.config.display()))
+                .hint("give the path of a configuration, for example examples/master.star"));
+        }
+        let wanted = listen_address(args).await?;
+        let listener = TcpListener::bind(wanted).await.map_err(|error| {
+            CliError::environment(format!("failed to listen at {wanted}: {error}"))
+                .hint("another program may have the port; choose one with --listen HOST:PORT")
+        })?;
+        let address =
+            listener.local_addr().map_err(|error| CliError::environment(format!("failed to listen: {error}")))?;
+        let options = Options {
+            config: absolute(&args.config)?,
+            data: absolute(&args.data)?,
+            url: format!("http://{}/", reachable(address)),
+            watch: !args.no_watch,
+            local_workers,
+        };
+        let master = Master::start(options).await.map_err(start_error)?;
+        let url = master.handle.url();
+        Ok(Self { master, listener, address: reachable(address), url })
+    }
+
+    pub(super) fn handle(&self) -> &Handle {
+        &self.master.handle
+    }
+
+    /// Serves until a signal; `beside` runs as long and gets the token that ends it.
+    pub(super) async fn serve<F: Future<Output = ()> + Send + 'static>(
+        self,
+        beside: impl FnOnce(CancellationToken) -> F,
+    ) -> Result<ExitCode, CliError> {
+        let stop = CancellationToken::new();
+        let beside = tokio::spawn(beside(stop.child_token()));
+        let web = tokio::spawn(web::serve(self.master.handle.clone(), self.listener, stop.clone()));
+        let ended = until_signal(&self.master.handle).await;
+        stop.cancel();
+        let orderly = async {
+            let _workers_end_with_their_token = beside.await;
+            let _pages_end_with_their_token = web.await;
+            self.master.stop().await;
+        };
+        tokio::select! {
+            () = orderly => {}
+            () = again() => eprintln!("ending at once; everything recorded stays"),
+            () = tokio::time::sleep(END_WITHIN) => eprintln!("the orderly end took too long; everything recorded stays"),
+        }
+        ended.map(|()| ExitCode::SUCCESS)
+    }
+}
+
+fn start_error(error: crate::master::StartError) -> CliError {
+    match error.report() {
+        Some(report) => CliError::refused(format!("the configuration was refused\n\n{}", report.trim_end())),
+        None => CliError::environment(chain(&error)),
+    }
+}
+
+/// The address to bind: the command line's, else the configuration's, else ours.
+async fn listen_address(args: &MasterArgs) -> Result<SocketAddr, CliError> {
+    if let Some(address) = args.listen {
+        return Ok(address);
+    }
+    let path = args.config.clone();
+    let loaded = tokio::task::spawn_blocking(move || config::load(&path)).await;
+    // A faulty configuration is reported by the master, which may have an earlier one in force.
+    let named = loaded.ok().and_then(Result::ok).and_then(|loaded| loaded.plan.web.listen.clone());
+    let named = named.unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
+    let mut found = tokio::net::lookup_host(&named).await.map_err(|error| {
+        CliError::environment(format!("failed to look up the address `{named}` of `web(listen = …)`: {error}"))
+    })?;
+    found.next().ok_or_else(|| CliError::environment(format!("`{named}` has no address")))
+}
+
+/// An address that this machine can connect to: "all addresses" is none.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from(([127, 0, 0, 1], v4.port())),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
+            SocketAddr::new(std::net::IpAddr::V6(std::net::Ipv6Addr::LOCALHOST), v6.port())
+        }
+        other => other,
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, CliError> {
+    std::path::absolute(path)
+        .map_err(|error| CliError::environment(format!("failed to find `{}`: {error}", path.display())))
+}
+
+/// Waits for an interrupt or termination, and reloads on SIGHUP meanwhile. Also ends, as an error, when the master's
+/// owner ended by itself.
+#[cfg(unix)]
+async fn until_signal(handle: &Handle) -> Result<(), CliError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen =
+        |kind| signal(kind).map_err(|error| CliError::environment(format!("failed to listen for signals: {error}")));
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => tell_reload(handle.reload("SIGHUP".to_owned()).await.ok()),
+            why = handle.failed() => return Err(CliError::environment(format!("the master ended: {why}"))),
+        }
+    }
+}
+
+#[cfg(not(unix))]
+async fn until_signal(handle: &Handle) -> Result<(), CliError> {
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => Ok(()),
+        why = handle.failed() => Err(CliError::environment(format!("the master ended: {why}"))),
+    }
+}
+
+fn tell_reload(reload: Option<Reload>) {
+    if let Some(Reload::Refused { report }) = reload {
+        eprintln!("{report}");
+    }
+}
+
+/// A second signal while ending.
+async fn again() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let (Ok(mut terminate), Ok(mut interrupt)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            return;
+        }
+    }
+    std::future::pending::<()>().await;
+}

@@ -1,0 +1,120 @@
+//! `up`: a master, its local workers and the pages in one process.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::args::MasterArgs;
+use super::error::CliError;
+use super::master::{House, in_runtime};
+use crate::base::{LogForm, chain, init_logging};
+use crate::master::Handle;
+use crate::model::{Event, Plan};
+use crate::worker;
+
+pub(super) fn run(args: &MasterArgs, form: LogForm) -> Result<ExitCode, CliError> {
+    init_logging(form, "warn,starwright=info,warp=off,sled=warn");
+    in_runtime(async {
+        let house = House::open(args, true).await?;
+        greet(args, &house);
+        let workers = LocalWorkers {
+            handle: house.handle().clone(),
+            address: house.address,
+            dir: args.data.join("workers"),
+            running: BTreeMap::new(),
+        };
+        let ended = house.serve(|stop| workers.keep(stop)).await;
+        println!("ended; commands that still run go on, and the next `starwright up` takes them up");
+        ended
+    })
+}
+
+fn greet(args: &MasterArgs, house: &House) {
+    let plan = house.handle().plan();
+    let local: Vec<&str> = local_names(&plan).collect();
+    println!("Starwright is up.");
+    println!("  pages          {}", house.url);
+    println!("  configuration  {} (edit it: it is loaded again when it changes)", args.config.display());
+    println!("  state          {}", args.data.display());
+    if local.is_empty() {
+        println!(
+            "  workers        none here; declare one without a password, worker(\"local\"), to run builds on this machine"
+        );
+    } else {
+        println!("  workers        {}", local.join(", "));
+    }
+    println!("Press Ctrl-C to end.");
+}
+
+fn local_names(plan: &Plan) -> impl Iterator<Item = &str> {
+    plan.workers.values().filter(|worker| worker.password.is_none()).map(|worker| worker.name.as_str())
+}
+
+/// Keeps one worker task for each worker of the configuration that has no password.
+struct LocalWorkers {
+    handle: Handle,
+    address: SocketAddr,
+    dir: PathBuf,
+    running: BTreeMap<String, (CancellationToken, JoinHandle<()>)>,
+}
+
+impl LocalWorkers {
+    async fn keep(mut self, stop: CancellationToken) {
+        let mut facts = self.handle.subscribe();
+        self.reconcile();
+        loop {
+            let fact = tokio::select! {
+                () = stop.cancelled() => break,
+                fact = facts.recv() => fact,
+            };
+            match fact {
+                Ok(fact) if matches!(fact.event, Event::PlanAdopted { .. }) => self.reconcile(),
+                Ok(_) => {}
+                // Facts were missed; the plan among them may be new.
+                Err(RecvError::Lagged(_)) => self.reconcile(),
+                Err(RecvError::Closed) => break,
+            }
+        }
+        for (token, task) in std::mem::take(&mut self.running).into_values() {
+            token.cancel();
+            let _ends_with_its_token = task.await;
+        }
+    }
+
+    fn reconcile(&mut self) {
+        let plan = self.handle.plan();
+        let wanted: Vec<&str> = local_names(&plan).collect();
+        self.running.retain(|name, (token, _)| {
+            let keep = wanted.contains(&name.as_str());
+            if !keep {
+                token.cancel();
+            }
+            keep
+        });
+        for name in wanted {
+            if !self.running.contains_key(name)
+                && let Some(password) = self.handle.local_password(name)
+            {
+                let started = start(&self.dir, self.address, name, password);
+                self.running.insert(name.to_owned(), started);
+            }
+        }
+    }
+}
+
+fn start(dir: &Path, address: SocketAddr, name: &str, password: String) -> (CancellationToken, JoinHandle<()>) {
+    let token = CancellationToken::new();
+    let options = worker::Options { master: address.to_string(), name: name.to_owned(), password, dir: dir.join(name) };
+    let (stop, name) = (token.clone(), name.to_owned());
+    let task = tokio::spawn(async move {
+        if let Err(error) = worker::run(options, stop).await {
+            tracing::error!(worker = %name, "the local worker ended: {}", chain(&error));
+        }
+    });
+    (token, task)
+}

@@ -1,0 +1,89 @@
+//! The real program, started as its user would.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use super::git::sealed;
+
+/// The program.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_starwright");
+
+/// A running `starwright up` or `starwright master`; killed when dropped.
+pub struct Running {
+    pub child: Child,
+    /// `HOST:PORT` of its pages.
+    pub address: String,
+    /// What it logs, for a test that fails.
+    pub log: PathBuf,
+}
+
+impl Running {
+    /// Starts it and waits until it says where it listens.
+    pub fn start(subcommand: &str, config: &Path, data: &Path, listen: &str, log: &Path) -> Self {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
+        let mut child = sealed(Command::new(PROGRAM).arg(subcommand).arg(config))
+            .arg("--data")
+            .arg(data)
+            .args(["--listen", listen])
+            .env("STARWRIGHT_LOG", "info,warp=off,sled=warn")
+            .stdout(Stdio::piped())
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut said = String::new();
+        let address = loop {
+            let Some(Ok(line)) = lines.next() else {
+                let log = std::fs::read_to_string(log).unwrap_or_default();
+                panic!("starwright {subcommand} ended before it listened; it said:\n{said}\nand logged:\n{log}");
+            };
+            if let Some(at) = line.find("http://") {
+                break line[at + 7..].trim_end_matches('/').to_owned();
+            }
+            said.push_str(&line);
+            said.push('\n');
+        };
+        // The pipe stays open and read, so that later lines never block the program.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        Self { child, address, log: log.to_owned() }
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub fn terminate(mut self) -> std::process::ExitStatus {
+        signal(self.child.id(), "TERM");
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _already_gone = self.child.kill();
+        let _already_reaped = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- log of starwright\n{}", std::fs::read_to_string(&self.log).unwrap_or_default());
+        }
+    }
+}
+
+/// Sends a signal by name.
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
+    assert!(status.success(), "kill -{name} {pid}");
+}
+
+/// Runs a subcommand against a master and returns all it said.
+pub fn run(address: &str, args: &[&str]) -> Output {
+    sealed(Command::new(PROGRAM).args(args)).env("STARWRIGHT_MASTER", format!("http://{address}")).output().unwrap()
+}
+
+/// Standard output and standard error of a subcommand.
+pub fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}

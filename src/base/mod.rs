@@ -5,6 +5,7 @@
 
 mod clock;
 pub mod environment;
+pub mod files;
 mod logging;
 mod nearest;
 pub mod process;

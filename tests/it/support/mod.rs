@@ -4,5 +4,8 @@ pub mod git;
 pub mod http;
 pub mod link;
 pub mod proxy;
+pub mod python;
+pub mod smtp;
 pub mod starwright;
+pub mod stock_worker;
 pub mod wire_fixtures;

@@ -25,9 +25,3 @@ pub enum WorkerError {
 pub async fn run(options: Options, stop: tokio_util::sync::CancellationToken) -> Result<(), WorkerError> {
     todo!()
 }
-
-/// The process beside one command: runs it, spools its output, outlives the worker. Started by the worker as
-/// `starwright run-command` (hidden); reads its order from standard input. Returns the exit code.
-pub fn run_command() -> i32 {
-    todo!()
-}

@@ -3,6 +3,7 @@
 pub mod git;
 pub mod git_source;
 pub mod http;
+pub mod link;
 pub mod proxy;
 pub mod python;
 pub mod smtp;

@@ -4,4 +4,7 @@
 mod bars;
 mod house;
 mod protocol_fixtures;
+mod store;
+mod store_crash;
+mod store_damage;
 mod support;

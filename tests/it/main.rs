@@ -5,3 +5,4 @@ mod bars;
 mod house;
 mod protocol_fixtures;
 mod support;
+mod web;

@@ -3,6 +3,14 @@
 
 mod bars;
 mod house;
+mod mail;
+mod mail_smtp;
+mod link_ours;
+mod link_recorded;
 mod protocol_fixtures;
 mod support;
+mod system;
+mod vcs_git;
+mod vcs_git_trouble;
+mod vcs_hook;
 mod web;

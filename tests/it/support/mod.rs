@@ -1,7 +1,11 @@
 //! What several integration tests share.
 
 pub mod git;
+pub mod git_source;
 pub mod http;
+pub mod link;
 pub mod proxy;
+pub mod python;
+pub mod smtp;
 pub mod starwright;
 pub mod wire_fixtures;

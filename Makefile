@@ -11,7 +11,7 @@ tools: ## installs what the tests need
 	@tests/tools
 
 test: tools check ## installs what the tests need, then checks and tests everything
-	$(CARGO) test --all-targets
+	$(CARGO) test
 
 check: ## format and lints, warnings denied
 	$(CARGO) fmt --all --check

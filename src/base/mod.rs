@@ -4,15 +4,22 @@
 //! variables, or starts child processes.
 
 mod clock;
+pub mod environment;
+pub mod files;
+mod host;
 mod logging;
 mod nearest;
+pub mod process;
+mod random;
 mod report;
 mod span;
 mod timestamp;
 
 pub use clock::{Clock, SystemClock};
+pub use host::host_name;
 pub use logging::{LogForm, init as init_logging};
 pub use nearest::nearest;
+pub use random::{random_bytes, random_fraction, random_u64, unique_id};
 pub use report::{Fault, chain};
 pub use span::{ParseSpanError, Span};
 pub use timestamp::Timestamp;

@@ -7,7 +7,7 @@ use super::filter::Filters;
 use super::pass::Pass;
 use super::state::State;
 use super::{Reply, Ticket};
-use crate::model::{BuilderId, ChangeSourceId, Event, Plan, SchedulerId, WorkerId};
+use crate::model::{BuilderAbout, BuilderId, ChangeSourceId, Event, Plan, SchedulerId, WorkerId};
 
 impl Pass<'_> {
     /// A configuration was loaded: compare it with the one in force, and put it in its place as one.
@@ -18,16 +18,18 @@ impl Pass<'_> {
             return self.reply(ticket, Reply::Adopted { digest, changes: Vec::new() });
         }
         let changes = self.plan().map_or_else(Vec::new, |old| super::diff::compare(&old, plan));
+        let builders = number(
+            plan.builders.keys(),
+            self.state.last.builder,
+            |name| self.state.builder_ids.get(name).copied(),
+            BuilderId,
+        );
         let event = Event::PlanAdopted {
             digest: digest.clone(),
             cause,
             changes: changes.clone(),
-            builders: number(
-                plan.builders.keys(),
-                self.state.last.builder,
-                |name| self.state.builder_ids.get(name).copied(),
-                BuilderId,
-            ),
+            about: about(plan, &builders),
+            builders,
             workers: number(
                 plan.workers.keys(),
                 self.state.last.worker,
@@ -64,6 +66,16 @@ impl Pass<'_> {
             self.record(Event::ScriptFailed { what, message });
         }
     }
+}
+
+/// What pages tell about each builder.
+fn about(plan: &Plan, ids: &BTreeMap<String, BuilderId>) -> BTreeMap<BuilderId, BuilderAbout> {
+    let about = |name: &String, id: &BuilderId| {
+        let builder = plan.builders.get(name)?;
+        let (tags, description) = (builder.tags.clone(), builder.description.clone());
+        Some((*id, BuilderAbout { tags, description, workers: builder.workers.clone() }))
+    };
+    ids.iter().filter_map(|(name, id)| about(name, id)).collect()
 }
 
 impl super::underway::Underway {

@@ -23,7 +23,7 @@ impl Pass<'_> {
         }
     }
 
-    fn order(&self, id: BuildId, command: &CommandId) -> Option<CommandOrder> {
+    pub(super) fn order(&self, id: BuildId, command: &CommandId) -> Option<CommandOrder> {
         let build = self.state.builds.get(&id)?;
         let step = build.step.as_ref()?;
         let flight = step.flights.get(command)?;

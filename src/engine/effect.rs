@@ -55,8 +55,10 @@ pub enum Effect {
     Dispatch(Box<CommandOrder>),
     /// Make a command of this worker stop.
     Interrupt { worker: String, epoch: u64, command: CommandId, level: StopLevel, why: String },
-    /// Ask a worker that just connected which of these it still has. Comes back as [`super::Input::Resumed`].
-    Resume { worker: String, epoch: u64, commands: Vec<CommandId> },
+    /// Ask a worker that just connected, and resumes, which of these commands it still has: all that it was sent under
+    /// the instance it told, perhaps none; what is not listed, it stops. The orders are whole: after a restart of
+    /// the master only the engine knows where their output goes. Comes back as [`super::Input::Resumed`].
+    Resume { worker: String, epoch: u64, commands: Vec<CommandOrder> },
     /// Stop leftovers of an earlier connection that nobody waits for any more (stock workers).
     Forget { worker: String, epoch: u64, commands: Vec<CommandId> },
     /// Cut a worker's connection: an older one of the same name, or one given up.

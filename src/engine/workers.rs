@@ -59,7 +59,8 @@ impl Pass<'_> {
         let sent = flights.iter().filter(|(_, _, flight)| flight.sent.is_some());
         let asked: BTreeMap<CommandId, Option<String>> =
             sent.map(|(_, command, flight)| (command.clone(), flight.sent.clone())).collect();
-        let commands = asked.keys().cloned().collect();
+        let sent = flights.iter().filter(|(_, _, flight)| flight.sent.is_some());
+        let commands = sent.filter_map(|(build, command, _)| self.order(*build, command)).collect();
         self.up.resuming.insert(worker.to_owned(), (epoch, asked));
         self.effects.push(Effect::Resume { worker: worker.to_owned(), epoch, commands });
     }

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answer, Ask, BuildId, BuilderId, BuildsetRecord, Change, ChangeSourceId, CommandId, ConfigDigest, Cursor, EvalPart,
-    Key, LockAccess, LogId, LogKind, Outcome, Properties, Report, ReportId, RequestId, RequestRecord, SchedulerId,
-    StepId, WorkerId,
+    Answer, Ask, BuildId, BuilderId, BuilderPlan, BuildsetRecord, Change, ChangeSourceId, CommandId, ConfigDigest,
+    Cursor, EvalPart, Key, LockAccess, LogId, LogKind, Outcome, Properties, Report, ReportId, RequestId, RequestRecord,
+    SchedulerId, StepId, WorkerId,
 };
 use crate::base::{Span, Timestamp};
 
@@ -39,6 +39,9 @@ pub enum Event {
         workers: BTreeMap<String, WorkerId>,
         schedulers: BTreeMap<String, SchedulerId>,
         change_sources: BTreeMap<String, ChangeSourceId>,
+        /// What the pages tell about each builder, so that it can still be told when the builder is gone.
+        #[serde(default)]
+        about: BTreeMap<BuilderId, BuilderAbout>,
     },
     /// A configuration was refused; the old one stays. `message` is the report for people.
     PlanRefused { cause: String, message: String },
@@ -217,6 +220,21 @@ impl Event {
             | Self::ReportFailed { .. }
             | Self::ReportDropped { .. } => None,
         }
+    }
+}
+
+/// What the pages tell about a builder.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuilderAbout {
+    pub tags: Vec<String>,
+    pub description: Option<String>,
+    /// Names of the workers that may build it.
+    pub workers: Vec<String>,
+}
+
+impl From<&BuilderPlan> for BuilderAbout {
+    fn from(plan: &BuilderPlan) -> Self {
+        Self { tags: plan.tags.clone(), description: plan.description.clone(), workers: plan.workers.clone() }
     }
 }
 

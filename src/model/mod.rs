@@ -25,7 +25,7 @@ pub use ask::{Answer, Ask, BeginStep, Digest, EndStep, Entry, Journal, Key, Trig
 pub use change::{Change, Cursor, NewChange, SourceStamp, StampSpec};
 pub use command::{CommandEnd, CommandResult, CommandSpec, EnvValue, FileCommand, LogFileSpec, OnLost, Program};
 pub use evaluation::{BuildContext, EvalJob, EvalOutcome, EvalPart, StepSummary, WorkerFacts};
-pub use event::{Event, Fact, LogOpened, PlanChange, StopTarget};
+pub use event::{BuilderAbout, Event, Fact, LogOpened, PlanChange, StopTarget};
 pub use ids::{
     BuildId, BuilderId, BuildsetId, ChangeId, ChangeSourceId, CommandId, ConfigDigest, FnId, LogId, MasterId, ReportId,
     RequestId, SchedulerId, SourceStampId, StepId, WorkerId,

@@ -1,1 +1,28 @@
-//! (room protocol)
+//! Messages between master and worker: MessagePack maps over WebSocket (`msgpack_experimental_v7`), with
+//! our own additions (prefix `x_`, docs/design/worker-link.md). Bytes to values and back; no sockets, no state.
+//!
+//! Reading is tolerant: numbers may be whole or not, unknown keys are ignored, an unknown update or
+//! operation is a value of its own. What breaks the rules of the envelope is a [`DecodeError`]; nothing panics.
+
+mod args;
+mod caps;
+mod codec;
+mod fields;
+mod info;
+mod master_request;
+mod message;
+mod report;
+mod update;
+mod worker_request;
+
+pub use args::{Args, CommandArgs, EnvEntry, LogFileArg, ProgramArg, ShellArgs};
+pub use caps::{Caps, RESUME_VERSION};
+pub use codec::{DecodeError, MESSAGE_BYTES_MAX};
+pub use fields::FieldError;
+pub use info::WorkerInfo;
+pub use master_request::{InterruptLevel, MasterMessage, MasterRequest, Settings};
+pub use message::{Answer, Message, Request, Seq};
+pub use report::{CommandReport, ReportedEnd, ResumeAnswer, ResumedState};
+pub use rmpv::Value as Wire;
+pub use update::{Lines, LogChunk, StdStream, Update};
+pub use worker_request::{WorkerMessage, WorkerRequest};

@@ -1,0 +1,40 @@
+//! The one place that reads environment variables.
+//!
+//! Whoever needs one asks here, so that a test or a sealed run knows where outside facts come in.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// The variable of this name; none when it is unset or not UTF-8.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The variable of this name as the system keeps it.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+pub fn variable_os(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+/// All variables, as the system keeps them.
+#[must_use]
+pub fn variables_os() -> BTreeMap<OsString, OsString> {
+    std::env::vars_os().collect()
+}
+
+/// All variables; bytes that are not UTF-8 show as U+FFFD.
+#[must_use]
+pub fn variables() -> BTreeMap<String, String> {
+    let text = |os: OsString| os.to_string_lossy().into_owned();
+    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
+}
+
+/// The folder of the user that runs us.
+#[must_use]
+pub fn home() -> Option<PathBuf> {
+    std::env::home_dir().filter(|path| !path.as_os_str().is_empty())
+}

@@ -1,0 +1,346 @@
+//! Runs a short helper program to its end, within bounds of time and output.
+//!
+//! Invariants: the program runs in a process group of its own; when `run` returns or is dropped, that group is gone;
+//! no more than `output_max` bytes of each stream are kept, the rest is read and thrown away.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
+
+/// How long a helper's pipes may stay open after it ended: something it left behind holds them, and is then killed.
+const PIPES_AFTER_END: Duration = Duration::from_millis(500);
+
+/// Bytes asked for at once from a helper's pipe.
+const READ_BYTES: usize = 16 * 1024;
+
+/// What to run and how much of it.
+#[derive(Clone, Debug)]
+pub struct ProcessSpec {
+    /// Program, looked for in `PATH` unless it has a slash.
+    pub program: OsString,
+    /// Its arguments.
+    pub args: Vec<OsString>,
+    /// Its folder; none for ours.
+    pub cwd: Option<PathBuf>,
+    /// Variables to set (or, with none, to remove) on top of our own.
+    pub env: BTreeMap<String, Option<OsString>>,
+    /// What it reads from its standard input.
+    pub stdin: Vec<u8>,
+    /// When to kill it.
+    pub timeout: Duration,
+    /// How many bytes of its stdout, and of its stderr, to keep.
+    pub output_max: usize,
+}
+
+impl ProcessSpec {
+    /// A program without arguments in our own folder, with 60 seconds and 1 MiB of output for each stream.
+    pub fn new(program: impl Into<OsString>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            cwd: None,
+            env: BTreeMap::new(),
+            stdin: Vec::new(),
+            timeout: Duration::from_secs(60),
+            output_max: 1024 * 1024,
+        }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<T: Into<OsString>>(mut self, args: impl IntoIterator<Item = T>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Runs in this folder.
+    #[must_use]
+    pub fn cwd(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cwd = Some(folder.into());
+        self
+    }
+
+    /// Sets a variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.env.insert(name.to_owned(), Some(value.into()));
+        self
+    }
+
+    /// Kills it after this long.
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The program's name for messages.
+    fn name(&self) -> String {
+        self.program.to_string_lossy().into_owned()
+    }
+}
+
+/// How a helper ended and what it said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessOutput {
+    /// Its exit code; none when a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// The head of what it wrote to stdout.
+    pub stdout: Vec<u8>,
+    /// The head of what it wrote to stderr.
+    pub stderr: Vec<u8>,
+    /// Whether it wrote more than was kept.
+    pub cut: bool,
+}
+
+impl ProcessOutput {
+    /// Whether it ended with code 0.
+    #[must_use]
+    pub fn ok(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// Its stdout as text.
+    #[must_use]
+    pub fn stdout_text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Its stderr as text.
+    #[must_use]
+    pub fn stderr_text(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+}
+
+/// Why a helper gave no output.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// The program is not installed.
+    #[error("`{program}` is not installed, or not in PATH")]
+    NotFound { program: String },
+    /// Its folder is missing.
+    #[error("start `{program}` in `{}`, which is no folder", folder.display())]
+    NoFolder { program: String, folder: PathBuf },
+    /// It could not be started.
+    #[error("start `{program}`")]
+    Start { program: String, source: io::Error },
+    /// It ran for too long and was killed. What it wrote until then may tell why.
+    #[error("`{program}` did not end within {} s and was killed", timeout.as_secs_f64())]
+    TimedOut { program: String, timeout: Duration, output: ProcessOutput },
+    /// Its output or end could not be read.
+    #[error("follow `{program}`")]
+    Follow { program: String, source: io::Error },
+}
+
+/// Runs a helper to its end. Its whole process group is killed at the time-out, and when the returned future is
+/// dropped.
+pub async fn run(spec: &ProcessSpec) -> Result<ProcessOutput, ProcessError> {
+    let mut child = start(spec)?;
+    let group = Group::of(&child);
+    let mut output = ProcessOutput::default();
+    let ended = tokio::time::timeout(spec.timeout, follow(&mut child, spec, &mut output)).await;
+    drop(group);
+    match ended {
+        Ok(Ok(status)) => {
+            output.code = status.code();
+            output.signal = signal_of(status);
+            Ok(output)
+        }
+        Ok(Err(source)) => Err(ProcessError::Follow { program: spec.name(), source }),
+        Err(_elapsed) => {
+            // Reaped here, so that no zombie stays; the kill cannot be refused.
+            let _ = tokio::time::timeout(PIPES_AFTER_END, child.wait()).await;
+            Err(ProcessError::TimedOut { program: spec.name(), timeout: spec.timeout, output })
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this room starts processes")]
+fn start(spec: &ProcessSpec) -> Result<Child, ProcessError> {
+    if let Some(folder) = spec.cwd.as_ref().filter(|folder| !folder.is_dir()) {
+        return Err(ProcessError::NoFolder { program: spec.name(), folder: folder.clone() });
+    }
+    let mut command = Command::new(&spec.program);
+    command.args(&spec.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    #[cfg(unix)]
+    command.process_group(0);
+    if let Some(folder) = &spec.cwd {
+        command.current_dir(folder);
+    }
+    for (name, value) in &spec.env {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.spawn().map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => ProcessError::NotFound { program: spec.name() },
+        _ => ProcessError::Start { program: spec.name(), source },
+    })
+}
+
+/// Feeds and reads the helper until it ended and its pipes are closed, or stayed open for too long.
+async fn follow(child: &mut Child, spec: &ProcessSpec, output: &mut ProcessOutput) -> io::Result<ExitStatus> {
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let ProcessOutput { stdout: out_head, stderr: err_head, cut, .. } = output;
+    let mut err_cut = false;
+    let feed = async {
+        if let Some(mut stdin) = stdin {
+            // A program need not read what it is given.
+            let _ = stdin.write_all(&spec.stdin).await;
+        }
+    };
+    let pipes = async {
+        let out = read(stdout, out_head, cut, spec.output_max);
+        let err = read(stderr, err_head, &mut err_cut, spec.output_max);
+        let ((), out, err) = tokio::join!(feed, out, err);
+        out.and(err)
+    };
+    let mut pipes = Box::pin(pipes);
+    let status = tokio::select! {
+        read = &mut pipes => {
+            read?;
+            child.wait().await?
+        }
+        status = child.wait() => {
+            let status = status?;
+            if let Ok(read) = tokio::time::timeout(PIPES_AFTER_END, &mut pipes).await {
+                read?;
+            }
+            status
+        }
+    };
+    drop(pipes);
+    output.cut |= err_cut;
+    Ok(status)
+}
+
+/// Reads a pipe to its end and keeps its head.
+async fn read(
+    pipe: Option<impl AsyncRead + Unpin>,
+    head: &mut Vec<u8>,
+    cut: &mut bool,
+    head_max: usize,
+) -> io::Result<()> {
+    let Some(mut pipe) = pipe else { return Ok(()) };
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let count = pipe.read(&mut buffer).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        let kept = count.min(head_max - head.len());
+        head.extend_from_slice(&buffer[..kept]);
+        *cut |= kept < count;
+    }
+}
+
+#[cfg(unix)]
+fn signal_of(status: ExitStatus) -> Option<i32> {
+    std::os::unix::process::ExitStatusExt::signal(&status)
+}
+
+#[cfg(not(unix))]
+const fn signal_of(_status: ExitStatus) -> Option<i32> {
+    None
+}
+
+/// Kills a process group when dropped.
+struct Group {
+    #[cfg(unix)]
+    leader: Option<rustix::process::Pid>,
+}
+
+impl Group {
+    #[cfg(unix)]
+    fn of(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self { leader: id.and_then(rustix::process::Pid::from_raw) }
+    }
+
+    #[cfg(not(unix))]
+    const fn of(_child: &Child) -> Self {
+        Self {}
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        if let Some(leader) = self.leader {
+            // Nobody may be left, which is the usual and good case.
+            let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(line: &str) -> ProcessSpec {
+        ProcessSpec::new("sh").args(["-c", line])
+    }
+
+    #[tokio::test]
+    async fn code_and_both_streams_come_back() {
+        let output = run(&shell("echo out; echo err >&2; exit 3")).await.unwrap();
+        assert_eq!((output.code, output.ok()), (Some(3), false));
+        assert_eq!((output.stdout_text(), output.stderr_text()), ("out\n".to_owned(), "err\n".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn output_beyond_the_bound_is_thrown_away_and_said_so() {
+        let mut spec = shell("head -c 1000000 /dev/zero");
+        spec.output_max = 10;
+        let output = run(&spec).await.unwrap();
+        assert_eq!((output.stdout.len(), output.cut, output.ok()), (10, true, true));
+    }
+
+    #[tokio::test]
+    async fn stdin_environment_and_folder_are_as_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spec = shell("cat; echo \"$GREETING ${HOME-gone}\"; pwd").cwd(folder.path()).env("GREETING", "hello");
+        spec.env.insert("HOME".to_owned(), None);
+        spec.stdin = b"typed ".to_vec();
+        let output = run(&spec).await.unwrap();
+        let real = folder.path().canonicalize().unwrap();
+        assert_eq!(output.stdout_text(), format!("typed hello gone\n{}\n", real.display()));
+    }
+
+    #[tokio::test]
+    async fn a_helper_that_hangs_is_killed_with_its_children() {
+        let spec = shell("echo started; sleep 600 & echo $!; sleep 600").timeout(Duration::from_millis(300));
+        let Err(ProcessError::TimedOut { output, .. }) = run(&spec).await else { panic!("it must time out") };
+        let text = output.stdout_text();
+        let child: i32 = text.lines().nth(1).unwrap().parse().unwrap();
+        let child = rustix::process::Pid::from_raw(child).unwrap();
+        // The child is init's now, or a zombie for a moment: wait for the kernel's word, not for time.
+        while std::fs::read_to_string(format!("/proc/{child}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
+            std::thread::yield_now();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_helper_leaves_behind_does_not_hold_us() {
+        let output = run(&shell("sleep 600 & echo done")).await.unwrap();
+        assert_eq!(output.stdout_text(), "done\n");
+    }
+
+    #[tokio::test]
+    async fn missing_programs_and_folders_are_named() {
+        let missing = run(&ProcessSpec::new("no-such-program")).await.unwrap_err();
+        assert_eq!(missing.to_string(), "`no-such-program` is not installed, or not in PATH");
+        let lost = run(&shell("true").cwd("/no/such/folder")).await.unwrap_err();
+        assert_eq!(lost.to_string(), "start `sh` in `/no/such/folder`, which is no folder");
+    }
+}

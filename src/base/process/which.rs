@@ -1,0 +1,67 @@
+//! Finds programs the way a shell does.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use crate::base::environment;
+
+/// The program of this name, looked for in our own `PATH`.
+#[must_use]
+pub fn which(program: &str) -> Option<PathBuf> {
+    which_in(program, environment::variable_os("PATH").as_deref(), Path::new("."))
+}
+
+/// The program of this name, looked for in the folders of `path`. A name with a slash is taken relative to `folder`.
+#[must_use]
+pub fn which_in(program: &str, path: Option<&OsStr>, folder: &Path) -> Option<PathBuf> {
+    if program.is_empty() {
+        return None;
+    }
+    if program.contains(std::path::is_separator) {
+        return candidates(&folder.join(program)).find(|file| is_program(file));
+    }
+    let folders: Vec<PathBuf> = std::env::split_paths(path?).collect();
+    folders.iter().flat_map(|dir| candidates(&folder.join(dir).join(program))).find(|file| is_program(file))
+}
+
+/// The file itself; on Windows also with the usual endings.
+fn candidates(file: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let endings: &[&str] = if cfg!(windows) { &["", ".exe", ".cmd", ".bat", ".com"] } else { &[""] };
+    let file = file.as_os_str().to_owned();
+    endings.iter().map(move |ending| {
+        let mut name = file.clone();
+        name.push(ending);
+        PathBuf::from(name)
+    })
+}
+
+#[cfg(unix)]
+fn is_program(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    file.metadata().is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_program(file: &Path) -> bool {
+    file.is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shell_is_found_and_nonsense_is_not() {
+        assert!(which("sh").is_some_and(|path| path.is_absolute()));
+        assert_eq!(which("no-such-program-anywhere"), None);
+        assert_eq!(which(""), None);
+    }
+
+    #[test]
+    fn a_file_that_may_not_be_executed_is_no_program() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("notes"), "text").unwrap();
+        assert_eq!(which_in("notes", Some(folder.path().as_os_str()), Path::new("/")), None);
+        assert_eq!(which_in("./notes", None, folder.path()), None);
+    }
+}

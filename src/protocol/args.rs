@@ -1,0 +1,364 @@
+//! Arguments of `start_command` (section 9), typed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use rmpv::Value;
+
+use super::fields::{FieldError, Fields, MapWriter, array, flag, map, natural, number, shortest, text, texts};
+
+/// The arguments of a command as they travel. Shown without values: they hold secrets.
+#[derive(Clone, PartialEq)]
+pub struct Args(pub Value);
+
+impl fmt::Debug for Args {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = Fields::of(&self.0).map(|fields| fields.entries().map(|(key, _)| key).collect::<Vec<_>>());
+        f.debug_tuple("Args").field(&names.unwrap_or_default()).finish()
+    }
+}
+
+/// A command by its name.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CommandArgs {
+    Shell(Box<ShellArgs>),
+    MakeDirs { paths: Vec<String> },
+    RemoveDirs { paths: Vec<String>, timeout: Option<f64> },
+    Copy { from: String, to: String, timeout: Option<f64> },
+    Stat { path: String },
+    List { path: String },
+    Glob { path: String },
+    RemoveFile { path: String },
+    UploadFile { path: String, blocksize: u64, maxsize: Option<u64>, keepstamp: bool },
+    UploadDirectory { path: String, blocksize: u64, maxsize: Option<u64>, compress: Option<String> },
+    DownloadFile { path: String, blocksize: u64, maxsize: Option<u64>, mode: Option<u64> },
+}
+
+/// What to execute.
+#[derive(Clone, PartialEq, Eq)]
+pub enum ProgramArg {
+    /// Executed directly.
+    Argv(Vec<String>),
+    /// A line for the worker's shell.
+    Line(String),
+}
+
+/// An entry of the environment.
+#[derive(Clone, PartialEq, Eq)]
+pub enum EnvEntry {
+    Set(String),
+    /// Joined with the platform's path separator.
+    Join(Vec<String>),
+    Unset,
+}
+
+/// A log file to watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFileArg {
+    pub filename: String,
+    pub follow: bool,
+}
+
+/// Arguments of `shell` (section 9.1) and our additions.
+#[derive(Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "the wire's own switches")]
+pub struct ShellArgs {
+    pub command: ProgramArg,
+    /// Absolute.
+    pub workdir: String,
+    pub env: BTreeMap<String, EnvEntry>,
+    pub want_stdout: bool,
+    pub want_stderr: bool,
+    pub logfiles: BTreeMap<String, LogFileArg>,
+    /// Seconds without output; none or 0 for no limit.
+    pub timeout: Option<f64>,
+    /// Seconds in total; none or 0 for no limit.
+    pub max_time: Option<f64>,
+    pub max_lines: Option<u64>,
+    /// Seconds between TERM and the signal below; none: that one at once.
+    pub sigterm_time: Option<f64>,
+    /// Name without `SIG`.
+    pub interrupt_signal: String,
+    pub use_pty: bool,
+    pub log_environ: bool,
+    pub initial_stdin: Option<String>,
+    /// Ours: keep so many bytes of the heads of stdout and stderr for the result.
+    pub output_max: u64,
+    /// Ours: name and value; each value is replaced by its name in all output.
+    pub secrets: Vec<(String, String)>,
+    /// Ours: names of `env` entries that hold secrets.
+    pub secret_env: Vec<String>,
+    /// Ours: `${NAME}` in `env` stands for itself.
+    pub env_literal: bool,
+}
+
+impl fmt::Debug for ProgramArg {
+    /// Without the words: they may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Argv(words) => write!(f, "Argv({} words)", words.len()),
+            Self::Line(line) => write!(f, "Line({} bytes)", line.len()),
+        }
+    }
+}
+
+impl fmt::Debug for ShellArgs {
+    /// Without values that may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShellArgs")
+            .field("command", &self.command)
+            .field("workdir", &self.workdir)
+            .field("env", &self.env.keys().collect::<Vec<_>>())
+            .field("logfiles", &self.logfiles)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ShellArgs {
+    /// A command with the protocol's defaults.
+    pub fn new(command: ProgramArg, workdir: impl Into<String>) -> Self {
+        Self {
+            command,
+            workdir: workdir.into(),
+            env: BTreeMap::new(),
+            want_stdout: true,
+            want_stderr: true,
+            logfiles: BTreeMap::new(),
+            timeout: None,
+            max_time: None,
+            max_lines: None,
+            sigterm_time: None,
+            interrupt_signal: "KILL".to_owned(),
+            use_pty: false,
+            log_environ: true,
+            initial_stdin: None,
+            output_max: 0,
+            secrets: Vec::new(),
+            secret_env: Vec::new(),
+            env_literal: false,
+        }
+    }
+
+    fn read(fields: Fields<'_>) -> Result<Self, FieldError> {
+        let shell =
+            Self::new(fields.need("command", "a str or an array of words", read_program)?, fields.text("workdir")?);
+        Ok(Self {
+            env: fields.optional("env", "a map", read_env)?.unwrap_or_default(),
+            want_stdout: fields.flag("want_stdout", true)?,
+            want_stderr: fields.flag("want_stderr", true)?,
+            logfiles: fields.optional("logfiles", "a map of file names", read_logfiles)?.unwrap_or_default(),
+            timeout: fields.optional("timeout", "a number", number)?,
+            max_time: fields.optional("maxTime", "a number", number)?,
+            max_lines: fields.optional("max_lines", "an int", natural)?,
+            sigterm_time: fields.optional("sigtermTime", "a number", number)?,
+            interrupt_signal: fields.optional("interruptSignal", "a str", text)?.unwrap_or("KILL").to_owned(),
+            use_pty: fields.flag("usePTY", false)?,
+            log_environ: fields.flag("logEnviron", true)?,
+            initial_stdin: fields.optional("initial_stdin", "a str", text)?.map(str::to_owned),
+            output_max: fields.optional("x_output_max", "an int", natural)?.unwrap_or(0),
+            secrets: fields.optional("x_secrets", "an array of pairs", read_pairs)?.unwrap_or_default(),
+            secret_env: fields.optional("x_secret_env", "an array of str", texts)?.unwrap_or_default(),
+            env_literal: fields.flag("x_env_literal", false)?,
+            ..shell
+        })
+    }
+
+    fn write(&self, out: &mut MapWriter) {
+        out.put("workdir", self.workdir.as_str())
+            .put("env", map(self.env.iter().map(|(name, entry)| (name.as_str(), write_env(entry)))))
+            .put("want_stdout", self.want_stdout)
+            .put("want_stderr", self.want_stderr)
+            .put("logfiles", map(self.logfiles.iter().map(|(name, file)| (name.as_str(), write_logfile(file)))))
+            .put_or_nil("timeout", self.timeout.map(shortest))
+            .put_or_nil("maxTime", self.max_time.map(shortest))
+            .put_or_nil("max_lines", self.max_lines)
+            .put_or_nil("sigtermTime", self.sigterm_time.map(shortest))
+            .put("usePTY", self.use_pty)
+            .put("logEnviron", self.log_environ)
+            .put_or_nil("initial_stdin", self.initial_stdin.as_deref())
+            .put("interruptSignal", self.interrupt_signal.as_str())
+            .put("command", write_program(&self.command));
+        self.write_additions(out);
+    }
+
+    /// Our keys, each only where it says something: a stock worker never sees one.
+    fn write_additions(&self, out: &mut MapWriter) {
+        if self.output_max > 0 {
+            out.put("x_output_max", self.output_max);
+        }
+        if !self.secrets.is_empty() {
+            let pairs = self.secrets.iter().map(|(name, value)| array([name.as_str(), value.as_str()]));
+            out.put("x_secrets", array(pairs));
+        }
+        if !self.secret_env.is_empty() {
+            out.put("x_secret_env", array(self.secret_env.iter().map(String::as_str)));
+        }
+        if self.env_literal {
+            out.put("x_env_literal", true);
+        }
+    }
+}
+
+impl CommandArgs {
+    /// Reads the arguments of the command with this name; the error is the answer for the master.
+    pub fn read(name: &str, args: &Args) -> Result<Self, FieldError> {
+        let fields = Fields::of(&args.0).unwrap_or(Fields::new(&[]));
+        let path = || fields.text("path");
+        let blocksize = || fields.need("blocksize", "an int", natural);
+        let maxsize = || fields.optional("maxsize", "an int", natural);
+        let timeout = || fields.optional("timeout", "a number", number);
+        Ok(match name {
+            "shell" => Self::Shell(Box::new(ShellArgs::read(fields)?)),
+            "mkdir" => Self::MakeDirs { paths: fields.texts("paths")? },
+            "rmdir" => Self::RemoveDirs { paths: fields.texts("paths")?, timeout: timeout()? },
+            "cpdir" => Self::Copy { from: fields.text("from_path")?, to: fields.text("to_path")?, timeout: timeout()? },
+            "stat" => Self::Stat { path: path()? },
+            "listdir" => Self::List { path: path()? },
+            "glob" => Self::Glob { path: path()? },
+            "rmfile" => Self::RemoveFile { path: path()? },
+            "upload_file" => Self::UploadFile {
+                path: path()?,
+                blocksize: blocksize()?,
+                maxsize: maxsize()?,
+                keepstamp: fields.flag("keepstamp", false)?,
+            },
+            "upload_directory" => Self::UploadDirectory {
+                path: path()?,
+                blocksize: blocksize()?,
+                maxsize: maxsize()?,
+                compress: fields.optional("compress", "a str", text)?.map(str::to_owned),
+            },
+            "download_file" => Self::DownloadFile {
+                path: path()?,
+                blocksize: blocksize()?,
+                maxsize: maxsize()?,
+                mode: fields.optional("mode", "an int", natural)?,
+            },
+            _ => return Err(FieldError::UnknownCommand { name: name.to_owned() }),
+        })
+    }
+
+    /// The name on the wire.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Shell(_) => "shell",
+            Self::MakeDirs { .. } => "mkdir",
+            Self::RemoveDirs { .. } => "rmdir",
+            Self::Copy { .. } => "cpdir",
+            Self::Stat { .. } => "stat",
+            Self::List { .. } => "listdir",
+            Self::Glob { .. } => "glob",
+            Self::RemoveFile { .. } => "rmfile",
+            Self::UploadFile { .. } => "upload_file",
+            Self::UploadDirectory { .. } => "upload_directory",
+            Self::DownloadFile { .. } => "download_file",
+        }
+    }
+
+    /// The arguments with every key that a stock worker insists on.
+    #[must_use]
+    pub fn write(&self) -> Args {
+        let mut out = MapWriter::default();
+        match self {
+            Self::Shell(shell) => shell.write(&mut out),
+            Self::MakeDirs { paths } => {
+                out.put("paths", array(paths.iter().map(String::as_str)));
+            }
+            Self::RemoveDirs { paths, timeout } => {
+                out.put("paths", array(paths.iter().map(String::as_str)))
+                    .put("logEnviron", false)
+                    .put_or_nil("timeout", timeout.map(shortest));
+            }
+            Self::Copy { from, to, timeout } => {
+                out.put("from_path", from.as_str())
+                    .put("to_path", to.as_str())
+                    .put("logEnviron", false)
+                    .put_or_nil("timeout", timeout.map(shortest));
+            }
+            Self::Stat { path } | Self::List { path } | Self::Glob { path } | Self::RemoveFile { path } => {
+                out.put("path", path.as_str());
+            }
+            Self::UploadFile { path, blocksize, maxsize, keepstamp } => {
+                out.put("path", path.as_str())
+                    .put_or_nil("maxsize", *maxsize)
+                    .put("blocksize", *blocksize)
+                    .put("keepstamp", *keepstamp);
+            }
+            Self::UploadDirectory { path, blocksize, maxsize, compress } => {
+                out.put("path", path.as_str())
+                    .put_or_nil("maxsize", *maxsize)
+                    .put("blocksize", *blocksize)
+                    .put_or_nil("compress", compress.as_deref());
+            }
+            Self::DownloadFile { path, blocksize, maxsize, mode } => {
+                out.put("path", path.as_str())
+                    .put_or_nil("maxsize", *maxsize)
+                    .put("blocksize", *blocksize)
+                    .put_or_nil("mode", *mode);
+            }
+        }
+        Args(out.end())
+    }
+}
+
+/// A text or an array of words; numbers and the like among the words count by their text.
+fn read_program(value: &Value) -> Option<ProgramArg> {
+    if let Some(line) = text(value) {
+        return Some(ProgramArg::Line(line.to_owned()));
+    }
+    let word = |item: &Value| match item {
+        Value::Array(_) | Value::Map(_) | Value::Ext(..) | Value::Nil => None,
+        Value::Boolean(_) | Value::F32(_) | Value::F64(_) | Value::Integer(_) => Some(item.to_string()),
+        Value::String(_) | Value::Binary(_) => text(item).map(str::to_owned),
+    };
+    value.as_array()?.iter().map(word).collect::<Option<_>>().map(ProgramArg::Argv)
+}
+
+fn write_program(program: &ProgramArg) -> Value {
+    match program {
+        ProgramArg::Argv(words) => array(words.iter().map(String::as_str)),
+        ProgramArg::Line(line) => line.as_str().into(),
+    }
+}
+
+fn read_env(value: &Value) -> Option<BTreeMap<String, EnvEntry>> {
+    let entry = |item: &Value| match item {
+        Value::Nil => Some(EnvEntry::Unset),
+        Value::Array(_) => texts(item).map(EnvEntry::Join),
+        _ => text(item).map(|value| EnvEntry::Set(value.to_owned())),
+    };
+    Fields::of(value)?.entries().map(|(name, item)| Some((name.to_owned(), entry(item)?))).collect()
+}
+
+fn write_env(entry: &EnvEntry) -> Value {
+    match entry {
+        EnvEntry::Set(value) => value.as_str().into(),
+        EnvEntry::Join(values) => array(values.iter().map(String::as_str)),
+        EnvEntry::Unset => Value::Nil,
+    }
+}
+
+fn read_logfiles(value: &Value) -> Option<BTreeMap<String, LogFileArg>> {
+    let file = |item: &Value| {
+        if let Some(filename) = text(item) {
+            return Some(LogFileArg { filename: filename.to_owned(), follow: false });
+        }
+        let fields = Fields::of(item)?;
+        let follow = fields.get("follow").and_then(flag).unwrap_or(false);
+        Some(LogFileArg { filename: text(fields.get("filename")?)?.to_owned(), follow })
+    };
+    Fields::of(value)?.entries().map(|(name, item)| Some((name.to_owned(), file(item)?))).collect()
+}
+
+fn write_logfile(file: &LogFileArg) -> Value {
+    map([("filename", Value::from(file.filename.as_str())), ("follow", file.follow.into())])
+}
+
+fn read_pairs(value: &Value) -> Option<Vec<(String, String)>> {
+    let pair = |item: &Value| match texts(item)?.as_slice() {
+        [name, value] => Some((name.clone(), value.clone())),
+        _ => None,
+    };
+    value.as_array()?.iter().map(pair).collect()
+}

@@ -1,0 +1,50 @@
+//! Which of our additions both sides agreed on (docs/design/worker-link.md, "On the wire").
+
+use rmpv::Value;
+
+use super::fields::{Fields, array, map, natural};
+
+/// The version of `resume` that this program speaks.
+pub const RESUME_VERSION: u64 = 1;
+
+/// Capabilities as one side names them. An empty value says: a stock peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Caps {
+    /// Takes up commands of an earlier connection, with the output byte by byte.
+    pub resume: bool,
+}
+
+impl Caps {
+    /// All that this program can do.
+    pub const OURS: Self = Self { resume: true };
+
+    /// What both have.
+    #[must_use]
+    pub const fn both(self, other: Self) -> Self {
+        Self { resume: self.resume && other.resume }
+    }
+
+    /// `{"offer": {"resume": {"v": [1]}}}`
+    pub(super) fn write_offer(self) -> Value {
+        let names = self.resume.then(|| ("resume", map([("v", array([RESUME_VERSION]))])));
+        map([("offer", map(names))])
+    }
+
+    pub(super) fn read_offer(value: &Value) -> Self {
+        let offers = |name| {
+            let versions = Fields::of(Fields::of(Fields::of(value)?.get("offer")?)?.get(name)?)?.get("v")?;
+            Some(versions.as_array()?.iter().filter_map(natural).any(|version| version == RESUME_VERSION))
+        };
+        Self { resume: offers("resume").unwrap_or(false) }
+    }
+
+    /// `{"resume": {"v": 1}}`; none if there is nothing to say.
+    pub(super) fn write_chosen(self) -> Option<Value> {
+        self.resume.then(|| map([("resume", map([("v", RESUME_VERSION)]))]))
+    }
+
+    pub(super) fn read_chosen(value: &Value) -> Self {
+        let version = |name| natural(Fields::of(Fields::of(value)?.get(name)?)?.get("v")?);
+        Self { resume: version("resume") == Some(RESUME_VERSION) }
+    }
+}

@@ -1,0 +1,114 @@
+//! The backend on disk: one sled database, one tree.
+//!
+//! Only the writer thread applies batches, each followed by one `flush`; the flushing future of sled
+//! deadlocks under concurrent use and is never called. Reads may come from any thread. The cache is kept small:
+//! sled's memory is four to five times its setting.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Backend, Batch, KeyRange, Order, Pair};
+use crate::store::StoreError;
+use crate::store::error::is_no_space;
+
+/// Bytes of sled's page cache: enough that lists of recent builds never touch the disk, while the
+/// process stays far below the memory that an idle master may use.
+const CACHE_BYTES: u64 = 32 << 20;
+
+/// How often sled writes dirty pages by itself; durability comes from our own flushes.
+const FLUSH_EVERY_MS: u64 = 500;
+
+/// A sled database.
+#[derive(Debug)]
+pub(crate) struct SledBackend {
+    db: sled::Db,
+    dir: PathBuf,
+}
+
+/// Why sled did not open.
+#[derive(Debug)]
+pub(crate) enum OpenFailure {
+    /// Its files make no sense to it: to be repaired or rebuilt.
+    Damaged(String),
+    /// Anything else; trying again without a change is pointless.
+    Other(StoreError),
+}
+
+impl SledBackend {
+    /// Opens or makes the database in `dir`.
+    pub fn open(dir: &Path) -> Result<Self, OpenFailure> {
+        let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_EVERY_MS));
+        match catch_unwind(AssertUnwindSafe(|| config.open())) {
+            Ok(Ok(db)) => Ok(Self { db, dir: dir.to_owned() }),
+            Ok(Err(error)) => Err(open_failure(dir, error)),
+            Err(_) => Err(OpenFailure::Damaged("its recovery gave up".to_owned())),
+        }
+    }
+
+    fn failed(&self, action: &'static str) -> impl FnOnce(sled::Error) -> StoreError {
+        let dir = self.dir.clone();
+        move |error| translate(action, &dir, error)
+    }
+}
+
+fn open_failure(dir: &Path, error: sled::Error) -> OpenFailure {
+    match error {
+        sled::Error::Corruption { .. } | sled::Error::ReportableBug(_) | sled::Error::Unsupported(_) => {
+            OpenFailure::Damaged(error.to_string())
+        }
+        // A file that ends too early reads as an input/output error of these kinds.
+        sled::Error::Io(ref io)
+            if matches!(io.kind(), std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData) =>
+        {
+            OpenFailure::Damaged(error.to_string())
+        }
+        sled::Error::Io(_) | sled::Error::CollectionNotFound(_) => OpenFailure::Other(translate("open", dir, error)),
+    }
+}
+
+fn translate(action: &'static str, dir: &Path, error: sled::Error) -> StoreError {
+    match error {
+        sled::Error::Io(io) if is_no_space(&io) => StoreError::Full { dir: dir.to_owned(), free_mib: 0 },
+        sled::Error::Io(io) => StoreError::Io { action, path: dir.to_owned(), source: Arc::new(io) },
+        sled::Error::Corruption { .. } => {
+            StoreError::corrupt(format!("the database in `{}`", dir.display()), "sled reports corruption")
+        }
+        sled::Error::CollectionNotFound(_) | sled::Error::ReportableBug(_) | sled::Error::Unsupported(_) => {
+            StoreError::Database { action, why: error.to_string() }
+        }
+    }
+}
+
+impl Backend for SledBackend {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.db.get(key).map_err(self.failed("read"))?.map(|value| value.to_vec()))
+    }
+
+    fn scan(&self, range: &KeyRange, order: Order, limit: usize) -> Result<Vec<Pair>, StoreError> {
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = self.db.range(range.from.as_slice()..range.to.as_slice());
+        let owned = |pair: sled::Result<(sled::IVec, sled::IVec)>| {
+            pair.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(self.failed("read"))
+        };
+        match order {
+            Order::Ascending => found.take(limit).map(owned).collect(),
+            Order::Descending => found.rev().take(limit).map(owned).collect(),
+        }
+    }
+
+    fn apply(&self, batch: Batch) -> Result<(), StoreError> {
+        let mut writes = sled::Batch::default();
+        for (key, value) in batch.writes {
+            match value {
+                Some(value) => writes.insert(key, value),
+                None => writes.remove(key),
+            }
+        }
+        self.db.apply_batch(writes).map_err(self.failed("write"))?;
+        self.db.flush().map_err(self.failed("flush"))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! What can go wrong with a store, in words that say what would do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why the store could not do what was asked. Cheap to clone: one failed flush answers many callers.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has the folder open.
+    #[error("open the store in `{}`: another process holds it; stop that master, or use another folder", dir.display())]
+    Locked {
+        /// The store's folder.
+        dir: PathBuf,
+    },
+    /// A newer version wrote the folder.
+    #[error(
+        "open the store in `{}`: it has format {found}, and this version reads formats up to {known}; use the newer \
+         version that wrote it",
+        dir.display()
+    )]
+    NewerFormat {
+        /// The store's folder.
+        dir: PathBuf,
+        /// The format found.
+        found: u64,
+        /// The newest format that this version reads.
+        known: u64,
+    },
+    /// Something that was written is no longer readable.
+    #[error("read {what}: it is damaged ({why}); `starwright store rebuild` restores what the fact files hold")]
+    Corrupt {
+        /// The damaged thing and where it is.
+        what: String,
+        /// How it shows.
+        why: String,
+    },
+    /// The operating system refused something.
+    #[error("{action} `{}`", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// The system's word.
+        #[source]
+        source: Arc<io::Error>,
+    },
+    /// No room is left on the disk. Nothing of the request was kept; the store goes on once there is room.
+    #[error("write to the store in `{}`: the disk is full ({free_mib} MiB left); free some space", dir.display())]
+    Full {
+        /// The store's folder.
+        dir: PathBuf,
+        /// What the file system still has, in MiB.
+        free_mib: u64,
+    },
+    /// The database refused something for a reason of its own.
+    #[error("{action} in the database: {why}; restart the master, or run `starwright store check`")]
+    Database {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// The database's word.
+        why: String,
+    },
+    /// A fact does not follow the last one that is stored.
+    #[error("commit fact {found}: the next one is number {expected}")]
+    OutOfOrder {
+        /// Its number.
+        found: u64,
+        /// The number that would do.
+        expected: u64,
+    },
+    /// A dump cannot be read.
+    #[error("read the dump: {why}; export it again")]
+    Dump {
+        /// What is wrong with it, and where.
+        why: String,
+    },
+    /// The target of an import is in use already.
+    #[error("import into `{}`: it holds a store already; import into a new folder", dir.display())]
+    Occupied {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// There is no store here.
+    #[error("open the store in `{}`: there is none; check the path", dir.display())]
+    Missing {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// The store was closed, or its writer ended.
+    #[error("use the store: it is closed; restart the master")]
+    Closed,
+}
+
+impl StoreError {
+    /// Names the action and path of a failed system call.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source: Arc::new(source) }
+    }
+
+    /// Something unreadable.
+    pub(crate) fn corrupt(what: impl Into<String>, why: impl ToString) -> Self {
+        Self::Corrupt { what: what.into(), why: why.to_string() }
+    }
+
+    /// Whether the disk had no room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Full { .. } => true,
+            Self::Io { source, .. } => is_no_space(source),
+            Self::Locked { .. }
+            | Self::NewerFormat { .. }
+            | Self::Corrupt { .. }
+            | Self::Database { .. }
+            | Self::OutOfOrder { .. }
+            | Self::Dump { .. }
+            | Self::Occupied { .. }
+            | Self::Missing { .. }
+            | Self::Closed => false,
+        }
+    }
+}
+
+/// Whether the system said that there is no space, quota included.
+pub(crate) fn is_no_space(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+}

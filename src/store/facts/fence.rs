@@ -1,0 +1,138 @@
+//! Fences: which facts of earlier openings count.
+//!
+//! Facts are written to their files before the database confirms them. A crash in between leaves facts that
+//! never became true, and the next opening gives their numbers to others. So each opening (an *incarnation*)
+//! notes with which fact number it began: facts of earlier incarnations beyond that number are void.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::path::Path;
+
+use crate::store::StoreError;
+use crate::store::frame::{self, Found, Magic, Scanner};
+
+const MAGIC: Magic = *b"SwE1";
+
+/// Where an incarnation began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fence {
+    pub incarnation: u64,
+    /// The last fact that was true when it began.
+    pub after: u64,
+}
+
+/// All fences, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fences {
+    fences: Vec<Fence>,
+}
+
+impl Fences {
+    /// Reads the fences of a folder; a torn last one never began anything.
+    pub fn read(facts: &Path) -> Result<Self, StoreError> {
+        let path = facts.join("fences");
+        if !path.exists() {
+            return Ok(Self::default());
+        }
+        let file = File::open(&path).map_err(StoreError::io("open", &path))?;
+        let mut scanner = Scanner::new(&file, MAGIC, 0).map_err(StoreError::io("read", &path))?;
+        let mut fences = Vec::new();
+        loop {
+            match scanner.next().map_err(StoreError::io("read", &path))? {
+                Found::Frame { .. } => fences.extend(parse(scanner.payload())),
+                Found::Damage { .. } => {}
+                Found::End { .. } => return Ok(Self { fences }),
+            }
+        }
+    }
+
+    /// Notes durably that a new incarnation begins after fact `after`; returns its number.
+    pub fn begin(&mut self, facts: &Path, after: u64) -> Result<u64, StoreError> {
+        let path = facts.join("fences");
+        let incarnation = self.fences.last().map_or(1, |last| last.incarnation + 1);
+        let mut bytes = Vec::new();
+        frame::push(&mut bytes, MAGIC, &[incarnation.to_le_bytes(), after.to_le_bytes()].concat());
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .read(true)
+            .open(&path)
+            .map_err(StoreError::io("open", &path))?;
+        let end = whole_end(&file).map_err(StoreError::io("read", &path))?;
+        let write = || {
+            file.set_len(end)?;
+            frame::write_all_at(&file, &bytes, end)?;
+            file.sync_all()
+        };
+        write().map_err(StoreError::io("write", &path))?;
+        self.fences.push(Fence { incarnation, after });
+        Ok(incarnation)
+    }
+
+    /// The last fact that the newest incarnation began with.
+    pub fn last(&self) -> Option<Fence> {
+        self.fences.last().copied()
+    }
+
+    /// For each incarnation, the last fact of it that can be true; those without an entry have no bound.
+    pub fn bounds(&self) -> BTreeMap<u64, u64> {
+        let mut bound = u64::MAX;
+        let mut bounds = BTreeMap::new();
+        for fence in self.fences.iter().rev() {
+            bounds.insert(fence.incarnation, bound);
+            bound = bound.min(fence.after);
+        }
+        bounds
+    }
+}
+
+fn whole_end(file: &File) -> std::io::Result<u64> {
+    let mut scanner = Scanner::new(file, MAGIC, 0)?;
+    loop {
+        if let Found::End { whole, .. } = scanner.next()? {
+            return Ok(whole);
+        }
+    }
+}
+
+fn parse(payload: &[u8]) -> Option<Fence> {
+    let (incarnation, after) = payload.split_first_chunk::<8>()?;
+    let after = <[u8; 8]>::try_from(after).ok()?;
+    Some(Fence { incarnation: u64::from_le_bytes(*incarnation), after: u64::from_le_bytes(after) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_incarnation_ends_where_a_later_one_began() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut fences = Fences::default();
+        for after in [0, 10, 7, 20] {
+            fences.begin(dir.path(), after).unwrap();
+        }
+        let read = Fences::read(dir.path()).unwrap();
+        assert_eq!(read, fences);
+        assert_eq!(read.bounds(), BTreeMap::from([(1, 7), (2, 7), (3, 20), (4, u64::MAX)]));
+    }
+
+    #[test]
+    fn a_torn_fence_never_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut fences = Fences::default();
+        fences.begin(dir.path(), 3).unwrap();
+        let path = dir.path().join("fences");
+        let whole = std::fs::read(&path).unwrap();
+        fences.begin(dir.path(), 5).unwrap();
+        let both = std::fs::read(&path).unwrap();
+        for length in whole.len()..both.len() {
+            std::fs::write(&path, &both[..length]).unwrap();
+            let mut read = Fences::read(dir.path()).unwrap();
+            assert_eq!(read.last(), Some(Fence { incarnation: 1, after: 3 }));
+            assert_eq!(read.begin(dir.path(), 4).unwrap(), 2);
+            assert_eq!(Fences::read(dir.path()).unwrap(), read);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The folder of a store: what lies where, who may open it, which format it has.
+//!
+//! ```text
+//! lock        held while a process has the store open
+//! format      format number and installation id
+//! sled/       records and indexes; can be rebuilt from the rest
+//! facts/      facts that belong to no build, in segments; fences; what retention removed
+//! builds/     per build: its facts and its logs
+//! wal/        log parts that are durable but not yet in their log's file
+//! snapshots/  states of the engine
+//! configs/    configurations by digest
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::StoreError;
+use crate::model::BuildId;
+
+/// The format that this version writes, and the newest that it reads.
+pub(crate) const FORMAT: u64 = 1;
+
+/// How many builds share one folder of `builds/`: folders of a few hundred entries list quickly everywhere.
+const BUILDS_PER_FOLDER: u64 = 1000;
+
+/// Paths below a store's folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Folder {
+    dir: PathBuf,
+}
+
+impl Folder {
+    /// The layout of `dir`.
+    pub fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+    pub fn lock(&self) -> PathBuf {
+        self.dir.join("lock")
+    }
+    pub fn format(&self) -> PathBuf {
+        self.dir.join("format")
+    }
+    pub fn sled(&self) -> PathBuf {
+        self.dir.join("sled")
+    }
+    pub fn facts(&self) -> PathBuf {
+        self.dir.join("facts")
+    }
+    pub fn wal(&self) -> PathBuf {
+        self.dir.join("wal")
+    }
+    pub fn snapshots(&self) -> PathBuf {
+        self.dir.join("snapshots")
+    }
+    pub fn configs(&self) -> PathBuf {
+        self.dir.join("configs")
+    }
+    pub fn builds(&self) -> PathBuf {
+        self.dir.join("builds")
+    }
+    pub fn build(&self, build: BuildId) -> PathBuf {
+        self.builds().join((build.0 / BUILDS_PER_FOLDER).to_string()).join(build.0.to_string())
+    }
+    pub fn build_facts(&self, build: BuildId) -> PathBuf {
+        self.build(build).join("facts")
+    }
+}
+
+/// The right to use a folder; given up when dropped, or when the process dies.
+#[derive(Debug)]
+pub(crate) struct FolderLock {
+    _file: File,
+}
+
+impl FolderLock {
+    /// Takes the folder, or tells that another process has it.
+    pub fn take(folder: &Folder) -> Result<Self, StoreError> {
+        let path = folder.lock();
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(StoreError::io("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(fs::TryLockError::WouldBlock) => Err(StoreError::Locked { dir: folder.dir.clone() }),
+            Err(fs::TryLockError::Error(error)) => Err(StoreError::io("lock", &path)(error)),
+        }
+    }
+}
+
+/// What the format file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Format {
+    pub installation: String,
+}
+
+impl Format {
+    /// Reads the format file; none if there is no store yet.
+    pub fn read(folder: &Folder) -> Result<Option<Self>, StoreError> {
+        let path = folder.format();
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StoreError::io("read", &path)(error)),
+        };
+        let damaged = || StoreError::corrupt(format!("`{}`", path.display()), "it names no format and installation");
+        let field = |name: &str| {
+            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::trim)).ok_or_else(damaged)
+        };
+        let found: u64 = field("format")?.parse().map_err(|_| damaged())?;
+        if found > FORMAT {
+            return Err(StoreError::NewerFormat { dir: folder.dir.clone(), found, known: FORMAT });
+        }
+        Ok(Some(Self { installation: field("installation")?.to_owned() }))
+    }
+
+    /// Writes the format file: from now on there is a store.
+    pub fn write(&self, folder: &Folder) -> Result<(), StoreError> {
+        let text = format!("starwright store\nformat {FORMAT}\ninstallation {}\n", self.installation);
+        write_whole(&folder.format(), text.as_bytes())
+    }
+}
+
+/// Makes a folder with its parents.
+pub(crate) fn make_dir(path: &Path) -> Result<(), StoreError> {
+    fs::create_dir_all(path).map_err(StoreError::io("make folder", path))
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_dir(path: &Path) -> Result<(), StoreError> {
+    if cfg!(unix) {
+        File::open(path).and_then(|dir| dir.sync_all()).map_err(StoreError::io("sync folder", path))?;
+    }
+    Ok(())
+}
+
+/// Writes a file so that it is there as a whole or not at all, and durable.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let temporary = path.with_extension("tmp");
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    if let Err(error) = write() {
+        // What was written of it is of no use, and takes room.
+        let _ = fs::remove_file(&temporary);
+        return Err(StoreError::io("write", path)(error));
+    }
+    fs::rename(&temporary, path).map_err(StoreError::io("write", path))?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
+/// Removes a file or a folder with all it holds; one that is not there is fine.
+pub(crate) fn remove_all(path: &Path) -> Result<(), StoreError> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", path)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,73 @@
+//! Reading what has a name: the master, builders, workers, schedulers, change sources, configurations, reports.
+
+use super::list;
+use crate::base::Timestamp;
+use crate::model::{
+    BuilderId, BuilderRecord, ChangeSourceRecord, Fact, MasterRecord, Report, SchedulerRecord, WorkerRecord,
+};
+use crate::store::backend::Order;
+use crate::store::key::Table;
+use crate::store::project::{PLAN_REFUSED, StoredRefusal, StoredReport, StoredWorker};
+use crate::store::txn::Records as _;
+use crate::store::{Scan, Store, StoreError};
+
+const EVERYTHING: Scan = Scan { after: None, descending: false, limit: usize::MAX };
+
+impl Store {
+    /// All masters that ever worked on this store, by id.
+    pub fn masters(&self) -> Result<Vec<MasterRecord>, StoreError> {
+        list(&*self.backend()?, Table::Master, &EVERYTHING)
+    }
+
+    /// All builders that were ever configured, by id.
+    pub fn builders(&self) -> Result<Vec<BuilderRecord>, StoreError> {
+        list(&*self.backend()?, Table::Builder, &EVERYTHING)
+    }
+
+    /// One builder.
+    pub fn builder(&self, id: BuilderId) -> Result<Option<BuilderRecord>, StoreError> {
+        self.backend()?.record(&Table::Builder.id(id.0))
+    }
+
+    /// The builder of a name.
+    pub fn builder_named(&self, name: &str) -> Result<Option<BuilderRecord>, StoreError> {
+        let backend = self.backend()?;
+        match backend.number(&Table::BuilderNamed.name(name))? {
+            Some(id) => backend.record(&Table::Builder.id(id)),
+            None => Ok(None),
+        }
+    }
+
+    /// All workers that were ever configured, by id.
+    pub fn workers(&self) -> Result<Vec<WorkerRecord>, StoreError> {
+        let stored: Vec<StoredWorker> = list(&*self.backend()?, Table::Worker, &EVERYTHING)?;
+        Ok(stored.into_iter().map(|worker| worker.record).collect())
+    }
+
+    /// All schedulers that were ever configured, by id.
+    pub fn schedulers(&self) -> Result<Vec<SchedulerRecord>, StoreError> {
+        list(&*self.backend()?, Table::Scheduler, &EVERYTHING)
+    }
+
+    /// All change sources that were ever configured, by id.
+    pub fn change_sources(&self) -> Result<Vec<ChangeSourceRecord>, StoreError> {
+        list(&*self.backend()?, Table::ChangeSource, &EVERYTHING)
+    }
+
+    /// Reports still in the outbox, oldest first, each with its last error.
+    pub fn outbox(&self) -> Result<Vec<(Report, Option<String>)>, StoreError> {
+        let stored: Vec<StoredReport> = list(&*self.backend()?, Table::Outbox, &EVERYTHING)?;
+        Ok(stored.into_iter().map(|stored| (stored.report, stored.error)).collect())
+    }
+
+    /// Refused configuration that is newer than the one in force.
+    pub fn plan_refused(&self) -> Result<Option<(Timestamp, String)>, StoreError> {
+        let stored: Option<StoredRefusal> = self.backend()?.record(&Table::Meta.name(PLAN_REFUSED))?;
+        Ok(stored.map(|refusal| (refusal.at, refusal.message)))
+    }
+
+    /// Configurations adopted, newest first, at most `limit`.
+    pub fn plans_adopted(&self, limit: usize) -> Result<Vec<Fact>, StoreError> {
+        self.backend()?.records(&Table::PlanAdopted.all(), Order::Descending, limit)
+    }
+}

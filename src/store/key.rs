@@ -1,0 +1,168 @@
+//! Keys of the database: typed, ordered, each prefixed by the byte of its table.
+//!
+//! Numbers are big-endian, so that the order of keys is the order of numbers. A byte once given to a
+//! table is never given to another: retired tables stay listed with their byte.
+
+use super::Scan;
+use super::backend::KeyRange;
+
+/// A kind of key. The number is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Table {
+    /// Name of a single value: format, installation, counters.
+    Meta = 0x01,
+    /// Fact number to fact: the tail that a restart folds onto a snapshot.
+    Tail = 0x02,
+    /// Fact number to the fact of an adopted configuration.
+    PlanAdopted = 0x03,
+
+    Builder = 0x10,
+    BuilderNamed = 0x11,
+    Worker = 0x12,
+    WorkerNamed = 0x13,
+    Scheduler = 0x14,
+    SchedulerNamed = 0x15,
+    ChangeSource = 0x16,
+    ChangeSourceNamed = 0x17,
+    Master = 0x18,
+
+    Change = 0x20,
+    Stamp = 0x21,
+    /// Stamp to its newest change.
+    ChangeOfStamp = 0x22,
+
+    Buildset = 0x30,
+    /// (Parent build, buildset).
+    BuildsetOfParent = 0x31,
+    Request = 0x32,
+    /// (Builder, request).
+    RequestOfBuilder = 0x33,
+    RequestWaiting = 0x34,
+
+    Build = 0x40,
+    /// (Builder, number) to build.
+    BuildNumber = 0x41,
+    /// (Worker, build).
+    BuildOfWorker = 0x42,
+    /// (Request, build).
+    BuildOfRequest = 0x43,
+    BuildRunning = 0x44,
+    /// Builder to how many builds it has.
+    BuildCount = 0x45,
+
+    /// (Build, number in the build).
+    Step = 0x50,
+    /// Step to its (build, number).
+    StepPlace = 0x51,
+    /// (Step, log).
+    Log = 0x52,
+    /// Log to its step.
+    LogPlace = 0x53,
+
+    Outbox = 0x60,
+
+    /// Build whose records are gone and whose folder is about to go.
+    Doomed = 0x70,
+    /// Builder to the first build number whose logs were not retired yet.
+    LogsKept = 0x71,
+}
+
+/// A stored key.
+pub(crate) type Key = Vec<u8>;
+
+impl Table {
+    /// Its byte.
+    pub const fn byte(self) -> u8 {
+        self as u8
+    }
+
+    /// The key of a number.
+    pub fn id(self, id: u64) -> Key {
+        let mut key = Vec::with_capacity(9);
+        key.push(self.byte());
+        key.extend_from_slice(&id.to_be_bytes());
+        key
+    }
+
+    /// The key of a pair of numbers.
+    pub fn pair(self, first: u64, second: u64) -> Key {
+        let mut key = Vec::with_capacity(17);
+        key.push(self.byte());
+        key.extend_from_slice(&first.to_be_bytes());
+        key.extend_from_slice(&second.to_be_bytes());
+        key
+    }
+
+    /// The key of a name.
+    pub fn name(self, name: &str) -> Key {
+        let mut key = Vec::with_capacity(1 + name.len());
+        key.push(self.byte());
+        key.extend_from_slice(name.as_bytes());
+        key
+    }
+
+    /// All keys of the table.
+    pub fn all(self) -> KeyRange {
+        KeyRange { from: vec![self.byte()], to: vec![self.byte() + 1] }
+    }
+
+    /// All pairs whose first number is this.
+    pub fn under(self, first: u64) -> KeyRange {
+        let to = first.checked_add(1).map_or_else(|| vec![self.byte() + 1], |next| self.id(next));
+        KeyRange { from: self.id(first), to }
+    }
+
+    /// The part of the table that a scan wants.
+    pub fn part(self, scan: &Scan) -> KeyRange {
+        narrowed(self.all(), scan, |id| self.id(id))
+    }
+
+    /// The part of the pairs under `first` that a scan over the second number wants.
+    pub fn part_under(self, first: u64, scan: &Scan) -> KeyRange {
+        narrowed(self.under(first), scan, |second| self.pair(first, second))
+    }
+}
+
+fn narrowed(range: KeyRange, scan: &Scan, key: impl Fn(u64) -> Key) -> KeyRange {
+    match (scan.after, scan.descending) {
+        (None, _) => range,
+        (Some(after), true) => KeyRange { from: range.from, to: key(after) },
+        (Some(after), false) => {
+            let from = after.checked_add(1).map_or_else(|| range.to.clone(), key);
+            KeyRange { from, to: range.to }
+        }
+    }
+}
+
+/// The number that a key ends with.
+pub(crate) fn last_number(key: &[u8]) -> Option<u64> {
+    key.last_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_sort_as_their_numbers() {
+        let numbers = [0, 1, 255, 256, 65_535, u64::MAX];
+        assert!(numbers.windows(2).all(|w| Table::Build.id(w[0]) < Table::Build.id(w[1])));
+        assert!(Table::BuildNumber.pair(1, u64::MAX) < Table::BuildNumber.pair(2, 0));
+        assert!(Table::Build.all().to <= Table::BuildNumber.all().from);
+        assert_eq!(last_number(&Table::BuildNumber.pair(3, 9)), Some(9));
+    }
+
+    #[test]
+    fn a_scan_starts_after_its_key_in_its_direction() {
+        let scan = |after, descending| Scan { after, descending, limit: 1 };
+        let up = Table::Build.part(&scan(Some(5), false));
+        assert_eq!((up.from, up.to), (Table::Build.id(6), vec![Table::Build.byte() + 1]));
+        let down = Table::Build.part(&scan(Some(5), true));
+        assert_eq!((down.from, down.to), (vec![Table::Build.byte()], Table::Build.id(5)));
+        let end = Table::Build.part(&scan(Some(u64::MAX), false));
+        assert!(end.from >= end.to, "nothing follows the last key");
+        let under = Table::BuildNumber.part_under(u64::MAX, &scan(None, true));
+        assert_eq!(under.to, vec![Table::BuildNumber.byte() + 1]);
+    }
+}

@@ -1,0 +1,103 @@
+//! The logs that somebody reads or writes at the moment, loaded when asked for.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::handles::Handles;
+use super::log::{Log, LogKey};
+use crate::model::BuildId;
+use crate::store::StoreError;
+use crate::store::folder::Folder;
+
+/// Logs kept loaded. Each costs a few hundred bytes and its index (32 bytes a block); those with unwritten lines stay
+/// whatever the number.
+const LOADED_MAX: usize = 1024;
+
+/// Loaded logs.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    pub folder: Folder,
+    pub handles: Handles,
+    loaded: Mutex<Loaded>,
+    /// Lines of this and later write-ahead files are about to be written again; see `Segment::load`.
+    live_wal: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Loaded {
+    logs: BTreeMap<LogKey, (Slot, u64)>,
+    used: u64,
+}
+
+/// A log, once it is loaded.
+type Slot = Arc<Mutex<Option<Log>>>;
+
+impl Shelf {
+    /// Nothing is loaded yet.
+    pub fn new(folder: &Folder) -> Self {
+        Self {
+            folder: folder.clone(),
+            handles: Handles::default(),
+            loaded: Mutex::default(),
+            live_wal: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// Tells from which write-ahead file on lines are about to be written again; none any more: `u64::MAX`.
+    pub fn set_live_wal(&self, number: u64) {
+        self.live_wal.store(number, Ordering::SeqCst);
+    }
+
+    /// Works with a log, loading it if need be. Others who want the same log wait.
+    pub fn with<T>(&self, key: LogKey, work: impl FnOnce(&mut Log) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let slot = self.slot(key);
+        let mut log = lock(&slot);
+        if log.is_none() {
+            let dir = self.folder.build(key.build);
+            *log = Some(Log::load(key, &dir, &self.handles, self.live_wal.load(Ordering::SeqCst))?);
+        }
+        work(log.as_mut().expect("it was loaded just now"))
+    }
+
+    /// Lets go of all logs of a build, whose files are about to be removed.
+    pub fn forget(&self, build: BuildId) {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.logs.retain(|key, _| key.build != build);
+        self.handles.forget(&self.folder.build(build));
+    }
+
+    fn slot(&self, key: LogKey) -> Slot {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        loaded.used += 1;
+        let now = loaded.used;
+        if let Some((slot, used)) = loaded.logs.get_mut(&key) {
+            *used = now;
+            return Arc::clone(slot);
+        }
+        if loaded.logs.len() >= LOADED_MAX {
+            loaded.evict();
+        }
+        let slot = Slot::default();
+        loaded.logs.insert(key, (Arc::clone(&slot), now));
+        slot
+    }
+}
+
+impl Loaded {
+    /// Lets go of the least recently used quarter, except for logs in use or with unwritten lines. Slots are handed out
+    /// under the same lock, so one that nobody else holds now will not be held by somebody a moment later.
+    fn evict(&mut self) {
+        let mut used: Vec<u64> = self.logs.values().map(|(_, used)| *used).collect();
+        used.sort_unstable();
+        let old = used.get(used.len() / 4).copied().unwrap_or(0);
+        self.logs.retain(|_, (slot, used)| {
+            let is_idle = Arc::strong_count(slot) == 1 && lock(slot).as_ref().is_none_or(Log::is_flushed);
+            *used > old || !is_idle
+        });
+    }
+}
+
+fn lock(slot: &Slot) -> MutexGuard<'_, Option<Log>> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}

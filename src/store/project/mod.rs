@@ -1,0 +1,153 @@
+//! From facts to records: the fold that makes the history.
+//!
+//! Deterministic: the same facts in the same order give the same keys and values, whatever the clock,
+//! the disk or the batch boundaries. A fact about something that is not there (its build was removed)
+//! changes nothing.
+
+mod build;
+mod meta;
+mod names;
+mod request;
+mod step;
+
+use super::StoreError;
+use super::key::Table;
+use super::txn::{Records, Txn};
+use crate::model::{Event, Fact};
+
+pub(crate) use meta::{BUILDS_TOTAL, LAST_SEQ, PLAN_REFUSED, StoredRefusal, StoredReport};
+pub(crate) use names::StoredWorker;
+pub(crate) use step::StepPlace;
+
+/// Applies one fact to the records.
+pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> {
+    let at = fact.at;
+    match &fact.event {
+        Event::MasterStarted { name, installation: _ } => names::master_started(txn, at, name)?,
+        Event::MasterStopped => names::master_stopped(txn, at)?,
+        Event::PlanAdopted {
+            digest: _,
+            cause: _,
+            changes: _,
+            builders,
+            workers,
+            schedulers,
+            change_sources,
+            about,
+        } => {
+            names::adopt_builders(txn, builders, about)?;
+            names::adopt_workers(txn, workers)?;
+            names::adopt_schedulers(txn, schedulers)?;
+            names::adopt_change_sources(txn, change_sources)?;
+            meta::plan_adopted(txn, fact);
+        }
+        Event::PlanRefused { cause: _, message } => meta::plan_refused(txn, at, message),
+
+        Event::ChangeArrived { change } => request::change_arrived(txn, change)?,
+        Event::SourcePolled { source, cursor: _ } => names::source_polled(txn, at, source)?,
+        Event::SourceFailed { source, error, failures: _, retry: _ } => names::source_failed(txn, source, error)?,
+        Event::ChangeQueued { scheduler: _, change: _, important: _, due: _ }
+        | Event::SchedulerTimed { scheduler: _, next: _, skipped: _ }
+        | Event::ScriptFailed { what: _, message: _ } => {}
+        Event::SchedulerEnabled { scheduler, enabled } => names::scheduler_enabled(txn, scheduler, *enabled)?,
+
+        Event::BuildsetMade { buildset, requests } => request::buildset_made(txn, buildset, requests)?,
+        Event::RequestCollapsed { request, into } => request::collapsed(txn, *request, *into)?,
+        Event::RequestPriority { request, priority } => request::priority(txn, *request, *priority)?,
+        Event::RequestEnded { request, outcome } => request::ended(txn, at, *request, *outcome)?,
+        Event::RequestWaits { request, why: _ } => request::waits(txn, *request)?,
+        Event::BuildsetEnded { buildset, outcome } => request::buildset_ended(txn, at, *buildset, *outcome)?,
+
+        Event::BuildStarted {
+            build,
+            number,
+            builder: _,
+            builder_id,
+            worker: _,
+            worker_id,
+            requests,
+            plan,
+            properties,
+            changes,
+            reason: _,
+        } => build::started(
+            txn,
+            crate::model::BuildRecord {
+                id: *build,
+                number: *number,
+                builder: *builder_id,
+                worker: *worker_id,
+                request: requests.first().copied().unwrap_or_default(),
+                requests: requests.clone(),
+                started: at,
+                completed: None,
+                outcome: None,
+                state: build::STARTING.to_owned(),
+                locks_wait_ms: 0,
+                properties: properties.clone(),
+                plan: plan.clone(),
+                changes: changes.clone(),
+            },
+        )?,
+        Event::LocksAwaited { build, step, locks: _ } => step::locks_awaited(txn, *build, *step)?,
+        Event::LocksTaken { build, step, locks: _ } => step::locks_taken(txn, at, *build, *step)?,
+        Event::LocksReleased { build: _, step: _ }
+        | Event::StepDecided { build: _, step: _, part: _, yes: _ }
+        | Event::StepRetried { build: _, step: _, at: _ }
+        | Event::Answered { build: _, key: _, answer: _ }
+        | Event::CommandRestarted { build: _, key: _, command: _, why: _ }
+        | Event::BuildStopping { build: _, why: _, by: _, outcome: _ }
+        | Event::StopEscalated { target: _, level: _, due: _ } => {}
+        Event::BuildState { build, state } => build::state(txn, *build, state)?,
+        Event::LocksWaited { build, waited } => build::locks_waited(txn, *build, *waited)?,
+        Event::StepStarted { build, step, number, name, parent, index: _, key: _, attempt: _, state } => {
+            step::started(
+                txn,
+                crate::model::StepRecord {
+                    id: *step,
+                    build: *build,
+                    number: *number,
+                    name: name.clone(),
+                    parent: *parent,
+                    started: Some(at),
+                    locks_acquired: Some(at),
+                    completed: None,
+                    outcome: None,
+                    state: state.clone(),
+                    urls: Vec::new(),
+                    hidden: false,
+                },
+            )?;
+        }
+        Event::StepEnded { build, step, outcome, state, hidden } => {
+            let end = step::End { at, outcome: *outcome, state, hidden: *hidden };
+            step::ended(txn, *build, *step, &end)?;
+        }
+        Event::Asked { build, step, key: _, ask, digest: _, command: _, logs, due: _ } => {
+            step::asked(txn, *build, *step, ask, logs)?;
+        }
+        Event::LogClosed { build: _, step, log } => step::log_closed(txn, *step, *log)?,
+        Event::BuildEnded { build, outcome, state } => build::ended(txn, at, *build, *outcome, state)?,
+
+        Event::WorkerConnected { worker, epoch, instance: _, resumes: _, info } => {
+            names::worker_connected(txn, at, worker, *epoch, info)?;
+        }
+        Event::WorkerLost { worker, epoch, why: _, give_up: _ } => names::worker_lost(txn, at, worker, *epoch)?,
+        Event::WorkerPaused { worker, paused, reason } => names::worker_paused(txn, worker, *paused, reason.as_ref())?,
+        Event::WorkerGraceful { worker, graceful } => names::worker_graceful(txn, worker, *graceful)?,
+
+        Event::ReportQueued { report } => meta::report_queued(txn, report),
+        Event::ReportSent { report } | Event::ReportDropped { report, why: _ } => {
+            txn.remove(Table::Outbox.id(report.0));
+        }
+        Event::ReportFailed { report, error, tries: _, retry: _ } => meta::report_failed(txn, *report, error)?,
+    }
+    names::master_seen(txn, at)?;
+    txn.put_number(Table::Meta.name(LAST_SEQ), fact.seq);
+    Ok(())
+}
+
+/// The number of the last fact in the records.
+pub(crate) fn last_seq(records: &(impl Records + ?Sized)) -> Result<u64, StoreError> {
+    Ok(records.number(&Table::Meta.name(LAST_SEQ))?.unwrap_or(0))
+}

@@ -1,0 +1,241 @@
+//! What has a name in the configuration: the master, builders, workers, schedulers, change sources.
+//!
+//! Their records stay for ever; those that the present configuration lacks are not active.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::base::{Span, Timestamp};
+use crate::model::{
+    BuilderAbout, BuilderId, BuilderRecord, ChangeSourceId, ChangeSourceRecord, MasterId, MasterRecord, SchedulerId,
+    SchedulerRecord, WorkerId, WorkerRecord,
+};
+use crate::store::StoreError;
+use crate::store::backend::Order;
+use crate::store::key::Table;
+use crate::store::txn::{Records, Txn};
+
+/// The only master of this version.
+const MASTER: MasterId = MasterId(1);
+
+/// How often the master's last sign of life is noted: the field refreshes it about once a minute.
+const SEEN_EVERY: Span = Span::from_minutes(1);
+
+/// A worker with what only this room needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredWorker {
+    pub record: WorkerRecord,
+    /// The connection that `connected` speaks of; the end of an earlier one changes nothing.
+    pub epoch: u64,
+}
+
+pub(super) fn master_started(txn: &mut Txn<'_>, at: Timestamp, name: &str) -> Result<(), StoreError> {
+    let record = MasterRecord { id: MASTER, name: name.to_owned(), active: true, last_active: at };
+    txn.put(Table::Master.id(MASTER.0), &record);
+    // A new process has no connections yet.
+    change_all(txn, Table::Worker, |worker: &mut StoredWorker| {
+        if worker.record.connected {
+            worker.record.connected = false;
+            worker.record.since = Some(at);
+        }
+    })
+}
+
+pub(super) fn master_stopped(txn: &mut Txn<'_>, at: Timestamp) -> Result<(), StoreError> {
+    txn.update::<MasterRecord>(Table::Master.id(MASTER.0), |master| {
+        master.active = false;
+        master.last_active = at;
+    })
+}
+
+/// Any fact is a sign of life.
+pub(super) fn master_seen(txn: &mut Txn<'_>, at: Timestamp) -> Result<(), StoreError> {
+    let key = Table::Master.id(MASTER.0);
+    let Some(mut master) = txn.record::<MasterRecord>(&key)? else { return Ok(()) };
+    if at.since(master.last_active) >= SEEN_EVERY {
+        master.last_active = at;
+        txn.put(key, &master);
+    }
+    Ok(())
+}
+
+pub(super) fn adopt_builders(
+    txn: &mut Txn<'_>,
+    ids: &BTreeMap<String, BuilderId>,
+    about: &BTreeMap<BuilderId, BuilderAbout>,
+) -> Result<(), StoreError> {
+    let tables = (Table::Builder, Table::BuilderNamed);
+    adopt(txn, tables, numbers(ids, |id| id.0), |id, name, active, record: &mut BuilderRecord| {
+        record.id = BuilderId(id);
+        record.active = active;
+        if let Some(name) = name {
+            name.clone_into(&mut record.name);
+        }
+        if let Some(about) = about.get(&BuilderId(id)) {
+            record.tags.clone_from(&about.tags);
+            record.description.clone_from(&about.description);
+            record.workers.clone_from(&about.workers);
+        }
+    })
+}
+
+pub(super) fn adopt_workers(txn: &mut Txn<'_>, ids: &BTreeMap<String, WorkerId>) -> Result<(), StoreError> {
+    let tables = (Table::Worker, Table::WorkerNamed);
+    adopt(txn, tables, numbers(ids, |id| id.0), |id, name, active, worker: &mut StoredWorker| {
+        worker.record.id = WorkerId(id);
+        worker.record.active = active;
+        if let Some(name) = name {
+            name.clone_into(&mut worker.record.name);
+        }
+    })
+}
+
+pub(super) fn adopt_schedulers(txn: &mut Txn<'_>, ids: &BTreeMap<String, SchedulerId>) -> Result<(), StoreError> {
+    let tables = (Table::Scheduler, Table::SchedulerNamed);
+    adopt(txn, tables, numbers(ids, |id| id.0), |id, name, active, record: &mut SchedulerRecord| {
+        if record.name.is_empty() {
+            record.enabled = true;
+        }
+        record.id = SchedulerId(id);
+        record.active = active;
+        if let Some(name) = name {
+            name.clone_into(&mut record.name);
+        }
+    })
+}
+
+pub(super) fn adopt_change_sources(
+    txn: &mut Txn<'_>,
+    ids: &BTreeMap<String, ChangeSourceId>,
+) -> Result<(), StoreError> {
+    let tables = (Table::ChangeSource, Table::ChangeSourceNamed);
+    adopt(txn, tables, numbers(ids, |id| id.0), |id, name, active, record: &mut ChangeSourceRecord| {
+        record.id = ChangeSourceId(id);
+        record.active = active;
+        if let Some(name) = name {
+            name.clone_into(&mut record.name);
+        }
+    })
+}
+
+fn numbers<I: Copy>(ids: &BTreeMap<String, I>, number: impl Fn(I) -> u64) -> BTreeMap<u64, &str> {
+    ids.iter().map(|(name, id)| (number(*id), name.as_str())).collect()
+}
+
+/// Brings every record of a table in line with the names in force. `change` gets the id, the name (none
+/// if the configuration lacks it) and whether it is in force. Unchanged records are not written.
+fn adopt<T: Serialize + DeserializeOwned + Default + PartialEq + Clone>(
+    txn: &mut Txn<'_>,
+    (table, named): (Table, Table),
+    mut present: BTreeMap<u64, &str>,
+    change: impl Fn(u64, Option<&str>, bool, &mut T),
+) -> Result<(), StoreError> {
+    for id in txn.ids(&table.all(), Order::Ascending, usize::MAX)? {
+        let name = present.remove(&id);
+        let Some(before) = txn.record::<T>(&table.id(id))? else { continue };
+        let mut after = before.clone();
+        change(id, name, name.is_some(), &mut after);
+        if after != before {
+            txn.put(table.id(id), &after);
+        }
+    }
+    for (id, name) in present {
+        let mut record = T::default();
+        change(id, Some(name), true, &mut record);
+        txn.put(table.id(id), &record);
+        txn.put_number(named.name(name), id);
+    }
+    Ok(())
+}
+
+fn change_all<T: Serialize + DeserializeOwned + PartialEq + Clone>(
+    txn: &mut Txn<'_>,
+    table: Table,
+    change: impl Fn(&mut T),
+) -> Result<(), StoreError> {
+    for id in txn.ids(&table.all(), Order::Ascending, usize::MAX)? {
+        let Some(before) = txn.record::<T>(&table.id(id))? else { continue };
+        let mut after = before.clone();
+        change(&mut after);
+        if after != before {
+            txn.put(table.id(id), &after);
+        }
+    }
+    Ok(())
+}
+
+fn change_named<T: Serialize + DeserializeOwned>(
+    txn: &mut Txn<'_>,
+    (table, named): (Table, Table),
+    name: &str,
+    change: impl FnOnce(&mut T),
+) -> Result<(), StoreError> {
+    match txn.number(&named.name(name))? {
+        Some(id) => txn.update(table.id(id), change),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn source_polled(txn: &mut Txn<'_>, at: Timestamp, source: &str) -> Result<(), StoreError> {
+    let tables = (Table::ChangeSource, Table::ChangeSourceNamed);
+    change_named(txn, tables, source, |record: &mut ChangeSourceRecord| {
+        record.polled = Some(at);
+        record.error = None;
+    })
+}
+
+pub(super) fn source_failed(txn: &mut Txn<'_>, source: &str, error: &str) -> Result<(), StoreError> {
+    let tables = (Table::ChangeSource, Table::ChangeSourceNamed);
+    change_named(txn, tables, source, |record: &mut ChangeSourceRecord| record.error = Some(error.to_owned()))
+}
+
+pub(super) fn scheduler_enabled(txn: &mut Txn<'_>, scheduler: &str, enabled: bool) -> Result<(), StoreError> {
+    let tables = (Table::Scheduler, Table::SchedulerNamed);
+    change_named(txn, tables, scheduler, |record: &mut SchedulerRecord| record.enabled = enabled)
+}
+
+fn change_worker(txn: &mut Txn<'_>, worker: &str, change: impl FnOnce(&mut StoredWorker)) -> Result<(), StoreError> {
+    change_named(txn, (Table::Worker, Table::WorkerNamed), worker, change)
+}
+
+pub(super) fn worker_connected(
+    txn: &mut Txn<'_>,
+    at: Timestamp,
+    worker: &str,
+    epoch: u64,
+    info: &BTreeMap<String, String>,
+) -> Result<(), StoreError> {
+    change_worker(txn, worker, |stored| {
+        stored.epoch = epoch;
+        stored.record.connected = true;
+        stored.record.since = Some(at);
+        stored.record.info.clone_from(info);
+    })
+}
+
+pub(super) fn worker_lost(txn: &mut Txn<'_>, at: Timestamp, worker: &str, epoch: u64) -> Result<(), StoreError> {
+    change_worker(txn, worker, |stored| {
+        if epoch >= stored.epoch && stored.record.connected {
+            stored.record.connected = false;
+            stored.record.since = Some(at);
+        }
+    })
+}
+
+pub(super) fn worker_paused(
+    txn: &mut Txn<'_>,
+    worker: &str,
+    paused: bool,
+    reason: Option<&String>,
+) -> Result<(), StoreError> {
+    change_worker(txn, worker, |stored| {
+        stored.record.paused = paused;
+        stored.record.pause_reason = reason.cloned();
+    })
+}
+
+pub(super) fn worker_graceful(txn: &mut Txn<'_>, worker: &str, graceful: bool) -> Result<(), StoreError> {
+    change_worker(txn, worker, |stored| stored.record.graceful = graceful)
+}

@@ -7,4 +7,6 @@ mod protocol_fixtures;
 mod store;
 mod store_crash;
 mod store_damage;
+mod store_golden;
+mod store_maintain;
 mod support;

@@ -13,6 +13,8 @@ mod stock_worker;
 mod store;
 mod store_crash;
 mod store_damage;
+mod store_golden;
+mod store_maintain;
 mod support;
 mod system;
 mod vcs_git;

@@ -7,3 +7,4 @@ mod mail;
 mod mail_smtp;
 mod protocol_fixtures;
 mod support;
+mod worker;

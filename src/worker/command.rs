@@ -84,6 +84,8 @@ struct Attached {
     reader: Option<OutReader>,
     /// The first part that it gets.
     first: u64,
+    /// How many parts the master had said to have when it asked for `first`.
+    had: u64,
     /// Parts that were sent and not answered: number, and where the next begins.
     sent: VecDeque<(u64, u64)>,
     stock: Option<StockText>,
@@ -250,6 +252,7 @@ impl CommandTask {
             link,
             reader: None,
             first: next,
+            had: self.acked.parts,
             sent: VecDeque::new(),
             stock,
             numbers_sent: false,
@@ -386,7 +389,7 @@ impl CommandTask {
             Audience::Nobody => self.throw_away(),
             Audience::Link(attached) => {
                 if attached.next.is_none() && !attached.end_sent {
-                    let next = attached.find_next(&self.id, &self.folder, self.acked, self.ending.as_ref());
+                    let next = attached.find_next(&self.id, &self.folder, self.ending.as_ref());
                     match next {
                         Ok(next) => attached.next = next,
                         Err(error) => {
@@ -484,13 +487,12 @@ impl Attached {
         &mut self,
         id: &CommandId,
         folder: &Folder,
-        acked: Acked,
         ending: Option<&Ending>,
     ) -> io::Result<Option<Next>> {
-        if self.reader.is_none() && self.first < acked.parts {
+        if self.first < self.had {
             let why = format!(
                 "the master asks for output from part {} on again, but had said that it has all up to part {}",
-                self.first, acked.parts
+                self.first, self.had
             );
             let ending = Ending { parts: self.first, report: StoredReport::of(StoredEnd::Lost, why) };
             return Ok(Some(self.end(id, &ending)));

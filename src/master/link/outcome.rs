@@ -96,7 +96,7 @@ impl Told {
     pub fn heard(&mut self, stream: char, text: &[u8], meaning: &Meaning) {
         match stream {
             'h' => self.header(&String::from_utf8_lossy(text)),
-            'e' if meaning.want_output => self.stderr.push(text),
+            'e' if meaning.want_output || meaning.is_file_command => self.stderr.push(text),
             'o' if meaning.want_output => self.stdout.push(text),
             _ => {}
         }
@@ -122,7 +122,7 @@ impl Told {
     ) -> CommandResult {
         let end = self.end(meaning, failure, interrupted);
         let head = |head: &Head| meaning.want_output.then(|| lossy_head(&head.bytes));
-        let note = (meaning.is_file_command && !self.notes.is_empty()).then(|| self.notes.trim_end().to_owned());
+        let note = (meaning.is_file_command && end != CommandEnd::Exited(0)).then(|| self.note());
         CommandResult {
             stdout: head(&self.stdout),
             stderr: head(&self.stderr).or(note),
@@ -153,6 +153,13 @@ impl Told {
         }
     }
 
+    /// Why a file command failed: what its program wrote, else what the worker has to say.
+    fn note(&self) -> String {
+        let stderr = String::from_utf8_lossy(&self.stderr.bytes);
+        let text = if stderr.is_empty() { &self.notes } else { &*stderr };
+        text[..text.floor_char_boundary(NOTE_BYTES_MAX)].trim_end().to_owned()
+    }
+
     fn without_code(&self) -> String {
         let note = self.notes.lines().next_back().map(|line| format!(": {line}")).unwrap_or_default();
         format!("the worker told no exit code; perhaps a name or variable is not UTF-8{note}")
@@ -169,8 +176,13 @@ fn lossy_head(bytes: &[u8]) -> String {
 /// The first line of a failure, without the words that all of them begin with.
 pub(super) fn first_line(failure: &str) -> String {
     let line = failure.lines().next().unwrap_or_default();
-    let line = line.strip_prefix("[Failure instance: Traceback: ").unwrap_or(line);
-    line[..line.floor_char_boundary(NOTE_BYTES_MAX)].trim_end_matches(']').to_owned()
+    let line = match line.split_once(": <class ") {
+        Some((before, _)) if before.starts_with("[Failure instance: Traceback") => {
+            line[before.len() + 2..].trim_end_matches(']')
+        }
+        _ => line,
+    };
+    line[..line.floor_char_boundary(NOTE_BYTES_MAX)].to_owned()
 }
 
 fn seconds(seconds: f64) -> Option<Span> {

@@ -15,6 +15,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{FusedFuture as _, FutureExt as _};
 use futures_util::{Sink, SinkExt as _, StreamExt as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -53,7 +54,7 @@ pub async fn serve(host: Arc<dyn LinkHost>, newcomer: Newcomer, mut orders: Link
 
     let Socket { incoming, outgoing, .. } = socket;
     let (writes, to_write) = mpsc::channel(WRITES_MAX);
-    let mut writer = pin!(write(outgoing, to_write));
+    let mut writer = pin!(write(outgoing, to_write).fuse());
     let why = Loop { session: &mut session, limits, incoming, writes: &writes }
         .run(&mut orders, &mut notices, writer.as_mut())
         .await;
@@ -64,9 +65,12 @@ pub async fn serve(host: Arc<dyn LinkHost>, newcomer: Newcomer, mut orders: Link
     let goodbye = async {
         drop(writes.try_send(Frame::Close));
         drop(writes);
-        timeout(limits.goodbye, writer).await
+        if !writer.is_terminated() {
+            // Whether or not the worker hears it, the connection is over.
+            _ = timeout(limits.goodbye, writer).await;
+        }
     };
-    let (drained, _) = tokio::join!(timeout(limits.drain, drained), goodbye);
+    let (drained, ()) = tokio::join!(timeout(limits.drain, drained), goodbye);
     if drained.is_err() {
         warn!(worker, epoch, "gave up output that arrived before the connection ended");
     }

@@ -43,7 +43,8 @@ enum Asked {
     Settings,
     Start(CommandId),
     Interrupt,
-    Resume { commands: Vec<CommandId>, announced: CancellationToken, by: Instant },
+    /// `announced`: what the engine is told of it starts the ends; none if the engine did not ask.
+    Resume { commands: Vec<CommandId>, announced: Option<CancellationToken>, by: Instant },
     ShutDown { by: Instant },
 }
 
@@ -151,7 +152,7 @@ impl Session {
     pub fn wind_up(&mut self) {
         self.commands.clear();
         for asked in std::mem::take(&mut self.asked).into_values() {
-            if let Asked::Resume { announced, .. } = asked {
+            if let Asked::Resume { announced: Some(announced), .. } = asked {
                 announced.cancel();
             }
         }
@@ -325,7 +326,7 @@ impl Session {
     /// One of our workers takes no command before it knows what is wanted of the earlier ones.
     fn ensure_resumed(&mut self) {
         if self.ours && !self.resumed {
-            self.ask_resume(BTreeMap::new(), CancellationToken::new());
+            self.ask_resume(BTreeMap::new(), None);
         }
     }
 
@@ -346,18 +347,18 @@ impl Session {
             }
         }
         let wanted = self.commands.iter().map(|(id, command)| (id.clone(), command.parts())).collect();
-        self.ask_resume(wanted, announced);
+        self.ask_resume(wanted, Some(announced));
         Ok(())
     }
 
-    fn ask_resume(&mut self, wanted: BTreeMap<CommandId, u64>, announced: CancellationToken) {
+    fn ask_resume(&mut self, wanted: BTreeMap<CommandId, u64>, announced: Option<CancellationToken>) {
         self.resumed = true;
         let by = Instant::now() + self.limits.answer;
         let commands = wanted.keys().cloned().collect();
         self.ask(MasterRequest::Resume { commands: wanted }, Asked::Resume { commands, announced, by });
     }
 
-    fn resumed(&mut self, asked: Vec<CommandId>, announced: CancellationToken, answer: Answer) {
+    fn resumed(&mut self, asked: Vec<CommandId>, announced: Option<CancellationToken>, answer: Answer) {
         let states = match answer {
             Ok(answer) => ResumeAnswer::read(&answer).commands,
             Err(why) => {
@@ -377,7 +378,9 @@ impl Session {
             }
             commands.push(resumed_as(command, state));
         }
-        self.announce(commands, announced);
+        if let Some(announced) = announced {
+            self.announce(commands, announced);
+        }
     }
 
     fn announce(&self, commands: Vec<ResumedCommand>, announced: CancellationToken) {

@@ -38,6 +38,9 @@ const FORGET_PATIENCE: Duration = Duration::from_secs(30);
 /// Output that the master has goes back to the disk in pieces of this size.
 const RELEASE_BYTES: u64 = 8 * 1024 * 1024;
 
+/// Parts that nobody hears are passed over in steps of so many.
+const SKIPPED_AT_ONCE: u64 = 10_000;
+
 /// Rounds of looking for what a lost command left behind.
 const KILL_ROUNDS: u32 = 1000;
 
@@ -310,7 +313,7 @@ impl CommandTask {
     /// Writes the end that the runner did not live to write, and kills what is left of the command.
     async fn lose(&mut self, why: &str) {
         self.runner = Runner::Gone;
-        let (folder, marker) = (self.folder.clone(), format!("{MARKER}={}", self.id));
+        let (folder, marker) = (self.folder.clone(), format!("{MARKER}={}", self.folder.path().display()));
         let why = why.to_owned();
         let lost = tokio::task::spawn_blocking(move || lose(&folder, &marker, &why)).await;
         match lost {
@@ -431,7 +434,8 @@ impl CommandTask {
     fn throw_away(&mut self) {
         let reader = self.folder.open_out();
         let Ok(Some(mut reader)) = reader else { return };
-        while matches!(reader.read(), Ok(Some(_))) {}
+        // What is left after so many comes with the runner's next news.
+        let _nothing_there = reader.skip_some(SKIPPED_AT_ONCE);
         if reader.next > self.acked.parts {
             self.acked = Acked { parts: reader.next, offset: reader.offset };
             self.write_acked();

@@ -21,3 +21,4 @@ mod vcs_git;
 mod vcs_git_trouble;
 mod vcs_hook;
 mod web;
+mod worker;

@@ -52,9 +52,12 @@ async fn resume(worker: &mut FakeWorker, states: &[(&str, ResumedState)]) -> BTr
 /// A worker of ours that runs one command.
 async fn running(host: &Arc<FakeHost>, command: &str) -> (Served, FakeWorker) {
     let (served, mut worker) = connect(host, 1, &ours("spool-1"), Limits::default()).await;
+    // The order waits until the worker knows what is wanted of it.
     served.handle.send(dispatch(run(command, "make")));
+    served.handle.send(LinkOrder::Resume { commands: Vec::new() });
     assert!(resume(&mut worker, &[]).await.is_empty());
     assert_eq!(worker.start().await.0, id(command));
+    host.resumed().await;
     (served, worker)
 }
 
@@ -80,7 +83,7 @@ async fn output_and_end_are_answered_once_they_are_durable() {
     // Whatever else is asked is answered, so the two would have been by now.
     let other = worker.ask(WorkerRequest::Unknown { op: "x_later".to_owned() }).await;
     assert!(worker.answer(other).await.is_err());
-    assert_eq!(host.seen().kinds(), ["connected"]);
+    assert_eq!(host.seen().kinds(), ["connected", "resumed"]);
     host.release();
     assert!(worker.answer(first).await.is_ok());
     assert!(worker.answer(last).await.is_ok());
@@ -106,7 +109,7 @@ async fn output_goes_on_after_a_reconnect_without_loss_or_doubling() {
     served.handle.send(LinkOrder::Resume { commands: vec![run("c", "make"), run("gone", "make")] });
     let wanted = resume(&mut worker, &[("c", ResumedState::Running), ("gone", ResumedState::Unknown)]).await;
     assert_eq!(wanted, BTreeMap::from([(id("c"), 5), (id("gone"), 0)]));
-    let states = host.resumed().await;
+    let states = host.resumed_again(2).await;
     assert_eq!(
         states.iter().map(|resumed| resumed.state).collect::<Vec<_>>(),
         [ResumeState::Known, ResumeState::NeverSeen]
@@ -123,7 +126,7 @@ async fn output_goes_on_after_a_reconnect_without_loss_or_doubling() {
     let seen = host.seen();
     assert_eq!(seen.text("c", STDIO, "o"), "0\n2\n6\n7\n");
     assert_eq!(seen.text("c", SIDE, "o"), "1\n3\n4\n5\n");
-    assert_eq!(seen.kinds(), ["connected", "lost", "connected", "resumed", "ended"]);
+    assert_eq!(seen.kinds(), ["connected", "resumed", "lost", "connected", "resumed", "ended"]);
 }
 
 #[tokio::test]
@@ -159,7 +162,7 @@ async fn a_gap_in_the_output_ends_the_connection() {
     let (served, mut worker) = running(&host, "c").await;
     worker.ask(chunk("c", 1, "stdio", "late\n")).await;
     assert_eq!(served.end().await, "it told part 1 of command c, where part 0 follows");
-    assert_eq!(host.seen().kinds(), ["connected", "lost"]);
+    assert_eq!(host.seen().kinds(), ["connected", "resumed", "lost"]);
 }
 
 #[tokio::test]
@@ -168,7 +171,7 @@ async fn an_end_that_counts_more_parts_than_came_ends_the_connection() {
     let (served, mut worker) = running(&host, "c").await;
     worker.ask(complete("c", 2, exited(0))).await;
     assert!(served.end().await.contains("part 2"));
-    assert_eq!(host.seen().kinds(), ["connected", "lost"]);
+    assert_eq!(host.seen().kinds(), ["connected", "resumed", "lost"]);
 }
 
 #[tokio::test]
@@ -181,7 +184,7 @@ async fn an_end_that_arrived_counts_though_the_connection_broke() {
     drop(worker);
     host.release();
     served.end().await;
-    assert_eq!(host.seen().kinds(), ["connected", "ended", "lost"]);
+    assert_eq!(host.seen().kinds(), ["connected", "resumed", "ended", "lost"]);
 }
 
 #[tokio::test]
@@ -190,8 +193,6 @@ async fn while_the_disk_is_slow_the_socket_is_not_read() {
     const BLOCKS: u64 = 40;
     let host = FakeHost::new();
     let (served, mut worker) = running(&host, "c").await;
-    // The header above the output is there before the disk slows down.
-    host.until(|seen| (!seen.parts.is_empty()).then_some(())).await;
     host.hold();
     let line = "x".repeat(BLOCK - 1) + "\n";
     let sent = Arc::new(AtomicU64::new(0));
@@ -212,7 +213,7 @@ async fn while_the_disk_is_slow_the_socket_is_not_read() {
     assert!((16..24).contains(&sent.load(Ordering::Relaxed)), "{sent:?}");
     host.release();
     sender.await.unwrap().unwrap();
-    assert_eq!(host.seen().parts.len() - 1, usize::try_from(BLOCKS).unwrap());
+    assert_eq!(host.seen().parts.len(), usize::try_from(BLOCKS).unwrap());
     drop(served);
 }
 
@@ -229,6 +230,7 @@ async fn secrets_are_revealed_to_the_worker_alone() {
     let mut spec = spec("deploy");
     spec.env.insert("TOKEN".to_owned(), EnvValue::Set(secret("token")));
     spec.env.insert("CI".to_owned(), EnvValue::Set(Text::plain("true")));
+    served.handle.send(LinkOrder::Resume { commands: Vec::new() });
     served.handle.send(dispatch(order("c", Work::Run(spec.clone()))));
     resume(&mut worker, &[]).await;
     let (_, name, args) = worker.start().await;
@@ -236,7 +238,7 @@ async fn secrets_are_revealed_to_the_worker_alone() {
     assert_eq!(shell.secrets, [("token".to_owned(), "s3cret".to_owned())]);
     assert_eq!(shell.secret_env, ["TOKEN"]);
     let header = host.until(|seen| Some(seen.text("c/header", STDIO, "h")).filter(|text| !text.is_empty())).await;
-    assert_eq!(header, "deploy\n in /srv/w/linux/build\n with environment\n  CI=true\n  TOKEN=<token>\n");
+    assert_eq!(header, "environment from the configuration:\n  CI=true\n  TOKEN=<token>\n");
 
     // Later commands of this worker are watched for it, too.
     served.handle.send(dispatch(run("d", "cat token")));
@@ -313,6 +315,7 @@ async fn wanted_output_comes_with_the_end() {
     let (served, mut worker) = connect(&host, 1, &ours("spool-1"), Limits::default()).await;
     let mut wanting = spec("git rev-parse HEAD");
     (wanting.want_output, wanting.log_stdout) = (true, false);
+    served.handle.send(LinkOrder::Resume { commands: Vec::new() });
     served.handle.send(dispatch(order("c", Work::Run(wanting))));
     resume(&mut worker, &[]).await;
     let (_, name, args) = worker.start().await;
@@ -340,6 +343,7 @@ async fn a_cut_link_ends_though_neither_disk_nor_worker_move() {
     let host = FakeHost::new();
     let short = Limits { drain: Duration::from_millis(50), goodbye: Duration::from_millis(50), ..Limits::default() };
     let (served, mut worker) = connect(&host, 1, &ours("spool-1"), short).await;
+    served.handle.send(LinkOrder::Resume { commands: Vec::new() });
     served.handle.send(dispatch(run("c", "make")));
     resume(&mut worker, &[]).await;
     worker.start().await;

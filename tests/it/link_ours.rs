@@ -238,7 +238,7 @@ async fn secrets_are_revealed_to_the_worker_alone() {
     assert_eq!(shell.secrets, [("token".to_owned(), "s3cret".to_owned())]);
     assert_eq!(shell.secret_env, ["TOKEN"]);
     let header = host.until(|seen| Some(seen.text("c/header", STDIO, "h")).filter(|text| !text.is_empty())).await;
-    assert_eq!(header, "environment from the configuration:\n  CI=true\n  TOKEN=<token>\n");
+    assert_eq!(header, " with environment\n  CI=true\n  TOKEN=<token>\n");
 
     // Later commands of this worker are watched for it, too.
     served.handle.send(dispatch(run("d", "cat token")));

@@ -13,22 +13,26 @@ pub enum Verdict {
     Refuse { why: String },
 }
 
-/// Decides between a live link and a newcomer of its name; takes at most [`super::Limits::probe`].
-pub async fn arbitrate(old: &LinkHandle, newcomer: &Newcomer) -> Verdict {
-    let (present, other) = (old.identity(), newcomer.identity());
-    if is_same(present, &other) {
-        return Verdict::Replace { why: "the worker connected again".to_owned() };
+/// Decides between a live link and a newcomer of its name; takes at most [`super::Limits::probe`]. The future does not
+/// borrow the newcomer, whose socket only one task may touch.
+pub fn arbitrate<'a>(old: &'a LinkHandle, newcomer: &Newcomer) -> impl Future<Output = Verdict> + Send + use<'a> {
+    let (other, probe) = (newcomer.identity(), newcomer.limits.probe);
+    async move {
+        let present = old.identity();
+        if is_same(present, &other) {
+            return Verdict::Replace { why: "the worker connected again".to_owned() };
+        }
+        if !old.answers(probe).await {
+            return Verdict::Replace { why: format!("{} took its name; it did not answer any more", shown(&other)) };
+        }
+        let why = format!(
+            "two workers share the name `{}`: {} is connected, {} was refused",
+            old.worker(),
+            shown(present),
+            shown(&other)
+        );
+        Verdict::Refuse { why }
     }
-    if !old.answers(newcomer.limits.probe).await {
-        return Verdict::Replace { why: format!("{} took its name; it did not answer any more", shown(&other)) };
-    }
-    let why = format!(
-        "two workers share the name `{}`: {} is connected, {} was refused",
-        old.worker(),
-        shown(present),
-        shown(&other)
-    );
-    Verdict::Refuse { why }
 }
 
 /// Ours are told apart by their spools, stock ones by base folder and address.

@@ -156,13 +156,13 @@ fn file(order: &CommandOrder, command: &FileCommand, site: &Site) -> Result<Comm
     })
 }
 
-/// What stands above a command's output; the command itself is written by its worker.
+/// What stands above a command's output beside what the worker writes itself: the environment that it gets.
 fn header(order: &CommandOrder, spec: &CommandSpec) -> String {
     let env = merged(order, spec);
     if env.is_empty() {
         return String::new();
     }
-    let mut lines = vec!["environment from the configuration:".to_owned()];
+    let mut lines = vec![" with environment".to_owned()];
     lines.extend(env.iter().map(|(name, value)| format!("  {}", shown_variable(name, value))));
     lines.join("\n") + "\n"
 }

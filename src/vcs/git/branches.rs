@@ -54,15 +54,14 @@ fn named(names: &[String], remote: &Remote, cursor: Option<&Cursor>) -> Result<B
 fn missing(names: &[String], remote: &Remote) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     let known = || remote.branches.keys().map(String::as_str);
-    let hint = match names.iter().find_map(|name| nearest(name, known())) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => {
-            let some: Vec<String> = known().take(NAMED_MAX).map(|name| format!("`{name}`")).collect();
-            let more = if remote.branches.len() > NAMED_MAX { ", …" } else { "" };
-            format!("it has {}{more}", some.join(", "))
-        }
-    };
+    let near = names.iter().find_map(|name| nearest(name, known()));
+    let hint = near.map_or_else(|| some_of(remote), |near| format!("did you mean `{near}`?"));
     format!("it has no branch {}; {hint}", quoted.join(" or "))
+}
+
+fn some_of(remote: &Remote) -> String {
+    let some: Vec<String> = remote.branches.keys().take(NAMED_MAX).map(|name| format!("`{name}`")).collect();
+    format!("it has {}{}", some.join(", "), if remote.branches.len() > NAMED_MAX { ", …" } else { "" })
 }
 
 /// As in git's own patterns for branches, `*` also matches `/`.

@@ -3,13 +3,17 @@
 //! Branches are kept under names made of their hex form, because branches `a` (deleted since) and `a/b` could not
 //! be kept under their own.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use git2::{Repository, RepositoryInitOptions};
+use git2::{Repository, RepositoryInitOptions, RepositoryOpenFlags};
 
 /// Where the tips are kept.
 const REFS: &str = "refs/starwright/";
+/// Packs and loose objects (in one of 256 folders) beyond which git itself would tidy up; each fetch adds some.
+const PACKS_MAX: usize = 50;
+const LOOSE_MAX: usize = 27;
 
 /// A bare repository on disk.
 #[derive(Clone, Debug)]
@@ -25,7 +29,7 @@ impl Cache {
 
     /// Makes it, if it is not there or cannot be opened.
     pub(super) fn make(&self) -> Result<(), String> {
-        if Repository::open_bare(&self.path).is_ok() {
+        if self.open().is_ok() {
             self.sweep();
             return Ok(());
         }
@@ -35,6 +39,12 @@ impl Cache {
         options.bare(true).external_template(false);
         Repository::init_opts(&self.path, &options).map_err(|error| self.fault("make", &error.message()))?;
         Ok(())
+    }
+
+    /// Opens it. (`open_bare` would not look for the edge of a shallow history.)
+    pub(super) fn open(&self) -> Result<Repository, git2::Error> {
+        let flags = RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::BARE;
+        Repository::open_ext(&self.path, flags, std::iter::empty::<&Path>())
     }
 
     /// Deletes it with all that it holds.
@@ -47,8 +57,11 @@ impl Cache {
 
     /// Where the tip of a branch is kept.
     pub(super) fn reference(branch: &str) -> String {
-        let hex: String = branch.bytes().map(|byte| format!("{byte:02x}")).collect();
-        format!("{REFS}{hex}")
+        let mut name = REFS.to_owned();
+        for byte in branch.bytes() {
+            write!(name, "{byte:02x}").expect("writing to a String cannot fail");
+        }
+        name
     }
 
     /// Forgets the tips of branches other than these, so that git can drop what only they held.
@@ -66,10 +79,19 @@ impl Cache {
         Ok(())
     }
 
+    /// How much there is to tidy up: from 1 on it is worth it.
+    pub(super) fn untidiness(&self) -> usize {
+        let objects = self.path.join("objects");
+        let packs = count(&objects.join("pack"), |name| name.starts_with("pack-") && name.contains(".pack"));
+        let loose = count(&objects.join("17"), |_| true);
+        (packs / PACKS_MAX).max(loose / LOOSE_MAX)
+    }
+
     /// Deletes the halves of packs that fetches left which were cut off: each can be as large as the repository.
     fn sweep(&self) {
+        let is_half = |name: &str| name.starts_with("tmp_") || name.starts_with(".tmp-");
         let Ok(entries) = fs::read_dir(self.path.join("objects/pack")) else { return };
-        for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("tmp_")) {
+        for entry in entries.flatten().filter(|entry| is_half(&entry.file_name().to_string_lossy())) {
             if let Err(error) = fs::remove_file(entry.path()) {
                 tracing::debug!("a leftover of a fetch stays: `{}`: {error}", entry.path().display());
             }
@@ -82,4 +104,9 @@ impl Cache {
             self.path.display()
         )
     }
+}
+
+fn count(folder: &Path, wanted: impl Fn(&str) -> bool) -> usize {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    entries.flatten().filter(|entry| wanted(&entry.file_name().to_string_lossy())).count()
 }

@@ -119,14 +119,19 @@ pub(super) fn not_run(error: &ProcessError, doing: &str) -> String {
         ProcessError::NotFound { program } => {
             format!("the program `{program}` is not installed on the master, or not in its PATH; install git")
         }
-        ProcessError::TimedOut { .. } => format!(
-            "{doing} did not end in time; give `git_poller` a longer `timeout` (the first fetch of a large repository \
-             takes longest), or check the server"
-        ),
+        ProcessError::TimedOut { .. } => not_in_time(doing),
         ProcessError::NoFolder { .. } | ProcessError::Start { .. } | ProcessError::Follow { .. } => {
             format!("git cannot be run: {}", crate::base::chain(error))
         }
     }
+}
+
+/// Cause and cure of a part of a poll that took too long.
+pub(super) fn not_in_time(doing: &str) -> String {
+    format!(
+        "{doing} did not end in time; give `git_poller` a longer `timeout` (the first fetch of a large repository takes \
+         longest), or check the server"
+    )
 }
 
 /// Cause and cure of a git that failed.
@@ -160,7 +165,8 @@ fn said(stderr: &str) -> String {
                 || line.contains("Permission denied")
         })
         .collect();
-    let text = if telling.is_empty() { lines().last().unwrap_or_default().to_owned() } else { telling.join(" / ") };
+    let text =
+        if telling.is_empty() { lines().next_back().unwrap_or_default().to_owned() } else { telling.join(" / ") };
     text.chars().filter(|c| !c.is_control()).take(SAID_CHARS_MAX).collect()
 }
 

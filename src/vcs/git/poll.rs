@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use git2::{Oid, Repository};
 use tokio::time::Instant;
@@ -12,11 +13,10 @@ use tokio::time::Instant;
 use super::branches::choose;
 use super::cache::Cache;
 use super::commit::change;
-use super::explain::{failed, is_broken_cache, not_run};
+use super::explain::{failed, is_broken_cache, not_in_time, not_run};
 use super::history::Walk;
 use super::program::GitProgram;
 use super::remote::Remote;
-use crate::base::Span;
 use crate::base::process::ProcessOutput;
 use crate::model::{BranchChoice, ChangeSourceKind, ChangeSourcePlan, Cursor, NewChange};
 use crate::vcs::PollError;
@@ -26,6 +26,11 @@ use crate::vcs::address::Address;
 const BRANCHES_A_FETCH: usize = 100;
 /// A revision has this many characters; longer ones are of repositories with SHA-256, which cannot be read yet.
 const SHA1_CHARS: usize = 40;
+
+/// For packing a cache anew; that of a very large repository takes minutes.
+const TIDY_UP: Duration = Duration::from_mins(15);
+/// A poll that has changes to tell tidies up only when idle ones never came to it.
+const UNTIDINESS_WHEN_BUSY: usize = 4;
 
 /// Why a part of a poll failed.
 enum Fault {
@@ -49,7 +54,6 @@ pub(in crate::vcs) async fn poll_git(
         address: Address::new(repository),
         branches,
         cache: Cache::new(cache),
-        timeout: *timeout,
         deadline: Instant::now() + timeout.as_duration(),
         changes_max: usize::try_from(*changes_max).unwrap_or(usize::MAX),
     };
@@ -65,7 +69,6 @@ struct Poll<'a> {
     address: Address,
     branches: &'a BranchChoice,
     cache: Cache,
-    timeout: Span,
     deadline: Instant,
     changes_max: usize,
 }
@@ -83,9 +86,26 @@ impl Poll<'_> {
             tips.iter().filter(|(name, tip)| seen.get(*name) != Some(tip)).map(|(name, _)| name.clone()).collect();
         let kept = seen.into_iter().filter(|(name, _)| tips.contains_key(name)).collect();
         if moved.is_empty() {
+            self.tidy_up(1).await;
             return Ok((Vec::new(), kept));
         }
-        self.take(moved, kept, cursor.is_none()).await
+        let taken = self.take(moved, kept, cursor.is_none()).await?;
+        self.tidy_up(UNTIDINESS_WHEN_BUSY).await;
+        Ok(taken)
+    }
+
+    /// Lets git pack what many fetches left, beyond the deadline of the poll: it has done its work. What fails is
+    /// tried again by a later poll.
+    async fn tidy_up(&self, untidiness: usize) {
+        let cache = self.cache.clone();
+        if !tokio::task::spawn_blocking(move || cache.untidiness() >= untidiness).await.unwrap_or(false) {
+            return;
+        }
+        let args = ["-c", "gc.autoDetach=false", "gc", "--quiet"].map(OsString::from);
+        let ended = self.program.run(&self.cache.path, args.into(), Instant::now() + TIDY_UP).await;
+        if !ended.as_ref().is_ok_and(ProcessOutput::ok) {
+            tracing::warn!(source = self.source.name, "the cache of the repository could not be tidied up: {ended:?}");
+        }
     }
 
     /// Fetches the branches that moved and tells their changes; with a new cache if the present one is broken.
@@ -141,7 +161,7 @@ impl Poll<'_> {
             self.fetch(part).await?;
         }
         let task = Task {
-            cache: self.cache.path.clone(),
+            cache: self.cache.clone(),
             source: self.source.clone(),
             address: self.address.public.clone(),
             moved: moved.to_vec(),
@@ -157,11 +177,9 @@ impl Poll<'_> {
 
     async fn fetch(&self, branches: &[String]) -> Result<(), Fault> {
         let doing = "fetching its new commits";
-        // Housekeeping in the background would outlive the poll; in the foreground it is part of it.
+        // Housekeeping has its own time: in the background it would outlive the poll, in a fetch use up its time.
         let mut args: Vec<OsString> =
-            ["-c", "gc.autoDetach=false", "-c", "maintenance.autoDetach=false", "fetch", "--quiet", "--no-tags"]
-                .map(Into::into)
-                .into();
+            ["-c", "gc.auto=0", "-c", "maintenance.auto=false", "fetch", "--quiet", "--no-tags"].map(Into::into).into();
         // The repository may be a shallow checkout itself.
         args.extend(["--update-shallow", "--no-recurse-submodules", "--", &self.address.full].map(Into::into));
         args.extend(branches.iter().map(|name| format!("+refs/heads/{name}:{}", Cache::reference(name)).into()));
@@ -189,7 +207,7 @@ impl Poll<'_> {
         match tokio::time::timeout_at(self.deadline, task).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(format!("{doing} failed: {error}")),
-            Err(_) => Err(format!("{doing} did not end within {}; give `git_poller` a longer `timeout`", self.timeout)),
+            Err(_) => Err(not_in_time(doing)),
         }
     }
 }
@@ -204,7 +222,7 @@ impl Drop for CancelOnDrop {
 
 /// What the walk needs, away from the async thread.
 struct Task {
-    cache: std::path::PathBuf,
+    cache: Cache,
     source: Arc<ChangeSourcePlan>,
     address: String,
     moved: Vec<String>,
@@ -216,7 +234,7 @@ struct Task {
 
 impl Task {
     fn walk(&self, cancelled: &AtomicBool) -> Result<(Vec<NewChange>, Cursor), git2::Error> {
-        let repository = Repository::open_bare(&self.cache)?;
+        let repository = self.cache.open()?;
         // What was fetched, which may be newer than what was listed.
         let tips = self.tips(&repository)?;
         let mut cursor = self.kept.clone();

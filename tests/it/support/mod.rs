@@ -1,6 +1,8 @@
 //! What several integration tests share.
 
 pub mod git;
+pub mod git_source;
+pub mod history;
 pub mod http;
 pub mod link;
 pub mod proxy;

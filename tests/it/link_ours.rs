@@ -15,7 +15,8 @@ use starwright::protocol::{
 };
 
 use crate::support::link::{
-    FakeHost, FakeWorker, SIDE, STDIO, Served, connect, dispatch, order, ours, pair, run, serve, spec, stock,
+    FakeHost, FakeWorker, SIDE, STDIO, Served, UNREADABLE, connect, dispatch, order, ours, pair, run, serve, spec,
+    stock,
 };
 
 fn id(id: &str) -> CommandId {
@@ -154,6 +155,19 @@ async fn a_worker_that_cannot_resume_after_all_has_lost_everything() {
     let (seq, _) = worker.request().await;
     worker.respond(seq, Err("the disk is gone".to_owned())).await;
     assert_eq!(host.resumed().await[0].state, ResumeState::Gone);
+}
+
+#[tokio::test]
+async fn a_command_whose_logs_cannot_be_read_is_lost_alone() {
+    let host = FakeHost::new();
+    let (served, mut worker) = connect(&host, 1, &ours("spool-1"), Limits::default()).await;
+    let mut damaged = run("damaged", "make");
+    damaged.logs.insert("stdio".to_owned(), UNREADABLE);
+    served.handle.send(LinkOrder::Resume { commands: vec![damaged, run("c", "make")] });
+    let wanted = resume(&mut worker, &[("c", ResumedState::Running)]).await;
+    assert_eq!(wanted, BTreeMap::from([(id("c"), 0)]));
+    let states: Vec<ResumeState> = host.resumed().await.iter().map(|resumed| resumed.state).collect();
+    assert_eq!(states, [ResumeState::Gone, ResumeState::Known]);
 }
 
 #[tokio::test]

@@ -258,21 +258,20 @@ impl Session {
     }
 
     /// An order of the master's.
-    pub fn order(&mut self, order: LinkOrder) -> Result<(), String> {
+    pub fn order(&mut self, order: LinkOrder) {
         match order {
             LinkOrder::Dispatch(order) => match &mut self.early {
                 Some(early) => early.push(*order),
                 None => self.dispatch(&order),
             },
             LinkOrder::Interrupt { command, level, why } => self.interrupt(command, level, why),
-            LinkOrder::Resume { commands } => return self.resume(&commands),
+            LinkOrder::Resume { commands } => self.resume(&commands),
             LinkOrder::Forget { commands } => self.forget(commands),
             LinkOrder::ShutDown => {
                 let by = Instant::now() + self.limits.answer;
                 self.ask(MasterRequest::Shutdown, Asked::ShutDown { by });
             }
         }
-        Ok(())
     }
 
     fn dispatch(&mut self, order: &CommandOrder) {
@@ -332,31 +331,36 @@ impl Session {
         }
     }
 
-    fn resume(&mut self, orders: &[CommandOrder]) -> Result<(), String> {
+    fn resume(&mut self, orders: &[CommandOrder]) {
+        let commands: Vec<CommandId> = orders.iter().map(|order| order.command.clone()).collect();
         if !self.ours {
-            self.forget(orders.iter().map(|order| order.command.clone()).collect());
-            let gone = orders.iter().map(|order| resumed_as(order.command.clone(), ResumeState::Gone));
-            self.announce(gone.collect(), CancellationToken::new());
-            return Ok(());
+            self.forget(commands.clone());
+            let gone = commands.into_iter().map(|command| resumed_as(command, ResumeState::Gone));
+            return self.announce(gone.collect(), CancellationToken::new());
         }
         let announced = CancellationToken::new();
-        let now = self.host.now();
         for order in orders {
-            if !self.commands.contains_key(&order.command) {
-                let items = self.lane(&order.command, announced.clone());
-                let command = Command::resumed(order, &*self.host, items, now)?;
-                self.commands.insert(order.command.clone(), command);
-            }
+            self.take_up(order, announced.clone());
         }
         let wanted: BTreeMap<CommandId, u64> =
             self.commands.iter().map(|(id, command)| (id.clone(), command.parts())).collect();
         let by = Instant::now() + self.limits.answer;
-        let commands = wanted.keys().cloned().collect();
         self.ask(MasterRequest::Resume { commands: wanted }, Asked::Resume { commands, announced, by });
         for order in self.early.take().into_iter().flatten() {
             self.dispatch(&order);
         }
-        Ok(())
+    }
+
+    /// A command whose logs cannot be read is not asked for: the worker stops it, and it counts as lost.
+    fn take_up(&mut self, order: &CommandOrder, announced: CancellationToken) {
+        if self.commands.contains_key(&order.command) {
+            return;
+        }
+        let items = self.lane(&order.command, announced);
+        match Command::resumed(order, &*self.host, items, self.host.now()) {
+            Ok(command) => drop(self.commands.insert(order.command.clone(), command)),
+            Err(why) => warn!(worker = self.shared.worker, command = %order.command, "it cannot be taken up: {why}"),
+        }
     }
 
     fn resumed(&mut self, asked: Vec<CommandId>, announced: CancellationToken, answer: Answer) {

@@ -29,6 +29,8 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 
 pub const STDIO: LogId = LogId(1);
 pub const SIDE: LogId = LogId(2);
+/// A log whose file is damaged.
+pub const UNREADABLE: LogId = LogId(3);
 
 /// A part as it came to the logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,6 +205,9 @@ impl LinkHost for FakeHost {
     }
 
     fn next_part(&self, place: LogPlace, command: &CommandId) -> Result<u64, String> {
+        if place.log == UNREADABLE {
+            return Err("its segment is damaged".to_owned());
+        }
         Ok(self.seen.borrow().next.get(&(place.log, command.0.clone())).copied().unwrap_or(0))
     }
 }

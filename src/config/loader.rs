@@ -23,6 +23,7 @@ use super::limits::{LOAD, STACK_BYTES};
 use super::parse::parse;
 use super::place::Spot;
 use super::problem::{Problem, Refused};
+use super::pure::guard_operators;
 use super::registry;
 use super::scripts::{Cancel, Scripts};
 use super::sources::{CONFIG_DIR_FACT, Sources};
@@ -248,7 +249,7 @@ fn in_order(mut problems: Vec<Problem>, main: &str) -> Vec<Problem> {
 
 fn run_module(
     name: &str,
-    ast: AstModule,
+    mut ast: AstModule,
     modules: &HashMap<&str, &FrozenModule>,
     collector: &Collector,
 ) -> Result<FrozenModule, Box<Problem>> {
@@ -261,6 +262,7 @@ fn run_module(
             eval.set_print_handler(&super::evaluate::Printer);
             eval.set_loader(&loader);
             eval.extra = Some(collector);
+            guard_operators(&mut ast);
             eval.eval_module(ast, globals()).map_err(|error| Box::new(problem_of(&error, LOAD)))?;
         }
         let heap = FrozenHeapName::User(Box::new(name.to_owned()));

@@ -44,7 +44,7 @@ fn describe(key: &[u8]) -> String {
     format!("the record with key {digits}")
 }
 
-impl Records for dyn Backend + '_ {
+impl<B: Backend + ?Sized> Records for B {
     fn bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.get(key)
     }

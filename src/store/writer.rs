@@ -240,7 +240,7 @@ impl Owner {
         let mut txn = Txn::new(&*self.parts.backend);
         let retired = retire::retire(&mut txn, &*self.parts.backend, retirement)?;
         if let Some(files) = &mut self.parts.files {
-            files.retired(&retired)?;
+            files.retired(&retired, self.last)?;
         }
         if txn.len() > 0 {
             self.parts.backend.apply(txn.into_batch()).map_err(|error| explain(self.parts.room.as_ref(), error))?;

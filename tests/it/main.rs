@@ -3,11 +3,13 @@
 
 mod bars;
 mod house;
-mod link_ours;
-mod link_recorded;
 mod mail;
 mod mail_smtp;
+mod link_ours;
+mod link_recorded;
+mod link_stock;
 mod protocol_fixtures;
+mod stock_worker;
 mod support;
 mod system;
 mod vcs_git;

@@ -422,7 +422,7 @@ fn methods(builder: &mut MethodsBuilder) {
     /// they check out what this build did.
     fn trigger<'v>(
         #[starlark(this)] _this: &Ctx,
-        #[starlark(args)] schedulers: UnpackTuple<String>,
+        #[starlark(require = pos)] schedulers: UnpackList<String>,
         #[starlark(require = named, default = true)] wait: bool,
         #[starlark(require = named)] properties: Option<Value<'v>>,
         #[starlark(require = named)] stamps: Option<UnpackList<Value<'v>>>,

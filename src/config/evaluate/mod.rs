@@ -31,3 +31,6 @@ impl PrintHandler for Printer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use allocative::Allocative;
 use starlark::any::ProvidesStaticType;
 use starlark::starlark_complex_value;
 use starlark::values::{
-    Coerce, Freeze, FreezeResult, Freezer, NoSerialize, StarlarkPagablePanic, StarlarkValue, Trace, Value,
+    Coerce, Freeze, FreezeResult, Freezer, Heap, NoSerialize, StarlarkPagablePanic, StarlarkValue, Trace, Value,
     ValueLifetimeless, ValueLike, starlark_value,
 };
 
@@ -54,7 +54,18 @@ impl<V: ValueLifetimeless> fmt::Display for StepGen<V> {
 }
 
 #[starlark_value(type = "step")]
-impl<'v, V: ValueLike<'v>> StarlarkValue<'v> for StepGen<V> where Self: ProvidesStaticType<'v> {}
+impl<'v, V: ValueLike<'v>> StarlarkValue<'v> for StepGen<V>
+where
+    Self: ProvidesStaticType<'v>,
+{
+    fn get_attr(&self, attribute: &str, heap: Heap<'v>) -> Option<Value<'v>> {
+        (attribute == "name").then(|| heap.alloc(self.name.as_str()))
+    }
+
+    fn dir_attr(&self) -> Vec<String> {
+        vec!["name".to_owned()]
+    }
+}
 
 impl Freeze for Step<'_> {
     type Frozen = FrozenStep;

@@ -35,7 +35,7 @@ pub(super) fn prepare(order: &CommandOrder, site: &Site, secrets: &Secrets, ours
             if site.is_base_or_above(&shell.workdir) {
                 return Err(misplaced(&shell.workdir));
             }
-            let header = header(order, spec, &shell.workdir, ours);
+            let header = header(order, spec);
             (CommandArgs::Shell(Box::new(shell)), header)
         }
         Work::File(command) => (file(order, command, site)?, String::new()),
@@ -158,18 +158,9 @@ fn file(order: &CommandOrder, command: &FileCommand, site: &Site) -> Result<Comm
     })
 }
 
-/// What stands above a command's output. A stock worker writes the command itself.
-fn header(order: &CommandOrder, spec: &CommandSpec, workdir: &str, ours: bool) -> String {
+/// What stands above a command's output beside what the worker writes itself: the environment that it gets.
+fn header(order: &CommandOrder, spec: &CommandSpec) -> String {
     let mut lines = Vec::new();
-    if ours {
-        lines.push(match &spec.program {
-            Program::Argv(words) => words.iter().map(shown_word).collect::<Vec<_>>().join(" "),
-            Program::Shell(line) => line.masked(),
-        });
-        lines.push(format!(" in {workdir}"));
-        let limits = [("without output", spec.idle_timeout), ("in total", spec.total_timeout)];
-        lines.extend(limits.iter().filter_map(|(what, time)| time.map(|time| format!(" at most {time} {what}"))));
-    }
     let env = merged(order, spec);
     if !env.is_empty() {
         lines.push(" with environment".to_owned());

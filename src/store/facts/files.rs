@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::fence::Fences;
-use super::group::{FACTS_MAGIC, FactGroup};
+use super::group::{self, FACTS_MAGIC, FactGroup};
 use super::removals;
 use crate::model::{BuildId, Event, Fact};
 use crate::store::StoreError;
@@ -116,7 +116,14 @@ impl FactFiles {
     }
 
     /// Notes durably what retention removed, and lets go of the files of removed builds.
-    pub fn retired(&mut self, retired: &Retired) -> Result<(), StoreError> {
+    ///
+    /// A fence comes first: it says that everything so far was confirmed, so that the holes which removed builds leave in a
+    /// flush are no reason to doubt the flush.
+    pub fn retired(&mut self, retired: &Retired, confirmed: u64) -> Result<(), StoreError> {
+        if retired.builds().next().is_some() && self.fences.last().is_none_or(|fence| fence.after < confirmed) {
+            self.incarnation = self.fences.begin(&self.folder.facts(), confirmed)?;
+            self.fence_needed = false;
+        }
         for build in retired.builds() {
             self.open.remove(&Place::Build(build));
         }
@@ -232,4 +239,31 @@ pub(crate) fn segments(facts: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> 
     }
     found.sort();
     Ok(found)
+}
+
+/// The newest flush (its first and last fact) in the newest segment and the files of these builds. Voided ones do not count.
+pub(crate) fn newest_flush(
+    folder: &Folder,
+    builds: impl Iterator<Item = BuildId>,
+) -> Result<Option<(u64, u64)>, StoreError> {
+    let bounds = Fences::read(&folder.facts())?.bounds();
+    let segment = segments(&folder.facts())?.pop().map(|(_, path)| path);
+    let mut newest = None;
+    for path in segment.into_iter().chain(builds.map(|build| folder.build_facts(build)).filter(|path| path.exists())) {
+        let file = File::open(&path).map_err(StoreError::io("open", &path))?;
+        let mut scanner = Scanner::new(&file, FACTS_MAGIC, 0).map_err(StoreError::io("read", &path))?;
+        loop {
+            match scanner.next().map_err(StoreError::io("read", &path))? {
+                Found::Frame { .. } => {
+                    let flush = group::flush_of(scanner.payload());
+                    let flush = flush
+                        .filter(|(incarnation, _, last)| bounds.get(incarnation).is_none_or(|bound| last <= bound));
+                    newest = newest.max(flush.map(|(_, first, last)| (first, last)));
+                }
+                Found::Damage { .. } => {}
+                Found::End { .. } => break,
+            }
+        }
+    }
+    Ok(newest)
 }

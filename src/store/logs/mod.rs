@@ -22,6 +22,8 @@ mod owner;
 mod read;
 mod segment;
 mod shelf;
+#[cfg(test)]
+mod tests;
 mod varint;
 mod wal;
 

@@ -11,6 +11,9 @@ use git2::{Repository, RepositoryInitOptions, RepositoryOpenFlags};
 
 /// Where the tips are kept.
 const REFS: &str = "refs/starwright/";
+/// Packs and loose objects (in one of 256 folders) beyond which git itself would tidy up; each fetch adds some.
+const PACKS_MAX: usize = 50;
+const LOOSE_MAX: usize = 27;
 
 /// A bare repository on disk.
 #[derive(Clone, Debug)]
@@ -76,10 +79,19 @@ impl Cache {
         Ok(())
     }
 
+    /// How much there is to tidy up: from 1 on it is worth it.
+    pub(super) fn untidiness(&self) -> usize {
+        let objects = self.path.join("objects");
+        let packs = count(&objects.join("pack"), |name| name.starts_with("pack-") && name.contains(".pack"));
+        let loose = count(&objects.join("17"), |_| true);
+        (packs / PACKS_MAX).max(loose / LOOSE_MAX)
+    }
+
     /// Deletes the halves of packs that fetches left which were cut off: each can be as large as the repository.
     fn sweep(&self) {
+        let is_half = |name: &str| name.starts_with("tmp_") || name.starts_with(".tmp-");
         let Ok(entries) = fs::read_dir(self.path.join("objects/pack")) else { return };
-        for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("tmp_")) {
+        for entry in entries.flatten().filter(|entry| is_half(&entry.file_name().to_string_lossy())) {
             if let Err(error) = fs::remove_file(entry.path()) {
                 tracing::debug!("a leftover of a fetch stays: `{}`: {error}", entry.path().display());
             }
@@ -92,4 +104,9 @@ impl Cache {
             self.path.display()
         )
     }
+}
+
+fn count(folder: &Path, wanted: impl Fn(&str) -> bool) -> usize {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    entries.flatten().filter(|entry| wanted(&entry.file_name().to_string_lossy())).count()
 }

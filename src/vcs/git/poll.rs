@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use git2::{Oid, Repository};
 use tokio::time::Instant;
@@ -25,6 +26,11 @@ use crate::vcs::address::Address;
 const BRANCHES_A_FETCH: usize = 100;
 /// A revision has this many characters; longer ones are of repositories with SHA-256, which cannot be read yet.
 const SHA1_CHARS: usize = 40;
+
+/// For packing a cache anew; that of a very large repository takes minutes.
+const TIDY_UP: Duration = Duration::from_mins(15);
+/// A poll that has changes to tell tidies up only when idle ones never came to it.
+const UNTIDINESS_WHEN_BUSY: usize = 4;
 
 /// Why a part of a poll failed.
 enum Fault {
@@ -80,9 +86,26 @@ impl Poll<'_> {
             tips.iter().filter(|(name, tip)| seen.get(*name) != Some(tip)).map(|(name, _)| name.clone()).collect();
         let kept = seen.into_iter().filter(|(name, _)| tips.contains_key(name)).collect();
         if moved.is_empty() {
+            self.tidy_up(1).await;
             return Ok((Vec::new(), kept));
         }
-        self.take(moved, kept, cursor.is_none()).await
+        let taken = self.take(moved, kept, cursor.is_none()).await?;
+        self.tidy_up(UNTIDINESS_WHEN_BUSY).await;
+        Ok(taken)
+    }
+
+    /// Lets git pack what many fetches left, beyond the deadline of the poll: it has done its work. What fails is
+    /// tried again by a later poll.
+    async fn tidy_up(&self, untidiness: usize) {
+        let cache = self.cache.clone();
+        if !tokio::task::spawn_blocking(move || cache.untidiness() >= untidiness).await.unwrap_or(false) {
+            return;
+        }
+        let args = ["-c", "gc.autoDetach=false", "gc", "--quiet"].map(OsString::from);
+        let ended = self.program.run(&self.cache.path, args.into(), Instant::now() + TIDY_UP).await;
+        if !ended.as_ref().is_ok_and(ProcessOutput::ok) {
+            tracing::warn!(source = self.source.name, "the cache of the repository could not be tidied up: {ended:?}");
+        }
     }
 
     /// Fetches the branches that moved and tells their changes; with a new cache if the present one is broken.
@@ -154,11 +177,9 @@ impl Poll<'_> {
 
     async fn fetch(&self, branches: &[String]) -> Result<(), Fault> {
         let doing = "fetching its new commits";
-        // Housekeeping in the background would outlive the poll; in the foreground it is part of it.
+        // Housekeeping has its own time: in the background it would outlive the poll, in a fetch use up its time.
         let mut args: Vec<OsString> =
-            ["-c", "gc.autoDetach=false", "-c", "maintenance.autoDetach=false", "fetch", "--quiet", "--no-tags"]
-                .map(Into::into)
-                .into();
+            ["-c", "gc.auto=0", "-c", "maintenance.auto=false", "fetch", "--quiet", "--no-tags"].map(Into::into).into();
         // The repository may be a shallow checkout itself.
         args.extend(["--update-shallow", "--no-recurse-submodules", "--", &self.address.full].map(Into::into));
         args.extend(branches.iter().map(|name| format!("+refs/heads/{name}:{}", Cache::reference(name)).into()));

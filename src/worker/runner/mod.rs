@@ -21,6 +21,7 @@ mod recorder;
 mod stopping;
 mod terminal;
 
+pub(super) use environment::{MARKER, without_ours};
 pub(super) use job::{Job, News};
 
 use std::io;

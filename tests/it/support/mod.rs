@@ -8,4 +8,5 @@ pub mod proxy;
 pub mod python;
 pub mod smtp;
 pub mod starwright;
+pub mod stock_worker;
 pub mod wire_fixtures;

@@ -2,6 +2,7 @@
 
 pub mod git;
 pub mod git_source;
+pub mod history;
 pub mod http;
 pub mod link;
 pub mod proxy;

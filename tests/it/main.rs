@@ -18,3 +18,4 @@ mod system;
 mod vcs_git;
 mod vcs_git_trouble;
 mod vcs_hook;
+mod web;

@@ -42,6 +42,8 @@ pub(super) struct State {
     pub last: Counters,
     /// The configuration in force.
     pub plan: Option<ConfigDigest>,
+    /// A newer one was refused.
+    pub refused: bool,
     pub changes: Changes,
     pub schedulers: BTreeMap<String, Scheduler>,
     pub sources: BTreeMap<String, Source>,

@@ -430,7 +430,10 @@ impl World {
             Effect::Interrupt { worker, command, level, .. } => {
                 self.worker(&worker).interrupted.push((command, level));
             }
-            Effect::Resume { worker, epoch, commands } => self.resumed(&worker, epoch, &commands),
+            Effect::Resume { worker, epoch, commands } => {
+                let commands: Vec<CommandId> = commands.into_iter().map(|order| order.command).collect();
+                self.resumed(&worker, epoch, &commands);
+            }
             Effect::Forget { worker, commands, .. } => {
                 let worker = self.worker(&worker);
                 worker.running.retain(|command, _| !commands.contains(command));

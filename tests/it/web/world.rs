@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use starwright::base::{Span, Timestamp};
-use starwright::master::{Frame, Gone, HookError, Refusal, Reload, Reply, Seat, Socket};
+use starwright::master::{Frame, Gone, HookError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket};
 use starwright::model::{
     Ask, BuildId, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Change, ChangeId, ChangeSourceId, CodebasePlan,
     ConfigDigest, Event, Fact, ForceParam, ForceParamKind, Key, LogId, LogKind, LogOpened, NewChange, Outcome, Plan,
@@ -478,6 +478,16 @@ impl Control for FakeMaster {
             Some(header) if !header.starts_with("Basic ") => Err(Refusal::Malformed("the scheme".to_owned())),
             _ => Err(Refusal::Unauthorized),
         }
+    }
+
+    fn refused_workers(&self) -> Vec<RefusedWorker> {
+        vec![RefusedWorker {
+            name: "<intruder>".to_owned(),
+            peer: Some("192.0.2.1:5".parse().unwrap()),
+            why: "the password is wrong".to_owned(),
+            at: Timestamp::from_seconds(BEGIN),
+            count: 3,
+        }]
     }
 
     /// Sends back every frame, until the worker goes.

@@ -483,12 +483,7 @@ fn lose(folder: &Folder, marker: &str, why: &str) -> io::Result<Ending> {
 
 impl Attached {
     /// The next part that is there, or the end after the last one.
-    fn find_next(
-        &mut self,
-        id: &CommandId,
-        folder: &Folder,
-        ending: Option<&Ending>,
-    ) -> io::Result<Option<Next>> {
+    fn find_next(&mut self, id: &CommandId, folder: &Folder, ending: Option<&Ending>) -> io::Result<Option<Next>> {
         if self.first < self.had {
             let why = format!(
                 "the master asks for output from part {} on again, but had said that it has all up to part {}",

@@ -3,11 +3,11 @@
 
 mod bars;
 mod house;
-mod mail;
-mod mail_smtp;
 mod link_ours;
 mod link_recorded;
 mod link_stock;
+mod mail;
+mod mail_smtp;
 mod protocol_fixtures;
 mod stock_worker;
 mod store;

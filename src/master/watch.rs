@@ -37,6 +37,7 @@ pub(super) async fn run(
         }
     };
     let mut refused = false;
+    let mut noted = None;
     loop {
         let watched = Watched::new(&main, &files.borrow_and_update());
         let cause = if eye.look_at(&watched.folders) {
@@ -44,7 +45,7 @@ pub(super) async fn run(
             "watch".to_owned()
         } else {
             tokio::select! {
-                cause = changed(&mut events, &watched, refused) => cause,
+                cause = changed(&mut events, &mut noted, &watched, refused) => cause,
                 _ = files.changed() => continue,
                 () = tokio::time::sleep(MISSING_AGAIN), if !eye.sees(&watched.folders) => continue,
             }
@@ -78,18 +79,24 @@ impl Watched {
 }
 
 /// Waits for a change that counts, then for the end of the burst; the cause in words. While the last load was refused
-/// everything counts, because the file that was missing may have any name.
-async fn changed(events: &mut mpsc::Receiver<PathBuf>, watched: &Watched, refused: bool) -> String {
-    loop {
+/// everything counts, because the file that was missing may have any name. Whoever drops the wait loses nothing: what
+/// was seen stays in `noted` for the next one.
+async fn changed(
+    events: &mut mpsc::Receiver<PathBuf>,
+    noted: &mut Option<PathBuf>,
+    watched: &Watched,
+    refused: bool,
+) -> String {
+    while noted.is_none() {
         let Some(path) = events.recv().await else { return std::future::pending().await };
-        if refused || watched.covers(&path) {
-            let burst = async { while let Ok(Some(_)) = tokio::time::timeout(QUIET, events.recv()).await {} };
-            // Both ends are fine: the burst is over, or long enough.
-            let _ = tokio::time::timeout(BURST_MAX, burst).await;
-            let name = path.file_name().unwrap_or(path.as_os_str());
-            return format!("{} changed", name.to_string_lossy());
-        }
+        *noted = Some(path).filter(|path| refused || watched.covers(path));
     }
+    let burst = async { while let Ok(Some(_)) = tokio::time::timeout(QUIET, events.recv()).await {} };
+    // Both ends are fine: the burst is over, or long enough.
+    let _ = tokio::time::timeout(BURST_MAX, burst).await;
+    let path = noted.take().unwrap_or_default();
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    format!("{} changed", name.to_string_lossy())
 }
 
 /// The operating system's watch over folders.
@@ -162,7 +169,22 @@ impl Eye {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_wait_that_is_given_up_loses_no_change() {
+        let (sender, mut events) = mpsc::channel(4);
+        let main = PathBuf::from("/conf/master.star");
+        let watched = Watched::new(&main, &[]);
+        let mut noted = None;
+        sender.try_send(main.clone()).unwrap();
+        // Given up in the middle of the burst.
+        assert_eq!(changed(&mut events, &mut noted, &watched, false).now_or_never(), None);
+        assert_eq!(changed(&mut events, &mut noted, &watched, false).await, "master.star changed");
+        assert_eq!(noted, None);
+    }
 
     #[test]
     fn files_of_the_configuration_count_and_their_neighbours_do_not() {

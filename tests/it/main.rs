@@ -20,6 +20,7 @@ mod store_crash;
 mod store_damage;
 mod store_golden;
 mod store_maintain;
+mod store_retention;
 mod support;
 mod system;
 mod vcs_git;

@@ -161,7 +161,7 @@ impl Pass<'_> {
     }
 
     fn is_child_of(&self, id: BuildId, step: StepId, outer: StepId) -> bool {
-        super::locking::is_inside(self.state, id, step, Some(outer))
+        super::locking::is_inside(self.state, id, step, outer)
     }
 
     fn write_log(&mut self, id: BuildId, step: StepId, key: &Key, ask: Ask) {

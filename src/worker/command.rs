@@ -190,7 +190,7 @@ impl CommandTask {
                 Happening::Runner(RunnerEvent::Output) => {}
                 Happening::Runner(RunnerEvent::Gone) if self.ending.is_some() => self.runner = Runner::Gone,
                 Happening::Runner(RunnerEvent::End | RunnerEvent::Gone) => self.settle().await,
-                Happening::PatienceOver => self.kill_runner().await,
+                Happening::PatienceOver => self.kill_runner(),
             }
         }
         self.runner.bury().await;
@@ -332,7 +332,7 @@ impl CommandTask {
         }
     }
 
-    async fn kill_runner(&mut self) {
+    fn kill_runner(&mut self) {
         self.forget = None;
         if let Some(runner) = self.folder.runner().filter(|process| *process > 0) {
             tracing::warn!(command = %self.id, runner, "a runner does not stop; it is killed");
@@ -483,12 +483,7 @@ fn lose(folder: &Folder, marker: &str, why: &str) -> io::Result<Ending> {
 
 impl Attached {
     /// The next part that is there, or the end after the last one.
-    fn find_next(
-        &mut self,
-        id: &CommandId,
-        folder: &Folder,
-        ending: Option<&Ending>,
-    ) -> io::Result<Option<Next>> {
+    fn find_next(&mut self, id: &CommandId, folder: &Folder, ending: Option<&Ending>) -> io::Result<Option<Next>> {
         if self.first < self.had {
             let why = format!(
                 "the master asks for output from part {} on again, but had said that it has all up to part {}",

@@ -6,7 +6,8 @@ use tempfile::TempDir;
 
 use crate::support::git::Repository;
 use crate::support::http::{control, items, request, wait_for};
-use crate::support::starwright::{Running, run, said};
+use crate::support::proxy::Proxy;
+use crate::support::starwright::{Running, Worker, run, said};
 
 /// A scratch folder with a repository, a configuration and a state folder.
 struct Place {
@@ -36,9 +37,9 @@ impl Place {
 
 fn finished_build(address: &str, builder: &str, revision: Option<&str>) -> Option<serde_json::Value> {
     let path = format!("builders/{builder}/builds?complete=true&order=-number&property=got_revision");
-    items(address, &path).into_iter().find(|build| {
-        revision.is_none_or(|wanted| build["properties"]["got_revision"][0] == wanted)
-    })
+    items(address, &path)
+        .into_iter()
+        .find(|build| revision.is_none_or(|wanted| build["properties"]["got_revision"][0] == wanted))
 }
 
 fn stdio(address: &str, build: &serde_json::Value, step: &str) -> String {
@@ -103,7 +104,8 @@ fn make_fifo(path: &Path) {
 #[test]
 fn the_example_builds_each_commit_of_the_checkout_it_lies_in() {
     let place = Place::new();
-    let repository = Repository::new(&place.path("checkout"), &[("README.md", "# A project\n"), ("run.sh", "echo hello\n")]);
+    let repository =
+        Repository::new(&place.path("checkout"), &[("README.md", "# A project\n"), ("run.sh", "echo hello\n")]);
     let example = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/master.star")).unwrap();
     repository.commit("the example", &[("examples/master.star", &example)]);
     let config = repository.path.join("examples/master.star");
@@ -112,7 +114,7 @@ fn the_example_builds_each_commit_of_the_checkout_it_lies_in() {
     let address = up.address.clone();
     wait_for(&address, "the first poll", || {
         let (_, page) = request(&address, "GET", "/api/starwright/v1/sources", &[], "");
-        page.contains("\"polled\":1").then_some(())
+        page.contains("\"polled_at\":1").then_some(())
     });
     let revision = repository.commit("a change", &[("src/new.c", "text\n")]);
     let build = wait_for(&address, "a build of the commit", || {
@@ -152,18 +154,25 @@ fn a_reload_leaves_running_builds_alone_and_a_typo_changes_nothing() {
     run(&address, &["force", "gated"]);
     wait_for(&address, "the build to run", || counts.join("begun").exists().then_some(()));
 
-    let more = format!("{text}\nbuilder(\"extra\", workers = [\"local\"], steps = [sh(\"true\")])\n").replace("echo done", "echo changed");
+    let more = format!("{text}\nbuilder(\"extra\", workers = [\"local\"], steps = [sh(\"true\")])\n")
+        .replace("echo done", "echo changed");
     place.write("conf/master.star", &more);
     wait_for(&address, "the new builder", || {
         items(&address, "builders").iter().any(|builder| builder["name"] == "extra").then_some(())
     });
 
-    place.write("conf/master.star", &more.replace("workers = [\"local\"], steps = [sh(\"true\")]", "workers = [\"locl\"], steps = [sh(\"true\")]"));
+    place.write(
+        "conf/master.star",
+        &more.replace("workers = [\"local\"], steps = [sh(\"true\")]", "workers = [\"locl\"], steps = [sh(\"true\")]"),
+    );
     let reload = run(&address, &["reload"]);
     let text = said(&reload);
     assert_eq!(reload.status.code(), Some(3), "{text}");
     assert!(text.contains("locl") && text.contains("`local`") && text.contains("master.star:"), "{text}");
-    assert!(items(&address, "builders").iter().any(|builder| builder["name"] == "extra"), "the old configuration stays");
+    assert!(
+        items(&address, "builders").iter().any(|builder| builder["name"] == "extra"),
+        "the old configuration stays"
+    );
 
     std::fs::write(counts.join("gate"), "open\n").unwrap();
     let build = wait_for(&address, "the build's end", || finished_build(&address, "gated", None));
@@ -224,9 +233,50 @@ force("by-hand", builders = ["long"])
         let steps = items(&address, &format!("builds/{}/steps", build["buildid"]));
         steps.iter().any(|step| step["name"] == "sleep" && !step["started_at"].is_null()).then(|| build.clone())
     });
-    let answer = control(&address, &format!("builds/{}", build["buildid"]), "stop", serde_json::json!({"reason": "enough"}));
+    let answer =
+        control(&address, &format!("builds/{}", build["buildid"]), "stop", serde_json::json!({"reason": "enough"}));
     assert_eq!(answer["result"], serde_json::Value::Null, "{answer}");
     let build = wait_for(&address, "the build's end", || finished_build(&address, "long", None));
     assert_eq!(build["results"], 6, "{build}");
     assert!(build["state_string"].as_str().unwrap().contains("enough"), "{build}");
+}
+
+#[test]
+fn a_cut_connection_loses_and_doubles_no_line() {
+    let place = Place::new();
+    let counts = place.path("counts");
+    std::fs::create_dir_all(&counts).unwrap();
+    make_fifo(&counts.join("gate"));
+    let script = "touch COUNTS/begun; seq 1 20000; cat COUNTS/gate; seq 20001 40000";
+    let script = script.replace("COUNTS", &counts.display().to_string());
+    place.write("secrets/remote", "swordfish\n");
+    let config = place.write(
+        "master.star",
+        &format!(
+            r#"
+load("@stdlib//steps.star", "sh")
+load("@stdlib//schedulers.star", "force")
+worker("remote", password = secret("remote"))
+builder("count", workers = ["remote"], steps = [sh({script:?}, name = "count")])
+force("by-hand", builders = ["count"])
+"#
+        ),
+    );
+    let master = Running::start("master", &config, &place.path("data"), "127.0.0.1:0", &place.path("log"));
+    let proxy = Proxy::start(master.address.clone());
+    let _worker = Worker::start(&proxy.address, "remote", &place.path("secrets/remote"), &place.path("worker"));
+    run(&master.address, &["force", "count"]);
+    wait_for(&master.address, "the command to run", || counts.join("begun").exists().then_some(()));
+
+    proxy.cut();
+    wait_for(&master.address, "the worker to come back", || {
+        (proxy.accepted.load(std::sync::atomic::Ordering::SeqCst) >= 2).then_some(())
+    });
+    std::fs::write(counts.join("gate"), "").unwrap();
+    let build = wait_for(&master.address, "the build's end", || finished_build(&master.address, "count", None));
+
+    assert_eq!(build["results"], 0, "{build}");
+    let log = stdio(&master.address, &build, "count");
+    let numbers: Vec<u32> = log.lines().filter_map(|line| line.parse().ok()).collect();
+    assert_eq!(numbers, (1..=40_000).collect::<Vec<u32>>(), "each line once, in order");
 }

@@ -153,8 +153,7 @@ async fn secrets_do_not_show_in_output_headers_failures_or_results() {
     let (served, mut worker) = connect(&host, 1, &stock(), Limits::default()).await;
     let mut spec = spec("");
     spec.want_output = true;
-    spec.program =
-        Program::Shell(Text(vec![Piece::Plain("login ".to_owned()), Piece::Secret("token".to_owned())]));
+    spec.program = Program::Shell(Text(vec![Piece::Plain("login ".to_owned()), Piece::Secret("token".to_owned())]));
     served.handle.send(dispatch(order("c", Work::Run(spec))));
     assert_eq!(shell_args(&mut worker).await.command, ProgramArg::Line("login it's s3cret".to_owned()));
     // A command that knows no secret prints one that an earlier command was given.

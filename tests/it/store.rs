@@ -425,6 +425,11 @@ fn what_retention_does_not_keep_is_gone_from_records_and_disk() {
                 }
             }
         }
+        // A build stays while a restart may begin with a snapshot that is older than its end: two are kept.
+        for seq in 0..2 {
+            store.commit_blocking(history.fact(Event::MasterStopped)).unwrap();
+            runtime.block_on(store.save_snapshot(store.last_fact().unwrap(), vec![seq])).unwrap();
+        }
         let before = store.builds(ALL).unwrap();
         let keep = RetentionPlan { days: None, builds: Some(2), log_days: None };
         let mut removed = 0;
@@ -553,6 +558,44 @@ fn a_build_that_a_report_speaks_of_stays() {
             let ReportSubject::Build { build, .. } = report.subject;
             assert!(store.build(build).unwrap().is_some());
         }
+    });
+}
+
+#[test]
+fn a_build_that_runs_in_a_kept_snapshot_stays() {
+    on_each(|store| {
+        let runtime = runtime();
+        let mut history = History::new(6);
+        while store.builds_running().unwrap().len() < 3 {
+            store.commit_blocking(history.step()).unwrap();
+        }
+        let running: Vec<BuildId> = store.builds_running().unwrap().iter().map(|build| build.id).collect();
+        let save = |store: &Store| {
+            let last = store.last_fact().unwrap();
+            runtime.block_on(store.save_snapshot(last, vec![1])).unwrap();
+        };
+        save(store);
+        for _ in 0..400 {
+            store.commit_blocking(history.step()).unwrap();
+        }
+        for (report, _) in store.outbox().unwrap() {
+            store.commit_blocking(history.fact(Event::ReportSent { report: report.id })).unwrap();
+        }
+        assert!(running.iter().all(|build| store.build(*build).unwrap().unwrap().completed.is_some()));
+        let now = history.now();
+        let retire_all = || {
+            let keep = RetentionPlan { days: None, builds: Some(1), log_days: None };
+            while store.retire(&keep, now).unwrap() > 0 {}
+        };
+        retire_all();
+        assert!(running.iter().all(|build| store.build(*build).unwrap().is_some()));
+        save(store);
+        retire_all();
+        assert!(running.iter().all(|build| store.build(*build).unwrap().is_some()), "the older one is kept, too");
+        store.commit_blocking(history.fact(Event::MasterStopped)).unwrap();
+        save(store);
+        retire_all();
+        assert!(running.iter().all(|build| store.build(*build).unwrap().is_none()));
     });
 }
 

@@ -204,6 +204,16 @@ async fn a_cache_of_many_packs_is_tidied_up_when_nothing_else_is_to_do() {
     let mut command = std::process::Command::new("sh");
     let output = sealed(command.args(["-c", script]).current_dir(&cache)).output().unwrap();
     assert!(output.status.success(), "{output:?}");
+    // One that cannot be done is not tried again by each poll.
+    let log = source.note("log");
+    let git = source.program.program.clone();
+    source = source
+        .script(&format!("case \"$*\" in *gc*) echo x >> {}; exit 1 ;; *) exec GIT \"$@\" ;; esac", log.display()));
+    assert_eq!((source.poll().await, source.poll().await), (vec![], vec![]));
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "x\n");
+
+    std::fs::remove_file(cache.join("starwright-tidying-failed")).unwrap();
+    source.program.program = git;
     assert_eq!(source.poll().await, []);
     assert!(files_below(&packs).iter().filter(|path| path.extension().is_some_and(|e| e == "pack")).count() < 5);
     let revision = repository.commit("next", &[("f", "1")]);

@@ -5,6 +5,7 @@
 //! `docs/design/replay.md`.
 
 mod command;
+#[expect(clippy::too_many_arguments, reason = "the keyword arguments of the language are arguments there")]
 mod context;
 mod facts;
 mod files;
@@ -18,7 +19,7 @@ mod stop;
 
 use starlark::PrintHandler;
 
-pub(super) use context::context_types;
+pub(super) use context::{context_members, context_types};
 pub(super) use question::{decide, render};
 pub(super) use script::evaluate;
 

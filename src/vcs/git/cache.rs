@@ -14,6 +14,8 @@ const REFS: &str = "refs/starwright/";
 /// Packs and loose objects (in one of 256 folders) beyond which git itself would tidy up; each fetch adds some.
 const PACKS_MAX: usize = 50;
 const LOOSE_MAX: usize = 27;
+/// A file in the cache that says how untidy it was when tidying up last failed.
+const TIDYING_FAILED: &str = "starwright-tidying-failed";
 
 /// A bare repository on disk.
 #[derive(Clone, Debug)]
@@ -79,8 +81,24 @@ impl Cache {
         Ok(())
     }
 
+    /// Whether it holds so much to tidy up that it is worth it, and twice as much as when that last failed.
+    pub(super) fn needs_tidying(&self, untidiness_min: usize) -> bool {
+        let untidiness = self.untidiness();
+        let failed = fs::read_to_string(self.path.join(TIDYING_FAILED)).ok().and_then(|text| text.parse().ok());
+        untidiness >= untidiness_min && failed.is_none_or(|failed: usize| untidiness >= failed.saturating_mul(2))
+    }
+
+    /// Remembers whether tidying up worked, so that what cannot be done in the time of a poll is not tried by each.
+    pub(super) fn note_tidying(&self, is_tidy: bool) {
+        let note = self.path.join(TIDYING_FAILED);
+        let noted = if is_tidy { fs::remove_file(&note) } else { fs::write(&note, self.untidiness().to_string()) };
+        if let (Err(error), false) = (noted, is_tidy) {
+            tracing::debug!("`{}` cannot be written: {error}", note.display());
+        }
+    }
+
     /// How much there is to tidy up: from 1 on it is worth it.
-    pub(super) fn untidiness(&self) -> usize {
+    fn untidiness(&self) -> usize {
         let objects = self.path.join("objects");
         let packs = count(&objects.join("pack"), |name| name.starts_with("pack-") && name.contains(".pack"));
         let loose = count(&objects.join("17"), |_| true);

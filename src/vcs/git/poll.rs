@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use git2::{Oid, Repository};
 use tokio::time::Instant;
@@ -27,8 +26,6 @@ const BRANCHES_A_FETCH: usize = 100;
 /// A revision has this many characters; longer ones are of repositories with SHA-256, which cannot be read yet.
 const SHA1_CHARS: usize = 40;
 
-/// For packing a cache anew; that of a very large repository takes minutes.
-const TIDY_UP: Duration = Duration::from_mins(15);
 /// A poll that has changes to tell tidies up only when idle ones never came to it.
 const UNTIDINESS_WHEN_BUSY: usize = 4;
 
@@ -94,18 +91,19 @@ impl Poll<'_> {
         Ok(taken)
     }
 
-    /// Lets git pack what many fetches left, beyond the deadline of the poll: it has done its work. What fails is
-    /// tried again by a later poll.
-    async fn tidy_up(&self, untidiness: usize) {
+    /// Lets git pack what many fetches left, in the time that the poll has left.
+    async fn tidy_up(&self, untidiness_min: usize) {
         let cache = self.cache.clone();
-        if !tokio::task::spawn_blocking(move || cache.untidiness() >= untidiness).await.unwrap_or(false) {
+        if !self.blocking("looking at the cache", move |_| cache.needs_tidying(untidiness_min)).await.unwrap_or(false) {
             return;
         }
         let args = ["-c", "gc.autoDetach=false", "gc", "--quiet"].map(OsString::from);
-        let ended = self.program.run(&self.cache.path, args.into(), Instant::now() + TIDY_UP).await;
-        if !ended.as_ref().is_ok_and(ProcessOutput::ok) {
+        let ended = self.program.run(&self.cache.path, args.into(), self.deadline).await;
+        let is_tidy = ended.as_ref().is_ok_and(ProcessOutput::ok);
+        if !is_tidy {
             tracing::warn!(source = self.source.name, "the cache of the repository could not be tidied up: {ended:?}");
         }
+        self.cache.note_tidying(is_tidy);
     }
 
     /// Fetches the branches that moved and tells their changes; with a new cache if the present one is broken.
@@ -177,7 +175,7 @@ impl Poll<'_> {
 
     async fn fetch(&self, branches: &[String]) -> Result<(), Fault> {
         let doing = "fetching its new commits";
-        // Housekeeping has its own time: in the background it would outlive the poll, in a fetch use up its time.
+        // Housekeeping comes when the changes are told: in the background it would outlive the poll, here delay it.
         let mut args: Vec<OsString> =
             ["-c", "gc.auto=0", "-c", "maintenance.auto=false", "fetch", "--quiet", "--no-tags"].map(Into::into).into();
         // The repository may be a shallow checkout itself.

@@ -14,6 +14,7 @@ use super::show::{Lasted, Moment, State, builder_href, first_line, short_revisio
 use crate::base::Timestamp;
 use crate::model::{BuildRecord, BuilderId, BuilderRecord, Plan, Value, WorkerId};
 use crate::store::{Store, StoreError};
+use crate::web::control::Control;
 use crate::web::request::Request;
 use crate::web::respond;
 use crate::web::site::Site;
@@ -81,6 +82,7 @@ pub struct Frame {
 
 /// One request for a page: what to read from.
 pub struct Visit<'a> {
+    pub control: &'a dyn Control,
     pub store: &'a Store,
     pub plan: Arc<Plan>,
     pub now: Timestamp,
@@ -89,7 +91,8 @@ pub struct Visit<'a> {
 
 impl<'a> Visit<'a> {
     pub fn new(site: &'a Site, request: &'a Request) -> Self {
-        Self { store: site.control.store(), plan: site.control.plan(), now: site.clock.now(), request }
+        let control = &*site.control;
+        Self { control, store: control.store(), plan: control.plan(), now: site.clock.now(), request }
     }
 
     /// The surroundings of a page that shows whatever `events` tell of.

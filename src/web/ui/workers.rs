@@ -4,7 +4,8 @@ use askama::Template;
 use warp::http::StatusCode;
 
 use super::page::{BuildRow, Frame, Names, Paged, Trouble, Visit, page};
-use super::show::{Link, Moment, State, build_href, builder_href, worker_href};
+use super::show::{Link, Moment, State, build_href, builder_href, count, worker_href};
+use crate::master::RefusedWorker;
 use crate::model::{BuildRecord, WorkerRecord};
 use crate::store::Scan;
 
@@ -29,7 +30,17 @@ struct WorkerRow {
 struct Workers {
     frame: Frame,
     workers: Vec<WorkerRow>,
+    refused: Vec<RefusedRow>,
     gone: Vec<WorkerRow>,
+}
+
+/// A connection that was refused.
+struct RefusedRow {
+    name: String,
+    peer: String,
+    why: String,
+    at: Moment,
+    times: String,
 }
 
 #[derive(Template)]
@@ -55,7 +66,8 @@ pub fn list(visit: &Visit<'_>) -> Paged {
     let (workers, gone) = rows.partition(|row: &WorkerRow| row.active);
     let mut frame = visit.frame("Workers", "workers", "/events");
     frame.moves = true;
-    Ok(page(visit.request, StatusCode::OK, &Workers { frame, workers, gone }))
+    let refused = visit.control.refused_workers().iter().map(|worker| refused(visit, worker)).collect();
+    Ok(page(visit.request, StatusCode::OK, &Workers { frame, workers, refused, gone }))
 }
 
 pub fn one(visit: &Visit<'_>, named: &str) -> Paged {
@@ -113,6 +125,16 @@ fn row(visit: &Visit<'_>, worker: &WorkerRecord, names: &Names, running: &[Build
         about: about(worker),
         running: own.collect(),
         builders: names.builders.values().filter(|builder| builder.active && can(&builder.workers)).count(),
+    }
+}
+
+fn refused(visit: &Visit<'_>, worker: &RefusedWorker) -> RefusedRow {
+    RefusedRow {
+        name: worker.name.clone(),
+        peer: worker.peer.map(|peer| peer.ip().to_string()).unwrap_or_default(),
+        why: worker.why.clone(),
+        at: visit.moment(worker.at),
+        times: count(worker.count, "time"),
     }
 }
 

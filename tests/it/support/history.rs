@@ -5,7 +5,12 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use starwright::base::{Span, Timestamp};
-use starwright::model::*;
+use starwright::model::{
+    Answer, Ask, BuildId, BuildRecord, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Change, ChangeId,
+    ChangeSourceId, ConfigDigest, Cursor, Event, Fact, Key, LogId, LogKind, LogOpened, NewChange, Outcome, Properties,
+    Report, ReportId, ReportReason, ReportSubject, RequestId, RequestRecord, RetentionPlan, SchedulerId, SourceStamp,
+    SourceStampId, StampSpec, StepId, Value, WorkerId,
+};
 use starwright::store::{Scan, Store};
 
 /// The facts of one commit.
@@ -133,7 +138,7 @@ impl History {
     }
 
     fn adopt(&mut self, builders: u64) {
-        let digest = format!("{:064x}", builders);
+        let digest = format!("{builders:064x}");
         let named = |kind: &str, count: u64| (1..=count).map(|id| (format!("{kind}{id}"), id)).collect::<Vec<_>>();
         let about = BuilderAbout { tags: vec!["linux".to_owned()], description: None, workers: vec!["w1".to_owned()] };
         self.pending.push(Event::PlanAdopted {
@@ -157,7 +162,7 @@ impl History {
             0 | 1 => self.change_arrives(),
             2 => self.odd_event(),
             3..=6 if !self.waiting.is_empty() && self.running.len() < 4 => {
-                let index = self.draw(self.waiting.len() as u64) as usize;
+                let index = self.draw(self.waiting.len().min(2) as u64) as usize;
                 self.build_starts(index);
             }
             3 => self.change_arrives(),
@@ -468,4 +473,40 @@ pub fn log_part(lines: impl IntoIterator<Item = String>) -> starwright::store::L
         times: (0..lines.len()).map(|at| Timestamp::from_millis(at as i64)).collect(),
         text: lines.iter().map(|line| format!("{line}\n")).collect::<String>().into(),
     }
+}
+
+/// A closed store with some history, snapshots, removed builds and logs, and everything that can be read from it.
+pub fn store_with_history(seed: u64, rounds: u64) -> (tempfile::TempDir, String) {
+    let dir = tempfile::TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut history = History::new(seed);
+    for round in 0..rounds {
+        store.commit_blocking(history.step()).unwrap();
+        if round == rounds / 3 || round == rounds / 2 {
+            let last = store.last_fact().unwrap();
+            runtime.block_on(store.save_snapshot(last, vec![7; 100])).unwrap();
+        }
+        if round == rounds * 2 / 3 {
+            for (report, _) in store.outbox().unwrap() {
+                store.commit_blocking(history.fact(Event::ReportSent { report: report.id })).unwrap();
+            }
+            history.reports.clear();
+            let keep = RetentionPlan { days: None, builds: Some(2), log_days: None };
+            while store.retire(&keep, history.now()).unwrap() > 0 {}
+        }
+    }
+    store.put_config(&ConfigDigest("c0ffee".to_owned()), b"sources").unwrap();
+    for build in store.builds(ALL).unwrap() {
+        for step in store.steps(build.id).unwrap() {
+            for log in store.logs_of_step(step.id).unwrap() {
+                let part = log_part((0..3).map(|line| format!("line {line} of {}", log.id)));
+                runtime.block_on(store.logs().append(build.id, log.id, "c", 0, part)).unwrap();
+                runtime.block_on(store.logs().close(build.id, log.id)).unwrap();
+            }
+        }
+    }
+    let whole = everything(&store);
+    store.close().unwrap();
+    (dir, whole)
 }

@@ -65,13 +65,22 @@ impl Drop for StockWorker {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let said = self.said();
-            let last: Vec<&str> = said.lines().rev().take(40).collect();
-            eprintln!("the worker's last words:\n{}", last.into_iter().rev().collect::<Vec<_>>().join("\n"));
+            let last = said.lines().count().saturating_sub(LAST_LINES);
+            let last: Vec<&str> = said.lines().skip(last).collect();
+            show(&last.join("\n"));
         }
         // It has ended or ends now.
         let _: std::io::Result<()> = self.process.kill();
         let _: std::io::Result<std::process::ExitStatus> = self.process.wait();
     }
+}
+
+/// So much of the worker's log explains most failures.
+const LAST_LINES: usize = 40;
+
+#[expect(clippy::disallowed_macros, reason = "shown with the output of the test that failed")]
+fn show(last: &str) {
+    eprintln!("the worker's last words:\n{last}");
 }
 
 /// Nothing of the machine's own set-up but the programs.

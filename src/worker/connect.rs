@@ -65,6 +65,8 @@ pub(super) async fn connect(address: &Address, options: &Options) -> Result<Sock
         .insert(USER_AGENT, HeaderValue::from_static(concat!("starwright/", env!("CARGO_PKG_VERSION"))));
     let limits =
         WebSocketConfig::default().max_message_size(Some(MESSAGE_BYTES_MAX)).max_frame_size(Some(MESSAGE_BYTES_MAX));
+    // The one implementation of TLS that we carry; another call may have chosen it already.
+    let _chosen = rustls::crypto::ring::default_provider().install_default();
     let handshake = client_async_tls_with_config(request, stream, Some(limits), None);
     match tokio::time::timeout(HANDSHAKE_MAX, handshake).await {
         Err(_) => Err(late(HANDSHAKE_MAX)),

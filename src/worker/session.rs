@@ -75,6 +75,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     let (link, queue) = Link::new(Dialect::Stock { line_max: LINE_MAX });
     let unanswered = Unanswered::default();
     let writer = tokio::spawn(write(sink, queue, unanswered.clone()));
+    table.connected();
     let mut session = Session { dir, instance, table, link, unanswered, served: false, settled: false };
     let end = session.read(stream, stop).await;
     let (table, dialect) = (session.table, session.link.dialect);

@@ -30,11 +30,15 @@ pub(super) struct Table {
     tasks: JoinSet<CommandId>,
     /// Which command a task is for, in case it ends without a word.
     ids: HashMap<Id, CommandId>,
+    /// Counts the connections.
+    connection: u64,
 }
 
 struct Entry {
     inbox: mpsc::Sender<Ask>,
     status: Arc<Status>,
+    /// The connection that it was started on; 0: it is an earlier worker's.
+    connection: u64,
 }
 
 impl Table {
@@ -48,11 +52,17 @@ impl Table {
             entries: BTreeMap::new(),
             tasks: JoinSet::new(),
             ids: HashMap::new(),
+            connection: 0,
         };
         for folder in table.spool.folders()? {
             table.adopt(folder)?;
         }
         Ok((table, maker))
+    }
+
+    /// A connection begins.
+    pub const fn connected(&mut self) {
+        self.connection += 1;
     }
 
     /// The name of the spool.
@@ -95,7 +105,11 @@ impl Table {
         let answer = ResumeAnswer { commands: wanted.keys().map(|id| (id.clone(), state(id))).collect() };
         let _connection_is_gone = link.answer(seq, Ok(answer.write())).await;
         for (id, entry) in &self.entries {
-            let ask = wanted.get(id).map_or(Ask::Forget, |next| Ask::Attach { link: link.clone(), next: *next });
+            let ask = match wanted.get(id) {
+                Some(next) => Ask::Attach { link: link.clone(), next: *next },
+                None if entry.connection == self.connection => continue,
+                None => Ask::Forget,
+            };
             if matches!(ask, Ask::Forget) {
                 tracing::info!(command = %id, "nobody waits for a command of an earlier connection; it is removed");
             }
@@ -145,7 +159,7 @@ impl Table {
     fn insert(&mut self, id: &CommandId) -> (mpsc::Receiver<Ask>, Arc<Status>) {
         let (inbox, asks) = mpsc::channel(INBOX);
         let status = Arc::<Status>::default();
-        self.entries.insert(id.clone(), Entry { inbox, status: Arc::clone(&status) });
+        self.entries.insert(id.clone(), Entry { inbox, status: Arc::clone(&status), connection: self.connection });
         (asks, status)
     }
 

@@ -3,7 +3,7 @@
 //! The folders are watched, not the files, because editors replace files. A burst of events makes one
 //! reload. Knows nothing of what is in the files; whether anything differs is the reloader's judgement.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -46,7 +46,7 @@ pub(super) async fn run(
             tokio::select! {
                 cause = changed(&mut events, &watched, refused) => cause,
                 _ = files.changed() => continue,
-                () = tokio::time::sleep(MISSING_AGAIN), if eye.folders != watched.folders => continue,
+                () = tokio::time::sleep(MISSING_AGAIN), if !eye.sees(&watched.folders) => continue,
             }
         };
         match reloads.request(cause).await {
@@ -95,7 +95,22 @@ async fn changed(events: &mut mpsc::Receiver<PathBuf>, watched: &Watched, refuse
 /// The operating system's watch over folders.
 struct Eye {
     watcher: notify::RecommendedWatcher,
-    folders: BTreeSet<PathBuf>,
+    /// What is watched, and which folder had the name then.
+    folders: BTreeMap<PathBuf, Identity>,
+}
+
+/// Tells a folder from another one that took its name later.
+type Identity = (u64, u64);
+
+#[cfg(unix)]
+fn identity(folder: &Path) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(folder).ok().map(|facts| (facts.dev(), facts.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(folder: &Path) -> Option<Identity> {
+    folder.is_dir().then_some((0, 0))
 }
 
 impl Eye {
@@ -111,24 +126,37 @@ impl Eye {
                 }
             }
         })?;
-        Ok((Self { watcher, folders: BTreeSet::new() }, events))
+        Ok((Self { watcher, folders: BTreeMap::new() }, events))
     }
 
-    /// Watches exactly these folders; true if some are new.
+    /// Watches exactly these folders; true if some are new. What is watched already is left alone: watching it again
+    /// would lose what happens meanwhile.
     fn look_at(&mut self, wanted: &BTreeSet<PathBuf>) -> bool {
-        for gone in self.folders.difference(wanted) {
+        for gone in self.folders.keys().filter(|folder| !wanted.contains(*folder)) {
             // A folder that was removed is not watched any more.
             let _ = self.watcher.unwatch(gone);
         }
-        let before = std::mem::take(&mut self.folders);
+        self.folders.retain(|folder, _| wanted.contains(folder));
+        let mut new = false;
         for folder in wanted {
-            // Again also what is watched already: another folder may have taken the name.
+            let Some(now) = identity(folder) else {
+                self.folders.remove(folder);
+                continue;
+            };
+            if self.folders.get(folder) == Some(&now) {
+                continue;
+            }
             match self.watcher.watch(folder, RecursiveMode::NonRecursive) {
-                Ok(()) => drop(self.folders.insert(folder.clone())),
+                Ok(()) => new |= self.folders.insert(folder.clone(), now) != Some(now),
                 Err(error) => tracing::debug!(folder = %folder.display(), %error, "a folder cannot be watched"),
             }
         }
-        self.folders.difference(&before).next().is_some()
+        new
+    }
+
+    /// Whether each of these is watched.
+    fn sees(&self, wanted: &BTreeSet<PathBuf>) -> bool {
+        wanted.iter().all(|folder| self.folders.contains_key(folder))
     }
 }
 

@@ -197,14 +197,20 @@ impl Evaluators {
     async fn guard(self: Arc<Self>) -> Result<(), MasterError> {
         loop {
             tokio::time::sleep(GUARD_EVERY).await;
-            for given_up in self.inspect() {
-                self.start_thread()?;
-                if let Some((build, turn)) = given_up {
-                    let outcome = failed(too_long());
-                    let _ = self.inbox.tell(Input::Evaluated { build, turn, outcome }).await;
-                }
+            self.replace_stuck().await?;
+        }
+    }
+
+    /// Gives up what does not stop, tells so, and puts another thread in its place.
+    async fn replace_stuck(self: &Arc<Self>) -> Result<(), MasterError> {
+        for given_up in self.inspect() {
+            self.start_thread()?;
+            if let Some((build, turn)) = given_up {
+                // When the owner is gone the master ends, and the next one evaluates again.
+                let _ = self.inbox.tell(Input::Evaluated { build, turn, outcome: failed(too_long()) }).await;
             }
         }
+        Ok(())
     }
 
     /// Cancels what runs too long; gives up, and returns, what did not stop then.
@@ -269,4 +275,132 @@ fn failed(message: String) -> EvalOutcome {
 
 fn too_long() -> String {
     format!("the script ran for more than {} s at a stretch and was stopped", EVALUATION_MAX.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use tokio::sync::mpsc::Receiver;
+
+    use super::*;
+    use crate::master::inbox::Message;
+    use crate::model::{BuildContext, ConfigDigest, EvalPart, Journal};
+    use crate::store::Store;
+
+    const BOUND: Duration = Duration::from_mins(1);
+
+    struct Bench {
+        evaluators: Arc<Evaluators>,
+        inbox: Receiver<Message>,
+        tasks: Tasks,
+        _folder: tempfile::TempDir,
+    }
+
+    fn bench() -> Bench {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = Store::in_memory(folder.path()).unwrap();
+        let (sender, inbox) = Inbox::new();
+        let tasks = Tasks::new();
+        let evaluators = Evaluators::start(Arc::new(Programs::new(store)), sender, &tasks).unwrap();
+        Bench { evaluators, inbox, tasks, _folder: folder }
+    }
+
+    fn job(turn: u64) -> Arc<EvalJob> {
+        let context = BuildContext {
+            build: BuildId(1),
+            number: 1,
+            builder: "linux".to_owned(),
+            worker: crate::model::WorkerFacts::default(),
+            properties: crate::model::Properties::default(),
+            stamps: Vec::new(),
+            changes: Vec::new(),
+            reason: String::new(),
+            steps: Vec::new(),
+            outcome: crate::model::Outcome::Success,
+            url: String::new(),
+        };
+        Arc::new(EvalJob {
+            turn,
+            plan: ConfigDigest("unknown".to_owned()),
+            step: 0,
+            part: EvalPart::Body,
+            context: Arc::new(context),
+            journal: Arc::new(Journal::default()),
+            step_outcome: None,
+        })
+    }
+
+    async fn next(inbox: &mut Receiver<Message>) -> (u64, EvalOutcome) {
+        match inbox.recv().await {
+            Some(Message::Tell { input: Input::Evaluated { turn, outcome, .. }, .. }) => (turn, outcome),
+            _ => panic!("not an evaluation"),
+        }
+    }
+
+    /// Occupies both threads until the returned senders are dropped.
+    fn occupy(evaluators: &Arc<Evaluators>) -> Vec<std::sync::mpsc::Sender<()>> {
+        let (begun, started) = channel();
+        let senders = (0..THREADS).map(|_| {
+            let (sender, receiver) = channel::<()>();
+            let (evaluators, begun) = (Arc::clone(evaluators), begun.clone());
+            tokio::spawn(async move {
+                evaluators
+                    .call(move || {
+                        begun.send(()).unwrap();
+                        receiver.recv()
+                    })
+                    .await
+            });
+            sender
+        });
+        let senders = senders.collect();
+        tokio::task::block_in_place(|| (0..THREADS).for_each(|_| started.recv().unwrap()));
+        senders
+    }
+
+    #[tokio::test]
+    async fn a_job_without_its_configuration_fails_and_says_so() {
+        let mut bench = bench();
+        bench.evaluators.evaluate(BuildId(1), job(7));
+        let (turn, outcome) = next(&mut bench.inbox).await;
+        let EvalOutcome::Failed { message, .. } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(turn, 7);
+        assert!(message.contains("`unknown` cannot be had"), "{message}");
+        assert!(bench.tasks.join(BOUND).await.is_empty());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_newer_evaluation_takes_the_place_of_the_one_that_waits() {
+        let mut bench = bench();
+        let occupied = occupy(&bench.evaluators);
+        bench.evaluators.evaluate(BuildId(1), job(1));
+        bench.evaluators.evaluate(BuildId(1), job(2));
+        drop(occupied);
+        assert_eq!(next(&mut bench.inbox).await.0, 2);
+        assert!(bench.tasks.join(BOUND).await.is_empty());
+        assert!(bench.inbox.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_its_piece_of_work_only() {
+        let bench = bench();
+        assert_eq!(bench.evaluators.call(|| -> u8 { panic!("oops") }).await, None);
+        assert_eq!(bench.evaluators.call(|| 1).await, Some(1));
+        assert!(bench.tasks.join(BOUND).await.is_empty());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn work_that_does_not_stop_is_given_up_and_others_go_on() {
+        let bench = bench();
+        let occupied = occupy(&bench.evaluators);
+        for running in bench.evaluators.desk().running.values_mut() {
+            running.since = Instant::now().checked_sub(EVALUATION_MAX + CANCEL_GRACE).unwrap();
+        }
+        bench.evaluators.replace_stuck().await.unwrap();
+        assert_eq!(bench.evaluators.call(|| 1).await, Some(1));
+        drop(occupied);
+        assert!(bench.tasks.join(BOUND).await.is_empty());
+        assert_eq!(bench.evaluators.desk().stuck, 0);
+    }
 }

@@ -8,4 +8,5 @@ mod outbox;
 mod poll;
 mod reload;
 mod stop;
+mod trouble;
 mod worker;

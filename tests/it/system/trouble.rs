@@ -1,0 +1,31 @@
+//! A master that cannot keep its facts ends, and tells nobody what it could not keep.
+
+use starwright::master::{ForceAsk, Gone};
+
+use super::history::CONFIG;
+use super::house::House;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_kept_is_not_acknowledged_and_ends_the_master() {
+    let house = House::new(CONFIG);
+    let running = house.start().await;
+    let handle = running.handle().clone();
+    let before = handle.store().last_fact().unwrap();
+    // The disk is gone, as far as the owner can tell.
+    handle.store().close().unwrap();
+    let ask = ForceAsk { builders: vec!["linux".to_owned()], ..ForceAsk::default() };
+    assert_eq!(handle.force(ask).await, Err(Gone));
+    let why = handle.failed().await;
+    assert!(why.contains("make facts durable"), "{why}");
+    running.master.stop().await;
+    drop(handle);
+
+    let running = house.start().await;
+    assert!(running.handle().store().requests_waiting(all()).unwrap().is_empty());
+    assert!(running.handle().store().last_fact().unwrap() > before);
+    running.master.stop().await;
+}
+
+fn all() -> starwright::store::Scan {
+    starwright::store::Scan { after: None, descending: false, limit: 100 }
+}

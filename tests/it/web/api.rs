@@ -61,7 +61,8 @@ fn the_recorded_paths_are_all_served_with_their_plurals_and_fields() {
     let mut faults = Vec::new();
     for path in recorded["paths"].as_array().unwrap() {
         // One pattern was recorded without its type, another under another name.
-        let pattern = path[0].as_str().unwrap().replace("/:builderid", "/n:builderid").replace("/:buildsetid", "/n:bsid");
+        let pattern =
+            path[0].as_str().unwrap().replace("/:builderid", "/n:builderid").replace("/:buildsetid", "/n:bsid");
         match ours.iter().find(|spec| spec["path"] == *pattern) {
             None => faults.push(format!("{pattern}: not served")),
             Some(spec) if spec["plural"] != path[1] || spec["type"] != path[2] => {
@@ -100,7 +101,10 @@ fn refusals_are_the_recorded_ones() {
         let own = headers(&recorded);
         let headers: Vec<(&str, &str)> = own.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         // The recording's own ids, where they are of account.
-        let path = recorded.path().replace("builders/7/", "builders/1/").replace("builds/63", &format!("builds/{}", filled.good.build));
+        let path = recorded
+            .path()
+            .replace("builders/7/", "builders/1/")
+            .replace("builds/63", &format!("builds/{}", filled.good.build));
         let answer = served.ask(recorded.method(), &path, &headers, &recorded.body());
         let wanted = if recorded.status() == 500 { quirk(&recorded.name) } else { recorded.status() };
         if answer.status != wanted {
@@ -112,7 +116,8 @@ fn refusals_are_the_recorded_ones() {
                 faults.push(format!("{}: {:?}", recorded.name, answer.header("content-type")));
             }
             let (ours, theirs) = (answer.json(), recorded.answer());
-            let free_text = recorded.status() == 500 || theirs["error"].as_str().unwrap().starts_with("not found while");
+            let free_text =
+                recorded.status() == 500 || theirs["error"].as_str().unwrap().starts_with("not found while");
             let same_path = path == recorded.path();
             if !ours["error"].is_string() || (!free_text && same_path && ours != *theirs) {
                 faults.push(format!("{}: {ours} instead of {theirs}", recorded.name));
@@ -183,7 +188,11 @@ fn a_build_is_found_under_three_prefixes_with_all_that_is_below() {
             "/property_list",
             "/data",
         ] {
-            assert_eq!(served.json(&format!("{prefix}{below}")), served.json(&format!("{other}{below}")), "{other}{below}");
+            assert_eq!(
+                served.json(&format!("{prefix}{below}")),
+                served.json(&format!("{other}{below}")),
+                "{other}{below}"
+            );
         }
         let raw = served.api(&format!("{other}/steps/1/logs/stdio/raw_inline"));
         assert_eq!(raw.body, served.api(&format!("logs/{}/raw_inline", filled.logs.stdio)).body);
@@ -295,7 +304,10 @@ fn requests_and_buildsets_say_minus_one_until_they_end() {
     let filled = filled();
     let served = served(&filled);
     let waiting = &served.items(&format!("buildrequests/{}", filled.waiting))[0];
-    assert_eq!((&waiting["results"], &waiting["claimed"], &waiting["properties"]), (&json!(-1), &json!(false), &Json::Null));
+    assert_eq!(
+        (&waiting["results"], &waiting["claimed"], &waiting["properties"]),
+        (&json!(-1), &json!(false), &Json::Null)
+    );
     let running = &served.items(&format!("builds/{}", filled.running.build))[0];
     assert_eq!((&running["results"], &running["complete_at"]), (&Json::Null, &Json::Null));
     let bad = &served.items(&format!("builds/{}", filled.bad.build))[0];

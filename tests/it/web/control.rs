@@ -42,7 +42,10 @@ fn envelopes_are_refused_as_recorded() {
         } else {
             answer.json() == *recorded.answer()
         };
-        if answer.status != recorded.status() || !same || answer.header("content-type") != recorded.header("content-type") {
+        if answer.status != recorded.status()
+            || !same
+            || answer.header("content-type") != recorded.header("content-type")
+        {
             faults.push(format!("{}: {} {}", recorded.name, answer.status, answer.text()));
         }
     }
@@ -69,7 +72,9 @@ fn builds_are_stopped_and_rebuilt() {
 
     let reply = Reply::Buildset { buildset: BuildsetId(51), requests: [(BuilderId(1), RequestId(75))].into() };
     served.master.reply(reply);
-    for path in [format!("builds/{}", filled.good.build), "builders/1/builds/1".to_owned(), "builders/ok/builds/1".to_owned()] {
+    for path in
+        [format!("builds/{}", filled.good.build), "builders/1/builds/1".to_owned(), "builders/ok/builds/1".to_owned()]
+    {
         let answer = served.call(&path, "rebuild", &json!({}));
         assert_eq!(answer.json()["result"], json!([51, {"1": 75}]), "{path}");
         let wanted = Command::Rebuild { build: BuildId(filled.good.build), owner: "anonymous".to_owned() };
@@ -80,7 +85,10 @@ fn builds_are_stopped_and_rebuilt() {
     assert_eq!(error(&served.call("builds", "zzz", &json!({}))), (501, -32601));
     assert_eq!(error(&served.call("nosuch", "stop", &json!({}))), (404, -32600));
     let unknown = served.call("builds/1", "x", &json!({})).json();
-    assert_eq!(unknown, json!({"jsonrpc": "2.0", "id": 7, "error": {"code": -32601, "message": "action: x is not supported"}}));
+    assert_eq!(
+        unknown,
+        json!({"jsonrpc": "2.0", "id": 7, "error": {"code": -32601, "message": "action: x is not supported"}})
+    );
 }
 
 #[test]
@@ -169,7 +177,11 @@ fn forms_of_force_schedulers_become_asks() {
     };
     assert_eq!(served.master.orders(), [Command::Force(wanted)]);
 
-    served.call("forceschedulers/by-hand", "force", &json!({"builderNames": ["nosuch", "ok"], "branch": "dev", "revision": "f00"}));
+    served.call(
+        "forceschedulers/by-hand",
+        "force",
+        &json!({"builderNames": ["nosuch", "ok"], "branch": "dev", "revision": "f00"}),
+    );
     let orders = served.master.orders();
     let [Command::Force(ask)] = orders.as_slice() else { panic!("{orders:?}") };
     assert_eq!(ask.builders, ["ok"]);
@@ -198,7 +210,9 @@ fn wrong_forces_are_refused() {
     assert_eq!(error(&force("forceschedulers/by-hand", json!({"builderid": 2}))), (400, -32602), "not its builder");
     assert_eq!(error(&force("forceschedulers/by-hand", json!({"builderNames": ["nosuch"]}))), (400, -32602));
     assert_eq!(served.master.orders(), []);
-    served.master.reply(Reply::Invalid([("version".to_owned(), "'The version:' needs to be specified".to_owned())].into()));
+    served
+        .master
+        .reply(Reply::Invalid([("version".to_owned(), "'The version:' needs to be specified".to_owned())].into()));
     let answer = force("forceschedulers/by-hand", json!({"builderid": 1}));
     assert_eq!(error(&answer), (400, -32602));
     assert_eq!(answer.json()["error"]["message"], json!({"version": "'The version:' needs to be specified"}));
@@ -276,7 +290,10 @@ fn change_hooks_are_handed_on_and_answered_in_the_usual_words() {
     let hooks = served.master.hooks();
     assert_eq!(hooks[0].0, "base");
     assert_eq!(hooks[0].1["author"], ["Ann <ann@example.org>"]);
-    assert_eq!(hooks[2].1, BTreeMap::from([("n".to_owned(), vec!["0".to_owned()]), ("author".to_owned(), vec!["Get".to_owned()])]));
+    assert_eq!(
+        hooks[2].1,
+        BTreeMap::from([("n".to_owned(), vec!["0".to_owned()]), ("author".to_owned(), vec!["Get".to_owned()])])
+    );
     let unknown = served.form("/change_hook/nosuch", "");
     assert_eq!((unknown.status, unknown.text().contains("'nosuch'")), (400, true));
     assert_eq!(served.form("/change_hook/a-b", "").status, 404);

@@ -22,12 +22,18 @@ fn edge_cases_of_chunks_are_those_of_the_specification() {
     let log = format!("logs/{}/contents", filled.logs.stdio);
     let n = stdio_lines().len();
     let ask = |query: &str| served.api(&format!("{log}?{query}"));
-    assert_eq!(chunk(&served, &format!("{log}?offset=2&limit=3")).0, "oline 0 of output\newarn: \u{1b}[31mred\u{1b}[0m <b> unicode \u{2713} 0\noline 1 of output\n");
+    assert_eq!(
+        chunk(&served, &format!("{log}?offset=2&limit=3")).0,
+        "oline 0 of output\newarn: \u{1b}[31mred\u{1b}[0m <b> unicode \u{2713} 0\noline 1 of output\n"
+    );
     let (last, first) = chunk(&served, &format!("{log}?offset={}&limit=500", n - 2));
     assert_eq!((last.lines().count(), first), (2, i64::try_from(n - 2).unwrap()));
     assert!(last.ends_with("obad bytes \u{fffd}\u{fffd}\n"), "{last}");
     for offset in [n, n + 100] {
-        assert_eq!(chunk(&served, &format!("{log}?offset={offset}&limit=5")), (String::new(), i64::try_from(offset).unwrap()));
+        assert_eq!(
+            chunk(&served, &format!("{log}?offset={offset}&limit=5")),
+            (String::new(), i64::try_from(offset).unwrap())
+        );
         assert_eq!(ask(&format!("offset={offset}")).status, 404);
     }
     for query in ["limit=0", "offset=-1&limit=2", "limit=-1", "offset=0&limit=0"] {
@@ -46,10 +52,8 @@ fn edge_cases_of_chunks_are_those_of_the_specification() {
 fn a_whole_log_has_all_its_lines() {
     let (filled, served) = served();
     let (content, first) = chunk(&served, &format!("logs/{}/contents", filled.logs.stdio));
-    let wanted: String = stdio_lines()
-        .iter()
-        .map(|(stream, text)| format!("{stream}{}\n", String::from_utf8_lossy(text)))
-        .collect();
+    let wanted: String =
+        stdio_lines().iter().map(|(stream, text)| format!("{stream}{}\n", String::from_utf8_lossy(text))).collect();
     assert_eq!((content, first), (wanted, 0));
     assert_eq!(chunk(&served, &format!("logs/{}/contents", filled.logs.text)).0, "first\nsecond\nthird\n");
 }
@@ -72,14 +76,13 @@ fn a_growing_log_tells_its_present_length() {
 fn raw_logs_have_headings_and_names() {
     let (filled, served) = served();
     let raw = served.api(&format!("logs/{}/raw", filled.logs.header_only));
-    assert_eq!(
-        raw.text(),
-        "Builder: ok\nBuild number: 1\nWorker name: w1\nonly header line 1\nonly header line 2\n"
-    );
+    assert_eq!(raw.text(), "Builder: ok\nBuild number: 1\nWorker name: w1\nonly header line 1\nonly header line 2\n");
     assert_eq!(raw.header("content-type"), Some("text/plain; charset=utf-8"));
     assert_eq!(
         raw.header("content-disposition"),
-        Some("attachment; filename=ok_build_1_step_logs___more_log_header-only; filename*=UTF-8''ok_build_1_step_logs%20%26%20more_log_header-only")
+        Some(
+            "attachment; filename=ok_build_1_step_logs___more_log_header-only; filename*=UTF-8''ok_build_1_step_logs%20%26%20more_log_header-only"
+        )
     );
     let inline = served.api(&format!("logs/{}/raw_inline?limit=1&offset=5", filled.logs.header_only));
     assert_eq!((inline.body.clone(), inline.header("content-disposition")), (raw.body, None));

@@ -56,7 +56,9 @@ fn every_page_renders_on_an_empty_store() {
     for path in ["/", "/builders", "/pending", "/changes", "/workers", "/?q=x&tag=y"] {
         page(&served, path);
     }
-    for path in ["/builders/x", "/builds/1", "/requests/1", "/changes/1", "/workers/x", "/builders/1/builds/1", "/nosuch"] {
+    for path in
+        ["/builders/x", "/builds/1", "/requests/1", "/changes/1", "/workers/x", "/builders/1/builds/1", "/nosuch"]
+    {
         let answer = served.page(path);
         assert_eq!(answer.status, 404, "{path}");
         check(path, &answer);
@@ -292,7 +294,12 @@ fn a_force_form_has_a_field_of_each_type_and_keeps_what_was_typed() {
     assert_eq!(refused.status, 400);
     check("refused form", &refused);
     let html = refused.text();
-    for text in ["must be &#60;new&#62;", "name=\"version\" value=\"old one\"", "id=\"force-by-hand\" open", "name=\"clean\" checked"] {
+    for text in [
+        "must be &#60;new&#62;",
+        "name=\"version\" value=\"old one\"",
+        "id=\"force-by-hand\" open",
+        "name=\"clean\" checked",
+    ] {
         assert!(html.contains(text), "{text}\n{html}");
     }
 }

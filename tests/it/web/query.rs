@@ -89,7 +89,10 @@ fn values_must_fit_and_names_be_known() {
     assert_eq!(refusal(&served, "builds?results=null"), "invalid filter value for results");
     assert_eq!(refusal(&served, "forceschedulers?name=a%20b"), "invalid filter value for name");
     assert_eq!(refusal(&served, "workers?workerinfo=1"), "invalid filter value for workerinfo");
-    assert_eq!(refusal(&served, "workers?configured_on__contains=1"), "invalid filter value for configured_on__contains");
+    assert_eq!(
+        refusal(&served, "workers?configured_on__contains=1"),
+        "invalid filter value for configured_on__contains"
+    );
     assert_eq!(refusal(&served, "builds?nosuch=1"), "unrecognized query parameter 'nosuch'");
     assert_eq!(served.items("masters?nosuch__eq=1&name__nosuch=1").len(), 1, "unknown operators are ignored");
     assert_eq!(refusal(&served, &format!("builds/{}?number=1", filled.good.build)), "this is not a collection");
@@ -159,7 +162,10 @@ fn lists_of_several_builders_and_workers_are_merged_in_order() {
     let (_, served) = served();
     let all = served.items("builds?order=-started_at&order=-buildid");
     assert_eq!(served.items("builds?builderid=1&builderid=3&builderid=2&order=-started_at&order=-buildid"), all);
-    assert_eq!(served.items("builds?workerid=1&workerid=2&order=-buildid&limit=3"), served.items("builds?order=-buildid&limit=3"));
+    assert_eq!(
+        served.items("builds?workerid=1&workerid=2&order=-buildid&limit=3"),
+        served.items("builds?order=-buildid&limit=3")
+    );
     assert_eq!(
         served.items("builds?builderid=1&builderid=3&order=-number&order=-buildid").len(),
         9,
@@ -199,7 +205,8 @@ fn properties_come_when_they_are_asked_for() {
         json!({"branch": ["main", "Build"], "owner": ["Eve <eve@example.org>", "Force Build Form"]})
     );
     assert_eq!(build("?property=*")["alist"], json!([["x", "<y>"], "sh"]));
-    let request = |query: &str| served.items(&format!("buildrequests/{}{query}", filled.good.request))[0]["properties"].clone();
+    let request =
+        |query: &str| served.items(&format!("buildrequests/{}{query}", filled.good.request))[0]["properties"].clone();
     assert_eq!(request(""), Json::Null);
     assert_eq!(request("?property=nope"), json!({}));
     assert_eq!(request("?property=scheduler"), json!({"scheduler": ["nightly", "Scheduler"]}));
@@ -213,7 +220,11 @@ fn properties_come_when_they_are_asked_for() {
 fn claimed_false_asks_for_those_that_wait() {
     let (filled, served) = served();
     let waiting = json!([filled.waiting]);
-    for path in ["buildrequests?claimed=false", "builders/2/buildrequests?claimed=false", "buildrequests?builderid=2&claimed=false&order=-priority&order=-submitted_at"] {
+    for path in [
+        "buildrequests?claimed=false",
+        "builders/2/buildrequests?claimed=false",
+        "buildrequests?builderid=2&claimed=false&order=-priority&order=-submitted_at",
+    ] {
         assert_eq!(Json::Array(field(&served, path, "buildrequestid")), waiting, "{path}");
     }
     assert_eq!(served.items("buildrequests?builderid=1&claimed=false").len(), 0);

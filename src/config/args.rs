@@ -16,7 +16,7 @@ use super::registry::register;
 use super::signature::Native;
 use super::values::access::{AccessValue, LockValue};
 use crate::base::{Span, nearest};
-use crate::model::{FnId, LockAccess, LockMode, Outcome, Properties, Property, Text, Value};
+use crate::model::{FnId, LockAccess, LockMode, Properties, Property, Text, Value};
 
 /// A declaration in progress.
 pub(super) struct Call<'v, 'r, 'a, 'e, 'c> {
@@ -73,23 +73,16 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
             self.given.insert(param.name, *value);
         }
         if values.len() > self.native.positional {
-            let message = format!(
-                "{} takes {} without a name, and got {}",
-                self.title,
-                count(self.native.positional, "argument"),
-                values.len()
-            );
-            let hint =
-                self.native.params.get(self.native.positional).map(|param| format!("write `{} = …`", param.name));
+            let next = self.native.params.get(self.native.positional).map(|param| param.name);
+            let (message, hint) = surplus_argument(&self.title, self.native.positional, values.len(), next);
             self.collector.note(self.spot.clone(), message, hint);
         }
     }
 
     fn take_named(&mut self, name: &str, value: Star<'v>) {
         let Some(param) = self.native.params.iter().find(|param| param.name == name) else {
-            let hint = unknown_hint(name, self.native.names());
-            let spot = self.spot.at(ArgRef::named(name));
-            self.collector.note(spot, format!("{} has no argument `{name}`", self.title), Some(hint));
+            let (message, hint) = unknown_argument(&self.title, name, self.native.names());
+            self.collector.note(self.spot.at(ArgRef::name_of(name)), message, Some(hint));
             return;
         };
         if self.given.insert(param.name, value).is_some() {
@@ -101,8 +94,7 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
         for param in self.native.params {
             if param.default.is_none() && !self.given.contains_key(param.name) {
                 let hint = format!("it is {}: {}", param.kind, param.doc);
-                let message = format!("{} needs `{}`", self.title, param.name);
-                self.collector.note(self.spot.clone(), message, Some(hint));
+                self.collector.note(self.spot.clone(), missing_argument(&self.title, param.name), Some(hint));
             }
         }
     }
@@ -428,11 +420,6 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
         }
         locks
     }
-
-    /// An outcome by its word.
-    pub(super) fn outcomes() -> Vec<(&'static str, Outcome)> {
-        Outcome::ALL.iter().map(|outcome| (outcome.word(), *outcome)).collect()
-    }
 }
 
 fn lock_access(value: Star<'_>) -> Option<LockAccess> {
@@ -455,6 +442,31 @@ pub(super) fn unknown_hint<'n>(name: &str, known: impl Iterator<Item = &'n str> 
         Some(meant) => format!("did you mean `{meant}`?"),
         None => format!("there are: {}", known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
     }
+}
+
+/// The problem of an argument that there is not.
+pub(super) fn unknown_argument<'n>(
+    title: &str,
+    name: &str,
+    known: impl Iterator<Item = &'n str> + Clone,
+) -> (String, String) {
+    (format!("{title} has no argument `{name}`"), unknown_hint(name, known))
+}
+
+/// The problem of an argument that is not given.
+pub(super) fn missing_argument(title: &str, name: &str) -> String {
+    format!("{title} needs `{name}`")
+}
+
+/// The problem of more arguments without names than there may be; `next` is the first that needs one.
+pub(super) fn surplus_argument(
+    title: &str,
+    taken: usize,
+    given: usize,
+    next: Option<&str>,
+) -> (String, Option<String>) {
+    let message = format!("{title} takes {} without a name, and got {given}", count(taken, "argument"));
+    (message, next.map(|name| format!("write `{name} = …`")))
 }
 
 /// `1 worker`, `2 workers`.

@@ -96,6 +96,8 @@ struct Loader {
     chain: Vec<String>,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
+    /// Wrong calls were found without running them.
+    miscalled: bool,
     /// Some file ended early, so what it would have declared is unknown.
     incomplete: bool,
 }
@@ -115,6 +117,7 @@ impl Loader {
             chain: Vec::new(),
             problems: Vec::new(),
             warnings: Vec::new(),
+            miscalled: false,
             incomplete: false,
         }
     }
@@ -161,8 +164,16 @@ impl Loader {
         for (asked, found) in &loads {
             modules.insert(asked, self.modules.get(found)?.as_ref()?);
         }
-        let result = run_module(name, ast, &modules, &self.collector);
-        result.map_err(|problem| self.problems.push(*problem)).ok()
+        match run_module(name, ast, &modules, &self.collector) {
+            Ok(module) => Some(module),
+            // The evaluator stops at the first of the wrong calls that were found without running any.
+            Err(fault) => {
+                if !(self.miscalled && fault.of_call) {
+                    self.problems.push(fault.problem);
+                }
+                None
+            }
+        }
     }
 
     /// Loads what a file loads; the whole name of each.
@@ -204,7 +215,10 @@ impl Loader {
         if library::is_library(name) {
             return;
         }
-        self.problems.extend(self.signatures.check_calls(name, ast));
+        let (problems, secrets) = self.signatures.check_calls(name, ast);
+        self.miscalled |= !problems.is_empty();
+        self.problems.extend(problems);
+        secrets.iter().for_each(|secret| self.collector.name_secret(secret));
         let interfaces = loads
             .iter()
             .filter_map(|(asked, other)| Some((asked.clone(), self.interfaces.get(other)?.clone())))
@@ -243,8 +257,29 @@ fn in_order(mut problems: Vec<Problem>, main: &str) -> Vec<Problem> {
         place.map(|place| (place.file != main, place.file, place.line, place.column))
     };
     problems.sort_by_key(key);
-    problems.dedup_by(|later, first| later.place == first.place && later.message == first.message);
+    problems.dedup_by(|later, first| later.place == first.place && gist(later) == gist(first));
     problems
+}
+
+/// A message without the function that it is about: an argument that a library function hands on is
+/// unknown to both.
+fn gist(problem: &Problem) -> &str {
+    let message = problem.message.as_str();
+    message.find(" has no argument ").map_or(message, |begin| &message[begin..])
+}
+
+/// Why a file did not come to its end.
+struct Fault {
+    problem: Problem,
+    /// A function was called with wrong arguments.
+    of_call: bool,
+}
+
+impl Fault {
+    fn of(error: &starlark::Error) -> Box<Self> {
+        let of_call = matches!(error.kind(), starlark::ErrorKind::Function(_));
+        Box::new(Self { problem: problem_of(error, LOAD), of_call })
+    }
 }
 
 fn run_module(
@@ -252,7 +287,7 @@ fn run_module(
     mut ast: AstModule,
     modules: &HashMap<&str, &FrozenModule>,
     collector: &Collector,
-) -> Result<FrozenModule, Box<Problem>> {
+) -> Result<FrozenModule, Box<Fault>> {
     Module::with_temp_heap(|module| {
         registry::install(&module);
         {
@@ -263,12 +298,13 @@ fn run_module(
             eval.set_loader(&loader);
             eval.extra = Some(collector);
             guard_operators(&mut ast);
-            eval.eval_module(ast, globals()).map_err(|error| Box::new(problem_of(&error, LOAD)))?;
+            eval.eval_module(ast, globals()).map_err(|error| Fault::of(&error))?;
         }
         let heap = FrozenHeapName::User(Box::new(name.to_owned()));
-        module
-            .freeze_named(heap)
-            .map_err(|error| Box::new(Problem::placeless(format!("failed to finish `{name}`: {error:?}"), None)))
+        module.freeze_named(heap).map_err(|error| {
+            let problem = Problem::placeless(format!("failed to finish `{name}`: {error:?}"), None);
+            Box::new(Fault { problem, of_call: false })
+        })
     })
 }
 

@@ -34,12 +34,19 @@ pub(super) struct ArgRef {
     /// Its place, if it may be given without its name.
     position: Option<usize>,
     parts: Vec<Part>,
+    /// The name itself is meant, not the value.
+    is_name: bool,
 }
 
 impl ArgRef {
     /// An argument by name.
     pub(super) fn named(name: &str) -> Self {
-        Self { name: name.to_owned(), position: None, parts: Vec::new() }
+        Self { name: name.to_owned(), position: None, parts: Vec::new(), is_name: false }
+    }
+
+    /// The name of an argument, for one that there is not.
+    pub(super) fn name_of(name: &str) -> Self {
+        Self { is_name: true, ..Self::named(name) }
     }
 
     /// An argument that may also be given by position.
@@ -148,7 +155,11 @@ fn locate(arguments: &[Argument], wanted: &ArgRef) -> Option<Span> {
         let argument = arguments.get(wanted.position?)?;
         matches!(argument.node, ArgumentP::Positional(_)).then_some(argument)
     };
-    let mut expr = named.or_else(by_place)?.expr();
+    let argument = named.or_else(by_place)?;
+    if let (ArgumentP::Named(name, _), true) = (&argument.node, wanted.is_name) {
+        return Some(name.span);
+    }
+    let mut expr = argument.expr();
     for part in &wanted.parts {
         match inner(expr, part) {
             Some(next) => expr = next,

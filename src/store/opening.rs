@@ -41,6 +41,7 @@ pub(crate) fn open(dir: &Path) -> Result<Opened, StoreError> {
     make_dir(dir)?;
     let folder = Folder::new(dir);
     let lock = FolderLock::take(&folder)?;
+    folder.finish_swap()?;
     let format = match Format::read(&folder)? {
         Some(format) => format,
         None => begin(&folder)?,

@@ -218,8 +218,9 @@ impl Owner {
             let mut txn = Txn::new(&*self.parts.backend);
             for seq in ids.into_iter().take_while(|seq| *seq <= self.trim_to) {
                 txn.remove(Table::Tail.id(seq));
+                txn.remove(Table::Ended.id(seq));
             }
-            let done = txn.len() < TRIMMED_MAX;
+            let done = txn.len() < 2 * TRIMMED_MAX;
             if txn.len() > 0 {
                 self.parts.backend.apply(txn.into_batch())?;
             }

@@ -38,6 +38,9 @@ const FORGET_PATIENCE: Duration = Duration::from_secs(30);
 /// Output that the master has goes back to the disk in pieces of this size.
 const RELEASE_BYTES: u64 = 8 * 1024 * 1024;
 
+/// Parts that nobody hears are passed over in steps of so many.
+const SKIPPED_AT_ONCE: u64 = 10_000;
+
 /// Rounds of looking for what a lost command left behind.
 const KILL_ROUNDS: u32 = 1000;
 
@@ -81,6 +84,8 @@ struct Attached {
     reader: Option<OutReader>,
     /// The first part that it gets.
     first: u64,
+    /// How many parts the master had said to have when it asked for `first`.
+    had: u64,
     /// Parts that were sent and not answered: number, and where the next begins.
     sent: VecDeque<(u64, u64)>,
     stock: Option<StockText>,
@@ -247,6 +252,7 @@ impl CommandTask {
             link,
             reader: None,
             first: next,
+            had: self.acked.parts,
             sent: VecDeque::new(),
             stock,
             numbers_sent: false,
@@ -307,7 +313,7 @@ impl CommandTask {
     /// Writes the end that the runner did not live to write, and kills what is left of the command.
     async fn lose(&mut self, why: &str) {
         self.runner = Runner::Gone;
-        let (folder, marker) = (self.folder.clone(), format!("{MARKER}={}", self.id));
+        let (folder, marker) = (self.folder.clone(), format!("{MARKER}={}", self.folder.path().display()));
         let why = why.to_owned();
         let lost = tokio::task::spawn_blocking(move || lose(&folder, &marker, &why)).await;
         match lost {
@@ -383,7 +389,7 @@ impl CommandTask {
             Audience::Nobody => self.throw_away(),
             Audience::Link(attached) => {
                 if attached.next.is_none() && !attached.end_sent {
-                    let next = attached.find_next(&self.id, &self.folder, self.acked, self.ending.as_ref());
+                    let next = attached.find_next(&self.id, &self.folder, self.ending.as_ref());
                     match next {
                         Ok(next) => attached.next = next,
                         Err(error) => {
@@ -428,7 +434,8 @@ impl CommandTask {
     fn throw_away(&mut self) {
         let reader = self.folder.open_out();
         let Ok(Some(mut reader)) = reader else { return };
-        while matches!(reader.read(), Ok(Some(_))) {}
+        // What is left after so many comes with the runner's next news.
+        let _nothing_there = reader.skip_some(SKIPPED_AT_ONCE);
         if reader.next > self.acked.parts {
             self.acked = Acked { parts: reader.next, offset: reader.offset };
             self.write_acked();
@@ -476,17 +483,11 @@ fn lose(folder: &Folder, marker: &str, why: &str) -> io::Result<Ending> {
 
 impl Attached {
     /// The next part that is there, or the end after the last one.
-    fn find_next(
-        &mut self,
-        id: &CommandId,
-        folder: &Folder,
-        acked: Acked,
-        ending: Option<&Ending>,
-    ) -> io::Result<Option<Next>> {
-        if self.first < acked.parts {
+    fn find_next(&mut self, id: &CommandId, folder: &Folder, ending: Option<&Ending>) -> io::Result<Option<Next>> {
+        if self.first < self.had {
             let why = format!(
                 "the master asks for output from part {} on again, but had said that it has all up to part {}",
-                self.first, acked.parts
+                self.first, self.had
             );
             let ending = Ending { parts: self.first, report: StoredReport::of(StoredEnd::Lost, why) };
             return Ok(Some(self.end(id, &ending)));

@@ -21,7 +21,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "base", "model", "engine", "protocol", "store", "config", "secrets", "vcs", "notify", "worker", "master", "web",
+            "base", "model", "engine", "protocol", "store", "config", "secrets", "vcs", "notify", "worker", "master",
+            "web",
         ],
     ),
 ];

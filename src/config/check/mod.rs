@@ -2,7 +2,9 @@
 
 mod calls;
 mod cycles;
+mod known;
 mod references;
+mod scope;
 mod static_types;
 
 pub(super) use calls::Signatures;

@@ -35,6 +35,16 @@ pub(super) fn declarations(globals: &mut GlobalsBuilder) {
     property::functions(globals);
 }
 
+/// What the library's `**flags` stands for: what `step` takes beside its name and function.
+pub(super) fn step_flags() -> Vec<&'static str> {
+    step::STEP.names().filter(|name| !["name", "run"].contains(name)).collect()
+}
+
+/// What the library's `**common` stands for: what every scheduler takes beside what its function names.
+pub(super) fn scheduler_common() -> Vec<&'static str> {
+    scheduler_kind::COMMON.into_iter().filter(|name| !["name", "kind", "builders"].contains(name)).collect()
+}
+
 /// The tables of all declarations, in the order of the reference.
 pub(super) fn tables() -> impl Iterator<Item = &'static Native> {
     [

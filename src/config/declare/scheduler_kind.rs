@@ -22,7 +22,7 @@ const KINDS: [(&str, &[&str]); 7] = [
 ];
 
 /// Arguments that every kind takes.
-const COMMON: [&str; 7] = ["name", "kind", "builders", "properties", "codebases", "priority", "reason"];
+pub(super) const COMMON: [&str; 7] = ["name", "kind", "builders", "properties", "codebases", "priority", "reason"];
 
 /// How long to wait for further changes.
 const QUIET: Span = Span::from_minutes(1);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use allocative::Allocative;
 use starlark::any::ProvidesStaticType;
+use starlark::docs::DocType;
 use starlark::environment::{GlobalsBuilder, Methods, MethodsBuilder, MethodsStatic};
 use starlark::eval::Evaluator;
 use starlark::values::dict::{AllocDict, DictRef};
@@ -63,12 +64,18 @@ impl fmt::Display for Ctx {
     }
 }
 
+static METHODS: MethodsStatic = MethodsStatic::new("Ctx", methods);
+
 #[starlark_value(type = "Ctx")]
 impl<'v> StarlarkValue<'v> for Ctx {
     fn get_methods() -> Option<&'static Methods> {
-        static METHODS: MethodsStatic = MethodsStatic::new("Ctx", methods);
         Some(METHODS.methods())
     }
+}
+
+/// What `ctx` has, for checks and the reference.
+pub(in crate::config) fn context_members() -> DocType {
+    METHODS.methods().documentation(Ctx::get_type_starlark_repr())
 }
 
 /// Names of types, for annotations such as `def f(ctx: Ctx)`.

@@ -18,7 +18,7 @@ mod stop;
 
 use starlark::PrintHandler;
 
-pub(super) use context::context_types;
+pub(super) use context::{context_members, context_types};
 pub(super) use question::{decide, render};
 pub(super) use script::evaluate;
 

@@ -222,6 +222,57 @@ fn cut_torn_end(file: &File) -> std::io::Result<u64> {
     }
 }
 
+/// Writes the segments of a folder anew, for a compaction or an import: every fact is known to be true.
+#[derive(Debug)]
+pub(crate) struct SegmentWriter {
+    facts: PathBuf,
+    incarnation: u64,
+    segment: u64,
+    waiting: Vec<Arc<Fact>>,
+    file: Option<Open>,
+}
+
+/// Facts that a rewritten segment has in one frame.
+const REWRITTEN_FACTS: usize = 200;
+
+impl SegmentWriter {
+    /// Begins in an empty folder.
+    pub fn new(facts: &Path, incarnation: u64) -> Self {
+        Self { facts: facts.to_owned(), incarnation, segment: 0, waiting: Vec::new(), file: None }
+    }
+
+    /// Adds a fact.
+    pub fn push(&mut self, fact: Fact) -> Result<(), StoreError> {
+        self.waiting.push(Arc::new(fact));
+        if self.waiting.len() >= REWRITTEN_FACTS { self.write() } else { Ok(()) }
+    }
+
+    /// Makes everything durable.
+    pub fn finish(mut self) -> Result<(), StoreError> {
+        self.write()?;
+        self.file.take().map_or(Ok(()), |open| open.file.sync_all().map_err(StoreError::io("sync", &open.path)))
+    }
+
+    fn write(&mut self) -> Result<(), StoreError> {
+        let facts = std::mem::take(&mut self.waiting);
+        let (Some(first), Some(last)) = (facts.first(), facts.last()) else { return Ok(()) };
+        let group = FactGroup { incarnation: self.incarnation, first: first.seq, last: last.seq, facts: facts.clone() };
+        let mut bytes = Vec::new();
+        frame::push(&mut bytes, FACTS_MAGIC, &group.encode());
+        if let Some(full) = self.file.take_if(|open| open.end >= SEGMENT_BYTES_MAX) {
+            full.file.sync_all().map_err(StoreError::io("sync", &full.path))?;
+            self.segment += 1;
+        }
+        let open = match &mut self.file {
+            Some(open) => open,
+            None => self.file.insert(open_for_append(segment_path(&self.facts, self.segment))?),
+        };
+        frame::write_all_at(&open.file, &bytes, open.end).map_err(StoreError::io("write", &open.path))?;
+        open.end += u64::try_from(bytes.len()).expect("sizes fit 64 bits");
+        Ok(())
+    }
+}
+
 fn segment_path(facts: &Path, number: u64) -> PathBuf {
     facts.join(format!("{number:08}.log"))
 }

@@ -12,6 +12,6 @@ mod reader;
 mod removals;
 
 pub(crate) use fence::Fences;
-pub(crate) use files::{FactFiles, ToSync, newest_flush};
-pub(crate) use reader::FactReader;
-pub(crate) use removals::read as read_removals;
+pub(crate) use files::{FactFiles, SegmentWriter, ToSync, newest_flush};
+pub(crate) use reader::{FactReader, builds};
+pub(crate) use removals::{read as read_removals, write as write_removals};

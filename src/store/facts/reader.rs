@@ -37,7 +37,10 @@ pub(crate) struct FactReader {
     /// The next fact of each open file: number, newest incarnation first, index of the file.
     heads: BinaryHeap<Reverse<(u64, Reverse<u64>, usize)>>,
     bounds: BTreeMap<u64, u64>,
+    /// All facts up to this one are true, whatever is missing.
     confirmed: u64,
+    /// Facts beyond this one are not wanted.
+    end: u64,
     flush: Flush,
     ready: VecDeque<Fact>,
     last: u64,
@@ -61,10 +64,21 @@ struct Flush {
 impl FactReader {
     /// Finds all fact files of a folder.
     pub fn open(folder: &Folder) -> Result<Self, StoreError> {
+        let confirmed = Fences::read(&folder.facts())?.last().map_or(0, |fence| fence.after);
+        Self::of(folder, fact_files(folder)?, confirmed, u64::MAX)
+    }
+
+    /// Only facts that belong to no build, up to `last`, which is known to be true.
+    pub fn segments(folder: &Folder, last: u64) -> Result<Self, StoreError> {
+        let files = segments(&folder.facts())?.into_iter().map(|(_, path)| path);
+        Self::of(folder, files.collect(), last, last)
+    }
+
+    fn of(folder: &Folder, files: Vec<PathBuf>, confirmed: u64, end: u64) -> Result<Self, StoreError> {
         let fences = Fences::read(&folder.facts())?;
         let mut findings = Findings::default();
         let mut waiting = Vec::new();
-        for path in fact_files(folder)? {
+        for path in files {
             findings.files += 1;
             waiting.extend(first_fact(&path)?.map(|first| (first, path)));
         }
@@ -74,7 +88,8 @@ impl FactReader {
             open: Vec::new(),
             heads: BinaryHeap::new(),
             bounds: fences.bounds(),
-            confirmed: fences.last().map_or(0, |fence| fence.after),
+            confirmed,
+            end,
             flush: Flush::default(),
             ready: VecDeque::new(),
             last: 0,
@@ -128,7 +143,7 @@ impl FactReader {
             self.push_head(index);
             let bound = self.bounds.get(&entry.incarnation).copied().unwrap_or(u64::MAX);
             let seq = entry.fact.seq;
-            if seq > bound || seq <= self.last {
+            if seq > bound.min(self.end) || seq <= self.last {
                 self.findings.void += 1;
                 continue;
             }

@@ -16,6 +16,7 @@ mod buffer;
 mod growth;
 mod handle;
 mod handles;
+mod inspect;
 mod line;
 mod log;
 mod owner;
@@ -29,4 +30,5 @@ mod wal;
 
 pub use growth::LogGrowth;
 pub use handle::{LogLimits, Logs};
+pub(crate) use inspect::{inspect_file, is_log_file, log_files};
 pub use line::{LeftOut, LogLine, LogPart};

@@ -6,13 +6,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Progress, TELL_EVERY, Tell};
+use super::{Progress, TELL_EVERY, Tell, open_database, take_existing};
 use crate::model::Fact;
 use crate::store::StoreError;
-use crate::store::backend::{Backend, OpenFailure, SledBackend};
+use crate::store::backend::Backend;
 use crate::store::codec::encode;
 use crate::store::facts::{FactReader, read_removals};
-use crate::store::folder::{FORMAT, Folder, FolderLock, Format, make_dir, remove_all, sync_dir};
+use crate::store::folder::{FORMAT, Folder, make_dir, remove_all, sync_dir};
 use crate::store::key::Table;
 use crate::store::project::{BUILDS_TOTAL, last_seq, project};
 use crate::store::retire::repeat;
@@ -44,28 +44,20 @@ pub struct RebuildReport {
 ///
 /// When it returns, history and open work are as the fact files tell, and the old database lies in `damaged/`.
 pub fn rebuild(dir: &Path, tell: Tell<'_>) -> Result<RebuildReport, StoreError> {
-    let folder = Folder::new(dir);
-    if !folder.facts().exists() {
-        return Err(StoreError::Missing { dir: dir.to_owned() });
-    }
-    let _lock = FolderLock::take(&folder)?;
-    Format::read(&folder)?;
+    let (folder, _lock, _) = take_existing(dir)?;
     rebuild_database(&folder, tell)
 }
 
 /// The same for who holds the lock.
 pub(crate) fn rebuild_database(folder: &Folder, tell: Tell<'_>) -> Result<RebuildReport, StoreError> {
-    let growing = folder.dir().join("sled.new");
+    let growing = folder.growing(&folder.sled());
     remove_all(&growing)?;
-    let mut report = RebuildReport::default();
+    let mut report;
     {
-        let backend = SledBackend::open(&growing).map_err(|failure| match failure {
-            OpenFailure::Damaged(why) => StoreError::corrupt(format!("`{}`", growing.display()), why),
-            OpenFailure::Other(error) => error,
-        })?;
+        let backend = open_database(&growing)?;
         let snapshots = Snapshots::Files(folder.snapshots());
         let tail_after = snapshots.whole()?.next().map_or(0, |(seq, _)| seq);
-        project_all(folder, &backend, tail_after, &mut report, tell)?;
+        report = project_facts(folder, &backend, tail_after, tell)?;
         remove_again(folder, &backend)?;
         snapshots.drop_beyond(last_seq(&backend)?)?;
         report.builds = backend.number(&Table::Meta.name(BUILDS_TOTAL))?.unwrap_or(0);
@@ -89,13 +81,14 @@ pub(crate) fn is_complete(backend: &dyn Backend) -> Result<bool, StoreError> {
     Ok(backend.number(&Table::Meta.name(COMPLETE))?.is_some())
 }
 
-fn project_all(
+/// Projects all facts of the fact files; those beyond `tail_after` go to the tail as well.
+pub(super) fn project_facts(
     folder: &Folder,
     backend: &dyn Backend,
     tail_after: u64,
-    report: &mut RebuildReport,
     tell: Tell<'_>,
-) -> Result<(), StoreError> {
+) -> Result<RebuildReport, StoreError> {
+    let mut report = RebuildReport::default();
     let mut reader = FactReader::open(folder)?;
     let mut batch = Vec::with_capacity(BATCH_FACTS);
     while let Some(fact) = reader.next()? {
@@ -113,7 +106,7 @@ fn project_all(
     tell(Progress { what: "facts", done: report.facts, total: Some(report.facts) });
     report.void = reader.findings().void;
     report.damage.clone_from(&reader.findings().damage);
-    Ok(())
+    Ok(report)
 }
 
 fn apply(backend: &dyn Backend, facts: &[Fact], tail_after: u64) -> Result<(), StoreError> {
@@ -122,13 +115,15 @@ fn apply(backend: &dyn Backend, facts: &[Fact], tail_after: u64) -> Result<(), S
         project(&mut txn, fact)?;
         if fact.seq > tail_after {
             txn.put_bytes(Table::Tail.id(fact.seq), encode(fact));
+        } else {
+            txn.remove(Table::Ended.id(fact.seq));
         }
     }
     backend.apply(txn.into_batch())
 }
 
 /// What retention removed stays removed.
-fn remove_again(folder: &Folder, backend: &dyn Backend) -> Result<(), StoreError> {
+pub(super) fn remove_again(folder: &Folder, backend: &dyn Backend) -> Result<(), StoreError> {
     for entries in read_removals(&folder.facts())?.chunks(BATCH_FACTS) {
         let mut txn = Txn::new(backend);
         for entry in entries {

@@ -58,7 +58,7 @@ fn run(folder: &Folder, order: &Order) -> io::Result<()> {
     }
     crate::base::process::tree::adopt_orphans()?;
     let mut news = News::new();
-    let ending = Pump::new(folder, order)?.run(Command::new(order), &mut news)?;
+    let ending = Pump::new(folder, order)?.run(Command::new(order, folder.path()), &mut news)?;
     folder.write_end(&ending)?;
     news.ended();
     Ok(())

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
 use warp::http::header::{self, HeaderValue};
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
@@ -58,6 +59,7 @@ pub fn answer(site: &Arc<Site>, request: &Request) -> Response {
         site: Arc::clone(site),
         wanted,
         greeted: false,
+        beat: Instant::now() + BEAT,
         _permit: permit,
     };
     let pieces = futures_util::stream::unfold(live, |mut live| async move {
@@ -97,6 +99,8 @@ struct Live {
     wanted: Wanted,
     missed: bool,
     greeted: bool,
+    /// When to say something, whatever happens.
+    beat: Instant,
     builder_of: BTreeMap<u64, Option<u64>>,
     _permit: OwnedSemaphorePermit,
 }
@@ -104,6 +108,12 @@ struct Live {
 impl Live {
     /// The next piece of the stream; none at its end.
     async fn next(&mut self) -> Option<Bytes> {
+        let piece = self.wait().await;
+        self.beat = Instant::now() + BEAT;
+        piece
+    }
+
+    async fn wait(&mut self) -> Option<Bytes> {
         if !self.greeted {
             self.greeted = true;
             return Some("retry: 2000\n: hello\n\n".into());
@@ -114,7 +124,7 @@ impl Live {
         loop {
             let fact = tokio::select! {
                 () = self.site.stop.cancelled() => return None,
-                fact = tokio::time::timeout(BEAT, self.facts.recv()) => fact,
+                fact = tokio::time::timeout_at(self.beat, self.facts.recv()) => fact,
             };
             match fact {
                 Err(_) => return Some(": beat\n\n".into()),

@@ -116,11 +116,11 @@ pub(super) async fn serve_site(site: Arc<Site>, listener: TcpListener, stop: Can
     let in_order = async {
         graceful.shutdown().await;
         connections.wait().await;
-        site.workers.wait().await;
     };
     if tokio::time::timeout(END_MAX, in_order).await.is_err() {
         tracing::debug!("some connections did not end in time and are cut off");
     }
+    // Workers would stay for ever; they keep their commands, and come back.
     site.cut.cancel();
     connections.wait().await;
     site.workers.wait().await;

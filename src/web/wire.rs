@@ -193,7 +193,7 @@ pub struct WireSource {
     pub name: String,
     /// Whether the present configuration has it.
     pub active: bool,
-    /// When it was last polled well, in milliseconds since the epoch; null if never.
+    /// When it was last polled well; none if never.
     pub polled_at: Option<i64>,
     /// What is wrong since then.
     pub error: Option<String>,

@@ -124,11 +124,11 @@ impl Ask<'_> {
                 break;
             }
             let row = row?;
+            page.looked += 1;
+            if page.looked % LOOK_EVERY == 0 && !self.output.is_wanted() {
+                return Err(ApiError::busy("the client has gone"));
+            }
             if !query.takes(&row) {
-                page.passed += 1;
-                if page.passed % LOOK_EVERY == 0 && !self.output.is_wanted() {
-                    return Err(ApiError::busy("the client has gone"));
-                }
                 continue;
             }
             page.seen += 1;
@@ -211,8 +211,8 @@ struct Page {
     written: usize,
     /// Rows that the filters took, written or not.
     seen: usize,
-    /// Rows that they did not take.
-    passed: usize,
+    /// All rows.
+    looked: usize,
 }
 
 fn write_meta(writer: &mut Writer, first: bool, total: Option<usize>) {

@@ -98,7 +98,10 @@ pub fn of_request(ask: &mut Ask<'_>) -> Answered {
 }
 
 pub fn triggered(ask: &mut Ask<'_>) -> Answered {
-    let builds = ask.store.builds_triggered_by(BuildId(ask.number("buildid")?))?;
+    let builds = match ask.parent_build()? {
+        Some(build) => ask.store.builds_triggered_by(build.id)?,
+        None => Vec::new(),
+    };
     ask.list(builds)
 }
 

@@ -140,3 +140,112 @@ pub fn merge<'a, T: 'a>(
     });
     Rows { rows: Box::new(rows), sorted }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell as Counter;
+
+    use super::super::cell::Cell;
+    use super::super::kind::{Kind, Resource, Type, View, is};
+    use super::super::query::Shape;
+    use super::*;
+    use crate::web::request::pairs;
+
+    static NUMBER: Kind = Kind {
+        name: "number",
+        plural: "numbers",
+        fields: &[is("id", Type::Int), is("at", Type::Time), is("odd", Type::Bool)],
+        paged: true,
+    };
+
+    struct Number(u64);
+
+    impl Resource for Number {
+        const KIND: &'static Kind = &NUMBER;
+
+        fn cell<'a>(&'a self, field: &str, _: &'a View) -> Cell<'a> {
+            match field {
+                "odd" => (self.0 % 2 == 1).into(),
+                _ => Cell::number(self.0),
+            }
+        }
+    }
+
+    const MILLION: u64 = 1_000_000;
+    const INDEX: Index<'static> = Index { key: "id", alike: &["at"], descending: false };
+
+    /// What a query gives from a table of the numbers from 1 to a million, whether it came in order, and how
+    /// many rows were read for it.
+    fn ask(text: &str) -> (Vec<u64>, bool, usize) {
+        let query = Query::parse(&NUMBER, Shape::Many, &pairs(text.as_bytes())).unwrap();
+        let read = Counter::new(0);
+        let rows = scan(
+            &query,
+            &INDEX,
+            |number: &Number| number.0,
+            |part| {
+                let rows: Vec<Number> = table(part).map(Number).collect();
+                read.set(read.get() + rows.len());
+                Ok(rows)
+            },
+        );
+        let sorted = rows.sorted;
+        let taken = rows.rows.map(Result::unwrap).filter(|row| query.takes(row));
+        let page: Vec<u64> = taken.skip(query.offset).take(query.limit.unwrap_or(5)).map(|row| row.0).collect();
+        (page, sorted, read.get())
+    }
+
+    fn table(part: Scan) -> Box<dyn Iterator<Item = u64>> {
+        if part.descending {
+            let newest = part.after.map_or(MILLION, |after| after.min(MILLION + 1).saturating_sub(1));
+            Box::new((1..=newest).rev().take(part.limit))
+        } else {
+            Box::new((part.after.unwrap_or(0).max(0) + 1..=MILLION).take(part.limit))
+        }
+    }
+
+    #[test]
+    fn a_page_of_a_large_table_reads_little_more_than_the_page() {
+        for (text, page, most) in [
+            ("order=-id&limit=3", vec![1_000_000, 999_999, 999_998], 16),
+            ("order=-at&limit=2", vec![1_000_000, 999_999], 16),
+            ("limit=2&offset=30", vec![31, 32], 32),
+            ("order=-id&odd=true&limit=2", vec![999_999, 999_997], 16),
+            ("order=-id&id__lt=500&limit=2", vec![499, 498], 64),
+            ("id__gt=999998", vec![999_999, 1_000_000], 2),
+            ("id__ge=10&id__le=11", vec![10, 11], 512),
+            ("order=-id&id__ge=10&id__le=11", vec![11, 10], 512),
+            ("limit=0", vec![], 0),
+        ] {
+            let (found, sorted, read) = ask(text);
+            assert_eq!((found, sorted), (page, true), "{text}");
+            assert!(read <= most, "{text}: {read} rows read");
+        }
+    }
+
+    #[test]
+    fn an_order_that_the_index_lacks_is_owned_up_to() {
+        for text in ["order=odd", "order=at&order=odd", "order=-at&order=id", "order=odd&order=id"] {
+            assert!(!ask(&format!("{text}&limit=1")).1, "{text}");
+        }
+        for text in ["order=id&order=odd", "order=-at&order=-id", ""] {
+            assert!(ask(&format!("{text}&limit=1")).1, "{text}");
+        }
+    }
+
+    #[test]
+    fn several_lists_become_one_in_order() {
+        let list = |numbers: &[u64]| Rows {
+            rows: Box::new(numbers.to_vec().into_iter().map(|number| Ok(Number(number)))),
+            sorted: true,
+        };
+        let merged = |text: &str, lists: Vec<Rows<'static, Number>>| {
+            let query = Query::parse(&NUMBER, Shape::Many, &pairs(text.as_bytes())).unwrap();
+            let rows = merge(lists, &query, "id", |number: &Number| number.0);
+            rows.rows.map(|row| row.unwrap().0).collect::<Vec<_>>()
+        };
+        assert_eq!(merged("", vec![list(&[1, 4, 6]), list(&[]), list(&[2, 3, 7])]), [1, 2, 3, 4, 6, 7]);
+        assert_eq!(merged("order=-id", vec![list(&[6, 4, 1]), list(&[7, 3, 2])]), [7, 6, 4, 3, 2, 1]);
+        assert_eq!(merged("", Vec::new()), [0; 0]);
+    }
+}

@@ -133,6 +133,13 @@ pub static ROUTES: &[Route] = &[
         Nobody,
     ),
     at(
+        "builders/n:builderid/builds/n:build_number/test_result_sets",
+        &absent::TEST_RESULT_SET,
+        Rows(absent::none::<absent::TestResultSet>),
+        Nobody,
+    ),
+    at("builders/n:builderid/builds/n:build_number/triggered_builds", &builds::BUILD, Rows(builds::triggered), Nobody),
+    at(
         "builders/n:builderid/forceschedulers",
         &forceschedulers::FORCE_SCHEDULER,
         Rows(forceschedulers::of_builder),
@@ -240,6 +247,18 @@ pub static ROUTES: &[Route] = &[
         "builders/s:buildername/builds/n:build_number/steps/n:step_number/logs/i:log_slug/raw_inline",
         &logs::LOG_CHUNK,
         RawInline,
+        Nobody,
+    ),
+    at(
+        "builders/s:buildername/builds/n:build_number/test_result_sets",
+        &absent::TEST_RESULT_SET,
+        Rows(absent::none::<absent::TestResultSet>),
+        Nobody,
+    ),
+    at(
+        "builders/s:buildername/builds/n:build_number/triggered_builds",
+        &builds::BUILD,
+        Rows(builds::triggered),
         Nobody,
     ),
     at(

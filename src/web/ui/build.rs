@@ -1,6 +1,6 @@
 //! `/builders/NAME/builds/N`: one build: its steps, their logs, what it was made of and for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use warp::http::StatusCode;
@@ -166,11 +166,12 @@ fn steps(
     build: &BuildRecord,
 ) -> Result<(Vec<StepRow>, Vec<StepRow>), Trouble> {
     let records = visit.store.steps(build.id)?;
+    let parents: BTreeSet<StepId> = records.iter().filter_map(|step| step.parent).collect();
     let mut tails = TAILS;
     let (mut shown, mut hidden) = (Vec::new(), Vec::new());
     for (depth, step) in in_order(&records) {
-        let is_leaf = !records.iter().any(|other| other.parent == Some(step.id));
-        let speaks = matches!(step.outcome, None | Some(Outcome::Failure | Outcome::Exception)) && is_leaf;
+        let failed_or_runs = matches!(step.outcome, None | Some(Outcome::Failure | Outcome::Exception));
+        let speaks = failed_or_runs && !parents.contains(&step.id);
         let mut row = step_row(visit, builder, build, step, depth)?;
         if speaks && tails > 0 && add_tail(visit, step, &mut row)? {
             tails -= 1;

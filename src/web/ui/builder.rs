@@ -7,15 +7,15 @@ use super::force::{Form, Typed, form};
 use super::page::{BuildRow, Frame, Paged, Trouble, Visit, page};
 use super::pending::{RequestRow, request_row};
 use super::show::{Link, builder_href, worker_href};
-use crate::model::BuilderRecord;
+use crate::model::{BuilderRecord, RequestRecord};
 use crate::store::Scan;
 
 /// Builds on one page.
 const SHOWN: usize = 25;
 /// Waiting requests shown; the page of waiting ones has all.
 const WAITING: usize = 10;
-/// Waiting requests looked through for those of this builder.
-const LOOKED: usize = 2_000;
+/// Newest requests looked through for those that wait.
+const LOOKED: usize = 100;
 
 #[derive(Template)]
 #[template(path = "builder.html")]
@@ -75,7 +75,10 @@ fn forms(visit: &Visit<'_>, builder: &BuilderRecord, typed: Option<&Typed>) -> R
 }
 
 fn waiting(visit: &Visit<'_>, builder: &BuilderRecord) -> Result<Vec<RequestRow>, Trouble> {
-    let all = visit.store.requests_waiting(Scan { after: None, descending: false, limit: LOOKED })?;
-    let own = all.iter().filter(|request| request.builder == builder.id).take(WAITING);
-    own.map(|request| request_row(visit, request, builder)).collect()
+    let newest = Scan { after: None, descending: true, limit: LOOKED };
+    let requests = visit.store.requests_of_builder(builder.id, newest)?;
+    let waits = |request: &&RequestRecord| {
+        request.claimed.is_none() && request.completed.is_none() && request.collapsed_into.is_none()
+    };
+    requests.iter().filter(waits).take(WAITING).map(|request| request_row(visit, request, builder)).collect()
 }

@@ -18,7 +18,7 @@ const RUNNING: usize = 20;
 /// Changes shown.
 const CHANGES: usize = 8;
 /// Waiting requests that are counted by builder; beyond, the total alone says enough.
-const WAITING: usize = 2_000;
+const WAITING: usize = 500;
 
 #[derive(Template)]
 #[template(path = "home.html")]

@@ -8,5 +8,6 @@ mod logs;
 mod pages;
 mod query;
 mod recorded;
+mod reference;
 mod served;
 mod world;

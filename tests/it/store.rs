@@ -577,9 +577,10 @@ fn a_build_that_runs_in_a_kept_snapshot_stays() {
             store.commit_blocking(history.fact(Event::ReportSent { report: report.id })).unwrap();
         }
         assert!(running.iter().all(|build| store.build(*build).unwrap().unwrap().completed.is_some()));
+        let now = history.now();
         let retire_all = || {
             let keep = RetentionPlan { days: None, builds: Some(1), log_days: None };
-            while store.retire(&keep, history.now()).unwrap() > 0 {}
+            while store.retire(&keep, now).unwrap() > 0 {}
         };
         retire_all();
         assert!(running.iter().all(|build| store.build(*build).unwrap().is_some()));

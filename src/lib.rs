@@ -2,7 +2,7 @@
 //!
 //! The rooms of the house and who may import whom stand in `docs/ARCHITECTURE.md`;
 //! `tests/it/architecture.rs` compares that table with the code.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod base;
 pub mod cli;

@@ -8,12 +8,14 @@ use std::path::PathBuf;
 
 /// The variable of this name; none when it is unset or not UTF-8.
 #[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
 /// The variable of this name as the system keeps it.
 #[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
 pub fn variable_os(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }

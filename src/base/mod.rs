@@ -5,6 +5,8 @@
 
 mod clock;
 pub mod environment;
+pub mod files;
+mod host;
 mod logging;
 mod nearest;
 pub mod process;
@@ -14,7 +16,7 @@ mod span;
 mod timestamp;
 
 pub use clock::{Clock, SystemClock};
-pub use environment::variable as environment_variable;
+pub use host::host_name;
 pub use logging::{LogForm, init as init_logging};
 pub use nearest::nearest;
 pub use random::{random_bytes, random_fraction, random_u64, unique_id};

@@ -13,20 +13,24 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Levenshtein distance without regard to case.
+/// Edit distance without regard to case; two neighbours that changed places count as one edit.
 fn distance(left: &str, right: &str) -> usize {
+    let left: Vec<char> = left.to_lowercase().chars().collect();
     let right: Vec<char> = right.to_lowercase().chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, l) in left.to_lowercase().chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
+    let mut before_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=right.len()).collect();
+    for (i, l) in left.iter().enumerate() {
+        let mut row = vec![i + 1];
         for (j, r) in right.iter().enumerate() {
-            let substitute = diagonal + usize::from(l != *r);
-            diagonal = row[j + 1];
-            row[j + 1] = substitute.min(row[j] + 1).min(diagonal + 1);
+            let mut best = (last[j] + usize::from(l != r)).min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *l == right[j - 1] && left[i - 1] == *r {
+                best = best.min(before_last[j - 1] + 1);
+            }
+            row.push(best);
         }
+        before_last = std::mem::replace(&mut last, row);
     }
-    row[right.len()]
+    last[right.len()]
 }
 
 #[cfg(test)]
@@ -37,6 +41,7 @@ mod tests {
     fn a_misspelt_name_finds_its_neighbour() {
         assert_eq!(nearest("linx", ["windows", "linux", "macos"]), Some("linux"));
         assert_eq!(nearest("Linux", ["linux"]), Some("linux"));
+        assert_eq!(nearest("mian", ["dev", "main"]), Some("main"));
     }
 
     #[test]

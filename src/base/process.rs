@@ -1,10 +1,15 @@
 //! The one place that starts other processes.
 //!
 //! [`run`] is for short helpers such as `git`: bounded in time and output, and nothing of it stays behind.
-//! [`which`] finds programs.
+//! [`which`] finds programs. [`ChildSpec`] is for the long-running commands of builds, and [`tree`] ends all that
+//! came of them.
 
+mod child;
 mod run;
+#[cfg(unix)]
+pub mod tree;
 mod which;
 
+pub use child::{ChildSpec, Input, spawn_ourselves, spawn_ourselves_for};
 pub use run::{ProcessError, ProcessOutput, ProcessSpec, run};
 pub use which::{which, which_in};

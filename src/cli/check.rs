@@ -15,7 +15,7 @@ pub(super) fn run(files: &[PathBuf]) -> Result<ExitCode, CliError> {
         match config::load(file) {
             Ok(loaded) => {
                 for warning in &loaded.warnings {
-                    eprintln!("{}", warning.show("warning"));
+                    eprintln!("{}", warning.report("warning"));
                 }
                 println!("{}: ok ({})", file.display(), config::summary(&loaded.plan));
             }

@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use crate::base::Timestamp;
 use crate::model::{
-    BuildId, BuilderId, BuildsetId, ChangeId, CommandId, CommandSpec, ConfigDigest, Cursor, EnvValue, EvalJob, Event,
+    BuildId, BuilderId, BuildsetId, ChangeId, CommandId, CommandSpec, ConfigDigest, Cursor, EnvValue, EvalJob, Fact,
     FileCommand, LogId, PlanChange, Report, RequestId, SchedulerId, StepId,
 };
 
 /// The result of one input.
 #[derive(Clone, Debug, Default)]
 pub struct Turn {
-    /// What became true, in order.
-    pub events: Vec<Event>,
+    /// What became true, in order; already part of the engine's state, not yet durable.
+    pub facts: Vec<Arc<Fact>>,
     /// What to do about it, in order.
     pub effects: Vec<Effect>,
 }

@@ -2,14 +2,43 @@
 //!
 //! A plain struct. It reads no clock, no disk, no socket; it knows no Starlark. The same inputs in the
 //! same order give the same events and effects. All changes of state go through one function from
-//! (state, fact) to state, used live and on recovery.
+//! (state, fact) to state, used live and on recovery. See `docs/design/engine.md`.
 
+mod adopt;
+mod asked;
+mod asks;
+mod buildsets;
+mod collapse;
+mod commands;
+mod core;
+mod cron;
+mod diff;
 mod effect;
+mod ends;
+mod evaluate;
+mod filter;
+mod form;
 mod input;
+mod intake;
+mod locking;
+mod matching;
+mod outbox;
+mod pass;
+mod polls;
+mod schedulers;
+mod start;
+mod state;
+mod steps;
+mod take;
+mod timers;
+mod triggers;
+mod underway;
+mod words;
+mod workers;
 
+#[cfg(test)]
+mod tests;
+
+pub use self::core::{Engine, Illegal, RestoreError};
 pub use effect::{CommandOrder, Deadline, Effect, Reply, StopLevel, Turn, WakeReason, Work};
 pub use input::{ChangeReport, CommandEnded, ForceAsk, Input, RebuildAsk, ResumeState, ResumedCommand, Ticket};
-
-/// The whole state of open work. See `docs/design/engine.md`.
-#[derive(Clone, Debug, Default)]
-pub struct Engine {}

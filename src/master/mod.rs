@@ -1,7 +1,41 @@
 //! The shell: one task owns the engine; worker links, effects, reload, outbox, shutdown.
+//!
+//! The tasks and their queues stand in `docs/design/tasks.md`; what survives which crash, and how, in
+//! `docs/design/replay-and-recovery.md`.
 
-mod face;
-pub use face::*;
+mod admission;
+mod deliveries;
+mod effects;
+mod errands;
+mod error;
+mod evaluators;
+mod handle;
+mod housekeeping;
+mod inbox;
+mod large_stack;
+pub mod link;
+mod log_writes;
+mod options;
+mod owner;
+mod plan_in_force;
+mod polls;
+mod programs;
+mod reload;
+mod report_facts;
+mod socket;
+mod start;
+mod tasks;
+mod watch;
+mod workers;
+
+pub use admission::{Refusal, RefusedWorker};
+pub use error::{Gone, MasterError, StartError};
+pub use handle::Handle;
+pub use options::Options;
+pub use reload::Reload;
+pub use socket::{Frame, Socket};
+pub use start::Master;
+pub use workers::Seat;
 
 pub use crate::engine::{ForceAsk, Reply};
 pub use crate::vcs::HookError;

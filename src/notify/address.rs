@@ -91,7 +91,7 @@ mod tests {
             shown("Doe, John (home) <john@example.org>", None).unwrap(),
             r#""Doe, John (home)" <john@example.org>"#
         );
-        assert_eq!(shown("Łukasz <l@example.org>", None).unwrap().contains("l@example.org"), true);
+        assert!(shown("Łukasz <l@example.org>", None).unwrap().contains("l@example.org"));
     }
 
     #[test]

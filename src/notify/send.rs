@@ -13,12 +13,13 @@ use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter,
 
 use super::compose::{Composed, compose};
 use super::smtp_error::{Stage, explain, is_lasting};
+use super::wording::count;
 use super::{DeliveryError, MailMessage};
 use crate::model::{MailPlan, MailTls};
 
 /// For the whole conversation. Servers may take a minute to look up names and check content; five minutes is
 /// what the standard grants each command, but an outbox that tries again need not wait so long.
-const TIMEOUT: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_mins(2);
 /// The mail is taken by then; saying good-bye is courtesy.
 const GOOD_BYE: Duration = Duration::from_secs(2);
 /// Shorter passwords are not looked for in errors: they would tear ordinary words apart.
@@ -145,7 +146,7 @@ impl Talk<'_> {
                 let explained = explain(&self.server, self.stage, &error);
                 let for_now = error.is_transient() && wait_for_all;
                 if error.status().is_none() || for_now || (error.is_permanent() && !is_lasting(&error)) {
-                    return Err(about(&recipient.email.to_string(), explained));
+                    return Err(about(recipient.email.as_ref(), &explained));
                 }
                 refusals.push((recipient.email.to_string(), explained));
             }
@@ -164,10 +165,10 @@ impl Talk<'_> {
         let Some((first, error)) = refusals.first() else { return Ok(()) };
         let others = match recipients {
             1 => String::new(),
-            n => format!(" (and the {} others)", n - 1),
+            n => format!(" and {}", count(n - 1, "other")),
         };
         let final_ = refusals.iter().all(|(_, error)| error.final_);
-        Err(DeliveryError { final_, ..about(&format!("{first}{others}"), error.clone()) })
+        Err(DeliveryError { final_, ..about(&format!("{first}{others}"), error) })
     }
 
     fn parameters(
@@ -204,8 +205,8 @@ impl Talk<'_> {
     }
 }
 
-fn about(recipient: &str, error: DeliveryError) -> DeliveryError {
-    DeliveryError { message: format!("{}, for {recipient}", error.message), ..error }
+fn about(recipient: &str, error: &DeliveryError) -> DeliveryError {
+    DeliveryError { message: format!("{}, for {recipient}", error.message), final_: error.final_ }
 }
 
 /// Servers may repeat what they were told; the password does not go into an error all the same.

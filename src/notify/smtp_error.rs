@@ -64,7 +64,7 @@ fn words(stage: Stage, error: &Error) -> String {
         return format!("refused while {doing}: {answer}{hint}");
     }
     let cause = cause(error);
-    if error.is_tls() || stage == Stage::Secure {
+    if error.is_tls() || stage == Stage::Secure || cause.contains("certificate") {
         return format!("cannot be trusted while {doing}: {cause}{}", certificate_hint(&cause));
     }
     if cause.contains("failed to lookup") || cause.contains("Name or service not known") {

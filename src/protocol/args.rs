@@ -61,6 +61,7 @@ pub struct LogFileArg {
 
 /// Arguments of `shell` (section 9.1) and our additions.
 #[derive(Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "the wire's own switches")]
 pub struct ShellArgs {
     pub command: ProgramArg,
     /// Absolute.
@@ -339,13 +340,13 @@ fn write_env(entry: &EnvEntry) -> Value {
 }
 
 fn read_logfiles(value: &Value) -> Option<BTreeMap<String, LogFileArg>> {
-    let file = |item: &Value| match text(item) {
-        Some(filename) => Some(LogFileArg { filename: filename.to_owned(), follow: false }),
-        None => {
-            let fields = Fields::of(item)?;
-            let follow = fields.get("follow").and_then(flag).unwrap_or(false);
-            Some(LogFileArg { filename: text(fields.get("filename")?)?.to_owned(), follow })
+    let file = |item: &Value| {
+        if let Some(filename) = text(item) {
+            return Some(LogFileArg { filename: filename.to_owned(), follow: false });
         }
+        let fields = Fields::of(item)?;
+        let follow = fields.get("follow").and_then(flag).unwrap_or(false);
+        Some(LogFileArg { filename: text(fields.get("filename")?)?.to_owned(), follow })
     };
     Fields::of(value)?.entries().map(|(name, item)| Some((name.to_owned(), file(item)?))).collect()
 }

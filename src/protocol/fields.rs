@@ -74,7 +74,7 @@ impl<'a> Fields<'a> {
 
     /// True or false, also as 1 or 0; `default` if missing.
     pub(super) fn flag(&self, key: &str, default: bool) -> Result<bool, FieldError> {
-        Ok(self.get(key).map_or(Ok(default), |_| self.need(key, "a bool", flag))?)
+        self.get(key).map_or(Ok(default), |_| self.need(key, "a bool", flag))
     }
 }
 

@@ -18,6 +18,7 @@ pub(super) fn forms(value: &str) -> BTreeSet<String> {
         found.extend(base64_forms(part.as_bytes()));
         found.extend(url_forms(part));
         found.extend(json_forms(part));
+        found.extend(quoted_forms(part));
     }
     found.retain(|form| form.chars().count() >= CHARS_MIN);
     found
@@ -74,20 +75,36 @@ fn percent(value: &str, kept: &str, upper: bool) -> String {
 fn json_forms(value: &str) -> Vec<String> {
     let quoted = serde_json::Value::from(value).to_string();
     let short = quoted[1..quoted.len() - 1].to_owned();
-    let ascii = |upper: bool| {
-        let mut out = String::new();
-        for letter in short.chars() {
-            if letter.is_ascii() && letter != '\u{7f}' {
-                out.push(letter);
-                continue;
-            }
-            for unit in letter.encode_utf16(&mut [0; 2]) {
-                out.push_str(&if upper { format!("\\u{unit:04X}") } else { format!("\\u{unit:04x}") });
-            }
-        }
-        out
+    let ascii = |escape: fn(&u16) -> String| {
+        let letter = |letter: char| match letter {
+            ' '..='~' => letter.to_string(),
+            _ => letter.encode_utf16(&mut [0; 2]).iter().map(escape).collect(),
+        };
+        short.chars().map(letter).collect::<String>()
     };
-    vec![short.replace('/', "\\/"), ascii(false), ascii(true), short]
+    vec![
+        short.replace('/', "\\/"),
+        ascii(|unit| format!("\\u{unit:04x}")),
+        ascii(|unit| format!("\\u{unit:04X}")),
+        short,
+    ]
+}
+
+/// Within the quotes of a shell, and of Python, in which a stock worker shows a command's words.
+fn quoted_forms(value: &str) -> Vec<String> {
+    let python = |quote: u8| {
+        let byte = |byte: u8| match byte {
+            b'\n' => "\\n".to_owned(),
+            b'\r' => "\\r".to_owned(),
+            b'\t' => "\\t".to_owned(),
+            b'\\' => "\\\\".to_owned(),
+            _ if byte == quote => format!("\\{}", char::from(byte)),
+            b' '..=b'~' => char::from(byte).to_string(),
+            _ => format!("\\x{byte:02x}"),
+        };
+        value.bytes().map(byte).collect()
+    };
+    vec![value.replace('\'', "'\\''"), value.replace('\'', "'\"'\"'"), python(b'\''), python(b'"')]
 }
 
 #[cfg(test)]
@@ -107,6 +124,7 @@ mod tests {
             "pä ss/w\\\"1",
             "p\\u00e4 ss/w\\\"1",
             "pä ss\\/w\\\"1",
+            "p\\xc3\\xa4 ss/w\"1",
         ] {
             assert!(found.contains(form), "{form} is not in {found:#?}");
         }

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::base::environment_variable;
+use crate::base::environment;
 use crate::model::{SecretsPlan, Text};
 
 /// The folder beside the configuration, if the plan names none.
@@ -36,7 +36,7 @@ impl Secrets {
         Self {
             folder: base.join(plan.dir.as_deref().unwrap_or(FOLDER)),
             prefix: plan.env_prefix.clone(),
-            variable: environment_variable,
+            variable: environment::variable,
         }
     }
 
@@ -45,9 +45,9 @@ impl Secrets {
         if !is_file_name(name) {
             return Err(refuse(format!("secret `{name}` cannot be: a name is letters, digits, `-`, `_` and `.`")));
         }
-        let value = match self.from_file(name)? {
+        let value = match self.in_file(name)? {
             Some(value) => value,
-            None => self.from_variable(name).ok_or_else(|| self.missing(name))?,
+            None => self.in_variable(name).ok_or_else(|| self.missing(name))?,
         };
         if value.is_empty() { Err(refuse(format!("secret `{name}` is empty"))) } else { Ok(value) }
     }
@@ -61,7 +61,7 @@ impl Secrets {
         Ok((revealed, values.into_iter().collect()))
     }
 
-    fn from_file(&self, name: &str) -> Result<Option<String>, SecretError> {
+    fn in_file(&self, name: &str) -> Result<Option<String>, SecretError> {
         let path = self.folder.join(name);
         match read_bounded(&path) {
             Ok(mut value) => {
@@ -74,7 +74,7 @@ impl Secrets {
         }
     }
 
-    fn from_variable(&self, name: &str) -> Option<String> {
+    fn in_variable(&self, name: &str) -> Option<String> {
         (self.variable)(&variable_name(self.prefix.as_deref()?, name))
     }
 

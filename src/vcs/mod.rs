@@ -1,4 +1,13 @@
 //! Change sources: repositories and hook payloads to [`NewChange`](crate::model::NewChange).
+//!
+//! This room knows no scheduler and no store. What a source has seen is a [`Cursor`](crate::model::Cursor) that the
+//! caller keeps, so a poll that is lost is simply made again.
 
-mod face;
-pub use face::*;
+mod address;
+mod git;
+mod hook;
+mod poll;
+
+pub use git::GitProgram;
+pub use hook::{HookError, base_hook};
+pub use poll::{PollError, poll, poll_with};

@@ -113,9 +113,9 @@ fn the_example_builds_each_commit_of_the_checkout_it_lies_in() {
     let address = up.address.clone();
     wait_for(&address, "the first poll", || {
         let (_, page) = request(&address, "GET", "/api/starwright/v1/sources", &[], "");
-        page.contains("\"polled\":1").then_some(())
+        page.contains("\"polled_at\":1").then_some(())
     });
-    let revision = repository.commit("a change", &[("src/new.txt", "text\n")]);
+    let revision = repository.commit("a change", &[("src/new.c", "text\n")]);
     let build = wait_for(&address, "a build of the commit", || {
         let builders = items(&address, "builders");
         builders.iter().find_map(|builder| finished_build(&address, builder["name"].as_str().unwrap(), Some(&revision)))

@@ -31,7 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const SOLE_USERS: &[(&str, &[&str])] = &[
     ("starlark", &["config"]),
     ("sled", &["store"]),
-    ("zstd", &["store"]),
+    ("zstd", &["store", "web"]),
     ("warp", &["web"]),
     ("askama", &["web"]),
     ("matchit", &["web"]),

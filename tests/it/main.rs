@@ -3,10 +3,22 @@
 
 mod bars;
 mod house;
+mod link_ours;
+mod link_recorded;
+mod link_stock;
+mod mail;
+mod mail_smtp;
 mod protocol_fixtures;
+mod stock_worker;
 mod store;
 mod store_crash;
 mod store_damage;
 mod store_golden;
 mod store_maintain;
 mod support;
+mod system;
+mod vcs_git;
+mod vcs_git_trouble;
+mod vcs_hook;
+mod web;
+mod worker;

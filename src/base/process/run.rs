@@ -164,6 +164,7 @@ pub async fn run(spec: &ProcessSpec) -> Result<ProcessOutput, ProcessError> {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "this room starts processes")]
 fn start(spec: &ProcessSpec) -> Result<Child, ProcessError> {
     if let Some(folder) = spec.cwd.as_ref().filter(|folder| !folder.is_dir()) {
         return Err(ProcessError::NoFolder { program: spec.name(), folder: folder.clone() });

@@ -1,0 +1,95 @@
+//! Starts long-running children: a command of a build, our own program beside it, and a program in our own place.
+//!
+//! Nothing here runs code between fork and exec, so starting costs the same whatever memory we hold. What must happen
+//! in the child before the program (a session, a terminal) is done by our own program, which then gives way to it
+//! ([`replace_by`]).
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+/// A program with its whole environment.
+#[derive(Clone, Debug)]
+pub struct ChildSpec {
+    /// Its file.
+    pub file: PathBuf,
+    /// Its words, the name that it sees as its own first.
+    pub words: Vec<OsString>,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// All its variables.
+    pub env: BTreeMap<OsString, OsString>,
+}
+
+/// What a child's standard input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A pipe that we write to.
+    Pipe,
+    /// Nothing: at its end at once.
+    Empty,
+}
+
+impl ChildSpec {
+    /// Starts it in a process group of its own, with pipes from stdout and stderr.
+    pub fn spawn(&self, input: Input) -> io::Result<Child> {
+        let mut command = self.command();
+        command.stdin(match input {
+            Input::Pipe => Stdio::piped(),
+            Input::Empty => Stdio::null(),
+        });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command.spawn()
+    }
+
+    /// Gives our process to it, with our standard streams. Returns only when that fails.
+    #[cfg(unix)]
+    pub fn replace_us(&self) -> io::Error {
+        std::os::unix::process::CommandExt::exec(&mut self.command())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this room starts processes")]
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.file);
+        if let Some((name, args)) = self.words.split_first() {
+            #[cfg(unix)]
+            std::os::unix::process::CommandExt::arg0(&mut command, name);
+            #[cfg(not(unix))]
+            let _ = name;
+            command.args(args);
+        }
+        command.current_dir(&self.folder).env_clear().envs(&self.env);
+        command
+    }
+}
+
+/// Starts our own program again with a pipe to its stdin and one from its stdout. It outlives us.
+#[expect(clippy::disallowed_methods, reason = "this room starts processes")]
+pub fn spawn_ourselves(args: &[&str]) -> io::Result<tokio::process::Child> {
+    let mut command = tokio::process::Command::new(our_file()?);
+    #[cfg(unix)]
+    command.arg0("starwright");
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.spawn()
+}
+
+/// Starts our own program again with these variables alone, a pipe to its stdin and no output.
+#[expect(clippy::disallowed_methods, reason = "this room starts processes")]
+pub fn spawn_ourselves_for(args: &[&str], env: &BTreeMap<OsString, OsString>) -> io::Result<Child> {
+    let mut command = Command::new(our_file()?);
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::arg0(&mut command, "starwright");
+    command.args(args).env_clear().envs(env);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn()
+}
+
+/// The file of our own program. On Linux the kernel's name for it, which holds even when an update replaced the file,
+/// so that a process and its helpers are always of one version.
+fn our_file() -> io::Result<PathBuf> {
+    if cfg!(target_os = "linux") { Ok(PathBuf::from("/proc/self/exe")) } else { std::env::current_exe() }
+}

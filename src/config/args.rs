@@ -1,0 +1,484 @@
+//! Reads the arguments of one declaration and notes everything that is wrong with them.
+//!
+//! A wrong argument never ends the evaluation: it is noted with its line, and the declaration goes on
+//! with what it would be without it, so that all problems of a configuration are reported at once.
+
+use std::collections::BTreeMap;
+
+use starlark::eval::{Arguments, Evaluator};
+use starlark::values::dict::DictRef;
+use starlark::values::{UnpackValue, Value as Star, ValueLike};
+
+use super::collect::{Collector, Wanted};
+use super::convert::{items_of, kind_of, plain, to_model, to_text};
+use super::place::{ArgRef, Spot};
+use super::registry::register;
+use super::signature::Native;
+use super::values::access::{AccessValue, LockValue};
+use crate::base::{Span, nearest};
+use crate::model::{FnId, LockAccess, LockMode, Properties, Property, Text, Value};
+
+/// A declaration in progress.
+pub(super) struct Call<'v, 'r, 'a, 'e, 'c> {
+    pub(super) native: &'static Native,
+    pub(super) eval: &'r mut Evaluator<'v, 'a, 'e>,
+    pub(super) collector: &'c Collector,
+    /// The user's call.
+    pub(super) spot: Spot,
+    /// What is declared, for messages: "builder `linux`".
+    pub(super) title: String,
+    given: BTreeMap<&'static str, Star<'v>>,
+}
+
+impl<'v, 'r, 'a, 'e> Call<'v, 'r, 'a, 'e, 'a> {
+    /// Takes the arguments apart; notes unknown, doubled and missing ones.
+    pub(super) fn open(
+        native: &'static Native,
+        arguments: &Arguments<'v, '_>,
+        eval: &'r mut Evaluator<'v, 'a, 'e>,
+    ) -> starlark::Result<Self> {
+        let Some(collector) = Collector::of(eval) else {
+            return Err(starlark::Error::new_other(anyhow::anyhow!(
+                "`{}` declares something: call it while the configuration is loaded, not in a build",
+                native.name
+            )));
+        };
+        Self::open_with(native, arguments, eval, collector)
+    }
+}
+
+impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
+    /// The same, with a collector of the caller's.
+    pub(super) fn open_with(
+        native: &'static Native,
+        arguments: &Arguments<'v, '_>,
+        eval: &'r mut Evaluator<'v, 'a, 'e>,
+        collector: &'c Collector,
+    ) -> starlark::Result<Self> {
+        let spot = Spot::of_call(eval);
+        let title = format!("`{}`", native.name);
+        let mut call = Self { native, eval, collector, spot, title, given: BTreeMap::new() };
+        let heap = call.eval.heap();
+        let positions: Vec<Star<'v>> = arguments.positions(heap)?.collect();
+        call.take_positions(&positions);
+        for (name, value) in arguments.names_map()? {
+            call.take_named(name.as_str(), value);
+        }
+        call.note_missing();
+        Ok(call)
+    }
+
+    fn take_positions(&mut self, values: &[Star<'v>]) {
+        for (param, value) in self.native.params.iter().zip(values).take(self.native.positional) {
+            self.given.insert(param.name, *value);
+        }
+        if values.len() > self.native.positional {
+            let next = self.native.params.get(self.native.positional).map(|param| param.name);
+            let (message, hint) = surplus_argument(&self.title, self.native.positional, values.len(), next);
+            self.collector.note(self.spot.clone(), message, hint);
+        }
+    }
+
+    fn take_named(&mut self, name: &str, value: Star<'v>) {
+        let Some(param) = self.native.params.iter().find(|param| param.name == name) else {
+            let (message, hint) = unknown_argument(&self.title, name, self.native.names());
+            self.collector.note(self.spot.at(ArgRef::name_of(name)), message, Some(hint));
+            return;
+        };
+        if self.given.insert(param.name, value).is_some() {
+            self.problem(self.arg(param.name), format!("{} got `{name}` twice", self.title), None);
+        }
+    }
+
+    fn note_missing(&self) {
+        for param in self.native.params {
+            if param.default.is_none() && !self.given.contains_key(param.name) {
+                let hint = format!("it is {}: {}", param.kind, param.doc);
+                self.collector.note(self.spot.clone(), missing_argument(&self.title, param.name), Some(hint));
+            }
+        }
+    }
+
+    /// An argument of this call.
+    pub(super) fn arg(&self, name: &'static str) -> ArgRef {
+        match self.native.position(name) {
+            Some(position) => ArgRef::positional(name, position),
+            None => ArgRef::named(name),
+        }
+    }
+
+    /// Notes a problem with an argument.
+    pub(super) fn problem(&self, at: ArgRef, message: impl Into<String>, hint: Option<String>) {
+        self.collector.note(self.spot.at(at), message, hint);
+    }
+
+    /// Notes a problem with the value of an argument: "builder `x`: `slots` must be …".
+    pub(super) fn wrong(&self, name: &'static str, what: &str, hint: Option<String>) {
+        self.problem(self.arg(name), format!("{}: `{name}` {what}", self.title), hint);
+    }
+
+    fn wrong_kind(&self, at: ArgRef, name: &str, wanted: &str, value: Star<'v>) {
+        let message = format!("{}: `{name}` must be {wanted}, not {}", self.title, kind_of(value));
+        self.problem(at, message, None);
+    }
+
+    /// The value of an argument; none if it was left out or is `None`.
+    pub(super) fn value(&self, name: &'static str) -> Option<Star<'v>> {
+        debug_assert!(self.native.names().any(|known| known == name), "{name} is in the table");
+        self.given.get(name).copied().filter(|value| !value.is_none())
+    }
+
+    /// A text without secrets.
+    pub(super) fn string(&self, name: &'static str) -> Option<String> {
+        let value = self.value(name)?;
+        self.string_of(self.arg(name), name, value)
+    }
+
+    fn string_of(&self, at: ArgRef, name: &str, value: Star<'v>) -> Option<String> {
+        let Some(text) = value.unpack_str() else {
+            self.wrong_kind(at, name, "a text", value);
+            return None;
+        };
+        match plain(text) {
+            Ok(text) => Some(text.to_owned()),
+            Err(why) => {
+                self.problem(at, format!("{}: `{name}` {why}", self.title), None);
+                None
+            }
+        }
+    }
+
+    /// The name of what is declared; a placeholder when it is unusable, so that the rest is checked too.
+    pub(super) fn subject(&mut self, word: &str) -> String {
+        let name = self.string("name").unwrap_or_default();
+        if self.value("name").is_some_and(|value| value.unpack_str().is_some()) && !is_name(&name) {
+            let hint = "use letters, digits and marks such as `-`, `_`, `.`, `/`; at most 100 of them".to_owned();
+            self.problem(self.arg("name"), format!("`{name}` is no name for a {word}"), Some(hint));
+        }
+        if !name.is_empty() {
+            self.title = format!("{word} `{name}`");
+        }
+        name
+    }
+
+    /// A text that may hold secrets.
+    pub(super) fn text(&self, name: &'static str) -> Option<Text> {
+        let value = self.value(name)?;
+        match to_text(value) {
+            Ok(text) => Some(text),
+            Err(why) => {
+                self.wrong(name, &why, None);
+                None
+            }
+        }
+    }
+
+    /// True or false.
+    pub(super) fn boolean(&self, name: &'static str, default: bool) -> bool {
+        let Some(value) = self.value(name) else { return default };
+        value.unpack_bool().unwrap_or_else(|| {
+            self.wrong_kind(self.arg(name), name, "True or False", value);
+            default
+        })
+    }
+
+    /// A whole number in a range.
+    pub(super) fn whole(&self, name: &'static str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
+        let value = self.value(name)?;
+        let number = if value.get_type() == "int" { i64::unpack_value(value).ok().flatten() } else { None };
+        let (low, high) = (range.start(), range.end());
+        let wanted = match (*low, *high) {
+            (i64::MIN, i64::MAX) => "a whole number".to_owned(),
+            (_, i64::MAX) => format!("a whole number, at least {low}"),
+            _ => format!("a whole number from {low} to {high}"),
+        };
+        let Some(number) = number.filter(|number| range.contains(number)) else {
+            self.wrong_kind(self.arg(name), name, &wanted, value);
+            return None;
+        };
+        Some(number)
+    }
+
+    /// A whole number that is not negative.
+    pub(super) fn count_of(&self, name: &'static str, low: i64) -> Option<u64> {
+        self.whole(name, low..=i64::MAX).and_then(|number| u64::try_from(number).ok())
+    }
+
+    /// A length of time.
+    pub(super) fn span(&self, name: &'static str) -> Option<Span> {
+        let value = self.value(name)?;
+        let Some(text) = value.unpack_str() else {
+            let hint = Some("write for example \"90s\", \"5m\", \"1h30m\" or \"2d\"".to_owned());
+            self.wrong(name, &format!("must be a length of time, not {}", kind_of(value)), hint);
+            return None;
+        };
+        match text.parse() {
+            Ok(span) => Some(span),
+            Err(error) => {
+                let error: crate::base::ParseSpanError = error;
+                let error = error.to_string();
+                let (what, hint) = error.split_once("; ").unwrap_or((&error, ""));
+                self.problem(self.arg(name), format!("{}: `{name}`: {what}", self.title), Some(hint.to_owned()));
+                None
+            }
+        }
+    }
+
+    /// A length of time above zero.
+    pub(super) fn span_above_zero(&self, name: &'static str) -> Option<Span> {
+        let span = self.span(name)?;
+        if span == Span::ZERO {
+            self.wrong(name, "must be longer than no time at all", None);
+            return None;
+        }
+        Some(span)
+    }
+
+    /// One of some words.
+    pub(super) fn word<T: Copy>(&self, name: &'static str, words: &[(&str, T)]) -> Option<T> {
+        let value = self.value(name)?;
+        self.word_of(self.arg(name), name, value, words)
+    }
+
+    fn word_of<T: Copy>(&self, at: ArgRef, name: &str, value: Star<'v>, words: &[(&str, T)]) -> Option<T> {
+        let all = || words.iter().map(|(word, _)| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
+        let Some(text) = value.unpack_str() else {
+            self.wrong_kind(at, name, &format!("one of {}", all()), value);
+            return None;
+        };
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
+        if found.is_none() {
+            let meant = nearest(text, words.iter().map(|(word, _)| *word));
+            let hint = meant.map(|word| format!("did you mean \"{word}\"?"));
+            self.problem(at, format!("{}: `{name}` must be one of {}, not \"{text}\"", self.title, all()), hint);
+        }
+        found
+    }
+
+    /// Words from a list.
+    pub(super) fn words<T: Copy>(&self, name: &'static str, words: &[(&str, T)]) -> Option<Vec<T>> {
+        let items = self.list(name)?;
+        let each = items.iter().enumerate();
+        Some(each.filter_map(|(i, item)| self.word_of(self.arg(name).item(i), name, *item, words)).collect())
+    }
+
+    /// The elements of a list.
+    pub(super) fn list(&self, name: &'static str) -> Option<Vec<Star<'v>>> {
+        let value = self.value(name)?;
+        let items = items_of(value).map(<[_]>::to_vec);
+        if items.is_none() {
+            self.wrong_kind(self.arg(name), name, "a list", value);
+        }
+        items
+    }
+
+    /// A list of texts, each with its place.
+    pub(super) fn strings(&self, name: &'static str) -> Option<Vec<String>> {
+        if let Some(text) = self.value(name).and_then(Star::unpack_str) {
+            let hint = format!("write `{name} = [\"{text}\"]`");
+            self.wrong(name, "must be a list of texts, not a text", Some(hint));
+            return None;
+        }
+        let items = self.list(name)?;
+        let each = items.iter().enumerate();
+        Some(each.filter_map(|(i, item)| self.string_of(self.arg(name).item(i), name, *item)).collect())
+    }
+
+    /// The same, refusing an empty list.
+    pub(super) fn some_strings(&self, name: &'static str) -> Vec<String> {
+        let strings = self.strings(name).unwrap_or_default();
+        if strings.is_empty() && self.list_is_empty(name) {
+            self.wrong(name, "is empty", Some("name at least one".to_owned()));
+        }
+        strings
+    }
+
+    fn list_is_empty(&self, name: &'static str) -> bool {
+        self.value(name).and_then(items_of).is_some_and(<[_]>::is_empty)
+    }
+
+    /// Names of other things, to be checked when all are declared.
+    pub(super) fn references(&self, name: &'static str, wanted: Wanted) -> Vec<String> {
+        let names = self.some_strings(name);
+        for (index, other) in names.iter().enumerate() {
+            self.collector.refer(&self.title, wanted, other, self.spot.at(self.arg(name).item(index)));
+        }
+        names
+    }
+
+    /// The entries of a dict with text keys.
+    pub(super) fn dict(&self, name: &'static str) -> Option<Vec<(String, Star<'v>)>> {
+        let value = self.value(name)?;
+        let Some(entries) = DictRef::from_value(value) else {
+            self.wrong_kind(self.arg(name), name, "a dict", value);
+            return None;
+        };
+        let mut found = Vec::new();
+        for (key, value) in entries.iter() {
+            match key.unpack_str() {
+                Some(key) => found.push((key.to_owned(), value)),
+                None => self.wrong(name, &format!("has a key that is no text: {key}"), None),
+            }
+        }
+        Some(found)
+    }
+
+    /// A user function that takes so many arguments.
+    pub(super) fn function(&mut self, name: &'static str, takes: &[&str]) -> Option<FnId> {
+        let value = self.value(name)?;
+        if !self.is_function(self.arg(name), name, value, takes) {
+            return None;
+        }
+        Some(register(self.eval, self.collector, value))
+    }
+
+    /// Whether a value can be called with these arguments; notes it if not.
+    pub(super) fn is_function(&self, at: ArgRef, name: &str, value: Star<'v>, takes: &[&str]) -> bool {
+        let wanted = format!("a function of ({})", takes.join(", "));
+        if !is_callable(value) {
+            self.wrong_kind(at, name, &wanted, value);
+            return false;
+        }
+        let fits = value.parameters_spec().is_none_or(|spec| spec.can_fill_with_args(takes.len(), &[]));
+        if !fits {
+            let signature = value.parameters_spec().map_or_else(String::new, |spec| spec.parameters_str());
+            let message = format!("{}: `{name}` must be {wanted}, but takes ({signature})", self.title);
+            self.problem(at, message, None);
+        }
+        fits
+    }
+
+    /// Registers a function that was checked.
+    pub(super) fn register(&mut self, function: Star<'v>) -> FnId {
+        register(self.eval, self.collector, function)
+    }
+
+    /// Glob patterns.
+    pub(super) fn globs(&self, name: &'static str) -> Vec<String> {
+        let patterns = self.strings(name).unwrap_or_default();
+        for (index, pattern) in patterns.iter().enumerate() {
+            if let Err(error) = globset::Glob::new(pattern) {
+                let message = format!("{}: `{name}`: `{pattern}` is no glob pattern: {}", self.title, error.kind());
+                self.problem(self.arg(name).item(index), message, None);
+            }
+        }
+        patterns
+    }
+
+    /// A regular expression.
+    pub(super) fn regex(&self, name: &'static str) -> Option<String> {
+        let text = self.string(name)?;
+        if let Err(error) = regex::Regex::new(&text) {
+            let why = error.to_string();
+            let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            self.wrong(name, &format!("is no regular expression: {why}"), None);
+        }
+        Some(text)
+    }
+
+    /// Properties with this source.
+    pub(super) fn properties(&self, name: &'static str, source: &str) -> Properties {
+        let mut properties = Properties::default();
+        for (key, value) in self.dict(name).unwrap_or_default() {
+            match to_model(value) {
+                Ok(value) => {
+                    properties.0.insert(key, Property { value, source: source.to_owned() });
+                }
+                Err(why) => {
+                    let message = format!("{}: property `{key}` {why}", self.title);
+                    self.problem(self.arg(name).key(&key), message, None);
+                }
+            }
+        }
+        properties
+    }
+
+    /// Plain data.
+    pub(super) fn data(&self, name: &'static str) -> Option<Value> {
+        let value = self.value(name)?;
+        to_model(value).map_err(|why| self.wrong(name, &why, None)).ok()
+    }
+
+    /// Accesses to locks.
+    pub(super) fn locks(&self, name: &'static str) -> Vec<LockAccess> {
+        let items = self.list(name).unwrap_or_default();
+        let mut locks: Vec<LockAccess> = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let at = self.arg(name).item(index);
+            let Some(access) = lock_access(*item) else {
+                let wanted = "a lock, or a way of taking one such as db.shared(1) or db.exclusive()";
+                self.wrong_kind(at, name, wanted, *item);
+                continue;
+            };
+            if locks.iter().any(|other| other.lock == access.lock) {
+                let message = format!("{}: `{name}` has lock `{}` twice", self.title, access.lock);
+                self.problem(at, message, Some("take it once, for all that is needed".to_owned()));
+                continue;
+            }
+            self.collector.refer(&self.title, Wanted::Lock, &access.lock, self.spot.at(at));
+            locks.push(access);
+        }
+        locks
+    }
+}
+
+fn lock_access(value: Star<'_>) -> Option<LockAccess> {
+    let shared = |name: &str| LockAccess { lock: name.to_owned(), mode: LockMode::Counting(1) };
+    if let Some(access) = value.downcast_ref::<AccessValue>() {
+        return Some(access.0.clone());
+    }
+    let lock = value.downcast_ref::<LockValue>().map(|lock| lock.name.as_str());
+    lock.or_else(|| value.unpack_str()).map(shared)
+}
+
+/// Whether a value is a function.
+pub(super) fn is_callable(value: Star<'_>) -> bool {
+    matches!(value.get_type(), "function" | "native_function" | "bound_method") || value.parameters_spec().is_some()
+}
+
+/// The hint for a name that does not exist.
+pub(super) fn unknown_hint<'n>(name: &str, known: impl Iterator<Item = &'n str> + Clone) -> String {
+    match nearest(name, known.clone()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("there are: {}", known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// The problem of an argument that there is not.
+pub(super) fn unknown_argument<'n>(
+    title: &str,
+    name: &str,
+    known: impl Iterator<Item = &'n str> + Clone,
+) -> (String, String) {
+    (format!("{title} has no argument `{name}`"), unknown_hint(name, known))
+}
+
+/// The problem of an argument that is not given.
+pub(super) fn missing_argument(title: &str, name: &str) -> String {
+    format!("{title} needs `{name}`")
+}
+
+/// The problem of more arguments without names than there may be; `next` is the first that needs one.
+pub(super) fn surplus_argument(
+    title: &str,
+    taken: usize,
+    given: usize,
+    next: Option<&str>,
+) -> (String, Option<String>) {
+    let message = format!("{title} takes {} without a name, and got {given}", count(taken, "argument"));
+    (message, next.map(|name| format!("write `{name} = …`")))
+}
+
+/// `1 worker`, `2 workers`.
+pub(super) fn count(number: usize, word: &str) -> String {
+    if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
+}
+
+/// Names are shown, linked and used as folders: something printable without surprises.
+fn is_name(name: &str) -> bool {
+    const LENGTH_MAX: usize = 100;
+    !name.trim().is_empty()
+        && name.trim() == name
+        && name.chars().count() <= LENGTH_MAX
+        && !name.chars().any(|c| c.is_control() || "\"`<>\\".contains(c))
+}

@@ -1,0 +1,12 @@
+//! Checks of whole files and of the whole plan, beyond what single declarations see.
+
+mod calls;
+mod cycles;
+mod known;
+mod references;
+mod scope;
+mod static_types;
+
+pub(super) use calls::Signatures;
+pub(super) use references::finish_plan;
+pub(super) use static_types::{lint, types};

@@ -1,0 +1,148 @@
+//! What declarations add up to while files are evaluated: a plan in the making, the problems so far, and
+//! the names that have to be checked once everything is declared.
+//!
+//! Reached by natives through the evaluator's `extra`. Holds plain data only; functions are kept by the
+//! [`Registry`](super::registry::Registry) of the module that names them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use starlark::any::ProvidesStaticType;
+use starlark::eval::Evaluator;
+
+use super::place::Spot;
+use crate::model::{FnId, Plan};
+
+/// A problem whose line is looked up later.
+#[derive(Clone, Debug)]
+pub(super) struct Noted {
+    pub(super) spot: Spot,
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+}
+
+/// A kind of thing that is declared and referred to by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Worker,
+    Builder,
+    Scheduler,
+    ChangeSource,
+    Notifier,
+    Lock,
+    Property,
+    Hook,
+    /// A declaration that may be made once: `master`, `web`, ….
+    Once,
+}
+
+impl Kind {
+    /// The word for people.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Worker => "worker",
+            Self::Builder => "builder",
+            Self::Scheduler => "scheduler",
+            Self::ChangeSource => "change source",
+            Self::Notifier => "notifier",
+            Self::Lock => "lock",
+            Self::Property => "property",
+            Self::Hook => "change hook",
+            Self::Once => "declaration",
+        }
+    }
+}
+
+/// A name that something else must have declared.
+#[derive(Clone, Debug)]
+pub(super) struct Reference {
+    /// Who refers: "builder `linux`".
+    pub(super) by: String,
+    pub(super) wanted: Wanted,
+    pub(super) name: String,
+    pub(super) spot: Spot,
+}
+
+/// What a reference may mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// A worker's name or tag.
+    WorkerOrTag,
+    Worker,
+    Builder,
+    /// A tag of some builder.
+    BuilderTag,
+    Scheduler,
+    /// A scheduler that builds can trigger.
+    Triggerable,
+    Lock,
+}
+
+/// The state of loading.
+#[derive(Debug, Default, ProvidesStaticType)]
+pub(super) struct Collector {
+    pub(super) plan: RefCell<Plan>,
+    pub(super) problems: RefCell<Vec<Noted>>,
+    pub(super) references: RefCell<Vec<Reference>>,
+    declared: RefCell<BTreeMap<(Kind, String), Spot>>,
+    functions: Cell<u64>,
+    /// The folder that holds the configuration.
+    pub(super) folder: RefCell<Option<String>>,
+    /// Whether the configuration asked for it.
+    pub(super) folder_asked: Cell<bool>,
+}
+
+impl Collector {
+    /// The collector of the load in progress; none in a build, a question or a template.
+    pub(super) fn of<'a>(eval: &Evaluator<'_, 'a, '_>) -> Option<&'a Self> {
+        eval.extra.and_then(|extra| extra.downcast_ref::<Self>())
+    }
+
+    /// Notes a problem.
+    pub(super) fn note(&self, spot: Spot, message: impl Into<String>, hint: Option<String>) {
+        self.problems.borrow_mut().push(Noted { spot, message: message.into(), hint });
+    }
+
+    /// Declares a name; a second time it is a problem.
+    pub(super) fn declare(&self, kind: Kind, name: &str, spot: &Spot) {
+        let mut declared = self.declared.borrow_mut();
+        let Some(first) = declared.get(&(kind, name.to_owned())) else {
+            declared.insert((kind, name.to_owned()), spot.clone());
+            return;
+        };
+        let place = first.place();
+        let hint = format!("the first one is in {}, line {}", place.file, place.line);
+        let message = match kind {
+            Kind::Once => format!("`{name}` is called a second time"),
+            _ => format!("there are two {}s named `{name}`", kind.word()),
+        };
+        self.note(spot.clone(), message, Some(hint));
+    }
+
+    /// Where a name was declared first.
+    pub(super) fn spot_of(&self, kind: Kind, name: &str) -> Spot {
+        let declared = self.declared.borrow();
+        declared.get(&(kind, name.to_owned())).cloned().unwrap_or(Spot { span: None, argument: None })
+    }
+
+    /// Remembers a name to be checked at the end.
+    pub(super) fn refer(&self, by: &str, wanted: Wanted, name: &str, spot: Spot) {
+        let reference = Reference { by: by.to_owned(), wanted, name: name.to_owned(), spot };
+        self.references.borrow_mut().push(reference);
+    }
+
+    /// The id for one more function.
+    pub(super) fn next_function(&self) -> FnId {
+        let id = self.functions.get();
+        self.functions.set(id + 1);
+        FnId(id)
+    }
+
+    /// Remembers that the configuration names a secret.
+    pub(super) fn name_secret(&self, name: &str) {
+        let names = &mut self.plan.borrow_mut().secrets.names;
+        if let Err(place) = names.binary_search_by(|known| known.as_str().cmp(name)) {
+            names.insert(place, name.to_owned());
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! `builder`: a kind of build, with its steps and the workers that can run it.
+
+use std::collections::BTreeMap;
+
+use starlark::environment::GlobalsBuilder;
+use starlark::eval::{Arguments, Evaluator};
+use starlark::starlark_module;
+use starlark::values::Value;
+use starlark::values::none::NoneType;
+
+use super::super::args::Call;
+use super::super::collect::{Kind, Wanted};
+use super::super::convert::{items_of, kind_of, to_text};
+use super::super::signature::{Native, optional, required};
+use super::installation::collapse;
+use super::step::step_plan;
+use crate::model::{BuilderPlan, EnvValue, OnLost, Policy, StepPlan};
+
+pub(super) static BUILDER: Native = Native {
+    name: "builder",
+    doc: "Defines a kind of build: its steps, in order, and the workers that can run them.",
+    example: "builder(\"linux\", workers = [\"linux-1\"], steps = [step(\"hello\", run = lambda ctx: ctx.run(\"make\"))])",
+    positional: 1,
+    params: &[
+        required("name", "text", "The name in pages, and of its folder."),
+        required("workers", "list of text", "Names or tags of workers that can run it."),
+        required("steps", "list of steps or functions of (ctx)", "What a build does, in order."),
+        optional("description", "text", "None", "A sentence for people."),
+        optional("tags", "list of text", "[]", "Words by which pages and notifiers group builders."),
+        optional("slots", "whole number", "None", "Builds of this builder at the same time; none for no limit."),
+        optional("locks", "list of locks", "[]", "What each build takes before its first step."),
+        optional("properties", "dict", "{}", "Properties of each build."),
+        optional(
+            "env",
+            "dict",
+            "{}",
+            "Environment of all its commands: a text (or secret) sets, a list joins paths, None removes.",
+        ),
+        optional("dir", "text", "the name", "Its folder on the worker, below the worker's base folder."),
+        optional(
+            "collapse",
+            "\"same_source\", \"never\" or function of (builder, first, second)",
+            "the master's",
+            "How waiting requests merge into one build.",
+        ),
+        optional("priority", "whole number or function of (builder, properties)", "0", "Higher goes first."),
+        optional(
+            "next_build",
+            "function of (builder, requests)",
+            "None",
+            "Chooses the next of the waiting requests, or None to wait.",
+        ),
+        optional(
+            "next_worker",
+            "function of (builder, workers, request)",
+            "None",
+            "Chooses one of the free workers, or None to wait.",
+        ),
+        optional(
+            "can_start",
+            "function of (builder, worker, request)",
+            "None",
+            "Whether a request may start on a worker now.",
+        ),
+        optional(
+            "on_lost",
+            "\"retry\", \"run_again\" or \"fail\"",
+            "\"retry\"",
+            "If the worker is lost for good: the build waits again, its command runs again, or it fails.",
+        ),
+    ],
+};
+
+/// What `on_lost` may be.
+pub(in crate::config) const ON_LOST: [(&str, OnLost); 3] =
+    [("retry", OnLost::RetryBuild), ("run_again", OnLost::RunAgain), ("fail", OnLost::Fail)];
+
+#[starlark_module]
+pub(super) fn functions(builder: &mut GlobalsBuilder) {
+    fn builder<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
+        let mut call = Call::open(&BUILDER, args, eval)?;
+        let name = call.subject("builder");
+        call.collector.declare(Kind::Builder, &name, &call.spot);
+        let plan = BuilderPlan {
+            name: name.clone(),
+            description: call.string("description"),
+            tags: call.strings("tags").unwrap_or_default(),
+            workers: call.references("workers", Wanted::WorkerOrTag),
+            slots: call.count_of("slots", 1),
+            locks: call.locks("locks"),
+            properties: call.properties("properties", "Builder"),
+            env: environment(&call),
+            dir: folder(&call, &name),
+            steps: steps(&mut call),
+            collapse: collapse(&mut call),
+            priority: priority(&mut call),
+            next_build: call.function("next_build", &["builder", "requests"]),
+            next_worker: call.function("next_worker", &["builder", "workers", "request"]),
+            can_start: call.function("can_start", &["builder", "worker", "request"]),
+            on_lost: call.word("on_lost", &ON_LOST).unwrap_or_default(),
+            place: call.spot.place(),
+        };
+        call.collector.plan.borrow_mut().builders.entry(name).or_insert(plan);
+        Ok(NoneType)
+    }
+}
+
+fn steps(call: &mut Call<'_, '_, '_, '_, '_>) -> Vec<StepPlan> {
+    let items = call.list("steps").unwrap_or_default();
+    if items.is_empty() && call.value("steps").and_then(items_of).is_some() {
+        call.wrong("steps", "is empty", Some("a build needs at least one step".to_owned()));
+    }
+    let each = items.into_iter().enumerate();
+    let mut plans = Vec::new();
+    for (index, item) in each {
+        let at = call.arg("steps").item(index);
+        plans.extend(step_plan(call, at, item));
+    }
+    plans
+}
+
+/// The argument `priority` of `builder` and `scheduler`.
+pub(super) fn priority(call: &mut Call<'_, '_, '_, '_, '_>) -> Option<Policy<i64>> {
+    let value = call.value("priority")?;
+    if value.get_type() == "int" {
+        return call.whole("priority", i64::MIN..=i64::MAX).map(Policy::Fixed);
+    }
+    call.function("priority", &["builder", "properties"]).map(Policy::Function)
+}
+
+fn environment(call: &Call<'_, '_, '_, '_, '_>) -> BTreeMap<String, EnvValue> {
+    let mut env = BTreeMap::new();
+    // `None` is a value here, so the entries are read one by one.
+    for (name, value) in call.dict("env").unwrap_or_default() {
+        match env_value(&name, value) {
+            Ok(value) => drop(env.insert(name, value)),
+            Err(why) => {
+                let message = format!("{}: environment variable `{name}` {why}", call.title);
+                call.problem(call.arg("env").key(&name), message, None);
+            }
+        }
+    }
+    env
+}
+
+/// What to do with an environment variable.
+pub(in crate::config) fn env_value(name: &str, value: Value<'_>) -> Result<EnvValue, String> {
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return Err("is no name of a variable".to_owned());
+    }
+    if value.is_none() {
+        return Ok(EnvValue::Unset);
+    }
+    if let Some(items) = items_of(value) {
+        return items.iter().map(|item| to_text(*item)).collect::<Result<_, _>>().map(EnvValue::Join);
+    }
+    to_text(value).map(EnvValue::Set).map_err(|why| match value.get_type() {
+        "int" | "float" | "bool" => format!("must be a text, not {}; write str(…)", kind_of(value)),
+        _ => why,
+    })
+}
+
+/// Its folder: as given, or made of the name.
+fn folder(call: &Call<'_, '_, '_, '_, '_>, name: &str) -> String {
+    let Some(dir) = call.string("dir") else { return folder_of(name) };
+    let inside = !dir.is_empty()
+        && !dir.starts_with(['/', '\\'])
+        && !dir.contains(':')
+        && dir.split(['/', '\\']).all(|part| !part.is_empty() && part != "..");
+    if !inside {
+        let hint = "use a relative path without `..`".to_owned();
+        call.wrong("dir", &format!("leaves the worker's base folder: `{dir}`"), Some(hint));
+    }
+    dir
+}
+
+/// A folder's name that every system takes.
+fn folder_of(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
+}

@@ -1,0 +1,183 @@
+//! `master`, `web`, `change_hook`, `database`, `secrets`: what concerns the installation as a whole.
+
+use std::net::ToSocketAddrs as _;
+
+use starlark::environment::GlobalsBuilder;
+use starlark::eval::{Arguments, Evaluator};
+use starlark::starlark_module;
+use starlark::values::none::NoneType;
+
+use super::super::args::Call;
+use super::super::collect::Kind;
+use super::super::signature::{Native, optional, required};
+use crate::model::{CollapsePolicy, DatabasePlan, HookPlan, RetentionPlan};
+
+pub(super) static MASTER: Native = Native {
+    name: "master",
+    doc: "Says what this installation is called and how people reach it.",
+    example: "master(title = \"SysGrove\", url = \"https://ci.example.org/\")",
+    positional: 0,
+    params: &[
+        optional("title", "text", "\"Starwright\"", "The name at the top of pages and in mails."),
+        optional("title_url", "text", "None", "Where the name links to."),
+        optional("url", "text", "None", "The address at which people reach the pages; default: where we listen."),
+        optional(
+            "reconnect_grace",
+            "length of time",
+            "\"10m\"",
+            "How long a lost worker may stay away before its builds are given up and wait again.",
+        ),
+        optional(
+            "collapse",
+            "\"same_source\", \"never\" or function of (builder, first, second)",
+            "\"same_source\"",
+            "How waiting requests of one builder merge into one build, unless the builder says otherwise.",
+        ),
+    ],
+};
+
+pub(super) static WEB: Native = Native {
+    name: "web",
+    doc: "Says where pages and API are served.",
+    example: "web(listen = \"0.0.0.0:8010\")",
+    positional: 0,
+    params: &[
+        optional("listen", "text", "\"127.0.0.1:8010\"", "HOST:PORT; the command line's --listen wins."),
+        optional(
+            "allowed_origins",
+            "list of text",
+            "[]",
+            "Shell patterns of origins that browsers may call the API from, beside our own.",
+        ),
+    ],
+};
+
+pub(super) static CHANGE_HOOK: Native = Native {
+    name: "change_hook",
+    doc: "Opens /change_hook/DIALECT, through which a forge or script tells about changes.",
+    example: "change_hook(\"base\", user = \"push\", password = secret(\"hook\"))",
+    positional: 1,
+    params: &[
+        required("dialect", "\"base\"", "Whose format it takes."),
+        optional("user", "text", "None", "User of the Basic authorization that is asked for."),
+        optional("password", "text or secret", "None", "Its password; without one everybody may call."),
+    ],
+};
+
+pub(super) static DATABASE: Native = Native {
+    name: "database",
+    doc: "Says how long history is kept. The newest build of a builder always stays.",
+    example: "database(keep_days = 90, keep_builds = 500, keep_log_days = 30)",
+    positional: 0,
+    params: &[
+        optional("keep_days", "whole number", "None", "Builds older than this go."),
+        optional("keep_builds", "whole number", "None", "Only so many newest builds of each builder stay."),
+        optional("keep_log_days", "whole number", "None", "Logs older than this go, before their builds."),
+    ],
+};
+
+pub(super) static SECRETS: Native = Native {
+    name: "secrets",
+    doc: "Says where the values of secrets are found: first the folder, then the environment.",
+    example: "secrets(dir = \"/etc/starwright/secrets\", env_prefix = \"CI_SECRET_\")",
+    positional: 0,
+    params: &[
+        optional("dir", "text", "\"secrets\"", "Folder with one file per secret, beside the configuration."),
+        optional(
+            "env_prefix",
+            "text",
+            "None",
+            "Prefix of the master's environment variables that hold secrets: `linux-1` is PREFIX + `LINUX_1`.",
+        ),
+    ],
+};
+
+/// Dialects of change hooks that the web room understands.
+const DIALECTS: [(&str, ()); 1] = [("base", ())];
+
+#[starlark_module]
+pub(super) fn functions(builder: &mut GlobalsBuilder) {
+    fn master<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
+        let mut call = Call::open(&MASTER, args, eval)?;
+        call.collector.declare(Kind::Once, MASTER.name, &call.spot);
+        let collapse = collapse(&mut call);
+        let url = call.string("url").map(|url| if url.ends_with('/') { url } else { url + "/" });
+        if url.as_ref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+            call.wrong("url", "must begin with http:// or https://", None);
+        }
+        let plan = &mut call.collector.plan.borrow_mut().master;
+        plan.title = call.string("title").unwrap_or_else(|| plan.title.clone());
+        plan.title_url = call.string("title_url");
+        plan.url = url;
+        plan.reconnect_grace = call.span("reconnect_grace").unwrap_or(plan.reconnect_grace);
+        plan.collapse = collapse.unwrap_or_else(|| plan.collapse.clone());
+        Ok(NoneType)
+    }
+
+    fn web<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
+        let call = Call::open(&WEB, args, eval)?;
+        call.collector.declare(Kind::Once, WEB.name, &call.spot);
+        let listen = call.string("listen");
+        if listen.as_ref().is_some_and(|listen| !is_address(listen)) {
+            call.wrong("listen", "must be HOST:PORT", Some("for example \"127.0.0.1:8010\"".to_owned()));
+        }
+        let plan = &mut call.collector.plan.borrow_mut().web;
+        plan.listen = listen;
+        plan.allowed_origins = call.strings("allowed_origins").unwrap_or_default();
+        Ok(NoneType)
+    }
+
+    fn change_hook<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
+        let call = Call::open(&CHANGE_HOOK, args, eval)?;
+        let dialect = call.string("dialect").unwrap_or_default();
+        if call.word("dialect", &DIALECTS).is_some() {
+            call.collector.declare(Kind::Hook, &dialect, &call.spot);
+        }
+        let hook = HookPlan { user: call.string("user"), password: call.text("password") };
+        if hook.user.is_some() != hook.password.is_some() {
+            let hint = "give both, or neither to let everybody call".to_owned();
+            call.wrong(if hook.user.is_some() { "user" } else { "password" }, "comes without its partner", Some(hint));
+        }
+        call.collector.plan.borrow_mut().web.hooks.insert(dialect, hook);
+        Ok(NoneType)
+    }
+
+    fn database<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
+        let call = Call::open(&DATABASE, args, eval)?;
+        call.collector.declare(Kind::Once, DATABASE.name, &call.spot);
+        let retention = RetentionPlan {
+            days: call.count_of("keep_days", 1),
+            builds: call.count_of("keep_builds", 1),
+            log_days: call.count_of("keep_log_days", 1),
+        };
+        call.collector.plan.borrow_mut().database = DatabasePlan { retention };
+        Ok(NoneType)
+    }
+
+    fn secrets<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
+        let call = Call::open(&SECRETS, args, eval)?;
+        call.collector.declare(Kind::Once, SECRETS.name, &call.spot);
+        let plan = &mut call.collector.plan.borrow_mut().secrets;
+        plan.dir = call.string("dir");
+        plan.env_prefix = call.string("env_prefix");
+        Ok(NoneType)
+    }
+}
+
+/// The argument `collapse` of `master` and `builder`.
+pub(super) fn collapse(call: &mut Call<'_, '_, '_, '_, '_>) -> Option<CollapsePolicy> {
+    let value = call.value("collapse")?;
+    if value.unpack_str().is_some() {
+        let words = [("same_source", false), ("never", true)];
+        let never = call.word("collapse", &words)?;
+        return Some(if never { CollapsePolicy::Never } else { CollapsePolicy::SameSource });
+    }
+    call.function("collapse", &["builder", "first", "second"]).map(CollapsePolicy::Function)
+}
+
+/// `HOST:PORT`, without asking any name server.
+fn is_address(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let literal = host.starts_with('[') && text.to_socket_addrs().is_ok();
+    port.parse::<u16>().is_ok() && (literal || (!host.is_empty() && !host.contains(':')))
+}

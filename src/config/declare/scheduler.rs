@@ -1,0 +1,141 @@
+//! `scheduler`: what starts builds. The library wraps one function around each kind.
+
+use starlark::environment::GlobalsBuilder;
+use starlark::eval::{Arguments, Evaluator};
+use starlark::starlark_module;
+use starlark::values::Value;
+use starlark::values::dict::DictRef;
+use starlark::values::none::NoneType;
+
+use super::super::args::{Call, is_callable, unknown_hint};
+use super::super::collect::{Kind, Wanted};
+use super::super::convert::kind_of;
+use super::super::place::ArgRef;
+use super::super::signature::{Native, optional, required};
+use super::builder::priority;
+use super::scheduler_kind::{kind, note_foreign};
+use crate::model::{CodebasePlan, FnId, Properties, SchedulerPlan, StampSpec};
+
+const STAMP_FIELDS: [&str; 4] = ["repository", "project", "branch", "revision"];
+
+pub(super) static SCHEDULER: Native = Native {
+    name: "scheduler",
+    doc: "Starts builds. Use the functions of @stdlib//schedulers.star, one for each kind, which call this one.",
+    example: "scheduler(\"hourly\", \"periodic\", builders = [\"linux\"], every = \"1h\")",
+    positional: 2,
+    params: &[
+        required("name", "text", "Its name."),
+        required(
+            "kind",
+            "text",
+            "\"branch\", \"any_branch\", \"periodic\", \"nightly\", \"dependent\", \"triggerable\" or \"force\".",
+        ),
+        required("builders", "list of text", "Names of builders that it starts."),
+        optional(
+            "properties",
+            "dict or function of (scheduler, properties, changes)",
+            "{}",
+            "Properties of its builds.",
+        ),
+        optional(
+            "codebases",
+            "dict of codebase to dict",
+            "{\"\": {}}",
+            "What to check out when no change says otherwise: `repository`, `project`, `branch`, `revision` of each.",
+        ),
+        optional("priority", "whole number or function of (scheduler, properties)", "None", "Higher goes first."),
+        optional("reason", "text", "None", "Why builds run, in words."),
+        optional("filter", "change_filter", "every change", "Which changes it takes."),
+        optional("quiet", "length of time", "\"1m\"", "How long no further change must come before it starts builds."),
+        optional(
+            "important",
+            "list of glob patterns or function of (change)",
+            "every change",
+            "What is important enough to start a build; the rest goes along.",
+        ),
+        optional("unimportant", "list of glob patterns", "[]", "Files that are not important."),
+        optional("only_important", "bool", "False", "Forgets changes that are not important."),
+        optional("every", "length of time", "–", "How often."),
+        optional("cron", "cron expression", "–", "When: minute, hour, day, month, weekday."),
+        optional("zone", "time zone", "\"UTC\"", "Name of the time zone of `cron`."),
+        optional("only_if_changed", "bool", "False", "Only if a change came since the last time."),
+        optional("upstream", "text", "–", "The scheduler whose builds must succeed first."),
+        optional("label", "text", "the name", "Title of the form."),
+        optional("button", "text", "the name", "Word on the button."),
+        optional("params", "list of param", "[]", "Fields of the form."),
+    ],
+};
+
+#[starlark_module]
+pub(super) fn functions(builder: &mut GlobalsBuilder) {
+    fn scheduler<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
+        let mut call = Call::open(&SCHEDULER, args, eval)?;
+        let name = call.subject("scheduler");
+        call.collector.declare(Kind::Scheduler, &name, &call.spot);
+        note_foreign(&call);
+        let (properties, properties_fn) = properties(&mut call);
+        let plan = SchedulerPlan {
+            name: name.clone(),
+            builders: call.references("builders", Wanted::Builder),
+            properties,
+            properties_fn,
+            codebases: codebases(&call),
+            priority: priority(&mut call),
+            reason: call.string("reason"),
+            kind: kind(&mut call, &name),
+            place: call.spot.place(),
+        };
+        call.collector.plan.borrow_mut().schedulers.entry(name).or_insert(plan);
+        Ok(NoneType)
+    }
+}
+
+fn properties(call: &mut Call<'_, '_, '_, '_, '_>) -> (Properties, Option<FnId>) {
+    match call.value("properties") {
+        Some(value) if is_callable(value) => {
+            (Properties::default(), call.function("properties", &["scheduler", "properties", "changes"]))
+        }
+        _ => (call.properties("properties", "Scheduler"), None),
+    }
+}
+
+fn codebases(call: &Call<'_, '_, '_, '_, '_>) -> Vec<CodebasePlan> {
+    let mut plans = Vec::new();
+    for (codebase, value) in call.dict("codebases").unwrap_or_default() {
+        let at = call.arg("codebases").key(&codebase);
+        plans.push(CodebasePlan { stamp: stamp(call, &at, codebase, value) });
+    }
+    if plans.is_empty() {
+        plans.push(CodebasePlan::default());
+    }
+    plans
+}
+
+fn stamp(call: &Call<'_, '_, '_, '_, '_>, at: &ArgRef, codebase: String, value: Value<'_>) -> StampSpec {
+    let mut stamp = StampSpec { codebase, ..StampSpec::default() };
+    let Some(fields) = DictRef::from_value(value) else {
+        let message = format!("{}: codebase `{}` must be a dict, not {}", call.title, stamp.codebase, kind_of(value));
+        call.problem(at.clone(), message, Some("for example {\"repository\": \"…\", \"branch\": \"main\"}".to_owned()));
+        return stamp;
+    };
+    for (name, value) in fields.iter() {
+        let name = name.unpack_str().unwrap_or_default();
+        let at = at.key(name);
+        let text = value.unpack_str().map(str::to_owned);
+        if text.is_none() && !value.is_none() {
+            call.problem(at, format!("{}: `{name}` must be a text, not {}", call.title, kind_of(value)), None);
+            continue;
+        }
+        match name {
+            "repository" => stamp.repository = text.unwrap_or_default(),
+            "project" => stamp.project = text.unwrap_or_default(),
+            "branch" => stamp.branch = text,
+            "revision" => stamp.revision = text,
+            _ => {
+                let message = format!("{}: a codebase has no `{name}`", call.title);
+                call.problem(at, message, Some(unknown_hint(name, STAMP_FIELDS.into_iter())));
+            }
+        }
+    }
+    stamp
+}

@@ -1,0 +1,129 @@
+//! `step`: what one element of `steps = [...]` does, and what its outcome means.
+
+use starlark::environment::GlobalsBuilder;
+use starlark::eval::{Arguments, Evaluator};
+use starlark::starlark_module;
+use starlark::values::Value;
+
+use super::super::args::{Call, is_callable};
+use super::super::collect::Collector;
+use super::super::convert::kind_of;
+use super::super::place::ArgRef;
+use super::super::signature::{Native, optional, required};
+use super::super::values::step::{Step, StepFlags};
+use crate::model::StepPlan;
+
+pub(super) static STEP: Native = Native {
+    name: "step",
+    doc: "Makes a step of a function of `ctx`. Everything in @stdlib//steps.star is made with it.",
+    example: "hello = step(\"hello\", run = lambda ctx: ctx.run(\"echo hello\"))",
+    positional: 1,
+    params: &[
+        required("name", "text", "The name in pages and logs."),
+        required("run", "function of (ctx)", "Does it. See `ctx` for what it can do and return."),
+        optional("halt_on_failure", "bool", "True", "A failure ends the build, apart from steps with `always_run`."),
+        optional("flunk_on_failure", "bool", "True", "A failure makes the build a failure."),
+        optional("flunk_on_warnings", "bool", "False", "Warnings make the build a failure."),
+        optional("warn_on_failure", "bool", "False", "A failure makes the build one with warnings."),
+        optional("warn_on_warnings", "bool", "True", "Warnings make the build one with warnings."),
+        optional("always_run", "bool", "False", "Runs even after a failure that ended the build, or a stop."),
+        optional("do_if", "function of (ctx)", "None", "Whether to run it at all."),
+        optional(
+            "hide_if",
+            "function of (ctx, outcome)",
+            "None",
+            "Whether pages leave it out; gets the outcome's word.",
+        ),
+        optional("retries", "whole number", "0", "How often to try again after a failure."),
+        optional("retry_delay", "length of time", "\"10s\"", "Pause before a retry; doubles each time, up to 10m."),
+        optional("locks", "list of locks", "[]", "What to hold while it runs."),
+    ],
+};
+
+/// More attempts than anybody waits for.
+const RETRIES_MAX: i64 = 100;
+
+#[starlark_module]
+pub(super) fn functions(builder: &mut GlobalsBuilder) {
+    fn step<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<Step<'v>> {
+        if let Some(collector) = Collector::of(eval) {
+            return read(Call::open_with(&STEP, args, eval, collector)?);
+        }
+        // In a build there is nobody to collect problems: the first one ends the script.
+        let scratch = Collector::default();
+        let step = read(Call::open_with(&STEP, args, eval, &scratch)?)?;
+        match scratch.problems.take().into_iter().next() {
+            Some(problem) => Err(starlark::Error::new_other(anyhow::anyhow!(problem.message))),
+            None => Ok(step),
+        }
+    }
+}
+
+fn read<'v>(mut call: Call<'v, '_, '_, '_, '_>) -> starlark::Result<Step<'v>> {
+    let name = call.subject("step");
+    let usual = StepFlags::usual(call.spot.place());
+    let flags = StepFlags {
+        halt_on_failure: call.boolean("halt_on_failure", usual.halt_on_failure),
+        flunk_on_failure: call.boolean("flunk_on_failure", usual.flunk_on_failure),
+        flunk_on_warnings: call.boolean("flunk_on_warnings", usual.flunk_on_warnings),
+        warn_on_failure: call.boolean("warn_on_failure", usual.warn_on_failure),
+        warn_on_warnings: call.boolean("warn_on_warnings", usual.warn_on_warnings),
+        always_run: call.boolean("always_run", usual.always_run),
+        retries: call.whole("retries", 0..=RETRIES_MAX).and_then(|n| u64::try_from(n).ok()).unwrap_or(usual.retries),
+        retry_delay: call.span("retry_delay").unwrap_or(usual.retry_delay),
+        locks: call.locks("locks"),
+        place: usual.place,
+    };
+    Ok(Step {
+        name,
+        run: checked(&call, "run", &["ctx"]),
+        do_if: checked(&call, "do_if", &["ctx"]),
+        hide_if: checked(&call, "hide_if", &["ctx", "outcome"]),
+        flags: Box::new(flags),
+    })
+}
+
+fn checked<'v>(call: &Call<'v, '_, '_, '_, '_>, name: &'static str, takes: &[&str]) -> Value<'v> {
+    let value = call.value(name).filter(|value| call.is_function(call.arg(name), name, *value, takes));
+    value.unwrap_or_else(Value::new_none)
+}
+
+/// The plan of an element of `steps`: a step, or a plain function of `ctx`.
+pub(super) fn step_plan<'v>(call: &mut Call<'v, '_, '_, '_, '_>, at: ArgRef, value: Value<'v>) -> Option<StepPlan> {
+    let of_function;
+    let step = match Step::from_value(value) {
+        Some(step) => step,
+        None if is_callable(value) => {
+            if !call.is_function(at, "steps", value, &["ctx"]) {
+                return None;
+            }
+            of_function = Step::of_function(value, call.spot.place());
+            &of_function
+        }
+        None => {
+            let message =
+                format!("{}: a step must be a step or a function of (ctx), not {}", call.title, kind_of(value));
+            let hint = (value.unpack_str().is_some() || value.get_type() == "list")
+                .then(|| "wrap commands: sh(\"make\"), with sh from @stdlib//steps.star".to_owned());
+            call.problem(at, message, hint);
+            return None;
+        }
+    };
+    let flags = &step.flags;
+    Some(StepPlan {
+        name: step.name.clone(),
+        body: call.register(step.run),
+        do_if: (!step.do_if.is_none()).then(|| call.register(step.do_if)),
+        hide_if: (!step.hide_if.is_none()).then(|| call.register(step.hide_if)),
+        halt_on_failure: flags.halt_on_failure,
+        flunk_on_failure: flags.flunk_on_failure,
+        flunk_on_warnings: flags.flunk_on_warnings,
+        warn_on_failure: flags.warn_on_failure,
+        warn_on_warnings: flags.warn_on_warnings,
+        always_run: flags.always_run,
+        retries: flags.retries,
+        retry_delay: flags.retry_delay,
+        locks: flags.locks.clone(),
+        place: flags.place.clone(),
+    })
+}

@@ -1,0 +1,53 @@
+//! `worker`: a machine, or a part of one, that runs builds.
+
+use starlark::environment::GlobalsBuilder;
+use starlark::eval::{Arguments, Evaluator};
+use starlark::starlark_module;
+use starlark::values::none::NoneType;
+
+use super::super::args::Call;
+use super::super::collect::Kind;
+use super::super::signature::{Native, optional, required};
+use crate::model::WorkerPlan;
+
+pub(super) static WORKER: Native = Native {
+    name: "worker",
+    doc: "Admits a worker. Without a password it is a local one, which `starwright up` starts by itself.",
+    example: "worker(\"linux-1\", password = secret(\"linux-1\"), tags = [\"linux\"], slots = 2)",
+    positional: 1,
+    params: &[
+        required("name", "text", "The name that it connects with."),
+        optional("password", "text or secret", "None", "What it proves itself with; none for a local worker."),
+        optional("tags", "list of text", "[]", "Words by which builders choose it, beside its name."),
+        optional("slots", "whole number", "1", "Builds that it runs at the same time."),
+        optional("locks", "list of locks", "[]", "What each of its builds takes before it starts."),
+        optional("properties", "dict", "{}", "Properties of each of its builds."),
+    ],
+};
+
+/// Builds at the same time on one worker: each takes connections and processes; more is a slip of the pen.
+const SLOTS_MAX: i64 = 1_000;
+
+#[starlark_module]
+pub(super) fn functions(builder: &mut GlobalsBuilder) {
+    fn worker<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
+        let mut call = Call::open(&WORKER, args, eval)?;
+        let name = call.subject("worker");
+        call.collector.declare(Kind::Worker, &name, &call.spot);
+        if name.contains('/') {
+            call.wrong("name", "must not contain `/`", None);
+        }
+        let slots = call.whole("slots", 1..=SLOTS_MAX).and_then(|slots| u64::try_from(slots).ok());
+        let plan = WorkerPlan {
+            name: name.clone(),
+            password: call.text("password"),
+            tags: call.strings("tags").unwrap_or_default(),
+            slots: slots.unwrap_or(1),
+            locks: call.locks("locks"),
+            properties: call.properties("properties", "Worker"),
+            place: call.spot.place(),
+        };
+        call.collector.plan.borrow_mut().workers.entry(name).or_insert(plan);
+        Ok(NoneType)
+    }
+}

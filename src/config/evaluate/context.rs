@@ -1,0 +1,566 @@
+//! `ctx`: what a build script can see and do.
+
+use std::fmt;
+use std::sync::Arc;
+
+use allocative::Allocative;
+use starlark::any::ProvidesStaticType;
+use starlark::docs::DocType;
+use starlark::environment::{GlobalsBuilder, Methods, MethodsBuilder, MethodsStatic};
+use starlark::eval::Evaluator;
+use starlark::values::dict::{AllocDict, DictRef};
+use starlark::values::list::{AllocList, UnpackList};
+use starlark::values::none::{NoneOr, NoneType};
+use starlark::values::starlark_value_as_type::StarlarkValueAsType;
+use starlark::values::structs::AllocStruct;
+use starlark::values::tuple::UnpackTuple;
+use starlark::values::{Heap, NoSerialize, StarlarkPagablePanic, StarlarkValue, Value, starlark_value};
+use starlark::{starlark_module, starlark_simple_value};
+
+use super::command;
+use super::facts;
+use super::files::{file, wrong_answer};
+use super::result::ResultValue;
+use super::run::Run;
+use super::steps::{parallel, sequential};
+use super::stop::Stop;
+use crate::config::convert::{plain, to_model, to_starlark};
+use crate::config::values::step::FrozenStep;
+use crate::model::{
+    Answer, Ask, BuildContext, CommandSpec, FileCommand, Outcome, Properties, Property, SourceStamp, StampSpec,
+    TriggerAsk,
+};
+
+/// What is given to a step's function.
+#[derive(Clone, ProvidesStaticType, NoSerialize, StarlarkPagablePanic, Allocative)]
+pub(in crate::config) struct Ctx {
+    #[allocative(skip)]
+    context: Arc<BuildContext>,
+}
+
+starlark_simple_value!(Ctx);
+
+impl Ctx {
+    pub(super) const fn new(context: Arc<BuildContext>) -> Self {
+        Self { context }
+    }
+
+    /// The main source tree's stamp.
+    fn stamp(&self) -> Option<&SourceStamp> {
+        let stamps = &self.context.stamps;
+        stamps.iter().find(|stamp| stamp.spec.codebase.is_empty()).or_else(|| stamps.first())
+    }
+}
+
+impl fmt::Debug for Ctx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Ctx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ctx({}/{})", self.context.builder, self.context.number)
+    }
+}
+
+static METHODS: MethodsStatic = MethodsStatic::new("Ctx", methods);
+
+#[starlark_value(type = "Ctx")]
+impl<'v> StarlarkValue<'v> for Ctx {
+    fn get_methods() -> Option<&'static Methods> {
+        Some(METHODS.methods())
+    }
+}
+
+/// What `ctx` has, for checks and the reference.
+pub(in crate::config) fn context_members() -> DocType {
+    METHODS.methods().documentation(Ctx::get_type_starlark_repr())
+}
+
+/// Names of types, for annotations such as `def f(ctx: Ctx)`.
+#[starlark_module]
+pub(in crate::config) fn context_types(builder: &mut GlobalsBuilder) {
+    /// The type of `ctx`.
+    const Ctx: StarlarkValueAsType<Ctx> = StarlarkValueAsType::new();
+    /// The type of what commands and child steps return.
+    const Result: StarlarkValueAsType<ResultValue> = StarlarkValueAsType::new();
+    /// The type of steps.
+    const Step: StarlarkValueAsType<FrozenStep> = StarlarkValueAsType::new();
+}
+
+/// Text of one log entry: larger ones belong into a file or a command's output.
+const LOG_BYTES_MAX: usize = 1 << 20;
+
+#[starlark_module]
+fn methods(builder: &mut MethodsBuilder) {
+    /// The builder's name.
+    #[starlark(attribute)]
+    fn builder(this: &Ctx) -> anyhow::Result<String> {
+        Ok(this.context.builder.clone())
+    }
+
+    /// The build's number.
+    #[starlark(attribute)]
+    fn number(this: &Ctx) -> anyhow::Result<u64> {
+        Ok(this.context.number)
+    }
+
+    /// The build's id, unique over all builders.
+    #[starlark(attribute)]
+    fn build_id(this: &Ctx) -> anyhow::Result<u64> {
+        Ok(this.context.build.0)
+    }
+
+    /// The branch to build; None for the default one.
+    #[starlark(attribute)]
+    fn branch(this: &Ctx) -> anyhow::Result<NoneOr<String>> {
+        Ok(NoneOr::from_option(this.stamp().and_then(|stamp| stamp.spec.branch.clone())))
+    }
+
+    /// The revision to build; None for the newest.
+    #[starlark(attribute)]
+    fn revision(this: &Ctx) -> anyhow::Result<NoneOr<String>> {
+        Ok(NoneOr::from_option(this.stamp().and_then(|stamp| stamp.spec.revision.clone())))
+    }
+
+    /// The repository to build; empty if nothing says.
+    #[starlark(attribute)]
+    fn repository(this: &Ctx) -> anyhow::Result<String> {
+        Ok(this.stamp().map(|stamp| stamp.spec.repository.clone()).unwrap_or_default())
+    }
+
+    /// What to check out, for each codebase: `codebase`, `repository`, `project`, `branch`, `revision`.
+    #[starlark(attribute)]
+    fn stamps<'v>(this: &Ctx, heap: Heap<'v>) -> anyhow::Result<Value<'v>> {
+        Ok(heap.alloc(AllocList(this.context.stamps.iter().map(|stamp| facts::stamp(stamp, heap)))))
+    }
+
+    /// The changes that are new in this build, oldest first: `author`, `comments`, `files`, `branch`, `revision`, ….
+    #[starlark(attribute)]
+    fn changes<'v>(this: &Ctx, heap: Heap<'v>) -> anyhow::Result<Value<'v>> {
+        Ok(heap.alloc(AllocList(this.context.changes.iter().map(|change| facts::change(change, heap)))))
+    }
+
+    /// The worker: `name`, `tags`, `system` ("posix" or "nt"), `cpus`, `dir`, `info`.
+    #[starlark(attribute)]
+    fn worker<'v>(this: &Ctx, heap: Heap<'v>) -> anyhow::Result<Value<'v>> {
+        Ok(facts::worker(&this.context.worker, heap))
+    }
+
+    /// Why the build runs.
+    #[starlark(attribute)]
+    fn reason(this: &Ctx) -> anyhow::Result<String> {
+        Ok(this.context.reason.clone())
+    }
+
+    /// Steps that ended before this one: `name`, `outcome`, `summary`.
+    #[starlark(attribute)]
+    fn steps<'v>(this: &Ctx, heap: Heap<'v>) -> anyhow::Result<Value<'v>> {
+        Ok(heap.alloc(AllocList(this.context.steps.iter().map(|step| facts::step(step, heap)))))
+    }
+
+    /// The build's outcome so far.
+    #[starlark(attribute)]
+    fn outcome(this: &Ctx) -> anyhow::Result<&'static str> {
+        Ok(this.context.outcome.word())
+    }
+
+    /// The address of the web pages, ends with `/`.
+    #[starlark(attribute)]
+    fn url(this: &Ctx) -> anyhow::Result<String> {
+        Ok(this.context.url.clone())
+    }
+
+    /// Whether a change that is new in this build touches a file that one of these patterns matches.
+    ///
+    /// `otherwise` is the answer when nothing is known: no changes (a forced build), or one without a
+    /// list of files.
+    fn changed<'v>(
+        this: &Ctx,
+        #[starlark(args)] patterns: UnpackTuple<String>,
+        #[starlark(require = named, default = true)] otherwise: bool,
+    ) -> anyhow::Result<bool> {
+        let changes = &this.context.changes;
+        if changes.is_empty() || changes.iter().any(|change| change.data.files.is_empty()) {
+            return Ok(otherwise);
+        }
+        let globs = crate::config::pure::globs(patterns.items.iter().map(String::as_str))?;
+        Ok(changes.iter().flat_map(|change| &change.data.files).any(|file| globs.is_match(file)))
+    }
+
+    /// A property of the build, with what this step set so far.
+    fn property<'v>(
+        #[starlark(this)] _this: &Ctx,
+        #[starlark(require = pos)] name: &str,
+        default: Option<Value<'v>>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> anyhow::Result<Value<'v>> {
+        let value = Run::of(eval)?.property(name);
+        Ok(value.map_or_else(|| default.unwrap_or_else(Value::new_none), |value| to_starlark(&value, eval.heap())))
+    }
+
+    /// All properties of the build as a dict, with what this step set so far.
+    fn properties<'v>(#[starlark(this)] _this: &Ctx, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<Value<'v>> {
+        let (all, heap) = (Run::of(eval)?.properties(), eval.heap());
+        Ok(heap.alloc(AllocDict(all.iter().map(|(name, value)| (name.as_str(), to_starlark(value, heap))))))
+    }
+
+    /// Runs a command on the worker and waits for its end.
+    ///
+    /// A text is a line for the shell, a list is words. Unless `check` is False, a command that does not
+    /// go well ends the step with its outcome.
+    fn run<'v>(
+        #[starlark(this)] _this: &Ctx,
+        #[starlark(require = pos)] command: Value<'v>,
+        #[starlark(require = named, default = "build")] workdir: &str,
+        #[starlark(require = named)] env: Option<NoneOr<Value<'v>>>,
+        #[starlark(require = named, default = NoneOr::None)] timeout: NoneOr<&str>,
+        #[starlark(require = named, default = NoneOr::Other("20m"))] idle_timeout: NoneOr<&str>,
+        #[starlark(require = named, default = NoneOr::None)] lines_max: NoneOr<u64>,
+        #[starlark(require = named, default = "stdio")] log: &str,
+        #[starlark(require = named)] log_files: Option<NoneOr<Value<'v>>>,
+        #[starlark(require = named)] stdin: Option<NoneOr<Value<'v>>>,
+        #[starlark(require = named)] exit_codes: Option<NoneOr<Value<'v>>>,
+        #[starlark(require = named, default = true)] output: bool,
+        #[starlark(require = named, default = true)] log_stdout: bool,
+        #[starlark(require = named, default = true)] log_stderr: bool,
+        #[starlark(require = named, default = false)] pty: bool,
+        #[starlark(require = named, default = "10s")] grace: &str,
+        #[starlark(require = named, default = NoneOr::None)] on_lost: NoneOr<&str>,
+        #[starlark(require = named, default = true)] check: bool,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<ResultValue> {
+        let run = Run::of(eval)?;
+        let given = |value: Option<NoneOr<Value<'v>>>| value.and_then(NoneOr::into_option);
+        let usual = || run.plan.builders.get(&run.context.builder).map(|builder| builder.on_lost).unwrap_or_default();
+        let spec = CommandSpec {
+            program: command::program(command)?,
+            workdir: plain(workdir).map_err(anyhow::Error::msg)?.to_owned(),
+            env: given(env).map(command::environment).transpose()?.unwrap_or_default(),
+            idle_timeout: command::span("idle_timeout", idle_timeout.into_option())?,
+            total_timeout: command::span("timeout", timeout.into_option())?,
+            lines_max: lines_max.into_option(),
+            log: log.to_owned(),
+            log_files: given(log_files).map(command::log_files).transpose()?.unwrap_or_default(),
+            stdin: given(stdin).map(|value| command::text("stdin", value)).transpose()?,
+            exit_codes: given(exit_codes)
+                .map(command::exit_codes)
+                .transpose()?
+                .unwrap_or_else(|| [(0, Outcome::Success)].into()),
+            want_output: output,
+            log_stdout,
+            log_stderr,
+            pty,
+            grace: command::span("grace", Some(grace))?.unwrap_or_default(),
+            on_lost: on_lost.into_option().map(command::on_lost).transpose()?.unwrap_or_else(usual),
+        };
+        let result = match run.ask(Ask::Run(spec))? {
+            Some(Answer::Command(result)) => ResultValue::of_command(&result),
+            other => return Err(wrong_answer("a command", other)),
+        };
+        if check && !result.outcome.is_ok() {
+            return Err(Stop::End { outcome: Some(result.outcome), summary: result.summary }.error());
+        }
+        Ok(result)
+    }
+
+    /// Makes folders on the worker, parents included.
+    fn mkdir<'v>(
+        #[starlark(this)] _this: &Ctx,
+        #[starlark(args)] paths: UnpackTuple<String>,
+        #[starlark(require = named, default = true)] check: bool,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<ResultValue> {
+        let result = file(Run::of(eval)?, FileCommand::MakeDirs(paths.items), check)?;
+        Ok(ResultValue::of_command(&result))
+    }
+
+    /// Removes folders or files on the worker with all they hold; missing ones are fine.
+    fn remove<'v>(
+        #[starlark(this)] _this: &Ctx,
+        #[starlark(args)] paths: UnpackTuple<String>,
+        #[starlark(require = named, default = true)] check: bool,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<ResultValue> {
+        let result = file(Run::of(eval)?, FileCommand::Remove(paths.items), check)?;
+        Ok(ResultValue::of_command(&result))
+    }
+
+    /// Copies a file or tree on the worker.
+    fn copy<'v>(
+        #[starlark(this)] _this: &Ctx,
+        #[starlark(require = pos)] source: &str,
+        #[starlark(require = pos)] target: &str,
+        #[starlark(require = named, default = true)] check: bool,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<ResultValue> {
+        let command = FileCommand::Copy { from: source.to_owned(), to: target.to_owned() };
+        Ok(ResultValue::of_command(&file(Run::of(eval)?, command, check)?))
+    }
+
+    /// Facts about a path on the worker: `is_dir`, `is_file`, `size`, `modified`; None if there is nothing.
+    fn stat<'v>(
+        #[starlark(this)] _this: &Ctx,
+        #[starlark(require = pos)] path: &str,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Value<'v>> {
+        let result = file(Run::of(eval)?, FileCommand::Stat(path.to_owned()), false)?;
+        Ok(result.stat.map_or_else(Value::new_none, |numbers| stat_value(&numbers, eval.heap())))
+    }
+
+    /// The names in a folder on the worker, sorted.
+    fn list_dir<'v>(
+        #[starlark(this)] _this: &Ctx,
+        #[starlark(require = pos)] path: &str,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Vec<String>> {
+        let mut files = file(Run::of(eval)?, FileCommand::List(path.to_owned()), true)?.files;
+        files.sort_unstable();
+        Ok(files)
+    }
+
+    /// The paths on the worker that a pattern matches, sorted.
+    fn glob<'v>(
+        #[starlark(this)] _this: &Ctx,
+        #[starlark(require = pos)] pattern: &str,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Vec<String>> {
+        let mut files = file(Run::of(eval)?, FileCommand::Glob(pattern.to_owned()), true)?.files;
+        files.sort_unstable();
+        Ok(files)
+    }
+
+    /// Sets a property of the build; later steps see it.
+    fn set_property<'v>(
+        #[starlark(this)] _this: &Ctx,
+        #[starlark(require = pos)] name: &str,
+        #[starlark(require = pos)] value: Value<'v>,
+        #[starlark(require = named, default = NoneOr::None)] source: NoneOr<&str>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<NoneType> {
+        let run = Run::of(eval)?;
+        let value = to_model(value).map_err(|why| anyhow::anyhow!("property `{name}` {why}"))?;
+        let source = source.into_option().unwrap_or("Build").to_owned();
+        run.ask(Ask::SetProperty { name: name.to_owned(), value: value.clone(), source })?;
+        run.set_property(name, value);
+        Ok(NoneType)
+    }
+
+    /// Sets the step's line for people.
+    fn set_summary<'v>(
+        #[starlark(this)] _this: &Ctx,
+        #[starlark(require = pos)] text: &str,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<NoneType> {
+        let run = Run::of(eval)?;
+        let text = one_line(text)?;
+        run.ask(Ask::SetSummary { step: run.step_key(), text: text.clone() })?;
+        run.frame(|frame| frame.summary = Some(text));
+        Ok(NoneType)
+    }
+
+    /// Adds a link to the step.
+    fn add_url<'v>(
+        #[starlark(this)] _this: &Ctx,
+        #[starlark(require = pos)] name: &str,
+        #[starlark(require = pos)] url: &str,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<NoneType> {
+        let run = Run::of(eval)?;
+        let known = ["http://", "https://", "mailto:", "/"];
+        if !known.iter().any(|begin| url.starts_with(begin)) {
+            return Err(starlark::Error::new_other(anyhow::anyhow!(
+                "`{url}` is no link: it must begin with http://, https://, mailto: or /"
+            )));
+        }
+        run.ask(Ask::AddUrl { step: run.step_key(), name: name.to_owned(), url: url.to_owned() })?;
+        Ok(NoneType)
+    }
+
+    /// Appends lines to a log of the step.
+    fn log<'v>(
+        #[starlark(this)] _this: &Ctx,
+        #[starlark(require = pos)] name: &str,
+        #[starlark(require = pos)] text: &str,
+        #[starlark(require = named, default = false)] html: bool,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<NoneType> {
+        let run = Run::of(eval)?;
+        if text.len() > LOG_BYTES_MAX {
+            let text = format!("log `{name}`: {} bytes at once are more than {LOG_BYTES_MAX}", text.len());
+            return Err(starlark::Error::new_other(anyhow::Error::msg(text)));
+        }
+        let mut text = plain(text).map_err(anyhow::Error::msg)?.to_owned();
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        run.ask(Ask::WriteLog { step: run.step_key(), log: name.to_owned(), html, text })?;
+        Ok(NoneType)
+    }
+
+    /// Lets some time pass.
+    fn wait<'v>(
+        #[starlark(this)] _this: &Ctx,
+        #[starlark(require = pos)] time: &str,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<NoneType> {
+        let span = command::span("time", Some(time))?.unwrap_or_default();
+        Run::of(eval)?.ask(Ask::Wait(span))?;
+        Ok(NoneType)
+    }
+
+    /// The present moment: `seconds` and `millis` since 1970, and `text` (UTC).
+    fn now<'v>(#[starlark(this)] _this: &Ctx, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<Value<'v>> {
+        let heap = eval.heap();
+        match Run::of(eval)?.ask(Ask::Now)? {
+            Some(Answer::Time(time)) => Ok(heap.alloc(AllocStruct([
+                ("seconds", heap.alloc(time.as_seconds())),
+                ("millis", heap.alloc(time.as_millis())),
+                ("text", heap.alloc(time.to_string())),
+            ]))),
+            other => Err(wrong_answer("the time", other)),
+        }
+    }
+
+    /// Starts builds through triggerable schedulers; if `wait`, returns when they ended.
+    ///
+    /// `stamps` is a list of dicts (`codebase`, `repository`, `branch`, `revision`, `project`); without one,
+    /// they check out what this build did.
+    fn trigger<'v>(
+        #[starlark(this)] _this: &Ctx,
+        #[starlark(require = pos)] schedulers: UnpackList<String>,
+        #[starlark(require = named, default = true)] wait: bool,
+        #[starlark(require = named)] properties: Option<Value<'v>>,
+        #[starlark(require = named)] stamps: Option<UnpackList<Value<'v>>>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<ResultValue> {
+        let run = Run::of(eval)?;
+        for name in &schedulers.items {
+            if !run.plan.schedulers.contains_key(name) {
+                let text = format!("there is no scheduler `{name}`");
+                return Err(starlark::Error::new_other(anyhow::Error::msg(text)));
+            }
+        }
+        let ask = TriggerAsk {
+            schedulers: schedulers.items,
+            wait,
+            properties: properties.map(trigger_properties).transpose()?.unwrap_or_default(),
+            stamps: stamps
+                .map(|list| list.items.iter().map(|stamp| stamp_spec(*stamp)).collect())
+                .transpose()?
+                .unwrap_or_default(),
+        };
+        match run.ask(Ask::Trigger(ask))? {
+            Some(Answer::Triggered(triggered)) => Ok(ResultValue::of_triggered(&triggered)),
+            other => Err(wrong_answer("a trigger", other)),
+        }
+    }
+
+    /// Runs a step inside of this one. If it fails and has `halt_on_failure`, this function ends, too.
+    fn step<'v>(
+        this: Value<'v>,
+        #[starlark(require = pos)] step: Value<'v>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<ResultValue> {
+        sequential(eval, this, step)
+    }
+
+    /// Runs steps inside of this one at the same time and returns their results, in order.
+    fn parallel<'v>(
+        this: Value<'v>,
+        #[starlark(require = pos)] steps: UnpackList<Value<'v>>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<Value<'v>> {
+        let results = parallel(eval, this, &steps.items)?;
+        Ok(eval.heap().alloc(AllocList(results)))
+    }
+
+    /// Ends the step as a failure.
+    fn fail<'v>(
+        #[starlark(this)] _this: &Ctx,
+        #[starlark(require = pos, default = NoneOr::None)] message: NoneOr<&str>,
+    ) -> starlark::Result<NoneType> {
+        end(Outcome::Failure, message)
+    }
+
+    /// Ends the step as skipped.
+    fn skip<'v>(
+        #[starlark(this)] _this: &Ctx,
+        #[starlark(require = pos, default = NoneOr::None)] message: NoneOr<&str>,
+    ) -> starlark::Result<NoneType> {
+        end(Outcome::Skipped, message)
+    }
+
+    /// Makes the step one with warnings, and goes on.
+    fn warn<'v>(
+        #[starlark(this)] _this: &Ctx,
+        #[starlark(require = pos)] message: &str,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<NoneType> {
+        let message = one_line(message)?;
+        Run::of(eval)?.frame(|frame| {
+            frame.verdict = frame.verdict.worse(Outcome::Warnings);
+            frame.summary = Some(message);
+        });
+        Ok(NoneType)
+    }
+}
+
+fn end(outcome: Outcome, message: NoneOr<&str>) -> starlark::Result<NoneType> {
+    let summary = message.into_option().map(one_line).transpose()?;
+    Err(Stop::End { outcome: Some(outcome), summary }.error())
+}
+
+/// A text for one line of a page.
+fn one_line(text: &str) -> anyhow::Result<String> {
+    const LETTERS_MAX: usize = 300;
+    let text = plain(text).map_err(anyhow::Error::msg)?;
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    Ok(match line.char_indices().nth(LETTERS_MAX) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    })
+}
+
+fn trigger_properties(value: Value<'_>) -> anyhow::Result<Properties> {
+    match to_model(value) {
+        Ok(crate::model::Value::Map(entries)) => {
+            let each = entries.into_iter();
+            let each = each.map(|(name, value)| (name, Property { value, source: "Trigger".to_owned() }));
+            Ok(Properties(each.collect()))
+        }
+        Ok(other) => anyhow::bail!("`properties` must be a dict, not {other}"),
+        Err(why) => anyhow::bail!("`properties` {why}"),
+    }
+}
+
+fn stamp_spec(value: Value<'_>) -> anyhow::Result<StampSpec> {
+    let mut spec = StampSpec::default();
+    let fields = DictRef::from_value(value).ok_or_else(|| anyhow::anyhow!("a stamp must be a dict"))?;
+    for (name, value) in fields.iter() {
+        let text = value.unpack_str().map(str::to_owned);
+        match name.unpack_str() {
+            Some("codebase") => spec.codebase = text.unwrap_or_default(),
+            Some("repository") => spec.repository = text.unwrap_or_default(),
+            Some("project") => spec.project = text.unwrap_or_default(),
+            Some("branch") => spec.branch = text,
+            Some("revision") => spec.revision = text,
+            _ => anyhow::bail!("a stamp has no {name}: it has codebase, repository, project, branch, revision"),
+        }
+    }
+    Ok(spec)
+}
+
+/// The numbers of the worker protocol, section 9.5: mode first, size seventh, modification ninth.
+fn stat_value<'v>(numbers: &[u64], heap: Heap<'v>) -> Value<'v> {
+    let number = |place: usize| numbers.get(place).copied().unwrap_or_default();
+    let kind = number(0) & 0o170_000;
+    heap.alloc(AllocStruct([
+        ("is_dir", Value::new_bool(kind == 0o040_000)),
+        ("is_file", Value::new_bool(kind == 0o100_000)),
+        ("mode", heap.alloc(number(0) & 0o7777)),
+        ("size", heap.alloc(number(6))),
+        ("modified", heap.alloc(number(8))),
+    ]))
+}

@@ -1,0 +1,36 @@
+//! Evaluates build scripts against what is recorded, and answers questions and templates.
+//!
+//! A build script runs from its start each time. What it asks for is looked up in the journal by the path
+//! of call numbers that leads to it; an answer that is not there yet ends the evaluation. See
+//! `docs/design/replay.md`.
+
+mod command;
+mod context;
+mod facts;
+mod files;
+mod outcome;
+mod question;
+mod result;
+mod run;
+mod script;
+mod steps;
+mod stop;
+
+use starlark::PrintHandler;
+
+pub(super) use context::{context_members, context_types};
+pub(super) use question::{decide, render};
+pub(super) use script::evaluate;
+
+/// Takes what scripts `print`: for whoever debugs one, never part of what a build shows.
+pub(super) struct Printer;
+
+impl PrintHandler for Printer {
+    fn println(&self, text: &str) -> starlark::Result<()> {
+        tracing::debug!(text, "a script printed");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! What a step's function came to: from what it returned, and from what happened on the way.
+
+use starlark::values::{Value, ValueLike as _};
+
+use super::super::convert::{items_of, kind_of};
+use super::result::ResultValue;
+use super::run::Frame;
+use super::stop::Stop;
+use crate::model::Outcome;
+
+/// The end of a step.
+#[derive(Clone, Debug)]
+pub(super) struct Finished {
+    pub(super) outcome: Outcome,
+    pub(super) summary: Option<String>,
+    /// The command's result that the function returned, if it did.
+    pub(super) result: Option<ResultValue>,
+}
+
+/// The end of a step whose function returned, or that ended itself. Other errors are handed on.
+pub(super) fn finish(returned: starlark::Result<Value<'_>>, frame: Frame) -> starlark::Result<Finished> {
+    let value = match returned {
+        Ok(value) => value,
+        Err(error) => {
+            let Some(Stop::End { outcome, summary }) = Stop::of(&error).cloned() else { return Err(error) };
+            let outcome = outcome.unwrap_or(frame.verdict);
+            return Ok(Finished { outcome, summary: summary.or(frame.summary), result: None });
+        }
+    };
+    if value.is_none() {
+        return Ok(Finished { outcome: frame.verdict, summary: frame.summary, result: None });
+    }
+    if let Some(result) = value.downcast_ref::<ResultValue>() {
+        let summary = frame.summary.or_else(|| result.summary.clone());
+        return Ok(Finished { outcome: result.outcome, summary, result: Some(result.clone()) });
+    }
+    let outcome = returned_outcome(value).map_err(|text| starlark::Error::new_other(anyhow::Error::msg(text)))?;
+    Ok(Finished { outcome, summary: frame.summary, result: None })
+}
+
+fn returned_outcome(value: Value<'_>) -> Result<Outcome, String> {
+    if let Some(yes) = value.unpack_bool() {
+        return Ok(if yes { Outcome::Success } else { Outcome::Failure });
+    }
+    if let Some(word) = value.unpack_str() {
+        return Outcome::from_word(word).ok_or_else(|| {
+            let words = Outcome::ALL.map(Outcome::word).join(", ");
+            format!("a step cannot end with \"{word}\": return one of {words}, or nothing")
+        });
+    }
+    let results = items_of(value).unwrap_or_default().iter().map(|item| item.downcast_ref::<ResultValue>());
+    let worst = results.map(|result| result.map(|result| result.outcome)).reduce(|l, r| Some(l?.worse(r?)));
+    worst.flatten().ok_or_else(|| {
+        let kind = kind_of(value);
+        format!("a step returns nothing, True or False, an outcome's word, or the result of ctx.run; not {kind}")
+    })
+}

@@ -1,0 +1,180 @@
+//! What a script gets back from a command, a child step or triggered builds.
+
+use std::fmt;
+
+use allocative::Allocative;
+use starlark::any::ProvidesStaticType;
+use starlark::environment::{Methods, MethodsBuilder, MethodsStatic};
+use starlark::values::list::AllocList;
+use starlark::values::none::NoneOr;
+use starlark::values::structs::AllocStruct;
+use starlark::values::{Heap, NoSerialize, StarlarkPagablePanic, StarlarkValue, Value, starlark_value};
+use starlark::{starlark_module, starlark_simple_value};
+
+use super::command::explain_end;
+use crate::base::Span;
+use crate::model::{CommandEnd, CommandResult, Outcome, Triggered, TriggeredBuild};
+
+/// The result of something that a script asked for.
+#[derive(Clone, Debug, ProvidesStaticType, NoSerialize, StarlarkPagablePanic, Allocative)]
+pub(in crate::config) struct ResultValue {
+    #[allocative(skip)]
+    pub(super) outcome: Outcome,
+    /// One line for people.
+    pub(super) summary: Option<String>,
+    /// How the command ended, if it was one.
+    #[allocative(skip)]
+    pub(super) end: Option<CommandEnd>,
+    pub(super) stdout: Option<String>,
+    pub(super) stderr: Option<String>,
+    pub(super) cut: bool,
+    #[allocative(skip)]
+    pub(super) elapsed: Span,
+    pub(super) files: Vec<String>,
+    #[allocative(skip)]
+    pub(super) builds: Vec<TriggeredBuild>,
+}
+
+starlark_simple_value!(ResultValue);
+
+impl ResultValue {
+    /// The result of a command.
+    pub(super) fn of_command(result: &CommandResult) -> Self {
+        Self {
+            outcome: result.outcome,
+            summary: explain_end(&result.end, result.outcome),
+            end: Some(result.end.clone()),
+            stdout: result.stdout.clone(),
+            stderr: result.stderr.clone(),
+            cut: result.cut,
+            elapsed: result.elapsed,
+            files: result.files.clone(),
+            builds: Vec::new(),
+        }
+    }
+
+    /// The result of a step that is not just one command.
+    pub(super) fn of_outcome(outcome: Outcome, summary: Option<String>) -> Self {
+        Self {
+            outcome,
+            summary,
+            end: None,
+            stdout: None,
+            stderr: None,
+            cut: false,
+            elapsed: Span::ZERO,
+            files: Vec::new(),
+            builds: Vec::new(),
+        }
+    }
+
+    /// The result of triggered builds.
+    pub(super) fn of_triggered(triggered: &Triggered) -> Self {
+        let bad = triggered.builds.iter().filter(|build| !build.outcome.is_ok());
+        let bad: Vec<String> = bad.map(|build| format!("{} {}", build.builder, build.outcome)).collect();
+        let summary = (!bad.is_empty()).then(|| bad.join(", "));
+        Self { builds: triggered.builds.clone(), ..Self::of_outcome(triggered.outcome, summary) }
+    }
+}
+
+impl fmt::Display for ResultValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "result({}", self.outcome)?;
+        if let Some(summary) = &self.summary {
+            write!(f, ", {summary}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+#[starlark_value(type = "result")]
+impl<'v> StarlarkValue<'v> for ResultValue {
+    fn get_methods() -> Option<&'static Methods> {
+        static METHODS: MethodsStatic = MethodsStatic::new("result", methods);
+        Some(METHODS.methods())
+    }
+
+    fn to_bool(&self) -> bool {
+        self.outcome.is_ok()
+    }
+}
+
+fn output<'a>(text: Option<&'a str>, end: Option<&CommandEnd>, name: &str) -> anyhow::Result<&'a str> {
+    text.ok_or_else(|| match end {
+        Some(_) => anyhow::anyhow!("`{name}` was not kept: run the command with `output = True`"),
+        None => anyhow::anyhow!("`{name}` belongs to commands; this is the result of something else"),
+    })
+}
+
+#[starlark_module]
+fn methods(builder: &mut MethodsBuilder) {
+    /// Whether it went well: success, warnings or skipped.
+    #[starlark(attribute)]
+    fn ok(this: &ResultValue) -> anyhow::Result<bool> {
+        Ok(this.outcome.is_ok())
+    }
+
+    /// `success`, `warnings`, `failure`, `skipped`, `exception`, `retry` or `cancelled`.
+    #[starlark(attribute)]
+    fn outcome(this: &ResultValue) -> anyhow::Result<&'static str> {
+        Ok(this.outcome.word())
+    }
+
+    /// One line for people, or None.
+    #[starlark(attribute)]
+    fn summary(this: &ResultValue) -> anyhow::Result<NoneOr<String>> {
+        Ok(NoneOr::from_option(this.summary.clone()))
+    }
+
+    /// The command's exit code; None if it did not end by itself.
+    #[starlark(attribute)]
+    fn rc(this: &ResultValue) -> anyhow::Result<NoneOr<i64>> {
+        Ok(match &this.end {
+            Some(CommandEnd::Exited(code)) => NoneOr::Other(*code),
+            _ => NoneOr::None,
+        })
+    }
+
+    /// The beginning of what the command wrote to its standard output.
+    #[starlark(attribute)]
+    fn stdout(this: &ResultValue) -> anyhow::Result<String> {
+        output(this.stdout.as_deref(), this.end.as_ref(), "stdout").map(str::to_owned)
+    }
+
+    /// The beginning of what the command wrote to its standard error.
+    #[starlark(attribute)]
+    fn stderr(this: &ResultValue) -> anyhow::Result<String> {
+        output(this.stderr.as_deref(), this.end.as_ref(), "stderr").map(str::to_owned)
+    }
+
+    /// Whether there was more output than was kept.
+    #[starlark(attribute)]
+    fn cut(this: &ResultValue) -> anyhow::Result<bool> {
+        Ok(this.cut)
+    }
+
+    /// Whether the command was stopped because it took too long or said nothing for too long.
+    #[starlark(attribute)]
+    fn timed_out(this: &ResultValue) -> anyhow::Result<bool> {
+        Ok(matches!(this.end, Some(CommandEnd::IdleTimeout | CommandEnd::TotalTimeout)))
+    }
+
+    /// How long the command ran, in seconds.
+    #[starlark(attribute)]
+    fn seconds(this: &ResultValue) -> anyhow::Result<f64> {
+        Ok(this.elapsed.as_seconds_f64())
+    }
+
+    /// Triggered builds that were waited for: `builder`, `number`, `outcome` of each.
+    #[starlark(attribute)]
+    fn builds<'v>(this: &ResultValue, heap: Heap<'v>) -> anyhow::Result<Value<'v>> {
+        let builds = this.builds.iter().map(|build| {
+            AllocStruct([
+                ("builder", heap.alloc(build.builder.as_str())),
+                ("number", build.number.map_or(Value::new_none(), |number| heap.alloc(number))),
+                ("outcome", heap.alloc(build.outcome.word())),
+            ])
+        });
+        Ok(heap.alloc(AllocList(builds)))
+    }
+}

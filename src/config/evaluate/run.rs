@@ -1,0 +1,192 @@
+//! The state of one evaluation: where in the script we are, what it asked for, what it set.
+//!
+//! Keys are paths of call numbers. A call that asks takes the next number of its level; `ctx.parallel`
+//! takes one too, and its branches count below it: call 3, branch 1, call 0 is `3.1.0`. So a branch that
+//! waits does not shift the numbers of another one.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use starlark::any::ProvidesStaticType;
+use starlark::eval::Evaluator;
+
+use super::stop::Stop;
+use crate::model::{Answer, Ask, BuildContext, EvalJob, EvalPart, Journal, Key, Outcome, Plan, Value};
+
+/// Asks of one step: each is kept for ever, and every evaluation passes all of them.
+const ASKS_MAX: usize = 10_000;
+
+/// One evaluation.
+#[derive(Debug, ProvidesStaticType)]
+pub(super) struct Run {
+    pub(super) plan: Arc<Plan>,
+    pub(super) context: Arc<BuildContext>,
+    journal: Arc<Journal>,
+    /// Whether asking is allowed: not in `do_if` and `hide_if`.
+    pub(super) may_ask: Cell<bool>,
+    place: RefCell<Place>,
+    asks: RefCell<Vec<(Key, Ask)>>,
+    asked: Cell<usize>,
+    /// Open steps, the outermost first.
+    frames: RefCell<Vec<Frame>>,
+}
+
+/// Where we are: the level's path, the next call number in it, and the properties set so far on the way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Place {
+    pub(super) path: Vec<u32>,
+    pub(super) next: u32,
+    pub(super) properties: BTreeMap<String, Value>,
+}
+
+/// A step in progress.
+#[derive(Clone, Debug)]
+pub(super) struct Frame {
+    /// The key of its beginning; none for the step of the list.
+    pub(super) key: Option<Key>,
+    /// What its children and warnings come to.
+    pub(super) verdict: Outcome,
+    /// Its line for people.
+    pub(super) summary: Option<String>,
+}
+
+impl Frame {
+    pub(super) const fn new(key: Option<Key>) -> Self {
+        Self { key, verdict: Outcome::Success, summary: None }
+    }
+}
+
+impl Run {
+    pub(super) fn new(plan: Arc<Plan>, job: &EvalJob) -> Self {
+        Self {
+            plan,
+            context: Arc::clone(&job.context),
+            journal: Arc::clone(&job.journal),
+            may_ask: Cell::new(job.part == EvalPart::Body),
+            place: RefCell::default(),
+            asks: RefCell::default(),
+            asked: Cell::new(0),
+            frames: RefCell::new(vec![Frame::new(None)]),
+        }
+    }
+
+    /// The run that an evaluator works for.
+    pub(super) fn of<'a>(eval: &Evaluator<'_, 'a, '_>) -> anyhow::Result<&'a Self> {
+        let run = eval.extra.and_then(|extra| extra.downcast_ref::<Self>());
+        run.ok_or_else(|| anyhow::anyhow!("this works in the steps of a build only"))
+    }
+
+    /// Asks for something. The answer, if it is recorded; nothing, if it needs none.
+    pub(super) fn ask(&self, ask: Ask) -> starlark::Result<Option<Answer>> {
+        self.ask_at(ask).map(|(_, answer)| answer)
+    }
+
+    /// The same, with the key that the ask got.
+    pub(super) fn ask_at(&self, ask: Ask) -> starlark::Result<(Key, Option<Answer>)> {
+        if !self.may_ask.get() {
+            let text = "`do_if` and `hide_if` only look: they cannot run commands or change anything";
+            return Err(starlark::Error::new_other(anyhow::anyhow!(text)));
+        }
+        self.asked.set(self.asked.get() + 1);
+        if self.asked.get() > ASKS_MAX {
+            let text = format!("a step cannot ask for more than {ASKS_MAX} things; split it into several steps");
+            return Err(starlark::Error::new_other(anyhow::Error::msg(text)));
+        }
+        let key = self.take_key();
+        let immediate = ask.is_immediate();
+        let answer = match self.journal.0.get(&key) {
+            Some(entry) if entry.ask == ask => entry.answer.clone(),
+            Some(entry) => {
+                let (recorded, now) = (describe(&entry.ask), describe(&ask));
+                return Err(Stop::Changed { key, recorded, now }.error());
+            }
+            None => {
+                self.asks.borrow_mut().push((key.clone(), ask));
+                None
+            }
+        };
+        match answer {
+            None if !immediate => Err(Stop::Suspend.error()),
+            answer => Ok((key, answer)),
+        }
+    }
+
+    /// The key of the next call of this level.
+    pub(super) fn take_key(&self) -> Key {
+        let mut place = self.place.borrow_mut();
+        let mut key = place.path.clone();
+        key.push(place.next);
+        place.next += 1;
+        Key(key)
+    }
+
+    /// Asks that are not in the journal yet, in the script's order.
+    pub(super) fn take_asks(&self) -> Vec<(Key, Ask)> {
+        self.asks.take()
+    }
+
+    pub(super) fn place(&self) -> Place {
+        self.place.borrow().clone()
+    }
+
+    pub(super) fn set_place(&self, place: Place) -> Place {
+        self.place.replace(place)
+    }
+
+    /// A property as the build has it now.
+    pub(super) fn property(&self, name: &str) -> Option<Value> {
+        let own = self.place.borrow().properties.get(name).cloned();
+        own.or_else(|| self.context.properties.get(name).cloned())
+    }
+
+    /// All of them.
+    pub(super) fn properties(&self) -> BTreeMap<String, Value> {
+        let inherited = self.context.properties.0.iter();
+        let mut all: BTreeMap<_, _> =
+            inherited.map(|(name, property)| (name.clone(), property.value.clone())).collect();
+        all.extend(self.place.borrow().properties.clone());
+        all
+    }
+
+    pub(super) fn set_property(&self, name: &str, value: Value) {
+        self.place.borrow_mut().properties.insert(name.to_owned(), value);
+    }
+
+    pub(super) fn push_frame(&self, frame: Frame) {
+        self.frames.borrow_mut().push(frame);
+    }
+
+    /// Ends the innermost step.
+    pub(super) fn pop_frame(&self) -> Frame {
+        self.frames.borrow_mut().pop().unwrap_or_else(|| Frame::new(None))
+    }
+
+    /// Looks at or changes the innermost step.
+    pub(super) fn frame<T>(&self, work: impl FnOnce(&mut Frame) -> T) -> T {
+        let mut frames = self.frames.borrow_mut();
+        work(frames.last_mut().expect("the step of the list is always there while it runs"))
+    }
+
+    /// The child step that we are in; none for the step of the list.
+    pub(super) fn step_key(&self) -> Option<Key> {
+        self.frame(|frame| frame.key.clone())
+    }
+}
+
+/// An ask in a few words.
+fn describe(ask: &Ask) -> String {
+    match ask {
+        Ask::Run(spec) => format!("the command `{}`", super::command::words_of(&spec.program)),
+        Ask::File(command) => format!("the file command {command:?}"),
+        Ask::Wait(span) => format!("a wait of {span}"),
+        Ask::Now => "the time".to_owned(),
+        Ask::Trigger(trigger) => format!("builds of {}", trigger.schedulers.join(", ")),
+        Ask::BeginStep(begin) => format!("the child step `{}`", begin.name),
+        Ask::EndStep(end) => format!("the end of a child step with {}", end.outcome),
+        Ask::SetProperty { name, value, .. } => format!("property `{name}` = {value}"),
+        Ask::SetSummary { text, .. } => format!("the summary `{text}`"),
+        Ask::AddUrl { url, .. } => format!("the link {url}"),
+        Ask::WriteLog { log, .. } => format!("a line of log `{log}`"),
+    }
+}

@@ -1,0 +1,80 @@
+//! One evaluation of a build script.
+
+use starlark::environment::Module;
+use starlark::eval::Evaluator;
+use starlark::values::Value;
+
+use super::super::fault::problem_of;
+use super::super::limits::SCRIPT;
+use super::super::scripts::{Cancel, Scripts};
+use super::Printer;
+use super::context::Ctx;
+use super::outcome::finish;
+use super::run::Run;
+use super::stop::Stop;
+use crate::model::{EvalJob, EvalOutcome, EvalPart, FnId, Plan, StepPlan};
+
+/// Evaluates what the job says.
+pub(in crate::config) fn evaluate(scripts: &Scripts, job: &EvalJob, cancel: &Cancel) -> EvalOutcome {
+    let plan = scripts.plan();
+    let Some(step) = step_of(plan, job) else {
+        let message = format!("builder `{}` has no step {} in this configuration", job.context.builder, job.step);
+        return EvalOutcome::Failed { asks: Vec::new(), message };
+    };
+    let function = match job.part {
+        EvalPart::Body => Some(step.body),
+        EvalPart::DoIf => step.do_if,
+        EvalPart::HideIf => step.hide_if,
+    };
+    match function {
+        Some(function) => call(scripts, job, function, cancel),
+        // Without a function the step runs and shows.
+        None => EvalOutcome::Decided(job.part == EvalPart::DoIf),
+    }
+}
+
+fn step_of<'p>(plan: &'p Plan, job: &EvalJob) -> Option<&'p StepPlan> {
+    plan.builders.get(&job.context.builder)?.steps.get(job.step)
+}
+
+fn call(scripts: &Scripts, job: &EvalJob, function: FnId, cancel: &Cancel) -> EvalOutcome {
+    let Some(function) = scripts.function(function) else {
+        let message = format!("the configuration has no function {function}");
+        return EvalOutcome::Failed { asks: Vec::new(), message };
+    };
+    let run = Run::new(scripts.plan().clone(), job);
+    Module::with_temp_heap(|module| {
+        let mut eval = Evaluator::new(&module);
+        SCRIPT.apply(&mut eval, cancel.clone());
+        eval.set_print_handler(&Printer);
+        eval.extra = Some(&run);
+        let function = module.heap().access_owned_frozen_value(function);
+        let ctx = module.heap().alloc(Ctx::new(job.context.clone()));
+        let outcome = module.heap().alloc(job.step_outcome.map_or("success", |outcome| outcome.word()));
+        let arguments: &[Value<'_>] = if job.part == EvalPart::HideIf { &[ctx, outcome] } else { &[ctx] };
+        let returned = eval.eval_function(function, arguments, &[]);
+        conclude(&run, job.part, returned)
+    })
+}
+
+fn conclude(run: &Run, part: EvalPart, returned: starlark::Result<Value<'_>>) -> EvalOutcome {
+    if part != EvalPart::Body {
+        return match returned {
+            Ok(value) => EvalOutcome::Decided(value.to_bool()),
+            Err(error) => EvalOutcome::Failed { asks: Vec::new(), message: failure(&error) },
+        };
+    }
+    let finished = finish(returned, run.pop_frame());
+    let asks = run.take_asks();
+    match finished {
+        Ok(finished) => EvalOutcome::Done { asks, outcome: finished.outcome, summary: finished.summary },
+        Err(error) if matches!(Stop::of(&error), Some(Stop::Suspend)) => EvalOutcome::Suspended { asks },
+        Err(error) => EvalOutcome::Failed { asks, message: failure(&error) },
+    }
+}
+
+/// First line: what went wrong; then the place and its line.
+pub(super) fn failure(error: &starlark::Error) -> String {
+    let problem = problem_of(error, SCRIPT);
+    problem.to_string().trim_start_matches("error: ").to_owned()
+}

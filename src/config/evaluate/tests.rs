@@ -1,0 +1,385 @@
+//! Scripts against a journal that answers as it is told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::Timestamp;
+use crate::config::{Cancel, Loaded, Sources, library, load_sources};
+use crate::model::*;
+
+/// A build whose asks are answered by a function, step by step, as the engine does it.
+struct Build {
+    loaded: Loaded,
+    context: BuildContext,
+    step: usize,
+    journal: Journal,
+}
+
+impl Build {
+    /// A build of the builder `b` in a configuration that defines `f`.
+    fn of(definitions: &str) -> Self {
+        let head = "load(\"@stdlib//steps.star\", \"sh\", \"parallel\", \"group\")\nworker(\"w\")\n";
+        let text = format!("{head}{definitions}\nbuilder(\"b\", workers = [\"w\"], steps = [f])\n");
+        Self::whole(&text)
+    }
+
+    fn whole(text: &str) -> Self {
+        let sources = Sources { main: "master.star".to_owned(), files: library::with_main(text) };
+        let loaded = load_sources(sources).unwrap_or_else(|refused| panic!("{refused}"));
+        let context = BuildContext {
+            build: BuildId(1),
+            number: 7,
+            builder: "b".to_owned(),
+            worker: WorkerFacts { name: "w".to_owned(), builder_dir: "/w/b".to_owned(), ..WorkerFacts::default() },
+            properties: Properties::default(),
+            stamps: Vec::new(),
+            changes: Vec::new(),
+            reason: "test".to_owned(),
+            steps: Vec::new(),
+            outcome: Outcome::Success,
+            url: "http://localhost/".to_owned(),
+        };
+        Self { loaded, context, step: 0, journal: Journal::default() }
+    }
+
+    fn job(&self, part: EvalPart) -> EvalJob {
+        EvalJob {
+            turn: 1,
+            plan: self.loaded.plan.digest.clone(),
+            step: self.step,
+            part,
+            context: Arc::new(self.context.clone()),
+            journal: Arc::new(self.journal.clone()),
+            step_outcome: None,
+        }
+    }
+
+    fn evaluate(&self) -> EvalOutcome {
+        self.loaded.scripts.evaluate(&self.job(EvalPart::Body), &Cancel::default())
+    }
+
+    fn record(&mut self, asks: Vec<(Key, Ask)>) {
+        for (key, ask) in asks {
+            let entry = Entry { digest: ask.digest(), ask, answer: None, command: None, step: StepId(1) };
+            assert!(self.journal.0.insert(key, entry).is_none(), "an ask is told once");
+        }
+    }
+
+    /// Evaluates and answers one ask at a time until the end; all asks in the order in which they came.
+    fn run(&mut self, answer: impl Fn(&Key, &Ask) -> Answer) -> (Vec<String>, EvalOutcome) {
+        let mut told = Vec::new();
+        for _ in 0..10_000 {
+            let outcome = self.evaluate();
+            assert_eq!(outcome, self.evaluate(), "the same job has the same outcome");
+            let (EvalOutcome::Suspended { asks } | EvalOutcome::Done { asks, .. } | EvalOutcome::Failed { asks, .. }) =
+                &outcome
+            else {
+                panic!("{outcome:?}")
+            };
+            told.extend(asks.iter().map(|(key, ask)| shown(key, ask)));
+            self.record(asks.clone());
+            if !matches!(outcome, EvalOutcome::Suspended { .. }) {
+                return (told, outcome);
+            }
+            let open = self.journal.0.iter().find(|(_, entry)| entry.answer.is_none() && !entry.ask.is_immediate());
+            let key = open.map(|(key, _)| key.clone()).expect("a script that waits waits for something");
+            let entry = self.journal.0.get_mut(&key).unwrap();
+            entry.answer = Some(answer(&key, &entry.ask));
+        }
+        panic!("the script does not end");
+    }
+}
+
+fn shown(key: &Key, ask: &Ask) -> String {
+    let path: Vec<String> = key.0.iter().map(u32::to_string).collect();
+    let what = match ask {
+        Ask::Run(CommandSpec { program: Program::Shell(line), .. }) => format!("run {}", line.masked()),
+        Ask::Run(CommandSpec { program: Program::Argv(words), .. }) => {
+            format!("run {}", words.iter().map(Text::masked).collect::<Vec<_>>().join(" "))
+        }
+        Ask::File(file) => format!("{file:?}"),
+        Ask::Wait(span) => format!("wait {span}"),
+        Ask::Now => "now".to_owned(),
+        Ask::Trigger(trigger) => format!("trigger {:?}", trigger.schedulers),
+        Ask::BeginStep(begin) => format!("begin {}", begin.name),
+        Ask::EndStep(end) => format!("end {} {}", end.outcome, end.summary.as_deref().unwrap_or("-")),
+        Ask::SetProperty { name, value, .. } => format!("set {name}={value}"),
+        Ask::SetSummary { text, .. } => format!("summary {text}"),
+        Ask::AddUrl { name, url, .. } => format!("url {name} {url}"),
+        Ask::WriteLog { log, text, .. } => format!("log {log} {text:?}"),
+    };
+    format!("{} {what}", path.join("."))
+}
+
+/// Commands succeed, but those with `false` in them; what they print is what they are.
+fn usual(_: &Key, ask: &Ask) -> Answer {
+    match ask {
+        Ask::Run(spec) => {
+            let words = super::command::words_of(&spec.program);
+            let code = i64::from(words.contains("false"));
+            let mut result = CommandResult::of(CommandEnd::Exited(code), &spec.exit_codes);
+            result.stdout = spec.want_output.then_some(words);
+            Answer::Command(result)
+        }
+        Ask::File(_) => Answer::Command(CommandResult::of(CommandEnd::Exited(0), &[(0, Outcome::Success)].into())),
+        Ask::Now => Answer::Time(Timestamp::from_seconds(0)),
+        Ask::Trigger(_) => Answer::Triggered(Triggered { outcome: Outcome::Success, builds: Vec::new() }),
+        _ => Answer::Done,
+    }
+}
+
+fn done(outcome: Outcome, summary: Option<&str>) -> EvalOutcome {
+    EvalOutcome::Done { asks: Vec::new(), outcome, summary: summary.map(str::to_owned) }
+}
+
+/// The end without the asks.
+fn end(outcome: EvalOutcome) -> EvalOutcome {
+    match outcome {
+        EvalOutcome::Done { outcome, summary, .. } => EvalOutcome::Done { asks: Vec::new(), outcome, summary },
+        EvalOutcome::Failed { message, .. } => EvalOutcome::Failed { asks: Vec::new(), message },
+        other => other,
+    }
+}
+
+#[test]
+fn a_script_waits_for_each_answer_and_goes_on() {
+    let mut build = Build::of(
+        "def f(ctx):\n    a = ctx.run('first')\n    ctx.set_summary(a.stdout)\n    return ctx.run('second')\n",
+    );
+    assert!(matches!(build.evaluate(), EvalOutcome::Suspended { asks } if asks.len() == 1));
+    let (told, outcome) = build.run(usual);
+    assert_eq!(told, ["0 run first", "1 summary first", "2 run second"]);
+    assert_eq!(end(outcome), done(Outcome::Success, Some("first")));
+}
+
+#[test]
+fn a_failing_command_ends_the_step_unless_it_is_checked_by_the_script() {
+    let (told, outcome) = Build::of("def f(ctx):\n    ctx.run('false')\n    ctx.run('never')\n").run(usual);
+    assert_eq!(told, ["0 run false"]);
+    assert_eq!(end(outcome), done(Outcome::Failure, Some("exit code 1")));
+
+    let script = "def f(ctx):\n    if not ctx.run('false', check = False).ok:\n        ctx.run('then')\n";
+    let (told, outcome) = Build::of(script).run(usual);
+    assert_eq!(told, ["0 run false", "1 run then"]);
+    assert_eq!(end(outcome), done(Outcome::Success, None));
+}
+
+#[test]
+fn branches_advance_on_their_own() {
+    let script = "
+def two(name):
+    def run(ctx):
+        ctx.run(name + ' 1')
+        ctx.run(name + ' 2')
+    return step(name, run = run)
+def f(ctx):
+    results = ctx.parallel([two('a'), two('b')])
+    ctx.run('after')
+    return all([r.ok for r in results])
+";
+    let mut build = Build::of(script);
+    let EvalOutcome::Suspended { asks } = build.evaluate() else { panic!() };
+    let told: Vec<String> = asks.iter().map(|(key, ask)| shown(key, ask)).collect();
+    assert_eq!(told, ["0.0.0 begin a", "0.0.1 run a 1", "0.1.0 begin b", "0.1.1 run b 1"]);
+    build.record(asks);
+
+    // The second branch is answered first.
+    let entry = build.journal.0.get_mut(&Key(vec![0, 1, 1])).unwrap();
+    entry.answer = Some(usual(&Key(vec![]), &entry.ask.clone()));
+    let EvalOutcome::Suspended { asks } = build.evaluate() else { panic!() };
+    let told: Vec<String> = asks.iter().map(|(key, ask)| shown(key, ask)).collect();
+    assert_eq!(told, ["0.1.2 run b 2"]);
+    build.record(asks);
+
+    let (told, outcome) = build.run(usual);
+    assert_eq!(told, ["0.0.2 run a 2", "0.0.3 end success -", "0.1.3 end success -", "1 run after"]);
+    assert_eq!(end(outcome), done(Outcome::Success, None));
+}
+
+#[test]
+fn failed_children_count_by_their_flags() {
+    let run = |flags: &str| {
+        let script = format!("def f(ctx):\n    ctx.parallel([sh('false'{flags}), sh('true')])\n");
+        match Build::of(&script).run(usual).1 {
+            EvalOutcome::Done { outcome, .. } => outcome,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(run(""), Outcome::Failure);
+    assert_eq!(run(", flunk_on_failure = False"), Outcome::Success);
+    assert_eq!(run(", flunk_on_failure = False, warn_on_failure = True"), Outcome::Warnings);
+    assert_eq!(run(", exit_codes = {1: 'warnings', 0: 'success'}"), Outcome::Warnings);
+    assert_eq!(run(", exit_codes = {1: 'warnings', 0: 'success'}, flunk_on_warnings = True"), Outcome::Failure);
+}
+
+#[test]
+fn a_child_that_halts_ends_the_function() {
+    let script = "def f(ctx):\n    ctx.step(sh('false'))\n    ctx.run('never')\n";
+    let (told, outcome) = Build::of(script).run(usual);
+    assert_eq!(told, ["0 begin false", "1 run false", "2 end failure exit code 1"]);
+    assert_eq!(end(outcome), done(Outcome::Failure, None));
+
+    let script = "def f(ctx):\n    r = ctx.step(sh('false', halt_on_failure = False))\n    ctx.run('on')\n    return 'warnings' if not r.ok else None\n";
+    let (told, outcome) = Build::of(script).run(usual);
+    assert_eq!(told[3], "3 run on");
+    assert_eq!(end(outcome), done(Outcome::Warnings, None));
+}
+
+#[test]
+fn a_child_is_tried_again_after_a_pause() {
+    let script = "def f(ctx):\n    ctx.step(sh('false', retries = 2, retry_delay = '5s'))\n";
+    let (told, _) = Build::of(script).run(usual);
+    let begins = told.iter().filter(|line| line.contains("begin")).count();
+    let waits: Vec<&String> = told.iter().filter(|line| line.contains("wait")).collect();
+    assert_eq!((begins, waits.len()), (3, 2));
+    assert!(waits[0].ends_with("5s") && waits[1].ends_with("10s"));
+}
+
+#[test]
+fn own_properties_are_seen_and_branches_do_not_see_each_others() {
+    let script = "
+def branch(ctx):
+    ctx.log('seen', str(ctx.property('x', 'none')) + ' ' + str(ctx.property('y', 'none')))
+    ctx.set_property('y', 2)
+def f(ctx):
+    ctx.set_property('x', [1, {'a': None}])
+    ctx.parallel([branch, branch])
+    ctx.log('seen', str(ctx.property('y')) + str(ctx.properties()['x']))
+";
+    let (told, _) = Build::of(script).run(usual);
+    let seen: Vec<&String> = told.iter().filter(|line| line.contains("log seen")).collect();
+    assert!(seen[0].ends_with("none\\n\"") && seen[1].ends_with("none\\n\""), "{told:?}");
+    assert!(seen[2].contains("2[1, {\\\"a\\\": None}]"), "{told:?}");
+}
+
+#[test]
+fn fail_warn_and_skip_end_or_mark_the_step() {
+    let outcome = |body: &str| end(Build::of(&format!("def f(ctx):\n    {body}\n    ctx.run('on')\n")).run(usual).1);
+    assert_eq!(outcome("ctx.fail('tests are red')"), done(Outcome::Failure, Some("tests are red")));
+    assert_eq!(outcome("ctx.skip('nothing to do')"), done(Outcome::Skipped, Some("nothing to do")));
+    assert_eq!(outcome("ctx.warn('slow')"), done(Outcome::Warnings, Some("slow")));
+}
+
+#[test]
+fn a_script_that_asks_for_something_else_fails_with_its_place() {
+    let mut build = Build::of("def f(ctx):\n    ctx.run('new')\n");
+    let old = Build::of("def f(ctx):\n    ctx.run('old')\n");
+    let EvalOutcome::Suspended { asks } = old.evaluate() else { panic!() };
+    build.record(asks);
+    let EvalOutcome::Failed { message, asks } = build.evaluate() else { panic!() };
+    assert!(asks.is_empty());
+    assert!(message.starts_with("the script changed or is not deterministic"), "{message}");
+    assert!(message.contains("`old`") && message.contains("`new`") && message.contains("master.star:4:5"), "{message}");
+}
+
+#[test]
+fn a_recorded_ask_that_is_never_reached_again_is_tolerated() {
+    let mut build = Build::of("def f(ctx):\n    ctx.run('only')\n");
+    let EvalOutcome::Suspended { asks } = build.evaluate() else { panic!() };
+    let (_, ask) = asks[0].clone();
+    build.record(vec![(Key(vec![9]), ask)]);
+    let (told, _) = build.run(|key, ask| usual(key, ask));
+    assert_eq!(told, ["0 run only"]);
+}
+
+#[test]
+fn an_error_closes_open_children_and_shows_the_users_line() {
+    let script = "def g(ctx):\n    ctx.run('ok')\n    return 1 // 0\ndef f(ctx):\n    ctx.step(g)\n";
+    let (told, outcome) = Build::of(script).run(usual);
+    assert_eq!(told.last().unwrap(), "2 end exception the script failed");
+    let EvalOutcome::Failed { message, .. } = outcome else { panic!() };
+    assert!(message.contains("master.star:5:12"), "{message}");
+}
+
+#[test]
+fn bounds_have_texts_of_their_own() {
+    for (body, words) in [
+        ("for _ in range(1000000):\n        [None for _ in range(1000)]", "steps (calls and turns of loops)"),
+        ("x = []\n    for i in range(1000000):\n        x.append('abc' + str(i) * 100)", "MB of memory"),
+        ("g(1)\ndef g(n):\n    g(n + 1)", "nested more than 200 deep"),
+        ("'a' * 2000000000", "more than 10000000"),
+        ("[0] * 50000000", "more than 10000000"),
+        ("list(range(30000000))", "more than 1000000"),
+        ("for i in range(20000):\n        ctx.set_property('a', i)", "more than 10000 things"),
+    ] {
+        let build = Build::of(&format!("def f(ctx):\n    {body}\n"));
+        let EvalOutcome::Failed { message, .. } = build.evaluate() else { panic!("{body}") };
+        assert!(message.contains(words), "{body}: {message}");
+    }
+}
+
+#[test]
+fn a_set_cancel_ends_the_evaluation() {
+    let build = Build::of("def f(ctx):\n    for _ in range(1000000):\n        pass\n");
+    let cancel = Cancel::default();
+    cancel.set();
+    let EvalOutcome::Failed { message, .. } = build.loaded.scripts.evaluate(&build.job(EvalPart::Body), &cancel) else {
+        panic!()
+    };
+    assert!(message.contains("cancelled"), "{message}");
+}
+
+#[test]
+fn do_if_and_hide_if_decide_and_ask_nothing() {
+    let text = "
+worker(\"w\")
+builder(\"b\", workers = [\"w\"], steps = [
+    step(\"s\", run = lambda ctx: None, do_if = lambda ctx: ctx.number == 7, hide_if = lambda ctx, outcome: outcome == 'skipped'),
+    step(\"t\", run = lambda ctx: None, do_if = lambda ctx: ctx.run('x').ok),
+    step(\"u\", run = lambda ctx: None),
+])
+";
+    let mut build = Build::whole(text);
+    let decide = |build: &Build, part, outcome| {
+        let job = EvalJob { step_outcome: outcome, ..build.job(part) };
+        build.loaded.scripts.evaluate(&job, &Cancel::default())
+    };
+    assert_eq!(decide(&build, EvalPart::DoIf, None), EvalOutcome::Decided(true));
+    assert_eq!(decide(&build, EvalPart::HideIf, Some(Outcome::Skipped)), EvalOutcome::Decided(true));
+    assert_eq!(decide(&build, EvalPart::HideIf, Some(Outcome::Success)), EvalOutcome::Decided(false));
+    build.step = 1;
+    let EvalOutcome::Failed { message, .. } = decide(&build, EvalPart::DoIf, None) else { panic!() };
+    assert!(message.contains("only look"), "{message}");
+    build.step = 2;
+    assert_eq!(decide(&build, EvalPart::DoIf, None), EvalOutcome::Decided(true));
+    assert_eq!(decide(&build, EvalPart::HideIf, None), EvalOutcome::Decided(false));
+}
+
+#[test]
+fn questions_get_answers_in_their_form() {
+    let text = "
+worker(\"w\")
+builder(\"b\", workers = [\"w\"], steps = [step(\"s\", run = lambda ctx: None)],
+    priority = lambda builder, properties: properties.get('p', 3),
+    next_worker = lambda builder, workers, request: 'b',
+    can_start = lambda builder, worker, request: worker)
+";
+    let build = Build::whole(text);
+    let scripts = &build.loaded.scripts;
+    let plan = &build.loaded.plan.builders["b"];
+    let Some(Policy::Function(priority)) = plan.priority else { panic!() };
+    let properties =
+        Properties(BTreeMap::from([("p".to_owned(), Property { value: 9.into(), source: "x".to_owned() })]));
+    let question = Question::Priority { builder: "b", properties: &properties };
+    assert_eq!(scripts.decide(priority, &question), Ok(Value::Int(9)));
+
+    let request = RequestRecord {
+        id: RequestId(4),
+        buildset: BuildsetId(1),
+        builder: BuilderId(1),
+        priority: 0,
+        submitted: Timestamp::default(),
+        claimed: None,
+        completed: None,
+        outcome: None,
+        waited_for: false,
+        collapsed_into: None,
+        properties: Properties::default(),
+    };
+    let workers = ["a".to_owned(), "b".to_owned()];
+    let question = Question::NextWorker { builder: "b", workers: &workers, request: &request };
+    assert_eq!(scripts.decide(plan.next_worker.unwrap(), &question), Ok(Value::Int(1)));
+    let question = Question::CanStart { builder: "b", worker: "w", request: &request };
+    let error = scripts.decide(plan.can_start.unwrap(), &question).unwrap_err();
+    assert!(error.message.contains("must return True or False, not a text"), "{error}");
+}

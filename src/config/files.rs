@@ -1,0 +1,253 @@
+//! Where the texts of a configuration come from: its folder, or what was kept of an earlier load.
+
+use std::path::{Path, PathBuf};
+
+use super::library;
+use super::parse::FILE_BYTES_MAX;
+use super::place::Spot;
+use super::problem::Problem;
+use super::sources::{CONFIG_DIR_FACT, Sources};
+use crate::base::nearest;
+
+/// A file cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ReadError {
+    message: String,
+    hint: Option<String>,
+}
+
+impl ReadError {
+    pub(super) fn new(message: String, hint: Option<String>) -> Self {
+        Self { message, hint }
+    }
+
+    /// The problem for people, at the `load` that asked.
+    pub(super) fn at(self, spot: Option<Spot>) -> Problem {
+        match spot {
+            Some(spot) => spot.problem(self.message, self.hint),
+            None => Problem::placeless(self.message, self.hint),
+        }
+    }
+}
+
+/// The files of one configuration.
+#[derive(Debug)]
+pub(super) enum Files {
+    /// `root` is absolute, without symbolic links.
+    Disk {
+        root: PathBuf,
+        main: String,
+    },
+    Kept(Sources),
+}
+
+impl Files {
+    /// The folder of a configuration file.
+    pub(super) fn on_disk(path: &Path) -> Result<Self, Problem> {
+        let refuse = |error: std::io::Error| {
+            let hint = match error.kind() {
+                std::io::ErrorKind::NotFound => similar(path),
+                _ => None,
+            };
+            Problem::placeless(format!("failed to read `{}`: {error}", path.display()), hint)
+        };
+        if path.is_dir() {
+            let hint = format!("name the file: `{}`", path.join("master.star").display());
+            return Err(Problem::placeless(format!("`{}` is a folder", path.display()), Some(hint)));
+        }
+        // The file itself may be a link: its folder is the one that the person named.
+        let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+        let main = name.ok_or_else(|| Problem::placeless(format!("`{}` names no file", path.display()), None))?;
+        std::fs::metadata(path).map_err(refuse)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let root = folder.canonicalize().map_err(refuse)?;
+        Ok(Self::Disk { root, main })
+    }
+
+    /// What was kept of an earlier load.
+    pub(super) const fn kept(sources: Sources) -> Self {
+        Self::Kept(sources)
+    }
+
+    /// The first file's name.
+    pub(super) fn main(&self) -> &str {
+        match self {
+            Self::Disk { main, .. } => main,
+            Self::Kept(sources) => &sources.main,
+        }
+    }
+
+    /// The absolute path of the folder, if it is known.
+    pub(super) fn folder(&self) -> Option<String> {
+        match self {
+            Self::Disk { root, .. } => root.to_str().map(str::to_owned),
+            Self::Kept(sources) => sources.fact(CONFIG_DIR_FACT).map(str::to_owned),
+        }
+    }
+
+    /// The whole name of what a file loads.
+    pub(super) fn resolve(&self, importer: &str, asked: &str) -> Result<String, ReadError> {
+        if asked.starts_with(library::PREFIX) {
+            return Ok(asked.to_owned());
+        }
+        if asked.starts_with('@') {
+            let hint = format!("the standard library is `{}`; own files have no `@`", library::PREFIX);
+            return Err(ReadError::new(format!("there is no library `{asked}`"), Some(hint)));
+        }
+        if asked.starts_with('/') && !asked.starts_with("//") || asked.contains(['\\', ':']) {
+            let hint = "name files relative to this one, or from the configuration's folder: `//lib/x.star`".to_owned();
+            return Err(ReadError::new(format!("`{asked}` is no relative path"), Some(hint)));
+        }
+        let (base, rest) = match asked.strip_prefix("//") {
+            Some(rest) if !library::is_library(importer) => ("", rest),
+            _ => folder_of(importer, asked),
+        };
+        join(base, rest).ok_or_else(|| outside(asked))
+    }
+
+    /// The text of a file.
+    pub(super) fn read(&self, name: &str) -> Result<String, ReadError> {
+        match self {
+            Self::Kept(sources) => sources
+                .files
+                .get(name)
+                .cloned()
+                .ok_or_else(|| ReadError::new(format!("the kept configuration has no file `{name}`"), None)),
+            Self::Disk { .. } if library::is_library(name) => library::text(name).map(str::to_owned).ok_or_else(|| {
+                let names: Vec<String> = library::names().collect();
+                let meant = nearest(name, names.iter().map(String::as_str));
+                let hint = meant.map_or_else(
+                    || format!("there are: {}", names.join(", ")),
+                    |meant| format!("did you mean `{meant}`?"),
+                );
+                ReadError::new(format!("the standard library has no file `{name}`"), Some(hint))
+            }),
+            Self::Disk { root, main } => read_below(root, name, name == main),
+        }
+    }
+
+    /// The paths of those files that are on disk.
+    pub(super) fn watch<'n>(&self, names: impl Iterator<Item = &'n String>) -> Vec<PathBuf> {
+        match self {
+            Self::Kept(_) => Vec::new(),
+            Self::Disk { root, .. } => {
+                names.filter(|name| !name.starts_with('@')).map(|name| root.join(name)).collect()
+            }
+        }
+    }
+}
+
+/// The folder of a file and the rest of what it asks for.
+fn folder_of<'n>(importer: &'n str, asked: &'n str) -> (&'n str, &'n str) {
+    let base = if library::is_library(importer) { library::PREFIX } else { importer };
+    match base.rfind('/') {
+        Some(_) if base == library::PREFIX => (library::PREFIX, asked),
+        Some(slash) => (&base[..slash], asked),
+        None => ("", asked),
+    }
+}
+
+/// A folder and a relative path below the root; none if it leads out of it.
+fn join(base: &str, rest: &str) -> Option<String> {
+    if base == library::PREFIX {
+        let plain = !rest.contains('/') && !rest.starts_with('.');
+        return plain.then(|| format!("{base}{rest}"));
+    }
+    let mut parts: Vec<&str> = base.split('/').filter(|part| !part.is_empty()).collect();
+    for part in rest.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    (!parts.is_empty()).then(|| parts.join("/"))
+}
+
+fn outside(asked: &str) -> ReadError {
+    let hint = "a configuration consists of its folder only; copy or link nothing from elsewhere".to_owned();
+    ReadError::new(format!("`{asked}` is outside the configuration's folder"), Some(hint))
+}
+
+fn read_below(root: &Path, name: &str, is_main: bool) -> Result<String, ReadError> {
+    let path = root.join(name);
+    let fail = |error: std::io::Error| {
+        let hint = if error.kind() == std::io::ErrorKind::NotFound { similar(&path) } else { None };
+        ReadError::new(format!("failed to read `{name}`: {error}"), hint)
+    };
+    let real = path.canonicalize().map_err(fail)?;
+    // The main file was named by a person, who may link it; whatever it loads has to stay inside.
+    if !is_main && !real.starts_with(root) {
+        return Err(outside(name));
+    }
+    let size = std::fs::metadata(&real).map_err(fail)?.len();
+    if size > FILE_BYTES_MAX as u64 {
+        let message = format!("`{name}` has {} MB, more than {}", size >> 20, FILE_BYTES_MAX >> 20);
+        return Err(ReadError::new(message, Some("write loops, or several files".to_owned())));
+    }
+    let bytes = std::fs::read(&real).map_err(fail)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+        ReadError::new(format!("`{name}` is not UTF-8 in line {}", line + 1), Some("save it as UTF-8".to_owned()))
+    })
+}
+
+/// The file beside a missing one that was probably meant.
+fn similar(path: &Path) -> Option<String> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = std::fs::read_dir(folder).ok()?.filter_map(Result::ok);
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort_unstable();
+    let meant = nearest(path.file_name()?.to_str()?, names.iter().map(String::as_str))?;
+    Some(format!("did you mean `{meant}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files() -> Files {
+        Files::kept(Sources { main: "master.star".to_owned(), files: std::collections::BTreeMap::new() })
+    }
+
+    #[test]
+    fn names_are_relative_to_the_importing_file() {
+        let resolve = |importer: &str, asked: &str| files().resolve(importer, asked);
+        assert_eq!(resolve("master.star", "lib/x.star"), Ok("lib/x.star".to_owned()));
+        assert_eq!(resolve("lib/x.star", "y.star"), Ok("lib/y.star".to_owned()));
+        assert_eq!(resolve("lib/x.star", "../z.star"), Ok("z.star".to_owned()));
+        assert_eq!(resolve("lib/x.star", "//lib/deep/../y.star"), Ok("lib/y.star".to_owned()));
+        assert_eq!(resolve("lib/x.star", "@stdlib//steps.star"), Ok("@stdlib//steps.star".to_owned()));
+        assert_eq!(resolve("@stdlib//steps.star", "text.star"), Ok("@stdlib//text.star".to_owned()));
+    }
+
+    #[test]
+    fn nothing_leads_out_of_the_folder() {
+        for asked in ["../x.star", "lib/../../x.star", "/etc/passwd", "C:\\x.star", "@other//x.star", ".."] {
+            assert!(files().resolve("master.star", asked).is_err(), "{asked}");
+        }
+        assert!(files().resolve("@stdlib//steps.star", "../x.star").is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_out_of_the_folder_are_refused() {
+        let scratch = tempfile::tempdir().unwrap();
+        let inside = scratch.path().join("inside");
+        std::fs::create_dir(&inside).unwrap();
+        std::fs::write(scratch.path().join("secret.star"), "x = 1").unwrap();
+        std::fs::write(inside.join("master.star"), "").unwrap();
+        std::os::unix::fs::symlink("../secret.star", inside.join("link.star")).unwrap();
+        let files = Files::on_disk(&inside.join("master.star")).unwrap();
+        assert_eq!(files.read("link.star"), Err(outside("link.star")));
+        assert!(files.read("master.star").is_ok());
+    }
+
+    #[test]
+    fn missing_file_names_its_neighbour() {
+        let scratch = tempfile::tempdir().unwrap();
+        std::fs::write(scratch.path().join("master.star"), "").unwrap();
+        let problem = Files::on_disk(&scratch.path().join("mastr.star")).unwrap_err();
+        assert_eq!(problem.hint.as_deref(), Some("did you mean `master.star`?"));
+    }
+}

@@ -1,0 +1,345 @@
+//! Reads a configuration's files, evaluates them, and makes the plan.
+//!
+//! Files are loaded once each, in the order in which they are first asked for. Knows where files are;
+//! what they mean is the declarations' business. Nothing outside the configuration's folder is read.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use starlark::environment::{FrozenModule, Module};
+use starlark::eval::{Evaluator, ReturnFileLoader};
+use starlark::syntax::AstModule;
+use starlark::typing::Interface;
+use starlark::values::FrozenHeapName;
+
+use super::check;
+use super::collect::Collector;
+use super::fault::problem_of;
+use super::files::{Files, ReadError};
+use super::globals::globals;
+use super::library;
+use super::limits::{LOAD, STACK_BYTES};
+use super::parse::parse;
+use super::place::Spot;
+use super::problem::{Problem, Refused};
+use super::pure::guard_operators;
+use super::registry;
+use super::scripts::{Cancel, Scripts};
+use super::sources::{CONFIG_DIR_FACT, Sources};
+use crate::model::Plan;
+
+/// Files of one configuration, library included: more is a loop in somebody's generator.
+const FILES_MAX: usize = 1_000;
+
+/// Loads inside loads: each is a level of native recursion.
+const LOAD_DEPTH_MAX: usize = 50;
+
+/// A configuration that is right.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What it says.
+    pub plan: Arc<Plan>,
+    /// Its functions.
+    pub scripts: Arc<Scripts>,
+    /// Its texts.
+    pub sources: Arc<Sources>,
+    /// Files on disk that it consists of, to watch.
+    pub watch: Vec<PathBuf>,
+    /// Remarks that refuse nothing (lint).
+    pub warnings: Vec<Problem>,
+}
+
+/// Loads a configuration from disk. Blocks; evaluates on a thread of its own.
+///
+/// # Errors
+/// All problems of the configuration.
+pub fn load(path: &Path) -> Result<Loaded, Refused> {
+    let files = Files::on_disk(path).map_err(|problem| Refused { problems: vec![problem] })?;
+    on_big_stack(|| Loader::new(files).run())
+}
+
+/// Loads one from its kept sources.
+///
+/// # Errors
+/// All problems of the configuration.
+pub fn load_sources(sources: Sources) -> Result<Loaded, Refused> {
+    on_big_stack(|| Loader::new(Files::kept(sources)).run())
+}
+
+/// Runs on a thread whose stack holds the parser's and evaluator's recursion.
+fn on_big_stack<T: Send>(work: impl FnOnce() -> Result<T, Refused> + Send) -> Result<T, Refused> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("config".to_owned()).stack_size(STACK_BYTES);
+        match thread.spawn_scoped(scope, work) {
+            Ok(running) => running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(error) => {
+                let message = format!("failed to start a thread for the configuration: {error}");
+                Err(Refused { problems: vec![Problem::placeless(message, None)] })
+            }
+        }
+    })
+}
+
+/// The load in progress.
+struct Loader {
+    files: Files,
+    collector: Collector,
+    /// Finished files by name; none for one with an error.
+    modules: HashMap<String, Option<FrozenModule>>,
+    /// Finished files in the order of loading.
+    order: Vec<FrozenModule>,
+    interfaces: HashMap<String, Interface>,
+    signatures: check::Signatures,
+    texts: BTreeMap<String, String>,
+    /// Files being loaded, outermost first.
+    chain: Vec<String>,
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+    /// Wrong calls were found without running them.
+    miscalled: bool,
+    /// Some file ended early, so what it would have declared is unknown.
+    incomplete: bool,
+}
+
+impl Loader {
+    fn new(files: Files) -> Self {
+        let collector = Collector::default();
+        *collector.folder.borrow_mut() = files.folder();
+        Self {
+            files,
+            collector,
+            modules: HashMap::new(),
+            order: Vec::new(),
+            interfaces: HashMap::new(),
+            signatures: check::Signatures::default(),
+            texts: BTreeMap::new(),
+            chain: Vec::new(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            miscalled: false,
+            incomplete: false,
+        }
+    }
+
+    fn run(mut self) -> Result<Loaded, Refused> {
+        let main = self.files.main().to_owned();
+        if let Err(error) = self.file(&main) {
+            self.problems.push(error.at(None));
+        }
+        self.finish(main)
+    }
+
+    /// Loads one file, once.
+    fn file(&mut self, name: &str) -> Result<(), ReadError> {
+        if self.modules.contains_key(name) {
+            return Ok(());
+        }
+        if self.texts.len() >= FILES_MAX {
+            return Err(ReadError::new(format!("there are more than {FILES_MAX} files"), None));
+        }
+        let text = self.files.read(name)?;
+        self.texts.insert(name.to_owned(), text.clone());
+        self.chain.push(name.to_owned());
+        let module = self.evaluate(name, &text);
+        self.chain.pop();
+        self.incomplete |= module.is_none();
+        self.order.extend(module.clone());
+        self.modules.insert(name.to_owned(), module);
+        Ok(())
+    }
+
+    /// Parses, checks and evaluates a text; none if that ended early.
+    fn evaluate(&mut self, name: &str, text: &str) -> Option<FrozenModule> {
+        let ast = match parse(name, text) {
+            Ok(ast) => ast,
+            Err(problem) => {
+                self.problems.push(problem);
+                return None;
+            }
+        };
+        let loads = self.loads(name, &ast);
+        self.check(name, &ast, &loads);
+        let mut modules: HashMap<&str, &FrozenModule> = HashMap::new();
+        for (asked, found) in &loads {
+            modules.insert(asked, self.modules.get(found)?.as_ref()?);
+        }
+        match run_module(name, ast, &modules, &self.collector) {
+            Ok(module) => Some(module),
+            // The evaluator stops at the first of the wrong calls that were found without running any.
+            Err(fault) => {
+                if !(self.miscalled && fault.of_call) {
+                    self.problems.push(fault.problem);
+                }
+                None
+            }
+        }
+    }
+
+    /// Loads what a file loads; the whole name of each.
+    fn loads(&mut self, name: &str, ast: &AstModule) -> HashMap<String, String> {
+        let wanted: Vec<_> = ast.loads().iter().map(|load| (load.module_id.to_owned(), load.span.clone())).collect();
+        let mut found = HashMap::new();
+        for (asked, span) in wanted {
+            let result = self.files.resolve(name, &asked).and_then(|other| self.nested(&other).map(|()| other));
+            match result {
+                Ok(other) => drop(found.insert(asked, other)),
+                Err(error) => {
+                    self.incomplete = true;
+                    self.problems.push(error.at(Some(Spot::of_span(span))));
+                }
+            }
+        }
+        found
+    }
+
+    fn nested(&mut self, other: &str) -> Result<(), ReadError> {
+        if let Some(begin) = self.chain.iter().position(|name| name == other) {
+            let mut circle: Vec<&str> = self.chain[begin..].iter().map(String::as_str).collect();
+            circle.push(other);
+            let hint = "move what both need into a third file".to_owned();
+            return Err(ReadError::new(
+                format!("files load each other in a circle: {}", circle.join(" -> ")),
+                Some(hint),
+            ));
+        }
+        if self.chain.len() >= LOAD_DEPTH_MAX {
+            return Err(ReadError::new(format!("files load each other more than {LOAD_DEPTH_MAX} deep"), None));
+        }
+        self.file(other)
+    }
+
+    /// What can be known of a file without running it.
+    fn check(&mut self, name: &str, ast: &AstModule, loads: &HashMap<String, String>) {
+        self.signatures.learn(name, ast, loads);
+        if library::is_library(name) {
+            return;
+        }
+        let (problems, secrets) = self.signatures.check_calls(name, ast);
+        self.miscalled |= !problems.is_empty();
+        self.problems.extend(problems);
+        secrets.iter().for_each(|secret| self.collector.name_secret(secret));
+        let interfaces = loads
+            .iter()
+            .filter_map(|(asked, other)| Some((asked.clone(), self.interfaces.get(other)?.clone())))
+            .collect();
+        let (interface, problems) = check::types(ast, &interfaces);
+        self.interfaces.insert(name.to_owned(), interface);
+        self.problems.extend(problems);
+        self.warnings.extend(check::lint(ast));
+    }
+
+    fn finish(mut self, main: String) -> Result<Loaded, Refused> {
+        let mut plan = check::finish_plan(&self.collector, !self.incomplete);
+        let noted = self.collector.problems.take();
+        self.problems.extend(noted.into_iter().map(|noted| noted.spot.problem(noted.message, noted.hint)));
+        if !self.problems.is_empty() {
+            return Err(Refused { problems: in_order(self.problems, &main) });
+        }
+        if self.collector.folder_asked.get()
+            && let Some(folder) = self.collector.folder.take()
+        {
+            self.texts.insert(CONFIG_DIR_FACT.to_owned(), folder);
+        }
+        let watch = self.files.watch(self.texts.keys());
+        let sources = Sources { main, files: self.texts };
+        plan.digest = sources.digest();
+        let plan = Arc::new(plan);
+        let scripts = Scripts::gather(Arc::clone(&plan), &self.order);
+        Ok(Loaded { plan, scripts: Arc::new(scripts), sources: Arc::new(sources), watch, warnings: self.warnings })
+    }
+}
+
+/// Problems by file (the main one first) and line, each once.
+fn in_order(mut problems: Vec<Problem>, main: &str) -> Vec<Problem> {
+    let key = |problem: &Problem| {
+        let place = problem.place.clone();
+        place.map(|place| (place.file != main, place.file, place.line, place.column))
+    };
+    problems.sort_by_key(key);
+    problems.dedup_by(|later, first| later.place == first.place && gist(later) == gist(first));
+    problems
+}
+
+/// A message without the function that it is about: an argument that a library function hands on is
+/// unknown to both.
+fn gist(problem: &Problem) -> &str {
+    let message = problem.message.as_str();
+    message.find(" has no argument ").map_or(message, |begin| &message[begin..])
+}
+
+/// Why a file did not come to its end.
+struct Fault {
+    problem: Problem,
+    /// A function was called with wrong arguments.
+    of_call: bool,
+}
+
+impl Fault {
+    fn of(error: &starlark::Error) -> Box<Self> {
+        let of_call = matches!(error.kind(), starlark::ErrorKind::Function(_));
+        Box::new(Self { problem: problem_of(error, LOAD), of_call })
+    }
+}
+
+fn run_module(
+    name: &str,
+    mut ast: AstModule,
+    modules: &HashMap<&str, &FrozenModule>,
+    collector: &Collector,
+) -> Result<FrozenModule, Box<Fault>> {
+    Module::with_temp_heap(|module| {
+        registry::install(&module);
+        {
+            let loader = ReturnFileLoader { modules };
+            let mut eval = Evaluator::new(&module);
+            LOAD.apply(&mut eval, Cancel::default());
+            eval.set_print_handler(&super::evaluate::Printer);
+            eval.set_loader(&loader);
+            eval.extra = Some(collector);
+            guard_operators(&mut ast);
+            eval.eval_module(ast, globals()).map_err(|error| Fault::of(&error))?;
+        }
+        let heap = FrozenHeapName::User(Box::new(name.to_owned()));
+        module.freeze_named(heap).map_err(|error| {
+            let problem = Problem::placeless(format!("failed to finish `{name}`: {error:?}"), None);
+            Box::new(Fault { problem, of_call: false })
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_text(text: &str) -> Result<Loaded, Refused> {
+        load_sources(Sources { main: "master.star".to_owned(), files: crate::config::library::with_main(text) })
+    }
+
+    #[test]
+    fn small_configuration_becomes_a_plan() {
+        let text = r#"
+load("@stdlib//steps.star", "sh")
+load("@stdlib//schedulers.star", "force", "periodic")
+worker("linux-1", tags = ["linux"], slots = 2)
+def decide(ctx):
+    return ctx.run("true")
+builder("b", workers = ["linux"], steps = [sh("make", name = "compile"), decide])
+periodic("often", builders = ["b"], every = "12h")
+force("by-hand", builders = ["b"])
+"#;
+        let loaded = load_text(text).unwrap_or_else(|refused| panic!("{refused}"));
+        assert_eq!(loaded.plan.builders["b"].workers, ["linux-1"]);
+        assert_eq!(loaded.plan.builders["b"].steps[1].name, "decide");
+        assert_eq!(loaded.plan.builders["b"].steps[1].place.line, 7);
+        assert_eq!(loaded.plan.schedulers.len(), 2);
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let text = "worker(\"w\", slts = 1)\nbuilder(\"b\", workers = [\"x\"], steps = [1])\nworker(\"w\")\n";
+        let refused = load_text(text).unwrap_err();
+        eprintln!("{refused}");
+        assert_eq!(refused.problems.len(), 4);
+    }
+}

@@ -1,0 +1,181 @@
+//! From a call in progress to the line that a person wrote.
+//!
+//! A declaration is often called through the standard library; what counts is the call in the user's
+//! own file. Which argument is meant is found by parsing that file again, only when there is something
+//! to report: a right configuration pays nothing for it.
+
+use starlark::codemap::{FileSpan, Span};
+use starlark::eval::Evaluator;
+use starlark::syntax::AstModule;
+use starlark::syntax::ast::{ArgumentP, AstLiteral, AstNoPayload, ExprP};
+
+use super::library;
+use super::parse::DIALECT;
+use super::problem::{Problem, excerpt};
+use crate::model::SourcePlace;
+
+type Expr = starlark::codemap::Spanned<ExprP<AstNoPayload>>;
+type Argument = starlark::codemap::Spanned<ArgumentP<AstNoPayload>>;
+
+/// A way from an argument to one of its parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// An element of a list.
+    Item(usize),
+    /// The value of a key of a dict.
+    Key(String),
+}
+
+/// An argument of a call, or a part of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ArgRef {
+    /// The argument's name.
+    name: String,
+    /// Its place, if it may be given without its name.
+    position: Option<usize>,
+    parts: Vec<Part>,
+    /// The name itself is meant, not the value.
+    is_name: bool,
+}
+
+impl ArgRef {
+    /// An argument by name.
+    pub(super) fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), position: None, parts: Vec::new(), is_name: false }
+    }
+
+    /// The name of an argument, for one that there is not.
+    pub(super) fn name_of(name: &str) -> Self {
+        Self { is_name: true, ..Self::named(name) }
+    }
+
+    /// An argument that may also be given by position.
+    pub(super) fn positional(name: &str, position: usize) -> Self {
+        Self { position: Some(position), ..Self::named(name) }
+    }
+
+    /// An element of it.
+    pub(super) fn item(&self, index: usize) -> Self {
+        let mut inner = self.clone();
+        inner.parts.push(Part::Item(index));
+        inner
+    }
+
+    /// The value of one of its keys.
+    pub(super) fn key(&self, key: &str) -> Self {
+        let mut inner = self.clone();
+        inner.parts.push(Part::Key(key.to_owned()));
+        inner
+    }
+}
+
+/// Where something was written: a call, and perhaps one argument of it.
+#[derive(Clone, Debug)]
+pub(super) struct Spot {
+    /// The call; none when it was made by native code alone.
+    pub(super) span: Option<FileSpan>,
+    /// The argument.
+    pub(super) argument: Option<ArgRef>,
+}
+
+impl Spot {
+    /// The innermost call that a user's file makes, whatever library functions it goes through.
+    pub(super) fn of_call(eval: &Evaluator<'_, '_, '_>) -> Self {
+        let frames = eval.call_stack().into_frames();
+        let places = || frames.iter().rev().filter_map(|frame| frame.location.as_ref());
+        let own = places().find(|span| !library::is_library(span.filename()));
+        Self { span: own.or_else(|| places().next()).cloned(), argument: None }
+    }
+
+    /// The same call, at one of its arguments.
+    pub(super) fn at(&self, argument: ArgRef) -> Self {
+        Self { span: self.span.clone(), argument: Some(argument) }
+    }
+
+    /// A place in a file.
+    pub(super) fn of_span(span: FileSpan) -> Self {
+        Self { span: Some(span), argument: None }
+    }
+
+    /// File, line and column of the call.
+    pub(super) fn place(&self) -> SourcePlace {
+        self.span.as_ref().map(place_of).unwrap_or_default()
+    }
+
+    /// The problem report for this spot.
+    pub(super) fn problem(&self, message: String, hint: Option<String>) -> Problem {
+        let Some(span) = self.narrowed() else { return Problem::placeless(message, hint) };
+        Problem { place: Some(place_of(&span)), message, hint, excerpt: excerpt_of(&span) }
+    }
+
+    /// The span of the argument, or of the call's first line if it cannot be found.
+    fn narrowed(&self) -> Option<FileSpan> {
+        let call = self.span.as_ref()?;
+        let inner = self.argument.as_ref().and_then(|argument| find_argument(call, argument));
+        Some(FileSpan { file: call.file.clone(), span: inner.unwrap_or(call.span) })
+    }
+}
+
+/// File, line and column of the beginning of a span.
+pub(super) fn place_of(span: &FileSpan) -> SourcePlace {
+    let begin = span.resolve_span().begin;
+    let count = |n: usize| u32::try_from(n + 1).unwrap_or(u32::MAX);
+    SourcePlace { file: span.filename().to_owned(), line: count(begin.line), column: count(begin.column) }
+}
+
+/// The first line of a span with a marker below.
+pub(super) fn excerpt_of(span: &FileSpan) -> String {
+    let place = place_of(span);
+    let range = span.resolve_span();
+    let line = span.file.source_line(range.begin.line);
+    let end = if range.end.line == range.begin.line { range.end.column } else { line.chars().count() };
+    excerpt(place.line, line, place.column, end.saturating_sub(range.begin.column))
+}
+
+fn find_argument(call: &FileSpan, wanted: &ArgRef) -> Option<Span> {
+    let text = call.file.source().to_owned();
+    let ast = AstModule::parse(call.filename(), text, &DIALECT).ok()?;
+    let mut found = None;
+    ast.statement().visit_expr(|expr| visit(expr, call.span, &mut |arguments| found = locate(arguments, wanted)));
+    found
+}
+
+fn visit(expr: &Expr, call: Span, found: &mut impl FnMut(&[Argument])) {
+    if let ExprP::Call(_, arguments) = &expr.node
+        && expr.span == call
+    {
+        found(&arguments.args);
+    }
+    expr.visit_expr(|inner| visit(inner, call, found));
+}
+
+fn locate(arguments: &[Argument], wanted: &ArgRef) -> Option<Span> {
+    let named = arguments.iter().find(|argument| argument.name() == Some(&wanted.name));
+    let by_place = || {
+        let argument = arguments.get(wanted.position?)?;
+        matches!(argument.node, ArgumentP::Positional(_)).then_some(argument)
+    };
+    let argument = named.or_else(by_place)?;
+    if let (ArgumentP::Named(name, _), true) = (&argument.node, wanted.is_name) {
+        return Some(name.span);
+    }
+    let mut expr = argument.expr();
+    for part in &wanted.parts {
+        match inner(expr, part) {
+            Some(next) => expr = next,
+            None => break,
+        }
+    }
+    Some(expr.span)
+}
+
+fn inner<'a>(expr: &'a Expr, part: &Part) -> Option<&'a Expr> {
+    match (&expr.node, part) {
+        (ExprP::List(items) | ExprP::Tuple(items), Part::Item(index)) => items.get(*index),
+        (ExprP::Dict(entries), Part::Key(key)) => entries
+            .iter()
+            .find(|(name, _)| matches!(&name.node, ExprP::Literal(AstLiteral::String(text)) if text.node == *key))
+            .map(|(_, value)| value),
+        _ => None,
+    }
+}

@@ -1,0 +1,112 @@
+//! What is wrong in a configuration, in the form in which people read it.
+//!
+//! Pure text: knows no Starlark. The order of problems is that of files and lines.
+
+use std::fmt;
+
+use crate::model::SourcePlace;
+
+/// Something wrong in a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where; none for what has no line (a missing file).
+    pub place: Option<SourcePlace>,
+    /// What is wrong, naming the thing.
+    pub message: String,
+    /// What would do.
+    pub hint: Option<String>,
+    /// The lines, with a marker below; ready to print.
+    pub excerpt: String,
+}
+
+impl Problem {
+    /// A problem without a line.
+    pub(super) fn placeless(message: impl Into<String>, hint: Option<String>) -> Self {
+        Self { place: None, message: message.into(), hint, excerpt: String::new() }
+    }
+
+    /// The report, opened by a word such as `error` or `warning`.
+    #[must_use]
+    pub fn report(&self, word: &str) -> String {
+        let mut text = format!("{word}: {}\n", self.message);
+        if let Some(place) = &self.place {
+            text += &format!("  --> {}:{}:{}\n", place.file, place.line, place.column);
+        }
+        if !self.excerpt.is_empty() {
+            text += self.excerpt.trim_end();
+            text.push('\n');
+        }
+        if let Some(hint) = &self.hint {
+            text += &format!("hint: {hint}\n");
+        }
+        text
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.report("error").trim_end())
+    }
+}
+
+/// All problems of a configuration; `Display` is the report for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// At least one, in order of files and lines.
+    pub problems: Vec<Problem>,
+}
+
+impl std::error::Error for Refused {}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in &self.problems {
+            writeln!(f, "{problem}\n")?;
+        }
+        match self.problems.len() {
+            1 => f.write_str("the configuration has 1 problem"),
+            n => write!(f, "the configuration has {n} problems"),
+        }
+    }
+}
+
+/// A line of source with a marker below `width` characters from `column` (counted from 1).
+pub(super) fn excerpt(line_number: u32, line: &str, column: u32, width: usize) -> String {
+    let number = line_number.to_string();
+    let gutter = " ".repeat(number.len());
+    // Tabs and wide characters would push the marker aside; one column a character is near enough.
+    let shown: String = line.chars().map(|c| if c == '\t' { ' ' } else { c }).collect();
+    let before = " ".repeat(column.saturating_sub(1) as usize);
+    let room = shown.chars().count().saturating_sub(before.len()).max(1);
+    let marker = "^".repeat(width.clamp(1, room));
+    format!("{gutter} |\n{number} | {shown}\n{gutter} | {before}{marker}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn report_names_place_line_and_what_would_do() {
+        let problem = Problem {
+            place: Some(SourcePlace { file: "master.star".to_owned(), line: 12, column: 5 }),
+            message: "there is no worker `linx`".to_owned(),
+            hint: Some("did you mean `linux`?".to_owned()),
+            excerpt: excerpt(12, "x = [linx]", 6, 4),
+        };
+        let text = "\
+error: there is no worker `linx`
+  --> master.star:12:5
+   |
+12 | x = [linx]
+   |      ^^^^
+hint: did you mean `linux`?";
+        assert_eq!(problem.to_string(), text);
+    }
+
+    #[test]
+    fn marker_stays_below_its_line() {
+        assert_eq!(excerpt(3, "ab", 2, 90), "  |\n3 | ab\n  |  ^\n");
+        assert_eq!(excerpt(3, "", 1, 1), "  |\n3 | \n  | ^\n");
+    }
+}

@@ -1,0 +1,79 @@
+//! What library functions need to be as careful as native declarations: report a problem at the user's
+//! line and go on, check a name against what is declared, know where the configuration is.
+
+use starlark::environment::GlobalsBuilder;
+use starlark::eval::Evaluator;
+use starlark::starlark_module;
+use starlark::values::none::{NoneOr, NoneType};
+
+use super::super::collect::{Collector, Wanted};
+use super::super::place::{ArgRef, Spot};
+
+/// Kinds of names that `refer` checks.
+const WANTED: [(&str, Wanted); 6] = [
+    ("worker", Wanted::Worker),
+    ("builder", Wanted::Builder),
+    ("builder tag", Wanted::BuilderTag),
+    ("scheduler", Wanted::Scheduler),
+    ("triggerable", Wanted::Triggerable),
+    ("lock", Wanted::Lock),
+];
+
+fn spot(eval: &Evaluator<'_, '_, '_>, argument: Option<&str>) -> Spot {
+    let spot = Spot::of_call(eval);
+    match argument {
+        Some(name) => spot.at(ArgRef::named(name)),
+        None => spot,
+    }
+}
+
+#[starlark_module]
+pub(super) fn functions(builder: &mut GlobalsBuilder) {
+    /// Reports a mistake at the user's line and goes on, so that all mistakes are reported together.
+    ///
+    /// For authors of library functions; `argument` names the argument that is wrong. In a build it ends
+    /// the step.
+    fn problem<'v>(
+        #[starlark(require = pos)] message: &str,
+        #[starlark(require = named, default = NoneOr::None)] hint: NoneOr<&str>,
+        #[starlark(require = named, default = NoneOr::None)] argument: NoneOr<&str>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> anyhow::Result<NoneType> {
+        let Some(collector) = Collector::of(eval) else { anyhow::bail!("{message}") };
+        let spot = spot(eval, argument.into_option());
+        collector.note(spot, message, hint.into_option().map(str::to_owned));
+        Ok(NoneType)
+    }
+
+    /// Says that something uses a name, which is checked once everything is declared.
+    ///
+    /// `by` says who uses it, for the message; `kind` is "worker", "builder", "builder tag", "scheduler",
+    /// "triggerable" or "lock".
+    fn refer<'v>(
+        #[starlark(require = pos)] by: &str,
+        #[starlark(require = pos)] kind: &str,
+        #[starlark(require = pos)] name: &str,
+        #[starlark(require = named, default = NoneOr::None)] argument: NoneOr<&str>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> anyhow::Result<NoneType> {
+        let wanted = WANTED.iter().find(|(word, _)| *word == kind).map(|(_, wanted)| *wanted);
+        let wanted = wanted.ok_or_else(|| anyhow::anyhow!("nothing can refer to a `{kind}`"))?;
+        // In a build the effect itself looks the name up.
+        if let Some(collector) = Collector::of(eval) {
+            collector.refer(by, wanted, name, spot(eval, argument.into_option()));
+        }
+        Ok(NoneType)
+    }
+
+    /// The absolute path of the folder that holds the configuration.
+    ///
+    /// It becomes part of what a build keeps of its configuration.
+    fn config_dir<'v>(eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<String> {
+        let Some(collector) = Collector::of(eval) else {
+            anyhow::bail!("call config_dir() at top level and keep its value: builds may run elsewhere");
+        };
+        collector.folder_asked.set(true);
+        let folder = collector.folder.borrow().clone();
+        folder.ok_or_else(|| anyhow::anyhow!("the configuration's folder is not known here, or its path is not UTF-8"))
+    }
+}

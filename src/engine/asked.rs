@@ -1,0 +1,194 @@
+//! What people ask for: builds by hand, builds again, other priorities, no build at all.
+
+use std::collections::BTreeMap;
+
+use super::buildsets::{Made, Making};
+use super::pass::Pass;
+use super::{ForceAsk, RebuildAsk, Reply, Ticket, form};
+use crate::base::nearest;
+use crate::model::{
+    BuildId, Event, Outcome, Plan, Policy, Properties, RequestId, SchedulerKind, SchedulerPlan, StampSpec, Value,
+};
+
+const FORM: &str = "Force Build Form";
+
+impl Pass<'_> {
+    /// Somebody wants builds.
+    pub fn force_asked(&mut self, ask: ForceAsk, ticket: Option<Ticket>) {
+        let reply = match self.force(ask) {
+            Ok((buildset, requests)) => Reply::Buildset { buildset, requests },
+            Err(refusal) => refusal,
+        };
+        self.reply(ticket, reply);
+    }
+
+    fn force(&mut self, ask: ForceAsk) -> Result<Made, Reply> {
+        let plan = self.plan().ok_or_else(|| Reply::Refused("no configuration is in force".to_owned()))?;
+        for name in &ask.builders {
+            if !plan.builders.contains_key(name) {
+                return Err(Reply::Unknown(unknown("builder", name, plan.builders.keys())));
+            }
+        }
+        let scheduler = find_scheduler(&plan, &ask)?;
+        let mut making = match scheduler {
+            Some(scheduler) => self.force_by_form(scheduler, &ask)?,
+            None => force_directly(&plan, &ask)?,
+        };
+        let given = &mut making.given;
+        given.set("reason", ask.reason.as_str(), FORM);
+        given.set("owner", ask.owner.as_str(), FORM);
+        making.reason = format!("A build was forced by '{}': {}", ask.owner, ask.reason);
+        if let Some(priority) = ask.priority {
+            making.priority = Some(Policy::Fixed(priority));
+        }
+        Ok(self.make_buildset(making))
+    }
+
+    fn force_by_form(&self, scheduler: &SchedulerPlan, ask: &ForceAsk) -> Result<Making, Reply> {
+        let name = &scheduler.name;
+        if !self.state.schedulers.get(name).is_some_and(|state| state.enabled) {
+            return Err(Reply::Refused(format!("scheduler `{name}` is switched off; enable it first")));
+        }
+        let SchedulerKind::Force { params, .. } = &scheduler.kind else {
+            return Err(Reply::Refused(format!("scheduler `{name}` is not a force scheduler")));
+        };
+        if let Some(stranger) = ask.builders.iter().find(|builder| !scheduler.builders.contains(builder)) {
+            let has = scheduler.builders.join("`, `");
+            return Err(Reply::Refused(format!("scheduler `{name}` has no builder `{stranger}`, but `{has}`")));
+        }
+        let values = form::read(params, &ask.params).map_err(Reply::Invalid)?;
+        let defaults: Vec<StampSpec> = scheduler.codebases.iter().map(|codebase| codebase.stamp.clone()).collect();
+        let mut making = Making { stamps: choose_stamps(&defaults, &ask.stamps)?, ..Making::of(scheduler, "") };
+        if !ask.builders.is_empty() {
+            making.builders.clone_from(&ask.builders);
+        }
+        making.given = as_properties(&values);
+        Ok(making)
+    }
+
+    /// Somebody wants a build again: the same sources and properties.
+    pub fn rebuild_asked(&mut self, ask: RebuildAsk, ticket: Option<Ticket>) {
+        let plan = self.plan();
+        let name = self.state.builders.get(&ask.builder).map(|builder| builder.name.clone()).unwrap_or_default();
+        if !plan.is_some_and(|plan| plan.builders.contains_key(&name)) {
+            let text = format!("builder `{name}` of build {} is not configured any more", ask.build);
+            return self.reply(ticket, Reply::Refused(text));
+        }
+        let set = ask.buildset;
+        let making = Making {
+            scheduler: "rebuild".to_owned(),
+            reason: "rebuild".to_owned(),
+            external_id: set.external_id,
+            parent: set.parent,
+            rebuilt: Some(set.rebuilt.unwrap_or(ask.build)),
+            stamps: set.stamps.into_iter().map(|stamp| stamp.spec).collect(),
+            changes: set.changes,
+            builders: vec![name],
+            given: set.properties,
+            verbatim: true,
+            ..Making::default()
+        };
+        let (buildset, requests) = self.make_buildset(making);
+        self.reply(ticket, Reply::Buildset { buildset, requests });
+    }
+
+    /// Somebody wants a request cancelled. What ended or never was needs no cancelling.
+    pub fn cancel_asked(&mut self, request: RequestId, why: &str, by: &str, ticket: Option<Ticket>) {
+        self.cancel_request(request, why, by);
+        self.reply(ticket, Reply::Done);
+    }
+
+    /// Ends a waiting request, or stops its build.
+    pub fn cancel_request(&mut self, request: RequestId, why: &str, by: &str) {
+        match self.state.requests.get(&request).map(|request| request.build) {
+            Some(Some(build)) => self.stop_build(build, why, by),
+            Some(None) => self.end_request(request, Outcome::Cancelled),
+            None => {}
+        }
+    }
+
+    /// Somebody wants a build stopped. What ended or never was needs no stopping.
+    pub fn stop_asked(&mut self, build: BuildId, why: &str, by: &str, ticket: Option<Ticket>) {
+        self.stop_build(build, why, by);
+        self.reply(ticket, Reply::Done);
+    }
+
+    /// Somebody changes a priority.
+    pub fn priority_asked(&mut self, request: RequestId, priority: i64, ticket: Option<Ticket>) {
+        let reply = match self.state.requests.get(&request) {
+            Some(found) if found.priority == priority => Reply::Done,
+            Some(_) => {
+                self.record(Event::RequestPriority { request, priority });
+                Reply::Done
+            }
+            None => Reply::Unknown(format!("no request `{request}` is open")),
+        };
+        self.reply(ticket, reply);
+    }
+}
+
+/// The force scheduler that an ask means; none if the builders are to be started without one.
+fn find_scheduler<'p>(plan: &'p Plan, ask: &ForceAsk) -> Result<Option<&'p SchedulerPlan>, Reply> {
+    let forces = || plan.schedulers.values().filter(|plan| matches!(plan.kind, SchedulerKind::Force { .. }));
+    match &ask.scheduler {
+        Some(name) => match plan.schedulers.get(name) {
+            Some(scheduler) => Ok(Some(scheduler)),
+            None => Err(Reply::Unknown(unknown("scheduler", name, forces().map(|force| &force.name)))),
+        },
+        None if ask.builders.is_empty() => {
+            Err(Reply::Refused("name the builders to force, or a force scheduler".to_owned()))
+        }
+        None => Ok(forces().find(|force| ask.builders.iter().all(|builder| force.builders.contains(builder)))),
+    }
+}
+
+/// Without a force scheduler whatever is given becomes a property; sources are those of any scheduler that has the
+/// builder.
+fn force_directly(plan: &Plan, ask: &ForceAsk) -> Result<Making, Reply> {
+    let like = plan.schedulers.values().find(|scheduler| ask.builders.iter().all(|b| scheduler.builders.contains(b)));
+    let defaults = like.map_or_else(
+        || vec![StampSpec::default()],
+        |like| like.codebases.iter().map(|codebase| codebase.stamp.clone()).collect(),
+    );
+    Ok(Making {
+        scheduler: "force".to_owned(),
+        stamps: choose_stamps(&defaults, &ask.stamps)?,
+        builders: ask.builders.clone(),
+        given: as_properties(&ask.params),
+        ..Making::default()
+    })
+}
+
+/// Stamps for all codebases: the ones asked for in place of the usual ones. Repository and project may be left out.
+fn choose_stamps(usual: &[StampSpec], asked: &[StampSpec]) -> Result<Vec<StampSpec>, Reply> {
+    if let Some(stranger) = asked.iter().find(|ask| !usual.iter().any(|stamp| stamp.codebase == ask.codebase)) {
+        let known = usual.iter().map(|stamp| stamp.codebase.as_str()).collect::<Vec<_>>().join("`, `");
+        return Err(Reply::Refused(format!("there is no codebase `{}`, but `{known}`", stranger.codebase)));
+    }
+    let fill = |usual: &StampSpec, ask: &StampSpec| StampSpec {
+        codebase: ask.codebase.clone(),
+        repository: if ask.repository.is_empty() { usual.repository.clone() } else { ask.repository.clone() },
+        project: if ask.project.is_empty() { usual.project.clone() } else { ask.project.clone() },
+        branch: ask.branch.clone().filter(|branch| !branch.is_empty()).or_else(|| usual.branch.clone()),
+        revision: ask.revision.clone().filter(|revision| !revision.is_empty()).or_else(|| usual.revision.clone()),
+    };
+    let choose = |usual: &StampSpec| {
+        asked.iter().find(|ask| ask.codebase == usual.codebase).map_or_else(|| usual.clone(), |ask| fill(usual, ask))
+    };
+    Ok(usual.iter().map(choose).collect())
+}
+
+fn as_properties(values: &BTreeMap<String, Value>) -> Properties {
+    let mut properties = Properties::default();
+    for (name, value) in values {
+        properties.set(name, value.clone(), FORM);
+    }
+    properties
+}
+
+fn unknown<'n>(kind: &str, name: &str, known: impl Iterator<Item = &'n String>) -> String {
+    match nearest(name, known.map(String::as_str)) {
+        Some(near) => format!("there is no {kind} `{name}`; did you mean `{near}`?"),
+        None => format!("there is no {kind} `{name}`"),
+    }
+}

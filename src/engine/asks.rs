@@ -1,0 +1,209 @@
+//! What a script asks for is recorded, and done or begun.
+
+use super::Effect;
+use super::locking::Wish;
+use super::pass::Pass;
+use super::state::{Log, State, Step};
+use super::words;
+use crate::model::{
+    Answer, Ask, BeginStep, BuildId, CommandId, EndStep, Event, Key, LogId, LogKind, LogOpened, StepId,
+};
+
+impl Pass<'_> {
+    /// Takes one ask that is not in the journal yet.
+    pub fn take_ask(&mut self, id: BuildId, key: Key, ask: Ask) {
+        let Some(step) = self.state.builds.get(&id).and_then(|build| build.step.as_ref()) else { return };
+        let own = step.step_at(&key);
+        let named = |named: &Option<Key>| match named {
+            Some(key) => step.child_at(key).unwrap_or(own),
+            None => step.id,
+        };
+        match ask {
+            Ask::Run(_) | Ask::File(_) => self.ask_command(id, own, key, ask),
+            Ask::Wait(span) => {
+                let due = self.now.plus(span);
+                self.record_ask(id, own, &key, ask, Recorded { due: Some(due), ..Recorded::default() });
+                if due <= self.now {
+                    self.answer(id, key, Answer::Done);
+                }
+            }
+            Ask::Now => {
+                self.record_ask(id, own, &key, ask, Recorded::default());
+                self.answer(id, key, Answer::Time(self.now));
+            }
+            Ask::Trigger(ref trigger) => {
+                let trigger = trigger.clone();
+                self.record_ask(id, own, &key, ask, Recorded::default());
+                self.trigger(id, key, trigger);
+            }
+            Ask::BeginStep(ref begin) => {
+                let (begin, parent) = (begin.clone(), named(&begin.parent));
+                self.record_ask(id, parent, &key, ask, Recorded::default());
+                self.begin_child(id, parent, key, begin);
+            }
+            Ask::EndStep(ref end) => {
+                let (end, child) = (end.clone(), step.child_at(&end.begun));
+                self.record_ask(id, child.unwrap_or(own), &key, ask, Recorded::default());
+                if let Some(child) = child {
+                    self.end_child(id, child, end);
+                }
+            }
+            Ask::SetProperty { .. } => self.record_ask(id, own, &key, ask, Recorded::default()),
+            Ask::SetSummary { step: ref at, .. } | Ask::AddUrl { step: ref at, .. } => {
+                let at = named(at);
+                self.record_ask(id, at, &key, ask, Recorded::default());
+            }
+            Ask::WriteLog { step: ref at, .. } => {
+                let at = named(at);
+                self.write_log(id, at, &key, ask);
+            }
+        }
+    }
+
+    fn record_ask(&mut self, build: BuildId, step: StepId, key: &Key, ask: Ask, more: Recorded) {
+        let digest = ask.digest();
+        let Recorded { command, logs, due } = more;
+        self.record(Event::Asked { build, step, key: key.clone(), ask, digest, command, logs, due });
+    }
+
+    /// Records an answer; the script is evaluated again.
+    pub fn answer(&mut self, build: BuildId, key: Key, answer: Answer) {
+        self.record(Event::Answered { build, key, answer });
+    }
+
+    fn ask_command(&mut self, id: BuildId, step: StepId, key: Key, ask: Ask) {
+        let command = self.next_command(id);
+        let logs = self.command_logs(id, step, &ask);
+        self.record_ask(id, step, &key, ask, Recorded { command: Some(command.clone()), logs, due: None });
+        self.dispatch(id, &command);
+    }
+
+    /// An id that no command ever had, in any installation.
+    pub fn next_command(&self, id: BuildId) -> CommandId {
+        let number = self.state.builds.get(&id).map_or(0, |build| build.commands);
+        CommandId(format!("{}-{id}-{}", self.state.installation, number + 1))
+    }
+
+    /// Logs that a command opens: its main one, unless the step has it already, and one for each file it follows.
+    fn command_logs(&self, id: BuildId, step: StepId, ask: &Ask) -> Vec<LogOpened> {
+        let Ask::Run(spec) = ask else { return Vec::new() };
+        let Some(current) = self.state.builds.get(&id).and_then(|build| build.step.as_ref()) else { return Vec::new() };
+        let main = current.log(step, &spec.log).is_none().then_some(&spec.log);
+        let names: Vec<&String> = main.into_iter().chain(spec.log_files.keys()).collect();
+        let mut taken = current.logs.get(&step).cloned().unwrap_or_default();
+        let mut opened = Vec::new();
+        for name in names {
+            let slug = words::slug(name, &taken);
+            let log = LogId(self.state.last.log + 1 + opened.len() as u64);
+            taken.insert(slug.clone(), Log { id: log, name: name.clone(), stdio: true, writes: 0 });
+            opened.push(LogOpened { log, name: name.clone(), slug, kind: LogKind::Stdio });
+        }
+        opened
+    }
+
+    /// Ends waits whose time has come.
+    pub fn end_waits(&mut self, id: BuildId) {
+        let Some(step) = self.state.builds.get(&id).and_then(|build| build.step.as_ref()) else { return };
+        let due: Vec<Key> =
+            step.waits.iter().filter(|(_, due)| **due <= self.now).map(|(key, _)| key.clone()).collect();
+        for key in due {
+            self.answer(id, key, Answer::Done);
+        }
+    }
+
+    fn begin_child(&mut self, id: BuildId, parent: StepId, key: Key, begin: BeginStep) {
+        let Some(build) = self.state.builds.get(&id) else { return };
+        let step = StepId(self.state.last.step + 1);
+        self.record(Event::StepStarted {
+            build: id,
+            step,
+            number: build.steps,
+            name: words::unique_name(&begin.name, &build.names),
+            parent: Some(parent),
+            index: None,
+            key: Some(key),
+            attempt: 0,
+            state: "running".to_owned(),
+        });
+        if begin.locks.is_empty() {
+            return;
+        }
+        match self.ask_locks(id, step, &begin.locks) {
+            Wish::Granted => {
+                self.answer_children(id);
+            }
+            Wish::Waits => {}
+            Wish::Hopeless(why) => self.fail_script(id, &why),
+        }
+    }
+
+    /// Tells the script of child steps that got their locks. True if there were any.
+    pub fn answer_children(&mut self, id: BuildId) -> bool {
+        let Some(step) = self.state.builds.get(&id).and_then(|build| build.step.as_ref()) else { return false };
+        let holds = |step: StepId| self.state.locks.holds(super::state::Owner { build: id, step: Some(step) });
+        let served: Vec<Key> =
+            step.silent_children().filter(|(child, _)| holds(*child)).map(|(_, key)| key.clone()).collect();
+        for key in &served {
+            self.answer(id, key.clone(), Answer::Done);
+        }
+        !served.is_empty()
+    }
+
+    /// Ends a child step, and those inside of it that the script left open.
+    fn end_child(&mut self, id: BuildId, child: StepId, end: EndStep) {
+        while let Some((inner, name)) = self.last_child(id, |step| step != child && self.is_child_of(id, step, child)) {
+            self.close_step(id, inner, &name, end.outcome, None, false);
+        }
+        let name = |step: &Step| step.children.get(&child).map(|child| child.name.clone());
+        if let Some(name) = self.state.builds.get(&id).and_then(|build| build.step.as_ref()).and_then(name) {
+            self.close_step(id, child, &name, end.outcome, end.summary, end.hidden);
+        }
+    }
+
+    fn is_child_of(&self, id: BuildId, step: StepId, outer: StepId) -> bool {
+        super::locking::is_inside(self.state, id, step, outer)
+    }
+
+    fn write_log(&mut self, id: BuildId, step: StepId, key: &Key, ask: Ask) {
+        let Ask::WriteLog { log: name, html, .. } = &ask else { return };
+        let Some(current) = self.state.builds.get(&id).and_then(|build| build.step.as_ref()) else { return };
+        let mut logs = Vec::new();
+        if current.log(step, name).is_none() {
+            let none = std::collections::BTreeMap::new();
+            let slug = words::slug(name, current.logs.get(&step).unwrap_or(&none));
+            let kind = match (name.as_str(), html) {
+                ("stdio", _) => LogKind::Stdio,
+                (_, true) => LogKind::Html,
+                (_, false) => LogKind::Text,
+            };
+            logs.push(LogOpened { log: LogId(self.state.last.log + 1), name: name.clone(), slug, kind });
+        }
+        let name = name.clone();
+        self.record_ask(id, step, key, ask, Recorded { logs, ..Recorded::default() });
+        self.effects.extend(log_write(self.state, id, step, key, &name));
+    }
+}
+
+/// The write to a log that an ask just recorded means.
+pub(super) fn log_write(state: &State, id: BuildId, step: StepId, key: &Key, name: &str) -> Option<Effect> {
+    let current = state.builds.get(&id)?.step.as_ref()?;
+    let log = current.log(step, name)?;
+    let Ask::WriteLog { text, .. } = current.ask(key)? else { return None };
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    let stream = if log.stdio { 'h' } else { 't' };
+    Some(Effect::WriteLog {
+        build: id,
+        log: log.id,
+        n: log.writes.saturating_sub(1),
+        stream,
+        text: format!("{text}{end}"),
+    })
+}
+
+/// What is recorded with an ask.
+#[derive(Clone, Debug, Default)]
+struct Recorded {
+    command: Option<CommandId>,
+    logs: Vec<LogOpened>,
+    due: Option<crate::base::Timestamp>,
+}

@@ -1,0 +1,176 @@
+//! Buildsets: how they are made, and what follows when they end.
+
+use std::collections::BTreeMap;
+
+use super::pass::Pass;
+use crate::model::{
+    BuildId, BuilderId, BuildsetId, BuildsetRecord, Change, ChangeId, Event, FnId, Outcome, Policy, Properties,
+    Question, RequestId, RequestRecord, SchedulerPlan, SourceStamp, StampSpec, Value,
+};
+
+/// A buildset to make.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Making {
+    pub scheduler: String,
+    pub reason: String,
+    pub external_id: Option<String>,
+    pub parent: Option<BuildId>,
+    pub rebuilt: Option<BuildId>,
+    pub stamps: Vec<StampSpec>,
+    pub changes: Vec<ChangeId>,
+    pub builders: Vec<String>,
+    /// The scheduler's, source `Scheduler`.
+    pub properties: Properties,
+    pub properties_fn: Option<FnId>,
+    /// What a person or a trigger gave; wins over everything else.
+    pub given: Properties,
+    /// Nothing else is added to what was given: a rebuild.
+    pub verbatim: bool,
+    pub priority: Option<Policy<i64>>,
+    pub waited_for: bool,
+}
+
+impl Making {
+    /// What every buildset of a scheduler has.
+    pub fn of(plan: &SchedulerPlan, usual_reason: &str) -> Self {
+        Self {
+            scheduler: plan.name.clone(),
+            reason: plan.reason.clone().unwrap_or_else(|| format!("{usual_reason} (scheduler {})", plan.name)),
+            builders: plan.builders.clone(),
+            properties: plan.properties.clone(),
+            properties_fn: plan.properties_fn,
+            priority: plan.priority.clone(),
+            ..Self::default()
+        }
+    }
+}
+
+/// A buildset that was made: requests by builder.
+pub(super) type Made = (BuildsetId, BTreeMap<BuilderId, RequestId>);
+
+impl Pass<'_> {
+    /// Makes a buildset and its requests, and collapses what they make needless.
+    pub fn make_buildset(&mut self, making: Making) -> Made {
+        let properties = self.merge_properties(&making);
+        let id = BuildsetId(self.state.last.buildset + 1);
+        let mut requests = Vec::new();
+        for name in &making.builders {
+            let Some(builder) = self.state.builder_ids.get(name).copied() else { continue };
+            let priority = self.priority_of(&making, name, &properties);
+            requests.push(RequestRecord {
+                id: RequestId(self.state.last.request + 1 + requests.len() as u64),
+                buildset: id,
+                builder,
+                priority,
+                submitted: self.now,
+                claimed: None,
+                completed: None,
+                outcome: None,
+                waited_for: making.waited_for,
+                collapsed_into: None,
+                properties: properties.clone(),
+            });
+        }
+        let buildset = BuildsetRecord {
+            id,
+            reason: making.reason,
+            scheduler: making.scheduler,
+            external_id: making.external_id,
+            submitted: self.now,
+            completed: None,
+            outcome: None,
+            parent: making.parent,
+            rebuilt: making.rebuilt,
+            stamps: self.stamps(making.stamps),
+            properties,
+            changes: making.changes,
+            requests: requests.iter().map(|request| request.id).collect(),
+        };
+        let made = (id, requests.iter().map(|request| (request.builder, request.id)).collect());
+        let ids: Vec<RequestId> = requests.iter().map(|request| request.id).collect();
+        self.record(Event::BuildsetMade { buildset, requests });
+        for request in &ids {
+            self.collapse_into(*request);
+        }
+        if ids.is_empty() {
+            self.end_buildset_if_done(id);
+        }
+        made
+    }
+
+    /// Numbered stamps; identical ones share a number.
+    fn stamps(&self, specs: Vec<StampSpec>) -> Vec<SourceStamp> {
+        let mut fresh = 0;
+        let mut stamps: Vec<SourceStamp> = Vec::new();
+        for spec in specs {
+            if stamps.iter().any(|stamp| stamp.spec == spec) {
+                continue;
+            }
+            let stamp = self.stamp(spec, fresh);
+            fresh += u64::from(stamp.id.0 > self.state.last.stamp);
+            stamps.push(stamp);
+        }
+        stamps
+    }
+
+    /// Later ones win: the configuration's, the newest change's, the scheduler's, those given.
+    fn merge_properties(&mut self, making: &Making) -> Properties {
+        let mut properties = Properties::default();
+        if making.verbatim {
+            properties.update(&making.given);
+            return properties;
+        }
+        if let Some(plan) = self.plan() {
+            properties.update(&plan.properties);
+        }
+        let changes: Vec<Change> =
+            self.state.changes.all(&making.changes).iter().map(|change| Change::clone(change)).collect();
+        if let Some(newest) = changes.last() {
+            properties.update(&newest.data.properties);
+        }
+        properties.update(&making.properties);
+        if let Some(function) = making.properties_fn {
+            let what = format!("the properties of scheduler `{}`", making.scheduler);
+            let question = Question::Properties { of: &making.scheduler, properties: &properties, changes: &changes };
+            if let Some(Value::Map(more)) = self.decide(&what, function, &question, false) {
+                for (name, value) in more {
+                    properties.set(name, value, "Scheduler");
+                }
+            }
+        }
+        properties.update(&making.given);
+        properties.set("scheduler", making.scheduler.as_str(), "Scheduler");
+        properties
+    }
+
+    fn priority_of(&mut self, making: &Making, builder: &str, properties: &Properties) -> i64 {
+        let plan = self.plan();
+        let builders = plan.as_ref().and_then(|plan| plan.builders.get(builder)?.priority.as_ref());
+        match making.priority.as_ref().or(builders) {
+            Some(policy) => self.number_of(policy, builder, properties),
+            None => 0,
+        }
+    }
+
+    /// A request ended; so may its buildset.
+    pub fn end_request(&mut self, request: RequestId, outcome: Outcome) {
+        let Some(found) = self.state.requests.get(&request) else { return };
+        let (set, builder) = (found.buildset, found.builder);
+        self.record(Event::RequestEnded { request, outcome });
+        self.up.builders.insert(builder);
+        self.end_buildset_if_done(set);
+    }
+
+    /// Ends a buildset whose requests all ended; dependent schedulers and a waiting trigger go on.
+    fn end_buildset_if_done(&mut self, id: BuildsetId) {
+        let Some(set) = self.state.buildsets.get(&id).filter(|set| set.ended.is_none()) else { return };
+        let Some(outcome) = set.outcome() else { return };
+        let (record, awaited_by) = (set.record.clone(), set.awaited_by.clone());
+        // Dependents take the changes over before they leave.
+        self.start_dependents(&record, outcome);
+        self.record(Event::BuildsetEnded { buildset: id, outcome });
+        if let Some((build, key)) = awaited_by {
+            self.answer_trigger(build, &key);
+        }
+    }
+}

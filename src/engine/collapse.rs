@@ -1,0 +1,79 @@
+//! Requests that one build can do the work of become one: the newest stays, the older ones end with `skipped`.
+
+use super::pass::Pass;
+use crate::model::{CollapsePolicy, Event, FnId, Outcome, Question, RequestId};
+
+/// A user function is asked about at most so many older requests each time: a queue that it leaves long must not make
+/// every new request slow.
+const ASKED_MAX: usize = 100;
+
+impl Pass<'_> {
+    /// Ends the waiting requests whose work this new one does.
+    pub fn collapse_into(&mut self, new: RequestId) {
+        for old in self.needless_for(new) {
+            self.record(Event::RequestCollapsed { request: old, into: new });
+            self.end_request(old, Outcome::Skipped);
+        }
+    }
+
+    fn needless_for(&mut self, new: RequestId) -> Vec<RequestId> {
+        let Some(request) = self.state.requests.get(&new).filter(|request| !request.waited_for) else {
+            return Vec::new();
+        };
+        let Some(builder) = self.state.builders.get(&request.builder) else { return Vec::new() };
+        let Some(plan) = self.plan() else { return Vec::new() };
+        let own = plan.builders.get(&builder.name).and_then(|builder| builder.collapse.as_ref());
+        match own.unwrap_or(&plan.master.collapse) {
+            CollapsePolicy::Never => Vec::new(),
+            CollapsePolicy::SameSource => self.alike(new),
+            CollapsePolicy::Function(function) => self.alike_by(*function, new),
+        }
+    }
+
+    /// Older waiting requests of the same sources and given properties.
+    fn alike(&self, new: RequestId) -> Vec<RequestId> {
+        let Some(request) = self.state.requests.get(&new) else { return Vec::new() };
+        let alike = self.state.index.alike.get(&(request.builder, request.sameness));
+        alike.into_iter().flatten().copied().filter(|old| *old != new && self.may_go(*old)).collect()
+    }
+
+    /// Older waiting requests that the user's function takes for the same.
+    fn alike_by(&mut self, function: FnId, new: RequestId) -> Vec<RequestId> {
+        let Some(second) = self.request_record(new) else { return Vec::new() };
+        let name = self.state.builders.get(&second.builder).map(|builder| builder.name.clone()).unwrap_or_default();
+        let what = format!("`collapse` of builder `{name}`");
+        let mut older: Vec<RequestId> = self
+            .state
+            .index
+            .waiting
+            .get(&second.builder)
+            .into_iter()
+            .flatten()
+            .map(|(_, _, id)| *id)
+            .filter(|old| *old != new && self.may_go(*old))
+            .collect();
+        older.sort_unstable();
+        let mut alike = Vec::new();
+        for old in older.into_iter().rev().take(ASKED_MAX) {
+            let Some(first) = self.request_record(old) else { continue };
+            let question = Question::Collapse { builder: &name, first: &first, second: &second };
+            if self.decide(&what, function, &question, true).is_some_and(|answer| answer.is_true()) {
+                alike.push(old);
+            }
+        }
+        alike.sort_unstable();
+        alike
+    }
+
+    /// A request that a build waits for needs a build of its own.
+    fn may_go(&self, request: RequestId) -> bool {
+        self.state.requests.get(&request).is_some_and(|request| !request.waited_for)
+    }
+
+    /// The record of an open request, for user functions.
+    pub fn request_record(&self, request: RequestId) -> Option<crate::model::RequestRecord> {
+        let found = self.state.requests.get(&request)?;
+        let set = self.state.buildsets.get(&found.buildset)?;
+        Some(found.record(set.record.properties.clone()))
+    }
+}

@@ -1,0 +1,194 @@
+//! Commands: given to the worker, ended, cut off, stopped.
+
+use super::pass::Pass;
+use super::state::{Build, Flight};
+use super::{CommandEnded, CommandOrder, Effect, StopLevel, Work};
+use crate::base::Span;
+use crate::model::{
+    Answer, Ask, BuildId, CommandEnd, CommandId, CommandResult, CommandSpec, Event, OnLost, Outcome, StopTarget,
+};
+
+/// After the command's own grace, a polite stop gets so long before the whole tree is killed.
+const STOP_SLACK: Span = Span::from_seconds(30);
+/// A kill gets so long before the command is given up.
+const KILL_SLACK: Span = Span::from_seconds(30);
+/// A command is given to its worker again at most so often: one that takes the worker down each time ends.
+const RESTARTS_MAX: u32 = 5;
+
+impl Pass<'_> {
+    /// Gives a command to its worker, if that is there; if not, it is given when it comes back.
+    pub fn dispatch(&mut self, id: BuildId, command: &CommandId) {
+        if let Some(order) = self.order(id, command) {
+            self.effects.push(Effect::Dispatch(Box::new(order)));
+        }
+    }
+
+    pub(super) fn order(&self, id: BuildId, command: &CommandId) -> Option<CommandOrder> {
+        let build = self.state.builds.get(&id)?;
+        let step = build.step.as_ref()?;
+        let flight = step.flights.get(command)?;
+        let connection = self.state.workers.get(&build.worker)?.connection.as_ref()?;
+        let builder = self.up.plans.get(&build.plan)?.builders.get(&build.builder)?;
+        let work = match step.ask(&flight.key)? {
+            Ask::Run(spec) => Work::Run(spec.clone()),
+            Ask::File(file) => Work::File(file.clone()),
+            _ => return None,
+        };
+        Some(CommandOrder {
+            worker: build.worker.clone(),
+            epoch: connection.epoch,
+            command: command.clone(),
+            build: id,
+            builder: build.builder.clone(),
+            step: flight.step,
+            dir: builder.dir.clone(),
+            work,
+            logs: flight.logs.clone(),
+            env: builder.env.clone(),
+            plan: build.plan.clone(),
+        })
+    }
+
+    /// A command ended. What nobody waits for any more is not news.
+    pub fn command_ended(&mut self, ended: CommandEnded) {
+        let Some(id) = self.state.index.commands.get(&ended.command).copied() else { return };
+        let Some(build) = self.state.builds.get(&id).filter(|build| build.worker == ended.worker) else { return };
+        let Some(flight) = build.step.as_ref().and_then(|step| step.flights.get(&ended.command)) else { return };
+        match &ended.result.end {
+            CommandEnd::Lost(why) if flight.stop.is_none() => {
+                let why = why.clone();
+                self.command_gone(id, &ended.command, &why);
+            }
+            _ => {
+                let key = flight.key.clone();
+                self.answer(id, key, Answer::Command(ended.result));
+            }
+        }
+    }
+
+    /// A command was cut off and cannot be taken up: whatever is to be done then is done.
+    pub fn command_gone(&mut self, id: BuildId, command: &CommandId, why: &str) {
+        let Some(build) = self.state.builds.get(&id) else { return };
+        let Some(flight) = build.step.as_ref().and_then(|step| step.flights.get(command)).cloned() else { return };
+        if flight.stop.is_some() {
+            return self.give_up_command(id, command);
+        }
+        match self.on_lost(build, &flight) {
+            OnLost::RunAgain if flight.restarts < RESTARTS_MAX => self.run_again(id, command, &flight, why),
+            OnLost::RetryBuild => self.abandon(id, Outcome::Retry, why),
+            OnLost::RunAgain | OnLost::Fail => {
+                let end = CommandEnd::Lost(why.to_owned());
+                let result =
+                    CommandResult { outcome: Outcome::Exception, ..CommandResult::of(end, &Default::default()) };
+                self.answer(id, flight.key, Answer::Command(result));
+            }
+        }
+    }
+
+    /// What to do about a lost command: what it says itself, else what its builder says. File commands come to the
+    /// same when they are done twice.
+    pub fn on_lost(&self, build: &Build, flight: &Flight) -> OnLost {
+        let builder = self.up.plans.get(&build.plan).and_then(|plan| plan.builders.get(&build.builder));
+        match build.step.as_ref().and_then(|step| step.ask(&flight.key)) {
+            Some(Ask::Run(CommandSpec { on_lost: OnLost::RetryBuild, .. })) => {
+                builder.map_or(OnLost::RetryBuild, |builder| builder.on_lost)
+            }
+            Some(Ask::Run(spec)) => spec.on_lost,
+            _ => OnLost::RunAgain,
+        }
+    }
+
+    fn run_again(&mut self, id: BuildId, old: &CommandId, flight: &Flight, why: &str) {
+        let command = self.next_command(id);
+        let _ = old;
+        self.record(Event::CommandRestarted {
+            build: id,
+            key: flight.key.clone(),
+            command: command.clone(),
+            why: why.to_owned(),
+        });
+        self.dispatch(id, &command);
+    }
+
+    /// Stops the commands of the step in progress. False while one still runs.
+    pub fn stop_flights(&mut self, id: BuildId) -> bool {
+        let Some(build) = self.state.builds.get(&id) else { return true };
+        let Some(step) = &build.step else { return true };
+        let away = self.state.workers.get(&build.worker).is_none_or(|worker| worker.connection.is_none());
+        let flights: Vec<(CommandId, Flight)> =
+            step.flights.iter().map(|(command, flight)| (command.clone(), flight.clone())).collect();
+        for (command, flight) in flights {
+            if away {
+                self.give_up_command(id, &command);
+            } else if flight.stop.is_none() {
+                let due = self.now.plus(self.grace(id, &flight)).plus(STOP_SLACK);
+                self.escalate(id, &command, StopLevel::Interrupt, due);
+            }
+        }
+        self.state.builds.get(&id).and_then(|build| build.step.as_ref()).is_none_or(|step| step.flights.is_empty())
+    }
+
+    fn grace(&self, id: BuildId, flight: &Flight) -> Span {
+        let step = self.state.builds.get(&id).and_then(|build| build.step.as_ref());
+        match step.and_then(|step| step.ask(&flight.key)) {
+            Some(Ask::Run(spec)) => spec.grace,
+            _ => Span::ZERO,
+        }
+    }
+
+    /// Uses the next stronger means where the last one did not help in time.
+    pub fn escalate_stops(&mut self, id: BuildId) {
+        let Some(step) = self.state.builds.get(&id).and_then(|build| build.step.as_ref()) else { return };
+        let due: Vec<(CommandId, u8)> = (step.flights.iter())
+            .filter_map(|(command, flight)| Some((command.clone(), flight.stop?)))
+            .filter(|(_, stop)| stop.due.is_some_and(|due| due <= self.now))
+            .map(|(command, stop)| (command, stop.level))
+            .collect();
+        for (command, level) in due {
+            if level < level_number(StopLevel::Kill) {
+                self.escalate(id, &command, StopLevel::Kill, self.now.plus(KILL_SLACK));
+            } else {
+                self.give_up_command(id, &command);
+            }
+        }
+    }
+
+    fn escalate(&mut self, id: BuildId, command: &CommandId, level: StopLevel, due: crate::base::Timestamp) {
+        let target = StopTarget::Command { build: id, command: command.clone() };
+        self.record(Event::StopEscalated { target, level: level_number(level), due: Some(due) });
+        self.interrupt(id, command, level);
+    }
+
+    /// Tells the worker to stop a command.
+    pub fn interrupt(&mut self, id: BuildId, command: &CommandId, level: StopLevel) {
+        let Some(build) = self.state.builds.get(&id) else { return };
+        let connection = self.state.workers.get(&build.worker).and_then(|worker| worker.connection.as_ref());
+        if let Some(connection) = connection {
+            let why = build.stop.as_ref().map_or_else(|| "the step is over".to_owned(), |stop| stop.why.clone());
+            self.effects.push(Effect::Interrupt {
+                worker: build.worker.clone(),
+                epoch: connection.epoch,
+                command: command.clone(),
+                level,
+                why,
+            });
+        }
+    }
+
+    /// Nobody waits for a command any more; it is stopped when its worker comes back.
+    fn give_up_command(&mut self, id: BuildId, command: &CommandId) {
+        let target = StopTarget::Command { build: id, command: command.clone() };
+        self.record(Event::StopEscalated { target, level: GIVEN_UP, due: None });
+    }
+}
+
+/// The last level of a stop: nothing more is done.
+const GIVEN_UP: u8 = 3;
+
+/// The number of a level in facts.
+pub(super) const fn level_number(level: StopLevel) -> u8 {
+    match level {
+        StopLevel::Interrupt => 1,
+        StopLevel::Kill => 2,
+    }
+}

@@ -1,0 +1,207 @@
+//! The engine's face: one input in, one turn out.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::pass::Pass;
+use super::state::State;
+use super::underway::Underway;
+use super::{Deadline, Effect, Input, Turn};
+use crate::base::Timestamp;
+use crate::model::{Ask, ConfigDigest, Event, Fact, Plan, Script};
+
+/// The form of snapshots that this version writes. Earlier ones are read as long as they stand here: 1.
+const SNAPSHOT_VERSION: u32 = 1;
+
+/// The whole state of open work, and what is under way because of it. See `docs/design/engine.md`.
+///
+/// Two engines are equal if their states are: what follows from facts, not what this process has under way.
+#[derive(Clone, Debug, Default)]
+pub struct Engine {
+    state: State,
+    up: Underway,
+}
+
+impl PartialEq for Engine {
+    fn eq(&self, other: &Self) -> bool {
+        self.state == other.state
+    }
+}
+
+/// A fact that does not fit the state: a bug, or facts that were damaged or mixed up.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("fact {seq} is illegal here: {why}")]
+pub struct Illegal {
+    /// The fact's place.
+    pub seq: u64,
+    /// What does not fit.
+    pub why: String,
+}
+
+/// Why state cannot be restored.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The snapshot is damaged.
+    #[error("read the snapshot of the engine's state")]
+    Snapshot(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The snapshot is of a version that this one does not know.
+    #[error("read the snapshot of the engine's state: it has form {found}, this version knows {SNAPSHOT_VERSION}")]
+    Newer {
+        /// The form it has.
+        found: u32,
+    },
+    /// A configuration that open work needs cannot be had.
+    #[error("load configuration `{digest}`, which open work needs: {why}")]
+    Plan {
+        /// Its digest.
+        digest: ConfigDigest,
+        /// Why not.
+        why: String,
+    },
+    /// The facts do not fit together.
+    #[error("replay the facts after the snapshot")]
+    Illegal(#[from] Illegal),
+}
+
+#[derive(Deserialize)]
+struct SnapshotHead {
+    version: u32,
+}
+
+#[derive(Serialize)]
+struct SnapshotOut<'a> {
+    version: u32,
+    state: &'a State,
+}
+
+#[derive(Deserialize)]
+struct SnapshotIn {
+    state: State,
+}
+
+impl Engine {
+    /// An engine that knows nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes one input; returns what became true and what to do about it. The facts are applied already: commit them,
+    /// then carry out the effects. If they cannot be committed, drop this engine and restore another one.
+    pub fn handle(&mut self, now: Timestamp, input: Input, scripts: &dyn Script) -> Turn {
+        let mut pass = Pass::new(&mut self.state, &mut self.up, now, scripts);
+        pass.take(input);
+        pass.finish()
+    }
+
+    /// The next moment at which [`Input::Woke`] is due, and why.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Deadline> {
+        self.up.timers.first()
+    }
+
+    /// Makes one recorded fact part of the state. Its `seq` must be the next one.
+    ///
+    /// # Errors
+    /// When the fact cannot have happened in this state.
+    pub fn apply(&mut self, fact: &Fact) -> Result<(), Illegal> {
+        self.state.apply(fact).map_err(|why| Illegal { seq: fact.seq, why })?;
+        self.up.again.extend(self.order_again(fact));
+        Ok(())
+    }
+
+    /// The last fact that is part of the state.
+    #[must_use]
+    pub const fn last_seq(&self) -> u64 {
+        self.state.seq
+    }
+
+    /// The highest epoch of any worker's connection so far; the owner draws higher ones.
+    #[must_use]
+    pub const fn last_epoch(&self) -> u64 {
+        self.state.epoch
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn plan(&self) -> Option<&Arc<Plan>> {
+        self.up.plans.get(self.state.plan.as_ref()?)
+    }
+
+    /// The configurations that open work needs: the one in force, those that running builds pin, those of
+    /// undelivered reports.
+    #[must_use]
+    pub fn plans_needed(&self) -> BTreeSet<ConfigDigest> {
+        self.state.plans_needed()
+    }
+
+    /// The state as bytes, for [`Engine::restore`]. Keep it only once the effects of all turns so far are carried out
+    /// as far as they write to logs: a restored engine repeats those of later facts only.
+    ///
+    /// # Panics
+    /// Never: plain data always serializes.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<u8> {
+        rmp_serde::to_vec_named(&SnapshotOut { version: SNAPSHOT_VERSION, state: &self.state })
+            .expect("plain data always serializes")
+    }
+
+    /// The state after a snapshot (none: nothing) and the facts that follow it. `plans` gives configurations by digest;
+    /// it is asked for those that the state still needs. Tell the engine [`Input::Started`] next.
+    ///
+    /// # Errors
+    /// When something is damaged or missing; nothing is guessed.
+    pub fn restore(
+        snapshot: Option<&[u8]>,
+        facts: &[Fact],
+        plans: &mut dyn FnMut(&ConfigDigest) -> Result<Arc<Plan>, String>,
+    ) -> Result<Self, RestoreError> {
+        let mut engine = Self::new();
+        if let Some(bytes) = snapshot {
+            engine.state = read_snapshot(bytes)?;
+            engine.state.rebuild_index();
+        }
+        for fact in facts {
+            engine.apply(fact)?;
+        }
+        for digest in engine.plans_needed() {
+            let plan = plans(&digest).map_err(|why| RestoreError::Plan { digest: digest.clone(), why })?;
+            engine.up.plans.insert(digest, plan);
+        }
+        engine.up.prepare(&engine.state);
+        Ok(engine)
+    }
+
+    /// The order to a log that goes with a fact which just became part of the state; the process that recorded it may
+    /// have died before it was carried out.
+    fn order_again(&self, fact: &Fact) -> Option<Effect> {
+        match &fact.event {
+            Event::Asked { build, step, key, ask: Ask::WriteLog { log, .. }, .. } => {
+                super::asks::log_write(&self.state, *build, *step, key, log)
+            }
+            Event::LogClosed { build, log, .. } => Some(Effect::CloseLog { build: *build, log: *log }),
+            _ => None,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) const fn state(&self) -> &State {
+        &self.state
+    }
+
+    #[cfg(test)]
+    pub(super) const fn underway_mut(&mut self) -> &mut Underway {
+        &mut self.up
+    }
+}
+
+fn read_snapshot(bytes: &[u8]) -> Result<State, RestoreError> {
+    let damaged = |error: rmp_serde::decode::Error| RestoreError::Snapshot(Box::new(error));
+    let head: SnapshotHead = rmp_serde::from_slice(bytes).map_err(damaged)?;
+    if head.version != SNAPSHOT_VERSION {
+        return Err(RestoreError::Newer { found: head.version });
+    }
+    Ok(rmp_serde::from_slice::<SnapshotIn>(bytes).map_err(damaged)?.state)
+}

@@ -1,0 +1,71 @@
+//! Builds end: by themselves, because somebody stopped them, because their worker is lost.
+
+use super::pass::Pass;
+use super::underway::Finish;
+use super::words;
+use crate::model::{BuildId, Event, Outcome, RequestId};
+
+impl Pass<'_> {
+    /// Somebody wants a build stopped: the step in progress ends, steps that always run still run. Asked a second time,
+    /// these are stopped, too.
+    pub fn stop_build(&mut self, id: BuildId, why: &str, by: &str) {
+        if self.state.builds.contains_key(&id) {
+            let (why, by) = (why.to_owned(), by.to_owned());
+            self.record(Event::BuildStopping { build: id, why, by, outcome: Outcome::Cancelled });
+        }
+    }
+
+    /// Ends the step in progress as soon as its commands have stopped. False while they have not.
+    pub fn wind_down(&mut self, id: BuildId) -> bool {
+        if !self.stop_flights(id) {
+            return false;
+        }
+        self.up.finishing.insert(id, Finish { outcome: Outcome::Cancelled, summary: None });
+        self.end_step(id, false);
+        true
+    }
+
+    /// Ends a build at once, whatever it does: its worker is lost, or it cannot go on.
+    pub fn abandon(&mut self, id: BuildId, outcome: Outcome, why: &str) {
+        let Some(build) = self.state.builds.get(&id) else { return };
+        let outcome = build.stop.as_ref().map_or(outcome, |stop| stop.outcome);
+        if build.step.is_some() {
+            self.up.finishing.insert(id, Finish { outcome, summary: None });
+            self.end_step(id, false);
+        }
+        self.close_build(id, outcome, Some(why));
+    }
+
+    /// Ends a build that has no step in progress.
+    pub fn end_build(&mut self, id: BuildId, outcome: Outcome) {
+        self.close_build(id, outcome, None);
+    }
+
+    fn close_build(&mut self, id: BuildId, outcome: Outcome, why: Option<&str>) {
+        self.release_locks(id, None);
+        let Some(build) = self.state.builds.get(&id).cloned() else { return };
+        let previous = self.state.builders.get(&build.builder_id).and_then(|builder| builder.last);
+        let state = words::build_state(&build, outcome, why);
+        self.record(Event::BuildEnded { build: id, outcome, state: state.clone() });
+        self.up.evaluations.remove(&id);
+        self.up.contexts.remove(&id);
+        self.up.finishing.remove(&id);
+        self.up.builders.insert(build.builder_id);
+        self.look_at_worker(&build.worker);
+        for request in &build.requests {
+            self.close_request(*request, outcome, &state);
+        }
+        if outcome != Outcome::Retry {
+            self.report_build(&build, outcome, previous);
+        }
+        self.dismiss_if_idle(&build.worker);
+    }
+
+    fn close_request(&mut self, request: RequestId, outcome: Outcome, state: &str) {
+        if outcome == Outcome::Retry {
+            self.record(Event::RequestWaits { request, why: state.to_owned() });
+        } else {
+            self.end_request(request, outcome);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Build scripts are evaluated: ordered, one at a time for each build, and answered.
+
+use std::sync::Arc;
+
+use super::Effect;
+use super::pass::Pass;
+use super::steps::outcome_so_far;
+use super::underway::{Evaluation, Finish};
+use crate::model::{
+    Ask, BuildContext, BuildId, EvalJob, EvalOutcome, EvalPart, Event, Key, Outcome, StepId, StepSummary, WorkerFacts,
+};
+
+/// A step may ask for so much: far beyond what steps do, far below what would make replay slow.
+const ASKS_MAX: usize = 20_000;
+/// The key of the log line that the engine itself writes about a failed script; no script gets this far.
+const ERROR_KEY: u32 = u32::MAX;
+
+impl Pass<'_> {
+    /// Something changed that a build's script waits for.
+    pub fn want_evaluation(&mut self, build: BuildId) {
+        self.up.evaluations.entry(build).or_default().wanted = true;
+        self.up.builds.insert(build);
+    }
+
+    /// Orders an evaluation, unless one is under way or nothing changed since the last. Always false: the build waits.
+    pub fn evaluate(&mut self, id: BuildId, part: EvalPart) -> bool {
+        // A build unknown here is one that an earlier process drove: it may have anything to be told.
+        let fresh = || Evaluation { wanted: true, ..Evaluation::default() };
+        let evaluation = self.up.evaluations.entry(id).or_insert_with(fresh);
+        if evaluation.in_flight || !evaluation.wanted {
+            return false;
+        }
+        evaluation.turn += 1;
+        evaluation.in_flight = true;
+        evaluation.wanted = false;
+        evaluation.part = Some(part);
+        let turn = evaluation.turn;
+        let Some(context) = self.context(id) else { return false };
+        let Some(build) = self.state.builds.get(&id) else { return false };
+        let Some(step) = &build.step else { return false };
+        let job = EvalJob {
+            turn,
+            plan: build.plan.clone(),
+            step: step.index,
+            part,
+            context,
+            journal: Arc::clone(&step.journal),
+            step_outcome: self.up.finishing.get(&id).map(|finish| finish.outcome),
+        };
+        self.effects.push(Effect::Evaluate { build: id, job: Arc::new(job) });
+        false
+    }
+
+    /// What the script of the step in progress can read: the same for all of its evaluations.
+    fn context(&mut self, id: BuildId) -> Option<Arc<BuildContext>> {
+        let build = self.state.builds.get(&id)?;
+        let step = build.step.as_ref()?;
+        if let Some((known, context)) = self.up.contexts.get(&id)
+            && *known == step.id
+        {
+            return Some(Arc::clone(context));
+        }
+        let plan = self.up.plans.get(&build.plan)?;
+        let builder = plan.builders.get(&build.builder)?;
+        let info = |name: &str| step.worker.get(name).cloned().unwrap_or_default();
+        let base = info("basedir");
+        let worker = WorkerFacts {
+            name: build.worker.clone(),
+            tags: plan.workers.get(&build.worker).map(|worker| worker.tags.clone()).unwrap_or_default(),
+            system: info("system"),
+            cpus: info("numcpus").parse().unwrap_or(0),
+            builder_dir: super::start::join(&step.worker, &base, &builder.dir),
+            info: step.worker.as_ref().clone(),
+        };
+        let summary = |done: &super::state::DoneStep| StepSummary {
+            name: done.name.clone(),
+            outcome: done.outcome,
+            summary: done.state.clone(),
+        };
+        let context = Arc::new(BuildContext {
+            build: id,
+            number: build.number,
+            builder: build.builder.clone(),
+            worker,
+            properties: step.properties.as_ref().clone(),
+            stamps: build.stamps.as_ref().clone(),
+            changes: self.state.changes.all(&build.changes),
+            reason: build.reason.clone(),
+            steps: build.done.iter().map(summary).collect(),
+            outcome: outcome_so_far(build, plan),
+            url: plan.master.url.clone().unwrap_or_default(),
+        });
+        self.up.contexts.insert(id, (step.id, Arc::clone(&context)));
+        Some(context)
+    }
+
+    /// An evaluation is done. Only the newest order's answer counts.
+    pub fn evaluated(&mut self, id: BuildId, turn: u64, outcome: EvalOutcome) {
+        let Some(evaluation) = self.up.evaluations.get_mut(&id) else { return };
+        if evaluation.turn != turn || !evaluation.in_flight {
+            return;
+        }
+        evaluation.in_flight = false;
+        self.up.builds.insert(id);
+        let Some(part) = evaluation.part else { return };
+        let Some(build) = self.state.builds.get(&id) else { return };
+        let Some(step) = build.step.as_ref().filter(|_| !build.stops_step()) else { return };
+        let step = step.id;
+        match part {
+            EvalPart::DoIf => self.do_if_answered(id, step, outcome),
+            EvalPart::HideIf => self.hide_if_answered(id, outcome),
+            EvalPart::Body => self.body_evaluated(id, outcome),
+        }
+    }
+
+    fn do_if_answered(&mut self, id: BuildId, step: StepId, outcome: EvalOutcome) {
+        match outcome {
+            EvalOutcome::Decided(yes) => {
+                self.record(Event::StepDecided { build: id, step, part: EvalPart::DoIf, yes });
+                self.want_evaluation(id);
+            }
+            EvalOutcome::Failed { message, .. } => self.fail_script(id, &message),
+            EvalOutcome::Suspended { .. } | EvalOutcome::Done { .. } => {
+                self.fail_script(id, "`do_if` must give a truth value and ask for nothing");
+            }
+        }
+    }
+
+    fn hide_if_answered(&mut self, id: BuildId, outcome: EvalOutcome) {
+        let hidden = match outcome {
+            EvalOutcome::Decided(yes) => yes,
+            EvalOutcome::Failed { message, .. } => {
+                // The step has run: a page that shows it is the lesser harm.
+                self.record(Event::ScriptFailed { what: format!("`hide_if` in build {id}"), message });
+                false
+            }
+            EvalOutcome::Suspended { .. } | EvalOutcome::Done { .. } => false,
+        };
+        self.end_step(id, hidden);
+    }
+
+    fn body_evaluated(&mut self, id: BuildId, outcome: EvalOutcome) {
+        match outcome {
+            EvalOutcome::Suspended { asks } => {
+                self.take_asks(id, asks);
+                let stuck = |step: &super::state::Step| !step.waits_for_answers();
+                let step = self.state.builds.get(&id).and_then(|build| build.step.as_ref());
+                let wanted = self.up.evaluations.get(&id).is_some_and(|evaluation| evaluation.wanted);
+                if step.is_some_and(stuck) && !wanted && !self.up.finishing.contains_key(&id) {
+                    self.fail_script(id, "the script waits, but there is nothing that it waits for");
+                }
+            }
+            EvalOutcome::Done { asks, outcome, summary } => {
+                self.take_asks(id, asks);
+                self.finish_body(id, outcome, summary);
+            }
+            EvalOutcome::Failed { asks, message } => {
+                self.take_asks(id, asks);
+                self.fail_script(id, &message);
+            }
+            EvalOutcome::Decided(_) => self.fail_script(id, "a step's script ended without an outcome"),
+        }
+    }
+
+    fn take_asks(&mut self, id: BuildId, asks: Vec<(Key, Ask)>) {
+        for (key, ask) in asks {
+            let Some(step) = self.state.builds.get(&id).and_then(|build| build.step.as_ref()) else { return };
+            if step.journal.0.len() >= ASKS_MAX {
+                return self.fail_script(id, &format!("the step asks for more than {ASKS_MAX} things"));
+            }
+            if !step.journal.0.contains_key(&key) && !self.up.finishing.contains_key(&id) {
+                self.take_ask(id, key, ask);
+            }
+        }
+    }
+
+    /// The step's body is done.
+    fn finish_body(&mut self, id: BuildId, outcome: Outcome, summary: Option<String>) {
+        if let std::collections::btree_map::Entry::Vacant(entry) = self.up.finishing.entry(id) {
+            entry.insert(Finish { outcome, summary });
+            self.want_evaluation(id);
+        }
+    }
+
+    /// The step's script failed: the step ends with an exception, and says why in a log.
+    pub fn fail_script(&mut self, id: BuildId, message: &str) {
+        let key = Key(vec![ERROR_KEY]);
+        let step = self.state.builds.get(&id).and_then(|build| build.step.as_ref());
+        if step.is_some_and(|step| !step.journal.0.contains_key(&key)) {
+            let log = Ask::WriteLog { step: None, log: "error".to_owned(), html: false, text: message.to_owned() };
+            self.take_ask(id, key, log);
+        }
+        let first = message.lines().next().unwrap_or_default().to_owned();
+        self.finish_body(id, Outcome::Exception, Some(first));
+    }
+}

@@ -1,0 +1,188 @@
+//! Locks are asked for, given and taken back.
+//!
+//! Two kinds of askers share one queue: steps of running builds, whose wait is a fact, and builders whose next request
+//! could start but for locks, whose claim is noted beside the state and made again after a restart.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::pass::Pass;
+use super::state::{Asker, Owner, Since, State, Waiter};
+use super::underway::{Claim, Underway};
+use crate::model::{BuildId, BuilderId, ConfigDigest, Event, LockAccess, LockMode, LockPlan, Plan, RequestId, StepId};
+
+/// What became of a wish for locks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Granted,
+    Waits,
+    /// It would wait for ever; why.
+    Hopeless(String),
+}
+
+/// The locks of the configuration in force, and for those that it lacks, of the configurations that builds pin.
+pub(super) fn definitions<'p>(
+    plans: &'p BTreeMap<ConfigDigest, Arc<Plan>>,
+    current: Option<&ConfigDigest>,
+) -> impl Fn(&str) -> Option<&'p LockPlan> + 'p {
+    let current = current.and_then(|digest| plans.get(digest));
+    move |name| {
+        current.and_then(|plan| plan.locks.get(name)).or_else(|| plans.values().find_map(|plan| plan.locks.get(name)))
+    }
+}
+
+/// Everybody who waits for locks, earliest first.
+pub(super) fn queue<'a>(state: &'a State, up: &'a Underway) -> Vec<Asker<'a>> {
+    let steps = state.locks.waiting().map(|(since, waiter)| step_asker(state, (since, 0), waiter));
+    let builders = up.claims.values().filter(|claim| claim.active).map(Claim::asker);
+    let mut queue: Vec<Asker<'a>> = steps.chain(builders).collect();
+    queue.sort_by_key(|asker| asker.since);
+    queue
+}
+
+fn step_asker<'a>(state: &State, since: Since, waiter: &'a Waiter) -> Asker<'a> {
+    let kin = kin(state, waiter.owner);
+    Asker { since, kin, worker: &waiter.worker, wants: &waiter.locks }
+}
+
+/// Those who give nothing back before this owner has gone on: itself, the steps that it is inside of, its build, and in
+/// the same way the build that waits for its build.
+fn kin(state: &State, owner: Owner) -> Vec<Owner> {
+    let mut kin = Vec::new();
+    let Some(build) = state.builds.get(&owner.build) else { return kin };
+    let mut at = owner.step;
+    while let (Some(id), Some(current)) = (at, &build.step) {
+        kin.push(Owner { build: build.id, step: Some(id) });
+        at = current.children.get(&id).map(|child| child.parent);
+    }
+    kin.push(Owner { build: build.id, step: None });
+    kin.extend(build.requests.first().into_iter().flat_map(|request| kin_of_request(state, *request)));
+    kin
+}
+
+/// Those who give nothing back before this request has been built: the step of the build that waits for it, and so on.
+pub(super) fn kin_of_request(state: &State, request: RequestId) -> Vec<Owner> {
+    let set = state.requests.get(&request).and_then(|request| state.buildsets.get(&request.buildset));
+    let Some((parent, key)) = set.and_then(|set| set.awaited_by.as_ref()) else { return Vec::new() };
+    let step = state.builds.get(parent).and_then(|build| build.step.as_ref());
+    let step = step.and_then(|step| step.journal.0.get(key)).map(|entry| entry.step);
+    kin(state, Owner { build: *parent, step })
+}
+
+/// One list of locks from several; a lock that comes twice is taken once, exclusively if one of them says so.
+pub(super) fn merge_locks<'l>(lists: impl IntoIterator<Item = &'l LockAccess>) -> Vec<LockAccess> {
+    let mut merged: BTreeMap<&str, LockMode> = BTreeMap::new();
+    for access in lists {
+        let mode = merged.entry(&access.lock).or_insert(LockMode::Counting(0));
+        *mode = match (*mode, access.mode) {
+            (LockMode::Exclusive, _) | (_, LockMode::Exclusive) => LockMode::Exclusive,
+            (LockMode::Counting(left), LockMode::Counting(right)) => LockMode::Counting(left.saturating_add(right)),
+        };
+    }
+    merged.into_iter().map(|(lock, mode)| LockAccess { lock: lock.to_owned(), mode }).collect()
+}
+
+impl Claim {
+    fn asker(&self) -> Asker<'_> {
+        Asker { since: self.since, kin: self.kin.clone(), worker: &self.worker, wants: &self.wants }
+    }
+}
+
+impl Pass<'_> {
+    /// Asks for locks for a step: it gets them at once, or a place at the end of the queue.
+    pub fn ask_locks(&mut self, build: BuildId, step: StepId, wants: &[LockAccess]) -> Wish {
+        let locks = merge_locks(wants);
+        let owner = Owner { build, step: Some(step) };
+        let Some(worker) = self.state.builds.get(&build).map(|build| build.worker.clone()) else { return Wish::Waits };
+        let asker =
+            Asker { since: (self.state.seq + 1, 0), kin: kin(self.state, owner), worker: &worker, wants: &locks };
+        let (granted, deadlock) = {
+            let queue = queue(self.state, self.up);
+            let define = definitions(&self.up.plans, self.state.plan.as_ref());
+            let locks = &self.state.locks;
+            let granted = locks.may_take(&asker, &queue, &define);
+            (granted, if granted { None } else { locks.deadlock(&asker, &queue, &define) })
+        };
+        if granted {
+            self.record(Event::LocksTaken { build, step: Some(step), locks });
+            return Wish::Granted;
+        }
+        if let Some(other) = deadlock {
+            return Wish::Hopeless(self.describe_deadlock(other.build, &locks));
+        }
+        self.record(Event::LocksAwaited { build, step: Some(step), locks });
+        Wish::Waits
+    }
+
+    fn describe_deadlock(&self, other: BuildId, wants: &[LockAccess]) -> String {
+        let names = wants.iter().map(|access| format!("`{}`", access.lock)).collect::<Vec<_>>().join(", ");
+        let who = self
+            .state
+            .builds
+            .get(&other)
+            .map_or_else(|| format!("build {other}"), |build| format!("build {} of `{}`", build.number, build.builder));
+        format!("locks {names}: {who} holds one and waits itself for a lock of this build; take them in one order")
+    }
+
+    /// Gives locks to the steps that can have them now, in order of asking; builders with claims are looked at again.
+    pub fn serve_steps(&mut self) {
+        while let Some((owner, locks)) = self.next_served() {
+            self.record(Event::LocksTaken { build: owner.build, step: owner.step, locks });
+        }
+        let claims = self.up.claims.iter().filter(|(_, claim)| claim.active);
+        self.up.builders.extend(claims.map(|(builder, _)| builder));
+    }
+
+    fn next_served(&self) -> Option<(Owner, Vec<LockAccess>)> {
+        let queue = queue(self.state, self.up);
+        let define = definitions(&self.up.plans, self.state.plan.as_ref());
+        let mut steps = self.state.locks.waiting();
+        let may = |asker: Asker<'_>| self.state.locks.may_take(&asker, &queue, &define);
+        let found = steps.find(|(since, waiter)| may(step_asker(self.state, (*since, 0), waiter)));
+        found.map(|(_, waiter)| (waiter.owner, waiter.locks.clone()))
+    }
+
+    /// Takes back all that a build or step holds, or its place in the queue.
+    pub fn release_locks(&mut self, build: BuildId, step: Option<StepId>) {
+        let owner = Owner { build, step };
+        if self.state.locks.holds(owner) || self.state.locks.is_waiting(owner) {
+            self.record(Event::LocksReleased { build, step });
+        }
+    }
+
+    /// A builder's next request could start on this worker but for locks: it asks for them, from its old place in the
+    /// queue if it asked before.
+    pub fn claim(&mut self, builder: BuilderId, kin: Vec<Owner>, worker: &str, wants: Vec<LockAccess>) {
+        let before = self.up.claims.get(&builder);
+        let since = before.map_or((self.state.seq, self.up.claims_made + 1), |claim| claim.since);
+        let still = before.filter(|claim| claim.active);
+        let at = still.map_or(self.now, |claim| claim.at);
+        let changed = still.is_some_and(|claim| claim.worker != worker || claim.wants != wants || claim.kin != kin);
+        self.up.claims_made += u64::from(before.is_none());
+        let claim = Claim { since, at, kin, worker: worker.to_owned(), wants, active: true };
+        self.up.claims.insert(builder, claim);
+        // What it no longer wants may be free for those behind it.
+        self.up.locks |= changed;
+    }
+
+    /// A builder's next request cannot start for other reasons than locks: it keeps its place, but holds up nobody.
+    pub fn suspend_claim(&mut self, builder: BuilderId) {
+        if !self.state.index.waiting.contains_key(&builder) {
+            self.unclaim(builder);
+        } else if let Some(claim) = self.up.claims.get_mut(&builder) {
+            self.up.locks |= std::mem::take(&mut claim.active);
+        }
+    }
+
+    /// A builder claims nothing any more; what it claimed to the last.
+    pub fn unclaim(&mut self, builder: BuilderId) -> Option<Claim> {
+        let claim = self.up.claims.remove(&builder).filter(|claim| claim.active);
+        self.up.locks |= claim.is_some();
+        claim
+    }
+}
+
+/// Whether a step is `outer` or a child step inside of it.
+pub(super) fn is_inside(state: &State, build: BuildId, step: StepId, outer: StepId) -> bool {
+    kin(state, Owner { build, step: Some(step) }).contains(&Owner { build, step: Some(outer) })
+}

@@ -1,0 +1,217 @@
+//! Which request gets which worker, and when.
+//!
+//! Only builders that something changed for are looked at, in order of their first request: higher priority, then the
+//! longest waiting. A builder whose requests cannot start waits until its own slots, a worker's slots or locks change.
+
+use std::sync::Arc;
+
+use super::locking::{definitions, kin_of_request, merge_locks, queue};
+use super::pass::Pass;
+use super::state::{Asker, Owner, Rank, Since};
+use crate::model::{BuilderId, BuilderPlan, FnId, LockAccess, Plan, Question, RequestId, RequestRecord, Value};
+
+/// `next_build` is shown at most so many requests, the first in the queue: a queue of ten thousand must not make each
+/// question slow.
+const SHOWN_MAX: usize = 100;
+
+/// Where `can_start` refuses a request, at most so many are tried.
+const TRIED_MAX: usize = 20;
+
+/// Loads are compared in parts of a million of a worker's slots.
+const LOAD_SCALE: u64 = 1_000_000;
+
+/// What became of a look at a builder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    Started,
+    /// Nothing can start; with a wish for locks, or without.
+    Claims,
+    Nothing,
+}
+
+/// A worker that a request could go to, and the locks that the build would take there.
+#[derive(Clone, Debug)]
+struct Place {
+    worker: String,
+    locks: Vec<LockAccess>,
+}
+
+impl Pass<'_> {
+    /// Looks at all builders that something changed for.
+    pub fn match_requests(&mut self) {
+        let Some(plan) = self.plan() else {
+            self.up.builders.clear();
+            return;
+        };
+        let noted = std::mem::take(&mut self.up.builders);
+        let mut ranked: std::collections::BTreeSet<(Option<Rank>, BuilderId)> =
+            noted.into_iter().map(|builder| (self.first_rank(builder), builder)).collect();
+        while let Some((rank, builder)) = ranked.pop_first() {
+            let look = match rank {
+                Some(_) if !self.up.free.is_empty() => self.look_at_builder(&plan, builder),
+                Some(_) | None => Look::Nothing,
+            };
+            match look {
+                Look::Started => {
+                    // The next one of this builder is looked at in its own turn.
+                    ranked.insert((self.first_rank(builder), builder));
+                }
+                Look::Claims => {}
+                Look::Nothing => {
+                    self.suspend_claim(builder);
+                }
+            }
+        }
+    }
+
+    /// The place in the queue of the first request that may start now.
+    fn first_rank(&self, builder: BuilderId) -> Option<Rank> {
+        self.ready(builder).next()
+    }
+
+    /// Requests of a builder that may start now, first ones first.
+    fn ready(&self, builder: BuilderId) -> impl Iterator<Item = Rank> + '_ {
+        let rests = |id: &RequestId| {
+            (self.state.requests.get(id))
+                .is_some_and(|request| request.rests_until.is_some_and(|until| until > self.now))
+        };
+        self.state.index.waiting.get(&builder).into_iter().flatten().copied().filter(move |(_, _, id)| !rests(id))
+    }
+
+    fn look_at_builder(&mut self, plan: &Arc<Plan>, builder: BuilderId) -> Look {
+        let name = self.state.builders.get(&builder).map(|builder| builder.name.as_str());
+        let Some(builder_plan) = name.and_then(|name| plan.builders.get(name)) else { return Look::Nothing };
+        let running = self.state.index.builds_of_builder.get(&builder).map_or(0, std::collections::BTreeSet::len);
+        if builder_plan.slots.is_some_and(|slots| running as u64 >= slots) {
+            return Look::Nothing;
+        }
+        if !builder_plan.workers.iter().any(|worker| self.up.free.contains(worker)) {
+            return Look::Nothing;
+        }
+        for request in self.choose_requests(builder_plan, builder) {
+            let places = self.places(plan, builder_plan, request);
+            if !places.is_empty() {
+                return self.start_or_claim(builder_plan, builder, request, places);
+            }
+        }
+        Look::Nothing
+    }
+
+    /// Notes whether new builds may go to a worker.
+    pub fn note_free(&mut self, worker: &str) {
+        let takes = self.state.workers.get(worker).is_some_and(super::state::Worker::takes_builds);
+        let load = self.state.load_of(worker) as u64;
+        if takes && self.slots_of(worker).is_some_and(|slots| load < slots) {
+            self.up.free.insert(worker.to_owned());
+        } else {
+            self.up.free.remove(worker);
+        }
+    }
+
+    fn slots_of(&self, worker: &str) -> Option<u64> {
+        Some(self.plan()?.workers.get(worker)?.slots.max(1))
+    }
+
+    /// The requests to try, in order: the one that the builder's function chooses, or the first - and those behind it as
+    /// far as a function may refuse it.
+    fn choose_requests(&mut self, plan: &BuilderPlan, builder: BuilderId) -> Vec<RequestId> {
+        let many = if plan.next_build.is_some() {
+            SHOWN_MAX
+        } else if plan.can_start.is_some() {
+            TRIED_MAX
+        } else {
+            1
+        };
+        let ids: Vec<RequestId> = self.ready(builder).take(many).map(|(_, _, id)| id).collect();
+        let Some(function) = plan.next_build else { return ids };
+        let requests: Vec<RequestRecord> = ids.iter().filter_map(|id| self.request_record(*id)).collect();
+        let question = Question::NextBuild { builder: &plan.name, requests: &requests };
+        let chosen = self.decide(&format!("`next_build` of builder `{}`", plan.name), function, &question, true);
+        choose(chosen, &ids).into_iter().collect()
+    }
+
+    /// Workers that the request could go to, most willing first: least loaded, then longest unused.
+    fn places(&mut self, plan: &Plan, builder: &BuilderPlan, request: RequestId) -> Vec<Place> {
+        let mut free: Vec<&String> = builder.workers.iter().filter(|worker| self.up.free.contains(*worker)).collect();
+        free.sort_by_key(|worker| {
+            let slots = plan.workers.get(*worker).map_or(1, |worker| worker.slots.max(1));
+            let load = (self.state.load_of(worker) as u64).saturating_mul(LOAD_SCALE) / slots;
+            (load, self.state.workers.get(*worker).map_or(0, |worker| worker.used))
+        });
+        let allowed: Vec<String> = free
+            .into_iter()
+            .filter(|worker| {
+                builder.can_start.is_none_or(|function| self.can_start(builder, function, worker, request))
+            })
+            .cloned()
+            .collect();
+        allowed
+            .into_iter()
+            .map(|worker| {
+                let locks = plan.workers.get(&worker).map_or(&[][..], |plan| &plan.locks);
+                Place { locks: merge_locks(builder.locks.iter().chain(locks)), worker }
+            })
+            .collect()
+    }
+
+    fn can_start(&mut self, builder: &BuilderPlan, function: FnId, worker: &str, request: RequestId) -> bool {
+        let Some(request) = self.request_record(request) else { return false };
+        let question = Question::CanStart { builder: &builder.name, worker, request: &request };
+        self.decide(&format!("`can_start` of builder `{}`", builder.name), function, &question, true)
+            .is_some_and(|answer| answer.is_true())
+    }
+
+    /// Starts the request where it gets its locks; if that is nowhere, asks for those of the first place.
+    fn start_or_claim(
+        &mut self,
+        plan: &BuilderPlan,
+        builder: BuilderId,
+        request: RequestId,
+        places: Vec<Place>,
+    ) -> Look {
+        let kin = kin_of_request(self.state, request);
+        let open: Vec<&Place> = places.iter().filter(|place| self.may_lock(builder, &kin, place)).collect();
+        if open.is_empty() {
+            if let Some(first) = places.into_iter().next() {
+                self.claim(builder, kin, &first.worker, first.locks);
+            }
+            return Look::Claims;
+        }
+        let workers: Vec<String> = open.iter().map(|place| place.worker.clone()).collect();
+        let Some(worker) = self.choose_worker(plan, workers, request) else { return Look::Nothing };
+        let locks = places.into_iter().find(|place| place.worker == worker).map_or_else(Vec::new, |place| place.locks);
+        let claim = self.unclaim(builder);
+        self.start_build(plan, request, &worker, locks, claim.map(|claim| claim.at));
+        Look::Started
+    }
+
+    fn may_lock(&self, builder: BuilderId, kin: &[Owner], place: &Place) -> bool {
+        if place.locks.is_empty() {
+            return true;
+        }
+        let last: Since = (self.state.seq, u64::MAX);
+        let since = self.up.claims.get(&builder).map_or(last, |claim| claim.since);
+        let asker = Asker { since, kin: kin.to_vec(), worker: &place.worker, wants: &place.locks };
+        let define = definitions(&self.up.plans, self.state.plan.as_ref());
+        self.state.locks.may_take(&asker, &queue(self.state, self.up), &define)
+    }
+
+    /// The most willing of these workers, or the one that the builder's function chooses.
+    fn choose_worker(&mut self, plan: &BuilderPlan, workers: Vec<String>, request: RequestId) -> Option<String> {
+        let Some(function) = plan.next_worker else { return workers.into_iter().next() };
+        let record = self.request_record(request)?;
+        let question = Question::NextWorker { builder: &plan.name, workers: &workers, request: &record };
+        let chosen = self.decide(&format!("`next_worker` of builder `{}`", plan.name), function, &question, true);
+        choose(chosen, &workers)
+    }
+}
+
+/// What a function chose of a list: an index, or nothing for now. If it failed, the first.
+fn choose<T: Clone>(chosen: Option<Value>, from: &[T]) -> Option<T> {
+    match chosen {
+        None => from.first().cloned(),
+        Some(value) => {
+            value.as_int().and_then(|index| usize::try_from(index).ok()).and_then(|index| from.get(index)).cloned()
+        }
+    }
+}

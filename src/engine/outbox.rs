@@ -1,0 +1,166 @@
+//! Reports: who is told of a build that ended, and why; and deliveries that are tried until they succeed.
+
+use super::pass::Pass;
+use super::state::Build;
+use super::timers::TimerKey;
+use super::{Deadline, Effect, WakeReason};
+use crate::base::Span;
+use crate::model::{Event, NotifierPlan, NotifyOn, Outcome, Plan, Report, ReportId, ReportReason, ReportSubject};
+
+/// So many deliveries are under way at once: enough to keep a mail server busy, too few to look like a flood.
+const DELIVERIES_MAX: usize = 8;
+/// The pause after the first failure; it doubles.
+const PAUSE: Span = Span::from_seconds(30);
+/// The longest pause.
+const PAUSE_MAX: Span = Span::from_minutes(15);
+/// After so long nobody wants the news any more.
+const KEEP: Span = Span::from_minutes(7 * 24 * 60);
+
+impl Pass<'_> {
+    /// Puts a report into the outbox for each notifier that speaks of this build.
+    pub fn report_build(&mut self, build: &Build, outcome: Outcome, previous: Option<Outcome>) {
+        let Some(plan) = self.plan() else { return };
+        for notifier in plan.notifiers.values().filter(|notifier| concerns(notifier, build, &plan)) {
+            if let Some(reason) = reason(&notifier.on, outcome, previous) {
+                let subject =
+                    ReportSubject::Build { build: build.id, builder: build.builder.clone(), outcome, previous };
+                let report = Report {
+                    id: ReportId(self.state.last.report + 1),
+                    notifier: notifier.name.clone(),
+                    plan: plan.digest.clone(),
+                    reason,
+                    subject,
+                    made: self.now,
+                };
+                self.record(Event::ReportQueued { report });
+            }
+        }
+    }
+
+    /// When a report is due; not while it is handed out, or waits for others to come back.
+    pub fn delivery_due(&self, report: ReportId) -> Option<Deadline> {
+        let queued = self.state.outbox.get(&report)?;
+        if self.up.deliveries.contains(&report) || self.up.undelivered.contains(&report) {
+            return None;
+        }
+        // A clock that went back must not hold a report longer than the longest pause.
+        let due = queued.due.min(self.now.plus(PAUSE_MAX));
+        Some((due, WakeReason::Report(report.0)))
+    }
+
+    /// Hands a report out, or lets it wait for its turn.
+    pub fn order_delivery(&mut self, report: ReportId) {
+        let Some(queued) = self.state.outbox.get(&report) else { return };
+        if self.up.deliveries.len() >= DELIVERIES_MAX {
+            self.up.undelivered.insert(report);
+            return;
+        }
+        self.up.deliveries.insert(report);
+        self.effects.push(Effect::Deliver { report: queued.report.clone() });
+    }
+
+    fn delivery_returned(&mut self, report: ReportId) {
+        self.up.deliveries.remove(&report);
+        self.touch(TimerKey::Report(report));
+        while self.up.deliveries.len() < DELIVERIES_MAX
+            && let Some(next) = self.up.undelivered.pop_first()
+        {
+            self.order_delivery(next);
+        }
+    }
+
+    /// A report was delivered.
+    pub fn report_sent(&mut self, report: ReportId) {
+        if self.state.outbox.contains_key(&report) {
+            self.record(Event::ReportSent { report });
+        }
+        self.delivery_returned(report);
+    }
+
+    /// A report was not delivered.
+    pub fn report_failed(&mut self, report: ReportId, error: String, in_vain: bool) {
+        if let Some(queued) = self.state.outbox.get(&report) {
+            let tries = queued.tries + 1;
+            let retry = self.now.plus(pause_after(tries));
+            if in_vain {
+                self.record(Event::ReportDropped { report, why: error });
+            } else if retry.since(queued.report.made) > KEEP {
+                let why = format!("not delivered within {KEEP}, last because of: {error}");
+                self.record(Event::ReportDropped { report, why });
+            } else {
+                self.record(Event::ReportFailed { report, error, tries, retry });
+            }
+        }
+        self.delivery_returned(report);
+    }
+}
+
+fn pause_after(tries: u64) -> Span {
+    let doubled = PAUSE.as_millis().saturating_mul(1 << tries.saturating_sub(1).min(16));
+    Span::from_millis(doubled).min(PAUSE_MAX)
+}
+
+/// Whether a notifier speaks of this builder, its tags, and the branches of this build.
+fn concerns(notifier: &NotifierPlan, build: &Build, plan: &Plan) -> bool {
+    let named = notifier.builders.as_ref().is_none_or(|builders| builders.contains(&build.builder));
+    let tagged = notifier.tags.is_empty()
+        || (plan.builders.get(&build.builder))
+            .is_some_and(|builder| builder.tags.iter().any(|tag| notifier.tags.contains(tag)));
+    let branched = (notifier.branches.as_ref())
+        .is_none_or(|branches| build.stamps.iter().any(|stamp| branches.contains(&stamp.spec.branch)));
+    named && tagged && branched
+}
+
+/// The most telling reason for which a notifier speaks: a turn for the worse or the better first, then any change, then
+/// the outcome as such.
+fn reason(on: &[NotifyOn], outcome: Outcome, previous: Option<Outcome>) -> Option<ReportReason> {
+    let kind = match outcome {
+        Outcome::Success => Some((NotifyOn::Success, ReportReason::Success)),
+        Outcome::Warnings => Some((NotifyOn::Warnings, ReportReason::Warnings)),
+        Outcome::Failure => Some((NotifyOn::Failure, ReportReason::Failure)),
+        Outcome::Exception => Some((NotifyOn::Exception, ReportReason::Exception)),
+        Outcome::Cancelled => Some((NotifyOn::Cancelled, ReportReason::Cancelled)),
+        Outcome::Skipped | Outcome::Retry => None,
+    };
+    let is_bad = |outcome| matches!(outcome, Outcome::Failure | Outcome::Exception);
+    let is_good = |outcome| matches!(outcome, Outcome::Success | Outcome::Warnings);
+    let was_bad = previous.is_some_and(is_bad);
+    let counts = is_bad(outcome) || is_good(outcome);
+    [
+        (is_bad(outcome) && !was_bad).then_some((NotifyOn::Problem, ReportReason::Problem)),
+        (is_good(outcome) && was_bad).then_some((NotifyOn::Recovery, ReportReason::Recovery)),
+        (counts && previous.is_some_and(|previous| previous != outcome))
+            .then_some((NotifyOn::Change, ReportReason::Change)),
+        kind,
+        Some((NotifyOn::Always, ReportReason::Always)),
+    ]
+    .into_iter()
+    .flatten()
+    .find(|(occasion, _)| on.contains(occasion))
+    .map(|(_, reason)| reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_telling_reason_is_given() {
+        use NotifyOn as On;
+        let all = [On::Success, On::Failure, On::Problem, On::Recovery, On::Change, On::Always];
+        let told = |outcome, previous| reason(&all, outcome, previous);
+        assert_eq!(told(Outcome::Failure, Some(Outcome::Success)), Some(ReportReason::Problem));
+        assert_eq!(told(Outcome::Failure, None), Some(ReportReason::Problem));
+        assert_eq!(told(Outcome::Failure, Some(Outcome::Failure)), Some(ReportReason::Failure));
+        assert_eq!(told(Outcome::Success, Some(Outcome::Exception)), Some(ReportReason::Recovery));
+        assert_eq!(told(Outcome::Warnings, Some(Outcome::Success)), Some(ReportReason::Change));
+        assert_eq!(told(Outcome::Success, Some(Outcome::Success)), Some(ReportReason::Success));
+        assert_eq!(told(Outcome::Cancelled, Some(Outcome::Success)), Some(ReportReason::Always));
+        assert_eq!(reason(&[On::Failure], Outcome::Success, None), None);
+    }
+
+    #[test]
+    fn a_first_success_is_no_recovery() {
+        assert_eq!(reason(&[NotifyOn::Recovery, NotifyOn::Change], Outcome::Success, None), None);
+    }
+}

@@ -1,0 +1,131 @@
+//! A build starts: it takes its requests, a number, a worker's slot and its locks, and knows its properties.
+
+use std::collections::BTreeSet;
+
+use super::pass::Pass;
+use super::state::Request;
+use crate::base::Timestamp;
+use crate::model::{
+    BuildId, BuilderPlan, ChangeId, Event, LockAccess, Outcome, Properties, Property, RequestId, SourceStamp, StepId,
+    Value,
+};
+
+impl Pass<'_> {
+    /// Starts a request on a worker. `asked` says since when only locks were missing.
+    pub fn start_build(
+        &mut self,
+        plan: &BuilderPlan,
+        request: RequestId,
+        worker: &str,
+        locks: Vec<LockAccess>,
+        asked: Option<Timestamp>,
+    ) {
+        let (Some(found), Some(digest)) = (self.state.requests.get(&request).cloned(), self.state.plan.clone()) else {
+            return;
+        };
+        let Some(worker_id) = self.state.workers.get(worker).map(|worker| worker.id) else { return };
+        let number = self.state.builders.get(&found.builder).map_or(0, |builder| builder.number) + 1;
+        let build = BuildId(self.state.last.build + 1);
+        let reason = self.state.buildsets.get(&found.buildset).map(|set| set.record.reason.clone()).unwrap_or_default();
+        self.record(Event::BuildStarted {
+            build,
+            number,
+            builder: plan.name.clone(),
+            builder_id: found.builder,
+            worker: worker.to_owned(),
+            worker_id,
+            requests: vec![request],
+            plan: digest,
+            properties: self.build_properties(plan, &found, worker, number),
+            changes: found.changes,
+            reason,
+        });
+        if !locks.is_empty() {
+            self.record(Event::LocksTaken { build, step: None, locks });
+        }
+        if let Some(asked) = asked.filter(|asked| *asked < self.now) {
+            self.record(Event::LocksWaited { build, waited: self.now.since(asked) });
+        }
+        self.prepare_worker(build, worker);
+    }
+
+    /// Step 0: the worker is there, or the build would not have started.
+    fn prepare_worker(&mut self, build: BuildId, worker: &str) {
+        let step = StepId(self.state.last.step + 1);
+        let state = format!("worker {worker} ready");
+        self.record(Event::StepStarted {
+            build,
+            step,
+            number: 0,
+            name: "worker_preparation".to_owned(),
+            parent: None,
+            index: None,
+            key: None,
+            attempt: 0,
+            state: state.clone(),
+        });
+        self.record(Event::StepEnded { build, step, outcome: Outcome::Success, state, hidden: false });
+        self.record(Event::BuildState { build, state: "building".to_owned() });
+    }
+
+    /// Those of the buildset, the builder, the worker and the build; later ones win.
+    fn build_properties(&self, plan: &BuilderPlan, request: &Request, worker: &str, number: u64) -> Properties {
+        let set = self.state.buildsets.get(&request.buildset).map(|set| &set.record);
+        let mut properties = set.map(|set| set.properties.clone()).unwrap_or_default();
+        properties.set("buildername", plan.name.as_str(), "Builder");
+        properties.set("builderid", number_value(request.builder.0), "Builder");
+        properties.update(&sourced(&plan.properties, "Builder"));
+        properties.set("workername", worker, "Worker");
+        if let Some(worker_plan) = self.plan().as_ref().and_then(|plan| plan.workers.get(worker)) {
+            properties.update(&sourced(&worker_plan.properties, "Worker"));
+        }
+        if let Some(state) = self.state.workers.get(worker)
+            && let Some(base) = state.info.get("basedir")
+        {
+            properties.set("basedir", base.as_str(), "Worker");
+            properties.set("builddir", join(&state.info, base, &plan.dir), "Worker");
+        }
+        properties.set("buildnumber", number_value(number), "Build");
+        if let Some([stamp]) = set.map(|set| set.stamps.as_slice()) {
+            set_source(&mut properties, stamp);
+        }
+        let owners = self.owners(&request.changes, &properties);
+        if !owners.is_empty() {
+            properties.set("owners", Value::List(owners.into_iter().map(Value::Str).collect()), "Build");
+        }
+        properties
+    }
+
+    /// Who answers for a build: the authors of its changes, and who forced it.
+    fn owners(&self, changes: &[ChangeId], properties: &Properties) -> BTreeSet<String> {
+        let authors = self.state.changes.all(changes);
+        let forced = properties.get("owner").and_then(Value::as_str).filter(|owner| !owner.is_empty());
+        authors.iter().map(|change| change.data.author.clone()).chain(forced.map(str::to_owned)).collect()
+    }
+}
+
+fn set_source(properties: &mut Properties, stamp: &SourceStamp) {
+    let text = |text: &Option<String>| text.as_deref().map_or(Value::Null, Value::from);
+    properties.set("branch", text(&stamp.spec.branch), "Build");
+    properties.set("revision", text(&stamp.spec.revision), "Build");
+    properties.set("repository", stamp.spec.repository.as_str(), "Build");
+    properties.set("codebase", stamp.spec.codebase.as_str(), "Build");
+    properties.set("project", stamp.spec.project.as_str(), "Build");
+}
+
+fn number_value(number: u64) -> Value {
+    Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+/// Properties of a declaration, all from one source.
+fn sourced(properties: &Properties, source: &str) -> Properties {
+    let from = |property: &Property| Property { value: property.value.clone(), source: source.to_owned() };
+    Properties(properties.0.iter().map(|(name, property)| (name.clone(), from(property))).collect())
+}
+
+/// A folder below a worker's base folder, in the worker's syntax.
+pub(super) fn join(info: &std::collections::BTreeMap<String, String>, base: &str, dir: &str) -> String {
+    let windows = info.get("system").is_some_and(|system| system == "nt");
+    let separator = if windows { '\\' } else { '/' };
+    format!("{}{separator}{dir}", base.trim_end_matches(separator))
+}

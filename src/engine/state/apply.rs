@@ -1,0 +1,263 @@
+//! From state and fact to state: changes, configurations, workers, reports; the rest is handed on.
+//!
+//! Each function either refuses before it changes anything, or changes all that its fact means.
+
+use std::collections::BTreeMap;
+
+use super::schedulers::QUEUED_MAX;
+use super::{Builder, Connection, Queued, QueuedChange, Scheduler, Source, State, Worker};
+use crate::base::Timestamp;
+use crate::model::{
+    BuilderId, ChangeId, ChangeSourceId, Event, Fact, PlanChange, Report, ReportId, SchedulerId, WorkerId,
+};
+
+/// Why a fact does not fit.
+pub(in crate::engine) type Refusal = String;
+
+impl State {
+    /// Makes a fact part of the state.
+    pub fn apply(&mut self, fact: &Fact) -> Result<(), Refusal> {
+        if fact.seq != self.seq + 1 {
+            return Err(format!("it should be fact {}", self.seq + 1));
+        }
+        self.take_in(fact)?;
+        self.seq = fact.seq;
+        Ok(())
+    }
+
+    fn take_in(&mut self, fact: &Fact) -> Result<(), Refusal> {
+        let at = fact.at;
+        match &fact.event {
+            Event::MasterStarted { installation, .. } => {
+                self.installation.clone_from(installation);
+                Ok(())
+            }
+            Event::MasterStopped | Event::ScriptFailed { .. } => Ok(()),
+            Event::PlanRefused { .. } => {
+                self.refused = true;
+                Ok(())
+            }
+            Event::PlanAdopted { digest, changes, builders, workers, schedulers, change_sources, .. } => {
+                self.plan = Some(digest.clone());
+                self.refused = false;
+                self.name_builders(builders);
+                self.name_workers(workers);
+                self.name_schedulers(schedulers, changes);
+                self.name_sources(change_sources, changes);
+                Ok(())
+            }
+
+            Event::ChangeArrived { change } => {
+                self.last.change = self.last.change.max(change.id.0);
+                self.last.stamp = self.last.stamp.max(change.stamp.id.0);
+                self.changes.arrived(change);
+                Ok(())
+            }
+            Event::SourcePolled { source, cursor } => {
+                let source = self.source_mut(source)?;
+                source.cursor = Some(cursor.clone());
+                source.polled = Some(at);
+                source.failures = 0;
+                source.retry = None;
+                Ok(())
+            }
+            Event::SourceFailed { source, failures, retry, .. } => {
+                let source = self.source_mut(source)?;
+                source.failures = *failures;
+                source.retry = Some(*retry);
+                Ok(())
+            }
+            Event::ChangeQueued { scheduler, change, important, due } => {
+                self.change_queued(scheduler, QueuedChange { change: *change, important: *important, due: *due })
+            }
+            Event::SchedulerTimed { scheduler, next, skipped } => {
+                let scheduler = self.scheduler_mut(scheduler)?;
+                scheduler.next = *next;
+                if *skipped {
+                    scheduler.last = Some(at);
+                }
+                Ok(())
+            }
+            Event::SchedulerEnabled { scheduler, enabled } => {
+                let found = self.scheduler_mut(scheduler)?;
+                found.enabled = *enabled;
+                let dropped = if *enabled { Vec::new() } else { found.forget() };
+                self.changes.release(&dropped);
+                Ok(())
+            }
+
+            Event::BuildsetMade { buildset, requests } => self.buildset_made(buildset, requests, at),
+            Event::RequestCollapsed { request, into } => self.request_collapsed(*request, *into),
+            Event::RequestPriority { request, priority } => self.request_priority(*request, *priority),
+            Event::RequestEnded { request, outcome } => self.request_ended(*request, *outcome),
+            Event::RequestWaits { request, .. } => self.request_waits(*request, at),
+            Event::BuildsetEnded { buildset, outcome } => self.buildset_ended(*buildset, *outcome),
+
+            Event::BuildStarted { .. }
+            | Event::LocksAwaited { .. }
+            | Event::LocksTaken { .. }
+            | Event::LocksReleased { .. }
+            | Event::BuildState { .. }
+            | Event::StepStarted { .. }
+            | Event::StepDecided { .. }
+            | Event::StepRetried { .. }
+            | Event::StepEnded { .. }
+            | Event::Asked { .. }
+            | Event::Answered { .. }
+            | Event::CommandRestarted { .. }
+            | Event::LogClosed { .. }
+            | Event::BuildStopping { .. }
+            | Event::StopEscalated { .. }
+            | Event::LocksWaited { .. }
+            | Event::BuildEnded { .. } => self.apply_build(fact),
+
+            Event::WorkerConnected { worker, epoch, instance, resumes, info } => {
+                let connection = Connection { epoch: *epoch, instance: instance.clone(), resumes: *resumes };
+                self.worker_connected(worker, connection, info)
+            }
+            Event::WorkerLost { worker, give_up, .. } => {
+                let worker = self.worker_mut(worker)?;
+                worker.connection = None;
+                worker.give_up = *give_up;
+                Ok(())
+            }
+            Event::WorkerPaused { worker, paused, .. } => {
+                self.worker_mut(worker)?.paused = *paused;
+                Ok(())
+            }
+            Event::WorkerGraceful { worker, graceful } => {
+                self.worker_mut(worker)?.graceful = *graceful;
+                Ok(())
+            }
+
+            Event::ReportQueued { report } => {
+                self.report_queued(report, at);
+                Ok(())
+            }
+            Event::ReportSent { report } | Event::ReportDropped { report, .. } => {
+                self.outbox.remove(report).map(drop).ok_or_else(|| unknown("report", report))
+            }
+            Event::ReportFailed { report, tries, retry, .. } => self.report_failed(*report, *tries, *retry),
+        }
+    }
+
+    fn name_builders(&mut self, builders: &BTreeMap<String, BuilderId>) {
+        for (name, id) in builders {
+            self.last.builder = self.last.builder.max(id.0);
+            self.builder_ids.insert(name.clone(), *id);
+            self.builders.entry(*id).or_insert_with(|| Builder { name: name.clone(), ..Builder::default() });
+        }
+    }
+
+    fn name_workers(&mut self, workers: &BTreeMap<String, WorkerId>) {
+        for (name, worker) in &mut self.workers {
+            worker.active = workers.contains_key(name);
+        }
+        for (name, id) in workers {
+            self.last.worker = self.last.worker.max(id.0);
+            self.workers.entry(name.clone()).or_insert_with(|| Worker::new(*id));
+        }
+    }
+
+    fn name_schedulers(&mut self, schedulers: &BTreeMap<String, SchedulerId>, changes: &[PlanChange]) {
+        for (name, scheduler) in &mut self.schedulers {
+            scheduler.active = schedulers.contains_key(name);
+            if !scheduler.active || is_replaced(changes, "scheduler", name) {
+                self.changes.release(&scheduler.forget());
+                scheduler.last = None;
+            }
+        }
+        for (name, id) in schedulers {
+            self.last.scheduler = self.last.scheduler.max(id.0);
+            self.schedulers.entry(name.clone()).or_insert_with(|| Scheduler::new(*id));
+        }
+    }
+
+    fn name_sources(&mut self, sources: &BTreeMap<String, ChangeSourceId>, changes: &[PlanChange]) {
+        for (name, source) in &mut self.sources {
+            source.active = sources.contains_key(name);
+            if !source.active || is_replaced(changes, "change source", name) {
+                source.forget();
+            }
+        }
+        for (name, id) in sources {
+            self.last.source = self.last.source.max(id.0);
+            self.sources.entry(name.clone()).or_insert_with(|| Source::new(*id));
+        }
+    }
+
+    fn change_queued(&mut self, scheduler: &str, queued: QueuedChange) -> Result<(), Refusal> {
+        if self.changes.get(queued.change).is_none() {
+            return Err(unknown("change", &queued.change));
+        }
+        let change = queued.change;
+        let queue = &mut self.scheduler_mut(scheduler)?.queued;
+        queue.push(queued);
+        let dropped: Vec<ChangeId> =
+            queue.drain(..queue.len().saturating_sub(QUEUED_MAX)).map(|queued| queued.change).collect();
+        self.changes.hold(&[change]);
+        self.changes.release(&dropped);
+        Ok(())
+    }
+
+    fn worker_connected(
+        &mut self,
+        name: &str,
+        connection: Connection,
+        info: &BTreeMap<String, String>,
+    ) -> Result<(), Refusal> {
+        let worker = self.worker_mut(name)?;
+        if connection.epoch <= worker.epoch {
+            return Err(format!("epoch {} of worker `{name}` is not above {}", connection.epoch, worker.epoch));
+        }
+        worker.epoch = connection.epoch;
+        worker.give_up = None;
+        worker.info.clone_from(info);
+        // What it may be given from now on goes to this instance.
+        let (instance, epoch) = (connection.instance.clone(), connection.epoch);
+        worker.tell_stale();
+        worker.connection = Some(connection);
+        self.epoch = self.epoch.max(epoch);
+        for build in self.builds_on(name) {
+            let step = self.builds.get_mut(&build).and_then(|build| build.step.as_mut());
+            for flight in step.into_iter().flat_map(|step| step.flights.values_mut()) {
+                flight.sent.get_or_insert_with(|| instance.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn report_queued(&mut self, report: &Report, at: Timestamp) {
+        self.last.report = self.last.report.max(report.id.0);
+        self.outbox.insert(report.id, Queued { report: report.clone(), tries: 0, due: at });
+    }
+
+    fn report_failed(&mut self, report: ReportId, tries: u64, retry: Timestamp) -> Result<(), Refusal> {
+        let queued = self.outbox.get_mut(&report).ok_or_else(|| unknown("report", &report))?;
+        queued.tries = tries;
+        queued.due = retry;
+        Ok(())
+    }
+
+    pub(super) fn scheduler_mut(&mut self, name: &str) -> Result<&mut Scheduler, Refusal> {
+        self.schedulers.get_mut(name).ok_or_else(|| unknown("scheduler", &name))
+    }
+
+    fn source_mut(&mut self, name: &str) -> Result<&mut Source, Refusal> {
+        self.sources.get_mut(name).ok_or_else(|| unknown("change source", &name))
+    }
+
+    pub(super) fn worker_mut(&mut self, name: &str) -> Result<&mut Worker, Refusal> {
+        self.workers.get_mut(name).ok_or_else(|| unknown("worker", &name))
+    }
+}
+
+/// Whether a configuration put something else in the place of this name.
+fn is_replaced(changes: &[PlanChange], kind: &str, name: &str) -> bool {
+    changes.iter().any(|change| change.kind == kind && change.name == name && change.what == "replaced")
+}
+
+/// The refusal of a fact about something that is not open.
+pub(super) fn unknown(kind: &str, id: &dyn std::fmt::Display) -> Refusal {
+    format!("there is no open {kind} `{id}`")
+}

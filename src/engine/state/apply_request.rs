@@ -1,0 +1,142 @@
+//! From state and fact to state: buildsets and requests.
+
+use std::sync::Arc;
+
+use super::apply::{Refusal, unknown};
+use super::requests::newest;
+use super::{Buildset, Request, RequestEnd, State};
+use crate::base::Timestamp;
+use crate::model::{Ask, BuildId, BuildsetId, BuildsetRecord, Key, Outcome, RequestId, RequestRecord};
+
+impl State {
+    pub(super) fn buildset_made(
+        &mut self,
+        set: &BuildsetRecord,
+        requests: &[RequestRecord],
+        at: Timestamp,
+    ) -> Result<(), Refusal> {
+        self.last.buildset = self.last.buildset.max(set.id.0);
+        for stamp in &set.stamps {
+            self.last.stamp = self.last.stamp.max(stamp.id.0);
+            self.changes.remember_stamp(stamp);
+        }
+        self.changes.hold(&set.changes);
+        if let Some(scheduler) = self.schedulers.get_mut(&set.scheduler) {
+            scheduler.last = Some(at);
+            let taken = scheduler.take(&set.changes);
+            self.changes.release(&taken);
+        }
+        for record in requests {
+            self.last.request = self.last.request.max(record.id.0);
+            let request = Request::new(record, set);
+            self.changes.hold(&request.changes);
+            self.index.wait(&request);
+            self.requests.insert(request.id, request);
+        }
+        let buildset = Buildset {
+            record: Arc::new(set.clone()),
+            requests: requests.iter().map(|request| (request.id, None)).collect(),
+            awaited_by: self.trigger_of(set),
+            ended: None,
+        };
+        self.buildsets.insert(set.id, buildset);
+        Ok(())
+    }
+
+    /// The ask that waits for a buildset which is being made: the trigger that its parent build asked for just now. A
+    /// rebuild has the same parent, but nobody waits for it.
+    fn trigger_of(&mut self, set: &BuildsetRecord) -> Option<(BuildId, Key)> {
+        let parent = set.parent.filter(|_| set.rebuilt.is_none())?;
+        let step = self.builds.get_mut(&parent)?.step.as_mut()?;
+        let key = step.triggering.clone()?;
+        let waits = matches!(step.ask(&key), Some(Ask::Trigger(ask)) if ask.wait);
+        waits.then(|| {
+            step.triggers.entry(key.clone()).or_default().push(set.id);
+            (parent, key)
+        })
+    }
+
+    pub(super) fn request_collapsed(&mut self, request: RequestId, into: RequestId) -> Result<(), Refusal> {
+        let old = self.requests.get(&request).ok_or_else(|| unknown("request", &request))?.clone();
+        if old.build.is_some() {
+            return Err(format!("request `{request}` is being built"));
+        }
+        let new = self.requests.get_mut(&into).ok_or_else(|| unknown("request", &into))?;
+        self.index.wait_no_more(new);
+        new.order = new.order.min(old.order);
+        new.priority = new.priority.max(old.priority);
+        let before = std::mem::take(&mut new.changes);
+        let mut all = before.clone();
+        all.extend(&old.changes);
+        all.sort_unstable();
+        all.dedup();
+        new.changes = newest(&all).to_vec();
+        self.index.wait(new);
+        self.changes.hold(&self.requests[&into].changes);
+        self.changes.release(&before);
+        Ok(())
+    }
+
+    pub(super) fn request_priority(&mut self, request: RequestId, priority: i64) -> Result<(), Refusal> {
+        let found = self.requests.get_mut(&request).ok_or_else(|| unknown("request", &request))?;
+        let waits = found.build.is_none();
+        if waits {
+            self.index.wait_no_more(found);
+        }
+        found.priority = priority;
+        if waits {
+            self.index.wait(found);
+        }
+        Ok(())
+    }
+
+    pub(super) fn request_ended(&mut self, request: RequestId, outcome: Outcome) -> Result<(), Refusal> {
+        let ended = self.requests.remove(&request).ok_or_else(|| unknown("request", &request))?;
+        if ended.build.is_none() {
+            self.index.wait_no_more(&ended);
+        }
+        self.changes.release(&ended.changes);
+        let set = self.buildsets.get_mut(&ended.buildset).ok_or_else(|| unknown("buildset", &ended.buildset))?;
+        let end = RequestEnd { builder: ended.builder, outcome, build: ended.last_build };
+        set.requests.insert(request, Some(end));
+        Ok(())
+    }
+
+    pub(super) fn request_waits(&mut self, request: RequestId, at: Timestamp) -> Result<(), Refusal> {
+        let found = self.requests.get_mut(&request).ok_or_else(|| unknown("request", &request))?;
+        if found.build.is_none() {
+            return Err(format!("request `{request}` waits already"));
+        }
+        found.wait_again(at);
+        self.index.wait(found);
+        Ok(())
+    }
+
+    pub(super) fn buildset_ended(&mut self, id: BuildsetId, outcome: Outcome) -> Result<(), Refusal> {
+        let set = self.buildsets.get_mut(&id).ok_or_else(|| unknown("buildset", &id))?;
+        if set.requests.values().any(Option::is_none) {
+            return Err(format!("buildset `{id}` has open requests"));
+        }
+        set.ended = Some(outcome);
+        self.drop_buildset_if_done(id);
+        Ok(())
+    }
+
+    /// Nobody waits for these any more.
+    pub(super) fn await_no_more(&mut self, sets: &[BuildsetId]) {
+        for id in sets {
+            if let Some(set) = self.buildsets.get_mut(id) {
+                set.awaited_by = None;
+            }
+            self.drop_buildset_if_done(*id);
+        }
+    }
+
+    fn drop_buildset_if_done(&mut self, id: BuildsetId) {
+        if self.buildsets.get(&id).is_some_and(|set| set.ended.is_some() && set.awaited_by.is_none())
+            && let Some(set) = self.buildsets.remove(&id)
+        {
+            self.changes.release(&set.record.changes);
+        }
+    }
+}

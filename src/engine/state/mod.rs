@@ -1,0 +1,171 @@
+//! The state of open work: a fold over facts.
+//!
+//! Knows no configuration, no scripts and no effects: what it needs stands in the facts. So it can be rebuilt from facts
+//! alone, however old. Everything that is not open any more leaves it; what stays of ended work is counted per builder.
+
+mod apply;
+mod apply_build;
+mod apply_request;
+mod builds;
+mod changes;
+mod locks;
+mod outbox;
+mod recent;
+mod requests;
+mod schedulers;
+mod workers;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+pub(super) use builds::{Build, Child, DoneStep, Escalation, Flight, Log, Step};
+pub(super) use changes::Changes;
+pub(super) use locks::{Asker, Locks, Owner, Since, Waiter};
+pub(super) use outbox::Queued;
+pub(super) use recent::Print;
+pub(super) use requests::{Buildset, Rank, Request, RequestEnd};
+pub(super) use schedulers::{QueuedChange, Scheduler, Source};
+pub(super) use workers::{Connection, Worker};
+
+use crate::model::{BuildId, BuilderId, BuildsetId, CommandId, ConfigDigest, Outcome, ReportId, RequestId};
+
+/// Everything that is open, and the counters.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct State {
+    /// The last fact in it.
+    pub seq: u64,
+    /// The highest epoch of any connection.
+    pub epoch: u64,
+    pub installation: String,
+    pub last: Counters,
+    /// The configuration in force.
+    pub plan: Option<ConfigDigest>,
+    /// A newer one was refused.
+    pub refused: bool,
+    pub changes: Changes,
+    pub schedulers: BTreeMap<String, Scheduler>,
+    pub sources: BTreeMap<String, Source>,
+    pub workers: BTreeMap<String, Worker>,
+    pub builder_ids: BTreeMap<String, BuilderId>,
+    pub builders: BTreeMap<BuilderId, Builder>,
+    pub buildsets: BTreeMap<BuildsetId, Buildset>,
+    pub requests: BTreeMap<RequestId, Request>,
+    pub builds: BTreeMap<BuildId, Build>,
+    pub locks: Locks,
+    pub outbox: BTreeMap<ReportId, Queued>,
+    #[serde(skip)]
+    pub index: Index,
+}
+
+/// The highest numbers given so far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Counters {
+    pub change: u64,
+    pub stamp: u64,
+    pub buildset: u64,
+    pub request: u64,
+    pub build: u64,
+    pub step: u64,
+    pub log: u64,
+    pub report: u64,
+    pub builder: u64,
+    pub worker: u64,
+    pub scheduler: u64,
+    pub source: u64,
+}
+
+/// What stays of a builder.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Builder {
+    pub name: String,
+    /// The last build's number.
+    pub number: u64,
+    /// How its last build that counts ended: neither cancelled nor retried nor skipped.
+    pub last: Option<Outcome>,
+}
+
+/// Ways to find things; follows from the rest.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Index {
+    /// Requests that no build has, by builder.
+    pub waiting: BTreeMap<BuilderId, BTreeSet<Rank>>,
+    /// The same by what they must agree in to be one build.
+    pub alike: BTreeMap<(BuilderId, Print), BTreeSet<RequestId>>,
+    /// Requests that rest, by builder.
+    pub builds_of_builder: BTreeMap<BuilderId, BTreeSet<BuildId>>,
+    pub builds_of_worker: BTreeMap<String, BTreeSet<BuildId>>,
+    pub commands: BTreeMap<CommandId, BuildId>,
+}
+
+impl Index {
+    /// Notes a request that waits.
+    pub fn wait(&mut self, request: &Request) {
+        self.waiting.entry(request.builder).or_default().insert(request.rank());
+        self.alike.entry((request.builder, request.sameness)).or_default().insert(request.id);
+    }
+
+    /// Notes that a request waits no more. Its rank must be the one it was noted with.
+    pub fn wait_no_more(&mut self, request: &Request) {
+        remove_from(&mut self.waiting, &request.builder, &request.rank());
+        remove_from(&mut self.alike, &(request.builder, request.sameness), &request.id);
+    }
+
+    /// Notes a build.
+    pub fn build_runs(&mut self, build: &Build) {
+        self.builds_of_builder.entry(build.builder_id).or_default().insert(build.id);
+        self.builds_of_worker.entry(build.worker.clone()).or_default().insert(build.id);
+        let commands = build.step.iter().flat_map(|step| step.flights.keys());
+        self.commands.extend(commands.map(|command| (command.clone(), build.id)));
+    }
+
+    /// Forgets a build.
+    pub fn build_ended(&mut self, build: &Build) {
+        remove_from(&mut self.builds_of_builder, &build.builder_id, &build.id);
+        remove_from(&mut self.builds_of_worker, &build.worker, &build.id);
+    }
+}
+
+/// Takes an item out of a map of sets, and the set when it is empty.
+fn remove_from<K: Ord, V: Ord>(map: &mut BTreeMap<K, BTreeSet<V>>, key: &K, item: &V) {
+    if let Some(set) = map.get_mut(key) {
+        set.remove(item);
+        if set.is_empty() {
+            map.remove(key);
+        }
+    }
+}
+
+impl State {
+    /// Finds everything again after loading.
+    pub fn rebuild_index(&mut self) {
+        let mut index = Index::default();
+        for request in self.requests.values().filter(|request| request.build.is_none()) {
+            index.wait(request);
+        }
+        for build in self.builds.values() {
+            index.build_runs(build);
+        }
+        self.index = index;
+    }
+
+    /// Builds on a worker.
+    pub fn builds_on(&self, worker: &str) -> Vec<BuildId> {
+        self.index.builds_of_worker.get(worker).into_iter().flatten().copied().collect()
+    }
+
+    /// How many builds are on a worker.
+    pub fn load_of(&self, worker: &str) -> usize {
+        self.index.builds_of_worker.get(worker).map_or(0, BTreeSet::len)
+    }
+
+    /// The configurations that open work needs.
+    pub fn plans_needed(&self) -> BTreeSet<ConfigDigest> {
+        let pinned = self.builds.values().map(|build| &build.plan);
+        let reports = self.outbox.values().map(|queued| &queued.report.plan);
+        self.plan.iter().chain(pinned).chain(reports).cloned().collect()
+    }
+}

@@ -1,0 +1,77 @@
+//! When what is due: one moment a thing, the earliest first.
+//!
+//! Holds no truth of its own. Whoever changes a thing asks for its moment to be looked up again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Deadline, WakeReason};
+use crate::base::Timestamp;
+use crate::model::{BuildId, ReportId, RequestId};
+
+/// What can be due.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum TimerKey {
+    Scheduler(String),
+    Source(String),
+    Build(BuildId),
+    Worker(String),
+    Report(ReportId),
+    Request(RequestId),
+}
+
+/// All moments.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Timers {
+    by_key: BTreeMap<TimerKey, (Timestamp, WakeReason)>,
+    by_time: BTreeSet<(Timestamp, TimerKey)>,
+}
+
+impl Timers {
+    /// Sets or clears the moment of one thing.
+    pub fn set(&mut self, key: TimerKey, due: Option<Deadline>) {
+        if let Some((before, _)) = self.by_key.remove(&key) {
+            self.by_time.remove(&(before, key.clone()));
+        }
+        if let Some((at, why)) = due {
+            self.by_time.insert((at, key.clone()));
+            self.by_key.insert(key, (at, why));
+        }
+    }
+
+    /// The earliest moment.
+    pub fn first(&self) -> Option<Deadline> {
+        let (_, key) = self.by_time.first()?;
+        self.by_key.get(key).cloned()
+    }
+
+    /// Takes out what is due now.
+    pub fn take_due(&mut self, now: Timestamp) -> Vec<TimerKey> {
+        let mut due = Vec::new();
+        while let Some((at, _)) = self.by_time.first()
+            && *at <= now
+            && let Some((_, key)) = self.by_time.pop_first()
+        {
+            self.by_key.remove(&key);
+            due.push(key);
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_moment_replaces_the_old_one() {
+        let mut timers = Timers::default();
+        let key = TimerKey::Build(BuildId(1));
+        let due = |at| Some((Timestamp::from_seconds(at), WakeReason::Wait(BuildId(1))));
+        timers.set(key.clone(), due(5));
+        timers.set(key.clone(), due(9));
+        assert_eq!(timers.first(), due(9));
+        assert_eq!(timers.take_due(Timestamp::from_seconds(8)), []);
+        assert_eq!(timers.take_due(Timestamp::from_seconds(9)), [key]);
+        assert_eq!(timers.first(), None);
+    }
+}

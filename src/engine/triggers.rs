@@ -1,0 +1,119 @@
+//! Builds that start builds, and wait for them.
+
+use super::buildsets::Making;
+use super::pass::Pass;
+use super::state::{Build, Buildset};
+use crate::model::{
+    Answer, BuildId, Event, Key, Outcome, Plan, RequestId, SchedulerKind, SchedulerPlan, StampSpec, TriggerAsk,
+    Triggered, TriggeredBuild, Value,
+};
+
+impl Pass<'_> {
+    /// Makes the buildsets that a script asked for. If a scheduler cannot be triggered, none is made.
+    pub fn trigger(&mut self, id: BuildId, key: Key, ask: TriggerAsk) {
+        let Some(plan) = self.plan() else { return };
+        let schedulers = match self.triggerable(&plan, &ask) {
+            Ok(schedulers) => schedulers,
+            Err(why) => {
+                self.record(Event::ScriptFailed { what: format!("the trigger in build {id}"), message: why });
+                let answer = Triggered { outcome: Outcome::Exception, builds: Vec::new() };
+                return self.answer(id, key, Answer::Triggered(answer));
+            }
+        };
+        let Some(build) = self.state.builds.get(&id) else { return };
+        let name = format!("{}/{}", build.builder, build.number);
+        let (stamps, changes) = if ask.stamps.is_empty() {
+            (checked_out(build), build.changes.clone())
+        } else {
+            (ask.stamps.clone(), Vec::new())
+        };
+        for scheduler in schedulers {
+            let making = Making {
+                parent: Some(id),
+                stamps: stamps.clone(),
+                changes: changes.clone(),
+                given: ask.properties.clone(),
+                waited_for: ask.wait,
+                ..Making::of(scheduler, &format!("triggered by {name}"))
+            };
+            self.make_buildset(making);
+        }
+        if ask.wait {
+            self.answer_trigger(id, &key);
+        } else {
+            let answer = Triggered { outcome: Outcome::Success, builds: Vec::new() };
+            self.answer(id, key, Answer::Triggered(answer));
+        }
+    }
+
+    fn triggerable<'p>(&self, plan: &'p Plan, ask: &TriggerAsk) -> Result<Vec<&'p SchedulerPlan>, String> {
+        let find = |name: &String| {
+            let scheduler = plan.schedulers.get(name).ok_or_else(|| format!("there is no scheduler `{name}`"))?;
+            let enabled = self.state.schedulers.get(name).is_some_and(|state| state.enabled);
+            match scheduler.kind {
+                SchedulerKind::Triggerable if enabled => Ok(scheduler),
+                SchedulerKind::Triggerable => Err(format!("scheduler `{name}` is switched off")),
+                _ => Err(format!("scheduler `{name}` is not triggerable")),
+            }
+        };
+        ask.schedulers.iter().map(find).collect()
+    }
+
+    /// Answers a trigger once all of its buildsets ended.
+    pub fn answer_trigger(&mut self, id: BuildId, key: &Key) {
+        let Some(step) = self.state.builds.get(&id).and_then(|build| build.step.as_ref()) else { return };
+        let unanswered = step.journal.0.get(key).is_some_and(|entry| entry.answer.is_none());
+        let sets = step.triggers.get(key).map_or(&[][..], Vec::as_slice);
+        let sets: Vec<&Buildset> = sets.iter().filter_map(|set| self.state.buildsets.get(set)).collect();
+        if !unanswered || sets.iter().any(|set| set.ended.is_none()) {
+            return;
+        }
+        let builds: Vec<TriggeredBuild> = sets.iter().flat_map(|set| self.triggered_builds(set)).collect();
+        let outcome = builds.iter().map(|build| build.outcome).fold(Outcome::Skipped, Outcome::worse);
+        let outcome = if builds.is_empty() { Outcome::Success } else { outcome };
+        self.answer(id, key.clone(), Answer::Triggered(Triggered { outcome, builds }));
+    }
+
+    fn triggered_builds(&self, set: &Buildset) -> Vec<TriggeredBuild> {
+        let one = |request: &RequestId| {
+            let end = set.requests.get(request)?.as_ref()?;
+            Some(TriggeredBuild {
+                builder: self.state.builders.get(&end.builder).map(|builder| builder.name.clone()).unwrap_or_default(),
+                builder_id: end.builder,
+                build: end.build.map(|(build, _)| build),
+                number: end.build.map(|(_, number)| number),
+                outcome: end.outcome,
+            })
+        };
+        set.record.requests.iter().filter_map(one).collect()
+    }
+
+    /// Cancels what the step in progress triggered and still waits for.
+    pub fn cancel_triggered(&mut self, id: BuildId) {
+        let Some(build) = self.state.builds.get(&id) else { return };
+        let Some(step) = &build.step else { return };
+        let why = format!("{}/{}, which waited for it, is over", build.builder, build.number);
+        let sets = step.triggers.values().flatten().filter_map(|set| self.state.buildsets.get(set));
+        let open: Vec<RequestId> = sets
+            .flat_map(|set| set.requests.iter().filter(|(_, end)| end.is_none()).map(|(request, _)| *request))
+            .collect();
+        for request in open {
+            self.cancel_request(request, &why, "");
+        }
+    }
+}
+
+/// What a build works on, at the revisions that it got.
+fn checked_out(build: &Build) -> Vec<StampSpec> {
+    let got = build.properties.get("got_revision");
+    let revision = |codebase: &str| match got {
+        Some(Value::Str(revision)) if !revision.is_empty() => Some(revision.clone()),
+        Some(Value::Map(by_codebase)) => by_codebase.get(codebase).and_then(Value::as_str).map(str::to_owned),
+        _ => None,
+    };
+    let at = |spec: &StampSpec| StampSpec {
+        revision: revision(&spec.codebase).or_else(|| spec.revision.clone()),
+        ..spec.clone()
+    };
+    build.stamps.iter().map(|stamp| at(&stamp.spec)).collect()
+}

@@ -1,0 +1,107 @@
+//! What this process has under way: orders given and not yet answered, and what is to be looked at again.
+//!
+//! None of it survives a restart, and none needs to: an engine that begins with an empty one orders again whatever its
+//! state says should be under way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::filter::Filters;
+use super::timers::{TimerKey, Timers};
+use super::{
+    Effect,
+    state::{Owner, Since},
+};
+use crate::base::Timestamp;
+use crate::model::{
+    BuildContext, BuildId, BuilderId, CommandId, ConfigDigest, EvalPart, LockAccess, Outcome, Plan, ReportId, StepId,
+};
+
+/// Everything that is not state.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Underway {
+    pub plans: BTreeMap<ConfigDigest, Arc<Plan>>,
+    /// Compiled patterns of the configuration in force.
+    pub filters: Filters,
+    /// Which builders a worker can build, by the configuration in force.
+    pub builders_of_worker: BTreeMap<String, Vec<BuilderId>>,
+    /// Workers that new builds may go to.
+    pub free: BTreeSet<String>,
+    /// Builds to look at.
+    pub builds: BTreeSet<BuildId>,
+    /// Builders whose requests to look at.
+    pub builders: BTreeSet<BuilderId>,
+    /// Whether to look at steps that wait for locks.
+    pub locks: bool,
+    /// Whether configurations may have become needless.
+    pub prune: bool,
+    pub evaluations: BTreeMap<BuildId, Evaluation>,
+    pub contexts: BTreeMap<BuildId, (StepId, Arc<BuildContext>)>,
+    /// Steps whose body is done.
+    pub finishing: BTreeMap<BuildId, Finish>,
+    /// Builders whose next request could start but for locks.
+    pub claims: BTreeMap<BuilderId, Claim>,
+    pub claims_made: u64,
+    /// Workers that were asked what became of commands, since which epoch, and to which instance each was sent.
+    pub resuming: BTreeMap<String, (u64, BTreeMap<CommandId, Option<String>>)>,
+    /// Workers that were told to go, in which epoch.
+    pub dismissed: BTreeMap<String, u64>,
+    pub polls: BTreeMap<String, Poll>,
+    /// The last good poll, also of those that were worth no fact.
+    pub polled: BTreeMap<String, Timestamp>,
+    /// Reports handed out.
+    pub deliveries: BTreeSet<ReportId>,
+    /// Reports that are due and wait for one of those to come back.
+    pub undelivered: BTreeSet<ReportId>,
+    pub timers: Timers,
+    pub touched: BTreeSet<TimerKey>,
+    /// Writes to logs that the last process may not have carried out.
+    pub again: Vec<Effect>,
+    /// User functions whose failure was told already.
+    pub complained: BTreeSet<String>,
+    /// The last moment that was told.
+    pub now: Timestamp,
+    #[cfg(test)]
+    pub sabotage: Option<super::tests::Bug>,
+}
+
+/// The evaluation of a build's script.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Evaluation {
+    /// Counts the orders; answers to older ones are void.
+    pub turn: u64,
+    /// The newest order is not answered yet.
+    pub in_flight: bool,
+    /// Something changed: evaluate, now or after the one in flight.
+    pub wanted: bool,
+    /// What the newest order was for.
+    pub part: Option<EvalPart>,
+}
+
+/// How a step's body ended, while its `hide_if` is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Finish {
+    pub outcome: Outcome,
+    pub summary: Option<String>,
+}
+
+/// A builder's wish for locks.
+#[derive(Clone, Debug)]
+pub(super) struct Claim {
+    pub since: Since,
+    pub at: Timestamp,
+    pub kin: Vec<Owner>,
+    pub worker: String,
+    pub wants: Vec<LockAccess>,
+    /// Only locks are missing. If not, it keeps its place, but is nobody's hindrance.
+    pub active: bool,
+}
+
+/// A poll that was ordered.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Poll {
+    /// The source changed since: what comes back is void.
+    pub void: bool,
+    /// Somebody asked for another one in the meantime.
+    pub again: bool,
+}

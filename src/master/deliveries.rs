@@ -1,0 +1,140 @@
+//! Delivery of reports: collects what a report tells from the store, renders it, hands it to the server.
+//!
+//! The outbox is the engine's: it orders each delivery and is told how it ended, so a server that is down
+//! costs nothing but time. At the end of the master what is being sent is finished; what waits stays in
+//! the outbox.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::errands::Errands;
+use super::evaluators::Evaluators;
+use super::inbox::Inbox;
+use super::programs::Programs;
+use super::{MasterError, report_facts};
+use crate::config::Loaded;
+use crate::engine::Input;
+use crate::model::{MailPlan, NotifierKind, Report, ReportId};
+use crate::notify::{self, BuildFacts, MailMessage};
+use crate::secrets::Secrets;
+use crate::store::Store;
+
+/// Deliveries at the same time: mail servers dislike more from one client.
+const DELIVERIES_AT_ONCE: usize = 4;
+
+/// Deliveries by report.
+#[derive(Debug)]
+pub(super) struct Deliveries {
+    errands: Errands<ReportId, Report>,
+    post: Post,
+}
+
+/// What a delivery needs.
+#[derive(Clone, Debug)]
+pub(super) struct Post {
+    pub store: Store,
+    pub programs: Arc<Programs>,
+    pub evaluators: Arc<Evaluators>,
+    /// The folder of the configuration, where secrets are looked for.
+    pub base: PathBuf,
+    /// The address of the pages if the configuration names none.
+    pub url: String,
+}
+
+/// Why a report was not delivered.
+#[derive(Debug)]
+struct Failure {
+    error: String,
+    /// Trying again cannot help.
+    final_: bool,
+}
+
+/// A mail with what its server wants to know.
+struct Letter {
+    plan: MailPlan,
+    password: Option<String>,
+    message: MailMessage,
+}
+
+impl Deliveries {
+    pub fn new(post: Post) -> Self {
+        Self { errands: Errands::new(), post }
+    }
+
+    /// Orders a delivery; comes back as [`Input::ReportSent`] or [`Input::ReportFailed`].
+    pub fn deliver(&self, report: Report) {
+        self.errands.replace(report.id, report);
+    }
+
+    /// Carries out what is ordered.
+    pub async fn run(self: Arc<Self>, inbox: Inbox, stop: CancellationToken) -> Result<(), MasterError> {
+        let post = &self.post;
+        self.errands
+            .run(DELIVERIES_AT_ONCE, &stop, |id, report| {
+                let inbox = inbox.clone();
+                async move {
+                    let input = match post.send(report).await {
+                        Ok(()) => Input::ReportSent { report: id },
+                        Err(Failure { error, final_ }) => Input::ReportFailed { report: id, error, final_ },
+                    };
+                    // When the owner is gone the master ends, and the next one delivers again, recognisable as the same.
+                    let _ = inbox.tell(input).await;
+                    Ok(())
+                }
+            })
+            .await
+    }
+}
+
+impl Post {
+    async fn send(&self, report: Report) -> Result<(), Failure> {
+        let letter = self.write(report).await?;
+        notify::send_mail(&letter.plan, letter.password, &letter.message)
+            .await
+            .map_err(|error| Failure { error: error.message, final_: error.final_ })
+    }
+
+    /// Collects and renders on an evaluation thread, because templates are user functions.
+    async fn write(&self, report: Report) -> Result<Letter, Failure> {
+        let post = self.clone();
+        let written = self.evaluators.call(move || post.letter(report)).await;
+        written.unwrap_or_else(|| Err(Failure::passing("the text could not be made")))
+    }
+
+    fn letter(&self, report: Report) -> Result<Letter, Failure> {
+        let loaded = self.programs.obtain(&report.plan).map_err(Failure::lasting)?;
+        let plan = mail_plan(&loaded, &report)?;
+        let facts = report_facts::collect(&self.store, report, &loaded.plan, &self.url, plan.log_lines)
+            .map_err(|error| Failure { final_: error.is_lasting(), error: crate::base::chain(&error) })?;
+        let message = render(&loaded, &plan, &facts);
+        let secrets = Secrets::new(&loaded.plan.secrets, &self.base);
+        let password = plan.password.as_ref().map(|text| secrets.reveal(text)).transpose();
+        let password = password.map_err(|error| Failure::passing(error.message))?.map(|(password, _used)| password);
+        Ok(Letter { plan, password, message })
+    }
+}
+
+impl Failure {
+    fn lasting(error: impl Into<String>) -> Self {
+        Self { error: error.into(), final_: true }
+    }
+
+    fn passing(error: impl Into<String>) -> Self {
+        Self { error: error.into(), final_: false }
+    }
+}
+
+fn mail_plan(loaded: &Loaded, report: &Report) -> Result<MailPlan, Failure> {
+    match loaded.plan.notifiers.get(&report.notifier).map(|notifier| &notifier.kind) {
+        Some(NotifierKind::Mail(plan)) => Ok((**plan).clone()),
+        None => Err(Failure::lasting(format!("notifier `{}` is not in its configuration", report.notifier))),
+    }
+}
+
+fn render(loaded: &Loaded, plan: &MailPlan, facts: &BuildFacts) -> MailMessage {
+    notify::render_mail(plan, facts, &|function, value| {
+        loaded.scripts.render(function, value).map_err(|error| error.message)
+    })
+}

@@ -1,0 +1,111 @@
+//! Why a master does not start, or ends.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::engine::RestoreError;
+use crate::store::StoreError;
+
+/// The master has ended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the master is shutting down")]
+pub struct Gone;
+
+/// Why a master did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state folder cannot be made.
+    #[error("make the state folder `{}`", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The store cannot be opened or read.
+    #[error("open the store in `{}`", path.display())]
+    Store {
+        /// The state folder.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: StoreError,
+    },
+    /// The state of open work cannot be restored.
+    #[error("restore the open work")]
+    Restore(#[from] RestoreError),
+    /// The first configuration is wrong; `report` is for people, ready to print.
+    #[error("load `{}`\n{report}", path.display())]
+    Refused {
+        /// The configuration file.
+        path: PathBuf,
+        /// All problems, with their places.
+        report: String,
+    },
+    /// A thread cannot be had.
+    #[error("start the tasks")]
+    Task(#[from] MasterError),
+    /// The master ended while starting.
+    #[error("start the master")]
+    Ended(#[source] Arc<MasterError>),
+    /// Something panicked.
+    #[error("{what}, which is a bug: {why}")]
+    Bug {
+        /// What was being done.
+        what: &'static str,
+        /// What it said when it died.
+        why: String,
+    },
+}
+
+impl StartError {
+    /// The report for people, when the configuration was refused.
+    pub fn report(&self) -> Option<&str> {
+        match self {
+            Self::Refused { report, .. } => Some(report),
+            Self::Folder { .. }
+            | Self::Store { .. }
+            | Self::Restore(_)
+            | Self::Task(_)
+            | Self::Ended(_)
+            | Self::Bug { .. } => None,
+        }
+    }
+}
+
+/// Why a running master ended by itself. Nothing that it could not make durable was acknowledged.
+#[derive(Debug, thiserror::Error)]
+pub enum MasterError {
+    /// Facts cannot be made durable, for example because the disk is full.
+    #[error("make facts durable; nothing after them was acknowledged, and the next start goes on from there")]
+    Commit(#[source] StoreError),
+    /// Lines of a log cannot be made durable.
+    #[error("write to log {log} of build {build}")]
+    Log {
+        /// The build.
+        build: crate::model::BuildId,
+        /// The log.
+        log: crate::model::LogId,
+        /// Why not.
+        #[source]
+        source: StoreError,
+    },
+    /// A thread cannot be had.
+    #[error("start thread `{name}`")]
+    Thread {
+        /// Its name.
+        name: &'static str,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A task ended that should have lasted: a bug.
+    #[error("task `{name}` ended early: {why}")]
+    Task {
+        /// Its name, as in `docs/design/tasks.md`.
+        name: &'static str,
+        /// What it said when it died.
+        why: String,
+    },
+}

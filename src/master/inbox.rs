@@ -1,0 +1,71 @@
+//! The way to the owner of the engine: one bounded queue for everything that is observed or asked.
+//!
+//! When the queue is full, tellers wait. Nobody that the owner waits for may tell: the store and the log
+//! writer never do.
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::Gone;
+use crate::engine::{Input, Reply, Ticket};
+
+/// Inputs that wait for the owner. It takes some 100,000 a second, so this is a few milliseconds' worth:
+/// enough for a burst, short enough that a worker or caller notices a slow disk.
+pub(super) const INBOX_MAX: usize = 1024;
+
+/// What the owner receives.
+#[expect(clippy::large_enum_variant, reason = "almost all messages are of the large kind")]
+pub(super) enum Message {
+    /// Something was observed; `durable` is told when the facts that follow from it are on disk.
+    Tell { input: Input, durable: Option<oneshot::Sender<()>> },
+    /// Something is asked. The closure runs on the owner, right before the engine gets its input.
+    Ask { ask: Box<dyn FnOnce(Ticket) -> Input + Send>, reply: oneshot::Sender<Reply> },
+    /// End in order.
+    Stop,
+}
+
+/// Where inputs go; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Inbox {
+    sender: mpsc::Sender<Message>,
+}
+
+impl Inbox {
+    /// An inbox and the end that the owner keeps.
+    pub(super) fn new() -> (Self, mpsc::Receiver<Message>) {
+        let (sender, receiver) = mpsc::channel(INBOX_MAX);
+        (Self { sender }, receiver)
+    }
+
+    /// Hands an observation over; what follows from it may not be durable yet when this returns.
+    pub async fn tell(&self, input: Input) -> Result<(), Gone> {
+        self.send(Message::Tell { input, durable: None }).await
+    }
+
+    /// The same from a thread outside the runtime.
+    pub(super) fn tell_blocking(&self, input: Input) -> Result<(), Gone> {
+        self.sender.blocking_send(Message::Tell { input, durable: None }).map_err(|_| Gone)
+    }
+
+    /// Hands an observation over and returns when everything that follows from it at once is durable.
+    pub async fn tell_durably(&self, input: Input) -> Result<(), Gone> {
+        let (sender, durable) = oneshot::channel();
+        self.send(Message::Tell { input, durable: Some(sender) }).await?;
+        durable.await.map_err(|_| Gone)
+    }
+
+    /// Asks for something; the answer's facts are durable when it is there.
+    pub(super) async fn ask(&self, ask: impl FnOnce(Ticket) -> Input + Send + 'static) -> Result<Reply, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Ask { ask: Box::new(ask), reply }).await?;
+        answer.await.map_err(|_| Gone)
+    }
+
+    /// Tells the owner to end in order.
+    pub(super) async fn stop(&self) -> Result<(), Gone> {
+        self.send(Message::Stop).await
+    }
+
+    async fn send(&self, message: Message) -> Result<(), Gone> {
+        self.sender.send(message).await.map_err(|_| Gone)
+    }
+}

@@ -1,0 +1,250 @@
+//! A command that runs on the worker: where its output goes, what was told of it so far.
+//!
+//! The numbers of parts: one of our workers counts a command's parts over all its logs, a log counts the parts of a
+//! command by itself. Each part goes to exactly one log, and what is durable of a command is always its first
+//! parts, so the sum of its logs' numbers is the number of the next part.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::host::{LinkHost, LogPlace};
+use super::lane::{Item, Receipt};
+use super::outcome::{Meaning, Told, first_line};
+use super::output::{part_of_chunk, part_of_lines, part_of_text};
+use crate::base::Timestamp;
+use crate::engine::{CommandOrder, Work};
+use crate::model::{BuildId, CommandEnd, CommandId, CommandResult, LogId};
+use crate::protocol::{CommandReport, LogChunk, StdStream, Update};
+use crate::secrets::Redactor;
+use crate::store::LogPart;
+
+/// The log of file commands, and the one that takes what has no log of its own.
+const STDIO: &str = "stdio";
+
+/// A running command. Its lane ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Command {
+    id: CommandId,
+    build: BuildId,
+    logs: BTreeMap<String, LogId>,
+    main: Option<LogId>,
+    log_stdout: bool,
+    log_stderr: bool,
+    meaning: Meaning,
+    source: Arc<str>,
+    /// The number of each log's next part.
+    next: BTreeMap<LogId, u64>,
+    items: mpsc::UnboundedSender<Item>,
+    /// Why this link stopped it.
+    interrupted: Option<String>,
+    started: Timestamp,
+    teller: Teller,
+}
+
+/// Who tells of it.
+#[derive(Debug)]
+enum Teller {
+    Stock(Box<Told>),
+    /// One of ours, with the number of parts so far.
+    Ours {
+        parts: u64,
+    },
+}
+
+/// The last message of a command.
+#[derive(Debug)]
+pub(super) struct Completion {
+    pub parts: Option<u64>,
+    pub failure: Option<String>,
+    pub report: Option<Box<CommandReport>>,
+}
+
+impl Command {
+    /// A command that is about to be sent.
+    pub fn new(order: &CommandOrder, ours: bool, items: mpsc::UnboundedSender<Item>, now: Timestamp) -> Self {
+        let (main, log_stdout, log_stderr) = match &order.work {
+            Work::Run(spec) => (spec.log.as_str(), spec.log_stdout, spec.log_stderr),
+            Work::File(_) => (STDIO, true, true),
+        };
+        Self {
+            id: order.command.clone(),
+            build: order.build,
+            main: order.logs.get(main).or_else(|| order.logs.get(STDIO)).copied(),
+            logs: order.logs.clone(),
+            log_stdout,
+            log_stderr,
+            meaning: Meaning::of(&order.work),
+            source: order.command.0.as_str().into(),
+            next: BTreeMap::new(),
+            items,
+            interrupted: None,
+            started: now,
+            teller: if ours { Teller::Ours { parts: 0 } } else { Teller::Stock(Box::default()) },
+        }
+    }
+
+    /// A command of one of our workers that may have told something on an earlier connection.
+    pub fn resumed(
+        order: &CommandOrder,
+        host: &dyn LinkHost,
+        items: mpsc::UnboundedSender<Item>,
+        now: Timestamp,
+    ) -> Result<Self, String> {
+        let mut command = Self::new(order, true, items, now);
+        for log in order.logs.values().chain(&command.main) {
+            let place = LogPlace { build: order.build, log: *log };
+            command.next.insert(*log, host.next_part(place, &order.command)?);
+        }
+        command.teller = Teller::Ours { parts: command.next.values().sum() };
+        Ok(command)
+    }
+
+    /// The number of the next part.
+    pub fn parts(&self) -> u64 {
+        match self.teller {
+            Teller::Ours { parts } => parts,
+            Teller::Stock(_) => 0,
+        }
+    }
+
+    /// The first reason stays.
+    pub fn interrupt(&mut self, why: &str) {
+        self.interrupted.get_or_insert_with(|| why.to_owned());
+    }
+
+    /// Writes above the output. Under a source of its own, so that it does not count as a part.
+    pub fn write_header(&self, text: String, now: Timestamp) {
+        if let (Some(log), false) = (self.main, text.is_empty()) {
+            let place = LogPlace { build: self.build, log };
+            let source = format!("{}/header", self.source).into();
+            self.send(Item::Part { place, source, n: 0, part: part_of_text('h', text, now) });
+        }
+    }
+
+    /// Ends it without a word of the worker's.
+    pub fn fail(self, end: CommandEnd) {
+        let result = self.meaning.bare(end);
+        self.end(result, None);
+    }
+
+    /// Takes an update; it is answered when its parts are durable. The error ends the connection.
+    pub fn update(
+        &mut self,
+        n: Option<u64>,
+        updates: Vec<Update>,
+        receipt: Receipt,
+        redactor: &Redactor,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        match (&self.teller, n) {
+            (Teller::Ours { parts }, Some(n)) if n < *parts => {}
+            (Teller::Ours { parts }, Some(n)) if n == *parts => self.take_numbered(updates, now)?,
+            (Teller::Ours { parts }, n) => return Err(self.gap(n, *parts)),
+            (Teller::Stock(_), _) => updates.into_iter().for_each(|update| self.take(update, redactor, now)),
+        }
+        self.send(Item::Answer(receipt));
+        Ok(())
+    }
+
+    /// Takes the last message. The error ends the connection.
+    pub fn complete(self, last: &Completion, receipt: Receipt, now: Timestamp) -> Result<(), String> {
+        let interrupted = self.interrupted.as_deref();
+        let result = match (&self.teller, &last.report) {
+            (Teller::Ours { parts }, _) if last.parts.is_some_and(|n| n > *parts) => {
+                return Err(self.gap(last.parts, *parts));
+            }
+            (Teller::Ours { .. }, Some(report)) => self.meaning.reported(report, interrupted),
+            (Teller::Ours { .. }, None) => {
+                let why = last.failure.as_deref().map_or_else(|| "the worker told no result".to_owned(), first_line);
+                self.meaning.bare(CommandEnd::Broken(why))
+            }
+            (Teller::Stock(told), _) => {
+                told.result(&self.meaning, last.failure.as_deref(), interrupted, now.since(self.started))
+            }
+        };
+        self.end(result, Some(receipt));
+        Ok(())
+    }
+
+    /// Lines about a failure, for those who look closer.
+    pub fn write_failure(&mut self, failure: &str, now: Timestamp) {
+        self.append(self.main, part_of_text('h', format!("{}\n", failure.trim_end()), now));
+    }
+
+    fn end(self, result: CommandResult, receipt: Option<Receipt>) {
+        self.send(Item::End { result: Box::new(result), receipt });
+    }
+
+    fn gap(&self, got: Option<u64>, expected: u64) -> String {
+        let got = got.map_or_else(|| "a part without number".to_owned(), |n| format!("part {n}"));
+        format!("it told {got} of command {}, where part {expected} follows", self.id)
+    }
+
+    /// One part per message; one without any counts as an empty part.
+    fn take_numbered(&mut self, updates: Vec<Update>, now: Timestamp) -> Result<(), String> {
+        let mut chunks = updates.into_iter().filter_map(|update| match update {
+            Update::Chunk(chunk) => Some(chunk),
+            _ => None,
+        });
+        let nothing = || LogChunk {
+            log: STDIO.to_owned(),
+            stream: StdStream::Header,
+            data: bytes::Bytes::new(),
+            times: Vec::new(),
+        };
+        let chunk = chunks.next().unwrap_or_else(nothing);
+        if chunks.next().is_some() {
+            return Err(format!("it told two parts of command {} under one number", self.id));
+        }
+        let log = if chunk.log == STDIO { None } else { self.logs.get(&chunk.log).copied() };
+        self.append(log.or(self.main), part_of_chunk(&chunk, now));
+        if let Teller::Ours { parts } = &mut self.teller {
+            *parts += 1;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, update: Update, redactor: &Redactor, now: Timestamp) {
+        let Teller::Stock(told) = &mut self.teller else { return };
+        match update {
+            Update::Stream { stream, lines } => {
+                let part = part_of_lines(stream.letter(), &lines, redactor, now);
+                told.heard(part.stream, &part.text, &self.meaning);
+                let wanted = match stream {
+                    StdStream::Stdout => self.log_stdout,
+                    StdStream::Stderr => self.log_stderr,
+                    StdStream::Header => true,
+                };
+                if wanted {
+                    self.append(self.main, part);
+                }
+            }
+            Update::Log { log, lines } => {
+                let place = self.logs.get(&log).copied().or(self.main);
+                self.append(place, part_of_lines('o', &lines, redactor, now));
+            }
+            Update::Rc(code) => told.rc = Some(code),
+            Update::Elapsed(seconds) => told.elapsed = Some(seconds),
+            Update::FailureReason(reason) => told.failure_reason = Some(reason),
+            Update::Files(files) => told.files = files,
+            Update::Stat(stat) => told.stat = Some(stat),
+            Update::Chunk(_) | Update::Unknown { .. } => {}
+        }
+    }
+
+    fn append(&mut self, log: Option<LogId>, part: LogPart) {
+        let Some(log) = log else { return };
+        let next = self.next.entry(log).or_default();
+        let n = *next;
+        *next += 1;
+        let place = LogPlace { build: self.build, log };
+        self.send(Item::Part { place, source: Arc::clone(&self.source), n, part });
+    }
+
+    fn send(&self, item: Item) {
+        // A lane that has failed ends the connection; its items are told again on the next one.
+        let _: Result<(), _> = self.items.send(item);
+    }
+}

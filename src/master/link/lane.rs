@@ -1,0 +1,161 @@
+//! One command's way to the disk: its parts in order, then its end; each acknowledged only once it is durable.
+//!
+//! ```text
+//! link ── items ──▶ lane ── append … append ──▶ logs
+//!   ▲                 └──── CommandEnded ─────▶ engine's owner
+//!   └── notices ──────┘
+//! ```
+//!
+//! Several parts are on their way at once. Before a part goes to another log than the one before it, all
+//! earlier ones are durable; so what is durable of a command is always its first parts, and their number over all its
+//! logs says where to go on (see [`super::command`]).
+//!
+//! The queue of items has no bound of its own: the link stops reading its socket while too much is unsynced.
+
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, FutureExt as _, ready};
+use futures_util::stream::{FuturesOrdered, StreamExt as _};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::host::{LinkHost, LogPlace};
+use super::limits::APPENDS_MAX;
+use crate::engine::{CommandEnded, Input};
+use crate::model::{CommandId, CommandResult};
+use crate::protocol::Seq;
+use crate::store::LogPart;
+
+/// A message of the worker that wants an answer.
+#[derive(Debug)]
+pub(super) struct Receipt {
+    pub seq: Seq,
+    /// Bytes that it counts as unsynced until then.
+    pub bytes: usize,
+}
+
+/// What a lane carries.
+#[derive(Debug)]
+pub(super) enum Item {
+    Part {
+        place: LogPlace,
+        source: Arc<str>,
+        n: u64,
+        part: LogPart,
+    },
+    /// Everything before is to be durable before this message is answered.
+    Answer(Receipt),
+    /// The last one.
+    End {
+        result: Box<CommandResult>,
+        receipt: Option<Receipt>,
+    },
+}
+
+/// What a lane tells its link.
+#[derive(Debug)]
+pub(super) enum Notice {
+    /// The message can be answered.
+    Durable(Receipt),
+    /// Nothing more can be kept.
+    Failed(String),
+}
+
+/// Whose lane it is, and where it leads.
+pub(super) struct Lane {
+    pub host: Arc<dyn LinkHost>,
+    pub worker: String,
+    pub epoch: u64,
+    pub command: CommandId,
+    /// An end waits for this: the engine first hears that the command goes on.
+    pub announced: CancellationToken,
+    pub notices: mpsc::UnboundedSender<Notice>,
+}
+
+type UnderWay = FuturesOrdered<BoxFuture<'static, Result<Option<Receipt>, String>>>;
+
+impl Lane {
+    /// Carries items until the end, or until the link drops its side.
+    pub async fn run(self, mut items: mpsc::UnboundedReceiver<Item>) {
+        if let Err(why) = self.carry(&mut items).await {
+            self.tell(Notice::Failed(why));
+        }
+    }
+
+    async fn carry(&self, items: &mut mpsc::UnboundedReceiver<Item>) -> Result<(), String> {
+        let mut under_way = UnderWay::new();
+        let mut place = None;
+        loop {
+            let item = tokio::select! {
+                biased;
+                Some(done) = under_way.next() => {
+                    self.settle(done)?;
+                    continue;
+                }
+                item = items.recv(), if under_way.len() < APPENDS_MAX => item,
+            };
+            match item {
+                Some(Item::Part { place: next, source, n, part }) => {
+                    if place.replace(next).is_some_and(|last| last != next) {
+                        self.drain(&mut under_way).await?;
+                    }
+                    under_way.push_back(self.append(next, source, n, part));
+                }
+                Some(Item::Answer(receipt)) => under_way.push_back(ready(Ok(Some(receipt))).boxed()),
+                Some(Item::End { result, receipt }) => {
+                    self.drain(&mut under_way).await?;
+                    return self.end(*result, receipt).await;
+                }
+                None => return self.drain(&mut under_way).await,
+            }
+        }
+    }
+
+    /// Starts an append: it has its place in the store's order when this returns.
+    fn append(
+        &self,
+        place: LogPlace,
+        source: Arc<str>,
+        n: u64,
+        part: LogPart,
+    ) -> BoxFuture<'static, Result<Option<Receipt>, String>> {
+        let host = Arc::clone(&self.host);
+        let mut append = async move { host.append(place, &source, n, part).await.map(|()| None) }.boxed();
+        match (&mut append).now_or_never() {
+            Some(done) => ready(done).boxed(),
+            None => append,
+        }
+    }
+
+    async fn drain(&self, under_way: &mut UnderWay) -> Result<(), String> {
+        while let Some(done) = under_way.next().await {
+            self.settle(done)?;
+        }
+        Ok(())
+    }
+
+    fn settle(&self, done: Result<Option<Receipt>, String>) -> Result<(), String> {
+        if let Some(receipt) =
+            done.map_err(|why| format!("output of command {} cannot be kept: {why}", self.command))?
+        {
+            self.tell(Notice::Durable(receipt));
+        }
+        Ok(())
+    }
+
+    async fn end(&self, result: CommandResult, receipt: Option<Receipt>) -> Result<(), String> {
+        self.announced.cancelled().await;
+        let ended =
+            CommandEnded { worker: self.worker.clone(), epoch: self.epoch, command: self.command.clone(), result };
+        self.host.input(Input::CommandEnded(ended)).await.map_err(|gone| gone.to_string())?;
+        if let Some(receipt) = receipt {
+            self.tell(Notice::Durable(receipt));
+        }
+        Ok(())
+    }
+
+    fn tell(&self, notice: Notice) {
+        // A link that has ended wants to hear nothing.
+        let _: Result<(), _> = self.notices.send(notice);
+    }
+}

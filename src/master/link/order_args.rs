@@ -1,0 +1,176 @@
+//! From an order to the arguments on the wire: absolute paths, merged environment, revealed secrets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::limits::OUTPUT_HEAD_MAX;
+use super::paths::{Site, Syntax};
+use crate::base::Span;
+use crate::engine::{CommandOrder, Work};
+use crate::model::{CommandSpec, EnvValue, FileCommand, Program, Text};
+use crate::protocol::{CommandArgs, EnvEntry, LogFileArg, ProgramArg, ShellArgs};
+use crate::secrets::{SecretError, Secrets};
+
+/// A file command of a stock worker ends after so long without output, of which it has none: enough for the
+/// largest trees on slow disks.
+const FILE_COMMAND_TIMEOUT: Span = Span::from_minutes(120);
+
+/// What a worker gets to do a command.
+#[derive(Debug, PartialEq)]
+pub(super) struct Prepared {
+    pub args: CommandArgs,
+    /// Values that the arguments hold, by name.
+    pub secrets: BTreeSet<(String, String)>,
+    /// What the log says first; secrets show by name.
+    pub header: String,
+}
+
+/// Makes the arguments; the error is the reason why the command is broken.
+pub(super) fn prepare(order: &CommandOrder, site: &Site, secrets: &Secrets, ours: bool) -> Result<Prepared, String> {
+    let mut vault = Vault { secrets, used: BTreeSet::new() };
+    let (args, header) = match &order.work {
+        Work::Run(spec) => {
+            let shell = shell(order, spec, site, &mut vault, ours).map_err(|error| error.to_string())?;
+            if site.is_base_or_above(&shell.workdir) {
+                return Err(misplaced(&shell.workdir));
+            }
+            let header = header(order, spec);
+            (CommandArgs::Shell(Box::new(shell)), header)
+        }
+        Work::File(command) => (file(order, command, site)?, String::new()),
+    };
+    Ok(Prepared { args, secrets: vault.used, header })
+}
+
+fn misplaced(path: &str) -> String {
+    format!("`{path}` is the worker's base folder or above it; name a folder below the builder's")
+}
+
+/// Reveals texts and remembers what it gave away.
+struct Vault<'a> {
+    secrets: &'a Secrets,
+    used: BTreeSet<(String, String)>,
+}
+
+impl Vault<'_> {
+    fn open(&mut self, text: &Text) -> Result<String, SecretError> {
+        let (value, used) = self.secrets.reveal(text)?;
+        self.used.extend(used);
+        Ok(value)
+    }
+
+    fn open_all(&mut self, texts: &[Text]) -> Result<Vec<String>, SecretError> {
+        texts.iter().map(|text| self.open(text)).collect()
+    }
+}
+
+fn shell(
+    order: &CommandOrder,
+    spec: &CommandSpec,
+    site: &Site,
+    vault: &mut Vault<'_>,
+    ours: bool,
+) -> Result<ShellArgs, SecretError> {
+    let command = match &spec.program {
+        Program::Argv(words) => ProgramArg::Argv(vault.open_all(words)?),
+        Program::Shell(line) => ProgramArg::Line(vault.open(line)?),
+    };
+    let env = merged(order, spec);
+    let secret_env = env.iter().filter(|(_, value)| holds_secret(value)).map(|(name, _)| (*name).clone()).collect();
+    let head = if spec.want_output { OUTPUT_HEAD_MAX as u64 } else { 0 };
+    let grace = spec.grace.as_seconds_f64();
+    Ok(ShellArgs {
+        env: wire_env(&env, site, vault, ours)?,
+        // A stock worker sends the heads as part of the streams.
+        want_stdout: spec.log_stdout || (spec.want_output && !ours),
+        want_stderr: spec.log_stderr || (spec.want_output && !ours),
+        logfiles: spec.log_files.iter().map(|(name, file)| (name.clone(), log_file(&file.path, file.follow))).collect(),
+        timeout: spec.idle_timeout.map(Span::as_seconds_f64),
+        max_time: spec.total_timeout.map(Span::as_seconds_f64),
+        max_lines: spec.lines_max,
+        // Without a time for TERM, output would stop at the signal (section 11.4).
+        sigterm_time: (grace > 0.0).then_some(grace),
+        use_pty: spec.pty,
+        log_environ: false,
+        initial_stdin: spec.stdin.as_ref().map(|text| vault.open(text)).transpose()?,
+        output_max: if ours { head } else { 0 },
+        secret_env: if ours { secret_env } else { Vec::new() },
+        ..ShellArgs::new(command, site.place(&order.dir, &spec.workdir))
+    })
+}
+
+fn log_file(path: &str, follow: bool) -> LogFileArg {
+    LogFileArg { filename: path.to_owned(), follow }
+}
+
+/// The builder's environment, below the command's own.
+fn merged<'a>(order: &'a CommandOrder, spec: &'a CommandSpec) -> BTreeMap<&'a String, &'a EnvValue> {
+    order.env.iter().chain(&spec.env).collect()
+}
+
+fn holds_secret(value: &EnvValue) -> bool {
+    match value {
+        EnvValue::Set(text) => text.secrets().next().is_some(),
+        EnvValue::Join(texts) => texts.iter().any(|text| text.secrets().next().is_some()),
+        EnvValue::Unset => false,
+    }
+}
+
+fn wire_env(
+    env: &BTreeMap<&String, &EnvValue>,
+    site: &Site,
+    vault: &mut Vault<'_>,
+    ours: bool,
+) -> Result<BTreeMap<String, EnvEntry>, SecretError> {
+    let mut entries = BTreeMap::new();
+    for (name, value) in env {
+        // Windows knows no case; a stock worker there would pass the variable twice (section 11.8).
+        let name = if site.syntax == Syntax::Nt { name.to_uppercase() } else { (*name).clone() };
+        let entry = match value {
+            EnvValue::Set(text) => EnvEntry::Set(vault.open(text)?),
+            EnvValue::Join(texts) => EnvEntry::Join(vault.open_all(texts)?),
+            // A stock worker fails at a command that removes this one (section 11.5).
+            EnvValue::Unset if name == "PYTHONPATH" && !ours => continue,
+            EnvValue::Unset => EnvEntry::Unset,
+        };
+        entries.insert(name, entry);
+    }
+    Ok(entries)
+}
+
+fn file(order: &CommandOrder, command: &FileCommand, site: &Site) -> Result<CommandArgs, String> {
+    let place = |path: &String| site.place(&order.dir, path);
+    let timeout = Some(FILE_COMMAND_TIMEOUT.as_seconds_f64());
+    let guarded = |path: &String| {
+        let path = place(path);
+        if site.is_base_or_above(&path) { Err(misplaced(&path)) } else { Ok(path) }
+    };
+    Ok(match command {
+        FileCommand::MakeDirs(paths) => CommandArgs::MakeDirs { paths: paths.iter().map(place).collect() },
+        FileCommand::Remove(paths) => {
+            CommandArgs::RemoveDirs { paths: paths.iter().map(guarded).collect::<Result<_, _>>()?, timeout }
+        }
+        FileCommand::Copy { from, to } => CommandArgs::Copy { from: place(from), to: guarded(to)?, timeout },
+        FileCommand::Stat(path) => CommandArgs::Stat { path: place(path) },
+        FileCommand::List(path) => CommandArgs::List { path: place(path) },
+        FileCommand::Glob(pattern) => CommandArgs::Glob { path: place(pattern) },
+    })
+}
+
+/// What stands above a command's output beside what the worker writes itself: the environment that it gets.
+fn header(order: &CommandOrder, spec: &CommandSpec) -> String {
+    let env = merged(order, spec);
+    if env.is_empty() {
+        return String::new();
+    }
+    let mut lines = vec![" with environment".to_owned()];
+    lines.extend(env.iter().map(|(name, value)| format!("  {}", shown_variable(name, value))));
+    lines.join("\n") + "\n"
+}
+
+fn shown_variable(name: &str, value: &EnvValue) -> String {
+    match value {
+        EnvValue::Set(text) => format!("{name}={}", text.masked()),
+        EnvValue::Join(texts) => format!("{name}={}", texts.iter().map(Text::masked).collect::<Vec<_>>().join(":")),
+        EnvValue::Unset => format!("{name} removed"),
+    }
+}

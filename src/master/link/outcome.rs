@@ -1,0 +1,190 @@
+//! How a command ended, from what its worker told (worker protocol, section 10; docs/design/worker-link.md).
+
+use std::collections::BTreeMap;
+
+use super::limits::{NOTE_BYTES_MAX, OUTPUT_HEAD_MAX};
+use crate::base::Span;
+use crate::engine::Work;
+use crate::model::{CommandEnd, CommandResult, Outcome};
+use crate::protocol::{CommandReport, ReportedEnd};
+
+/// What an order says about the meaning of an end.
+#[derive(Clone, Debug)]
+pub(super) struct Meaning {
+    exit_codes: BTreeMap<i64, Outcome>,
+    want_output: bool,
+    is_file_command: bool,
+}
+
+impl Meaning {
+    pub fn of(work: &Work) -> Self {
+        match work {
+            Work::Run(spec) => {
+                Self { exit_codes: spec.exit_codes.clone(), want_output: spec.want_output, is_file_command: false }
+            }
+            Work::File(_) => {
+                Self { exit_codes: BTreeMap::from([(0, Outcome::Success)]), want_output: false, is_file_command: true }
+            }
+        }
+    }
+
+    /// A result with nothing but an end.
+    pub fn bare(&self, end: CommandEnd) -> CommandResult {
+        CommandResult::of(end, &self.exit_codes)
+    }
+
+    /// The result of one of our workers' commands. `interrupted` is the reason, if this link stopped it.
+    pub fn reported(&self, report: &CommandReport, interrupted: Option<&str>) -> CommandResult {
+        let why = || report.why.clone();
+        let end = match report.end {
+            ReportedEnd::Exited => CommandEnd::Exited(report.code.unwrap_or(-1)),
+            ReportedEnd::Killed => CommandEnd::Killed(report.signal),
+            ReportedEnd::IdleTimeout => CommandEnd::IdleTimeout,
+            ReportedEnd::TotalTimeout => CommandEnd::TotalTimeout,
+            ReportedEnd::TooManyLines => CommandEnd::TooManyLines,
+            ReportedEnd::Interrupted => CommandEnd::Interrupted(interrupted.map_or_else(why, str::to_owned)),
+            ReportedEnd::Broken => CommandEnd::Broken(why()),
+            ReportedEnd::Lost => CommandEnd::Lost(why()),
+        };
+        let head = |bytes: &[u8]| self.want_output.then(|| lossy_head(bytes));
+        let note = (self.is_file_command && !report.why.is_empty()).then(why);
+        CommandResult {
+            stdout: head(&report.stdout),
+            stderr: head(&report.stderr).or(note),
+            cut: report.cut || report.stdout.len().max(report.stderr.len()) > OUTPUT_HEAD_MAX,
+            files: report.files.clone(),
+            stat: report.stat.clone(),
+            elapsed: Span::from_millis(report.elapsed_ms),
+            ..self.bare(end)
+        }
+    }
+}
+
+/// What a stock worker told of a command so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    pub rc: Option<i64>,
+    pub elapsed: Option<f64>,
+    pub failure_reason: Option<String>,
+    pub files: Vec<String>,
+    pub stat: Option<Vec<u64>>,
+    /// From the header line about it.
+    signal: Option<i64>,
+    /// Headers, bounded.
+    notes: String,
+    stdout: Head,
+    stderr: Head,
+}
+
+/// The first bytes of a stream.
+#[derive(Clone, Debug, Default)]
+struct Head {
+    bytes: Vec<u8>,
+    cut: bool,
+}
+
+impl Head {
+    fn push(&mut self, bytes: &[u8]) {
+        let room = OUTPUT_HEAD_MAX - self.bytes.len();
+        self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.cut |= bytes.len() > room;
+    }
+}
+
+impl Told {
+    /// Takes note of lines, already without secrets.
+    pub fn heard(&mut self, stream: char, text: &[u8], meaning: &Meaning) {
+        match stream {
+            'h' => self.header(&String::from_utf8_lossy(text)),
+            'e' if meaning.want_output || meaning.is_file_command => self.stderr.push(text),
+            'o' if meaning.want_output => self.stdout.push(text),
+            _ => {}
+        }
+    }
+
+    /// The signal stands nowhere but in this line (section 10.1).
+    fn header(&mut self, text: &str) {
+        const KILLED: &str = "process killed by signal ";
+        let signal = text.lines().find_map(|line| line.strip_prefix(KILLED)?.trim().parse().ok());
+        self.signal = signal.or(self.signal);
+        let room = NOTE_BYTES_MAX - self.notes.len();
+        self.notes.push_str(&text[..text.floor_char_boundary(room)]);
+    }
+
+    /// The result at `complete`. Success needs everything: no failure, a code, no reason of the worker's own to kill, and
+    /// no interrupt of ours.
+    pub fn result(
+        &self,
+        meaning: &Meaning,
+        failure: Option<&str>,
+        interrupted: Option<&str>,
+        ran: Span,
+    ) -> CommandResult {
+        let end = self.end(meaning, failure, interrupted);
+        let head = |head: &Head| meaning.want_output.then(|| lossy_head(&head.bytes));
+        let note = (meaning.is_file_command && end != CommandEnd::Exited(0)).then(|| self.note());
+        CommandResult {
+            stdout: head(&self.stdout),
+            stderr: head(&self.stderr).or(note),
+            cut: self.stdout.cut || self.stderr.cut,
+            files: self.files.clone(),
+            stat: self.stat.clone(),
+            elapsed: self.elapsed.and_then(seconds).unwrap_or(ran),
+            ..meaning.bare(end)
+        }
+    }
+
+    fn end(&self, meaning: &Meaning, failure: Option<&str>, interrupted: Option<&str>) -> CommandEnd {
+        if let Some(why) = interrupted {
+            return CommandEnd::Interrupted(why.to_owned());
+        }
+        if let Some(failure) = failure {
+            return CommandEnd::Broken(first_line(failure));
+        }
+        match (self.failure_reason.as_deref(), self.rc) {
+            (Some("timeout_without_output"), _) => CommandEnd::IdleTimeout,
+            (Some("timeout"), _) => CommandEnd::TotalTimeout,
+            (Some("max_lines_failure"), _) => CommandEnd::TooManyLines,
+            (Some(other), _) => CommandEnd::Broken(format!("the worker killed it: {other}")),
+            (None, None) => CommandEnd::Broken(self.without_code()),
+            (None, Some(_)) if self.signal.is_some() => CommandEnd::Killed(self.signal),
+            (None, Some(-1)) if !meaning.is_file_command => CommandEnd::Killed(None),
+            (None, Some(code)) => CommandEnd::Exited(code),
+        }
+    }
+
+    /// Why a file command failed: what its program wrote, else what the worker has to say.
+    fn note(&self) -> String {
+        let stderr = String::from_utf8_lossy(&self.stderr.bytes);
+        let text = if stderr.is_empty() { &self.notes } else { &*stderr };
+        text[..text.floor_char_boundary(NOTE_BYTES_MAX)].trim_end().to_owned()
+    }
+
+    fn without_code(&self) -> String {
+        let note = self.notes.lines().next_back().map(|line| format!(": {line}")).unwrap_or_default();
+        format!("the worker told no exit code; perhaps a name or variable is not UTF-8{note}")
+    }
+}
+
+fn lossy_head(bytes: &[u8]) -> String {
+    let cut = bytes.len() > OUTPUT_HEAD_MAX;
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(OUTPUT_HEAD_MAX)]);
+    // A character cut in two at the end is no replacement character of the command's.
+    if cut { text.trim_end_matches('\u{fffd}').to_owned() } else { text.into_owned() }
+}
+
+/// The first line of a failure, without the words that all of them begin with.
+pub(super) fn first_line(failure: &str) -> String {
+    let line = failure.lines().next().unwrap_or_default();
+    let line = match line.split_once(": <class ") {
+        Some((before, _)) if before.starts_with("[Failure instance: Traceback") => {
+            line[before.len() + 2..].trim_end_matches(']')
+        }
+        _ => line,
+    };
+    line[..line.floor_char_boundary(NOTE_BYTES_MAX)].to_owned()
+}
+
+fn seconds(seconds: f64) -> Option<Span> {
+    std::time::Duration::try_from_secs_f64(seconds).ok().map(Span::from)
+}

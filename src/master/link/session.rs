@@ -1,0 +1,427 @@
+//! What a link does with messages, orders and news of its lanes; the loop around it is in [`super::serve`].
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::command::{Command, Completion};
+use super::handle::{LinkOrder, Shared};
+use super::host::LinkHost;
+use super::lane::{Item, Lane, Notice, Receipt};
+use super::limits::{Limits, OUTBOX_MAX, UNSYNCED_BYTES_MAX, UNSYNCED_MESSAGES_MAX};
+use super::order_args::{Prepared, prepare};
+use super::outcome::first_line;
+use super::paths::Site;
+use crate::base::Timestamp;
+use crate::engine::{CommandOrder, Input, ResumeState, ResumedCommand, StopLevel, Work};
+use crate::master::Frame;
+use crate::model::{CommandEnd, CommandId, FileCommand};
+use crate::protocol::{
+    Answer, Args, Caps, CommandArgs, InterruptLevel, MasterMessage, MasterRequest, Message, ResumeAnswer, ResumedState,
+    Seq, Settings, Wire, WorkerInfo, WorkerMessage, WorkerRequest,
+};
+use crate::secrets::Redactor;
+
+/// Line ends of progress bars, terminals and Windows; the same as the stock master's, but quicker for the worker
+/// (worker protocol, section 8.3).
+const NEWLINE_PATTERN: &str = r"\r\n|\r(?=.)|\x1b\[(?:u|[0-9]+;[0-9]+[Hf]|2J)|\x08\x08*";
+/// Section 17: large enough that a cut line loses at most a character.
+const LINE_CHARS_MAX: u64 = 262_144;
+const BUFFER_BYTES: u64 = 65_536;
+/// How long a line may wait at the worker for others.
+const BUFFER_SECONDS: f64 = 0.3;
+
+/// A request of ours that waits for its response.
+#[derive(Debug)]
+enum Asked {
+    Settings,
+    Start(CommandId),
+    Interrupt,
+    /// `announced` lets the ends go on: the engine knows what was resumed.
+    Resume {
+        commands: Vec<CommandId>,
+        announced: CancellationToken,
+        by: Instant,
+    },
+    ShutDown {
+        by: Instant,
+    },
+}
+
+/// The state of a live link.
+pub(super) struct Session {
+    host: Arc<dyn LinkHost>,
+    shared: Arc<Shared>,
+    limits: Limits,
+    site: Site,
+    ours: bool,
+    /// Commands for one of our workers that was not yet told what is still wanted of it: it would stop what an order
+    /// to come wants to go on with. None once it was told, and for stock workers.
+    early: Option<Vec<CommandOrder>>,
+    next_seq: u64,
+    asked: BTreeMap<u64, Asked>,
+    commands: BTreeMap<CommandId, Command>,
+    /// Every value that this worker was given: none may show in its output, whichever command prints it.
+    given: BTreeSet<(String, String)>,
+    redactor: Redactor,
+    unsynced_bytes: usize,
+    unsynced_messages: usize,
+    notices: mpsc::UnboundedSender<Notice>,
+    /// Lanes of commands, and inputs on their way.
+    pub tasks: FuturesUnordered<BoxFuture<'static, ()>>,
+    /// Frames to send, in order.
+    pub outbox: VecDeque<Frame>,
+}
+
+impl Session {
+    /// A session that has sent its settings. `next_seq` follows what was asked already.
+    pub fn new(
+        host: Arc<dyn LinkHost>,
+        shared: Arc<Shared>,
+        limits: Limits,
+        info: &WorkerInfo,
+        next_seq: u64,
+        notices: mpsc::UnboundedSender<Notice>,
+    ) -> Self {
+        let caps = info.caps.both(Caps::OURS);
+        let mut session = Self {
+            host,
+            shared,
+            limits,
+            site: Site::new(&info.system, &info.basedir),
+            ours: caps.resume,
+            early: caps.resume.then(Vec::new),
+            next_seq,
+            asked: BTreeMap::new(),
+            commands: BTreeMap::new(),
+            given: BTreeSet::new(),
+            redactor: Redactor::default(),
+            unsynced_bytes: 0,
+            unsynced_messages: 0,
+            notices,
+            tasks: FuturesUnordered::new(),
+            outbox: VecDeque::new(),
+        };
+        let settings = Settings {
+            newline_re: NEWLINE_PATTERN.to_owned(),
+            max_line_length: LINE_CHARS_MAX,
+            buffer_timeout: BUFFER_SECONDS,
+            buffer_size: BUFFER_BYTES,
+            caps,
+        };
+        session.ask(MasterRequest::SetWorkerSettings(settings), Asked::Settings);
+        session
+    }
+
+    /// Whether the worker is one of ours.
+    pub const fn resumes(&self) -> bool {
+        self.ours
+    }
+
+    /// Whether the disk keeps up. If not, the socket is not read, and the worker's silence is ours.
+    pub const fn keeps_up(&self) -> bool {
+        self.unsynced_bytes < UNSYNCED_BYTES_MAX && self.unsynced_messages < UNSYNCED_MESSAGES_MAX
+    }
+
+    /// Whether there is room for answers and requests.
+    pub fn has_room(&self) -> bool {
+        self.outbox.len() < OUTBOX_MAX
+    }
+
+    /// When an answer that something waits for is overdue.
+    pub fn overdue(&self) -> Option<Instant> {
+        let by = |asked: &Asked| match asked {
+            Asked::Resume { by, .. } | Asked::ShutDown { by } => Some(*by),
+            Asked::Settings | Asked::Start(_) | Asked::Interrupt => None,
+        };
+        self.asked.values().filter_map(by).min()
+    }
+
+    /// Hands an input to the engine's owner, beside everything else.
+    pub fn tell_engine(&self, input: Input, then: CancellationToken) {
+        let (host, notices) = (Arc::clone(&self.host), self.notices.clone());
+        let told = async move {
+            match host.input(input).await {
+                Ok(()) => then.cancel(),
+                Err(gone) => drop(notices.send(Notice::Failed(gone.to_string()))),
+            }
+        };
+        self.tasks.push(told.boxed());
+    }
+
+    /// No more comes from the worker: what has come goes on to its end.
+    pub fn wind_up(&mut self) {
+        self.commands.clear();
+        for asked in std::mem::take(&mut self.asked).into_values() {
+            if let Asked::Resume { announced, .. } = asked {
+                announced.cancel();
+            }
+        }
+    }
+
+    /// News of a lane. The error ends the connection.
+    pub fn notice(&mut self, notice: Notice) -> Result<(), String> {
+        match notice {
+            Notice::Durable(receipt) => {
+                self.unsynced_bytes -= receipt.bytes;
+                self.unsynced_messages -= 1;
+                self.answer(receipt.seq, Ok(Wire::Nil));
+                Ok(())
+            }
+            Notice::Failed(why) => Err(why),
+        }
+    }
+
+    /// A message of the worker. The error ends the connection.
+    pub fn message(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let message = WorkerMessage::decode(bytes).map_err(|error| format!("it sent what is no message: {error}"))?;
+        match message {
+            Message::Request { seq, request } => self.request(Receipt { seq, bytes: bytes.len() }, request),
+            Message::Response { seq, answer } => self.response(&seq, answer),
+            Message::Ignored { why } => {
+                debug!(worker = self.shared.worker, "ignored {why}");
+                Ok(())
+            }
+        }
+    }
+
+    fn request(&mut self, receipt: Receipt, request: WorkerRequest) -> Result<(), String> {
+        let now = self.host.now();
+        match request {
+            WorkerRequest::Update { command, n, updates } => {
+                if let Some(known) = self.commands.get_mut(&command) {
+                    self.unsynced_bytes += receipt.bytes;
+                    self.unsynced_messages += 1;
+                    return known.update(n, updates, receipt, &self.redactor, now);
+                }
+                self.refuse(receipt.seq, format!("command {command} is not known here"));
+            }
+            WorkerRequest::Complete { command, n, failure, report } => {
+                if let Some(known) = self.commands.remove(&command) {
+                    self.unsynced_bytes += receipt.bytes;
+                    self.unsynced_messages += 1;
+                    return self.completed(known, Completion { parts: n, failure, report }, receipt, now);
+                }
+                self.refuse(receipt.seq, format!("command {command} is not known here"));
+            }
+            WorkerRequest::Malformed { op, why } => self.refuse(receipt.seq, format!("`{op}`: {why}")),
+            other => self.refuse(receipt.seq, format!("`{}` was not asked for", other.op())),
+        }
+        Ok(())
+    }
+
+    fn completed(
+        &self,
+        mut command: Command,
+        mut last: Completion,
+        receipt: Receipt,
+        now: Timestamp,
+    ) -> Result<(), String> {
+        last.failure = last.failure.map(|text| self.redactor.redact_str(&text).into_owned());
+        if let (Some(failure), false) = (&last.failure, self.ours) {
+            command.write_failure(failure, now);
+        }
+        command.complete(&last, receipt, now)
+    }
+
+    fn refuse(&mut self, seq: Seq, why: String) {
+        debug!(worker = self.shared.worker, "refused a request: {why}");
+        self.answer(seq, Err(why));
+    }
+
+    fn response(&mut self, seq: &Seq, answer: Answer) -> Result<(), String> {
+        let Some(asked) = seq.number().and_then(|number| self.asked.remove(&number)) else {
+            debug!(worker = self.shared.worker, "ignored a late or unknown response");
+            return Ok(());
+        };
+        match (asked, answer) {
+            (Asked::Settings | Asked::Interrupt, Err(why)) => {
+                warn!(worker = self.shared.worker, "the worker refused a request: {}", first_line(&why));
+            }
+            (Asked::Start(command), Err(why)) => {
+                if let Some(known) = self.commands.remove(&command) {
+                    let why = self.redactor.redact_str(&first_line(&why)).into_owned();
+                    known.fail(CommandEnd::Broken(why));
+                }
+            }
+            (Asked::Resume { commands, announced, .. }, answer) => self.resumed(commands, announced, answer),
+            (Asked::ShutDown { .. }, _) => return Err("it was told to end".to_owned()),
+            (Asked::Settings | Asked::Start(_) | Asked::Interrupt, Ok(_)) => {}
+        }
+        Ok(())
+    }
+
+    /// An order of the master's.
+    pub fn order(&mut self, order: LinkOrder) {
+        match order {
+            LinkOrder::Dispatch(order) => match &mut self.early {
+                Some(early) => early.push(*order),
+                None => self.dispatch(&order),
+            },
+            LinkOrder::Interrupt { command, level, why } => self.interrupt(command, level, why),
+            LinkOrder::Resume { commands } => self.resume(&commands),
+            LinkOrder::Forget { commands } => self.forget(commands),
+            LinkOrder::ShutDown => {
+                let by = Instant::now() + self.limits.answer;
+                self.ask(MasterRequest::Shutdown, Asked::ShutDown { by });
+            }
+        }
+    }
+
+    fn dispatch(&mut self, order: &CommandOrder) {
+        if self.commands.contains_key(&order.command) {
+            debug!(worker = self.shared.worker, command = %order.command, "ordered twice, sent once");
+            return;
+        }
+        let now = self.host.now();
+        let announced = CancellationToken::new();
+        announced.cancel();
+        let command = Command::new(order, self.ours, self.lane(&order.command, announced), now);
+        if matches!(&order.work, Work::File(FileCommand::Remove(paths)) if paths.is_empty()) {
+            // A stock worker fails at an empty list.
+            return command.fail(CommandEnd::Exited(0));
+        }
+        let prepared = match prepare(order, &self.site, &self.host.secrets(&order.plan), self.ours) {
+            Ok(prepared) => prepared,
+            Err(why) => return command.fail(CommandEnd::Broken(why)),
+        };
+        command.write_header(prepared.header.clone(), now);
+        self.commands.insert(order.command.clone(), command);
+        let (name, args) = self.give(prepared);
+        let (command, builder) = (order.command.clone(), Some(order.builder.clone()));
+        let asked = Asked::Start(command.clone());
+        self.ask(MasterRequest::StartCommand { command, name, builder, args }, asked);
+    }
+
+    /// Takes note of the secrets that leave with a command.
+    fn give(&mut self, prepared: Prepared) -> (String, Args) {
+        let known = self.given.len();
+        self.given.extend(prepared.secrets);
+        if self.given.len() > known && !self.ours {
+            self.redactor = Redactor::new(self.given.iter().cloned());
+        }
+        let mut args = prepared.args;
+        if let (CommandArgs::Shell(shell), true) = (&mut args, self.ours) {
+            shell.secrets = self.given.iter().cloned().collect();
+        }
+        (args.name().to_owned(), args.write())
+    }
+
+    fn interrupt(&mut self, command: CommandId, level: StopLevel, why: String) {
+        if let Some(known) = self.commands.get_mut(&command) {
+            known.interrupt(&why);
+        }
+        // A stock worker knows no levels: each further interrupt begins its way of killing anew (section 11.4).
+        let level = self.ours.then_some(match level {
+            StopLevel::Interrupt => InterruptLevel::Interrupt,
+            StopLevel::Kill => InterruptLevel::Kill,
+        });
+        self.ask(MasterRequest::InterruptCommand { command, why, builder: None, level }, Asked::Interrupt);
+    }
+
+    fn forget(&mut self, commands: Vec<CommandId>) {
+        for command in commands {
+            self.interrupt(command, StopLevel::Kill, "nobody waits for it any more".to_owned());
+        }
+    }
+
+    fn resume(&mut self, orders: &[CommandOrder]) {
+        let commands: Vec<CommandId> = orders.iter().map(|order| order.command.clone()).collect();
+        if !self.ours {
+            self.forget(commands.clone());
+            let gone = commands.into_iter().map(|command| resumed_as(command, ResumeState::Gone));
+            return self.announce(gone.collect(), CancellationToken::new());
+        }
+        let announced = CancellationToken::new();
+        for order in orders {
+            self.take_up(order, announced.clone());
+        }
+        let wanted: BTreeMap<CommandId, u64> =
+            self.commands.iter().map(|(id, command)| (id.clone(), command.parts())).collect();
+        let by = Instant::now() + self.limits.answer;
+        self.ask(MasterRequest::Resume { commands: wanted }, Asked::Resume { commands, announced, by });
+        for order in self.early.take().into_iter().flatten() {
+            self.dispatch(&order);
+        }
+    }
+
+    /// A command whose logs cannot be read is not asked for: the worker stops it, and it counts as lost.
+    fn take_up(&mut self, order: &CommandOrder, announced: CancellationToken) {
+        if self.commands.contains_key(&order.command) {
+            return;
+        }
+        let items = self.lane(&order.command, announced);
+        match Command::resumed(order, &*self.host, items, self.host.now()) {
+            Ok(command) => drop(self.commands.insert(order.command.clone(), command)),
+            Err(why) => warn!(worker = self.shared.worker, command = %order.command, "it cannot be taken up: {why}"),
+        }
+    }
+
+    fn resumed(&mut self, asked: Vec<CommandId>, announced: CancellationToken, answer: Answer) {
+        let states = match answer {
+            Ok(answer) => ResumeAnswer::read(&answer).commands,
+            Err(why) => {
+                warn!(worker = self.shared.worker, "the worker takes nothing up: {}", first_line(&why));
+                BTreeMap::new()
+            }
+        };
+        let mut commands = Vec::new();
+        for command in asked {
+            let state = match states.get(&command) {
+                Some(ResumedState::Running | ResumedState::Finished) => ResumeState::Known,
+                Some(ResumedState::Unknown) => ResumeState::NeverSeen,
+                None => ResumeState::Gone,
+            };
+            if state != ResumeState::Known {
+                self.commands.remove(&command);
+            }
+            commands.push(resumed_as(command, state));
+        }
+        self.announce(commands, announced);
+    }
+
+    fn announce(&self, commands: Vec<ResumedCommand>, announced: CancellationToken) {
+        let (worker, epoch) = (self.shared.worker.clone(), self.shared.epoch);
+        self.tell_engine(Input::Resumed { worker, epoch, commands }, announced);
+    }
+
+    /// A new lane for a command; what goes in comes to the disk in order.
+    fn lane(&self, command: &CommandId, announced: CancellationToken) -> mpsc::UnboundedSender<Item> {
+        let (items_in, items) = mpsc::unbounded_channel();
+        let lane = Lane {
+            host: Arc::clone(&self.host),
+            worker: self.shared.worker.clone(),
+            epoch: self.shared.epoch,
+            command: command.clone(),
+            announced,
+            notices: self.notices.clone(),
+        };
+        self.tasks.push(lane.run(items).boxed());
+        items_in
+    }
+
+    fn ask(&mut self, request: MasterRequest, asked: Asked) {
+        let number = self.next_seq;
+        self.next_seq += 1;
+        self.asked.insert(number, asked);
+        self.push(&MasterMessage::Request { seq: Seq::from(number), request });
+    }
+
+    fn answer(&mut self, seq: Seq, answer: Answer) {
+        self.push(&MasterMessage::Response { seq, answer });
+    }
+
+    fn push(&mut self, message: &MasterMessage) {
+        self.outbox.push_back(Frame::Binary(message.encode().into()));
+    }
+}
+
+const fn resumed_as(command: CommandId, state: ResumeState) -> ResumedCommand {
+    ResumedCommand { command, state }
+}

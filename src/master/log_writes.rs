@@ -1,0 +1,96 @@
+//! What the master itself writes to logs: lines of scripts, and the ends of logs.
+//!
+//! Writes to one log keep their order; logs do not wait for each other. The text that waits is bounded: when
+//! it is too much, the owner waits, which is safe because nothing here waits for the owner.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::MasterError;
+use super::errands::Errands;
+use crate::model::{BuildId, LogId};
+use crate::store::{LogPart, Logs, StoreError};
+
+/// Text that may wait to be written. A script's line is short; this is a second's worth of the slowest disk.
+const WAITING_BYTES_MAX: usize = 16 << 20;
+/// Even an empty write counts as so many bytes, so that the number of writes is bounded, too.
+const WRITE_BYTES_MIN: usize = 64;
+/// Logs written to at the same time: enough that they share one sync of the disk.
+const LOGS_AT_ONCE: usize = 64;
+/// The source of the master's lines in a log.
+const SOURCE: &str = "master";
+
+/// Takes writes in order and carries them out.
+#[derive(Debug)]
+pub(super) struct LogWrites {
+    logs: Logs,
+    errands: Errands<(BuildId, LogId), Write>,
+    room: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+struct Write {
+    what: What,
+    _room: OwnedSemaphorePermit,
+}
+
+#[derive(Debug)]
+enum What {
+    Append { n: u64, part: LogPart },
+    Close,
+}
+
+impl LogWrites {
+    pub fn new(logs: Logs) -> Self {
+        Self { logs, errands: Errands::new(), room: Arc::new(Semaphore::new(WAITING_BYTES_MAX)) }
+    }
+
+    /// Orders whole lines appended as the master's part `n` of a log; waits while too much waits.
+    pub async fn append(&self, build: BuildId, log: LogId, n: u64, part: LogPart) {
+        self.order(build, log, part.text.len(), What::Append { n, part }).await;
+    }
+
+    /// Orders the end of a log, after all that was ordered before.
+    pub async fn close(&self, build: BuildId, log: LogId) {
+        self.order(build, log, 0, What::Close).await;
+    }
+
+    /// Carries out what is ordered, until a write fails.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), MasterError> {
+        let logs = &self.logs;
+        let result = self
+            .errands
+            .run(LOGS_AT_ONCE, &stop, |(build, log), write| async move {
+                perform(logs, build, log, write).await.map_err(|source| MasterError::Log { build, log, source })
+            })
+            .await;
+        self.room.close();
+        result
+    }
+
+    /// Returns true when everything that was ordered is durable, false if a write failed.
+    pub async fn drained(&self) -> bool {
+        self.room.acquire_many(permits(WAITING_BYTES_MAX)).await.is_ok()
+    }
+
+    /// After a write failed the master ends; orders are then dropped, and come again after the next start.
+    async fn order(&self, build: BuildId, log: LogId, bytes: usize, what: What) {
+        let bytes = bytes.clamp(WRITE_BYTES_MIN, WAITING_BYTES_MAX);
+        if let Ok(room) = Arc::clone(&self.room).acquire_many_owned(permits(bytes)).await {
+            self.errands.append((build, log), Write { what, _room: room });
+        }
+    }
+}
+
+fn permits(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("the bound is far below 4 GiB")
+}
+
+async fn perform(logs: &Logs, build: BuildId, log: LogId, write: Write) -> Result<(), StoreError> {
+    match write.what {
+        What::Append { n, part } => logs.append(build, log, SOURCE, n, part).await,
+        What::Close => logs.close(build, log).await.map(|_lines| ()),
+    }
+}

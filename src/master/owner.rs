@@ -1,0 +1,292 @@
+//! The task that owns the engine.
+//!
+//! ```text
+//!              ┌───────────────────────── owner ──────────────────────────┐
+//!  inbox ────► │ engine.handle ─► batch ─► store.commit ─► publish facts, │ ──► effects
+//!  timer ────► │       ▲            │          (one in flight)  answer    │
+//!              │       └────────────┴── goes on while the disk is busy    │
+//!              └──────────────────────────────────────────────────────────┘
+//! ```
+//! Turns that are taken while a commit is in flight share the next one. Effects and answers of a turn follow
+//! only after its facts are durable, in order. If facts cannot be committed the owner ends, and nobody hears
+//! of them. The owner waits for the store and for the log writer only; neither ever waits for the owner.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::MasterError;
+use super::effects::Effects;
+use super::inbox::Message;
+use super::log_writes::LogWrites;
+use super::plan_in_force::PlanInForce;
+use super::programs::Programs;
+use crate::base::{Clock, chain};
+use crate::engine::{Deadline, Effect, Engine, Input, Reply, Ticket};
+use crate::model::{Event, Fact};
+use crate::store::{Store, StoreError};
+
+/// Facts that may wait for the disk; beyond that the owner takes no more inputs until they are durable. A
+/// commit of this many takes some milliseconds, so more would not share a flush better.
+const BATCH_FACTS_MAX: usize = 4096;
+/// A snapshot after so many facts: a restart replays at most twice as many, which takes some 10 ms.
+const SNAPSHOT_FACTS: u64 = 5_000;
+/// The timer never sleeps longer, so that a jump of the system's clock is noticed.
+const TIMER_MAX: Duration = Duration::from_secs(10);
+/// Pause before the engine is woken a second time for the same deadline.
+const WOKEN_AGAIN: Duration = Duration::from_secs(1);
+
+/// What an owner works with.
+pub(super) struct Parts {
+    pub engine: Engine,
+    /// The last fact of the newest snapshot.
+    pub snapshot: u64,
+    pub clock: Arc<dyn Clock>,
+    pub inbox: mpsc::Receiver<Message>,
+    pub programs: Arc<Programs>,
+    pub store: Store,
+    pub plan: PlanInForce,
+    pub facts: broadcast::Sender<Arc<Fact>>,
+    pub effects: Effects,
+    /// Cancelled when the master ends without order: the owner drops everything.
+    pub stop: CancellationToken,
+}
+
+/// Owns the engine; everything else of the master is told by it or tells it.
+pub(super) struct Owner {
+    parts: Parts,
+    asks: Asks,
+    snapshots: Snapshots,
+    /// The deadline that the engine was last woken for.
+    woken_for: Option<Deadline>,
+}
+
+/// Turns on their way to the disk, together.
+#[derive(Default)]
+struct Batch {
+    facts: Vec<Arc<Fact>>,
+    effects: Vec<Effect>,
+    /// Who wants to know when this is durable.
+    durable: Vec<oneshot::Sender<()>>,
+    snapshot: Option<(u64, Vec<u8>)>,
+    turns: usize,
+}
+
+type Flight = Pin<Box<dyn Future<Output = Result<Batch, StoreError>> + Send>>;
+
+impl Owner {
+    pub fn new(parts: Parts) -> Self {
+        let snapshots = Snapshots { seq: parts.snapshot, saving: None };
+        Self { parts, asks: Asks::default(), snapshots, woken_for: None }
+    }
+
+    /// Runs until it is told to stop: everything is durable then, and a snapshot kept.
+    pub async fn run(mut self) -> Result<(), MasterError> {
+        let mut batch = Batch::default();
+        let mut flight: Option<Flight> = None;
+        let mut stopping = false;
+        let stop = self.parts.stop.clone();
+        loop {
+            if flight.is_none() && batch.turns > 0 {
+                flight = Some(self.take_off(std::mem::take(&mut batch)));
+            }
+            if flight.is_none() && stopping {
+                return self.finish().await;
+            }
+            let open = !stopping && batch.facts.len() < BATCH_FACTS_MAX;
+            let timer = self.timer();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                landed = landing(&mut flight), if flight.is_some() => {
+                    flight = None;
+                    self.carry_out(landed.map_err(MasterError::Commit)?).await;
+                }
+                message = self.parts.inbox.recv(), if open => match message {
+                    Some(message) => stopping = self.receive(message, &mut batch),
+                    None => stopping = true,
+                },
+                () = tokio::time::sleep(timer), if open => self.wake(&mut batch),
+            }
+        }
+    }
+
+    /// Gives one message to the engine; true if it was the last.
+    fn receive(&mut self, message: Message, batch: &mut Batch) -> bool {
+        match message {
+            Message::Tell { input, durable } => {
+                batch.durable.extend(durable);
+                self.turn(input, batch);
+                false
+            }
+            Message::Ask { ask, reply } => {
+                let ticket = self.asks.open(reply);
+                self.turn(ask(ticket), batch);
+                false
+            }
+            Message::Stop => {
+                self.turn(Input::Stopping, batch);
+                self.parts.inbox.close();
+                true
+            }
+        }
+    }
+
+    fn turn(&mut self, input: Input, batch: &mut Batch) {
+        let turn = self.parts.engine.handle(self.parts.clock.now(), input, &*self.parts.programs);
+        batch.facts.extend(turn.facts);
+        batch.effects.extend(turn.effects);
+        batch.turns += 1;
+    }
+
+    /// How long to wait for the engine's deadline.
+    fn timer(&self) -> Duration {
+        let Some(deadline) = self.parts.engine.deadline() else { return TIMER_MAX };
+        let wait = deadline.0.since(self.parts.clock.now()).as_duration();
+        let again = self.woken_for.as_ref() == Some(&deadline);
+        wait.clamp(if again { WOKEN_AGAIN } else { Duration::ZERO }, TIMER_MAX)
+    }
+
+    fn wake(&mut self, batch: &mut Batch) {
+        if let Some(deadline) = self.parts.engine.deadline().filter(|deadline| deadline.0 <= self.parts.clock.now()) {
+            if self.woken_for.as_ref() == Some(&deadline) {
+                tracing::error!(?deadline, "the engine let a deadline pass that it was woken for, which is a bug");
+            }
+            self.woken_for = Some(deadline);
+            self.turn(Input::Woke, batch);
+        }
+    }
+
+    /// Starts to make a batch durable.
+    fn take_off(&mut self, mut batch: Batch) -> Flight {
+        batch.snapshot = self.snapshots.due(&self.parts.engine);
+        let store = self.parts.store.clone();
+        Box::pin(async move {
+            if !batch.facts.is_empty() {
+                store.commit(batch.facts.clone()).await?;
+            }
+            Ok(batch)
+        })
+    }
+
+    /// The batch is durable: now the world may know.
+    async fn carry_out(&mut self, batch: Batch) {
+        for fact in batch.facts {
+            self.note(&fact);
+            // Nobody may be listening.
+            let _ = self.parts.facts.send(fact);
+        }
+        for durable in batch.durable {
+            // The teller may be gone.
+            let _ = durable.send(());
+        }
+        for effect in batch.effects {
+            match effect {
+                Effect::Reply { ticket, reply } => self.asks.close(ticket, reply),
+                effect => self.parts.effects.carry_out(effect).await,
+            }
+        }
+        if let Some((seq, bytes)) = batch.snapshot {
+            let (store, log_writes) = (self.parts.store.clone(), Arc::clone(&self.parts.effects.log_writes));
+            self.snapshots.saving = Some(tokio::spawn(keep_snapshot(store, log_writes, seq, bytes)));
+        }
+    }
+
+    /// What the shell itself has to know of a fact.
+    fn note(&mut self, fact: &Fact) {
+        match &fact.event {
+            Event::PlanAdopted { digest, .. } => {
+                if let Some(loaded) = self.parts.programs.get(digest) {
+                    self.parts.plan.set(Arc::clone(&loaded.plan));
+                }
+                self.parts.programs.retain(&self.parts.engine.plans_needed());
+            }
+            Event::BuildEnded { .. } | Event::ReportSent { .. } | Event::ReportDropped { .. }
+                if self.parts.programs.len() > 1 =>
+            {
+                self.parts.programs.retain(&self.parts.engine.plans_needed());
+            }
+            _ => {}
+        }
+    }
+
+    async fn finish(self) -> Result<(), MasterError> {
+        let (seq, bytes) = (self.parts.engine.last_seq(), self.parts.engine.snapshot());
+        self.snapshots.settled().await;
+        keep_snapshot(self.parts.store, self.parts.effects.log_writes, seq, bytes).await;
+        Ok(())
+    }
+}
+
+/// Keeps a snapshot whose facts are durable, once the log lines that follow from them are, too: after a restart only the
+/// lines of later facts are written again.
+async fn keep_snapshot(store: Store, log_writes: Arc<LogWrites>, seq: u64, bytes: Vec<u8>) {
+    if !log_writes.drained().await {
+        return;
+    }
+    if let Err(error) = store.save_snapshot(seq, bytes).await {
+        // The facts are there; a restart takes a little longer.
+        tracing::error!(error = %chain(&error), "failed to keep a snapshot");
+    }
+}
+
+async fn landing(flight: &mut Option<Flight>) -> Result<Batch, StoreError> {
+    match flight {
+        Some(flight) => flight.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Who waits for which answer.
+#[derive(Default)]
+struct Asks {
+    last: u64,
+    open: BTreeMap<Ticket, oneshot::Sender<Reply>>,
+}
+
+impl Asks {
+    fn open(&mut self, reply: oneshot::Sender<Reply>) -> Ticket {
+        self.last += 1;
+        let ticket = Ticket(self.last);
+        self.open.insert(ticket, reply);
+        ticket
+    }
+
+    fn close(&mut self, ticket: Ticket, reply: Reply) {
+        if let Some(asker) = self.open.remove(&ticket) {
+            // An asker that went away needs no answer.
+            let _ = asker.send(reply);
+        }
+    }
+}
+
+/// When to keep a snapshot of the engine, and the one that is being kept.
+struct Snapshots {
+    /// The last fact of the newest one.
+    seq: u64,
+    saving: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Snapshots {
+    /// A snapshot of the present state, if it is time for one.
+    fn due(&mut self, engine: &Engine) -> Option<(u64, Vec<u8>)> {
+        let seq = engine.last_seq();
+        let busy = self.saving.as_ref().is_some_and(|saving| !saving.is_finished());
+        if busy || seq < self.seq + SNAPSHOT_FACTS {
+            return None;
+        }
+        self.seq = seq;
+        Some((seq, engine.snapshot()))
+    }
+
+    async fn settled(self) {
+        if let Some(saving) = self.saving {
+            // A panic in it was printed, and the snapshot that follows does not need it.
+            let _ = saving.await;
+        }
+    }
+}

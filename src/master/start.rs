@@ -1,0 +1,260 @@
+//! Starts a master and ends it in order.
+//!
+//! Start: store, configuration file, engine restored from snapshot and facts, tasks, `MasterStarted`, then the
+//! configuration comes into force. End: what observes and delivers ends first, while the owner still records
+//! what it says; then the owner, whose last facts, log lines and snapshot become durable; then the store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, oneshot};
+
+use super::admission::Admission;
+use super::deliveries::{Deliveries, Post};
+use super::effects::Effects;
+use super::evaluators::Evaluators;
+use super::handle::Shared;
+use super::inbox::Inbox;
+use super::large_stack::on_large_stack;
+use super::log_writes::LogWrites;
+use super::owner::{Owner, Parts};
+use super::plan_in_force::PlanInForce;
+use super::polls::Polls;
+use super::programs::Programs;
+use super::reload::{Load, Reloader, Reloads};
+use super::tasks::Tasks;
+use super::workers::{Host, Workers};
+use super::{Gone, Handle, MasterError, Options, Reload, StartError, housekeeping, watch};
+use crate::base::{Clock, SystemClock, chain, host_name};
+use crate::config::{self, STACK_BYTES};
+use crate::engine::{Engine, Input};
+use crate::model::ConfigDigest;
+use crate::store::Store;
+
+/// Facts that a subscriber may lag behind: some seconds of a busy installation.
+const SUBSCRIBER_LAG_MAX: usize = 16_384;
+/// Time for deliveries, connections and evaluations to end. What is cut off then is taken up by the next start.
+const OUTER_BOUND: Duration = Duration::from_secs(10);
+/// Time for the last facts and log lines to become durable.
+const INNER_BOUND: Duration = Duration::from_secs(15);
+
+/// A running master: owns the tasks. `handle` talks to it; `stop` ends it in order within a bound.
+#[derive(Debug)]
+pub struct Master {
+    /// Talks to it.
+    pub handle: Handle,
+    /// What observes and delivers.
+    outer: Tasks,
+    /// The owner and the log writer.
+    inner: Tasks,
+    log_writes: Arc<LogWrites>,
+    owner_ended: oneshot::Receiver<()>,
+}
+
+/// What is there before any task.
+struct Foundation {
+    options: Options,
+    clock: Arc<dyn Clock>,
+    store: Store,
+    programs: Arc<Programs>,
+    engine: Engine,
+    /// The last fact of the snapshot that the engine was restored from.
+    snapshot: u64,
+}
+
+impl Master {
+    /// Opens the store, recovers, loads the configuration (a refused one is an error only if no earlier one is in force).
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        Self::start_at(options, Arc::new(SystemClock)).await
+    }
+
+    /// The same with a clock of the caller's: what the engine decides follows that one.
+    pub async fn start_at(options: Options, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let store = open_store(&options).await?;
+        let programs = Arc::new(Programs::new(store.clone()));
+        let first = load_file(&options, &programs).await;
+        let (engine, snapshot) = recover(&options, &store, &programs).await?;
+        let foundation = Foundation { options, clock, store, programs, engine, snapshot };
+        let master = Self::assemble(foundation, first)?;
+        match master.begin().await {
+            Ok(()) => Ok(master),
+            Err(error) => {
+                master.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Drains: open work stays recorded, workers keep their commands. Everything is durable when it returns.
+    pub async fn stop(self) {
+        self.handle.shared.workers.close().await;
+        name_hanging(&self.outer.join(OUTER_BOUND).await);
+        if self.handle.shared.inbox.stop().await.is_ok() {
+            let drained = async {
+                // An owner that failed has said so.
+                let _ = self.owner_ended.await;
+                self.log_writes.drained().await;
+            };
+            if tokio::time::timeout(INNER_BOUND, drained).await.is_err() {
+                tracing::error!("the last facts were not durable in time; the next start goes on from what is");
+            }
+        }
+        name_hanging(&self.inner.join(OUTER_BOUND).await);
+        close_store(self.handle.shared.store.clone()).await;
+    }
+
+    /// Ends at once and records nothing more: to the state it is a crash. For a second signal, and for tests of what
+    /// follows a crash.
+    pub async fn abandon(self) {
+        self.inner.join(OUTER_BOUND).await;
+        self.handle.shared.workers.close().await;
+        self.outer.join(OUTER_BOUND).await;
+        close_store(self.handle.shared.store.clone()).await;
+    }
+
+    /// Makes the parts, joins them, starts the tasks. Nothing is recorded yet.
+    fn assemble(foundation: Foundation, first: Load) -> Result<Self, StartError> {
+        let Foundation { options, clock, store, programs, engine, snapshot } = foundation;
+        let outer = Tasks::new();
+        let inner = outer.group();
+        let (inbox, messages) = Inbox::new();
+        let plan = PlanInForce::new(engine.plan().cloned().unwrap_or_default());
+        let facts = broadcast::Sender::new(SUBSCRIBER_LAG_MAX);
+        let admission = Arc::new(Admission::new(plan.clone(), options.base(), options.local_workers));
+        let host =
+            Host { store: store.clone(), inbox: inbox.clone(), programs: Arc::clone(&programs), base: options.base() };
+        let workers = Arc::new(Workers::new(host, Arc::clone(&admission), engine.last_epoch()));
+        let evaluators = Evaluators::start(Arc::clone(&programs), inbox.clone(), &outer)?;
+        let effects = Effects {
+            deliveries: Arc::new(Deliveries::new(Post {
+                store: store.clone(),
+                programs: Arc::clone(&programs),
+                evaluators: Arc::clone(&evaluators),
+                base: options.base(),
+                url: options.url.clone(),
+            })),
+            evaluators,
+            polls: Arc::new(Polls::new(options.data.join("poll"))),
+            log_writes: Arc::new(LogWrites::new(store.logs())),
+            clock: Arc::clone(&clock),
+            workers: Arc::clone(&workers),
+        };
+        let log_writes = Arc::clone(&effects.log_writes);
+
+        let stop = outer.stop_token();
+        outer.spawn("polls", Arc::clone(&effects.polls).run(plan.clone(), inbox.clone(), stop.clone()));
+        outer.spawn_last("deliveries", Arc::clone(&effects.deliveries).run(inbox.clone(), stop.clone()));
+        outer.spawn("housekeeping", housekeeping::run(store.clone(), plan.clone()));
+        let (reloads, requests) = Reloads::new();
+        let reloader = Reloader {
+            path: options.config.clone(),
+            store: store.clone(),
+            programs: Arc::clone(&programs),
+            inbox: inbox.clone(),
+            plan: plan.clone(),
+            files: tokio::sync::watch::Sender::new(Vec::new()),
+        };
+        if options.watch {
+            let files = reloader.files.subscribe();
+            outer.spawn("watch", watch::run(options.config.clone(), files, reloads.clone()));
+        }
+        outer.spawn("reloader", reloader.run(requests, first));
+
+        inner.spawn_last("log writer", Arc::clone(&log_writes).run(inner.stop_token().clone()));
+        let owner = Owner::new(Parts {
+            engine,
+            snapshot,
+            clock,
+            inbox: messages,
+            programs,
+            store: store.clone(),
+            plan: plan.clone(),
+            facts: facts.clone(),
+            effects,
+            stop: inner.stop_token().clone(),
+        });
+        let owner_ended = start_owner(owner, &inner)?;
+
+        let shared = Shared { options, store, inbox, plan, facts, reloads, admission, workers, tasks: outer.clone() };
+        Ok(Self { handle: Handle { shared: Arc::new(shared) }, outer, inner, log_writes, owner_ended })
+    }
+
+    /// The first inputs: what makes this master known, and its configuration.
+    async fn begin(&self) -> Result<(), StartError> {
+        let shared = &self.handle.shared;
+        let name = format!("{}:{}", host_name(), shared.options.data.display());
+        let started = Input::Started { name, installation: shared.store.installation() };
+        let first = async {
+            shared.inbox.tell_durably(started).await?;
+            self.handle.reload("start".to_owned()).await
+        };
+        match first.await {
+            Ok(Reload::Refused { report }) if shared.plan.get().digest == ConfigDigest::default() => {
+                Err(StartError::Refused { path: shared.options.config.clone(), report })
+            }
+            Ok(Reload::Refused { .. } | Reload::Unchanged | Reload::Adopted { .. }) => Ok(()),
+            Err(Gone) => Err(StartError::Ended(self.outer.failed().await)),
+        }
+    }
+}
+
+async fn open_store(options: &Options) -> Result<Store, StartError> {
+    let path = options.data.clone();
+    std::fs::create_dir_all(&path).map_err(|source| StartError::Folder { path: path.clone(), source })?;
+    let opened = tokio::task::spawn_blocking(move || Store::open(&path)).await;
+    let opened = opened.map_err(|error| StartError::Bug { what: "open the store", why: error.to_string() })?;
+    opened.map_err(|source| StartError::Store { path: options.data.clone(), source })
+}
+
+async fn close_store(store: Store) {
+    match tokio::task::spawn_blocking(move || store.close()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(error = %chain(&error), "failed to close the store"),
+        Err(error) => tracing::error!(%error, "failed to close the store"),
+    }
+}
+
+/// Loads the file once before the engine is restored: if it is the configuration in force, which is usual, it need not be
+/// made again from the kept sources.
+async fn load_file(options: &Options, programs: &Arc<Programs>) -> Load {
+    let path = options.config.clone();
+    let load = on_large_stack("load", move || config::load(&path)).await;
+    if let Ok(Ok(loaded)) = &load {
+        programs.insert(loaded.clone());
+    }
+    load
+}
+
+/// The engine, and the last fact of the snapshot that it was restored from.
+async fn recover(options: &Options, store: &Store, programs: &Arc<Programs>) -> Result<(Engine, u64), StartError> {
+    let (store, programs) = (store.clone(), Arc::clone(programs));
+    let path = options.data.clone();
+    let recovered = on_large_stack("recover", move || {
+        let recovered = store.recover().map_err(|source| StartError::Store { path, source })?;
+        let mut plans = |digest: &ConfigDigest| programs.obtain(digest).map(|loaded| Arc::clone(&loaded.plan));
+        let snapshot = recovered.snapshot.as_ref().map(|(_, bytes)| bytes.as_slice());
+        let engine = Engine::restore(snapshot, &recovered.facts, &mut plans)?;
+        Ok((engine, recovered.snapshot.map_or(0, |(seq, _)| seq)))
+    });
+    recovered.await.map_err(|why| StartError::Bug { what: "restore the open work", why })?
+}
+
+/// Starts the owner's thread: its own runtime, and the stack that user functions asked in line need.
+fn start_owner(owner: Owner, tasks: &Tasks) -> Result<oneshot::Receiver<()>, MasterError> {
+    let (sender, ended) = oneshot::channel();
+    tasks.thread("owner", STACK_BYTES, move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.map_err(|source| MasterError::Thread { name: "owner", source })?;
+        let result = runtime.block_on(owner.run());
+        // A master that was dropped does not wait for us.
+        let _ = sender.send(());
+        result
+    })?;
+    Ok(ended)
+}
+
+fn name_hanging(tasks: &[&'static str]) {
+    for name in tasks {
+        tracing::warn!(task = name, "did not end in time");
+    }
+}

@@ -1,0 +1,154 @@
+//! Watches the files of the configuration and asks for a reload when one changed.
+//!
+//! The folders are watched, not the files, because editors replace files. A burst of events makes one
+//! reload. Knows nothing of what is in the files; whether anything differs is the reloader's judgement.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use notify::{EventKind, RecursiveMode, Watcher as _};
+use tokio::sync::{mpsc, watch};
+
+use super::MasterError;
+use super::reload::{Reload, Reloads};
+
+/// Quiet time that ends a burst of events: an editor's save is over by then, and nobody waits noticeably.
+const QUIET: Duration = Duration::from_millis(200);
+/// A burst without an end (something writes all the time) is cut here.
+const BURST_MAX: Duration = Duration::from_secs(2);
+/// When to look again for a folder that was not there.
+const MISSING_AGAIN: Duration = Duration::from_secs(5);
+/// Paths that wait to be looked at; when full the rest is dropped, because what is there makes a reload already.
+const EVENTS_MAX: usize = 256;
+
+/// Runs as long as the master. `files` names what to watch, anew after each load.
+pub(super) async fn run(
+    main: PathBuf,
+    mut files: watch::Receiver<Vec<PathBuf>>,
+    reloads: Reloads,
+) -> Result<(), MasterError> {
+    let (mut eye, mut events) = match Eye::open() {
+        Ok(eye) => eye,
+        Err(error) => {
+            tracing::warn!(%error, "the configuration is not watched; use `starwright reload` after a change");
+            return std::future::pending().await;
+        }
+    };
+    let mut refused = false;
+    loop {
+        let watched = Watched::new(&main, &files.borrow_and_update());
+        let cause = if eye.look_at(&watched.folders) {
+            // What changed between the load and now was not seen.
+            "watch".to_owned()
+        } else {
+            tokio::select! {
+                cause = changed(&mut events, &watched, refused) => cause,
+                _ = files.changed() => continue,
+                () = tokio::time::sleep(MISSING_AGAIN), if eye.folders != watched.folders => continue,
+            }
+        };
+        match reloads.request(cause).await {
+            Ok(reload) => refused = matches!(reload, Reload::Refused { .. }),
+            Err(_gone) => return std::future::pending().await,
+        }
+    }
+}
+
+/// What counts.
+struct Watched {
+    names: BTreeSet<PathBuf>,
+    folders: BTreeSet<PathBuf>,
+}
+
+impl Watched {
+    fn new(main: &Path, files: &[PathBuf]) -> Self {
+        let names: BTreeSet<PathBuf> = files.iter().cloned().chain([main.to_owned()]).collect();
+        let folders = names.iter().filter_map(|file| file.parent()).map(Path::to_owned).collect();
+        Self { names, folders }
+    }
+
+    /// One of the files, any Starlark file, or the link that a mounted configuration is switched by.
+    fn covers(&self, path: &Path) -> bool {
+        self.names.iter().any(|name| name.file_name() == path.file_name())
+            || path.extension() == Some(OsStr::new("star"))
+            || path.file_name() == Some(OsStr::new("..data"))
+    }
+}
+
+/// Waits for a change that counts, then for the end of the burst; the cause in words. While the last load was refused
+/// everything counts, because the file that was missing may have any name.
+async fn changed(events: &mut mpsc::Receiver<PathBuf>, watched: &Watched, refused: bool) -> String {
+    loop {
+        let Some(path) = events.recv().await else { return std::future::pending().await };
+        if refused || watched.covers(&path) {
+            let burst = async { while let Ok(Some(_)) = tokio::time::timeout(QUIET, events.recv()).await {} };
+            // Both ends are fine: the burst is over, or long enough.
+            let _ = tokio::time::timeout(BURST_MAX, burst).await;
+            let name = path.file_name().unwrap_or(path.as_os_str());
+            return format!("{} changed", name.to_string_lossy());
+        }
+    }
+}
+
+/// The operating system's watch over folders.
+struct Eye {
+    watcher: notify::RecommendedWatcher,
+    folders: BTreeSet<PathBuf>,
+}
+
+impl Eye {
+    fn open() -> Result<(Self, mpsc::Receiver<PathBuf>), notify::Error> {
+        let (sender, events) = mpsc::channel(EVENTS_MAX);
+        let watcher = notify::recommended_watcher(move |event: Result<notify::Event, notify::Error>| {
+            let Ok(event) = event else { return };
+            // Our own reading is an access, too.
+            if !matches!(event.kind, EventKind::Access(_)) {
+                for path in event.paths {
+                    // When full there is enough to cause a reload.
+                    let _ = sender.try_send(path);
+                }
+            }
+        })?;
+        Ok((Self { watcher, folders: BTreeSet::new() }, events))
+    }
+
+    /// Watches exactly these folders; true if some are new.
+    fn look_at(&mut self, wanted: &BTreeSet<PathBuf>) -> bool {
+        for gone in self.folders.difference(wanted) {
+            // A folder that was removed is not watched any more.
+            let _ = self.watcher.unwatch(gone);
+        }
+        let before = std::mem::take(&mut self.folders);
+        for folder in wanted {
+            // Again also what is watched already: another folder may have taken the name.
+            match self.watcher.watch(folder, RecursiveMode::NonRecursive) {
+                Ok(()) => drop(self.folders.insert(folder.clone())),
+                Err(error) => tracing::debug!(folder = %folder.display(), %error, "a folder cannot be watched"),
+            }
+        }
+        self.folders.difference(&before).next().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_the_configuration_count_and_their_neighbours_do_not() {
+        let watched = Watched::new(Path::new("/c/master.star"), &[PathBuf::from("/c/lib/words.txt")]);
+        for (path, counts) in [
+            ("/c/master.star", true),
+            ("/c/lib/words.txt", true),
+            ("/c/new.star", true),
+            ("/c/..data", true),
+            ("/c/state.db", false),
+            ("/c/master.star.swp", false),
+        ] {
+            assert_eq!(watched.covers(Path::new(path)), counts, "{path}");
+        }
+        assert_eq!(watched.folders.len(), 2);
+    }
+}

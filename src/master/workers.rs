@@ -1,0 +1,173 @@
+//! The connected workers: at most one live link of each name, and the way of orders to it.
+//!
+//! A new connection of a name is arbitrated against the one that is there (`docs/design/worker-link.md`,
+//! "Epochs") and gets a number higher than all before. What a link observes goes to the owner; orders for a
+//! connection that is gone are dropped, because the engine hears of its end and asks again.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio_util::task::TaskTracker;
+
+use super::admission::Admission;
+use super::inbox::Inbox;
+use super::link::{self, Limits, LinkHandle, LinkHost, LinkOrder, Verdict};
+use super::programs::Programs;
+use super::{Gone, Socket};
+use crate::base::{Clock as _, SystemClock, Timestamp};
+use crate::engine::Input;
+use crate::model::{ConfigDigest, SecretsPlan};
+use crate::secrets::Secrets;
+use crate::store::{Logs, Store};
+
+/// What a link's end says when the master ends.
+const CLOSING: &str = "the master is shutting down";
+/// Time for links to drain when the master ends; a link's own bounds are shorter.
+const CLOSE_BOUND: Duration = Duration::from_secs(15);
+
+/// A worker that proved who it is and waits for its upgraded connection.
+#[derive(Debug)]
+pub struct Seat {
+    /// Its name.
+    pub worker: String,
+}
+
+/// All links.
+#[derive(Debug)]
+pub(super) struct Workers {
+    host: Arc<Host>,
+    admission: Arc<Admission>,
+    last_epoch: AtomicU64,
+    links: Mutex<BTreeMap<String, LinkHandle>>,
+    /// One newcomer of a name at a time is arbitrated.
+    doors: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    served: TaskTracker,
+}
+
+/// The master, as a link sees it.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub store: Store,
+    pub inbox: Inbox,
+    pub programs: Arc<Programs>,
+    /// The folder of the configuration, where secrets are looked for.
+    pub base: PathBuf,
+}
+
+impl Workers {
+    /// No links yet; their numbers will be higher than `last_epoch`.
+    pub fn new(host: Host, admission: Arc<Admission>, last_epoch: u64) -> Self {
+        Self {
+            host: Arc::new(host),
+            admission,
+            last_epoch: AtomicU64::new(last_epoch),
+            links: Mutex::default(),
+            doors: Mutex::default(),
+            served: TaskTracker::new(),
+        }
+    }
+
+    /// Serves a connection until it ends.
+    pub async fn serve(&self, seat: Seat, socket: Socket) {
+        let _until_it_ends = self.served.token();
+        if self.served.is_closed() {
+            return;
+        }
+        let (worker, peer) = (seat.worker, socket.peer);
+        let newcomer = match link::greet(socket, Limits::default()).await {
+            Ok(newcomer) => newcomer,
+            Err(why) => {
+                tracing::warn!(%worker, ?peer, "a worker left before it told who it is: {why}");
+                return;
+            }
+        };
+        let door = Arc::clone(lock(&self.doors).entry(worker.clone()).or_default());
+        let alone = door.lock().await;
+        if let Some(present) = self.present(&worker) {
+            match link::arbitrate(&present, &newcomer).await {
+                Verdict::Replace { why } => present.disconnect(&why),
+                Verdict::Refuse { why } => {
+                    self.admission.remember(&worker, peer, &why);
+                    return newcomer.refuse().await;
+                }
+            }
+        }
+        let epoch = self.last_epoch.fetch_add(1, Ordering::Relaxed) + 1;
+        let (handle, orders) = link::link(&worker, epoch, &newcomer);
+        lock(&self.links).insert(worker.clone(), handle.clone());
+        drop(alone);
+        if self.served.is_closed() {
+            handle.disconnect(CLOSING);
+        }
+        let host: Arc<dyn LinkHost> = Arc::<Host>::clone(&self.host);
+        let why = link::serve(host, newcomer, orders).await;
+        tracing::info!(%worker, epoch, "a worker's connection ended: {why}");
+        self.forget_link(&worker, epoch);
+    }
+
+    /// Hands an order to a worker's connection, if it is still that one.
+    pub fn send(&self, worker: &str, epoch: u64, order: LinkOrder) {
+        if let Some(link) = self.link(worker, epoch) {
+            link.send(order);
+        }
+    }
+
+    /// Cuts a connection, if it is still that one. Its commands go on.
+    pub fn disconnect(&self, worker: &str, epoch: u64, why: &str) {
+        if let Some(link) = self.link(worker, epoch) {
+            link.disconnect(why);
+        }
+    }
+
+    /// Cuts all connections, lets no more in, and waits until what they heard is recorded.
+    pub async fn close(&self) {
+        self.served.close();
+        lock(&self.links).values().for_each(|link| link.disconnect(CLOSING));
+        if tokio::time::timeout(CLOSE_BOUND, self.served.wait()).await.is_err() {
+            tracing::warn!("worker connections did not end in time; what they heard last is asked for again");
+        }
+    }
+
+    fn present(&self, worker: &str) -> Option<LinkHandle> {
+        lock(&self.links).get(worker).cloned()
+    }
+
+    fn link(&self, worker: &str, epoch: u64) -> Option<LinkHandle> {
+        self.present(worker).filter(|link| link.epoch() == epoch)
+    }
+
+    fn forget_link(&self, worker: &str, epoch: u64) {
+        let mut links = lock(&self.links);
+        if links.get(worker).is_some_and(|link| link.epoch() == epoch) {
+            links.remove(worker);
+        }
+    }
+}
+
+impl LinkHost for Host {
+    fn logs(&self) -> Logs {
+        self.store.logs()
+    }
+
+    fn input(&self, input: Input) -> BoxFuture<'_, Result<(), Gone>> {
+        Box::pin(self.inbox.tell_durably(input))
+    }
+
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    fn secrets(&self, plan: &ConfigDigest) -> Secrets {
+        let none = SecretsPlan::default();
+        let loaded = self.programs.get(plan);
+        Secrets::new(loaded.as_ref().map_or(&none, |loaded| &loaded.plan.secrets), &self.base)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,38 @@
+//! One poll of a change source, whatever its kind.
+
+use std::path::Path;
+
+use super::git::{GitProgram, poll_git};
+use crate::model::{ChangeSourceKind, ChangeSourcePlan, Cursor, NewChange};
+
+/// Why a poll told nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct PollError {
+    /// For people: what failed, of which repository, and what would do. Never a password.
+    pub message: String,
+}
+
+/// Polls a source once. `cache` is a folder of this source alone, for what it keeps between polls; the
+/// next poll must not begin before this one ended. Without a cursor the tips are taken as seen.
+///
+/// Returns the new changes, oldest first in each branch, and what has been seen now.
+pub async fn poll(
+    source: &ChangeSourcePlan,
+    cursor: Option<Cursor>,
+    cache: &Path,
+) -> Result<(Vec<NewChange>, Cursor), PollError> {
+    poll_with(source, cursor, cache, &GitProgram::default()).await
+}
+
+/// Polls with this git program and environment.
+pub async fn poll_with(
+    source: &ChangeSourcePlan,
+    cursor: Option<Cursor>,
+    cache: &Path,
+    program: &GitProgram,
+) -> Result<(Vec<NewChange>, Cursor), PollError> {
+    match &source.kind {
+        ChangeSourceKind::Git { .. } => poll_git(source, cursor, cache, program).await,
+    }
+}

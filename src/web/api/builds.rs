@@ -1,0 +1,258 @@
+//! `builds`: by builder, worker, request, change or parent, and over all. The choice of index is here: which of
+//! the store's ordered lists gives the wanted builds soonest.
+
+use std::collections::BTreeSet;
+
+use super::ask::{Answered, Ask};
+use super::cell::Cell;
+use super::error::ApiError;
+use super::kind::{Kind, Resource, Type, View, is, may};
+use super::masters::THE_MASTER;
+use super::query::Query;
+use super::rows::{Index, Rows, merge, scan};
+use crate::model::{BuildId, BuildRecord, BuilderId, Change, ChangeId, RequestId, WorkerId};
+use crate::store::{Scan, Store, StoreError};
+
+pub static BUILD: Kind = Kind {
+    name: "build",
+    plural: "builds",
+    fields: &[
+        is("buildid", Type::Int),
+        is("number", Type::Int),
+        is("builderid", Type::Int),
+        is("buildrequestid", Type::Int),
+        is("workerid", Type::Int),
+        is("masterid", Type::Int),
+        is("started_at", Type::Time),
+        is("complete", Type::Bool),
+        may("complete_at", Type::Time),
+        is("locks_duration_s", Type::Int),
+        may("results", Type::Int),
+        is("state_string", Type::Text),
+        may("properties", Type::Props),
+    ],
+    paged: true,
+};
+
+/// Up to so many lists are merged; beyond, the wanted builds are so common that reading all in order is quicker.
+const MERGED_MAX: usize = 32;
+/// Builds that are looked through for those of one change: no index knows them, and they follow soon.
+const LOOKED_MAX: usize = 20_000;
+
+impl Resource for BuildRecord {
+    const KIND: &'static Kind = &BUILD;
+
+    fn cell<'a>(&'a self, field: &str, view: &'a View) -> Cell<'a> {
+        match field {
+            "buildid" => Cell::number(self.id.0),
+            "number" => Cell::number(self.number),
+            "builderid" => Cell::number(self.builder.0),
+            "buildrequestid" => Cell::number(self.request.0),
+            "workerid" => Cell::number(self.worker.0),
+            "masterid" => Cell::number(THE_MASTER.0),
+            "started_at" => self.started.into(),
+            "complete" => self.completed.is_some().into(),
+            "complete_at" => Cell::time(self.completed),
+            "locks_duration_s" => Cell::number(self.locks_wait_ms / 1000),
+            "results" => Cell::outcome(self.outcome),
+            "state_string" => Cell::from(self.state.as_str()),
+            "properties" => Cell::viewed_properties(&self.properties, view),
+            _ => Cell::Null,
+        }
+    }
+}
+
+pub fn list(ask: &mut Ask<'_>) -> Answered {
+    let query = ask.query::<BuildRecord>()?;
+    let rows = choose(ask.store, &query)?;
+    ask.many(&query, rows)
+}
+
+pub fn one(ask: &mut Ask<'_>) -> Answered {
+    let build = ask.build()?;
+    ask.one(build)
+}
+
+pub fn of_builder(ask: &mut Ask<'_>) -> Answered {
+    let query = ask.query::<BuildRecord>()?;
+    let builder = ask.builder()?;
+    let rows = match builder {
+        Some(builder) => by_builder(ask.store, &query, builder.id)?,
+        None => Rows::none(),
+    };
+    ask.many(&query, rows)
+}
+
+pub fn of_worker(ask: &mut Ask<'_>) -> Answered {
+    let query = ask.query::<BuildRecord>()?;
+    let rows = match ask.worker()? {
+        Some(worker) => by_worker(ask.store, &query, worker.id),
+        None => Rows::none(),
+    };
+    ask.many(&query, rows)
+}
+
+pub fn of_request(ask: &mut Ask<'_>) -> Answered {
+    let builds = ask.store.builds_of_request(RequestId(ask.number("buildrequestid")?))?;
+    ask.list(builds)
+}
+
+pub fn triggered(ask: &mut Ask<'_>) -> Answered {
+    let builds = ask.store.builds_triggered_by(BuildId(ask.number("buildid")?))?;
+    ask.list(builds)
+}
+
+pub fn of_change(ask: &mut Ask<'_>) -> Answered {
+    let change = ask.store.change(ChangeId(ask.number("changeid")?))?;
+    let builds = match change {
+        Some(change) => with_change(ask.store, &change)?,
+        None => Vec::new(),
+    };
+    ask.list(builds)
+}
+
+impl Ask<'_> {
+    /// The build that the path names, under any of the three prefixes.
+    pub fn build(&self) -> Result<Option<BuildRecord>, ApiError> {
+        if self.has("buildid") {
+            return Ok(self.store.build(BuildId(self.number("buildid")?))?);
+        }
+        let number = self.number("build_number")?;
+        match self.builder()? {
+            Some(builder) => Ok(self.store.build_by_number(builder.id, number)?),
+            None => Ok(None),
+        }
+    }
+
+    /// The same where a collection hangs below it. An unknown id is an empty collection; an unknown number is
+    /// an error.
+    pub fn parent_build(&self) -> Result<Option<BuildRecord>, ApiError> {
+        match self.build()? {
+            None if self.has("build_number") => Err(self.missing()),
+            build => Ok(build),
+        }
+    }
+}
+
+fn choose<'a>(store: &'a Store, query: &Query) -> Result<Rows<'a, BuildRecord>, ApiError> {
+    if let Some(ids) = query.bound_numbers("buildid") {
+        return points(query, ids.into_iter().map(|id| store.build(BuildId(id))));
+    }
+    if let Some(requests) = query.bound_numbers("buildrequestid") {
+        let mut builds = Vec::new();
+        for request in requests {
+            builds.extend(store.builds_of_request(RequestId(request))?);
+        }
+        return Ok(Rows::list(by_id(builds), query));
+    }
+    if query.bound_bool("complete") == Some(false) {
+        return Ok(Rows::list(by_id(store.builds_running()?), query));
+    }
+    let builders = query.bound_numbers("builderid").filter(|builders| builders.len() <= MERGED_MAX);
+    let workers = query.bound_numbers("workerid").filter(|workers| workers.len() <= MERGED_MAX);
+    match (builders, workers) {
+        (Some(builders), _) => {
+            let lists = builders
+                .into_iter()
+                .map(|id| by_builder(store, query, BuilderId(id)))
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok(merge(lists, query, "buildid", |build| build.id.0))
+        }
+        (None, Some(workers)) => {
+            let lists = workers.into_iter().map(|id| by_worker(store, query, WorkerId(id))).collect();
+            Ok(merge(lists, query, "buildid", |build| build.id.0))
+        }
+        (None, None) => {
+            let index = Index { key: "buildid", alike: &["started_at"], descending: false };
+            Ok(scan(query, &index, |build: &BuildRecord| build.id.0, move |part| store.builds(part)))
+        }
+    }
+}
+
+fn by_builder<'a>(store: &'a Store, query: &Query, builder: BuilderId) -> Result<Rows<'a, BuildRecord>, ApiError> {
+    if let Some(numbers) = query.bound_numbers("number") {
+        return points(query, numbers.into_iter().map(|number| store.build_by_number(builder, number)));
+    }
+    let index = Index { key: "number", alike: &["buildid", "started_at"], descending: false };
+    Ok(scan(query, &index, |build: &BuildRecord| build.number, move |part| store.builds_of_builder(builder, part)))
+}
+
+fn by_worker<'a>(store: &'a Store, query: &Query, worker: WorkerId) -> Rows<'a, BuildRecord> {
+    let index = Index { key: "buildid", alike: &["started_at"], descending: false };
+    scan(query, &index, |build: &BuildRecord| build.id.0, move |part| store.builds_of_worker(worker, part))
+}
+
+fn points<'a>(
+    query: &Query,
+    found: impl Iterator<Item = Result<Option<BuildRecord>, StoreError>>,
+) -> Result<Rows<'a, BuildRecord>, ApiError> {
+    let builds: Vec<Option<BuildRecord>> = found.collect::<Result<_, _>>()?;
+    Ok(Rows::list(by_id(builds.into_iter().flatten().collect()), query))
+}
+
+fn by_id(mut builds: Vec<BuildRecord>) -> Vec<BuildRecord> {
+    builds.sort_by_key(|build| build.id);
+    builds.dedup_by_key(|build| build.id);
+    builds
+}
+
+/// The builds for whose source a change stands: those that it is new in, and those of its source stamp.
+///
+/// At most those among the first [`LOOKED_MAX`] builds after its arrival.
+pub fn with_change(store: &Store, change: &Change) -> Result<Vec<BuildRecord>, StoreError> {
+    let mut after = Some(last_before(store, change)?);
+    let (mut found, mut looked, mut stamped) = (Vec::new(), 0, BTreeSet::new());
+    loop {
+        let slice = store.builds(Scan { after, descending: false, limit: 512 })?;
+        let Some(last) = slice.last() else { break };
+        after = Some(last.id.0);
+        looked += slice.len();
+        for build in slice {
+            if build.changes.contains(&change.id) || has_stamp(store, &build, change, &mut stamped)? {
+                found.push(build);
+            }
+        }
+        if looked >= LOOKED_MAX {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// Looks up a build's source stamps. A buildset has several builds as a rule, so those found are remembered.
+fn has_stamp(
+    store: &Store,
+    build: &BuildRecord,
+    change: &Change,
+    stamped: &mut BTreeSet<u64>,
+) -> Result<bool, StoreError> {
+    // Only a build that names no changes of its own (forced, rebuilt) needs the look.
+    if !build.changes.is_empty() {
+        return Ok(false);
+    }
+    let Some(request) = store.request(build.request)? else { return Ok(false) };
+    if stamped.contains(&request.buildset.0) {
+        return Ok(true);
+    }
+    let has = store.buildset(request.buildset)?.is_some_and(|set| set.stamps.iter().any(|s| s.id == change.stamp.id));
+    if has {
+        stamped.insert(request.buildset.0);
+    }
+    Ok(has)
+}
+
+/// The last build that started before the change arrived (0 if none did), found by halving: ids are in the
+/// order of time.
+fn last_before(store: &Store, change: &Change) -> Result<u64, StoreError> {
+    let newest = store.builds(Scan { after: None, descending: true, limit: 1 })?;
+    let (mut low, mut high) = (0, newest.first().map_or(0, |build| build.id.0));
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let next = store.builds(Scan { after: Some(middle), descending: false, limit: 1 })?;
+        match next.first() {
+            Some(build) if build.started < change.arrived => low = build.id.0,
+            _ => high = middle,
+        }
+    }
+    Ok(low)
+}

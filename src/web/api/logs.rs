@@ -1,0 +1,268 @@
+//! `logs`, their lines as `contents`, and whole logs as text (`raw`, `raw_inline`; REST specification,
+//! section 8).
+//!
+//! Invariant: however long a log is, only a slice of it is in memory.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use warp::http::header::{self, HeaderValue};
+use warp::reply::Response;
+
+use super::ask::{Answer, Answered, Ask};
+use super::cell::{Cell, Writer};
+use super::error::ApiError;
+use super::kind::{Kind, Resource, Type, View, is};
+use super::query::{Query, Shape};
+use crate::model::{LogId, LogKind, LogRecord};
+use crate::store::{LogLine, Logs, StoreError};
+use crate::web::respond::{HTML, TEXT, set, set_text, stream};
+use crate::web::sync_stream::SyncStream;
+
+pub static LOG: Kind = Kind {
+    name: "log",
+    plural: "logs",
+    fields: &[
+        is("logid", Type::Int),
+        is("name", Type::Text),
+        is("slug", Type::Ident),
+        is("stepid", Type::Int),
+        is("complete", Type::Bool),
+        is("num_lines", Type::Int),
+        is("type", Type::Ident),
+    ],
+    paged: false,
+};
+
+pub static LOG_CHUNK: Kind = Kind {
+    name: "logchunk",
+    plural: "logchunks",
+    fields: &[is("logid", Type::Int), is("firstline", Type::Int), is("content", Type::Text)],
+    paged: false,
+};
+
+/// Lines that are read at once: some 256 KiB as logs go.
+const SLICE: u64 = 2_000;
+
+/// A log of HTML comes from a build, so from anybody: it may run no scripts, send no forms, load nothing.
+pub const SANDBOX: HeaderValue =
+    HeaderValue::from_static("sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:");
+
+impl Resource for LogRecord {
+    const KIND: &'static Kind = &LOG;
+
+    fn cell<'a>(&'a self, field: &str, _: &'a View) -> Cell<'a> {
+        match field {
+            "logid" => Cell::number(self.id.0),
+            "name" => Cell::from(self.name.as_str()),
+            "slug" => Cell::from(self.slug.as_str()),
+            "stepid" => Cell::number(self.step.0),
+            "complete" => self.complete.into(),
+            "num_lines" => Cell::number(self.lines),
+            "type" => Cell::from(self.kind.letter().to_string()),
+            _ => Cell::Null,
+        }
+    }
+}
+
+pub fn of_step(ask: &mut Ask<'_>) -> Answered {
+    let logs = match ask.step()? {
+        Some(step) => ask.store.logs_of_step(step.id)?,
+        None => Vec::new(),
+    };
+    // While a log grows, only the log itself knows how long it is.
+    let logs = logs.into_iter().map(|log| if log.complete { Ok(Some(log)) } else { ask.store.log(log.id) });
+    let logs: Vec<Option<LogRecord>> = logs.collect::<Result<_, _>>()?;
+    ask.list(logs.into_iter().flatten().collect())
+}
+
+pub fn one(ask: &mut Ask<'_>) -> Answered {
+    let log = ask.log()?;
+    ask.one(log)
+}
+
+/// The lines of a log.
+pub fn contents(ask: &mut Ask<'_>) -> Answered {
+    let query = Query::parse(&LOG_CHUNK, Shape::One, ask.pairs)?;
+    let (offset, limit) = (ask.signed("offset")?, ask.signed("limit")?);
+    let log = ask.log()?.ok_or_else(|| ask.missing())?;
+    let lines = if log.kind == LogKind::Deleted { 0 } else { log.lines };
+    let first = u64::try_from(offset.unwrap_or(0)).map_err(|_| ask.missing())?;
+    let wanted = match limit {
+        None if first >= lines && lines > 0 => return Err(ask.missing()),
+        None => u64::MAX,
+        Some(limit) => u64::try_from(limit).ok().filter(|limit| *limit > 0).ok_or_else(|| ask.missing())?,
+    };
+    let count = wanted.min(lines.saturating_sub(first));
+    write_chunk(ask, &query, &log, first, count)
+}
+
+fn write_chunk(ask: &mut Ask<'_>, query: &Query, log: &LogRecord, first: u64, count: u64) -> Answered {
+    let mut writer = Writer::new(ask.layout);
+    writer.open('{');
+    writer.key(true, LOG_CHUNK.plural);
+    writer.open('[');
+    writer.item(true);
+    writer.open('{');
+    for (at, field) in query.fields.iter().enumerate() {
+        writer.key(at == 0, field.name);
+        match field.name {
+            "firstline" => writer.cell(&Cell::number(first)),
+            "logid" => writer.cell(&Cell::number(log.id.0)),
+            _ => write_lines(ask, &mut writer, log, first, count)?,
+        }
+    }
+    writer.close('}', query.fields.is_empty());
+    writer.close(']', false);
+    writer.key(false, "meta");
+    writer.open('{');
+    writer.close('}', true);
+    writer.close('}', false);
+    Ok(Answer { text: writer.out, kind: ask.kind() })
+}
+
+fn write_lines(
+    ask: &mut Ask<'_>,
+    writer: &mut Writer,
+    log: &LogRecord,
+    first: u64,
+    count: u64,
+) -> Result<(), ApiError> {
+    let logs = ask.store.logs();
+    let end = first.saturating_add(count);
+    let mut at = first;
+    writer.out.push('"');
+    while at < end {
+        let lines = logs.read(log.build, log.id, at, SLICE.min(end - at))?;
+        if lines.is_empty() {
+            break;
+        }
+        for line in &lines {
+            if log.kind == LogKind::Stdio {
+                writer.out.push(line.stream);
+            }
+            writer.letters(&String::from_utf8_lossy(&line.text));
+            writer.letters("\n");
+        }
+        at += lines.len() as u64;
+        ask.output.offer(&mut writer.out)?;
+    }
+    writer.out.push('"');
+    Ok(())
+}
+
+/// A whole log, ready to be sent.
+#[derive(Debug)]
+pub struct RawLog {
+    logs: Logs,
+    log: LogRecord,
+    heading: String,
+    file_name: Option<String>,
+}
+
+/// Finds a log for `raw` and `raw_inline`.
+pub fn raw(ask: &Ask<'_>, inline: bool) -> Result<RawLog, ApiError> {
+    Query::parse(&LOG_CHUNK, Shape::One, ask.pairs)?;
+    let log = ask.log()?.ok_or_else(|| ask.missing())?;
+    let step = ask.store.step(log.step)?.ok_or_else(|| ask.missing())?;
+    let build = ask.store.build(log.build)?.ok_or_else(|| ask.missing())?;
+    let builder = ask.store.builder(build.builder)?.map(|builder| builder.name).unwrap_or_default();
+    let worker = ask.store.workers()?.into_iter().find(|worker| worker.id == build.worker);
+    let worker = worker.map(|worker| worker.name).unwrap_or_default();
+    let heading = if log.kind == LogKind::Stdio {
+        format!("Builder: {builder}\nBuild number: {}\nWorker name: {worker}\n", build.number)
+    } else {
+        String::new()
+    };
+    let file_name = format!("{builder}_build_{}_step_{}_log_{}", build.number, step.name, log.slug);
+    Ok(RawLog { logs: ask.store.logs(), log, heading, file_name: (!inline).then_some(file_name) })
+}
+
+impl RawLog {
+    /// The answer, read slice by slice as the client takes it.
+    pub fn respond(self) -> Response {
+        let html = self.log.kind == LogKind::Html;
+        let file_name = self.file_name.clone();
+        let mut response = stream(if html { HTML } else { TEXT }, self.pieces());
+        if let Some(name) = file_name {
+            set_text(&mut response, header::CONTENT_DISPOSITION, &disposition(&name));
+        }
+        if html {
+            set(&mut response, header::CONTENT_SECURITY_POLICY, SANDBOX);
+        }
+        response
+    }
+
+    fn pieces(self) -> impl Stream<Item = Result<Bytes, StoreError>> + Send + Sync + 'static {
+        let lines = if self.log.kind == LogKind::Deleted { 0 } else { self.log.lines };
+        let state = Arc::new((self.logs, self.log));
+        let heading = futures_util::stream::iter((!self.heading.is_empty()).then(|| Ok(self.heading.into())));
+        let slices = futures_util::stream::unfold(0, move |at| {
+            let state = Arc::clone(&state);
+            async move {
+                if at >= lines {
+                    return None;
+                }
+                let reading = tokio::task::spawn_blocking(move || {
+                    state.0.read(state.1.build, state.1.id, at, SLICE.min(lines - at))
+                });
+                match reading.await.ok()? {
+                    Ok(slice) if slice.is_empty() => None,
+                    Ok(slice) => {
+                        let next = at + slice.len() as u64;
+                        Some((Ok(join(&slice)), next))
+                    }
+                    Err(error) => Some((Err(error), lines)),
+                }
+            }
+        });
+        SyncStream::new(futures_util::StreamExt::chain(heading, slices))
+    }
+}
+
+fn join(lines: &[LogLine]) -> Bytes {
+    let mut text = Vec::with_capacity(lines.iter().map(|line| line.text.len() + 1).sum());
+    for line in lines {
+        text.extend_from_slice(&line.text);
+        text.push(b'\n');
+    }
+    text.into()
+}
+
+/// The name as it is, where a header can hold it; others in the way of RFC 6266.
+fn disposition(name: &str) -> String {
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+    if plain {
+        return format!("attachment; filename={name}");
+    }
+    let safe: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '_' }).collect();
+    format!("attachment; filename={safe}; filename*=UTF-8''{}", crate::web::request::encode(name))
+}
+
+impl Ask<'_> {
+    /// The log that the path names: by id, or by slug in its step. With the present number of lines.
+    fn log(&self) -> Result<Option<LogRecord>, ApiError> {
+        if self.has("logid") {
+            return Ok(self.store.log(LogId(self.number("logid")?))?);
+        }
+        let slug = self.text("log_slug");
+        let Some(step) = self.step()? else { return Ok(None) };
+        match self.store.logs_of_step(step.id)?.into_iter().find(|log| log.slug == slug) {
+            Some(log) => Ok(self.store.log(log.id)?),
+            None => Ok(None),
+        }
+    }
+
+    /// The first value of a parameter that is a number.
+    fn signed(&self, name: &str) -> Result<Option<i64>, ApiError> {
+        let value = self.pairs.iter().find(|(key, _)| key == name);
+        value.map(|(_, text)| text.trim().parse().map_err(|_| ApiError::bad(format!("invalid {name}")))).transpose()
+    }
+}
+
+/// `logchunks` is listed among the top collections, but lines are found through their log only.
+pub fn nowhere(ask: &mut Ask<'_>) -> Answered {
+    Err(ask.missing())
+}

@@ -1,0 +1,189 @@
+//! `/api/v2`: history and state as JSON, in the shapes that dashboards and scripts of the field know.
+//!
+//! A file a resource; beside them the query language ([`query`]), the reading of large tables ([`rows`]), the
+//! way of the answer ([`ask`], [`output`]) and control by JSON-RPC ([`rpc`]).
+
+mod absent;
+mod ask;
+mod builders;
+mod buildrequests;
+mod builds;
+mod buildsets;
+mod cell;
+mod changes;
+mod changesources;
+mod error;
+mod force;
+mod forceschedulers;
+mod kind;
+mod logs;
+mod masters;
+mod output;
+mod properties;
+mod query;
+mod root;
+mod rows;
+mod rpc;
+mod schedulers;
+mod sourcestamps;
+mod steps;
+mod table;
+mod workers;
+
+pub use builds::with_change as builds_with;
+pub use cell::{Cell, to_json};
+pub use force::{ForceError, force_ask};
+pub use forceschedulers::{REASON, default_text, full_name};
+pub use output::LONG_MAX;
+pub use rpc::ANONYMOUS;
+pub use table::Table;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+use warp::http::{Method, StatusCode, header};
+use warp::reply::Response;
+
+use self::ask::Ask;
+use self::cell::Layout;
+use self::error::ApiError;
+use self::output::{Begin, CutOff, Leave, Output};
+use self::table::{Found, Read};
+use super::origin::{self, Origin};
+use super::request::{Request, decode};
+use super::respond;
+use super::site::Site;
+
+/// The methods that a page of another origin may use.
+const METHODS: [&str; 3] = ["GET", "POST", "HEAD"];
+
+/// Answers a request below `/api/v2`; `path` is what follows, still encoded.
+pub async fn answer(site: &Arc<Site>, request: Request, path: &str) -> Response {
+    let origin = origin::judge(&request, &site.control.url(), &site.control.plan().web.allowed_origins);
+    let mut response = match (&origin, &request.method) {
+        (Origin::Foreign, &Method::POST) => rpc::foreign(),
+        (Origin::Foreign, _) => refuse(&ApiError::bad("invalid origin")),
+        (Origin::Allowed(_), &Method::OPTIONS) => preflight(&request),
+        (_, &Method::GET | &Method::HEAD) => read(site, &request, path).await,
+        (_, &Method::POST) => rpc::answer(site, &request, &decode(path), site.table.find(path)).await,
+        _ => refuse(&ApiError::bad("invalid HTTP method")),
+    };
+    if let Origin::Allowed(origin) = &origin {
+        origin::allow(&mut response, origin);
+    }
+    response
+}
+
+/// `/api`: where the versions are.
+pub fn versions(site: &Site) -> Response {
+    let v2 = format!("{}api/v2", site.control.url());
+    let inner = Cell::Object(vec![("v2".into(), v2.into())]);
+    let text = to_json(&Cell::Object(vec![("api_versions".into(), inner)]));
+    respond::body(StatusCode::OK, "application/json", text)
+}
+
+fn preflight(request: &Request) -> Response {
+    match request.header(header::ACCESS_CONTROL_REQUEST_METHOD) {
+        Some(method) if METHODS.contains(&method) => respond::body(StatusCode::OK, respond::TEXT, Bytes::new()),
+        _ => refuse(&ApiError::bad("invalid method")),
+    }
+}
+
+fn refuse(error: &ApiError) -> Response {
+    respond::body(error.status, respond::TEXT, error.json())
+}
+
+async fn read(site: &Arc<Site>, request: &Request, path: &str) -> Response {
+    let Some(found) = site.table.find(path) else { return refuse(&ApiError::path(&decode(path))) };
+    let Ok(permit) = Arc::clone(&site.readers).acquire_owned().await else {
+        return refuse(&ApiError::busy("the master is shutting down"));
+    };
+    let job = Job {
+        site: Arc::clone(site),
+        found,
+        path: decode(path),
+        pairs: request.query_pairs(),
+        layout: layout(request),
+        leave: Leave { short: Some(permit), long: Arc::clone(&site.long_answers) },
+    };
+    match job.found.0.read {
+        Read::Rows(endpoint) => rows(request, job, endpoint).await,
+        Read::Raw => raw(job, false).await,
+        Read::RawInline => raw(job, true).await,
+    }
+}
+
+/// A request for reading, on its way to a thread that may wait.
+struct Job {
+    site: Arc<Site>,
+    found: Found,
+    path: String,
+    pairs: Vec<(String, String)>,
+    layout: Layout,
+    leave: Leave,
+}
+
+impl Job {
+    /// The end for writing, with the leave to use it, and the ends for reading.
+    fn output(
+        &mut self,
+        kind: &'static str,
+    ) -> (Output, oneshot::Receiver<Begin>, mpsc::Receiver<Result<Bytes, CutOff>>) {
+        Output::new(kind, std::mem::replace(&mut self.leave, Leave::none()))
+    }
+
+    fn with_ask<T>(&self, output: &mut Output, work: impl FnOnce(&mut Ask<'_>) -> T) -> T {
+        work(&mut Ask {
+            store: self.site.control.store(),
+            plan: self.site.control.plan(),
+            path: &self.path,
+            params: &self.found.1,
+            pairs: &self.pairs,
+            layout: self.layout,
+            output,
+        })
+    }
+}
+
+async fn rows(request: &Request, mut job: Job, endpoint: fn(&mut Ask<'_>) -> ask::Answered) -> Response {
+    let kind = if job.layout == Layout::Compact { respond::JSON } else { respond::TEXT };
+    let (mut output, began, pieces) = job.output(kind);
+    tokio::task::spawn_blocking(move || match job.with_ask(&mut output, endpoint) {
+        Ok(answer) => output.end(StatusCode::OK, answer.kind, answer.text),
+        Err(error) => output.fail(&error),
+    });
+    send(request, began, pieces).await
+}
+
+async fn send(
+    request: &Request,
+    began: oneshot::Receiver<Begin>,
+    pieces: mpsc::Receiver<Result<Bytes, CutOff>>,
+) -> Response {
+    match began.await {
+        Ok(Begin::Whole(status, kind, body)) => respond::compressed(request, status, kind, body),
+        Ok(Begin::First(kind)) => {
+            let pieces = futures_util::stream::unfold(pieces, |mut pieces| async move {
+                pieces.recv().await.map(|piece| (piece, pieces))
+            });
+            respond::stream(kind, super::sync_stream::SyncStream::new(pieces))
+        }
+        Err(_) => refuse(&ApiError { status: StatusCode::INTERNAL_SERVER_ERROR, text: "the answer got lost".into() }),
+    }
+}
+
+async fn raw(mut job: Job, inline: bool) -> Response {
+    let (mut output, _began, _pieces) = job.output(respond::TEXT);
+    let found = tokio::task::spawn_blocking(move || job.with_ask(&mut output, |ask| logs::raw(ask, inline))).await;
+    match found {
+        Ok(Ok(log)) => log.respond(),
+        Ok(Err(error)) => refuse(&error),
+        Err(_) => refuse(&ApiError { status: StatusCode::INTERNAL_SERVER_ERROR, text: "the answer got lost".into() }),
+    }
+}
+
+fn layout(request: &Request) -> Layout {
+    let json = request.header(header::ACCEPT).is_some_and(|accept| accept.contains("application/json"));
+    if json { Layout::Compact } else { Layout::Pretty }
+}

@@ -1,0 +1,322 @@
+//! Control: JSON-RPC by POST on the path of a resource (REST specification, section 9).
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+use warp::http::StatusCode;
+use warp::reply::Response;
+
+use super::ask::Ask;
+use super::cell::{Cell, Layout, Writer, to_json};
+use super::error::ApiError;
+use super::force::{ForceError, force_ask};
+use super::output::{Leave, Output};
+use super::table::Found;
+use crate::master::{Gone, Reply};
+use crate::model::{BuildId, RequestId, SchedulerKind, Value};
+use crate::web::control::Command;
+use crate::web::request::Request;
+use crate::web::respond;
+use crate::web::site::Site;
+
+const PARSE_ERROR: i64 = -32_700;
+const INVALID_REQUEST: i64 = -32_600;
+const METHOD_NOT_FOUND: i64 = -32_601;
+const INVALID_PARAMS: i64 = -32_602;
+const INTERNAL_ERROR: i64 = -32_603;
+
+/// Who gives orders as long as nobody can log in.
+pub const ANONYMOUS: &str = "anonymous";
+
+/// What a resource can be told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Nothing.
+    Nobody,
+    /// `stop`, `rebuild`.
+    Build,
+    /// `cancel`, `set_priority`.
+    Request,
+    /// `enable`.
+    Scheduler,
+    /// `force`.
+    Force,
+    /// `pause`, `unpause`, `stop`, `kill`.
+    Worker,
+}
+
+/// Why a call failed.
+#[derive(Clone, Debug, PartialEq)]
+struct RpcError {
+    status: StatusCode,
+    code: i64,
+    message: Message,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Message {
+    Text(String),
+    /// By field of a form.
+    Fields(BTreeMap<String, String>),
+}
+
+/// A well-formed call.
+#[derive(Clone, Debug)]
+struct Call {
+    id: Json,
+    method: String,
+    params: BTreeMap<String, Value>,
+}
+
+/// Serves one call. `found` is none if the path names nothing.
+pub async fn answer(site: &Site, request: &Request, path: &str, found: Option<Found>) -> Response {
+    let call = match read(request) {
+        Ok(call) => call,
+        Err(error) => return refuse(None, &error),
+    };
+    let outcome = match found {
+        None => Err(invalid(StatusCode::NOT_FOUND, format!("Invalid path: {path}"))),
+        Some(found) => perform(site, path, &found, &call).await,
+    };
+    match outcome {
+        Ok(result) => accept(&call.id, &result),
+        Err(error) => refuse(Some(&call.id), &error),
+    }
+}
+
+fn read(request: &Request) -> Result<Call, RpcError> {
+    let bad = |text: String| invalid(StatusCode::BAD_REQUEST, text);
+    if !request.has_json() {
+        return Err(bad("Invalid content-type (use application/json)".to_owned()));
+    }
+    let json: Json = serde_json::from_slice(&request.body)
+        .map_err(|error| RpcError { code: PARSE_ERROR, ..bad(format!("JSON parse error: {error}")) })?;
+    let mut call = match json {
+        Json::Object(call) => call,
+        Json::Array(_) => return Err(bad("JSONRPC batch requests are not supported".to_owned())),
+        _ => return Err(bad("JSONRPC root object must be an object".to_owned())),
+    };
+    if let Some(missing) = ["jsonrpc", "method", "id", "params"].iter().find(|key| !call.contains_key(**key)) {
+        return Err(bad(format!("missing key '{missing}'")));
+    }
+    match call.get("jsonrpc") {
+        Some(Json::String(version)) if version == "2.0" => {}
+        Some(Json::String(_)) => return Err(bad("only JSONRPC 2.0 is supported".to_owned())),
+        _ => return Err(bad("'jsonrpc' must be a string".to_owned())),
+    }
+    let Some(Json::String(method)) = call.remove("method") else {
+        return Err(bad("'method' must be a string".to_owned()));
+    };
+    let id = call.remove("id").unwrap_or(Json::Null);
+    let whole = matches!(&id, Json::Number(number) if number.is_i64() || number.is_u64());
+    if !(whole || id.is_string() || id.is_null()) {
+        return Err(bad("'id' must be a string, number, or null".to_owned()));
+    }
+    let Some(Json::Object(params)) = call.remove("params") else {
+        return Err(bad("'params' must be an object".to_owned()));
+    };
+    let params = params.iter().map(|(name, value)| (name.clone(), Value::from_json(value))).collect();
+    Ok(Call { id, method, params })
+}
+
+async fn perform(site: &Site, path: &str, found: &Found, call: &Call) -> Result<Cell<'static>, RpcError> {
+    let Some(command) = command(site, path, found, call)? else { return Ok(Cell::Null) };
+    match site.control.order(command).await {
+        Ok(reply) => result(reply),
+        Err(Gone) => {
+            Err(RpcError { code: INTERNAL_ERROR, ..invalid(StatusCode::SERVICE_UNAVAILABLE, Gone.to_string()) })
+        }
+    }
+}
+
+/// What is to be done; none if that is nothing.
+fn command(site: &Site, path: &str, found: &Found, call: &Call) -> Result<Option<Command>, RpcError> {
+    let (route, params) = found;
+    let (mut output, _, _) = Output::new(respond::JSON, Leave::none());
+    let ask = Ask {
+        store: site.control.store(),
+        plan: site.control.plan(),
+        path,
+        params,
+        pairs: &[],
+        layout: Layout::Compact,
+        output: &mut output,
+    };
+    match (route.control, call.method.as_str()) {
+        (Control::Build, "stop") => stop(&ask, call),
+        (Control::Build, "rebuild") => {
+            let build = ask.build()?.ok_or_else(|| missing(path))?;
+            Ok(Some(Command::Rebuild { build: build.id, owner: ANONYMOUS.to_owned() }))
+        }
+        (Control::Request, "cancel") => Ok(Some(Command::Cancel {
+            request: RequestId(ask.number("buildrequestid")?),
+            why: call.reason(),
+            by: ANONYMOUS.to_owned(),
+        })),
+        (Control::Request, "set_priority") => {
+            let priority = whole(call.params.get("priority")).ok_or_else(|| wrong("priority", "a whole number"))?;
+            Ok(Some(Command::SetPriority { request: RequestId(ask.number("buildrequestid")?), priority }))
+        }
+        (Control::Scheduler, "enable") => enable(&ask, call),
+        (Control::Force, "force") => force(&ask, call).map(Some),
+        (Control::Worker, method) => worker(&ask, method, call).map(Some),
+        // Dashboards have got used to these two shrugging.
+        (Control::Scheduler | Control::Force, _) => Ok(None),
+        _ => Err(unsupported(&call.method)),
+    }
+}
+
+fn stop(ask: &Ask<'_>, call: &Call) -> Result<Option<Command>, RpcError> {
+    // By its global id an unknown build is as good as one that has ended; by number it is a mistake.
+    let build = if ask.has("buildid") {
+        BuildId(ask.number("buildid")?)
+    } else {
+        ask.build()?.ok_or_else(|| missing(ask.path))?.id
+    };
+    let running = ask.store.build(build).map_err(ApiError::from)?.is_some_and(|build| build.completed.is_none());
+    Ok(running.then(|| Command::Stop { build, why: call.reason(), by: ANONYMOUS.to_owned() }))
+}
+
+fn force(ask: &Ask<'_>, call: &Call) -> Result<Command, RpcError> {
+    let plan = ask.plan.schedulers.get(ask.text("schedulername"));
+    let plan = plan.filter(|plan| matches!(plan.kind, SchedulerKind::Force { .. })).ok_or_else(|| missing(ask.path))?;
+    match force_ask(ask.store, plan, &call.params) {
+        Ok(force) => Ok(Command::Force(force)),
+        Err(ForceError::NoSuchBuilder) => {
+            Err(invalid(StatusCode::NOT_FOUND, "there is no builder with this id".to_owned()))
+        }
+        Err(ForceError::Wrong(text)) => {
+            Err(RpcError { code: INVALID_PARAMS, ..invalid(StatusCode::BAD_REQUEST, text) })
+        }
+        Err(ForceError::Store(error)) => Err(ApiError::from(error).into()),
+    }
+}
+
+fn enable(ask: &Ask<'_>, call: &Call) -> Result<Option<Command>, RpcError> {
+    let Some(Value::Bool(enabled)) = call.params.get("enabled") else { return Err(wrong("enabled", "true or false")) };
+    let id = ask.number("schedulerid")?;
+    let scheduler = ask.store.schedulers().map_err(ApiError::from)?.into_iter().find(|scheduler| scheduler.id.0 == id);
+    Ok(scheduler.map(|scheduler| Command::EnableScheduler { name: scheduler.name, enabled: *enabled }))
+}
+
+fn worker(ask: &Ask<'_>, method: &str, call: &Call) -> Result<Command, RpcError> {
+    if !matches!(method, "pause" | "unpause" | "stop" | "kill") {
+        return Err(unsupported(method));
+    }
+    let name = ask.worker()?.ok_or_else(|| missing(ask.path))?.name;
+    let reason = Some(call.reason()).filter(|reason| !reason.is_empty());
+    Ok(match method {
+        "pause" => Command::PauseWorker { name, paused: true, reason },
+        "unpause" => Command::PauseWorker { name, paused: false, reason: None },
+        "stop" => Command::StopWorker { name },
+        _ => Command::KillWorker { name, why: call.reason() },
+    })
+}
+
+impl Call {
+    fn reason(&self) -> String {
+        self.params.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+}
+
+fn whole(value: Option<&Value>) -> Option<i64> {
+    match value? {
+        Value::Int(number) => Some(*number),
+        Value::Str(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+fn result(reply: Reply) -> Result<Cell<'static>, RpcError> {
+    match reply {
+        Reply::Buildset { buildset, requests } => {
+            let requests: Vec<_> =
+                requests.into_iter().map(|(b, r)| (b.to_string().into(), Cell::number(r.0))).collect();
+            Ok(Cell::List(vec![Cell::number(buildset.0), Cell::object(requests)]))
+        }
+        Reply::Done | Reply::Changes(_) | Reply::Adopted { .. } | Reply::Scheduler(_) => Ok(Cell::Null),
+        Reply::Refused(text) => Err(RpcError { code: INVALID_PARAMS, ..invalid(StatusCode::BAD_REQUEST, text) }),
+        Reply::Unknown(text) => Err(invalid(StatusCode::NOT_FOUND, text)),
+        Reply::Invalid(fields) => {
+            Err(RpcError { status: StatusCode::BAD_REQUEST, code: INVALID_PARAMS, message: Message::Fields(fields) })
+        }
+    }
+}
+
+fn invalid(status: StatusCode, text: String) -> RpcError {
+    RpcError { status, code: INVALID_REQUEST, message: Message::Text(text) }
+}
+
+fn missing(path: &str) -> RpcError {
+    invalid(StatusCode::NOT_FOUND, format!("there is no `{path}`"))
+}
+
+fn wrong(param: &str, want: &str) -> RpcError {
+    let text = format!("'{param}' must be {want}");
+    RpcError { code: INVALID_PARAMS, ..invalid(StatusCode::BAD_REQUEST, text) }
+}
+
+fn unsupported(method: &str) -> RpcError {
+    let text = format!("action: {method} is not supported");
+    RpcError { code: METHOD_NOT_FOUND, ..invalid(StatusCode::NOT_IMPLEMENTED, text) }
+}
+
+impl From<ApiError> for RpcError {
+    fn from(error: ApiError) -> Self {
+        let code = match error.status {
+            StatusCode::INTERNAL_SERVER_ERROR => INTERNAL_ERROR,
+            StatusCode::NOT_FOUND => INVALID_REQUEST,
+            _ => INVALID_PARAMS,
+        };
+        Self { code, ..invalid(error.status, error.text) }
+    }
+}
+
+fn accept(id: &Json, result: &Cell<'_>) -> Response {
+    let mut writer = Writer::new(Layout::Compact);
+    writer.open('{');
+    write_id(&mut writer, true, id);
+    writer.key(false, "jsonrpc");
+    writer.text("2.0");
+    writer.key(false, "result");
+    writer.cell(result);
+    writer.close('}', false);
+    respond::body(StatusCode::OK, "application/json", writer.out)
+}
+
+fn refuse(id: Option<&Json>, error: &RpcError) -> Response {
+    let message = match &error.message {
+        Message::Text(text) => Cell::from(text.as_str()),
+        Message::Fields(fields) => Cell::Object(
+            fields.iter().map(|(field, text)| (field.as_str().into(), Cell::from(text.as_str()))).collect(),
+        ),
+    };
+    let error_cell = Cell::Object(vec![("code".into(), error.code.into()), ("message".into(), message)]);
+    let mut writer = Writer::new(Layout::Compact);
+    writer.open('{');
+    writer.key(true, "error");
+    writer.cell(&error_cell);
+    if let Some(id) = id {
+        write_id(&mut writer, false, id);
+    }
+    writer.key(false, "jsonrpc");
+    writer.text("2.0");
+    writer.close('}', false);
+    respond::body(error.status, "application/json", writer.out)
+}
+
+fn write_id(writer: &mut Writer, first: bool, id: &Json) {
+    writer.key(first, "id");
+    match id {
+        Json::String(text) => writer.text(text),
+        // Numbers keep the digits that they came with.
+        other => writer.out.push_str(&other.to_string()),
+    }
+}
+
+/// The answer to a call from a page that may not call us.
+pub fn foreign() -> Response {
+    let inner = Cell::Object(vec![("message".into(), Cell::from("invalid origin"))]);
+    let text = to_json(&Cell::Object(vec![("error".into(), inner)]));
+    respond::body(StatusCode::BAD_REQUEST, respond::TEXT, text)
+}

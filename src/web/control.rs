@@ -1,0 +1,124 @@
+//! What the pages and the API need of a running master, in words of the model.
+//!
+//! [`Control`] is the seam: [`Handle`] implements it, and tests put a table of answers in its place.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::broadcast;
+
+use crate::master::{ForceAsk, Gone, Handle, HookError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket};
+use crate::model::{BuildId, Fact, NewChange, Plan, RequestId};
+use crate::store::Store;
+
+/// Something that a person or script wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    Force(ForceAsk),
+    Rebuild { build: BuildId, owner: String },
+    Stop { build: BuildId, why: String, by: String },
+    Cancel { request: RequestId, why: String, by: String },
+    SetPriority { request: RequestId, priority: i64 },
+    EnableScheduler { name: String, enabled: bool },
+    PauseWorker { name: String, paused: bool, reason: Option<String> },
+    StopWorker { name: String },
+    KillWorker { name: String, why: String },
+    AddChanges(Vec<NewChange>),
+    Poll { source: Option<String> },
+}
+
+/// A running master, as seen from the web.
+pub trait Control: Send + Sync + 'static {
+    /// For reading.
+    fn store(&self) -> &Store;
+    /// The configuration in force.
+    fn plan(&self) -> Arc<Plan>;
+    /// Facts as they become durable.
+    fn subscribe(&self) -> broadcast::Receiver<Arc<Fact>>;
+    /// The address of the pages, ends with `/`.
+    fn url(&self) -> String;
+    /// Has something done; what follows from it is durable when the answer comes.
+    fn order(&self, command: Command) -> BoxFuture<'_, Result<Reply, Gone>>;
+    /// Reads the configuration again.
+    fn reload(&self, cause: String) -> BoxFuture<'_, Result<Reload, Gone>>;
+    /// Whether a change hook may be called with these credentials.
+    fn may_hook(&self, dialect: &str, credentials: Option<(&str, &str)>) -> bool;
+    /// Takes the request of a change hook; the number of changes.
+    fn hook<'a>(
+        &'a self,
+        dialect: &'a str,
+        params: BTreeMap<String, Vec<String>>,
+    ) -> BoxFuture<'a, Result<usize, HookError>>;
+    /// Checks a worker's `Authorization` header.
+    fn admit_worker(&self, authorization: Option<&str>, peer: Option<SocketAddr>) -> Result<Seat, Refusal>;
+    /// Workers that were refused lately, the newest first.
+    fn refused_workers(&self) -> Vec<RefusedWorker>;
+    /// Serves a worker until its connection ends.
+    fn serve_worker(&self, seat: Seat, socket: Socket) -> BoxFuture<'_, ()>;
+}
+
+impl Control for Handle {
+    fn store(&self) -> &Store {
+        Self::store(self)
+    }
+
+    fn plan(&self) -> Arc<Plan> {
+        Self::plan(self)
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<Arc<Fact>> {
+        Self::subscribe(self)
+    }
+
+    fn url(&self) -> String {
+        Self::url(self)
+    }
+
+    fn order(&self, command: Command) -> BoxFuture<'_, Result<Reply, Gone>> {
+        Box::pin(async move {
+            match command {
+                Command::Force(ask) => self.force(ask).await,
+                Command::Rebuild { build, owner } => self.rebuild(build, owner).await,
+                Command::Stop { build, why, by } => self.stop(build, why, by).await,
+                Command::Cancel { request, why, by } => self.cancel(request, why, by).await,
+                Command::SetPriority { request, priority } => self.set_priority(request, priority).await,
+                Command::EnableScheduler { name, enabled } => self.enable_scheduler(name, enabled).await,
+                Command::PauseWorker { name, paused, reason } => self.pause_worker(name, paused, reason).await,
+                Command::StopWorker { name } => self.stop_worker(name).await,
+                Command::KillWorker { name, why } => self.kill_worker(name, why).await,
+                Command::AddChanges(changes) => self.add_changes(changes).await,
+                Command::Poll { source } => self.poll(source).await,
+            }
+        })
+    }
+
+    fn reload(&self, cause: String) -> BoxFuture<'_, Result<Reload, Gone>> {
+        Box::pin(Self::reload(self, cause))
+    }
+
+    fn may_hook(&self, dialect: &str, credentials: Option<(&str, &str)>) -> bool {
+        Self::may_hook(self, dialect, credentials)
+    }
+
+    fn hook<'a>(
+        &'a self,
+        dialect: &'a str,
+        params: BTreeMap<String, Vec<String>>,
+    ) -> BoxFuture<'a, Result<usize, HookError>> {
+        Box::pin(Self::hook(self, dialect, params))
+    }
+
+    fn admit_worker(&self, authorization: Option<&str>, peer: Option<SocketAddr>) -> Result<Seat, Refusal> {
+        Self::admit_worker(self, authorization, peer)
+    }
+
+    fn refused_workers(&self) -> Vec<RefusedWorker> {
+        Self::refused_workers(self)
+    }
+
+    fn serve_worker(&self, seat: Seat, socket: Socket) -> BoxFuture<'_, ()> {
+        Box::pin(Self::serve_worker(self, seat, socket))
+    }
+}

@@ -1,0 +1,283 @@
+//! Live events: facts as they become durable, as a stream of server-sent events. A page asks for those of what
+//! it shows, and looks again at what changed.
+//!
+//! Invariants: at most [`STREAMS_MAX`] streams; each beats while nothing happens and ends at shutdown; a reader
+//! that is too slow is told that it missed some (`lagged`), and never holds anybody up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use warp::http::header::{self, HeaderValue};
+use warp::http::{Method, StatusCode};
+use warp::reply::Response;
+
+use super::request::Request;
+use super::respond::{self, set};
+use super::site::Site;
+use super::sync_stream::SyncStream;
+use super::wire::LiveEvent;
+use crate::model::{BuildId, Event, Fact, Outcome, StopTarget};
+
+/// Pages that are open at the same time; each costs a connection and some 10 KiB.
+pub const STREAMS_MAX: usize = 1_000;
+/// Shorter than the usual patience of proxies (60 s).
+const BEAT: Duration = Duration::from_secs(15);
+/// Builds whose builder a stream remembers.
+const REMEMBERED_MAX: usize = 1_000;
+
+/// Which events are wanted: those that agree in every parameter that is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Wanted {
+    builders: Vec<u64>,
+    builds: Vec<u64>,
+    kinds: Vec<String>,
+}
+
+/// Answers `GET /events`.
+pub fn answer(site: &Arc<Site>, request: &Request) -> Response {
+    if request.method != Method::GET {
+        return respond::bare(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    let wanted = match Wanted::read(&request.query_pairs()) {
+        Ok(wanted) => wanted,
+        Err(text) => return respond::body(StatusCode::BAD_REQUEST, respond::TEXT, text),
+    };
+    let Ok(permit) = Arc::clone(&site.streams).try_acquire_owned() else {
+        return respond::body(StatusCode::SERVICE_UNAVAILABLE, respond::TEXT, "too many open streams of events");
+    };
+    let live = Live {
+        facts: site.control.subscribe(),
+        // Whoever comes back missed what happened meanwhile.
+        missed: request.headers.contains_key("last-event-id"),
+        builder_of: BTreeMap::new(),
+        site: Arc::clone(site),
+        wanted,
+        greeted: false,
+        _permit: permit,
+    };
+    let pieces = futures_util::stream::unfold(live, |mut live| async move {
+        live.next().await.map(|piece| (Ok::<_, std::convert::Infallible>(piece), live))
+    });
+    let mut response = respond::stream("text/event-stream", SyncStream::new(pieces));
+    set(&mut response, header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+impl Wanted {
+    fn read(pairs: &[(String, String)]) -> Result<Self, String> {
+        let mut wanted = Self::default();
+        for (name, value) in pairs {
+            let number = || value.parse().map_err(|_| format!("`{name}` must be a number"));
+            match name.as_str() {
+                "builder" => wanted.builders.push(number()?),
+                "build" => wanted.builds.push(number()?),
+                "kind" => wanted.kinds.push(value.clone()),
+                _ => return Err(format!("unknown parameter `{name}`; known are `builder`, `build` and `kind`")),
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn takes(&self, event: &LiveEvent) -> bool {
+        let agrees = |wanted: &[u64], told: Option<u64>| wanted.is_empty() || told.is_some_and(|n| wanted.contains(&n));
+        agrees(&self.builders, event.builder)
+            && agrees(&self.builds, event.build)
+            && (self.kinds.is_empty() || self.kinds.contains(&event.kind))
+    }
+}
+
+struct Live {
+    site: Arc<Site>,
+    facts: Receiver<Arc<Fact>>,
+    wanted: Wanted,
+    missed: bool,
+    greeted: bool,
+    builder_of: BTreeMap<u64, Option<u64>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Live {
+    /// The next piece of the stream; none at its end.
+    async fn next(&mut self) -> Option<Bytes> {
+        if !self.greeted {
+            self.greeted = true;
+            return Some("retry: 2000\n: hello\n\n".into());
+        }
+        if std::mem::take(&mut self.missed) {
+            return Some(LAGGED.into());
+        }
+        loop {
+            let fact = tokio::select! {
+                () = self.site.stop.cancelled() => return None,
+                fact = tokio::time::timeout(BEAT, self.facts.recv()) => fact,
+            };
+            match fact {
+                Err(_) => return Some(": beat\n\n".into()),
+                Ok(Err(RecvError::Closed)) => return None,
+                Ok(Err(RecvError::Lagged(_))) => return Some(LAGGED.into()),
+                Ok(Ok(fact)) => {
+                    if let Some(piece) = self.piece(&fact) {
+                        return Some(piece);
+                    }
+                }
+            }
+        }
+    }
+
+    fn piece(&mut self, fact: &Fact) -> Option<Bytes> {
+        let mut event = describe(fact)?;
+        if event.builder.is_none() && !self.wanted.builders.is_empty() {
+            event.builder = event.build.and_then(|build| self.builder(build));
+        }
+        if !self.wanted.takes(&event) {
+            return None;
+        }
+        let json = serde_json::to_string(&event).ok()?;
+        Some(format!("id: {}\nevent: fact\ndata: {json}\n\n", fact.seq).into())
+    }
+
+    /// Facts of a build name the build only.
+    fn builder(&mut self, build: u64) -> Option<u64> {
+        if let Some(builder) = self.builder_of.get(&build) {
+            return *builder;
+        }
+        let found = self.site.control.store().build(BuildId(build)).ok()?.map(|build| build.builder.0);
+        if self.builder_of.len() >= REMEMBERED_MAX {
+            self.builder_of.clear();
+        }
+        self.builder_of.insert(build, found);
+        found
+    }
+}
+
+const LAGGED: &str = "event: lagged\ndata: {}\n\n";
+
+/// What a fact means to somebody who watches; none for the engine's own affairs.
+fn describe(fact: &Fact) -> Option<LiveEvent> {
+    let mut event = LiveEvent {
+        build: fact.event.build().map(|build| build.0),
+        seq: fact.seq,
+        at: fact.at.as_millis(),
+        ..LiveEvent::default()
+    };
+    let word = |outcome: &Outcome| Some(outcome.word().to_owned());
+    let kind = match &fact.event {
+        Event::MasterStarted { .. } => "master_started",
+        Event::MasterStopped => "master_stopped",
+        Event::PlanAdopted { .. } => "plan_adopted",
+        Event::PlanRefused { .. } => "plan_refused",
+        Event::ChangeArrived { change } => {
+            event.change = Some(change.id.0);
+            "change_arrived"
+        }
+        Event::SourcePolled { .. } | Event::SourceFailed { .. } => "source_polled",
+        Event::SchedulerEnabled { .. } => "scheduler_enabled",
+        Event::BuildsetMade { requests, .. } => {
+            event.request = requests.first().map(|request| request.id.0);
+            event.builder = requests.first().filter(|_| requests.len() == 1).map(|request| request.builder.0);
+            "buildset_made"
+        }
+        Event::RequestCollapsed { request, .. }
+        | Event::RequestPriority { request, .. }
+        | Event::RequestWaits { request, .. } => {
+            event.request = Some(request.0);
+            "request_changed"
+        }
+        Event::RequestEnded { request, outcome } => {
+            event.request = Some(request.0);
+            event.outcome = word(outcome);
+            "request_ended"
+        }
+        Event::BuildsetEnded { outcome, .. } => {
+            event.outcome = word(outcome);
+            "buildset_ended"
+        }
+        Event::BuildStarted { builder_id, worker, requests, .. } => {
+            event.builder = Some(builder_id.0);
+            event.worker = Some(worker.clone());
+            event.request = requests.first().map(|request| request.0);
+            "build_started"
+        }
+        Event::BuildState { .. } | Event::BuildStopping { .. } => "build_changed",
+        Event::LocksAwaited { step, .. } | Event::LocksTaken { step, .. } | Event::LocksReleased { step, .. } => {
+            event.step = step.map(|step| step.0);
+            "build_changed"
+        }
+        Event::BuildEnded { outcome, .. } => {
+            event.outcome = word(outcome);
+            "build_ended"
+        }
+        Event::StepStarted { step, .. } => {
+            event.step = Some(step.0);
+            "step_started"
+        }
+        Event::StepEnded { step, outcome, .. } => {
+            event.step = Some(step.0);
+            event.outcome = word(outcome);
+            "step_ended"
+        }
+        Event::StepRetried { step, .. } | Event::Asked { step, .. } | Event::LogClosed { step, .. } => {
+            event.step = Some(step.0);
+            "step_changed"
+        }
+        Event::Answered { .. } | Event::CommandRestarted { .. } => "step_changed",
+        Event::StopEscalated { target: StopTarget::Command { build, .. }, .. } => {
+            event.build = Some(build.0);
+            "build_changed"
+        }
+        Event::WorkerConnected { worker, .. } => {
+            event.worker = Some(worker.clone());
+            "worker_connected"
+        }
+        Event::WorkerLost { worker, .. } => {
+            event.worker = Some(worker.clone());
+            "worker_lost"
+        }
+        Event::WorkerPaused { worker, .. } | Event::WorkerGraceful { worker, .. } => {
+            event.worker = Some(worker.clone());
+            "worker_changed"
+        }
+        Event::ReportQueued { .. }
+        | Event::ReportSent { .. }
+        | Event::ReportFailed { .. }
+        | Event::ReportDropped { .. } => "outbox_changed",
+        Event::ChangeQueued { .. }
+        | Event::SchedulerTimed { .. }
+        | Event::ScriptFailed { .. }
+        | Event::StepDecided { .. }
+        | Event::LocksWaited { .. } => return None,
+    };
+    event.kind = kind.to_owned();
+    Some(event)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(text: &str) -> Vec<(String, String)> {
+        super::super::request::pairs(text.as_bytes())
+    }
+
+    #[test]
+    fn parameters_of_one_name_are_alternatives_and_names_conditions() {
+        let wanted = Wanted::read(&pairs("builder=1&builder=2&kind=build_ended")).unwrap();
+        let event = |builder, kind: &str| LiveEvent { builder, kind: kind.to_owned(), ..LiveEvent::default() };
+        assert!(wanted.takes(&event(Some(2), "build_ended")));
+        assert!(!wanted.takes(&event(Some(3), "build_ended")));
+        assert!(!wanted.takes(&event(Some(1), "build_started")));
+        assert!(!wanted.takes(&event(None, "build_ended")));
+        assert!(Wanted::default().takes(&event(None, "anything")));
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_named() {
+        assert!(Wanted::read(&pairs("bulid=1")).unwrap_err().contains("bulid"));
+        assert!(Wanted::read(&pairs("build=x")).unwrap_err().contains("build"));
+    }
+}

@@ -1,0 +1,226 @@
+//! Our own API: what the API of the field has no words for. The forms are in [`super::wire`].
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use warp::http::{Method, StatusCode};
+use warp::reply::Response;
+
+use super::control::Command;
+use super::origin::{self, Origin};
+use super::request::Request;
+use super::respond::{self, error_text};
+use super::site::Site;
+use super::wire::{
+    ChangesAnswer, ChangesAsk, DoneAnswer, ErrorAnswer, HealthAnswer, OutboxAnswer, PlanAnswer, PollAsk, RefusedPlan,
+    ReloadAnswer, ReloadAsk, ReloadOutcome, SourcesAnswer, WireReport, WireSource,
+};
+use crate::base::Timestamp;
+use crate::master::{Reload, Reply};
+use crate::model::{ConfigDigest, Event, Report, ReportReason, ReportSubject};
+use crate::store::{Store, StoreError};
+
+/// Why a request has no other answer.
+struct Refused {
+    status: StatusCode,
+    text: String,
+}
+
+type Answered = Result<Response, Refused>;
+
+/// Answers a request below `/api/starwright/`.
+pub async fn answer(site: &Arc<Site>, request: &Request, path: &str) -> Response {
+    let judged = origin::judge(request, &site.control.url(), &site.control.plan().web.allowed_origins);
+    let answered = match (&judged, path.strip_prefix("v1/")) {
+        (Origin::Foreign, _) => Err(refused(StatusCode::FORBIDDEN, "invalid origin")),
+        (_, None) => Err(refused(StatusCode::NOT_FOUND, "no such version of the API")),
+        (_, Some(path)) => dispatch(site, request, path).await,
+    };
+    let mut response = answered.unwrap_or_else(|refused| json(refused.status, &ErrorAnswer { error: refused.text }));
+    if let Origin::Allowed(origin) = &judged {
+        origin::allow(&mut response, origin);
+    }
+    response
+}
+
+async fn dispatch(site: &Arc<Site>, request: &Request, path: &str) -> Answered {
+    let posts = request.method == Method::POST;
+    match path {
+        "reload" if posts => reload(site, body(request)?).await,
+        "changes" if posts => changes(site, body(request)?).await,
+        "poll" if posts => poll(site, body(request)?).await,
+        "plan" | "outbox" | "sources" | "health" if Site::reads(request) => read(site, path.to_owned()).await,
+        "reload" | "changes" | "poll" => Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path wants POST")),
+        "plan" | "outbox" | "sources" | "health" => Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path wants GET")),
+        _ => Err(refused(StatusCode::NOT_FOUND, format!("no such path: `{path}`"))),
+    }
+}
+
+/// The body as JSON; an empty one stands for an empty object. The content type is required, because a foreign
+/// page can send anything else without asking.
+fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Refused> {
+    if !request.has_json() {
+        return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must have the type application/json"));
+    }
+    let text: &[u8] = if request.body.is_empty() { b"{}" } else { &request.body };
+    serde_json::from_slice(text)
+        .map_err(|error| refused(StatusCode::BAD_REQUEST, format!("the body is wrong: {error}")))
+}
+
+async fn reload(site: &Site, ask: ReloadAsk) -> Answered {
+    let cause = ask.cause.unwrap_or_else(|| "HTTP".to_owned());
+    let reload = site.control.reload(cause).await.map_err(gone)?;
+    let in_force = || site.control.plan().digest.to_string();
+    let answer = match reload {
+        Reload::Unchanged => reloaded(ReloadOutcome::Unchanged, in_force()),
+        Reload::Adopted { digest, changes } => {
+            ReloadAnswer { changes, ..reloaded(ReloadOutcome::Adopted, digest.to_string()) }
+        }
+        Reload::Refused { report } => {
+            ReloadAnswer { report: Some(report), ..reloaded(ReloadOutcome::Refused, in_force()) }
+        }
+    };
+    Ok(json(StatusCode::OK, &answer))
+}
+
+fn reloaded(outcome: ReloadOutcome, digest: String) -> ReloadAnswer {
+    ReloadAnswer { outcome, digest, changes: Vec::new(), report: None }
+}
+
+async fn changes(site: &Site, ask: ChangesAsk) -> Answered {
+    let changes = ask.changes.into_iter().map(Into::into).collect();
+    match site.control.order(Command::AddChanges(changes)).await.map_err(gone)? {
+        Reply::Changes(ids) => {
+            Ok(json(StatusCode::OK, &ChangesAnswer { changes: ids.into_iter().map(|id| id.0).collect() }))
+        }
+        reply => done(reply),
+    }
+}
+
+async fn poll(site: &Site, ask: PollAsk) -> Answered {
+    done(site.control.order(Command::Poll { source: ask.source }).await.map_err(gone)?)
+}
+
+fn done(reply: Reply) -> Answered {
+    match reply {
+        Reply::Refused(text) => Err(refused(StatusCode::BAD_REQUEST, text)),
+        Reply::Unknown(text) => Err(refused(StatusCode::NOT_FOUND, text)),
+        Reply::Invalid(fields) => {
+            let text: Vec<String> = fields.into_iter().map(|(field, text)| format!("{field}: {text}")).collect();
+            Err(refused(StatusCode::BAD_REQUEST, text.join("; ")))
+        }
+        Reply::Done | Reply::Changes(_) | Reply::Buildset { .. } | Reply::Adopted { .. } | Reply::Scheduler(_) => {
+            Ok(json(StatusCode::OK, &DoneAnswer {}))
+        }
+    }
+}
+
+/// What is read from the store, on a thread that may wait.
+async fn read(site: &Arc<Site>, path: String) -> Answered {
+    let site = Arc::clone(site);
+    let reading = tokio::task::spawn_blocking(move || {
+        let store = site.control.store();
+        Ok::<_, StoreError>(match path.as_str() {
+            "plan" => json(StatusCode::OK, &plan(&site, store)?),
+            "outbox" => json(StatusCode::OK, &outbox(store)?),
+            "sources" => json(StatusCode::OK, &sources(store)?),
+            _ => json(StatusCode::OK, &health(store)?),
+        })
+    });
+    match reading.await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(error)) => {
+            tracing::error!(error = error_text(&error), "failed to read the store for the API");
+            Err(refused(StatusCode::INTERNAL_SERVER_ERROR, "failed to read the store; the log says why"))
+        }
+        Err(_) => Err(refused(StatusCode::INTERNAL_SERVER_ERROR, "the answer got lost")),
+    }
+}
+
+fn plan(site: &Site, store: &Store) -> Result<PlanAnswer, StoreError> {
+    let plan = site.control.plan();
+    let adopted = store.plans_adopted(1)?.into_iter().next();
+    let refused = store.plan_refused()?.map(|(at, report)| RefusedPlan { at: at.as_millis(), report });
+    let mut answer = PlanAnswer {
+        title: plan.master.title.clone(),
+        digest: plan.digest.to_string(),
+        adopted_at: None,
+        cause: None,
+        changes: Vec::new(),
+        refused,
+    };
+    if let Some(fact) = adopted
+        && let Event::PlanAdopted { digest: ConfigDigest(digest), cause, changes, .. } = fact.event
+    {
+        answer = PlanAnswer { digest, adopted_at: Some(fact.at.as_millis()), cause: Some(cause), changes, ..answer };
+    }
+    Ok(answer)
+}
+
+fn outbox(store: &Store) -> Result<OutboxAnswer, StoreError> {
+    let reports = store.outbox()?.into_iter().map(|(report, error)| wire_report(&report, error)).collect();
+    Ok(OutboxAnswer { reports })
+}
+
+fn sources(store: &Store) -> Result<SourcesAnswer, StoreError> {
+    let sources = store.change_sources()?.into_iter().map(|source| WireSource {
+        name: source.name,
+        active: source.active,
+        polled_at: source.polled.map(Timestamp::as_millis),
+        error: source.error,
+    });
+    Ok(SourcesAnswer { sources: sources.collect() })
+}
+
+fn wire_report(report: &Report, error: Option<String>) -> WireReport {
+    let ReportSubject::Build { build, builder, outcome, .. } = &report.subject;
+    WireReport {
+        id: report.id.0,
+        notifier: report.notifier.clone(),
+        reason: reason(report.reason).to_owned(),
+        builder: builder.clone(),
+        build: build.0,
+        outcome: outcome.word().to_owned(),
+        made_at: report.made.as_millis(),
+        error,
+    }
+}
+
+const fn reason(reason: ReportReason) -> &'static str {
+    match reason {
+        ReportReason::Failure => "failure",
+        ReportReason::Warnings => "warnings",
+        ReportReason::Exception => "exception",
+        ReportReason::Cancelled => "cancelled",
+        ReportReason::Success => "success",
+        ReportReason::Problem => "problem",
+        ReportReason::Recovery => "recovery",
+        ReportReason::Change => "change",
+        ReportReason::Always => "always",
+    }
+}
+
+fn health(store: &Store) -> Result<HealthAnswer, StoreError> {
+    let connected = store.workers()?.iter().filter(|worker| worker.connected).count();
+    Ok(HealthAnswer {
+        status: "ok".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        installation: store.installation(),
+        workers_connected: connected as u64,
+        builds_running: store.builds_running()?.len() as u64,
+    })
+}
+
+fn json(status: StatusCode, form: &impl Serialize) -> Response {
+    let text = serde_json::to_string(form).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"));
+    respond::body(status, respond::JSON, text)
+}
+
+fn refused(status: StatusCode, text: impl Into<String>) -> Refused {
+    Refused { status, text: text.into() }
+}
+
+fn gone(gone: crate::master::Gone) -> Refused {
+    refused(StatusCode::SERVICE_UNAVAILABLE, gone.to_string())
+}

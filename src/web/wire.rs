@@ -1,0 +1,266 @@
+//! The forms of our own API below `/api/starwright/v1/`: what the command line sends and reads. Documented in
+//! `docs/reference/http-api.md`.
+//!
+//! Plain data. Times are milliseconds since 1970. Fields may be added; readers leave out what they do not know.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{NewChange, PlanChange, Properties, Property, Value};
+
+/// Where the API begins, below the address of the pages.
+pub const BASE: &str = "api/starwright/v1/";
+
+/// `POST reload`: what is told of the cause.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadAsk {
+    /// For the record; none: `HTTP`.
+    #[serde(default)]
+    pub cause: Option<String>,
+}
+
+/// What a reload came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReloadOutcome {
+    /// Nothing differs.
+    Unchanged,
+    /// In force now.
+    Adopted,
+    /// The old configuration stays.
+    Refused,
+}
+
+/// Answer to `POST reload`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadAnswer {
+    pub outcome: ReloadOutcome,
+    /// Of the configuration in force.
+    pub digest: String,
+    /// If adopted: what differs.
+    #[serde(default)]
+    pub changes: Vec<PlanChange>,
+    /// If refused: why, for people.
+    #[serde(default)]
+    pub report: Option<String>,
+}
+
+/// Answer to `GET plan`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanAnswer {
+    pub title: String,
+    pub digest: String,
+    pub adopted_at: Option<i64>,
+    /// What made the master look.
+    pub cause: Option<String>,
+    /// What differed from the one before.
+    #[serde(default)]
+    pub changes: Vec<PlanChange>,
+    /// A newer one that was refused.
+    pub refused: Option<RefusedPlan>,
+}
+
+/// A configuration that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedPlan {
+    pub at: i64,
+    pub report: String,
+}
+
+/// `POST changes`: `{"changes": [change, …]}`, or one change alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ChangesAsk {
+    pub changes: Vec<WireChange>,
+}
+
+impl<'de> Deserialize<'de> for ChangesAsk {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let several = match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::Object(mut one) => match one.remove("changes") {
+                Some(serde_json::Value::Array(several)) if one.is_empty() => several,
+                Some(_) => return Err(serde::de::Error::custom("`changes` must be a list, and stand alone")),
+                None => vec![serde_json::Value::Object(one)],
+            },
+            _ => return Err(serde::de::Error::custom("want an object")),
+        };
+        let changes = several.into_iter().map(read_change).collect::<Result<_, _>>();
+        changes.map(|changes| Self { changes }).map_err(serde::de::Error::custom)
+    }
+}
+
+/// What is null was left out.
+fn read_change(mut json: serde_json::Value) -> Result<WireChange, serde_json::Error> {
+    if let serde_json::Value::Object(fields) = &mut json {
+        fields.retain(|_, value| !value.is_null());
+    }
+    serde_json::from_value(json)
+}
+
+/// A change to be recorded. Everything may be left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WireChange {
+    pub author: String,
+    pub committer: Option<String>,
+    pub comments: String,
+    pub files: Vec<String>,
+    pub branch: Option<String>,
+    pub revision: Option<String>,
+    pub revlink: Option<String>,
+    pub category: Option<String>,
+    pub repository: String,
+    pub project: String,
+    pub codebase: String,
+    /// Milliseconds since 1970; none: when it arrives.
+    pub when: Option<i64>,
+    /// Values by name.
+    pub properties: std::collections::BTreeMap<String, serde_json::Value>,
+}
+
+impl From<WireChange> for NewChange {
+    fn from(wire: WireChange) -> Self {
+        let properties = wire.properties.iter().map(|(name, value)| {
+            (name.clone(), Property { value: Value::from_json(value), source: "Change".to_owned() })
+        });
+        Self {
+            properties: Properties(properties.collect()),
+            author: wire.author,
+            committer: wire.committer,
+            comments: wire.comments,
+            files: wire.files,
+            branch: wire.branch,
+            revision: wire.revision,
+            revlink: wire.revlink,
+            category: wire.category,
+            repository: wire.repository,
+            project: wire.project,
+            codebase: wire.codebase,
+            when: wire.when.map(crate::base::Timestamp::from_millis),
+        }
+    }
+}
+
+/// Answer to `POST changes`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangesAnswer {
+    /// The numbers that they got, in order.
+    pub changes: Vec<u64>,
+}
+
+/// `POST poll`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PollAsk {
+    /// A change source; none: all.
+    #[serde(default)]
+    pub source: Option<String>,
+}
+
+/// Answer to what has nothing to tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoneAnswer {}
+
+/// Answer to `GET outbox`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutboxAnswer {
+    /// Oldest first.
+    pub reports: Vec<WireReport>,
+}
+
+/// A report that waits to be delivered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireReport {
+    pub id: u64,
+    pub notifier: String,
+    /// `failure`, `recovery`, ….
+    pub reason: String,
+    pub builder: String,
+    pub build: u64,
+    /// `success`, `failure`, ….
+    pub outcome: String,
+    pub made_at: i64,
+    /// Why it was not delivered when last tried.
+    pub error: Option<String>,
+}
+
+/// Answer to `GET sources`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourcesAnswer {
+    pub sources: Vec<WireSource>,
+}
+
+/// A change source and how its last poll went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireSource {
+    pub name: String,
+    /// Whether the present configuration has it.
+    pub active: bool,
+    /// When it was last polled well, in milliseconds since the epoch; null if never.
+    pub polled_at: Option<i64>,
+    /// What is wrong since then.
+    pub error: Option<String>,
+}
+
+/// Answer to `GET health`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthAnswer {
+    /// `ok`, or what is wrong.
+    pub status: String,
+    pub version: String,
+    /// Drawn when the store was made.
+    pub installation: String,
+    pub workers_connected: u64,
+    pub builds_running: u64,
+}
+
+/// Any answer that is no success.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorAnswer {
+    pub error: String,
+}
+
+/// One message of `GET /events`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveEvent {
+    /// `build_started`, `step_ended`, ….
+    pub kind: String,
+    /// The fact's number.
+    pub seq: u64,
+    pub at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub builder: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_needs_no_fields_but_takes_no_unknown_ones() {
+        let ask: ChangesAsk = serde_json::from_str(r#"{"changes": [{}]}"#).unwrap();
+        assert_eq!(NewChange::from(ask.changes[0].clone()), NewChange::default());
+        let one: ChangesAsk = serde_json::from_str(r#"{"author": "x", "branch": null, "project": null}"#).unwrap();
+        assert_eq!(one.changes[0].author, "x");
+        let error = serde_json::from_str::<ChangesAsk>(r#"{"changes": [{"autor": "x"}]}"#).unwrap_err().to_string();
+        assert!(error.contains("autor"), "{error}");
+    }
+
+    #[test]
+    fn properties_of_a_change_come_from_the_change() {
+        let wire = r#"{"properties": {"n": 1, "f": 1.5, "l": ["a"]}}"#;
+        let change = NewChange::from(serde_json::from_str::<WireChange>(wire).unwrap());
+        assert_eq!(change.properties.get("n"), Some(&Value::Int(1)));
+        assert_eq!(change.properties.get("f"), Some(&Value::Float(1.5)));
+        assert_eq!(change.properties.0["l"].source, "Change");
+    }
+}

@@ -1,0 +1,30 @@
+//! The small files by which worker and runner tell each other how far they are.
+
+use serde::{Deserialize, Serialize};
+
+/// The file `acked`: what the master has for good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::worker) struct Acked {
+    /// Number of parts.
+    pub parts: u64,
+    /// Where the next one begins in `out`.
+    pub offset: u64,
+}
+
+/// The file `stop`: how hard to stop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::worker) struct Stop {
+    pub level: StopLevel,
+    pub why: String,
+    /// Counts the requests, so that a repeated one is seen.
+    pub count: u64,
+}
+
+/// How hard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(in crate::worker) enum StopLevel {
+    /// The order's way: a signal to the tree, and the next after a grace.
+    Polite,
+    /// KILL to the tree at once.
+    Kill,
+}

@@ -1,0 +1,11 @@
+//! The rooms together in one process: a real master with a real store and configuration, and a worker that
+//! does what the test says, over a connection in memory.
+
+mod crash;
+mod history;
+mod house;
+mod outbox;
+mod poll;
+mod reload;
+mod stop;
+mod worker;

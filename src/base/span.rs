@@ -100,7 +100,7 @@ impl fmt::Display for Span {
         let parts = |first: u64, second: u64| (millis / first, (millis % first) / second);
         match millis {
             0..1_000 => write!(f, "{millis}ms"),
-            1_000..60_000 if millis % 1_000 == 0 => write!(f, "{}s", millis / 1_000),
+            1_000..60_000 if millis.is_multiple_of(1_000) => write!(f, "{}s", millis / 1_000),
             1_000..60_000 => write!(f, "{:.1}s", self.as_seconds_f64()),
             60_000..3_600_000 => write_pair(f, parts(60_000, 1_000), "m", "s"),
             3_600_000..86_400_000 => write_pair(f, parts(3_600_000, 60_000), "h", "m"),

@@ -341,7 +341,8 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
         }
         let fits = value.parameters_spec().is_none_or(|spec| spec.can_fill_with_args(takes.len(), &[]));
         if !fits {
-            let signature = value.parameters_spec().map_or_else(String::new, |spec| spec.parameters_str());
+            let signature =
+                value.parameters_spec().map_or_else(String::new, starlark::eval::ParametersSpec::parameters_str);
             let message = format!("{}: `{name}` must be {wanted}, but takes ({signature})", self.title);
             self.problem(at, message, None);
         }

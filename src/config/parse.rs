@@ -190,7 +190,7 @@ mod tests {
             [("while True:\n  pass\n", "for"), ("import os\n", "load("), ("class A:\n  pass\n", "struct")]
         {
             assert!(
-                refusal(text).contains(&format!("hint: there ")) && refusal(text).contains(hint),
+                refusal(text).contains(&"hint: there ".to_string()) && refusal(text).contains(hint),
                 "{}",
                 refusal(text)
             );

@@ -76,7 +76,7 @@ pub(super) fn install(module: &Module<'_>) {
 /// Registers a function with the module that is being evaluated.
 pub(super) fn register<'v>(eval: &Evaluator<'v, '_, '_>, collector: &Collector, function: Value<'v>) -> FnId {
     let id = collector.next_function();
-    let registry = eval.module().extra_value().and_then(|value| value.downcast_ref::<Registry<'v>>());
+    let registry = eval.module().extra_value().and_then(starlark::values::ValueLike::downcast_ref::<Registry<'v>>);
     let registry = registry.expect("the loader gives every module a registry");
     registry.items.borrow_mut().push((id.0, function));
     id

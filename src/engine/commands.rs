@@ -1,5 +1,7 @@
 //! Commands: given to the worker, ended, cut off, stopped.
 
+use std::collections::BTreeMap;
+
 use super::pass::Pass;
 use super::state::{Build, Flight};
 use super::{CommandEnded, CommandOrder, Effect, StopLevel, Work};
@@ -79,7 +81,7 @@ impl Pass<'_> {
             OnLost::RunAgain | OnLost::Fail => {
                 let end = CommandEnd::Lost(why.to_owned());
                 let result =
-                    CommandResult { outcome: Outcome::Exception, ..CommandResult::of(end, &Default::default()) };
+                    CommandResult { outcome: Outcome::Exception, ..CommandResult::of(end, &BTreeMap::default()) };
                 self.answer(id, flight.key, Answer::Command(result));
             }
         }

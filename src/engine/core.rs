@@ -190,11 +190,6 @@ impl Engine {
     pub(super) const fn state(&self) -> &State {
         &self.state
     }
-
-    #[cfg(test)]
-    pub(super) const fn underway_mut(&mut self) -> &mut Underway {
-        &mut self.up
-    }
 }
 
 fn read_snapshot(bytes: &[u8]) -> Result<State, RestoreError> {

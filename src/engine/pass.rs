@@ -146,7 +146,7 @@ impl<'a> Pass<'a> {
             }
             Event::LocksReleased { .. } => self.up.locks = true,
             Event::LocksTaken { build, step: Some(_), .. } | Event::Answered { build, .. } => {
-                self.want_evaluation(*build)
+                self.want_evaluation(*build);
             }
             Event::StopEscalated { target: StopTarget::Command { build, .. }, .. } => {
                 self.up.builds.insert(*build);

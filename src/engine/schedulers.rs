@@ -79,7 +79,7 @@ impl Pass<'_> {
         self.record(Event::ChangeQueued { scheduler: plan.name.clone(), change: change.id, important, due });
         if important && quiet == Span::ZERO {
             let line = line_of(plan, change);
-            self.build_queue(plan, &line);
+            self.build_queue(plan, line.as_ref());
         }
     }
 
@@ -99,7 +99,7 @@ impl Pass<'_> {
         let Some(plan) = plan.schedulers.get(name) else { return };
         for (line, due) in self.quiet_ends(plan) {
             if due <= self.now {
-                self.build_queue(plan, &line);
+                self.build_queue(plan, line.as_ref());
             }
         }
         let next = self.state.schedulers.get(name).and_then(|scheduler| scheduler.next);
@@ -128,10 +128,10 @@ impl Pass<'_> {
     }
 
     /// Makes a buildset of all that waits in a line.
-    fn build_queue(&mut self, plan: &SchedulerPlan, line: &Option<Line>) {
+    fn build_queue(&mut self, plan: &SchedulerPlan, line: Option<&Line>) {
         let changes: Vec<Arc<Change>> = (self.queued(&plan.name).iter())
             .filter_map(|queued| self.state.changes.get(queued.change))
-            .filter(|change| line_of(plan, change) == *line)
+            .filter(|change| line_of(plan, change).as_ref() == line)
             .cloned()
             .collect();
         let branch = changes.last().and_then(|change| change.data.branch.clone());

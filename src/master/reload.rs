@@ -29,6 +29,9 @@ use crate::store::Store;
 /// Asks for a reload that may wait; further ones wait to be let in.
 const REQUESTS_MAX: usize = 64;
 
+/// The cause of the first load.
+pub(super) const START: &str = "start";
+
 /// What a reload came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reload {
@@ -103,9 +106,10 @@ impl Reloader {
             }
             let causes: BTreeSet<&str> = together.iter().map(|request| request.cause.as_str()).collect();
             let cause = causes.into_iter().collect::<Vec<_>>().join(", ");
+            // What was loaded before the watch began answers nobody but the start: a change may have come between.
             let load = match loaded.take() {
-                Some(load) => load,
-                None => self.load().await,
+                Some(load) if cause == START => load,
+                Some(_) | None => self.load().await,
             };
             let Ok(reload) = self.judge(load, cause).await else { break };
             for request in together {

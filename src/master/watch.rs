@@ -3,7 +3,7 @@
 //! The folders are watched, not the files, because editors replace files. A burst of events makes one
 //! reload. Knows nothing of what is in the files; whether anything differs is the reloader's judgement.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,6 +37,7 @@ pub(super) async fn run(
         }
     };
     let mut refused = false;
+    let mut noted = None;
     loop {
         let watched = Watched::new(&main, &files.borrow_and_update());
         let cause = if eye.look_at(&watched.folders) {
@@ -44,9 +45,9 @@ pub(super) async fn run(
             "watch".to_owned()
         } else {
             tokio::select! {
-                cause = changed(&mut events, &watched, refused) => cause,
+                cause = changed(&mut events, &mut noted, &watched, refused) => cause,
                 _ = files.changed() => continue,
-                () = tokio::time::sleep(MISSING_AGAIN), if eye.folders != watched.folders => continue,
+                () = tokio::time::sleep(MISSING_AGAIN), if !eye.sees(&watched.folders) => continue,
             }
         };
         match reloads.request(cause).await {
@@ -78,24 +79,45 @@ impl Watched {
 }
 
 /// Waits for a change that counts, then for the end of the burst; the cause in words. While the last load was refused
-/// everything counts, because the file that was missing may have any name.
-async fn changed(events: &mut mpsc::Receiver<PathBuf>, watched: &Watched, refused: bool) -> String {
-    loop {
+/// everything counts, because the file that was missing may have any name. Whoever drops the wait loses nothing: what
+/// was seen stays in `noted` for the next one.
+async fn changed(
+    events: &mut mpsc::Receiver<PathBuf>,
+    noted: &mut Option<PathBuf>,
+    watched: &Watched,
+    refused: bool,
+) -> String {
+    while noted.is_none() {
         let Some(path) = events.recv().await else { return std::future::pending().await };
-        if refused || watched.covers(&path) {
-            let burst = async { while let Ok(Some(_)) = tokio::time::timeout(QUIET, events.recv()).await {} };
-            // Both ends are fine: the burst is over, or long enough.
-            let _ = tokio::time::timeout(BURST_MAX, burst).await;
-            let name = path.file_name().unwrap_or(path.as_os_str());
-            return format!("{} changed", name.to_string_lossy());
-        }
+        *noted = Some(path).filter(|path| refused || watched.covers(path));
     }
+    let burst = async { while let Ok(Some(_)) = tokio::time::timeout(QUIET, events.recv()).await {} };
+    // Both ends are fine: the burst is over, or long enough.
+    let _ = tokio::time::timeout(BURST_MAX, burst).await;
+    let path = noted.take().unwrap_or_default();
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    format!("{} changed", name.to_string_lossy())
 }
 
 /// The operating system's watch over folders.
 struct Eye {
     watcher: notify::RecommendedWatcher,
-    folders: BTreeSet<PathBuf>,
+    /// What is watched, and which folder had the name then.
+    folders: BTreeMap<PathBuf, Identity>,
+}
+
+/// Tells a folder from another one that took its name later.
+type Identity = (u64, u64);
+
+#[cfg(unix)]
+fn identity(folder: &Path) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(folder).ok().map(|facts| (facts.dev(), facts.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(folder: &Path) -> Option<Identity> {
+    folder.is_dir().then_some((0, 0))
 }
 
 impl Eye {
@@ -111,30 +133,58 @@ impl Eye {
                 }
             }
         })?;
-        Ok((Self { watcher, folders: BTreeSet::new() }, events))
+        Ok((Self { watcher, folders: BTreeMap::new() }, events))
     }
 
-    /// Watches exactly these folders; true if some are new.
+    /// Watches exactly these folders; true if some are new. What is watched already is left alone: watching it again
+    /// would lose what happens meanwhile.
     fn look_at(&mut self, wanted: &BTreeSet<PathBuf>) -> bool {
-        for gone in self.folders.difference(wanted) {
+        for gone in self.folders.keys().filter(|folder| !wanted.contains(*folder)) {
             // A folder that was removed is not watched any more.
             let _ = self.watcher.unwatch(gone);
         }
-        let before = std::mem::take(&mut self.folders);
+        self.folders.retain(|folder, _| wanted.contains(folder));
+        let mut new = false;
         for folder in wanted {
-            // Again also what is watched already: another folder may have taken the name.
+            let Some(now) = identity(folder) else {
+                self.folders.remove(folder);
+                continue;
+            };
+            if self.folders.get(folder) == Some(&now) {
+                continue;
+            }
             match self.watcher.watch(folder, RecursiveMode::NonRecursive) {
-                Ok(()) => drop(self.folders.insert(folder.clone())),
+                Ok(()) => new |= self.folders.insert(folder.clone(), now) != Some(now),
                 Err(error) => tracing::debug!(folder = %folder.display(), %error, "a folder cannot be watched"),
             }
         }
-        self.folders.difference(&before).next().is_some()
+        new
+    }
+
+    /// Whether each of these is watched.
+    fn sees(&self, wanted: &BTreeSet<PathBuf>) -> bool {
+        wanted.iter().all(|folder| self.folders.contains_key(folder))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_wait_that_is_given_up_loses_no_change() {
+        let (sender, mut events) = mpsc::channel(4);
+        let main = PathBuf::from("/conf/master.star");
+        let watched = Watched::new(&main, &[]);
+        let mut noted = None;
+        sender.try_send(main.clone()).unwrap();
+        // Given up in the middle of the burst.
+        assert_eq!(changed(&mut events, &mut noted, &watched, false).now_or_never(), None);
+        assert_eq!(changed(&mut events, &mut noted, &watched, false).await, "master.star changed");
+        assert_eq!(noted, None);
+    }
 
     #[test]
     fn files_of_the_configuration_count_and_their_neighbours_do_not() {

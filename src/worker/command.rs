@@ -190,7 +190,7 @@ impl CommandTask {
                 Happening::Runner(RunnerEvent::Output) => {}
                 Happening::Runner(RunnerEvent::Gone) if self.ending.is_some() => self.runner = Runner::Gone,
                 Happening::Runner(RunnerEvent::End | RunnerEvent::Gone) => self.settle().await,
-                Happening::PatienceOver => self.kill_runner().await,
+                Happening::PatienceOver => self.kill_runner(),
             }
         }
         self.runner.bury().await;
@@ -332,7 +332,7 @@ impl CommandTask {
         }
     }
 
-    async fn kill_runner(&mut self) {
+    fn kill_runner(&mut self) {
         self.forget = None;
         if let Some(runner) = self.folder.runner().filter(|process| *process > 0) {
             tracing::warn!(command = %self.id, runner, "a runner does not stop; it is killed");

@@ -6,7 +6,8 @@ use tempfile::TempDir;
 
 use crate::support::git::Repository;
 use crate::support::http::{control, items, request, wait_for};
-use crate::support::starwright::{Running, run, said};
+use crate::support::proxy::Proxy;
+use crate::support::starwright::{Running, Worker, run, said};
 
 /// A scratch folder with a repository, a configuration and a state folder.
 struct Place {
@@ -238,4 +239,44 @@ force("by-hand", builders = ["long"])
     let build = wait_for(&address, "the build's end", || finished_build(&address, "long", None));
     assert_eq!(build["results"], 6, "{build}");
     assert!(build["state_string"].as_str().unwrap().contains("enough"), "{build}");
+}
+
+#[test]
+fn a_cut_connection_loses_and_doubles_no_line() {
+    let place = Place::new();
+    let counts = place.path("counts");
+    std::fs::create_dir_all(&counts).unwrap();
+    make_fifo(&counts.join("gate"));
+    let script = "touch COUNTS/begun; seq 1 20000; cat COUNTS/gate; seq 20001 40000";
+    let script = script.replace("COUNTS", &counts.display().to_string());
+    place.write("secrets/remote", "swordfish\n");
+    let config = place.write(
+        "master.star",
+        &format!(
+            r#"
+load("@stdlib//steps.star", "sh")
+load("@stdlib//schedulers.star", "force")
+worker("remote", password = secret("remote"))
+builder("count", workers = ["remote"], steps = [sh({script:?}, name = "count")])
+force("by-hand", builders = ["count"])
+"#
+        ),
+    );
+    let master = Running::start("master", &config, &place.path("data"), "127.0.0.1:0", &place.path("log"));
+    let proxy = Proxy::start(master.address.clone());
+    let _worker = Worker::start(&proxy.address, "remote", &place.path("secrets/remote"), &place.path("worker"));
+    run(&master.address, &["force", "count"]);
+    wait_for(&master.address, "the command to run", || counts.join("begun").exists().then_some(()));
+
+    proxy.cut();
+    wait_for(&master.address, "the worker to come back", || {
+        (proxy.accepted.load(std::sync::atomic::Ordering::SeqCst) >= 2).then_some(())
+    });
+    std::fs::write(counts.join("gate"), "").unwrap();
+    let build = wait_for(&master.address, "the build's end", || finished_build(&master.address, "count", None));
+
+    assert_eq!(build["results"], 0, "{build}");
+    let log = stdio(&master.address, &build, "count");
+    let numbers: Vec<u32> = log.lines().filter_map(|line| line.parse().ok()).collect();
+    assert_eq!(numbers, (1..=40_000).collect::<Vec<u32>>(), "each line once, in order");
 }

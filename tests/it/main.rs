@@ -1,5 +1,9 @@
 //! The one integration binary: one link instead of thirty. `house.rs` fails when a file is forgotten here.
-#![allow(clippy::disallowed_methods, reason = "tests start programs and read variables themselves")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "tests start programs, read variables, and show logs"
+)]
 
 mod bars;
 mod house;
@@ -9,6 +13,7 @@ mod link_stock;
 mod mail;
 mod mail_smtp;
 mod protocol_fixtures;
+mod reference;
 mod stock_worker;
 mod store;
 mod store_crash;

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::support::history::{ALL, History, everything, log_part};
 
 /// Runs a case on every backend.
-fn on_each(case: impl Fn(&Store)) {
+pub fn on_each(case: impl Fn(&Store)) {
     for open in [Store::open, Store::in_memory] {
         let dir = TempDir::new().unwrap();
         let store = open(dir.path()).unwrap();
@@ -24,11 +24,11 @@ fn open(dir: &Path) -> Store {
     Store::open(dir).unwrap()
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-fn descending(limit: usize) -> Scan {
+pub fn descending(limit: usize) -> Scan {
     Scan { after: None, descending: true, limit }
 }
 

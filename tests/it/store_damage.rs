@@ -115,9 +115,9 @@ fn a_database_with_rubbish_in_any_of_its_files_costs_nothing() {
                 let target = dir.path().join(path.strip_prefix(original.path()).unwrap());
                 fs::create_dir_all(target.parent().unwrap()).unwrap();
                 if path == victim {
-                    fs::write(target, &content).unwrap()
+                    fs::write(target, &content).unwrap();
                 } else {
-                    fs::copy(path, target).map(|_| ()).unwrap()
+                    fs::copy(path, target).map(|_| ()).unwrap();
                 }
             }
             assert_eq!(reopened(dir.path()), whole, "{} with {} bytes", victim.display(), content.len());

@@ -7,11 +7,8 @@ use starwright::model::*;
 use starwright::store::{LogLimits, Store, StoreError, StoreOptions};
 use tempfile::TempDir;
 
+use crate::store::runtime;
 use crate::support::history::{History, everything, log_part, store_with_history};
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().build().unwrap()
-}
 
 /// A folder on a file system of its own with so many MiB, if this machine lets us make one.
 fn small_disk(mib: u64) -> Option<SmallDisk> {

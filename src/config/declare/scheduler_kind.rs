@@ -29,7 +29,7 @@ const QUIET: Span = Span::from_minutes(1);
 
 /// Notes arguments that the kind does not take.
 pub(super) fn note_foreign(call: &Call<'_, '_, '_, '_, '_>) {
-    let Some(word) = call.value("kind").and_then(|kind| kind.unpack_str()) else { return };
+    let Some(word) = call.value("kind").and_then(starlark::values::Value::unpack_str) else { return };
     let Some((_, own)) = KINDS.iter().find(|(kind, _)| *kind == word) else { return };
     for name in SCHEDULER.names().filter(|name| !COMMON.contains(name) && !own.contains(name)) {
         if call.value(name).is_some() {

@@ -51,8 +51,10 @@ pub(super) fn log_files(value: Value<'_>) -> anyhow::Result<BTreeMap<String, Log
             return Ok((name, LogFileSpec { path: path.to_owned(), follow: false }));
         }
         let fields = DictRef::from_value(value);
-        let path = fields.as_ref().and_then(|fields| fields.get_str("path")).and_then(|path| path.unpack_str());
-        let follow = fields.as_ref().and_then(|fields| fields.get_str("follow")).is_some_and(|value| value.to_bool());
+        let path =
+            fields.as_ref().and_then(|fields| fields.get_str("path")).and_then(starlark::values::Value::unpack_str);
+        let follow =
+            fields.as_ref().and_then(|fields| fields.get_str("follow")).is_some_and(starlark::values::Value::to_bool);
         let path = path
             .ok_or_else(|| anyhow::anyhow!("log file `{name}` must be a path, or a dict of \"path\" and \"follow\""))?;
         Ok((name, LogFileSpec { path: path.to_owned(), follow }))

@@ -5,6 +5,7 @@
 //! `docs/design/replay.md`.
 
 mod command;
+#[expect(clippy::too_many_arguments, reason = "the keyword arguments of the language are arguments there")]
 mod context;
 mod facts;
 mod files;

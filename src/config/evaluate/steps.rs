@@ -185,7 +185,7 @@ fn hidden<'v>(
         return Ok(false);
     }
     let word = eval.heap().alloc(outcome.word());
-    looking(eval, |eval| eval.eval_function(step.hide_if, &[ctx, word], &[])).map(|answer| answer.to_bool())
+    looking(eval, |eval| eval.eval_function(step.hide_if, &[ctx, word], &[])).map(starlark::values::Value::to_bool)
 }
 
 /// Runs something that must not ask for anything.

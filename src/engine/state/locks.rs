@@ -89,14 +89,6 @@ impl Locks {
             || self.waiting.values().any(|waiter| waiter.owner.build == build)
     }
 
-    /// Everything that is held, for checks in tests.
-    #[cfg(test)]
-    pub fn held(&self) -> impl Iterator<Item = (&str, Owner, &Hold)> {
-        self.held
-            .iter()
-            .flat_map(|(lock, owners)| owners.iter().map(move |(owner, hold)| (lock.as_str(), *owner, hold)))
-    }
-
     /// Puts somebody at the end of the queue.
     pub fn wait(&mut self, since: u64, waiter: Waiter) {
         self.waiting.insert(since, waiter);

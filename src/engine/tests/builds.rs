@@ -184,7 +184,11 @@ fn a_script_that_breaks_beside_a_running_command_stops_it_first() {
 #[test]
 fn a_summary_is_the_line_of_its_step() {
     let mut world = world(vec![
-        step("test").does([run("t"), Item::Summary("12 passed".into())]),
+        step("test").does([
+            run("t"),
+            Item::Url("report".into(), "http://ci/r".into()),
+            Item::Summary("12 passed".into()),
+        ]),
         step("lint").does([Item::Summary("3 remarks".into()), Item::End(Outcome::Warnings)]),
     ]);
     world.force("linux");

@@ -267,11 +267,6 @@ impl PlanBuilder {
         self
     }
 
-    pub fn without_builder(mut self, name: &str) -> Self {
-        self.plan.builders.remove(name).unwrap();
-        self
-    }
-
     pub fn worker(mut self, name: &str, slots: u64) -> Self {
         let worker = WorkerPlan { name: name.into(), slots, ..WorkerPlan::default() };
         self.plan.workers.insert(name.into(), worker);

@@ -491,9 +491,12 @@ impl World {
         let worker = self.worker(name);
         worker.running.retain(|command, _| commands.contains(command));
         let unsaid = std::mem::take(&mut worker.unsaid);
-        let state = |command: &CommandId| match worker.running.contains_key(command) || unsaid.contains_key(command) {
-            true => ResumeState::Known,
-            false => ResumeState::NeverSeen,
+        let state = |command: &CommandId| {
+            if worker.running.contains_key(command) || unsaid.contains_key(command) {
+                ResumeState::Known
+            } else {
+                ResumeState::NeverSeen
+            }
         };
         let told = commands.iter().map(|command| ResumedCommand { command: command.clone(), state: state(command) });
         let (worker, commands) = (name.to_owned(), told.collect());

@@ -35,11 +35,24 @@ pub(crate) enum OpenFailure {
     Other(StoreError),
 }
 
+/// Sled's threads end within milliseconds of the last handle; five seconds cover a busy machine.
+const LOCK_TRIES: u32 = 250;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+
 impl SledBackend {
     /// Opens or makes the database in `dir`.
     pub fn open(dir: &Path) -> Result<Self, OpenFailure> {
         let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_EVERY_MS));
-        match catch_unwind(AssertUnwindSafe(|| config.open())) {
+        let mut opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+        // Our own lock on the folder is held: who still has sled's is a database of this process that is about to end.
+        for _ in 0..LOCK_TRIES {
+            if !matches!(&opened, Ok(Err(error)) if is_locked(error)) {
+                break;
+            }
+            std::thread::park_timeout(LOCK_PAUSE);
+            opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+        }
+        match opened {
             Ok(Ok(db)) => Ok(Self { db, dir: dir.to_owned() }),
             Ok(Err(error)) => Err(open_failure(dir, error)),
             Err(_) => Err(OpenFailure::Damaged("its recovery gave up".to_owned())),
@@ -50,6 +63,11 @@ impl SledBackend {
         let dir = self.dir.clone();
         move |error| translate(action, &dir, error)
     }
+}
+
+/// Sled tells of its lock in words only.
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(io) if io.to_string().contains("could not acquire lock"))
 }
 
 fn open_failure(dir: &Path, error: sled::Error) -> OpenFailure {

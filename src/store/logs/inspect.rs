@@ -33,7 +33,7 @@ pub(crate) fn inspect_file(file: &File, path: &Path) -> Result<Vec<String>, Stor
         match scanner.next().map_err(io)? {
             Found::Frame { .. } => {}
             Found::Damage { from, to } => {
-                problems.push(format!("`{}`: bytes {from} to {to} are damaged", path.display()))
+                problems.push(format!("`{}`: bytes {from} to {to} are damaged", path.display()));
             }
             Found::End { torn_bytes, .. } => {
                 if torn_bytes > 0 {

@@ -68,7 +68,7 @@ impl Log {
             match Segment::load(&file, &path, live_wal)? {
                 Some(segment) if segment.first_line >= log.end_line() => log.segments.push_back((number, segment)),
                 Some(_) | None => {
-                    tracing::warn!(path = %path.display(), "a log's file holds nothing whole; it is left out")
+                    tracing::warn!(path = %path.display(), "a log's file holds nothing whole; it is left out");
                 }
             }
         }

@@ -53,7 +53,7 @@ fn part(stream: char, lines: &[&[u8]], at: i64) -> LogPart {
 
 fn numbered(from: u64, to: u64) -> LogPart {
     let lines: Vec<String> = (from..to).map(|number| format!("line {number}")).collect();
-    part('o', &lines.iter().map(|line| line.as_bytes()).collect::<Vec<_>>(), 0)
+    part('o', &lines.iter().map(std::string::String::as_bytes).collect::<Vec<_>>(), 0)
 }
 
 /// Text that does not compress.

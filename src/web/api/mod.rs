@@ -61,6 +61,7 @@ const METHODS: [&str; 3] = ["GET", "POST", "HEAD"];
 /// Answers a request below `/api/v2`; `path` is what follows, still encoded.
 pub async fn answer(site: &Arc<Site>, request: Request, path: &str) -> Response {
     let origin = origin::judge(&request, &site.control.url(), &site.control.plan().web.allowed_origins);
+    let request_was_preflight = request.method == Method::OPTIONS;
     let mut response = match (&origin, &request.method) {
         (Origin::Foreign, &Method::POST) => rpc::foreign(),
         (Origin::Foreign, _) => refuse(&ApiError::bad("invalid origin")),
@@ -69,7 +70,9 @@ pub async fn answer(site: &Arc<Site>, request: Request, path: &str) -> Response 
         (_, &Method::POST) => rpc::answer(site, &request, &decode(path), site.table.find(path)).await,
         _ => refuse(&ApiError::bad("invalid HTTP method")),
     };
-    if let Origin::Allowed(origin) = &origin {
+    // A preflight that is refused allows nothing.
+    let refused = request_was_preflight && response.status() != StatusCode::OK;
+    if let (Origin::Allowed(origin), false) = (&origin, refused) {
         origin::allow(&mut response, origin);
     }
     response

@@ -5,7 +5,12 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use starwright::base::{Span, Timestamp};
-use starwright::model::*;
+use starwright::model::{
+    Answer, Ask, BuildId, BuildRecord, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Change, ChangeId,
+    ChangeSourceId, ConfigDigest, Cursor, Event, Fact, Key, LogId, LogKind, LogOpened, NewChange, Outcome, Properties,
+    Report, ReportId, ReportReason, ReportSubject, RequestId, RequestRecord, RetentionPlan, SchedulerId, SourceStamp,
+    SourceStampId, StampSpec, StepId, Value, WorkerId,
+};
 use starwright::store::{Scan, Store};
 
 /// The facts of one commit.
@@ -133,7 +138,7 @@ impl History {
     }
 
     fn adopt(&mut self, builders: u64) {
-        let digest = format!("{:064x}", builders);
+        let digest = format!("{builders:064x}");
         let named = |kind: &str, count: u64| (1..=count).map(|id| (format!("{kind}{id}"), id)).collect::<Vec<_>>();
         let about = BuilderAbout { tags: vec!["linux".to_owned()], description: None, workers: vec!["w1".to_owned()] };
         self.pending.push(Event::PlanAdopted {

@@ -72,6 +72,28 @@ impl Drop for Running {
     }
 }
 
+/// A running `starwright worker`; killed when dropped.
+pub struct Worker {
+    pub child: Child,
+}
+
+impl Worker {
+    /// Starts one.
+    pub fn start(master: &str, name: &str, password_file: &Path, dir: &Path) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command.args(["worker", "--master", master, "--name", name, "--password-file"]).arg(password_file);
+        let child = sealed(command.arg("--dir").arg(dir)).stderr(Stdio::null()).spawn().unwrap();
+        Self { child }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _already_gone = self.child.kill();
+        let _already_reaped = self.child.wait();
+    }
+}
+
 /// Sends a signal by name.
 pub fn signal(pid: u32, name: &str) {
     let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();

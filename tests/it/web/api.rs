@@ -89,7 +89,16 @@ fn the_recorded_paths_are_all_served_with_their_plurals_and_fields() {
 
 /// Where we say more exactly than the recording what comes.
 fn known_type(kind: &str, field: &Json) -> bool {
-    matches!((kind, field["name"].as_str().unwrap()), ("change", "committer") | ("forcescheduler", _))
+    matches!(
+        (kind, field["name"].as_str().unwrap()),
+        ("change", "committer")
+            | ("forcescheduler", _)
+            // The recording calls these moments whole numbers, and says less or more of a name than is checked.
+            | ("buildset", "submitted_at" | "complete_at")
+            | ("_property", "value")
+            | ("branch", "commitid")
+            | ("build_data" | "codebase" | "worker", "name")
+    )
 }
 
 #[test]

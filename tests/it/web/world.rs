@@ -24,7 +24,7 @@ pub const BEGIN: i64 = 1_795_334_400;
 /// A store and its facts.
 pub struct World {
     pub store: Store,
-    pub dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
     pub plan: Plan,
     seq: u64,
     now: i64,
@@ -38,7 +38,6 @@ pub struct Made {
     pub build: u64,
     pub request: u64,
     pub buildset: u64,
-    pub number: u64,
 }
 
 impl World {
@@ -47,14 +46,9 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::in_memory(dir.path()).unwrap();
         let (facts, _) = broadcast::channel(64);
-        let mut world = Self { store, dir, plan: Plan::default(), seq: 0, now: BEGIN, next: 0, facts };
+        let mut world = Self { store, _dir: dir, plan: Plan::default(), seq: 0, now: BEGIN, next: 0, facts };
         world.fact(Event::MasterStarted { name: "ci-host:/srv/master".to_owned(), installation: "x".to_owned() });
         world
-    }
-
-    /// The moment of the next fact, in seconds.
-    pub fn now(&self) -> i64 {
-        self.now
     }
 
     /// Lets time pass.
@@ -209,7 +203,7 @@ impl World {
                 properties,
             }],
         });
-        Made { build: 0, request, buildset, number: 0 }
+        Made { build: 0, request, buildset }
     }
 
     /// A build of a new request starts.
@@ -238,7 +232,7 @@ impl World {
             changes: change.iter().map(|change| change.id).collect(),
             reason: reason.to_owned(),
         });
-        Made { build, number, ..made }
+        Made { build, ..made }
     }
 
     /// A step of a build starts.

@@ -50,7 +50,7 @@ async fn time_outs_and_interrupts_are_told_in_the_protocols_words() {
     assert!(heard.updates.contains(&Update::FailureReason("timeout_without_output".to_owned())));
     assert_eq!(code(&heard.updates), Some(-1));
     scene.peer.shell("2", &scene.build, "echo ready; sleep 1000").await;
-    while !scene.peer.heard["2"].stock(StdStream::Stdout).contains("ready") {
+    while !scene.peer.heard.get("2").is_some_and(|heard| heard.stock(StdStream::Stdout).contains("ready")) {
         assert!(scene.peer.hear().await);
     }
     let (command, why) = (starwright::model::CommandId("2".to_owned()), "enough".to_owned());

@@ -19,3 +19,4 @@ check: ## format and lints, warnings denied
 
 bench: ## measures speed, each figure beside its baseline
 	$(CARGO) bench --bench overhead
+	$(CARGO) bench --bench store

@@ -18,7 +18,7 @@ use super::txn::Records as _;
 use super::writer::{Writer, WriterParts};
 use super::{LogLimits, Logs, StoreError};
 use crate::base::Timestamp;
-use crate::model::{ConfigDigest, Fact, RetentionPlan};
+use crate::model::{BuildId, ConfigDigest, Fact, RetentionPlan};
 
 /// Which part of an ordered list to read.
 #[derive(Clone, Copy, Debug)]
@@ -222,6 +222,19 @@ impl Store {
     ///
     /// What is removed is gone from records and disk when it returns, and does not come back.
     pub fn retire(&self, rules: &RetentionPlan, now: Timestamp) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        for _ in 0..RETIRED_SLICES_MAX {
+            let slice = self.retire_slice(rules, now)?;
+            removed += slice.builds;
+            if slice.is_idle {
+                break;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// One order of the writer, so that commits get their turn in between.
+    fn retire_slice(&self, rules: &RetentionPlan, now: Timestamp) -> Result<Slice, StoreError> {
         let parts = self.parts()?;
         let mut up_to = self.shared.retired_up_to.lock().unwrap_or_else(PoisonError::into_inner);
         let retirement =
@@ -233,12 +246,15 @@ impl Store {
         }
         let doomed = parts.backend.ids(&Table::Doomed.all(), Order::Ascending, DOOMED_MAX)?;
         for build in &doomed {
-            block_on(self.shared.logs.remove_build(crate::model::BuildId(*build)))?;
+            block_on(self.shared.logs.remove_build(BuildId(*build)))?;
         }
         if !doomed.is_empty() {
             block_on(parts.writer.unlinked(doomed))?;
         }
-        Ok(u64::try_from(retired.builds().count()).unwrap_or(u64::MAX))
+        Ok(Slice {
+            builds: u64::try_from(retired.builds().count()).unwrap_or(u64::MAX),
+            is_idle: retired.entries.is_empty() && retired.last_builder.is_none(),
+        })
     }
 
     /// Ends the writer; everything committed is on disk when it returns. The folder can be opened again then.
@@ -257,7 +273,17 @@ impl Store {
     }
 }
 
-/// Folders of removed builds unlinked in one call.
+/// Slices of retention in one call: some hundred builds, some thousand builders.
+const RETIRED_SLICES_MAX: usize = 10;
+
+/// What a slice of retention came to.
+struct Slice {
+    builds: u64,
+    /// There was nothing to do, and all builders were looked at.
+    is_idle: bool,
+}
+
+/// Folders of removed builds unlinked in one slice.
 const DOOMED_MAX: usize = 100;
 
 impl Shared {

@@ -41,11 +41,11 @@ pub(crate) fn open(dir: &Path) -> Result<Opened, StoreError> {
     make_dir(dir)?;
     let folder = Folder::new(dir);
     let lock = FolderLock::take(&folder)?;
-    folder.finish_swap()?;
     let format = match Format::read(&folder)? {
         Some(format) => format,
         None => begin(&folder)?,
     };
+    folder.finish_swap()?;
     let fences = Fences::read(&folder.facts())?;
     let backend: Arc<dyn Backend> = Arc::new(open_database(&folder, &fences)?);
     let last = last_seq(&*backend)?;

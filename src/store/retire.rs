@@ -110,10 +110,12 @@ fn needed(backend: &dyn Backend, snapshots: &[u64]) -> Result<BTreeSet<u64>, Sto
         ReportSubject::Build { build, .. } => build.0,
     });
     let mut needed: BTreeSet<u64> = reported.collect();
+    // One that is being written at this moment is newer than all of them.
+    let newest = snapshots.last().copied().unwrap_or(u64::MAX);
     for (key, value) in backend.scan(&Table::Ended.all(), Order::Ascending, usize::MAX)? {
         let end: StoredEnd = decode(&value, "the end of a build")?;
         let ended = last_number(&key).unwrap_or(u64::MAX);
-        if snapshots.iter().any(|snapshot| (end.started..ended).contains(snapshot)) {
+        if ended > newest || snapshots.iter().any(|snapshot| (end.started..ended).contains(snapshot)) {
             needed.insert(end.build);
         }
     }

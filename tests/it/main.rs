@@ -18,6 +18,7 @@ mod stock_worker;
 mod store;
 mod store_crash;
 mod store_damage;
+mod store_disk;
 mod store_golden;
 mod store_maintain;
 mod store_retention;

@@ -69,8 +69,8 @@ pub(super) struct Owner {
     keeper: Keeper,
     /// Full write-ahead files whose lines are not all in the logs' files yet.
     old_wals: Vec<u64>,
-    /// Builds with parts in write-ahead files.
-    wal_builds: BTreeSet<BuildId>,
+    /// Builds with parts in the write-ahead file in use, and in the ones before it, which are about to go.
+    wal_builds: [BTreeSet<BuildId>; 2],
     /// Logs with unwritten lines, and how many bytes.
     buffered: BTreeMap<LogKey, usize>,
     /// Files written since they were last synced.
@@ -94,7 +94,7 @@ impl Owner {
             wal: None,
             keeper: Keeper::start()?,
             old_wals: Vec::new(),
-            wal_builds: BTreeSet::new(),
+            wal_builds: Default::default(),
             buffered: BTreeMap::new(),
             dirty: BTreeSet::new(),
         };
@@ -121,6 +121,7 @@ impl Owner {
     fn take_up(&mut self, record: Record) -> Result<(), StoreError> {
         match record {
             Record::Part { key, source, n, part } => {
+                self.wal_builds[0].insert(key.build);
                 self.push(key, &source, n, &part)?;
                 self.write_full(key);
                 self.relieve();
@@ -204,7 +205,7 @@ impl Owner {
             })
             .collect();
         wal.append(&records)?;
-        self.wal_builds.extend(appends.iter().map(|append| append.key.build));
+        self.wal_builds[0].extend(appends.iter().map(|append| append.key.build));
         Ok(())
     }
 
@@ -297,6 +298,7 @@ impl Owner {
         match Wal::begin(&self.shelf.folder.wal(), full.number() + 1) {
             Ok(next) => {
                 self.old_wals.push(full.number());
+                self.wal_builds = [BTreeSet::new(), std::mem::take(&mut self.wal_builds[0])];
                 self.wal = Some(next);
                 self.retire_wals();
             }
@@ -332,7 +334,7 @@ impl Owner {
         record: Record,
         unlink: impl FnOnce(&mut Self, BuildId) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        if self.wal_builds.contains(&build)
+        if self.wal_builds.iter().any(|builds| builds.contains(&build))
             && let Some(wal) = &mut self.wal
         {
             wal.append(&[record])?;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use starwright::base::Timestamp;
+#[allow(clippy::wildcard_imports, reason = "the nouns of the house")]
 use starwright::model::*;
 use starwright::store::{LogPart, Scan, Store};
 use tempfile::TempDir;

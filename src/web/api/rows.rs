@@ -200,7 +200,7 @@ mod tests {
             let newest = part.after.map_or(MILLION, |after| after.min(MILLION + 1).saturating_sub(1));
             Box::new((1..=newest).rev().take(part.limit))
         } else {
-            Box::new((part.after.unwrap_or(0).max(0) + 1..=MILLION).take(part.limit))
+            Box::new((part.after.unwrap_or(0) + 1..=MILLION).take(part.limit))
         }
     }
 
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn several_lists_become_one_in_order() {
         let list = |numbers: &[u64]| Rows {
-            rows: Box::new(numbers.to_vec().into_iter().map(|number| Ok(Number(number)))),
+            rows: Box::new(numbers.iter().copied().map(|number| Ok(Number(number)))),
             sorted: true,
         };
         let merged = |text: &str, lists: Vec<Rows<'static, Number>>| {

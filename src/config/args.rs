@@ -420,7 +420,6 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
         }
         locks
     }
-
 }
 
 fn lock_access(value: Star<'_>) -> Option<LockAccess> {
@@ -460,7 +459,12 @@ pub(super) fn missing_argument(title: &str, name: &str) -> String {
 }
 
 /// The problem of more arguments without names than there may be; `next` is the first that needs one.
-pub(super) fn surplus_argument(title: &str, taken: usize, given: usize, next: Option<&str>) -> (String, Option<String>) {
+pub(super) fn surplus_argument(
+    title: &str,
+    taken: usize,
+    given: usize,
+    next: Option<&str>,
+) -> (String, Option<String>) {
     let message = format!("{title} takes {} without a name, and got {given}", count(taken, "argument"));
     (message, next.map(|name| format!("write `{name} = …`")))
 }

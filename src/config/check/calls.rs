@@ -298,7 +298,10 @@ mod tests {
     fn arguments_of_natives_own_functions_and_ctx_are_known() {
         assert_eq!(messages("worker('w', slts = 1)\n"), ["`worker` has no argument `slts`"]);
         assert_eq!(messages("def f(a, *, b = 1): pass\nf(1, 2)\nf(c = 1)\n").len(), 3);
-        assert_eq!(messages("def f(ctx):\n    ctx.run('x', tiemout = '1m')\n"), ["`ctx.run` has no argument `tiemout`"]);
+        assert_eq!(
+            messages("def f(ctx):\n    ctx.run('x', tiemout = '1m')\n"),
+            ["`ctx.run` has no argument `tiemout`"]
+        );
         assert_eq!(messages("x = lambda ctx: ctx.brnch\n"), ["`ctx` has no `brnch`"]);
         assert_eq!(messages("regex.serach('a', 'b')\n"), ["`regex` has no function `serach`"]);
         assert_eq!(messages("len()\nsecret()\n").len(), 2);

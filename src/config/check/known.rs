@@ -115,7 +115,8 @@ pub(super) fn natives() -> &'static BTreeMap<String, Known> {
         let documented = documentation.members.iter();
         let mut known: BTreeMap<String, Known> =
             documented.filter_map(|(name, item)| Some((name.clone(), of_item(item)?))).collect();
-        known.extend(declare::tables().map(|native| (native.name.to_owned(), Known::Function(Takes::of_table(native)))));
+        known
+            .extend(declare::tables().map(|native| (native.name.to_owned(), Known::Function(Takes::of_table(native)))));
         known
     })
 }

@@ -48,12 +48,7 @@ fn collect(stmt: &Stmt, names: &mut BTreeSet<String>) {
             collect(&branches.0, names);
             collect(&branches.1, names);
         }
-        StmtP::Break
-        | StmtP::Continue
-        | StmtP::Pass
-        | StmtP::Return(_)
-        | StmtP::Expression(_)
-        | StmtP::Load(_) => {}
+        StmtP::Break | StmtP::Continue | StmtP::Pass | StmtP::Return(_) | StmtP::Expression(_) | StmtP::Load(_) => {}
     }
 }
 

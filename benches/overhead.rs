@@ -60,7 +60,11 @@ fn main() {
         f64::from(LOG_MEGABYTES) / ingest.as_secs_f64(),
         ratio(ingest, alone)
     );
-    println!("memory of master and worker afterwards  {:>9.1} MB (high water {:.1} MB)", memory(up.child.id(), "VmRSS"), memory(up.child.id(), "VmHWM"));
+    println!(
+        "memory of master and worker afterwards  {:>9.1} MB (high water {:.1} MB)",
+        memory(up.child.id(), "VmRSS"),
+        memory(up.child.id(), "VmHWM")
+    );
 }
 
 fn configuration() -> String {
@@ -80,7 +84,9 @@ force("by-hand", builders = ["warm", "steps", "one", "output"])
 }
 
 fn output_command() -> String {
-    format!("yes 'a line of output as compilers write them, some eighty characters long, no.' | head -c {LOG_MEGABYTES}000000")
+    format!(
+        "yes 'a line of output as compilers write them, some eighty characters long, no.' | head -c {LOG_MEGABYTES}000000"
+    )
 }
 
 /// Forces so many builds of a builder, and waits until all have ended.

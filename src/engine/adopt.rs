@@ -14,7 +14,8 @@ impl Pass<'_> {
     pub fn plan_loaded(&mut self, plan: &Arc<Plan>, cause: String, ticket: Option<Ticket>) {
         let digest = plan.digest.clone();
         self.up.plans.insert(digest.clone(), Arc::clone(plan));
-        if self.state.plan.as_ref() == Some(&digest) {
+        // After a refusal the same one is adopted once more, so that the refusal is over for everybody.
+        if self.state.plan.as_ref() == Some(&digest) && !self.state.refused {
             return self.reply(ticket, Reply::Adopted { digest, changes: Vec::new() });
         }
         let changes = self.plan().map_or_else(Vec::new, |old| super::diff::compare(&old, plan));

@@ -3,7 +3,7 @@
 use super::Effect;
 use super::locking::Wish;
 use super::pass::Pass;
-use super::state::{Log, Step};
+use super::state::{Log, State, Step};
 use super::words;
 use crate::model::{
     Answer, Ask, BeginStep, BuildId, CommandId, EndStep, Event, Key, LogId, LogKind, LogOpened, StepId,
@@ -161,34 +161,43 @@ impl Pass<'_> {
     }
 
     fn is_child_of(&self, id: BuildId, step: StepId, outer: StepId) -> bool {
-        super::locking::is_inside(self.state, id, step, Some(outer))
+        super::locking::is_inside(self.state, id, step, outer)
     }
 
-    fn write_log(&mut self, id: BuildId, step: StepId, key: &Key, mut ask: Ask) {
-        let Ask::WriteLog { log: name, html, text, .. } = &mut ask else { return };
-        if !text.ends_with('\n') {
-            text.push('\n');
-        }
+    fn write_log(&mut self, id: BuildId, step: StepId, key: &Key, ask: Ask) {
+        let Ask::WriteLog { log: name, html, .. } = &ask else { return };
         let Some(current) = self.state.builds.get(&id).and_then(|build| build.step.as_ref()) else { return };
-        let known = current.log(step, name).map(|log| (log.id, log.writes, log.stdio));
-        let (name, html, text) = (name.clone(), *html, text.clone());
         let mut logs = Vec::new();
-        let (log, n, stdio) = known.unwrap_or_else(|| {
+        if current.log(step, name).is_none() {
             let none = std::collections::BTreeMap::new();
-            let slug = words::slug(&name, current.logs.get(&step).unwrap_or(&none));
-            let log = LogId(self.state.last.log + 1);
-            let stdio = name == "stdio";
-            let kind = match (stdio, html) {
-                (true, _) => LogKind::Stdio,
-                (false, true) => LogKind::Html,
-                (false, false) => LogKind::Text,
+            let slug = words::slug(name, current.logs.get(&step).unwrap_or(&none));
+            let kind = match (name.as_str(), html) {
+                ("stdio", _) => LogKind::Stdio,
+                (_, true) => LogKind::Html,
+                (_, false) => LogKind::Text,
             };
-            logs.push(LogOpened { log, name: name.clone(), slug, kind });
-            (log, 0, stdio)
-        });
+            logs.push(LogOpened { log: LogId(self.state.last.log + 1), name: name.clone(), slug, kind });
+        }
+        let name = name.clone();
         self.record_ask(id, step, key, ask, Recorded { logs, ..Recorded::default() });
-        self.effects.push(Effect::WriteLog { build: id, log, n, stream: if stdio { 'h' } else { 't' }, text });
+        self.effects.extend(log_write(self.state, id, step, key, &name));
     }
+}
+
+/// The write to a log that an ask just recorded means.
+pub(super) fn log_write(state: &State, id: BuildId, step: StepId, key: &Key, name: &str) -> Option<Effect> {
+    let current = state.builds.get(&id)?.step.as_ref()?;
+    let log = current.log(step, name)?;
+    let Ask::WriteLog { text, .. } = current.ask(key)? else { return None };
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    let stream = if log.stdio { 'h' } else { 't' };
+    Some(Effect::WriteLog {
+        build: id,
+        log: log.id,
+        n: log.writes.saturating_sub(1),
+        stream,
+        text: format!("{text}{end}"),
+    })
 }
 
 /// What is recorded with an ask.

@@ -107,9 +107,8 @@ impl Engine {
     /// # Errors
     /// When the fact cannot have happened in this state.
     pub fn apply(&mut self, fact: &Fact) -> Result<(), Illegal> {
-        let write = self.write_again(fact);
         self.state.apply(fact).map_err(|why| Illegal { seq: fact.seq, why })?;
-        self.up.again.extend(write);
+        self.up.again.extend(self.order_again(fact));
         Ok(())
     }
 
@@ -175,19 +174,12 @@ impl Engine {
         Ok(engine)
     }
 
-    /// The write to a log that goes with a fact; the process that recorded it may have died before carrying it out.
-    fn write_again(&self, fact: &Fact) -> Option<Effect> {
+    /// The order to a log that goes with a fact which just became part of the state; the process that recorded it may
+    /// have died before it was carried out.
+    fn order_again(&self, fact: &Fact) -> Option<Effect> {
         match &fact.event {
-            Event::Asked { build, step, ask: Ask::WriteLog { log, text, .. }, logs, .. } => {
-                let opened = logs.iter().find(|opened| opened.name == *log);
-                let known = self.state.builds.get(build).and_then(|found| found.step.as_ref()?.log(*step, log));
-                let (id, n, stdio) = match (opened, known) {
-                    (Some(opened), _) => (opened.log, 0, opened.kind == crate::model::LogKind::Stdio),
-                    (None, Some(known)) => (known.id, known.writes, known.stdio),
-                    (None, None) => return None,
-                };
-                let stream = if stdio { 'h' } else { 't' };
-                Some(Effect::WriteLog { build: *build, log: id, n, stream, text: text.clone() })
+            Event::Asked { build, step, key, ask: Ask::WriteLog { log, .. }, .. } => {
+                super::asks::log_write(&self.state, *build, *step, key, log)
             }
             Event::LogClosed { build, log, .. } => Some(Effect::CloseLog { build: *build, log: *log }),
             _ => None,

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::pass::Pass;
-use super::state::{Asker, Owner, State};
+use super::state::{Asker, Owner, Since, State, Waiter};
 use super::underway::{Claim, Underway};
-use crate::model::{BuildId, ConfigDigest, Event, LockAccess, LockMode, LockPlan, Plan, StepId};
+use crate::model::{BuildId, BuilderId, ConfigDigest, Event, LockAccess, LockMode, LockPlan, Plan, RequestId, StepId};
 
 /// What became of a wish for locks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,27 +33,40 @@ pub(super) fn definitions<'p>(
 
 /// Everybody who waits for locks, earliest first.
 pub(super) fn queue<'a>(state: &'a State, up: &'a Underway) -> Vec<Asker<'a>> {
-    let steps = state.locks.waiting().map(|(since, waiter)| Asker {
-        since: (since, 0),
-        kin: kin(state, waiter.owner.build),
-        worker: &waiter.worker,
-        wants: &waiter.locks,
-    });
-    let builders = up.claims.values().map(Claim::asker);
+    let steps = state.locks.waiting().map(|(since, waiter)| step_asker(state, (since, 0), waiter));
+    let builders = up.claims.values().filter(|claim| claim.active).map(Claim::asker);
     let mut queue: Vec<Asker<'a>> = steps.chain(builders).collect();
     queue.sort_by_key(|asker| asker.since);
     queue
 }
 
-/// A build and those that wait for it.
-pub(super) fn kin(state: &State, build: BuildId) -> Vec<BuildId> {
-    let mut kin = vec![build];
-    while let Some(parent) = kin.last().and_then(|last| state.builds.get(last)?.parent)
-        && !kin.contains(&parent)
-    {
-        kin.push(parent);
+fn step_asker<'a>(state: &State, since: Since, waiter: &'a Waiter) -> Asker<'a> {
+    let kin = kin(state, waiter.owner);
+    Asker { since, kin, worker: &waiter.worker, wants: &waiter.locks }
+}
+
+/// Those who give nothing back before this owner has gone on: itself, the steps that it is inside of, its build, and in
+/// the same way the build that waits for its build.
+fn kin(state: &State, owner: Owner) -> Vec<Owner> {
+    let mut kin = Vec::new();
+    let Some(build) = state.builds.get(&owner.build) else { return kin };
+    let mut at = owner.step;
+    while let (Some(id), Some(current)) = (at, &build.step) {
+        kin.push(Owner { build: build.id, step: Some(id) });
+        at = current.children.get(&id).map(|child| child.parent);
     }
+    kin.push(Owner { build: build.id, step: None });
+    kin.extend(build.requests.first().into_iter().flat_map(|request| kin_of_request(state, *request)));
     kin
+}
+
+/// Those who give nothing back before this request has been built: the step of the build that waits for it, and so on.
+pub(super) fn kin_of_request(state: &State, request: RequestId) -> Vec<Owner> {
+    let set = state.requests.get(&request).and_then(|request| state.buildsets.get(&request.buildset));
+    let Some((parent, key)) = set.and_then(|set| set.awaited_by.as_ref()) else { return Vec::new() };
+    let step = state.builds.get(parent).and_then(|build| build.step.as_ref());
+    let step = step.and_then(|step| step.journal.0.get(key)).map(|entry| entry.step);
+    kin(state, Owner { build: *parent, step })
 }
 
 /// One list of locks from several; a lock that comes twice is taken once, exclusively if one of them says so.
@@ -82,18 +95,21 @@ impl Pass<'_> {
         let owner = Owner { build, step: Some(step) };
         let Some(worker) = self.state.builds.get(&build).map(|build| build.worker.clone()) else { return Wish::Waits };
         let asker =
-            Asker { since: (self.state.seq + 1, 0), kin: kin(self.state, build), worker: &worker, wants: &locks };
-        let define = definitions(&self.up.plans, self.state.plan.as_ref());
-        if self.state.locks.may_take(&asker, &queue(self.state, self.up), &define) {
-            drop(define);
+            Asker { since: (self.state.seq + 1, 0), kin: kin(self.state, owner), worker: &worker, wants: &locks };
+        let (granted, deadlock) = {
+            let queue = queue(self.state, self.up);
+            let define = definitions(&self.up.plans, self.state.plan.as_ref());
+            let locks = &self.state.locks;
+            let granted = locks.may_take(&asker, &queue, &define);
+            (granted, if granted { None } else { locks.deadlock(&asker, &queue, &define) })
+        };
+        if granted {
             self.record(Event::LocksTaken { build, step: Some(step), locks });
             return Wish::Granted;
         }
-        let inside = |build: BuildId, step: StepId, outer: Option<StepId>| is_inside(self.state, build, step, outer);
-        if let Some(other) = self.state.locks.deadlock(owner, &asker, &define, &inside) {
-            return Wish::Hopeless(self.describe_deadlock(other, &locks));
+        if let Some(other) = deadlock {
+            return Wish::Hopeless(self.describe_deadlock(other.build, &locks));
         }
-        drop(define);
         self.record(Event::LocksAwaited { build, step: Some(step), locks });
         Wish::Waits
     }
@@ -113,22 +129,16 @@ impl Pass<'_> {
         while let Some((owner, locks)) = self.next_served() {
             self.record(Event::LocksTaken { build: owner.build, step: owner.step, locks });
         }
-        self.up.builders.extend(self.up.claims.keys());
+        let claims = self.up.claims.iter().filter(|(_, claim)| claim.active);
+        self.up.builders.extend(claims.map(|(builder, _)| builder));
     }
 
     fn next_served(&self) -> Option<(Owner, Vec<LockAccess>)> {
         let queue = queue(self.state, self.up);
         let define = definitions(&self.up.plans, self.state.plan.as_ref());
         let mut steps = self.state.locks.waiting();
-        let found = steps.find(|(since, waiter)| {
-            let asker = Asker {
-                since: (*since, 0),
-                kin: kin(self.state, waiter.owner.build),
-                worker: &waiter.worker,
-                wants: &waiter.locks,
-            };
-            self.state.locks.may_take(&asker, &queue, &define)
-        });
+        let may = |asker: Asker<'_>| self.state.locks.may_take(&asker, &queue, &define);
+        let found = steps.find(|(since, waiter)| may(step_asker(self.state, (*since, 0), waiter)));
         found.map(|(_, waiter)| (waiter.owner, waiter.locks.clone()))
     }
 
@@ -140,36 +150,39 @@ impl Pass<'_> {
         }
     }
 
-    /// A builder's next request could start on this worker but for locks.
-    pub fn claim(&mut self, builder: crate::model::BuilderId, kin: Vec<BuildId>, worker: &str, wants: Vec<LockAccess>) {
+    /// A builder's next request could start on this worker but for locks: it asks for them, from its old place in the
+    /// queue if it asked before.
+    pub fn claim(&mut self, builder: BuilderId, kin: Vec<Owner>, worker: &str, wants: Vec<LockAccess>) {
         let before = self.up.claims.get(&builder);
         let since = before.map_or((self.state.seq, self.up.claims_made + 1), |claim| claim.since);
-        let at = before.map_or(self.now, |claim| claim.at);
-        let changed = before.is_some_and(|claim| claim.worker != worker || claim.wants != wants || claim.kin != kin);
+        let still = before.filter(|claim| claim.active);
+        let at = still.map_or(self.now, |claim| claim.at);
+        let changed = still.is_some_and(|claim| claim.worker != worker || claim.wants != wants || claim.kin != kin);
         self.up.claims_made += u64::from(before.is_none());
-        self.up.claims.insert(builder, Claim { since, at, kin, worker: worker.to_owned(), wants });
+        let claim = Claim { since, at, kin, worker: worker.to_owned(), wants, active: true };
+        self.up.claims.insert(builder, claim);
         // What it no longer wants may be free for those behind it.
         self.up.locks |= changed;
     }
 
-    /// A builder claims nothing any more.
-    pub fn unclaim(&mut self, builder: crate::model::BuilderId) -> Option<Claim> {
-        let claim = self.up.claims.remove(&builder);
+    /// A builder's next request cannot start for other reasons than locks: it keeps its place, but holds up nobody.
+    pub fn suspend_claim(&mut self, builder: BuilderId) {
+        if !self.state.index.waiting.contains_key(&builder) {
+            self.unclaim(builder);
+        } else if let Some(claim) = self.up.claims.get_mut(&builder) {
+            self.up.locks |= std::mem::take(&mut claim.active);
+        }
+    }
+
+    /// A builder claims nothing any more; what it claimed to the last.
+    pub fn unclaim(&mut self, builder: BuilderId) -> Option<Claim> {
+        let claim = self.up.claims.remove(&builder).filter(|claim| claim.active);
         self.up.locks |= claim.is_some();
         claim
     }
 }
 
-/// Whether a step is `outer` or a child step inside of it; every step is inside of its build.
-pub(super) fn is_inside(state: &State, build: BuildId, step: StepId, outer: Option<StepId>) -> bool {
-    let Some(outer) = outer else { return true };
-    let current = state.builds.get(&build).and_then(|build| build.step.as_ref());
-    let mut at = Some(step);
-    while let Some(step) = at {
-        if step == outer {
-            return true;
-        }
-        at = current.and_then(|current| current.children.get(&step)).map(|child| child.parent);
-    }
-    false
+/// Whether a step is `outer` or a child step inside of it.
+pub(super) fn is_inside(state: &State, build: BuildId, step: StepId, outer: StepId) -> bool {
+    kin(state, Owner { build, step: Some(step) }).contains(&Owner { build, step: Some(outer) })
 }

@@ -5,12 +5,10 @@
 
 use std::sync::Arc;
 
-use super::locking::{definitions, kin, merge_locks, queue};
+use super::locking::{definitions, kin_of_request, merge_locks, queue};
 use super::pass::Pass;
-use super::state::{Asker, Rank, Since};
-use crate::model::{
-    BuildId, BuilderId, BuilderPlan, FnId, LockAccess, Plan, Question, RequestId, RequestRecord, Value,
-};
+use super::state::{Asker, Owner, Rank, Since};
+use crate::model::{BuilderId, BuilderPlan, FnId, LockAccess, Plan, Question, RequestId, RequestRecord, Value};
 
 /// `next_build` is shown at most so many requests, the first in the queue: a queue of ten thousand must not make each
 /// question slow.
@@ -60,7 +58,7 @@ impl Pass<'_> {
                 }
                 Look::Claims => {}
                 Look::Nothing => {
-                    self.unclaim(builder);
+                    self.suspend_claim(builder);
                 }
             }
         }
@@ -171,7 +169,7 @@ impl Pass<'_> {
         request: RequestId,
         places: Vec<Place>,
     ) -> Look {
-        let kin = self.kin_of_request(request);
+        let kin = kin_of_request(self.state, request);
         let open: Vec<&Place> = places.iter().filter(|place| self.may_lock(builder, &kin, place)).collect();
         if open.is_empty() {
             if let Some(first) = places.into_iter().next() {
@@ -187,18 +185,7 @@ impl Pass<'_> {
         Look::Started
     }
 
-    /// Builds that wait for a request: what they hold is no hindrance to it.
-    fn kin_of_request(&self, request: RequestId) -> Vec<BuildId> {
-        let Some(request) = self.state.requests.get(&request).filter(|request| request.waited_for) else {
-            return Vec::new();
-        };
-        let parent = self.state.buildsets.get(&request.buildset).and_then(|set| set.record.parent);
-        parent
-            .filter(|parent| self.state.builds.contains_key(parent))
-            .map_or_else(Vec::new, |parent| kin(self.state, parent))
-    }
-
-    fn may_lock(&self, builder: BuilderId, kin: &[BuildId], place: &Place) -> bool {
+    fn may_lock(&self, builder: BuilderId, kin: &[Owner], place: &Place) -> bool {
         if place.locks.is_empty() {
             return true;
         }

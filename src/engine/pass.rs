@@ -14,7 +14,7 @@ use crate::base::Timestamp;
 use crate::model::{Event, Fact, FnId, Plan, Question, Script, StopTarget, Value};
 
 /// More rounds than any real input needs; an engine that circles ends loudly instead of hanging.
-const ROUNDS_MAX: u64 = 10_000_000;
+const ROUNDS_MAX: u64 = 1_000_000;
 
 /// The work on one input.
 pub(super) struct Pass<'a> {
@@ -225,7 +225,7 @@ impl<'a> Pass<'a> {
             TimerKey::Source(name) => self.poll_due(name),
             TimerKey::Build(build) => self.build_due(*build),
             TimerKey::Worker(name) => {
-                let at = self.state.workers.get(name)?.give_up?;
+                let at = self.state.workers.get(name)?.give_up.filter(|_| self.state.load_of(name) > 0)?;
                 Some((at, WakeReason::GiveUp(name.clone())))
             }
             TimerKey::Report(report) => self.delivery_due(*report),

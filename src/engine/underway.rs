@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use super::filter::Filters;
 use super::timers::{TimerKey, Timers};
-use super::{Effect, state::Since};
+use super::{
+    Effect,
+    state::{Owner, Since},
+};
 use crate::base::Timestamp;
 use crate::model::{
     BuildContext, BuildId, BuilderId, CommandId, ConfigDigest, EvalPart, LockAccess, Outcome, Plan, ReportId, StepId,
@@ -87,9 +90,11 @@ pub(super) struct Finish {
 pub(super) struct Claim {
     pub since: Since,
     pub at: Timestamp,
-    pub kin: Vec<BuildId>,
+    pub kin: Vec<Owner>,
     pub worker: String,
     pub wants: Vec<LockAccess>,
+    /// Only locks are missing. If not, it keeps its place, but is nobody's hindrance.
+    pub active: bool,
 }
 
 /// A poll that was ordered.

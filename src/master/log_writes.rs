@@ -70,9 +70,9 @@ impl LogWrites {
         result
     }
 
-    /// Returns when everything that was ordered is durable (or a write failed).
-    pub async fn drained(&self) {
-        let _closed_after_a_failure = self.room.acquire_many(permits(WAITING_BYTES_MAX)).await;
+    /// Returns true when everything that was ordered is durable, false if a write failed.
+    pub async fn drained(&self) -> bool {
+        self.room.acquire_many(permits(WAITING_BYTES_MAX)).await.is_ok()
     }
 
     /// After a write failed the master ends; orders are then dropped, and come again after the next start.

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::MasterError;
 use super::effects::Effects;
 use super::inbox::Message;
+use super::log_writes::LogWrites;
 use super::plan_in_force::PlanInForce;
 use super::programs::Programs;
 use crate::base::{Clock, chain};
@@ -190,7 +191,8 @@ impl Owner {
             }
         }
         if let Some((seq, bytes)) = batch.snapshot {
-            self.snapshots.save(&self.parts.store, seq, bytes);
+            let (store, log_writes) = (self.parts.store.clone(), Arc::clone(&self.parts.effects.log_writes));
+            self.snapshots.saving = Some(tokio::spawn(keep_snapshot(store, log_writes, seq, bytes)));
         }
     }
 
@@ -215,11 +217,20 @@ impl Owner {
     async fn finish(self) -> Result<(), MasterError> {
         let (seq, bytes) = (self.parts.engine.last_seq(), self.parts.engine.snapshot());
         self.snapshots.settled().await;
-        if let Err(error) = self.parts.store.save_snapshot(seq, bytes).await {
-            // The facts are there; the next start takes a little longer.
-            tracing::error!(error = %chain(&error), "failed to keep a snapshot at the end");
-        }
+        keep_snapshot(self.parts.store, self.parts.effects.log_writes, seq, bytes).await;
         Ok(())
+    }
+}
+
+/// Keeps a snapshot whose facts are durable, once the log lines that follow from them are, too: after a restart only the
+/// lines of later facts are written again.
+async fn keep_snapshot(store: Store, log_writes: Arc<LogWrites>, seq: u64, bytes: Vec<u8>) {
+    if !log_writes.drained().await {
+        return;
+    }
+    if let Err(error) = store.save_snapshot(seq, bytes).await {
+        // The facts are there; a restart takes a little longer.
+        tracing::error!(error = %chain(&error), "failed to keep a snapshot");
     }
 }
 
@@ -270,17 +281,6 @@ impl Snapshots {
         }
         self.seq = seq;
         Some((seq, engine.snapshot()))
-    }
-
-    /// Keeps a snapshot whose facts are durable, beside the owner's work.
-    fn save(&mut self, store: &Store, seq: u64, bytes: Vec<u8>) {
-        let store = store.clone();
-        self.saving = Some(tokio::spawn(async move {
-            if let Err(error) = store.save_snapshot(seq, bytes).await {
-                // The facts are there; a restart takes a little longer.
-                tracing::error!(error = %chain(&error), "failed to keep a snapshot");
-            }
-        }));
     }
 
     async fn settled(self) {

@@ -107,6 +107,7 @@ impl Master {
     /// follows a crash.
     pub async fn abandon(self) {
         self.inner.join(OUTER_BOUND).await;
+        self.handle.shared.workers.close().await;
         self.outer.join(OUTER_BOUND).await;
         close_store(self.handle.shared.store.clone()).await;
     }

@@ -20,7 +20,7 @@ pub(super) struct Composed {
 /// The wire form, or why there can be none.
 pub(super) fn compose(message: &MailMessage) -> Result<Composed, String> {
     let from = mailbox(&message.from)
-        .ok_or_else(|| format!("the sender `{}` is no mail address; set `from_address` to one", message.from))?;
+        .ok_or_else(|| format!("the sender `{}` is no mail address; set `sender` to one", message.from))?;
     let to: Vec<Mailbox> = message.to.iter().filter_map(|text| mailbox(text)).collect();
     if to.is_empty() {
         return Err(

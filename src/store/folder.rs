@@ -69,6 +69,35 @@ impl Folder {
     pub fn build_facts(&self, build: BuildId) -> PathBuf {
         self.build(build).join("facts")
     }
+
+    /// Where the successor of a folder grows.
+    pub fn growing(&self, path: &Path) -> PathBuf {
+        path.with_extension("new")
+    }
+
+    /// Puts a successor in its place. A crash in between is repaired by [`Self::finish_swap`].
+    pub fn swap(&self, path: &Path) -> Result<(), StoreError> {
+        let old = path.with_extension("old");
+        let growing = self.growing(path);
+        fs::rename(path, &old).map_err(StoreError::io("rename", path))?;
+        fs::rename(&growing, path).map_err(StoreError::io("rename", &growing))?;
+        sync_dir(&self.dir)?;
+        remove_all(&old)
+    }
+
+    /// Ends what a crash interrupted: the old folder comes back if there is no new one, else it goes.
+    pub fn finish_swap(&self) -> Result<(), StoreError> {
+        for path in [self.sled(), self.facts()] {
+            let old = path.with_extension("old");
+            if old.exists() && !path.exists() {
+                fs::rename(&old, &path).map_err(StoreError::io("rename", &old))?;
+            }
+            for leftover in [old, self.growing(&path), path.with_extension("check")] {
+                remove_all(&leftover)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The right to use a folder; given up when dropped, or when the process dies.

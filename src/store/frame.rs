@@ -62,6 +62,11 @@ pub(crate) fn payload(bytes: &[u8], magic: Magic) -> Option<&[u8]> {
     (checksum(head.length, payload) == head.checksum).then_some(payload)
 }
 
+/// Bytes of the payload that follows a head; none if it is no head.
+pub(crate) fn payload_bytes(head: &[u8], magic: Magic) -> Option<usize> {
+    Head::parse(head.first_chunk::<HEAD_BYTES>()?, magic).map(|head| head.payload_bytes())
+}
+
 /// What [`Scanner::next`] finds.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found {

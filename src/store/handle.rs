@@ -224,7 +224,8 @@ impl Store {
     pub fn retire(&self, rules: &RetentionPlan, now: Timestamp) -> Result<u64, StoreError> {
         let parts = self.parts()?;
         let mut up_to = self.shared.retired_up_to.lock().unwrap_or_else(PoisonError::into_inner);
-        let retirement = Retirement { rules: rules.clone(), now, after_builder: *up_to };
+        let retirement =
+            Retirement { rules: rules.clone(), now, snapshots: parts.snapshots.numbers()?, after_builder: *up_to };
         let retired = block_on(parts.writer.retire(retirement))?;
         *up_to = retired.last_builder;
         for build in retired.logs() {

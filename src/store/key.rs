@@ -16,6 +16,9 @@ pub(crate) enum Table {
     Tail = 0x02,
     /// Fact number to the fact of an adopted configuration.
     PlanAdopted = 0x03,
+    /// Number of the fact that ended a build to the build and the number of the fact that started it. Trimmed with the
+    /// tail.
+    Ended = 0x04,
 
     Builder = 0x10,
     BuilderNamed = 0x11,
@@ -47,6 +50,7 @@ pub(crate) enum Table {
     BuildOfWorker = 0x42,
     /// (Request, build).
     BuildOfRequest = 0x43,
+    /// Running build to the number of the fact that started it.
     BuildRunning = 0x44,
     /// Builder to how many builds it has.
     BuildCount = 0x45,
@@ -72,6 +76,44 @@ pub(crate) enum Table {
 pub(crate) type Key = Vec<u8>;
 
 impl Table {
+    /// All of them, for messages.
+    pub const ALL: [Self; 34] = [
+        Self::Meta,
+        Self::Tail,
+        Self::PlanAdopted,
+        Self::Ended,
+        Self::Builder,
+        Self::BuilderNamed,
+        Self::Worker,
+        Self::WorkerNamed,
+        Self::Scheduler,
+        Self::SchedulerNamed,
+        Self::ChangeSource,
+        Self::ChangeSourceNamed,
+        Self::Master,
+        Self::Change,
+        Self::Stamp,
+        Self::ChangeOfStamp,
+        Self::Buildset,
+        Self::BuildsetOfParent,
+        Self::Request,
+        Self::RequestOfBuilder,
+        Self::RequestWaiting,
+        Self::Build,
+        Self::BuildNumber,
+        Self::BuildOfWorker,
+        Self::BuildOfRequest,
+        Self::BuildRunning,
+        Self::BuildCount,
+        Self::Step,
+        Self::StepPlace,
+        Self::Log,
+        Self::LogPlace,
+        Self::Outbox,
+        Self::Doomed,
+        Self::LogsKept,
+    ];
+
     /// Its byte.
     pub const fn byte(self) -> u8 {
         self as u8

@@ -17,6 +17,7 @@ mod history;
 mod keeper;
 mod key;
 mod logs;
+pub mod maintain;
 mod opening;
 mod project;
 mod retire;
@@ -26,5 +27,5 @@ mod txn;
 mod writer;
 
 pub use error::StoreError;
-pub use logs::{LeftOut, LogGrowth, LogLimits, LogLine, LogPart, Logs};
 pub use handle::{Recovered, Scan, Store, StoreOptions};
+pub use logs::{LeftOut, LogGrowth, LogLimits, LogLine, LogPart, Logs};

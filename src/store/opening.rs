@@ -1,15 +1,25 @@
 //! Opening the folder of a store: lock, format, database, and what to do when the database is damaged.
+//!
+//! The database is not trusted blindly: one that lost what it had confirmed (its files were damaged, or taken from a backup)
+//! is made again from the fact files.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use super::StoreError;
-use super::backend::{Backend, OpenFailure, SledBackend};
-use super::facts::{FactFiles, Fences};
+use super::backend::{Backend, OpenFailure, Order, SledBackend};
+use super::facts::{FactFiles, FactReader, Fences, newest_flush};
 use super::folder::{Folder, FolderLock, Format, make_dir, sync_dir};
 use super::handle::{Parts, Recovered};
+use super::key::Table;
+use super::maintain::{is_complete, mark_complete, rebuild_database, set_aside};
 use super::project::last_seq;
 use super::snapshot::{Snapshot, Snapshots};
+use super::txn::Records as _;
+use crate::model::BuildId;
+
+/// Fact files of running builds looked into at an opening.
+const RUNNING_MAX: usize = 1000;
 
 /// An open folder.
 pub(crate) struct Opened {
@@ -31,13 +41,14 @@ pub(crate) fn open(dir: &Path) -> Result<Opened, StoreError> {
     make_dir(dir)?;
     let folder = Folder::new(dir);
     let lock = FolderLock::take(&folder)?;
+    folder.finish_swap()?;
     let format = match Format::read(&folder)? {
         Some(format) => format,
         None => begin(&folder)?,
     };
-    let backend: Arc<dyn Backend> = Arc::new(open_database(&folder)?);
-    let last = last_seq(&*backend)?;
     let fences = Fences::read(&folder.facts())?;
+    let backend: Arc<dyn Backend> = Arc::new(open_database(&folder, &fences)?);
+    let last = last_seq(&*backend)?;
     let snapshots = Snapshots::Files(folder.snapshots());
     snapshots.drop_beyond(last)?;
     let files = FactFiles::open(&folder, fences, last)?;
@@ -54,15 +65,112 @@ fn begin(folder: &Folder) -> Result<Format, StoreError> {
     Ok(format)
 }
 
-fn open_database(folder: &Folder) -> Result<SledBackend, StoreError> {
-    match SledBackend::open(&folder.sled()) {
-        Ok(backend) => Ok(backend),
-        Err(OpenFailure::Other(error)) => Err(error),
-        Err(OpenFailure::Damaged(why)) => Err(StoreError::corrupt(folder.sled().display().to_string(), why)),
+fn open_database(folder: &Folder, fences: &Fences) -> Result<SledBackend, StoreError> {
+    let why = match open_or_repair(folder)? {
+        Ok(backend) => match doubts(folder, fences, &backend)? {
+            None => return Ok(backend),
+            Some(why) => why,
+        },
+        Err(why) => why,
+    };
+    tracing::warn!(
+        dir = %folder.dir().display(),
+        why,
+        "the database is damaged; it is set aside and made again from the fact files"
+    );
+    let report = rebuild_database(folder, &mut |_| {})?;
+    tracing::warn!(
+        facts = report.facts,
+        builds = report.builds,
+        damaged_places = report.damage.len(),
+        "the database was made again"
+    );
+    SledBackend::open(&folder.sled()).map_err(|failure| failed(folder, failure))
+}
+
+fn failed(folder: &Folder, failure: OpenFailure) -> StoreError {
+    match failure {
+        OpenFailure::Damaged(why) => StoreError::corrupt(format!("the database in `{}`", folder.sled().display()), why),
+        OpenFailure::Other(error) => error,
     }
 }
 
-/// The whole tail from the fact files, when the database holds only a part of what follows the snapshot.
-pub(crate) fn recover_from_files(_parts: &Parts, _snapshot: Option<Snapshot>) -> Result<Recovered, StoreError> {
-    Err(StoreError::corrupt("the tail of facts", "its beginning is missing"))
+/// The database, or why it does not open. A half-written snapshot of sled's is moved aside first: that is the usual
+/// damage, and sled can do without it.
+fn open_or_repair(folder: &Folder) -> Result<Result<SledBackend, String>, StoreError> {
+    let failure = match SledBackend::open(&folder.sled()) {
+        Ok(backend) => return Ok(Ok(backend)),
+        Err(failure) => failure,
+    };
+    let OpenFailure::Damaged(why) = failure else { return Err(failed(folder, failure)) };
+    if !set_snapshots_aside(folder)? {
+        return Ok(Err(why));
+    }
+    match SledBackend::open(&folder.sled()) {
+        Ok(backend) => {
+            tracing::warn!(why, "the database had a half-written snapshot, which was set aside");
+            Ok(Ok(backend))
+        }
+        Err(OpenFailure::Damaged(why)) => Ok(Err(why)),
+        Err(failure @ OpenFailure::Other(_)) => Err(failed(folder, failure)),
+    }
+}
+
+fn set_snapshots_aside(folder: &Folder) -> Result<bool, StoreError> {
+    let mut found = false;
+    let dir = folder.sled();
+    for entry in std::fs::read_dir(&dir).map_err(StoreError::io("list", &dir))? {
+        let path = entry.map_err(StoreError::io("list", &dir))?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            set_aside(folder, &path)?;
+            found = true;
+        }
+    }
+    Ok(found)
+}
+
+/// Why the database cannot be trusted, if so.
+fn doubts(folder: &Folder, fences: &Fences, backend: &SledBackend) -> Result<Option<String>, StoreError> {
+    if !is_complete(backend)? {
+        if fences.last().is_some() {
+            return Ok(Some("it is empty or was never finished".to_owned()));
+        }
+        mark_complete(backend)?;
+        return Ok(None);
+    }
+    let last = last_seq(backend)?;
+    let told = fences.last().map_or(0, |fence| fence.after);
+    if told > last {
+        return Ok(Some(format!("it ends with fact {last}, but had fact {told} at an earlier start")));
+    }
+    // A flush may have reached the files and not the database; a second one cannot have been begun before the first
+    // was confirmed.
+    let running = backend.ids(&Table::BuildRunning.all(), Order::Descending, RUNNING_MAX)?;
+    let builds = running.into_iter().map(BuildId);
+    match newest_flush(folder, builds)? {
+        Some((first, _)) if first > last + 1 => {
+            Ok(Some(format!("it ends with fact {last}, but fact {} was confirmed", first - 1)))
+        }
+        Some(_) | None => Ok(None),
+    }
+}
+
+/// The whole tail from the fact files, for when the database holds only a part of what follows the snapshot (both
+/// snapshots that it was cut for are damaged).
+pub(crate) fn recover_from_files(parts: &Parts, snapshot: Option<Snapshot>) -> Result<Recovered, StoreError> {
+    if parts.lock.is_none() {
+        return Err(StoreError::corrupt("the tail of facts in memory", "its beginning is missing"));
+    }
+    tracing::warn!("no snapshot fits the facts in the database; the engine starts from the fact files");
+    let after = snapshot.as_ref().map_or(0, |(seq, _)| *seq);
+    let last = last_seq(&*parts.backend)?;
+    let mut reader = FactReader::open(&parts.folder)?;
+    let mut facts = Vec::new();
+    while let Some(fact) = reader.next()? {
+        if fact.seq > after && fact.seq <= last {
+            facts.push(fact);
+        }
+    }
+    Ok(Recovered { snapshot, facts })
 }

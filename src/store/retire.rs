@@ -2,7 +2,8 @@
 //!
 //! A call looks at a bounded number of builders and removes a bounded number of builds, oldest first, so that commits
 //! never wait long behind it. The newest build of a builder always stays, as do running builds and those that a report in
-//! the outbox speaks of. Files go after the records, by the list of doomed builds; a crash in between leaves the list.
+//! the outbox speaks of. Builds that were running when a kept snapshot of the engine was made stay until the next one: who
+//! folds facts onto that snapshot needs the fact of their end. Files go after the records, by the list of doomed builds; a crash in between leaves the list.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::backend::{Backend, Order};
+use super::codec::decode;
 use super::key::{Table, last_number};
-use super::project::{BUILDS_TOTAL, StoredReport};
+use super::project::{BUILDS_TOTAL, StoredEnd, StoredReport};
 use super::txn::{Records, Txn};
 use crate::base::{Span, Timestamp};
 use crate::model::{
@@ -33,6 +35,8 @@ const LOOKED_AT_MAX: usize = 64;
 pub(crate) struct Retirement {
     pub rules: RetentionPlan,
     pub now: Timestamp,
+    /// The facts at which the kept snapshots were made.
+    pub snapshots: Vec<u64>,
     /// Begin with the first builder after this one.
     pub after_builder: Option<u64>,
 }
@@ -77,8 +81,13 @@ impl Retired {
 pub(crate) fn retire(txn: &mut Txn<'_>, backend: &dyn Backend, retirement: &Retirement) -> Result<Retired, StoreError> {
     let scan = super::Scan { after: retirement.after_builder, descending: false, limit: BUILDERS_MAX };
     let builders = backend.ids(&Table::Builder.part(&scan), Order::Ascending, BUILDERS_MAX)?;
-    let mut sweep =
-        Sweep { txn, backend, rules: retirement, reported: reported(backend)?, retired: Retired::default() };
+    let mut sweep = Sweep {
+        txn,
+        backend,
+        rules: retirement,
+        needed: needed(backend, &retirement.snapshots)?,
+        retired: Retired::default(),
+    };
     for builder in &builders {
         sweep.builds(*builder)?;
         sweep.requests(*builder)?;
@@ -94,22 +103,29 @@ pub(crate) fn retire(txn: &mut Txn<'_>, backend: &dyn Backend, retirement: &Reti
     Ok(sweep.retired)
 }
 
-/// Builds that a report in the outbox speaks of.
-fn reported(backend: &dyn Backend) -> Result<BTreeSet<u64>, StoreError> {
+/// Builds that a report in the outbox speaks of, or that ended after a kept snapshot in which they run.
+fn needed(backend: &dyn Backend, snapshots: &[u64]) -> Result<BTreeSet<u64>, StoreError> {
     let reports: Vec<StoredReport> = backend.records(&Table::Outbox.all(), Order::Ascending, usize::MAX)?;
-    Ok(reports
-        .into_iter()
-        .map(|stored| match stored.report.subject {
-            ReportSubject::Build { build, .. } => build.0,
-        })
-        .collect())
+    let reported = reports.into_iter().map(|stored| match stored.report.subject {
+        ReportSubject::Build { build, .. } => build.0,
+    });
+    let mut needed: BTreeSet<u64> = reported.collect();
+    for (key, value) in backend.scan(&Table::Ended.all(), Order::Ascending, usize::MAX)? {
+        let end: StoredEnd = decode(&value, "the end of a build")?;
+        let ended = last_number(&key).unwrap_or(u64::MAX);
+        if snapshots.iter().any(|snapshot| (end.started..ended).contains(snapshot)) {
+            needed.insert(end.build);
+        }
+    }
+    Ok(needed)
 }
 
 struct Sweep<'a, 'b> {
     txn: &'a mut Txn<'b>,
     backend: &'a dyn Backend,
     rules: &'a Retirement,
-    reported: BTreeSet<u64>,
+    /// Builds that somebody still has to read.
+    needed: BTreeSet<u64>,
     retired: Retired,
 }
 
@@ -126,7 +142,7 @@ impl Sweep<'_, '_> {
             let Some(build) = last_number(&value) else { continue };
             let Some(record) = self.backend.record::<BuildRecord>(&Table::Build.id(build))? else { continue };
             let is_old = record.completed.is_some_and(|completed| self.is_past(completed, self.rules.rules.days));
-            if record.completed.is_none() || self.reported.contains(&build) {
+            if record.completed.is_none() || self.needed.contains(&build) {
                 excess = excess.saturating_sub(1);
             } else if excess > 0 || is_old {
                 excess = excess.saturating_sub(1);
@@ -175,7 +191,7 @@ impl Sweep<'_, '_> {
                 None => true,
                 Some(completed) => completed.is_some_and(|at| self.is_past(at, self.rules.rules.log_days)),
             };
-            if !is_past || self.reported.contains(&build) || self.retired.entries.len() >= BUILDS_MAX {
+            if !is_past || self.needed.contains(&build) || self.retired.entries.len() >= BUILDS_MAX {
                 break;
             }
             next = number + 1;
@@ -258,10 +274,7 @@ fn remove_build(txn: &mut Txn<'_>, build: &BuildRecord, gone: &mut Vec<RetiredEn
 
 fn steps(txn: &Txn<'_>, build: BuildId) -> Result<Vec<(Vec<u8>, StepRecord)>, StoreError> {
     let pairs = txn.pairs(&Table::Step.under(build.0), Order::Ascending, usize::MAX)?;
-    pairs
-        .into_iter()
-        .map(|(key, bytes)| Ok((key, super::codec::decode(&bytes, &format!("a step of build {build}"))?)))
-        .collect()
+    pairs.into_iter().map(|(key, bytes)| Ok((key, decode(&bytes, &format!("a step of build {build}"))?))).collect()
 }
 
 fn remove_request(txn: &mut Txn<'_>, request: &RequestRecord, gone: &mut Vec<RetiredEntry>) -> Result<(), StoreError> {

@@ -74,6 +74,24 @@ impl Snapshots {
         }
     }
 
+    /// The facts at which the kept snapshots were made, oldest first.
+    pub fn numbers(&self) -> Result<Vec<u64>, StoreError> {
+        match self {
+            Self::Files(dir) => numbers(dir),
+            Self::Memory(map) => Ok(map.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()),
+        }
+    }
+
+    /// All snapshots there are, and whether each is whole.
+    pub fn inspect(&self) -> Result<Vec<(u64, bool)>, StoreError> {
+        match self {
+            Self::Files(dir) => numbers(dir)?.into_iter().map(|seq| Ok((seq, load(dir, seq)?.is_some()))).collect(),
+            Self::Memory(map) => {
+                Ok(map.lock().unwrap_or_else(PoisonError::into_inner).keys().map(|seq| (*seq, true)).collect())
+            }
+        }
+    }
+
     /// Drops snapshots that hold facts beyond `seq`, which never became true.
     pub fn drop_beyond(&self, seq: u64) -> Result<(), StoreError> {
         match self {

@@ -2,6 +2,8 @@
 //!
 //! A [`Txn`] reads its own writes. It is not isolated from others: only the writer thread makes one.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -44,7 +46,7 @@ fn describe(key: &[u8]) -> String {
     format!("the record with key {digits}")
 }
 
-impl Records for dyn Backend + '_ {
+impl<B: Backend + ?Sized> Records for B {
     fn bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.get(key)
     }
@@ -131,14 +133,16 @@ impl Records for Txn<'_> {
         }
     }
 
-    /// Meant for small ranges: the limit applies after all of the range was read.
     fn pairs(&self, range: &KeyRange, order: Order, limit: usize) -> Result<Vec<Pair>, StoreError> {
         if range.is_empty() {
             return Ok(Vec::new());
         }
-        let stored = self.backend.scan(range, Order::Ascending, usize::MAX)?;
-        let mut merged: std::collections::BTreeMap<_, _> = stored.into_iter().collect();
-        for (key, value) in self.batch.writes.range(range.from.clone()..range.to.clone()) {
+        let written = || self.batch.writes.range(range.from.clone()..range.to.clone());
+        let removed = written().filter(|(_, value)| value.is_none()).count();
+        // So many more, because so many of them may be gone.
+        let stored = self.backend.scan(range, order, limit.saturating_add(removed))?;
+        let mut merged: BTreeMap<_, _> = stored.into_iter().collect();
+        for (key, value) in written() {
             match value {
                 Some(value) => merged.insert(key.clone(), value.clone()),
                 None => merged.remove(key),
@@ -172,6 +176,21 @@ mod tests {
         assert_eq!(txn.ids(&Table::Build.all(), Order::Descending, 9).unwrap(), [3, 2]);
         assert_eq!(txn.count(Table::Build.id(3), |count| count + 1).unwrap(), 31);
         assert_eq!(backend.get(&Table::Build.id(3)).unwrap(), None, "nothing is applied yet");
+    }
+
+    #[test]
+    fn a_short_scan_sees_past_what_was_removed() {
+        let backend = MemoryBackend::default();
+        let mut first = Txn::new(&backend);
+        (1..=9).for_each(|id| first.mark(Table::Build.id(id)));
+        backend.apply(first.into_batch()).unwrap();
+        let mut txn = Txn::new(&backend);
+        [1, 2, 4, 9].into_iter().for_each(|id| txn.remove(Table::Build.id(id)));
+        txn.mark(Table::Build.id(5));
+        txn.mark(Table::Build.id(10));
+        assert_eq!(txn.ids(&Table::Build.all(), Order::Ascending, 3).unwrap(), [3, 5, 6]);
+        assert_eq!(txn.ids(&Table::Build.all(), Order::Descending, 2).unwrap(), [10, 8]);
+        assert!(txn.ids(&Table::Build.all(), Order::Ascending, 0).unwrap().is_empty());
     }
 
     #[test]

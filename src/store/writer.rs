@@ -218,8 +218,9 @@ impl Owner {
             let mut txn = Txn::new(&*self.parts.backend);
             for seq in ids.into_iter().take_while(|seq| *seq <= self.trim_to) {
                 txn.remove(Table::Tail.id(seq));
+                txn.remove(Table::Ended.id(seq));
             }
-            let done = txn.len() < TRIMMED_MAX;
+            let done = txn.len() < 2 * TRIMMED_MAX;
             if txn.len() > 0 {
                 self.parts.backend.apply(txn.into_batch())?;
             }
@@ -240,7 +241,7 @@ impl Owner {
         let mut txn = Txn::new(&*self.parts.backend);
         let retired = retire::retire(&mut txn, &*self.parts.backend, retirement)?;
         if let Some(files) = &mut self.parts.files {
-            files.retired(&retired)?;
+            files.retired(&retired, self.last)?;
         }
         if txn.len() > 0 {
             self.parts.backend.apply(txn.into_batch()).map_err(|error| explain(self.parts.room.as_ref(), error))?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::broadcast;
 
-use crate::master::{ForceAsk, Gone, Handle, HookError, Refusal, Reload, Reply, Seat, Socket};
+use crate::master::{ForceAsk, Gone, Handle, HookError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket};
 use crate::model::{BuildId, Fact, NewChange, Plan, RequestId};
 use crate::store::Store;
 
@@ -53,6 +53,8 @@ pub trait Control: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<usize, HookError>>;
     /// Checks a worker's `Authorization` header.
     fn admit_worker(&self, authorization: Option<&str>, peer: Option<SocketAddr>) -> Result<Seat, Refusal>;
+    /// Workers that were refused lately, the newest first.
+    fn refused_workers(&self) -> Vec<RefusedWorker>;
     /// Serves a worker until its connection ends.
     fn serve_worker(&self, seat: Seat, socket: Socket) -> BoxFuture<'_, ()>;
 }
@@ -110,6 +112,10 @@ impl Control for Handle {
 
     fn admit_worker(&self, authorization: Option<&str>, peer: Option<SocketAddr>) -> Result<Seat, Refusal> {
         Self::admit_worker(self, authorization, peer)
+    }
+
+    fn refused_workers(&self) -> Vec<RefusedWorker> {
+        Self::refused_workers(self)
     }
 
     fn serve_worker(&self, seat: Seat, socket: Socket) -> BoxFuture<'_, ()> {

@@ -14,8 +14,9 @@ use super::respond::{self, error_text};
 use super::site::Site;
 use super::wire::{
     ChangesAnswer, ChangesAsk, DoneAnswer, ErrorAnswer, HealthAnswer, OutboxAnswer, PlanAnswer, PollAsk, RefusedPlan,
-    ReloadAnswer, ReloadAsk, ReloadOutcome, WireReport,
+    ReloadAnswer, ReloadAsk, ReloadOutcome, SourcesAnswer, WireReport, WireSource,
 };
+use crate::base::Timestamp;
 use crate::master::{Reload, Reply};
 use crate::model::{ConfigDigest, Event, Report, ReportReason, ReportSubject};
 use crate::store::{Store, StoreError};
@@ -49,9 +50,9 @@ async fn dispatch(site: &Arc<Site>, request: &Request, path: &str) -> Answered {
         "reload" if posts => reload(site, body(request)?).await,
         "changes" if posts => changes(site, body(request)?).await,
         "poll" if posts => poll(site, body(request)?).await,
-        "plan" | "outbox" | "health" if Site::reads(request) => read(site, path.to_owned()).await,
+        "plan" | "outbox" | "sources" | "health" if Site::reads(request) => read(site, path.to_owned()).await,
         "reload" | "changes" | "poll" => Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path wants POST")),
-        "plan" | "outbox" | "health" => Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path wants GET")),
+        "plan" | "outbox" | "sources" | "health" => Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path wants GET")),
         _ => Err(refused(StatusCode::NOT_FOUND, format!("no such path: `{path}`"))),
     }
 }
@@ -123,6 +124,7 @@ async fn read(site: &Arc<Site>, path: String) -> Answered {
         Ok::<_, StoreError>(match path.as_str() {
             "plan" => json(StatusCode::OK, &plan(&site, store)?),
             "outbox" => json(StatusCode::OK, &outbox(store)?),
+            "sources" => json(StatusCode::OK, &sources(store)?),
             _ => json(StatusCode::OK, &health(store)?),
         })
     });
@@ -159,6 +161,16 @@ fn plan(site: &Site, store: &Store) -> Result<PlanAnswer, StoreError> {
 fn outbox(store: &Store) -> Result<OutboxAnswer, StoreError> {
     let reports = store.outbox()?.into_iter().map(|(report, error)| wire_report(&report, error)).collect();
     Ok(OutboxAnswer { reports })
+}
+
+fn sources(store: &Store) -> Result<SourcesAnswer, StoreError> {
+    let sources = store.change_sources()?.into_iter().map(|source| WireSource {
+        name: source.name,
+        active: source.active,
+        polled_at: source.polled.map(Timestamp::as_millis),
+        error: source.error,
+    });
+    Ok(SourcesAnswer { sources: sources.collect() })
 }
 
 fn wire_report(report: &Report, error: Option<String>) -> WireReport {

@@ -181,6 +181,24 @@ pub struct WireReport {
     pub error: Option<String>,
 }
 
+/// Answer to `GET sources`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourcesAnswer {
+    pub sources: Vec<WireSource>,
+}
+
+/// A change source and how its last poll went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireSource {
+    pub name: String,
+    /// Whether the present configuration has it.
+    pub active: bool,
+    /// When it was last polled well, in milliseconds since the epoch; null if never.
+    pub polled_at: Option<i64>,
+    /// What is wrong since then.
+    pub error: Option<String>,
+}
+
 /// Answer to `GET health`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthAnswer {

@@ -1,9 +1,47 @@
 //! The worker: connection, workspace, command runner, log stream, spool.
+//!
+//! [`run`] connects to a master and does what it asks; [`run_command`] is the process beside each command, which
+//! outlives it (docs/design/worker-link.md).
 
-mod face;
+mod address;
+#[cfg(unix)]
+mod command;
+#[cfg(unix)]
+mod connect;
+#[cfg(unix)]
+mod entry;
+#[cfg(unix)]
+mod files;
+#[cfg(unix)]
+mod filetask;
+#[cfg(unix)]
+mod info;
+#[cfg(unix)]
+mod link;
+mod options;
+#[cfg(unix)]
 mod order;
+#[cfg(unix)]
+mod run;
+#[cfg(unix)]
 mod runner;
+#[cfg(unix)]
+mod runners;
+#[cfg(unix)]
+mod session;
+#[cfg(unix)]
 mod spool;
+#[cfg(unix)]
+mod stock;
+#[cfg(unix)]
+mod table;
+#[cfg(not(unix))]
+mod unsupported;
 
-pub use face::*;
+pub use options::{Options, WorkerError};
+#[cfg(unix)]
+pub use run::run;
+#[cfg(unix)]
 pub use runner::run_command;
+#[cfg(not(unix))]
+pub use unsupported::{run, run_command};

@@ -36,9 +36,9 @@ impl Place {
 
 fn finished_build(address: &str, builder: &str, revision: Option<&str>) -> Option<serde_json::Value> {
     let path = format!("builders/{builder}/builds?complete=true&order=-number&property=got_revision");
-    items(address, &path).into_iter().find(|build| {
-        revision.is_none_or(|wanted| build["properties"]["got_revision"][0] == wanted)
-    })
+    items(address, &path)
+        .into_iter()
+        .find(|build| revision.is_none_or(|wanted| build["properties"]["got_revision"][0] == wanted))
 }
 
 fn stdio(address: &str, build: &serde_json::Value, step: &str) -> String {
@@ -103,7 +103,8 @@ fn make_fifo(path: &Path) {
 #[test]
 fn the_example_builds_each_commit_of_the_checkout_it_lies_in() {
     let place = Place::new();
-    let repository = Repository::new(&place.path("checkout"), &[("README.md", "# A project\n"), ("run.sh", "echo hello\n")]);
+    let repository =
+        Repository::new(&place.path("checkout"), &[("README.md", "# A project\n"), ("run.sh", "echo hello\n")]);
     let example = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/master.star")).unwrap();
     repository.commit("the example", &[("examples/master.star", &example)]);
     let config = repository.path.join("examples/master.star");
@@ -112,9 +113,9 @@ fn the_example_builds_each_commit_of_the_checkout_it_lies_in() {
     let address = up.address.clone();
     wait_for(&address, "the first poll", || {
         let (_, page) = request(&address, "GET", "/api/starwright/v1/sources", &[], "");
-        page.contains("\"polled\":1").then_some(())
+        page.contains("\"polled_at\":1").then_some(())
     });
-    let revision = repository.commit("a change", &[("src/new.txt", "text\n")]);
+    let revision = repository.commit("a change", &[("src/new.c", "text\n")]);
     let build = wait_for(&address, "a build of the commit", || {
         let builders = items(&address, "builders");
         builders.iter().find_map(|builder| finished_build(&address, builder["name"].as_str().unwrap(), Some(&revision)))
@@ -152,18 +153,25 @@ fn a_reload_leaves_running_builds_alone_and_a_typo_changes_nothing() {
     run(&address, &["force", "gated"]);
     wait_for(&address, "the build to run", || counts.join("begun").exists().then_some(()));
 
-    let more = format!("{text}\nbuilder(\"extra\", workers = [\"local\"], steps = [sh(\"true\")])\n").replace("echo done", "echo changed");
+    let more = format!("{text}\nbuilder(\"extra\", workers = [\"local\"], steps = [sh(\"true\")])\n")
+        .replace("echo done", "echo changed");
     place.write("conf/master.star", &more);
     wait_for(&address, "the new builder", || {
         items(&address, "builders").iter().any(|builder| builder["name"] == "extra").then_some(())
     });
 
-    place.write("conf/master.star", &more.replace("workers = [\"local\"], steps = [sh(\"true\")]", "workers = [\"locl\"], steps = [sh(\"true\")]"));
+    place.write(
+        "conf/master.star",
+        &more.replace("workers = [\"local\"], steps = [sh(\"true\")]", "workers = [\"locl\"], steps = [sh(\"true\")]"),
+    );
     let reload = run(&address, &["reload"]);
     let text = said(&reload);
     assert_eq!(reload.status.code(), Some(3), "{text}");
     assert!(text.contains("locl") && text.contains("`local`") && text.contains("master.star:"), "{text}");
-    assert!(items(&address, "builders").iter().any(|builder| builder["name"] == "extra"), "the old configuration stays");
+    assert!(
+        items(&address, "builders").iter().any(|builder| builder["name"] == "extra"),
+        "the old configuration stays"
+    );
 
     std::fs::write(counts.join("gate"), "open\n").unwrap();
     let build = wait_for(&address, "the build's end", || finished_build(&address, "gated", None));
@@ -224,7 +232,8 @@ force("by-hand", builders = ["long"])
         let steps = items(&address, &format!("builds/{}/steps", build["buildid"]));
         steps.iter().any(|step| step["name"] == "sleep" && !step["started_at"].is_null()).then(|| build.clone())
     });
-    let answer = control(&address, &format!("builds/{}", build["buildid"]), "stop", serde_json::json!({"reason": "enough"}));
+    let answer =
+        control(&address, &format!("builds/{}", build["buildid"]), "stop", serde_json::json!({"reason": "enough"}));
     assert_eq!(answer["result"], serde_json::Value::Null, "{answer}");
     let build = wait_for(&address, "the build's end", || finished_build(&address, "long", None));
     assert_eq!(build["results"], 6, "{build}");

@@ -26,12 +26,12 @@ fn the_example_is_right_and_remarks_nothing() {
     let example = example();
     let loaded = load(&example);
     let plan = &loaded.plan;
-    assert_eq!(config::summary(plan), "1 worker, 2 builders, 4 schedulers, 1 change source, 1 notifier, 1 lock");
+    assert_eq!(config::summary(plan), "1 worker, 2 builders, 3 schedulers, 1 change source, 1 notifier, 1 lock");
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     let ChangeSourceKind::Git { repository, branches, .. } = &plan.change_sources["checkout"].kind;
     assert_eq!(Path::new(repository), example.parent().unwrap().parent().unwrap());
     assert_eq!(*branches, BranchChoice::Default);
-    let SchedulerKind::Force { params, .. } = &plan.schedulers["make-release"].kind else { panic!() };
+    let SchedulerKind::Force { params, .. } = &plan.schedulers["by-hand"].kind else { panic!() };
     assert_eq!(params.len(), 4);
     assert_eq!(loaded.watch, [example]);
 }

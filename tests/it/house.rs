@@ -21,7 +21,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "base", "model", "engine", "protocol", "store", "config", "secrets", "vcs", "notify", "worker", "master", "web",
+            "base", "model", "engine", "protocol", "store", "config", "secrets", "vcs", "notify", "worker", "master",
+            "web",
         ],
     ),
 ];
@@ -30,7 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const SOLE_USERS: &[(&str, &[&str])] = &[
     ("starlark", &["config"]),
     ("sled", &["store"]),
-    ("zstd", &["store"]),
+    ("zstd", &["store", "web"]),
     ("warp", &["web"]),
     ("askama", &["web"]),
     ("matchit", &["web"]),

@@ -15,7 +15,8 @@ use starwright::protocol::{
 };
 
 use crate::support::link::{
-    FakeHost, FakeWorker, SIDE, STDIO, Served, connect, dispatch, order, ours, pair, run, serve, spec, stock,
+    FakeHost, FakeWorker, SIDE, STDIO, Served, UNREADABLE, connect, dispatch, order, ours, pair, run, serve, spec,
+    stock,
 };
 
 fn id(id: &str) -> CommandId {
@@ -52,9 +53,12 @@ async fn resume(worker: &mut FakeWorker, states: &[(&str, ResumedState)]) -> BTr
 /// A worker of ours that runs one command.
 async fn running(host: &Arc<FakeHost>, command: &str) -> (Served, FakeWorker) {
     let (served, mut worker) = connect(host, 1, &ours("spool-1"), Limits::default()).await;
+    // The order waits until the worker knows what is wanted of it.
     served.handle.send(dispatch(run(command, "make")));
+    served.handle.send(LinkOrder::Resume { commands: Vec::new() });
     assert!(resume(&mut worker, &[]).await.is_empty());
     assert_eq!(worker.start().await.0, id(command));
+    host.resumed().await;
     (served, worker)
 }
 
@@ -80,7 +84,7 @@ async fn output_and_end_are_answered_once_they_are_durable() {
     // Whatever else is asked is answered, so the two would have been by now.
     let other = worker.ask(WorkerRequest::Unknown { op: "x_later".to_owned() }).await;
     assert!(worker.answer(other).await.is_err());
-    assert_eq!(host.seen().kinds(), ["connected"]);
+    assert_eq!(host.seen().kinds(), ["connected", "resumed"]);
     host.release();
     assert!(worker.answer(first).await.is_ok());
     assert!(worker.answer(last).await.is_ok());
@@ -106,7 +110,7 @@ async fn output_goes_on_after_a_reconnect_without_loss_or_doubling() {
     served.handle.send(LinkOrder::Resume { commands: vec![run("c", "make"), run("gone", "make")] });
     let wanted = resume(&mut worker, &[("c", ResumedState::Running), ("gone", ResumedState::Unknown)]).await;
     assert_eq!(wanted, BTreeMap::from([(id("c"), 5), (id("gone"), 0)]));
-    let states = host.resumed().await;
+    let states = host.resumed_again(2).await;
     assert_eq!(
         states.iter().map(|resumed| resumed.state).collect::<Vec<_>>(),
         [ResumeState::Known, ResumeState::NeverSeen]
@@ -123,7 +127,7 @@ async fn output_goes_on_after_a_reconnect_without_loss_or_doubling() {
     let seen = host.seen();
     assert_eq!(seen.text("c", STDIO, "o"), "0\n2\n6\n7\n");
     assert_eq!(seen.text("c", SIDE, "o"), "1\n3\n4\n5\n");
-    assert_eq!(seen.kinds(), ["connected", "lost", "connected", "resumed", "ended"]);
+    assert_eq!(seen.kinds(), ["connected", "resumed", "lost", "connected", "resumed", "ended"]);
 }
 
 #[tokio::test]
@@ -154,12 +158,25 @@ async fn a_worker_that_cannot_resume_after_all_has_lost_everything() {
 }
 
 #[tokio::test]
+async fn a_command_whose_logs_cannot_be_read_is_lost_alone() {
+    let host = FakeHost::new();
+    let (served, mut worker) = connect(&host, 1, &ours("spool-1"), Limits::default()).await;
+    let mut damaged = run("damaged", "make");
+    damaged.logs.insert("stdio".to_owned(), UNREADABLE);
+    served.handle.send(LinkOrder::Resume { commands: vec![damaged, run("c", "make")] });
+    let wanted = resume(&mut worker, &[("c", ResumedState::Running)]).await;
+    assert_eq!(wanted, BTreeMap::from([(id("c"), 0)]));
+    let states: Vec<ResumeState> = host.resumed().await.iter().map(|resumed| resumed.state).collect();
+    assert_eq!(states, [ResumeState::Gone, ResumeState::Known]);
+}
+
+#[tokio::test]
 async fn a_gap_in_the_output_ends_the_connection() {
     let host = FakeHost::new();
     let (served, mut worker) = running(&host, "c").await;
     worker.ask(chunk("c", 1, "stdio", "late\n")).await;
     assert_eq!(served.end().await, "it told part 1 of command c, where part 0 follows");
-    assert_eq!(host.seen().kinds(), ["connected", "lost"]);
+    assert_eq!(host.seen().kinds(), ["connected", "resumed", "lost"]);
 }
 
 #[tokio::test]
@@ -168,7 +185,7 @@ async fn an_end_that_counts_more_parts_than_came_ends_the_connection() {
     let (served, mut worker) = running(&host, "c").await;
     worker.ask(complete("c", 2, exited(0))).await;
     assert!(served.end().await.contains("part 2"));
-    assert_eq!(host.seen().kinds(), ["connected", "lost"]);
+    assert_eq!(host.seen().kinds(), ["connected", "resumed", "lost"]);
 }
 
 #[tokio::test]
@@ -181,7 +198,7 @@ async fn an_end_that_arrived_counts_though_the_connection_broke() {
     drop(worker);
     host.release();
     served.end().await;
-    assert_eq!(host.seen().kinds(), ["connected", "ended", "lost"]);
+    assert_eq!(host.seen().kinds(), ["connected", "resumed", "ended", "lost"]);
 }
 
 #[tokio::test]
@@ -190,8 +207,6 @@ async fn while_the_disk_is_slow_the_socket_is_not_read() {
     const BLOCKS: u64 = 40;
     let host = FakeHost::new();
     let (served, mut worker) = running(&host, "c").await;
-    // The header above the output is there before the disk slows down.
-    host.until(|seen| (!seen.parts.is_empty()).then_some(())).await;
     host.hold();
     let line = "x".repeat(BLOCK - 1) + "\n";
     let sent = Arc::new(AtomicU64::new(0));
@@ -212,7 +227,7 @@ async fn while_the_disk_is_slow_the_socket_is_not_read() {
     assert!((16..24).contains(&sent.load(Ordering::Relaxed)), "{sent:?}");
     host.release();
     sender.await.unwrap().unwrap();
-    assert_eq!(host.seen().parts.len() - 1, usize::try_from(BLOCKS).unwrap());
+    assert_eq!(host.seen().parts.len(), usize::try_from(BLOCKS).unwrap());
     drop(served);
 }
 
@@ -229,6 +244,7 @@ async fn secrets_are_revealed_to_the_worker_alone() {
     let mut spec = spec("deploy");
     spec.env.insert("TOKEN".to_owned(), EnvValue::Set(secret("token")));
     spec.env.insert("CI".to_owned(), EnvValue::Set(Text::plain("true")));
+    served.handle.send(LinkOrder::Resume { commands: Vec::new() });
     served.handle.send(dispatch(order("c", Work::Run(spec.clone()))));
     resume(&mut worker, &[]).await;
     let (_, name, args) = worker.start().await;
@@ -236,7 +252,7 @@ async fn secrets_are_revealed_to_the_worker_alone() {
     assert_eq!(shell.secrets, [("token".to_owned(), "s3cret".to_owned())]);
     assert_eq!(shell.secret_env, ["TOKEN"]);
     let header = host.until(|seen| Some(seen.text("c/header", STDIO, "h")).filter(|text| !text.is_empty())).await;
-    assert_eq!(header, "deploy\n in /srv/w/linux/build\n with environment\n  CI=true\n  TOKEN=<token>\n");
+    assert_eq!(header, " with environment\n  CI=true\n  TOKEN=<token>\n");
 
     // Later commands of this worker are watched for it, too.
     served.handle.send(dispatch(run("d", "cat token")));
@@ -313,6 +329,7 @@ async fn wanted_output_comes_with_the_end() {
     let (served, mut worker) = connect(&host, 1, &ours("spool-1"), Limits::default()).await;
     let mut wanting = spec("git rev-parse HEAD");
     (wanting.want_output, wanting.log_stdout) = (true, false);
+    served.handle.send(LinkOrder::Resume { commands: Vec::new() });
     served.handle.send(dispatch(order("c", Work::Run(wanting))));
     resume(&mut worker, &[]).await;
     let (_, name, args) = worker.start().await;
@@ -340,6 +357,7 @@ async fn a_cut_link_ends_though_neither_disk_nor_worker_move() {
     let host = FakeHost::new();
     let short = Limits { drain: Duration::from_millis(50), goodbye: Duration::from_millis(50), ..Limits::default() };
     let (served, mut worker) = connect(&host, 1, &ours("spool-1"), short).await;
+    served.handle.send(LinkOrder::Resume { commands: Vec::new() });
     served.handle.send(dispatch(run("c", "make")));
     resume(&mut worker, &[]).await;
     worker.start().await;

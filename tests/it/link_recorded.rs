@@ -187,7 +187,7 @@ async fn every_recorded_command_ends_as_the_table_says() {
     for name in wire_fixtures::names() {
         let rows = play(&name).await;
         if !rows.is_empty() {
-            write!(table, "{name}\n{}", rows.iter().map(|row| format!("  {row}\n")).collect::<String>()).unwrap();
+            writeln!(table, "{name}\n  {}", rows.join("\n  ")).unwrap();
         }
     }
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/link-ends.txt");

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use starwright::base::Span;
 use tempfile::TempDir;
 
-use crate::support::git::Repository;
+use crate::support::git::{Repository, sealed};
 use crate::support::git_source::{GitSource, make_executable};
 
 fn repository() -> (TempDir, Repository) {
@@ -190,6 +190,34 @@ async fn the_halves_of_cut_off_fetches_are_swept_up() {
     std::fs::write(&half, "half a pack").unwrap();
     source.poll().await;
     assert!(!half.exists());
+}
+
+#[tokio::test]
+async fn a_cache_of_many_packs_is_tidied_up_when_nothing_else_is_to_do() {
+    let (_dir, repository) = repository();
+    let mut source = GitSource::new(&repository.path, &["main"]);
+    source.poll().await;
+    let cache = source.cache().join("git");
+    let packs = cache.join("objects/pack");
+    let script =
+        "for n in $(seq 60); do echo $n | git hash-object -w --stdin | git pack-objects -q objects/pack/pack; done";
+    let mut command = std::process::Command::new("sh");
+    let output = sealed(command.args(["-c", script]).current_dir(&cache)).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    // One that cannot be done is not tried again by each poll.
+    let log = source.note("log");
+    let git = source.program.program.clone();
+    source = source
+        .script(&format!("case \"$*\" in *gc*) echo x >> {}; exit 1 ;; *) exec GIT \"$@\" ;; esac", log.display()));
+    assert_eq!((source.poll().await, source.poll().await), (vec![], vec![]));
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "x\n");
+
+    std::fs::remove_file(cache.join("starwright-tidying-failed")).unwrap();
+    source.program.program = git;
+    assert_eq!(source.poll().await, []);
+    assert!(files_below(&packs).iter().filter(|path| path.extension().is_some_and(|e| e == "pack")).count() < 5);
+    let revision = repository.commit("next", &[("f", "1")]);
+    assert_eq!(source.seen().await, [("main".to_owned(), revision)]);
 }
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {

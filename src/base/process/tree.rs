@@ -51,6 +51,13 @@ pub fn signal_descendants_outside(group: Pid, signal: Signal) -> usize {
     below.len()
 }
 
+/// Kills one process; fine if it is gone.
+pub fn kill_process(number: u32) {
+    if let Some(pid) = i32::try_from(number).ok().and_then(Pid::from_raw) {
+        let _gone = rustix::process::kill_process(pid, Signal::KILL);
+    }
+}
+
 /// Whether a living process is below us.
 #[must_use]
 pub fn has_descendants() -> bool {

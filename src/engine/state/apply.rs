@@ -32,9 +32,14 @@ impl State {
                 self.installation.clone_from(installation);
                 Ok(())
             }
-            Event::MasterStopped | Event::PlanRefused { .. } | Event::ScriptFailed { .. } => Ok(()),
+            Event::MasterStopped | Event::ScriptFailed { .. } => Ok(()),
+            Event::PlanRefused { .. } => {
+                self.refused = true;
+                Ok(())
+            }
             Event::PlanAdopted { digest, changes, builders, workers, schedulers, change_sources, .. } => {
                 self.plan = Some(digest.clone());
+                self.refused = false;
                 self.name_builders(builders);
                 self.name_workers(workers);
                 self.name_schedulers(schedulers, changes);

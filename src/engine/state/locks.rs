@@ -4,9 +4,10 @@
 //! worker that the holder runs on tells which of a worker-scoped lock's instances is meant.
 //!
 //! The rule: locks go to those who asked first. Nobody overtakes an earlier asker with whom it could not share - but
-//! for one case: who waits, at some remove, for a lock that the asker's own build holds, can only go on after it, so
-//! letting it pass is the only way forward. With this exception nobody waits for the queue alone for ever; only holders
-//! that wait for each other's locks do, and [`Locks::deadlock`] finds those when they ask.
+//! for one case: an earlier one that waits, at some remove, for a lock which is given back only after the asker has gone
+//! on (its build holds it, or the build that waits for its build) lets the asker pass, because there is no other way
+//! forward. With this exception nobody waits for the queue alone for ever; only holders that wait for each other's locks
+//! do, and [`Locks::deadlock`] finds those when they ask.
 //!
 //! Invariant: an owner holds all of the locks that it asked for, or waits for all of them.
 
@@ -56,8 +57,9 @@ pub(in crate::engine) type Since = (u64, u64);
 pub(in crate::engine) struct Asker<'a> {
     /// Since when it asks.
     pub since: Since,
-    /// Its build and those that wait for it: what they hold is no hindrance. Empty for a request of its own.
-    pub kin: Vec<BuildId>,
+    /// Those who give nothing back before it has gone on: itself, the steps that it is inside of, its build, and in
+    /// the same way the builds that wait for its build. What they hold is no hindrance.
+    pub kin: Vec<Owner>,
     pub worker: &'a str,
     pub wants: &'a [LockAccess],
 }
@@ -141,45 +143,38 @@ impl Locks {
         })
     }
 
-    /// The builds that hold what the asker cannot have for now.
-    pub fn blockers(&self, asker: &Asker<'_>, define: &Definitions<'_>) -> BTreeSet<BuildId> {
-        self.blocking_owners(asker, define).into_iter().map(|owner| owner.build).collect()
-    }
-
-    /// If the asker would wait for ever, because a holder waits, at some remove, for what `owner` (or a step that it is
-    /// inside of) holds: the build that it would wait for. `inside` tells whether the first step of a build is, or is
-    /// inside of, the second (none: the build itself).
-    pub fn deadlock(
-        &self,
-        owner: Owner,
-        asker: &Asker<'_>,
-        define: &Definitions<'_>,
-        inside: &dyn Fn(BuildId, StepId, Option<StepId>) -> bool,
-    ) -> Option<BuildId> {
-        let me = |holder: Owner| {
-            holder.build == owner.build && owner.step.is_some_and(|step| inside(owner.build, step, holder.step))
-        };
-        let first = self.blocking_owners(asker, define);
-        let mut seen: BTreeSet<Owner> = first.iter().copied().collect();
-        let mut open: Vec<(Owner, BuildId)> = first.into_iter().map(|holder| (holder, holder.build)).collect();
-        while let Some((holder, through)) = open.pop() {
-            for waiter in self.waiting.values().filter(|waiter| waiter.owner.build == holder.build) {
-                if !waiter.owner.step.is_some_and(|step| inside(holder.build, step, holder.step)) {
-                    continue;
-                }
-                let next =
-                    Asker { since: (0, 0), kin: vec![holder.build], worker: &waiter.worker, wants: &waiter.locks };
-                for blocker in self.blocking_owners(&next, define) {
-                    if me(blocker) {
+    /// Whether the asker would wait for ever: a holder of what it wants waits, at some remove, for what the asker's own
+    /// kin hold. If so, that holder.
+    pub fn deadlock(&self, asker: &Asker<'_>, queue: &[Asker<'_>], define: &Definitions<'_>) -> Option<Owner> {
+        let mut seen = BTreeSet::new();
+        let first = self.blockers(asker, define);
+        let mut open: Vec<(Owner, Owner)> = first.into_iter().map(|owner| (owner, owner)).collect();
+        while let Some((owner, through)) = open.pop() {
+            if !seen.insert(owner) {
+                continue;
+            }
+            for inside in queue.iter().filter(|other| other.kin.contains(&owner)) {
+                for blocker in self.blockers(inside, define) {
+                    if asker.kin.contains(&blocker) {
                         return Some(through);
                     }
-                    if seen.insert(blocker) {
-                        open.push((blocker, through));
-                    }
+                    open.push((blocker, through));
                 }
             }
         }
         None
+    }
+
+    /// Who holds what the asker cannot have for now.
+    fn blockers(&self, asker: &Asker<'_>, define: &Definitions<'_>) -> BTreeSet<Owner> {
+        let mut owners = BTreeSet::new();
+        for want in asker.wants {
+            let Some(lock) = define(&want.lock) else { continue };
+            if !fits(&self.modes(asker, want, lock), want.mode, lock, asker.worker) {
+                owners.extend(self.others(asker, want, lock).map(|(owner, _)| owner));
+            }
+        }
+        owners
     }
 
     /// Whether the wish fits beside the holders and the wishes of those who asked earlier.
@@ -198,39 +193,24 @@ impl Locks {
         fits(&modes, want.mode, lock, asker.worker)
     }
 
-    /// Whether `asker` waits, through holders or through the queue, for one of `builds`. May say yes too often where
-    /// branches of a build run beside each other: then somebody is let pass who need not be.
-    fn depends(&self, asker: &Asker<'_>, builds: &[BuildId], queue: &[Asker<'_>], define: &Definitions<'_>) -> bool {
+    /// Whether `asker` waits, through holders or through the queue, for one of `owners`.
+    fn depends(&self, asker: &Asker<'_>, owners: &[Owner], queue: &[Asker<'_>], define: &Definitions<'_>) -> bool {
         let mut seen = BTreeSet::from([asker.since]);
         let mut open = vec![asker];
         while let Some(next) = open.pop() {
             let blockers = self.blockers(next, define);
-            if blockers.iter().any(|build| builds.contains(build)) {
+            if blockers.iter().any(|blocker| owners.contains(blocker)) {
                 return true;
             }
             let ahead = |other: &Asker<'_>| other.since < next.since && shares_lock(other, next, define);
-            let holds = |other: &Asker<'_>| other.kin.first().is_some_and(|build| blockers.contains(build));
-            for other in queue.iter().filter(|other| holds(other) || ahead(other)) {
-                if other.kin.first().is_some_and(|build| builds.contains(build)) {
-                    return true;
-                }
+            let inside = |other: &Asker<'_>| other.kin.iter().any(|owner| blockers.contains(owner));
+            for other in queue.iter().filter(|other| inside(other) || ahead(other)) {
                 if seen.insert(other.since) {
                     open.push(other);
                 }
             }
         }
         false
-    }
-
-    fn blocking_owners(&self, asker: &Asker<'_>, define: &Definitions<'_>) -> Vec<Owner> {
-        let mut owners = BTreeSet::new();
-        for want in asker.wants {
-            let Some(lock) = define(&want.lock) else { continue };
-            if !fits(&self.modes(asker, want, lock), want.mode, lock, asker.worker) {
-                owners.extend(self.others(asker, want, lock).map(|(owner, _)| owner));
-            }
-        }
-        owners.into_iter().collect()
     }
 
     fn modes(&self, asker: &Asker<'_>, want: &LockAccess, lock: &LockPlan) -> Vec<LockMode> {
@@ -248,9 +228,7 @@ impl Locks {
             .get(&want.lock)
             .into_iter()
             .flatten()
-            .filter(move |(owner, hold)| {
-                !asker.kin.contains(&owner.build) && same_instance(lock, &hold.worker, asker.worker)
-            })
+            .filter(move |(owner, hold)| !asker.kin.contains(owner) && same_instance(lock, &hold.worker, asker.worker))
             .map(|(owner, hold)| (*owner, hold))
     }
 }

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use builds::{Build, Child, DoneStep, Escalation, Flight, Log, Step};
 pub(super) use changes::Changes;
-pub(super) use locks::{Asker, Locks, Owner, Since};
+pub(super) use locks::{Asker, Locks, Owner, Since, Waiter};
 pub(super) use outbox::Queued;
 pub(super) use recent::Print;
 pub(super) use requests::{Buildset, Rank, Request, RequestEnd};
@@ -42,6 +42,8 @@ pub(super) struct State {
     pub last: Counters,
     /// The configuration in force.
     pub plan: Option<ConfigDigest>,
+    /// A newer one was refused.
+    pub refused: bool,
     pub changes: Changes,
     pub schedulers: BTreeMap<String, Scheduler>,
     pub sources: BTreeMap<String, Source>,

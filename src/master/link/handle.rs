@@ -20,8 +20,9 @@ pub enum LinkOrder {
     /// Stop a command of this connection.
     Interrupt { command: CommandId, level: StopLevel, why: String },
     /// Say which of these commands the worker still has, and go on with them; comes back as `Input::Resumed`. One
-    /// of our workers stops all others. *Never seen* is only right for commands sent under the instance that
-    /// the worker told this time; a stock worker has none of them.
+    /// of our workers stops all others and takes no commands before, so it gets this after every
+    /// `Input::WorkerConnected` that resumes, perhaps without a command. *Never seen* is only right for commands that
+    /// were sent under the instance which the worker told this time. A stock worker has none of them.
     Resume { commands: Vec<CommandOrder> },
     /// Stop leftovers of an earlier connection.
     Forget { commands: Vec<CommandId> },

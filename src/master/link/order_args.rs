@@ -6,15 +6,13 @@ use super::limits::OUTPUT_HEAD_MAX;
 use super::paths::{Site, Syntax};
 use crate::base::Span;
 use crate::engine::{CommandOrder, Work};
-use crate::model::{CommandSpec, EnvValue, FileCommand, Piece, Program, Text};
+use crate::model::{CommandSpec, EnvValue, FileCommand, Program, Text};
 use crate::protocol::{CommandArgs, EnvEntry, LogFileArg, ProgramArg, ShellArgs};
 use crate::secrets::{SecretError, Secrets};
 
 /// A file command of a stock worker ends after so long without output, of which it has none: enough for the
 /// largest trees on slow disks.
 const FILE_COMMAND_TIMEOUT: Span = Span::from_minutes(120);
-/// Shell operators and spaces: words with one of these are shown in quotes.
-const PLAIN_IN_SHELL: &str = "-_./:=@%+,";
 
 /// What a worker gets to do a command.
 #[derive(Debug, PartialEq)]
@@ -35,7 +33,7 @@ pub(super) fn prepare(order: &CommandOrder, site: &Site, secrets: &Secrets, ours
             if site.is_base_or_above(&shell.workdir) {
                 return Err(misplaced(&shell.workdir));
             }
-            let header = header(order, spec, &shell.workdir, ours);
+            let header = header(order, spec);
             (CommandArgs::Shell(Box::new(shell)), header)
         }
         Work::File(command) => (file(order, command, site)?, String::new()),
@@ -158,24 +156,15 @@ fn file(order: &CommandOrder, command: &FileCommand, site: &Site) -> Result<Comm
     })
 }
 
-/// What stands above a command's output. A stock worker writes the command itself.
-fn header(order: &CommandOrder, spec: &CommandSpec, workdir: &str, ours: bool) -> String {
-    let mut lines = Vec::new();
-    if ours {
-        lines.push(match &spec.program {
-            Program::Argv(words) => words.iter().map(shown_word).collect::<Vec<_>>().join(" "),
-            Program::Shell(line) => line.masked(),
-        });
-        lines.push(format!(" in {workdir}"));
-        let limits = [("without output", spec.idle_timeout), ("in total", spec.total_timeout)];
-        lines.extend(limits.iter().filter_map(|(what, time)| time.map(|time| format!(" at most {time} {what}"))));
-    }
+/// What stands above a command's output beside what the worker writes itself: the environment that it gets.
+fn header(order: &CommandOrder, spec: &CommandSpec) -> String {
     let env = merged(order, spec);
-    if !env.is_empty() {
-        lines.push(" with environment".to_owned());
-        lines.extend(env.iter().map(|(name, value)| format!("  {}", shown_variable(name, value))));
+    if env.is_empty() {
+        return String::new();
     }
-    lines.into_iter().map(|line| line + "\n").collect()
+    let mut lines = vec![" with environment".to_owned()];
+    lines.extend(env.iter().map(|(name, value)| format!("  {}", shown_variable(name, value))));
+    lines.join("\n") + "\n"
 }
 
 fn shown_variable(name: &str, value: &EnvValue) -> String {
@@ -184,15 +173,4 @@ fn shown_variable(name: &str, value: &EnvValue) -> String {
         EnvValue::Join(texts) => format!("{name}={}", texts.iter().map(Text::masked).collect::<Vec<_>>().join(":")),
         EnvValue::Unset => format!("{name} removed"),
     }
-}
-
-/// A word as one would type it.
-fn shown_word(word: &Text) -> String {
-    let shown = word.masked();
-    let is_plain = |letter: char| letter.is_alphanumeric() || PLAIN_IN_SHELL.contains(letter);
-    let only_secret = matches!(word.0.as_slice(), [Piece::Secret(_)]);
-    if only_secret || (!shown.is_empty() && shown.chars().all(is_plain)) {
-        return shown;
-    }
-    format!("'{}'", shown.replace('\'', "'\\''"))
 }

@@ -138,7 +138,10 @@ impl Loop<'_> {
                     probes.drain(..).for_each(|probe| _ = probe.send(()));
                     self.frame(frame)
                 }
-                Some(order) = orders.orders.recv(), if self.session.has_room() => self.session.order(order),
+                Some(order) = orders.orders.recv(), if self.session.has_room() => {
+                    self.session.order(order);
+                    Ok(())
+                }
                 Some(probe) = orders.probes.recv() => {
                     probes.push(probe);
                     self.session.outbox.push_back(ping());

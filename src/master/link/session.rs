@@ -43,9 +43,15 @@ enum Asked {
     Settings,
     Start(CommandId),
     Interrupt,
-    /// `announced`: what the engine is told of it starts the ends; none if the engine did not ask.
-    Resume { commands: Vec<CommandId>, announced: Option<CancellationToken>, by: Instant },
-    ShutDown { by: Instant },
+    /// `announced` lets the ends go on: the engine knows what was resumed.
+    Resume {
+        commands: Vec<CommandId>,
+        announced: CancellationToken,
+        by: Instant,
+    },
+    ShutDown {
+        by: Instant,
+    },
 }
 
 /// The state of a live link.
@@ -55,8 +61,9 @@ pub(super) struct Session {
     limits: Limits,
     site: Site,
     ours: bool,
-    /// Whether one of our workers was told what is still wanted of it; before, it takes no commands.
-    resumed: bool,
+    /// Commands for one of our workers that was not yet told what is still wanted of it: it would stop what an order
+    /// to come wants to go on with. None once it was told, and for stock workers.
+    early: Option<Vec<CommandOrder>>,
     next_seq: u64,
     asked: BTreeMap<u64, Asked>,
     commands: BTreeMap<CommandId, Command>,
@@ -89,7 +96,7 @@ impl Session {
             limits,
             site: Site::new(&info.system, &info.basedir),
             ours: caps.resume,
-            resumed: false,
+            early: caps.resume.then(Vec::new),
             next_seq,
             asked: BTreeMap::new(),
             commands: BTreeMap::new(),
@@ -152,7 +159,7 @@ impl Session {
     pub fn wind_up(&mut self) {
         self.commands.clear();
         for asked in std::mem::take(&mut self.asked).into_values() {
-            if let Asked::Resume { announced: Some(announced), .. } = asked {
+            if let Asked::Resume { announced, .. } = asked {
                 announced.cancel();
             }
         }
@@ -251,18 +258,20 @@ impl Session {
     }
 
     /// An order of the master's.
-    pub fn order(&mut self, order: LinkOrder) -> Result<(), String> {
+    pub fn order(&mut self, order: LinkOrder) {
         match order {
-            LinkOrder::Dispatch(order) => self.dispatch(&order),
+            LinkOrder::Dispatch(order) => match &mut self.early {
+                Some(early) => early.push(*order),
+                None => self.dispatch(&order),
+            },
             LinkOrder::Interrupt { command, level, why } => self.interrupt(command, level, why),
-            LinkOrder::Resume { commands } => return self.resume(&commands),
+            LinkOrder::Resume { commands } => self.resume(&commands),
             LinkOrder::Forget { commands } => self.forget(commands),
             LinkOrder::ShutDown => {
                 let by = Instant::now() + self.limits.answer;
                 self.ask(MasterRequest::Shutdown, Asked::ShutDown { by });
             }
         }
-        Ok(())
     }
 
     fn dispatch(&mut self, order: &CommandOrder) {
@@ -270,7 +279,6 @@ impl Session {
             debug!(worker = self.shared.worker, command = %order.command, "ordered twice, sent once");
             return;
         }
-        self.ensure_resumed();
         let now = self.host.now();
         let announced = CancellationToken::new();
         announced.cancel();
@@ -323,42 +331,39 @@ impl Session {
         }
     }
 
-    /// One of our workers takes no command before it knows what is wanted of the earlier ones.
-    fn ensure_resumed(&mut self) {
-        if self.ours && !self.resumed {
-            self.ask_resume(BTreeMap::new(), None);
-        }
-    }
-
-    fn resume(&mut self, orders: &[CommandOrder]) -> Result<(), String> {
+    fn resume(&mut self, orders: &[CommandOrder]) {
+        let commands: Vec<CommandId> = orders.iter().map(|order| order.command.clone()).collect();
         if !self.ours {
-            self.forget(orders.iter().map(|order| order.command.clone()).collect());
-            let gone = orders.iter().map(|order| resumed_as(order.command.clone(), ResumeState::Gone));
-            self.announce(gone.collect(), CancellationToken::new());
-            return Ok(());
+            self.forget(commands.clone());
+            let gone = commands.into_iter().map(|command| resumed_as(command, ResumeState::Gone));
+            return self.announce(gone.collect(), CancellationToken::new());
         }
         let announced = CancellationToken::new();
-        let now = self.host.now();
         for order in orders {
-            if !self.commands.contains_key(&order.command) {
-                let items = self.lane(&order.command, announced.clone());
-                let command = Command::resumed(order, &*self.host, items, now)?;
-                self.commands.insert(order.command.clone(), command);
-            }
+            self.take_up(order, announced.clone());
         }
-        let wanted = self.commands.iter().map(|(id, command)| (id.clone(), command.parts())).collect();
-        self.ask_resume(wanted, Some(announced));
-        Ok(())
-    }
-
-    fn ask_resume(&mut self, wanted: BTreeMap<CommandId, u64>, announced: Option<CancellationToken>) {
-        self.resumed = true;
+        let wanted: BTreeMap<CommandId, u64> =
+            self.commands.iter().map(|(id, command)| (id.clone(), command.parts())).collect();
         let by = Instant::now() + self.limits.answer;
-        let commands = wanted.keys().cloned().collect();
         self.ask(MasterRequest::Resume { commands: wanted }, Asked::Resume { commands, announced, by });
+        for order in self.early.take().into_iter().flatten() {
+            self.dispatch(&order);
+        }
     }
 
-    fn resumed(&mut self, asked: Vec<CommandId>, announced: Option<CancellationToken>, answer: Answer) {
+    /// A command whose logs cannot be read is not asked for: the worker stops it, and it counts as lost.
+    fn take_up(&mut self, order: &CommandOrder, announced: CancellationToken) {
+        if self.commands.contains_key(&order.command) {
+            return;
+        }
+        let items = self.lane(&order.command, announced);
+        match Command::resumed(order, &*self.host, items, self.host.now()) {
+            Ok(command) => drop(self.commands.insert(order.command.clone(), command)),
+            Err(why) => warn!(worker = self.shared.worker, command = %order.command, "it cannot be taken up: {why}"),
+        }
+    }
+
+    fn resumed(&mut self, asked: Vec<CommandId>, announced: CancellationToken, answer: Answer) {
         let states = match answer {
             Ok(answer) => ResumeAnswer::read(&answer).commands,
             Err(why) => {
@@ -378,9 +383,7 @@ impl Session {
             }
             commands.push(resumed_as(command, state));
         }
-        if let Some(announced) = announced {
-            self.announce(commands, announced);
-        }
+        self.announce(commands, announced);
     }
 
     fn announce(&self, commands: Vec<ResumedCommand>, announced: CancellationToken) {

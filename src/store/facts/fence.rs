@@ -9,6 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::path::Path;
 
 use crate::store::StoreError;
+use crate::store::folder::write_whole;
 use crate::store::frame::{self, Found, Magic, Scanner};
 
 const MAGIC: Magic = *b"SwE1";
@@ -19,6 +20,12 @@ pub(crate) struct Fence {
     pub incarnation: u64,
     /// The last fact that was true when it began.
     pub after: u64,
+}
+
+impl Fence {
+    fn encode(self) -> Vec<u8> {
+        [self.incarnation.to_le_bytes(), self.after.to_le_bytes()].concat()
+    }
 }
 
 /// All fences, oldest first.
@@ -51,7 +58,7 @@ impl Fences {
         let path = facts.join("fences");
         let incarnation = self.fences.last().map_or(1, |last| last.incarnation + 1);
         let mut bytes = Vec::new();
-        frame::push(&mut bytes, MAGIC, &[incarnation.to_le_bytes(), after.to_le_bytes()].concat());
+        frame::push(&mut bytes, MAGIC, &Fence { incarnation, after }.encode());
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -68,6 +75,16 @@ impl Fences {
         write().map_err(StoreError::io("write", &path))?;
         self.fences.push(Fence { incarnation, after });
         Ok(incarnation)
+    }
+
+    /// Writes them to another folder, durably.
+    pub fn copy_to(&self, facts: &Path) -> Result<(), StoreError> {
+        let path = facts.join("fences");
+        let mut bytes = Vec::new();
+        for fence in &self.fences {
+            frame::push(&mut bytes, MAGIC, &fence.encode());
+        }
+        write_whole(&path, &bytes)
     }
 
     /// The last fact that the newest incarnation began with.

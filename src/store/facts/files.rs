@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::fence::Fences;
-use super::group::{FACTS_MAGIC, FactGroup};
+use super::group::{self, FACTS_MAGIC, FactGroup};
 use super::removals;
 use crate::model::{BuildId, Event, Fact};
 use crate::store::StoreError;
@@ -116,7 +116,14 @@ impl FactFiles {
     }
 
     /// Notes durably what retention removed, and lets go of the files of removed builds.
-    pub fn retired(&mut self, retired: &Retired) -> Result<(), StoreError> {
+    ///
+    /// A fence comes first: it says that everything so far was confirmed, so that the holes which removed builds leave in a
+    /// flush are no reason to doubt the flush.
+    pub fn retired(&mut self, retired: &Retired, confirmed: u64) -> Result<(), StoreError> {
+        if retired.builds().next().is_some() && self.fences.last().is_none_or(|fence| fence.after < confirmed) {
+            self.incarnation = self.fences.begin(&self.folder.facts(), confirmed)?;
+            self.fence_needed = false;
+        }
         for build in retired.builds() {
             self.open.remove(&Place::Build(build));
         }
@@ -215,6 +222,57 @@ fn cut_torn_end(file: &File) -> std::io::Result<u64> {
     }
 }
 
+/// Writes the segments of a folder anew, for a compaction or an import: every fact is known to be true.
+#[derive(Debug)]
+pub(crate) struct SegmentWriter {
+    facts: PathBuf,
+    incarnation: u64,
+    segment: u64,
+    waiting: Vec<Arc<Fact>>,
+    file: Option<Open>,
+}
+
+/// Facts that a rewritten segment has in one frame.
+const REWRITTEN_FACTS: usize = 200;
+
+impl SegmentWriter {
+    /// Begins in an empty folder.
+    pub fn new(facts: &Path, incarnation: u64) -> Self {
+        Self { facts: facts.to_owned(), incarnation, segment: 0, waiting: Vec::new(), file: None }
+    }
+
+    /// Adds a fact.
+    pub fn push(&mut self, fact: Fact) -> Result<(), StoreError> {
+        self.waiting.push(Arc::new(fact));
+        if self.waiting.len() >= REWRITTEN_FACTS { self.write() } else { Ok(()) }
+    }
+
+    /// Makes everything durable.
+    pub fn finish(mut self) -> Result<(), StoreError> {
+        self.write()?;
+        self.file.take().map_or(Ok(()), |open| open.file.sync_all().map_err(StoreError::io("sync", &open.path)))
+    }
+
+    fn write(&mut self) -> Result<(), StoreError> {
+        let facts = std::mem::take(&mut self.waiting);
+        let (Some(first), Some(last)) = (facts.first(), facts.last()) else { return Ok(()) };
+        let group = FactGroup { incarnation: self.incarnation, first: first.seq, last: last.seq, facts: facts.clone() };
+        let mut bytes = Vec::new();
+        frame::push(&mut bytes, FACTS_MAGIC, &group.encode());
+        if let Some(full) = self.file.take_if(|open| open.end >= SEGMENT_BYTES_MAX) {
+            full.file.sync_all().map_err(StoreError::io("sync", &full.path))?;
+            self.segment += 1;
+        }
+        let open = match &mut self.file {
+            Some(open) => open,
+            None => self.file.insert(open_for_append(segment_path(&self.facts, self.segment))?),
+        };
+        frame::write_all_at(&open.file, &bytes, open.end).map_err(StoreError::io("write", &open.path))?;
+        open.end += u64::try_from(bytes.len()).expect("sizes fit 64 bits");
+        Ok(())
+    }
+}
+
 fn segment_path(facts: &Path, number: u64) -> PathBuf {
     facts.join(format!("{number:08}.log"))
 }
@@ -232,4 +290,31 @@ pub(crate) fn segments(facts: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> 
     }
     found.sort();
     Ok(found)
+}
+
+/// The newest flush (its first and last fact) in the newest segment and the files of these builds. Voided ones do not count.
+pub(crate) fn newest_flush(
+    folder: &Folder,
+    builds: impl Iterator<Item = BuildId>,
+) -> Result<Option<(u64, u64)>, StoreError> {
+    let bounds = Fences::read(&folder.facts())?.bounds();
+    let segment = segments(&folder.facts())?.pop().map(|(_, path)| path);
+    let mut newest = None;
+    for path in segment.into_iter().chain(builds.map(|build| folder.build_facts(build)).filter(|path| path.exists())) {
+        let file = File::open(&path).map_err(StoreError::io("open", &path))?;
+        let mut scanner = Scanner::new(&file, FACTS_MAGIC, 0).map_err(StoreError::io("read", &path))?;
+        loop {
+            match scanner.next().map_err(StoreError::io("read", &path))? {
+                Found::Frame { .. } => {
+                    let flush = group::flush_of(scanner.payload());
+                    let flush = flush
+                        .filter(|(incarnation, _, last)| bounds.get(incarnation).is_none_or(|bound| last <= bound));
+                    newest = newest.max(flush.map(|(_, first, last)| (first, last)));
+                }
+                Found::Damage { .. } => {}
+                Found::End { .. } => break,
+            }
+        }
+    }
+    Ok(newest)
 }

@@ -39,16 +39,18 @@ impl FactGroup<Arc<Fact>> {
     }
 }
 
+/// Incarnation, first and last fact of the flush that a frame's payload belongs to.
+pub(super) fn flush_of(payload: &[u8]) -> Option<(u64, u64, u64)> {
+    let head = payload.first_chunk::<HEAD_BYTES>()?;
+    let number = |at: usize| u64::from_le_bytes(head[at..at + 8].try_into().expect("a slice of eight bytes"));
+    Some((number(0), number(8), number(16)))
+}
+
 impl FactGroup {
     /// The group of a frame's payload; `place` names it in the error.
     pub fn decode(payload: &[u8], place: &str) -> Result<Self, StoreError> {
-        let (head, facts) = payload
-            .split_first_chunk::<HEAD_BYTES>()
-            .ok_or_else(|| StoreError::corrupt(place, "a group of facts is too short"))?;
-        let number = |at: usize| {
-            let bytes = head[at..at + 8].try_into().expect("a slice of eight bytes");
-            u64::from_le_bytes(bytes)
-        };
-        Ok(Self { incarnation: number(0), first: number(8), last: number(16), facts: decode(facts, place)? })
+        let (incarnation, first, last) =
+            flush_of(payload).ok_or_else(|| StoreError::corrupt(place, "a group of facts is too short"))?;
+        Ok(Self { incarnation, first, last, facts: decode(&payload[HEAD_BYTES..], place)? })
     }
 }

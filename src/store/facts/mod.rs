@@ -8,7 +8,10 @@
 mod fence;
 mod files;
 mod group;
+mod reader;
 mod removals;
 
 pub(crate) use fence::Fences;
-pub(crate) use files::{FactFiles, ToSync};
+pub(crate) use files::{FactFiles, SegmentWriter, ToSync, newest_flush};
+pub(crate) use reader::{FactReader, builds};
+pub(crate) use removals::{read as read_removals, write as write_removals};

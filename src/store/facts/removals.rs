@@ -5,10 +5,14 @@ use std::path::Path;
 
 use crate::store::StoreError;
 use crate::store::codec::{decode, encode};
+use crate::store::folder::write_whole;
 use crate::store::frame::{self, Found, Magic, Scanner};
 use crate::store::retire::RetiredEntry;
 
 const MAGIC: Magic = *b"SwR1";
+
+/// Removals in one frame of a journal that is written anew.
+const ENTRIES_MAX: usize = 1000;
 
 /// Adds removals; durable when it returns.
 pub(super) fn append(facts: &Path, entries: &[RetiredEntry]) -> Result<(), StoreError> {
@@ -29,6 +33,15 @@ pub(super) fn append(facts: &Path, entries: &[RetiredEntry]) -> Result<(), Store
         file.sync_data()
     };
     write().map_err(StoreError::io("write", &path))
+}
+
+/// Writes a journal with nothing but these.
+pub(crate) fn write(facts: &Path, entries: &[RetiredEntry]) -> Result<(), StoreError> {
+    let mut bytes = Vec::new();
+    for entries in entries.chunks(ENTRIES_MAX) {
+        frame::push(&mut bytes, MAGIC, &encode(&entries));
+    }
+    write_whole(&facts.join("removals"), &bytes)
 }
 
 /// All removals, oldest first.

@@ -82,6 +82,11 @@ impl Logs {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// Puts what a killed process wrote ahead into the logs' own files.
+    pub(crate) fn settle(folder: &Folder) -> Result<(), StoreError> {
+        Self::open(folder, &LogLimits::default(), Some(Room::new(folder.dir(), 0)))?.shut_down()
+    }
+
     /// Appends part `n` of `source` (a command id, or `master`) to a log. A part that is there
     /// already is left out. Durable when it returns; appends of several callers share one sync.
     ///

@@ -16,15 +16,19 @@ mod buffer;
 mod growth;
 mod handle;
 mod handles;
+mod inspect;
 mod line;
 mod log;
 mod owner;
 mod read;
 mod segment;
 mod shelf;
+#[cfg(test)]
+mod tests;
 mod varint;
 mod wal;
 
 pub use growth::LogGrowth;
 pub use handle::{LogLimits, Logs};
+pub(crate) use inspect::{inspect_file, is_log_file, log_files};
 pub use line::{LeftOut, LogLine, LogPart};

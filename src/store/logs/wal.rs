@@ -82,11 +82,6 @@ impl Wal {
         self.end >= FILE_BYTES_MAX || self.text_bytes >= FILE_TEXT_BYTES_MAX
     }
 
-    /// Whether nothing was written.
-    pub fn is_empty(&self) -> bool {
-        self.end == 0
-    }
-
     /// Appends records, all or none; durable when it returns.
     pub fn append(&mut self, records: &[Record]) -> Result<(), StoreError> {
         let mut plain = Vec::new();

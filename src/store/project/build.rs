@@ -1,9 +1,11 @@
 //! Builds.
 
+use serde::{Deserialize, Serialize};
+
 use super::meta::BUILDS_TOTAL;
 use super::request;
-use crate::base::{Span, Timestamp};
-use crate::model::{BuildId, BuildRecord, Outcome};
+use crate::base::Span;
+use crate::model::{BuildId, BuildRecord, Fact, Outcome};
 use crate::store::StoreError;
 use crate::store::key::Table;
 use crate::store::txn::{Records, Txn};
@@ -11,7 +13,15 @@ use crate::store::txn::{Records, Txn};
 /// The state of a build that has said nothing yet.
 pub(super) const STARTING: &str = "starting";
 
-pub(super) fn started(txn: &mut Txn<'_>, build: BuildRecord) -> Result<(), StoreError> {
+/// The end of a build, for as long as its fact is in the tail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredEnd {
+    pub build: u64,
+    /// The number of the fact that started it.
+    pub started: u64,
+}
+
+pub(super) fn started(txn: &mut Txn<'_>, seq: u64, build: BuildRecord) -> Result<(), StoreError> {
     let id = build.id.0;
     if txn.bytes(&Table::Build.id(id))?.is_none() {
         txn.count(Table::Meta.name(BUILDS_TOTAL), |count| count.saturating_add(1))?;
@@ -19,7 +29,7 @@ pub(super) fn started(txn: &mut Txn<'_>, build: BuildRecord) -> Result<(), Store
     }
     txn.put_number(Table::BuildNumber.pair(build.builder.0, build.number), id);
     txn.mark(Table::BuildOfWorker.pair(build.worker.0, id));
-    txn.mark(Table::BuildRunning.id(id));
+    txn.put_number(Table::BuildRunning.id(id), seq);
     for claimed in &build.requests {
         txn.mark(Table::BuildOfRequest.pair(claimed.0, id));
         request::change(txn, *claimed, |request| request.claimed = Some(build.started))?;
@@ -46,14 +56,18 @@ pub(super) fn locks_waited(txn: &mut Txn<'_>, build: BuildId, waited: Span) -> R
 
 pub(super) fn ended(
     txn: &mut Txn<'_>,
-    at: Timestamp,
+    fact: &Fact,
     build: BuildId,
     outcome: Outcome,
     state: &str,
 ) -> Result<(), StoreError> {
-    txn.remove(Table::BuildRunning.id(build.0));
+    let running = Table::BuildRunning.id(build.0);
+    if let Some(started) = txn.number(&running)? {
+        txn.put(Table::Ended.id(fact.seq), &StoredEnd { build: build.0, started });
+    }
+    txn.remove(running);
     change(txn, build, |build| {
-        build.completed = Some(at);
+        build.completed = Some(fact.at);
         build.outcome = Some(outcome);
         state.clone_into(&mut build.state);
     })

@@ -15,6 +15,7 @@ use super::key::Table;
 use super::txn::{Records, Txn};
 use crate::model::{Event, Fact};
 
+pub(crate) use build::StoredEnd;
 pub(crate) use meta::{BUILDS_TOTAL, LAST_SEQ, PLAN_REFUSED, StoredRefusal, StoredReport};
 pub(crate) use names::StoredWorker;
 pub(crate) use step::StepPlace;
@@ -72,6 +73,7 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
             reason: _,
         } => build::started(
             txn,
+            fact.seq,
             crate::model::BuildRecord {
                 id: *build,
                 number: *number,
@@ -127,7 +129,7 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
             step::asked(txn, *build, *step, ask, logs)?;
         }
         Event::LogClosed { build: _, step, log } => step::log_closed(txn, *step, *log)?,
-        Event::BuildEnded { build, outcome, state } => build::ended(txn, at, *build, *outcome, state)?,
+        Event::BuildEnded { build, outcome, state } => build::ended(txn, fact, *build, *outcome, state)?,
 
         Event::WorkerConnected { worker, epoch, instance: _, resumes: _, info } => {
             names::worker_connected(txn, at, worker, *epoch, info)?;

@@ -11,6 +11,11 @@ use git2::{Repository, RepositoryInitOptions, RepositoryOpenFlags};
 
 /// Where the tips are kept.
 const REFS: &str = "refs/starwright/";
+/// Packs and loose objects (in one of 256 folders) beyond which git itself would tidy up; each fetch adds some.
+const PACKS_MAX: usize = 50;
+const LOOSE_MAX: usize = 27;
+/// A file in the cache that says how untidy it was when tidying up last failed.
+const TIDYING_FAILED: &str = "starwright-tidying-failed";
 
 /// A bare repository on disk.
 #[derive(Clone, Debug)]
@@ -76,10 +81,35 @@ impl Cache {
         Ok(())
     }
 
+    /// Whether it holds so much to tidy up that it is worth it, and twice as much as when that last failed.
+    pub(super) fn needs_tidying(&self, untidiness_min: usize) -> bool {
+        let untidiness = self.untidiness();
+        let failed = fs::read_to_string(self.path.join(TIDYING_FAILED)).ok().and_then(|text| text.parse().ok());
+        untidiness >= untidiness_min && failed.is_none_or(|failed: usize| untidiness >= failed.saturating_mul(2))
+    }
+
+    /// Remembers whether tidying up worked, so that what cannot be done in the time of a poll is not tried by each.
+    pub(super) fn note_tidying(&self, is_tidy: bool) {
+        let note = self.path.join(TIDYING_FAILED);
+        let noted = if is_tidy { fs::remove_file(&note) } else { fs::write(&note, self.untidiness().to_string()) };
+        if let (Err(error), false) = (noted, is_tidy) {
+            tracing::debug!("`{}` cannot be written: {error}", note.display());
+        }
+    }
+
+    /// How much there is to tidy up: from 1 on it is worth it.
+    fn untidiness(&self) -> usize {
+        let objects = self.path.join("objects");
+        let packs = count(&objects.join("pack"), |name| name.starts_with("pack-") && name.contains(".pack"));
+        let loose = count(&objects.join("17"), |_| true);
+        (packs / PACKS_MAX).max(loose / LOOSE_MAX)
+    }
+
     /// Deletes the halves of packs that fetches left which were cut off: each can be as large as the repository.
     fn sweep(&self) {
+        let is_half = |name: &str| name.starts_with("tmp_") || name.starts_with(".tmp-");
         let Ok(entries) = fs::read_dir(self.path.join("objects/pack")) else { return };
-        for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("tmp_")) {
+        for entry in entries.flatten().filter(|entry| is_half(&entry.file_name().to_string_lossy())) {
             if let Err(error) = fs::remove_file(entry.path()) {
                 tracing::debug!("a leftover of a fetch stays: `{}`: {error}", entry.path().display());
             }
@@ -92,4 +122,9 @@ impl Cache {
             self.path.display()
         )
     }
+}
+
+fn count(folder: &Path, wanted: impl Fn(&str) -> bool) -> usize {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    entries.flatten().filter(|entry| wanted(&entry.file_name().to_string_lossy())).count()
 }

@@ -26,6 +26,9 @@ const BRANCHES_A_FETCH: usize = 100;
 /// A revision has this many characters; longer ones are of repositories with SHA-256, which cannot be read yet.
 const SHA1_CHARS: usize = 40;
 
+/// A poll that has changes to tell tidies up only when idle ones never came to it.
+const UNTIDINESS_WHEN_BUSY: usize = 4;
+
 /// Why a part of a poll failed.
 enum Fault {
     /// The cache cannot be used; a new one may help.
@@ -80,9 +83,27 @@ impl Poll<'_> {
             tips.iter().filter(|(name, tip)| seen.get(*name) != Some(tip)).map(|(name, _)| name.clone()).collect();
         let kept = seen.into_iter().filter(|(name, _)| tips.contains_key(name)).collect();
         if moved.is_empty() {
+            self.tidy_up(1).await;
             return Ok((Vec::new(), kept));
         }
-        self.take(moved, kept, cursor.is_none()).await
+        let taken = self.take(moved, kept, cursor.is_none()).await?;
+        self.tidy_up(UNTIDINESS_WHEN_BUSY).await;
+        Ok(taken)
+    }
+
+    /// Lets git pack what many fetches left, in the time that the poll has left.
+    async fn tidy_up(&self, untidiness_min: usize) {
+        let cache = self.cache.clone();
+        if !self.blocking("looking at the cache", move |_| cache.needs_tidying(untidiness_min)).await.unwrap_or(false) {
+            return;
+        }
+        let args = ["-c", "gc.autoDetach=false", "gc", "--quiet"].map(OsString::from);
+        let ended = self.program.run(&self.cache.path, args.into(), self.deadline).await;
+        let is_tidy = ended.as_ref().is_ok_and(ProcessOutput::ok);
+        if !is_tidy {
+            tracing::warn!(source = self.source.name, "the cache of the repository could not be tidied up: {ended:?}");
+        }
+        self.cache.note_tidying(is_tidy);
     }
 
     /// Fetches the branches that moved and tells their changes; with a new cache if the present one is broken.
@@ -154,11 +175,9 @@ impl Poll<'_> {
 
     async fn fetch(&self, branches: &[String]) -> Result<(), Fault> {
         let doing = "fetching its new commits";
-        // Housekeeping in the background would outlive the poll; in the foreground it is part of it.
+        // Housekeeping comes when the changes are told: in the background it would outlive the poll, here delay it.
         let mut args: Vec<OsString> =
-            ["-c", "gc.autoDetach=false", "-c", "maintenance.autoDetach=false", "fetch", "--quiet", "--no-tags"]
-                .map(Into::into)
-                .into();
+            ["-c", "gc.auto=0", "-c", "maintenance.auto=false", "fetch", "--quiet", "--no-tags"].map(Into::into).into();
         // The repository may be a shallow checkout itself.
         args.extend(["--update-shallow", "--no-recurse-submodules", "--", &self.address.full].map(Into::into));
         args.extend(branches.iter().map(|name| format!("+refs/heads/{name}:{}", Cache::reference(name)).into()));

@@ -11,7 +11,7 @@ use super::masters::THE_MASTER;
 use super::query::Query;
 use super::rows::{Index, Rows, merge, scan};
 use crate::model::{BuildId, BuildRecord, BuilderId, Change, ChangeId, RequestId, WorkerId};
-use crate::store::{Scan, Store};
+use crate::store::{Scan, Store, StoreError};
 
 pub static BUILD: Kind = Kind {
     name: "build",
@@ -184,7 +184,7 @@ fn by_worker<'a>(store: &'a Store, query: &Query, worker: WorkerId) -> Rows<'a, 
 
 fn points<'a>(
     query: &Query,
-    found: impl Iterator<Item = Result<Option<BuildRecord>, crate::store::StoreError>>,
+    found: impl Iterator<Item = Result<Option<BuildRecord>, StoreError>>,
 ) -> Result<Rows<'a, BuildRecord>, ApiError> {
     let builds: Vec<Option<BuildRecord>> = found.collect::<Result<_, _>>()?;
     Ok(Rows::list(by_id(builds.into_iter().flatten().collect()), query))
@@ -197,7 +197,9 @@ fn by_id(mut builds: Vec<BuildRecord>) -> Vec<BuildRecord> {
 }
 
 /// The builds for whose source a change stands: those that it is new in, and those of its source stamp.
-fn with_change(store: &Store, change: &Change) -> Result<Vec<BuildRecord>, ApiError> {
+///
+/// At most those among the first [`LOOKED_MAX`] builds after its arrival.
+pub fn with_change(store: &Store, change: &Change) -> Result<Vec<BuildRecord>, StoreError> {
     let mut after = Some(last_before(store, change)?);
     let (mut found, mut looked, mut stamped) = (Vec::new(), 0, BTreeSet::new());
     loop {
@@ -223,7 +225,7 @@ fn has_stamp(
     build: &BuildRecord,
     change: &Change,
     stamped: &mut BTreeSet<u64>,
-) -> Result<bool, ApiError> {
+) -> Result<bool, StoreError> {
     // Only a build that names no changes of its own (forced, rebuilt) needs the look.
     if !build.changes.is_empty() {
         return Ok(false);
@@ -241,7 +243,7 @@ fn has_stamp(
 
 /// The last build that started before the change arrived (0 if none did), found by halving: ids are in the
 /// order of time.
-fn last_before(store: &Store, change: &Change) -> Result<u64, ApiError> {
+fn last_before(store: &Store, change: &Change) -> Result<u64, StoreError> {
     let newest = store.builds(Scan { after: None, descending: true, limit: 1 })?;
     let (mut low, mut high) = (0, newest.first().map_or(0, |build| build.id.0));
     while low < high {

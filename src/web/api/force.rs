@@ -3,20 +3,30 @@
 
 use std::collections::BTreeMap;
 
-use super::ask::Ask;
-use super::error::ApiError;
 use super::forceschedulers::{REASON, full_name};
 use super::rpc::ANONYMOUS;
 use crate::master::ForceAsk;
 use crate::model::{BuilderId, CodebasePlan, SchedulerKind, SchedulerPlan, StampSpec, Value};
+use crate::store::{Store, StoreError};
+
+/// Why a call cannot even be asked.
+#[derive(Debug)]
+pub enum ForceError {
+    NoSuchBuilder,
+    /// Text for the caller.
+    Wrong(String),
+    Store(StoreError),
+}
 
 /// Reads the parameters of a force call on a scheduler.
-pub fn force_ask(ask: &Ask<'_>, scheduler: &str, params: &BTreeMap<String, Value>) -> Result<ForceAsk, ApiError> {
-    let plan = ask.plan.schedulers.get(scheduler);
-    let plan = plan.filter(|plan| matches!(plan.kind, SchedulerKind::Force { .. })).ok_or_else(|| ask.missing())?;
+pub fn force_ask(
+    store: &Store,
+    plan: &SchedulerPlan,
+    params: &BTreeMap<String, Value>,
+) -> Result<ForceAsk, ForceError> {
     Ok(ForceAsk {
         scheduler: Some(plan.name.clone()),
-        builders: builders(ask, plan, params)?,
+        builders: builders(store, plan, params)?,
         params: rest(plan, params),
         stamps: stamps(plan, params),
         reason: text(params, "reason").unwrap_or_else(|| plan.reason.clone().unwrap_or_else(|| REASON.to_owned())),
@@ -25,12 +35,14 @@ pub fn force_ask(ask: &Ask<'_>, scheduler: &str, params: &BTreeMap<String, Value
     })
 }
 
-fn builders(ask: &Ask<'_>, plan: &SchedulerPlan, params: &BTreeMap<String, Value>) -> Result<Vec<String>, ApiError> {
+fn builders(store: &Store, plan: &SchedulerPlan, params: &BTreeMap<String, Value>) -> Result<Vec<String>, ForceError> {
     if let Some(id) = params.get("builderid") {
         let id = number(id).and_then(|id| u64::try_from(id).ok()).map(BuilderId);
-        let builder = id.map(|id| ask.store.builder(id)).transpose()?.flatten().ok_or_else(|| ask.missing())?;
+        let builder = id.map(|id| store.builder(id)).transpose().map_err(ForceError::Store)?.flatten();
+        let builder = builder.ok_or(ForceError::NoSuchBuilder)?;
         if !plan.builders.contains(&builder.name) {
-            return Err(ApiError::bad(format!("scheduler `{}` cannot start builder `{}`", plan.name, builder.name)));
+            let text = format!("scheduler `{}` cannot start builder `{}`", plan.name, builder.name);
+            return Err(ForceError::Wrong(text));
         }
         return Ok(vec![builder.name]);
     }
@@ -38,10 +50,8 @@ fn builders(ask: &Ask<'_>, plan: &SchedulerPlan, params: &BTreeMap<String, Value
     let asked: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
     let chosen: Vec<String> = plan.builders.iter().filter(|name| asked.contains(&name.as_str())).cloned().collect();
     if chosen.is_empty() {
-        return Err(ApiError::bad(format!(
-            "scheduler `{}` can start none of the builders in 'builderNames'",
-            plan.name
-        )));
+        let text = format!("scheduler `{}` can start none of the builders in 'builderNames'", plan.name);
+        return Err(ForceError::Wrong(text));
     }
     Ok(chosen)
 }

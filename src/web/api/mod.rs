@@ -30,9 +30,10 @@ mod steps;
 mod table;
 mod workers;
 
+pub use builds::with_change as builds_with;
 pub use cell::{Cell, to_json};
+pub use force::{ForceError, force_ask};
 pub use forceschedulers::{REASON, default_text, full_name};
-pub use logs::SANDBOX;
 pub use output::LONG_MAX;
 pub use rpc::ANONYMOUS;
 pub use table::Table;

@@ -29,11 +29,6 @@ impl<'a, R: 'a> Rows<'a, R> {
     pub fn none() -> Self {
         Self { rows: Box::new(std::iter::empty()), sorted: true }
     }
-
-    /// The same rows as another type.
-    pub fn map<S: 'a>(self, make: impl Fn(R) -> S + 'a) -> Rows<'a, S> {
-        Rows { rows: Box::new(self.rows.map(move |row| row.map(&make))), sorted: self.sorted }
-    }
 }
 
 /// How a large table can be read: by a number that each row has.

@@ -9,11 +9,11 @@ use warp::reply::Response;
 use super::ask::Ask;
 use super::cell::{Cell, Layout, Writer, to_json};
 use super::error::ApiError;
-use super::force::force_ask;
+use super::force::{ForceError, force_ask};
 use super::output::{Leave, Output};
 use super::table::Found;
 use crate::master::{Gone, Reply};
-use crate::model::{BuildId, RequestId, Value};
+use crate::model::{BuildId, RequestId, SchedulerKind, Value};
 use crate::web::control::Command;
 use crate::web::request::Request;
 use crate::web::respond;
@@ -158,9 +158,7 @@ fn command(site: &Site, path: &str, found: &Found, call: &Call) -> Result<Option
             Ok(Some(Command::SetPriority { request: RequestId(ask.number("buildrequestid")?), priority }))
         }
         (Control::Scheduler, "enable") => enable(&ask, call),
-        (Control::Force, "force") => Ok(Some(Command::Force(
-            force_ask(&ask, ask.text("schedulername"), &call.params).map_err(|error| missing_or(&error, path))?,
-        ))),
+        (Control::Force, "force") => force(&ask, call).map(Some),
         (Control::Worker, method) => worker(&ask, method, call).map(Some),
         // Dashboards have got used to these two shrugging.
         (Control::Scheduler | Control::Force, _) => Ok(None),
@@ -177,6 +175,21 @@ fn stop(ask: &Ask<'_>, call: &Call) -> Result<Option<Command>, RpcError> {
     };
     let running = ask.store.build(build).map_err(ApiError::from)?.is_some_and(|build| build.completed.is_none());
     Ok(running.then(|| Command::Stop { build, why: call.reason(), by: ANONYMOUS.to_owned() }))
+}
+
+fn force(ask: &Ask<'_>, call: &Call) -> Result<Command, RpcError> {
+    let plan = ask.plan.schedulers.get(ask.text("schedulername"));
+    let plan = plan.filter(|plan| matches!(plan.kind, SchedulerKind::Force { .. })).ok_or_else(|| missing(ask.path))?;
+    match force_ask(ask.store, plan, &call.params) {
+        Ok(force) => Ok(Command::Force(force)),
+        Err(ForceError::NoSuchBuilder) => {
+            Err(invalid(StatusCode::NOT_FOUND, "there is no builder with this id".to_owned()))
+        }
+        Err(ForceError::Wrong(text)) => {
+            Err(RpcError { code: INVALID_PARAMS, ..invalid(StatusCode::BAD_REQUEST, text) })
+        }
+        Err(ForceError::Store(error)) => Err(ApiError::from(error).into()),
+    }
 }
 
 fn enable(ask: &Ask<'_>, call: &Call) -> Result<Option<Command>, RpcError> {
@@ -236,10 +249,6 @@ fn invalid(status: StatusCode, text: String) -> RpcError {
 
 fn missing(path: &str) -> RpcError {
     invalid(StatusCode::NOT_FOUND, format!("there is no `{path}`"))
-}
-
-fn missing_or(error: &ApiError, path: &str) -> RpcError {
-    if error.status == StatusCode::NOT_FOUND { missing(path) } else { RpcError::from(error.clone()) }
 }
 
 fn wrong(param: &str, want: &str) -> RpcError {

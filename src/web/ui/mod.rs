@@ -1,14 +1,86 @@
-//! Pages.
+//! Pages for people: a file a page. They work without scripts; with them, they follow what happens.
+//!
+//! A page is a view (finished texts) and a template; it reads the store on a thread that may wait.
+
+mod action;
+mod ansi;
+mod assets;
+mod build;
+mod builder;
+mod changes;
+mod error;
+mod force;
+mod home;
+mod lines;
+mod log;
+mod page;
+mod pending;
+mod show;
+mod workers;
 
 use std::sync::Arc;
 
-use warp::http::StatusCode;
+use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
-use super::request::Request;
+use self::page::{Paged, Trouble, Visit};
+use super::request::{Request, decode};
 use super::respond;
 use super::site::Site;
 
-pub async fn answer(_site: &Arc<Site>, _request: Request, _path: &str) -> Response {
-    respond::bare(StatusCode::NOT_FOUND)
+/// Answers a request for a page, or a form; `path` comes without the slash in front.
+pub async fn answer(site: &Arc<Site>, request: Request, path: &str) -> Response {
+    if let Some(name) = path.strip_prefix("assets/").or_else(|| (path == "favicon.ico").then_some(path))
+        && let Some(response) = assets::answer(&request, name)
+    {
+        return response;
+    }
+    let elements: Vec<String> = path.trim_end_matches('/').split('/').map(decode).collect();
+    let elements: Vec<String> = elements.into_iter().filter(|element| !element.is_empty()).collect();
+    match request.method {
+        Method::GET | Method::HEAD => read(site, request, elements).await,
+        Method::POST => {
+            let path: Vec<&str> = elements.iter().map(String::as_str).collect();
+            let answered = action::answer(site, &request, &path).await;
+            answered.unwrap_or_else(|trouble| error::error(&Visit::new(site, &request), trouble))
+        }
+        _ => respond::bare(StatusCode::METHOD_NOT_ALLOWED),
+    }
+}
+
+async fn read(site: &Arc<Site>, request: Request, elements: Vec<String>) -> Response {
+    let Ok(_permit) = site.readers.acquire().await else { return respond::bare(StatusCode::SERVICE_UNAVAILABLE) };
+    let site = Arc::clone(site);
+    let rendering = tokio::task::spawn_blocking(move || {
+        let visit = Visit::new(&site, &request);
+        let path: Vec<&str> = elements.iter().map(String::as_str).collect();
+        page_of(&visit, &path).unwrap_or_else(|trouble| error::error(&visit, trouble))
+    });
+    match rendering.await {
+        Ok(response) => response,
+        Err(error) => {
+            tracing::error!(%error, "failed to make a page");
+            respond::body(StatusCode::INTERNAL_SERVER_ERROR, respond::TEXT, "the page could not be made")
+        }
+    }
+}
+
+fn page_of(visit: &Visit<'_>, path: &[&str]) -> Paged {
+    match path {
+        [] | ["builders"] => home::home(visit),
+        ["builders", builder] => builder::builder(visit, builder),
+        ["builders", builder, "builds"] => Ok(respond::redirect(&show::builder_href(&visit.builder(builder)?))),
+        ["builders", builder, "builds", number] => build::build(visit, builder, number),
+        ["builders", builder, "builds", number, "steps", step, "logs", slug] => {
+            log::log(visit, [*builder, *number, *step, *slug])
+        }
+        ["builds", id] => Ok(respond::redirect(&build::place(visit, id)?)),
+        ["pending"] => pending::list(visit),
+        ["requests", id] => pending::one(visit, id),
+        ["changes"] => changes::list(visit),
+        ["changes", id] => changes::one(visit, id),
+        ["workers"] => workers::list(visit),
+        ["workers", name] => workers::one(visit, name),
+        _ => Err(Trouble::missing("This address leads nowhere. What you look for may have moved, or been mistyped.")),
+    }
 }

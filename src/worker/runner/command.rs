@@ -50,8 +50,8 @@ pub(super) struct Ended {
 }
 
 impl<'a> Command<'a> {
-    pub fn new(order: &'a Order) -> Self {
-        Self { order, env: merge(variables_os(), order) }
+    pub fn new(order: &'a Order, spool: &Path) -> Self {
+        Self { order, env: merge(variables_os(), order, spool) }
     }
 
     /// Starts it. The error is a text for people.

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use crate::worker::order::{EnvChange, Order};
 
-/// In the environment of every command: its id. Finds what is left of a command whose runner is gone.
+/// In the environment of every command: its folder in the spool, which no other command of the machine has. Finds what
+/// is left of a command whose runner is gone.
 pub(in crate::worker) const MARKER: &str = "STARWRIGHT_COMMAND";
 
 /// Settings of the worker itself begin so; they are not the commands' business, and may hold its password.
@@ -24,7 +26,7 @@ pub(in crate::worker) fn without_ours(mut own: Environment) -> Environment {
 }
 
 /// The variables of a command of a worker with the variables `own`.
-pub(super) fn merge(own: Environment, order: &Order) -> Environment {
+pub(super) fn merge(own: Environment, order: &Order, spool: &Path) -> Environment {
     let own = without_ours(own);
     let mut merged = own.clone();
     for (name, change) in &order.env {
@@ -44,7 +46,7 @@ pub(super) fn merge(own: Environment, order: &Order) -> Environment {
         merged.insert(name.into(), value);
     }
     merged.insert("PWD".into(), order.folder.clone().into());
-    merged.insert(MARKER.into(), order.id.clone().into());
+    merged.insert(MARKER.into(), spool.into());
     merged
 }
 
@@ -83,7 +85,7 @@ mod tests {
             ..ShellArgs::new(ProgramArg::Line("true".to_owned()), "/w/build")
         };
         let text = |os: OsString| os.into_string().unwrap();
-        let merged = merge(own, &Order::new("id-1", &args, ""));
+        let merged = merge(own, &Order::new("id-1", &args, ""), Path::new("/s/c-1"));
         merged.into_iter().map(|(name, value)| (text(name), text(value))).collect()
     }
 
@@ -96,7 +98,7 @@ mod tests {
         let env = merged(&[], false);
         let names: Vec<&str> = env.keys().map(String::as_str).collect();
         assert_eq!(names, ["HOME", "PATH", "PWD", "PYTHONPATH", "STARWRIGHT_COMMAND"]);
-        assert_eq!((env["PWD"].as_str(), env["STARWRIGHT_COMMAND"].as_str()), ("/w/build", "id-1"));
+        assert_eq!((env["PWD"].as_str(), env["STARWRIGHT_COMMAND"].as_str()), ("/w/build", "/s/c-1"));
     }
 
     #[test]

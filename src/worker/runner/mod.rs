@@ -21,6 +21,7 @@ mod recorder;
 mod stopping;
 mod terminal;
 
+pub(super) use environment::{MARKER, without_ours};
 pub(super) use job::{Job, News};
 
 use std::io;
@@ -57,7 +58,7 @@ fn run(folder: &Folder, order: &Order) -> io::Result<()> {
     }
     crate::base::process::tree::adopt_orphans()?;
     let mut news = News::new();
-    let ending = Pump::new(folder, order)?.run(Command::new(order), &mut news)?;
+    let ending = Pump::new(folder, order)?.run(Command::new(order, folder.path()), &mut news)?;
     folder.write_end(&ending)?;
     news.ended();
     Ok(())

@@ -128,6 +128,25 @@ impl OutReader {
         Ok(self.next == to)
     }
 
+    /// Goes past the parts that are there, at most so many, without looking into them.
+    pub fn skip_some(&mut self, most: u64) -> io::Result<()> {
+        self.ahead.clear();
+        self.at = 0;
+        let end = self.file.metadata()?.len();
+        for _ in 0..most {
+            let mut bytes = [0; HEAD_BYTES];
+            let count = self.file.read_at(&mut bytes, self.offset)?;
+            let Some((length, _)) = head(&bytes[..count]) else { break };
+            let after = self.offset + (HEAD_BYTES + length) as u64;
+            if after > end {
+                break;
+            }
+            self.offset = after;
+            self.next += 1;
+        }
+        Ok(())
+    }
+
     /// Reads so many bytes more; false if none are there.
     fn read_ahead(&mut self, bytes: usize) -> io::Result<bool> {
         self.ahead.drain(..self.at);
@@ -207,6 +226,10 @@ mod tests {
         release(&path, 0, reader.offset);
         let mut later = OutReader::open(&path, reader.next, reader.offset).unwrap();
         assert_eq!(later.read().unwrap(), Some(part("line 8\n")));
+        later.skip_some(1).unwrap();
+        assert_eq!(later.next, 10);
+        later.skip_some(1).unwrap();
+        assert_eq!((later.next, later.offset), (10, writer.bytes));
         assert!(!later.skip_to(3).unwrap(), "it does not go back");
         assert!(!later.skip_to(30).unwrap(), "nor past the end");
     }

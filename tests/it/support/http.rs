@@ -13,7 +13,10 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 pub fn request(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    let mut head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n",
+        body.len()
+    );
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -28,7 +31,8 @@ fn parse(answer: &[u8]) -> (u16, String) {
     let head = String::from_utf8_lossy(&answer[..end]).into_owned();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let body = &answer[end + 4..];
-    let body = if head.to_ascii_lowercase().contains("transfer-encoding: chunked") { unchunk(body) } else { body.to_vec() };
+    let body =
+        if head.to_ascii_lowercase().contains("transfer-encoding: chunked") { unchunk(body) } else { body.to_vec() };
     (status, String::from_utf8_lossy(&body).into_owned())
 }
 
@@ -69,7 +73,9 @@ pub fn control(address: &str, path: &str, method: &str, params: Json) -> Json {
 pub fn wait_for<T>(address: &str, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(format!("GET /events HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n\r\n").as_bytes()).unwrap();
+    stream
+        .write_all(format!("GET /events HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n\r\n").as_bytes())
+        .unwrap();
     let mut lines = BufReader::new(stream).lines();
     // The head of the answer has come: from here on no event is missed.
     let status = lines.next().unwrap().unwrap();

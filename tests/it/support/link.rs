@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::stream::BoxStream;
+use futures_util::{Sink, SinkExt as _, StreamExt as _};
 use starwright::base::{Clock as _, Span, SystemClock, Timestamp};
 use starwright::engine::{CommandEnded, CommandOrder, Input, ResumedCommand, Work};
 use starwright::master::link::{self, Limits, LinkHandle, LinkHost, LinkOrder, LogPlace};
@@ -23,10 +25,12 @@ use starwright::store::{LogPart, Logs};
 use tokio::sync::watch;
 
 /// Far longer than anything takes; only a test that fails waits for it.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 pub const STDIO: LogId = LogId(1);
 pub const SIDE: LogId = LogId(2);
+/// A log whose file is damaged.
+pub const UNREADABLE: LogId = LogId(3);
 
 /// A part as it came to the logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,11 +106,17 @@ impl FakeHost {
     }
 
     pub async fn resumed(&self) -> Vec<ResumedCommand> {
+        self.resumed_again(1).await
+    }
+
+    /// What the so-manieth resume came to.
+    pub async fn resumed_again(&self, count: usize) -> Vec<ResumedCommand> {
         self.until(|seen| {
-            seen.inputs.iter().find_map(|input| match input {
+            let mut resumed = seen.inputs.iter().filter_map(|input| match input {
                 Input::Resumed { commands, .. } => Some(commands.clone()),
                 _ => None,
-            })
+            });
+            resumed.nth(count - 1)
         })
         .await
     }
@@ -195,6 +205,9 @@ impl LinkHost for FakeHost {
     }
 
     fn next_part(&self, place: LogPlace, command: &CommandId) -> Result<u64, String> {
+        if place.log == UNREADABLE {
+            return Err("its segment is damaged".to_owned());
+        }
         Ok(self.seen.borrow().next.get(&(place.log, command.0.clone())).copied().unwrap_or(0))
     }
 }
@@ -222,26 +235,27 @@ pub async fn serve(host: &Arc<FakeHost>, epoch: u64, socket: Socket, limits: Lim
 
 /// Two ends of a connection; few frames fit between them, so that a side that does not read is noticed.
 pub fn pair() -> (Socket, Socket) {
-    fn one_way() -> (
-        std::pin::Pin<Box<dyn futures_util::Sink<Frame, Error = String> + Send>>,
-        futures_util::stream::BoxStream<'static, Result<Frame, String>>,
-    ) {
-        let (sender, receiver) = tokio::sync::mpsc::channel::<Frame>(4);
-        let outgoing = futures_util::sink::unfold(sender, |sender, frame: Frame| async move {
-            sender.send(frame).await.map_err(|_| "the other end is gone".to_owned())?;
-            Ok::<_, String>(sender)
-        });
-        let incoming = futures_util::stream::unfold(receiver, |mut receiver| async move {
-            receiver.recv().await.map(|frame| (Ok(frame), receiver))
-        });
-        (Box::pin(outgoing), incoming.boxed())
-    }
     let (left_out, right_in) = one_way();
     let (right_out, left_in) = one_way();
     (
         Socket { incoming: left_in, outgoing: left_out, peer: None },
         Socket { incoming: right_in, outgoing: right_out, peer: None },
     )
+}
+
+type Outgoing = Pin<Box<dyn Sink<Frame, Error = String> + Send>>;
+type Incoming = BoxStream<'static, Result<Frame, String>>;
+
+fn one_way() -> (Outgoing, Incoming) {
+    let (sender, receiver) = tokio::sync::mpsc::channel::<Frame>(4);
+    let outgoing = futures_util::sink::unfold(sender, |sender, frame: Frame| async move {
+        sender.send(frame).await.map_err(|_| "the other end is gone".to_owned())?;
+        Ok::<_, String>(sender)
+    });
+    let incoming = futures_util::stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|frame| (Ok(frame), receiver))
+    });
+    (Box::pin(outgoing), incoming.boxed())
 }
 
 /// The worker's end of a connection.

@@ -2,10 +2,12 @@
 
 pub mod git;
 pub mod git_source;
+pub mod history;
 pub mod http;
 pub mod link;
 pub mod proxy;
 pub mod python;
 pub mod smtp;
 pub mod starwright;
+pub mod stock_worker;
 pub mod wire_fixtures;

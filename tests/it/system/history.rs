@@ -8,14 +8,14 @@ use super::worker::ScriptedWorker;
 
 pub const CONFIG: &str = r#"
 load("@stdlib//steps.star", "sh")
-load("@stdlib//schedulers.star", "branch", "force")
+load("@stdlib//schedulers.star", "on_change", "force")
 
 worker("w1", password = "secret")
 builder("linux", workers = ["w1"], steps = [
     sh("make", name = "compile"),
     sh("make test", name = "test"),
 ])
-branch("main", branch = "main", quiet = "0s", builders = ["linux"])
+on_change("main", branches = ["main"], quiet = "0s", builders = ["linux"])
 force("by-hand", builders = ["linux"])
 "#;
 

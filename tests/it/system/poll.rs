@@ -17,12 +17,12 @@ async fn a_commit_becomes_a_build_of_its_revision() {
             r#"
 load("@stdlib//source.star", "git_poller")
 load("@stdlib//steps.star", "sh")
-load("@stdlib//schedulers.star", "branch")
+load("@stdlib//schedulers.star", "on_change")
 
 worker("w1", password = "secret")
 git_poller("{url}", branches = ["main"], every = "1h")
 builder("linux", workers = ["w1"], steps = [sh("make", name = "compile")])
-branch("main", branch = "main", quiet = "0s", builders = ["linux"])
+on_change("main", branches = ["main"], quiet = "0s", builders = ["linux"])
 "#
         ),
     );

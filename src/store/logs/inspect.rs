@@ -1,0 +1,60 @@
+//! Reading files of logs without the store, to check or copy them.
+
+use std::fs::File;
+use std::path::Path;
+
+use super::block::Block;
+use super::log::{FILE_PREFIX, file_names};
+use super::segment::{MAGIC, Segment, body_of_frame};
+use crate::store::StoreError;
+use crate::store::frame::{self, Found, Scanner};
+
+/// The names of the files of logs in a build's folder, in order.
+pub(crate) fn log_files(dir: &Path) -> Result<Vec<String>, StoreError> {
+    let mut names = file_names(dir)?;
+    names.retain(|name| is_log_file(name));
+    names.sort();
+    Ok(names)
+}
+
+/// Whether this is the name of a file of a log, and of nothing else.
+pub(crate) fn is_log_file(name: &str) -> bool {
+    name.strip_prefix(FILE_PREFIX)
+        .and_then(|rest| rest.split_once('.'))
+        .is_some_and(|(log, number)| log.parse::<u64>().is_ok() && number.parse::<u64>().is_ok())
+}
+
+/// What is wrong with a file of a log, in words: every frame is read, every block decompressed.
+pub(crate) fn inspect_file(file: &File, path: &Path) -> Result<Vec<String>, StoreError> {
+    let io = |error| StoreError::io("read", path)(error);
+    let mut problems = Vec::new();
+    let mut scanner = Scanner::new(file, MAGIC, 0).map_err(io)?;
+    loop {
+        match scanner.next().map_err(io)? {
+            Found::Frame { .. } => {}
+            Found::Damage { from, to } => {
+                problems.push(format!("`{}`: bytes {from} to {to} are damaged", path.display()))
+            }
+            Found::End { torn_bytes, .. } => {
+                if torn_bytes > 0 {
+                    problems.push(format!("`{}`: its last {torn_bytes} bytes are torn", path.display()));
+                }
+                break;
+            }
+        }
+    }
+    let Some(segment) = Segment::load(file, path, u64::MAX)? else {
+        problems.push(format!("`{}`: nothing in it is whole", path.display()));
+        return Ok(problems);
+    };
+    for place in &segment.blocks {
+        let mut bytes = vec![0; usize::try_from(place.length).unwrap_or(0)];
+        frame::read_exact_at(file, &mut bytes, place.at).map_err(io)?;
+        let block = body_of_frame(&bytes).and_then(Block::decompress);
+        if !block.is_some_and(|block| u64::try_from(block.lines()).is_ok_and(|lines| lines == place.lines)) {
+            let last = place.end_line().saturating_sub(1);
+            problems.push(format!("`{}`: lines {} to {last} cannot be read", path.display(), place.first_line));
+        }
+    }
+    Ok(problems)
+}

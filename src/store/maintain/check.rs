@@ -1,0 +1,240 @@
+//! Looking for damage, without changing anything that counts.
+//!
+//! The strongest part: the facts are projected once more, into a scratch database, and every record is compared.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use super::rebuild::{project_facts, remove_again};
+use super::{Progress, TELL_EVERY, Tell, open_database, take_existing};
+use crate::store::backend::{Backend, KeyRange, Order, Pair};
+use crate::store::configs::Configs;
+use crate::store::facts::builds;
+use crate::store::folder::{Folder, remove_all};
+use crate::store::key::Table;
+use crate::store::logs::inspect_file;
+use crate::store::project::last_seq;
+use crate::store::snapshot::Snapshots;
+use crate::store::{Logs, StoreError};
+
+/// Differences told one by one; more are only counted.
+const TOLD_MAX: usize = 100;
+
+/// Records compared at a time.
+const COMPARED_AT_ONCE: usize = 1000;
+
+/// What a check found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    /// Facts read.
+    pub facts: u64,
+    /// Records compared.
+    pub records: u64,
+    /// Files of logs read.
+    pub log_files: u64,
+    /// Everything that is wrong, in words; empty for a sound store.
+    pub problems: Vec<String>,
+}
+
+/// Reads everything in the store in `dir` and reports what is damaged.
+///
+/// Log parts that a killed master wrote ahead are put into their logs first; nothing else is changed.
+pub fn check(dir: &Path, tell: Tell<'_>) -> Result<CheckReport, StoreError> {
+    let (folder, _lock, _) = take_existing(dir)?;
+    let mut report = CheckReport::default();
+    check_files(&folder, &mut report)?;
+    check_records(&folder, &mut report, tell)?;
+    check_logs(&folder, &mut report, tell)?;
+    Ok(report)
+}
+
+fn check_files(folder: &Folder, report: &mut CheckReport) -> Result<(), StoreError> {
+    for (seq, is_whole) in Snapshots::Files(folder.snapshots()).inspect()? {
+        if !is_whole {
+            report
+                .problems
+                .push(format!("the snapshot at fact {seq} is damaged; an older one, or the facts, take its place"));
+        }
+    }
+    let configs = Configs::Files(folder.configs());
+    for digest in configs.digests()? {
+        if let Err(error) = configs.get(&digest) {
+            report.problems.push(format!("the configuration {digest} is damaged: {error}"));
+        }
+    }
+    Ok(())
+}
+
+fn check_records(folder: &Folder, report: &mut CheckReport, tell: Tell<'_>) -> Result<(), StoreError> {
+    let scratch = Scratch { path: folder.dir().join("sled.check") };
+    remove_all(&scratch.path)?;
+    let expected = open_database(&scratch.path)?;
+    let read = project_facts(folder, &expected, u64::MAX, tell)?;
+    remove_again(folder, &expected)?;
+    report.facts = read.facts;
+    report.problems.extend(read.damage);
+    match open_database(&folder.sled()) {
+        Ok(found) => compare(&expected, &found, report, tell),
+        Err(error) => {
+            report.problems.push(error.to_string());
+            Ok(())
+        }
+    }
+}
+
+/// A folder that goes when the check ends, however it ends.
+struct Scratch {
+    path: PathBuf,
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = remove_all(&self.path) {
+            tracing::warn!(%error, "a scratch folder stays");
+        }
+    }
+}
+
+/// What facts say lies in these tables; the others hold the tail, counters and retention's own notes.
+fn compared() -> [KeyRange; 3] {
+    let between = |first: Table, last: Table| KeyRange { from: first.all().from, to: last.all().to };
+    [
+        Table::PlanAdopted.all(),
+        between(Table::Builder, Table::BuildNumber),
+        between(Table::BuildOfWorker, Table::Outbox),
+    ]
+}
+
+fn compare(
+    expected: &dyn Backend,
+    found: &dyn Backend,
+    report: &mut CheckReport,
+    tell: Tell<'_>,
+) -> Result<(), StoreError> {
+    let (facts, records) = (last_seq(expected)?, last_seq(found)?);
+    if facts != records {
+        report.problems.push(format!("the fact files end with fact {facts}, the database with fact {records}"));
+    }
+    let mut differences = 0_usize;
+    for range in compared() {
+        let mut difference = |key: &[u8], what: &str| {
+            differences += 1;
+            if differences <= TOLD_MAX {
+                report.problems.push(format!("{}: {what}", describe(key)));
+            }
+        };
+        let (mut left, mut right) = (Walk::new(expected, &range), Walk::new(found, &range));
+        loop {
+            match (left.peek()?, right.peek()?) {
+                (None, None) => break,
+                (Some((key, _)), None) => {
+                    difference(key, "missing in the database");
+                    left.advance();
+                }
+                (None, Some((key, _))) => {
+                    if !is_orphan(key) {
+                        difference(key, "in the database, but no fact tells of it");
+                    }
+                    right.advance();
+                }
+                (Some((wanted, _)), Some((key, _))) if wanted < key => {
+                    difference(wanted, "missing in the database");
+                    left.advance();
+                }
+                (Some((wanted, _)), Some((key, _))) if wanted > key => {
+                    if !is_orphan(key) {
+                        difference(key, "in the database, but no fact tells of it");
+                    }
+                    right.advance();
+                }
+                (Some((key, wanted)), Some((_, value))) => {
+                    if wanted != value {
+                        difference(key, "differs from what the facts tell");
+                    }
+                    left.advance();
+                    right.advance();
+                }
+            }
+            report.records += 1;
+            if report.records.is_multiple_of(TELL_EVERY) {
+                tell(Progress { what: "records", done: report.records, total: None });
+            }
+        }
+    }
+    if differences > TOLD_MAX {
+        report.problems.push(format!("{} further records differ", differences - TOLD_MAX));
+    }
+    Ok(())
+}
+
+/// A compaction drops the facts of removed buildsets; source stamps that only those named stay in the database.
+fn is_orphan(key: &[u8]) -> bool {
+    key.first() == Some(&Table::Stamp.byte())
+}
+
+/// Walks over a range without holding it.
+struct Walk<'a> {
+    backend: &'a dyn Backend,
+    rest: KeyRange,
+    loaded: std::collections::VecDeque<Pair>,
+    is_over: bool,
+}
+
+impl<'a> Walk<'a> {
+    fn new(backend: &'a dyn Backend, range: &KeyRange) -> Self {
+        Self { backend, rest: range.clone(), loaded: std::collections::VecDeque::new(), is_over: false }
+    }
+
+    fn peek(&mut self) -> Result<Option<&Pair>, StoreError> {
+        if self.loaded.is_empty() && !self.is_over {
+            let pairs = self.backend.scan(&self.rest, Order::Ascending, COMPARED_AT_ONCE)?;
+            self.is_over = pairs.len() < COMPARED_AT_ONCE;
+            if let Some((last, _)) = pairs.last() {
+                // The next possible key.
+                self.rest.from = [last.as_slice(), &[0]].concat();
+            }
+            self.loaded = pairs.into();
+        }
+        Ok(self.loaded.front())
+    }
+
+    fn advance(&mut self) {
+        self.loaded.pop_front();
+    }
+}
+
+fn describe(key: &[u8]) -> String {
+    let numbers: Vec<String> = key[1..]
+        .chunks(8)
+        .map(|part| {
+            <[u8; 8]>::try_from(part).map_or_else(
+                |_| String::from_utf8_lossy(part).into_owned(),
+                |bytes| u64::from_be_bytes(bytes).to_string(),
+            )
+        })
+        .collect();
+    let table = Table::ALL.iter().find(|table| table.byte() == key[0]);
+    format!(
+        "{} {}",
+        table.map_or_else(|| "an unknown table".to_owned(), |table| format!("{table:?}")),
+        numbers.join(" / ")
+    )
+}
+
+fn check_logs(folder: &Folder, report: &mut CheckReport, tell: Tell<'_>) -> Result<(), StoreError> {
+    Logs::settle(folder)?;
+    for build in builds(folder)? {
+        let dir = folder.build(build);
+        for name in crate::store::logs::log_files(&dir)? {
+            let path = dir.join(name);
+            let file = File::open(&path).map_err(StoreError::io("open", &path))?;
+            report.problems.extend(inspect_file(&file, &path)?);
+            report.log_files += 1;
+            if report.log_files.is_multiple_of(TELL_EVERY) {
+                tell(Progress { what: "log files", done: report.log_files, total: None });
+            }
+        }
+    }
+    tell(Progress { what: "log files", done: report.log_files, total: Some(report.log_files) });
+    Ok(())
+}

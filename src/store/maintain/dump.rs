@@ -1,0 +1,140 @@
+//! The dump: a store as one stream of bytes, whatever database it came from.
+//!
+//! A line of text with the version, then frames (`frame.rs`) of MessagePack maps with named fields, one [`Item`] each. Facts
+//! come in order; the last item says how many there were, so that a cut stream is noticed.
+
+use std::io::{Read, Write};
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{BuildId, ConfigDigest, Fact};
+use crate::store::StoreError;
+use crate::store::codec::{decode, encode};
+use crate::store::frame::{self, Magic};
+use crate::store::retire::RetiredEntry;
+
+const MAGIC: Magic = *b"SwD1";
+
+/// The first line.
+const TITLE: &str = "starwright dump 1\n";
+
+/// What a dump consists of, in this order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Item {
+    Begin {
+        installation: String,
+        last_fact: u64,
+    },
+    Config {
+        digest: ConfigDigest,
+        bytes: serde_bytes::ByteBuf,
+    },
+    Snapshot {
+        seq: u64,
+        bytes: serde_bytes::ByteBuf,
+    },
+    Fact(Fact),
+    Removed(Vec<RetiredEntry>),
+    /// A piece of a file of a log.
+    LogFile {
+        build: BuildId,
+        name: String,
+        at: u64,
+        bytes: serde_bytes::ByteBuf,
+    },
+    End(Counts),
+}
+
+/// How many items there were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Counts {
+    pub facts: u64,
+    pub configs: u64,
+    pub log_files: u64,
+    pub log_bytes: u64,
+}
+
+/// What went through an export or import.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DumpReport {
+    /// Facts.
+    pub facts: u64,
+    /// Configurations.
+    pub configs: u64,
+    /// Files of logs.
+    pub log_files: u64,
+    /// Bytes in files of logs.
+    pub log_bytes: u64,
+    /// Places that could not be read, in words. The rest is there.
+    pub damage: Vec<String>,
+}
+
+impl Counts {
+    pub fn report(self, damage: Vec<String>) -> DumpReport {
+        let Self { facts, configs, log_files, log_bytes } = self;
+        DumpReport { facts, configs, log_files, log_bytes, damage }
+    }
+}
+
+/// Writes a dump.
+pub(super) struct DumpWriter<'a> {
+    out: &'a mut dyn Write,
+}
+
+impl<'a> DumpWriter<'a> {
+    pub fn begin(out: &'a mut dyn Write) -> Result<Self, StoreError> {
+        out.write_all(TITLE.as_bytes()).map_err(failed("write"))?;
+        Ok(Self { out })
+    }
+
+    pub fn put(&mut self, item: &Item) -> Result<(), StoreError> {
+        let mut bytes = Vec::new();
+        frame::push(&mut bytes, MAGIC, &encode(item));
+        self.out.write_all(&bytes).map_err(failed("write"))
+    }
+
+    pub fn end(self, counts: Counts) -> Result<(), StoreError> {
+        let mut this = self;
+        this.put(&Item::End(counts))?;
+        this.out.flush().map_err(failed("write"))
+    }
+}
+
+/// Reads a dump.
+pub(super) struct DumpReader<'a> {
+    input: &'a mut dyn Read,
+    at: u64,
+}
+
+impl<'a> DumpReader<'a> {
+    pub fn begin(input: &'a mut dyn Read) -> Result<Self, StoreError> {
+        let mut title = [0; TITLE.len()];
+        input.read_exact(&mut title).map_err(|_| wrong("it is empty, or no dump"))?;
+        if title != TITLE.as_bytes() {
+            return Err(wrong(format!("it does not begin with `{}`", TITLE.trim_end())));
+        }
+        Ok(Self { input, at: 0 })
+    }
+
+    pub fn next(&mut self) -> Result<Item, StoreError> {
+        let at = self.at;
+        let cut = |_| wrong(format!("it ends in the middle of item {at}"));
+        let mut bytes = vec![0; frame::HEAD_BYTES];
+        self.input.read_exact(&mut bytes).map_err(cut)?;
+        let length = frame::payload_bytes(&bytes, MAGIC).ok_or_else(|| wrong(format!("item {at} is damaged")))?;
+        bytes.resize(frame::HEAD_BYTES + length, 0);
+        self.input.read_exact(&mut bytes[frame::HEAD_BYTES..]).map_err(cut)?;
+        let payload = frame::payload(&bytes, MAGIC).ok_or_else(|| wrong(format!("item {at} is damaged")))?;
+        self.at += 1;
+        decode(payload, &format!("item {at} of the dump"))
+    }
+}
+
+/// Something that a dump should not have.
+pub(super) fn wrong(why: impl Into<String>) -> StoreError {
+    StoreError::Dump { why: why.into() }
+}
+
+fn failed(action: &'static str) -> impl FnOnce(std::io::Error) -> StoreError {
+    StoreError::io(action, std::path::Path::new("the dump"))
+}

@@ -1,0 +1,152 @@
+//! A dump into a new store.
+//!
+//! The store grows beside its place and is moved there when it is whole, so a cut dump leaves nothing behind that could be
+//! mistaken for a store.
+
+use std::fs::{self, OpenOptions};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::dump::{Counts, DumpReader, DumpReport, Item, wrong};
+use super::{Progress, TELL_EVERY, Tell, rebuild_database};
+use crate::model::Fact;
+use crate::store::StoreError;
+use crate::store::configs::Configs;
+use crate::store::facts::{FactFiles, Fences, write_removals};
+use crate::store::folder::{Folder, Format, make_dir, remove_all, sync_dir};
+use crate::store::frame;
+use crate::store::logs::is_log_file;
+use crate::store::snapshot::Snapshots;
+
+/// Facts written in one go.
+const BATCH_FACTS: usize = 1000;
+
+/// Makes a store in `dir`, which must be empty or missing, from a dump.
+///
+/// It equals the exported one, its installation id included: do not run both.
+pub fn import(dir: &Path, input: &mut dyn Read, tell: Tell<'_>) -> Result<DumpReport, StoreError> {
+    let is_free = !dir.exists() || fs::read_dir(dir).map_err(StoreError::io("list", dir))?.next().is_none();
+    if !is_free {
+        return Err(StoreError::Occupied { dir: dir.to_owned() });
+    }
+    let growing = beside(dir);
+    remove_all(&growing)?;
+    let imported = fill(&Folder::new(&growing), input, tell).and_then(|report| {
+        if dir.exists() {
+            fs::remove_dir(dir).map_err(StoreError::io("remove", dir))?;
+        }
+        fs::rename(&growing, dir).map_err(StoreError::io("rename", &growing))?;
+        Ok(report)
+    });
+    if imported.is_err() {
+        remove_all(&growing)?;
+    }
+    imported
+}
+
+fn beside(dir: &Path) -> PathBuf {
+    let name = dir.file_name().map_or_else(|| "store".into(), std::ffi::OsStr::to_os_string);
+    let mut name = name;
+    name.push(".importing");
+    dir.with_file_name(name)
+}
+
+fn fill(folder: &Folder, input: &mut dyn Read, tell: Tell<'_>) -> Result<DumpReport, StoreError> {
+    for dir in [folder.facts(), folder.builds(), folder.wal(), folder.snapshots(), folder.configs()] {
+        make_dir(&dir)?;
+    }
+    let mut reader = DumpReader::begin(input)?;
+    let Item::Begin { installation, last_fact } = reader.next()? else {
+        return Err(wrong("its first item is no beginning"));
+    };
+    let mut filler = Filler::new(folder)?;
+    let counts = loop {
+        match reader.next()? {
+            Item::End(counts) => break counts,
+            item => filler.take(item, tell)?,
+        }
+    };
+    filler.write_facts()?;
+    if filler.counts != counts {
+        return Err(wrong(format!("it should have {counts:?} and has {:?}", filler.counts)));
+    }
+    // All of it is true, holes that removed builds left included.
+    Fences::read(&folder.facts())?.begin(&folder.facts(), last_fact)?;
+    let report = rebuild_database(folder, tell)?;
+    Format { installation }.write(folder)?;
+    sync_dir(folder.dir())?;
+    Ok(counts.report(report.damage))
+}
+
+struct Filler<'a> {
+    folder: &'a Folder,
+    files: FactFiles,
+    configs: Configs,
+    snapshots: Snapshots,
+    waiting: Vec<Arc<Fact>>,
+    counts: Counts,
+}
+
+impl<'a> Filler<'a> {
+    fn new(folder: &'a Folder) -> Result<Self, StoreError> {
+        Ok(Self {
+            folder,
+            files: FactFiles::open(folder, Fences::default(), 0)?,
+            configs: Configs::Files(folder.configs()),
+            snapshots: Snapshots::Files(folder.snapshots()),
+            waiting: Vec::new(),
+            counts: Counts::default(),
+        })
+    }
+
+    fn take(&mut self, item: Item, tell: Tell<'_>) -> Result<(), StoreError> {
+        match item {
+            Item::Begin { .. } | Item::End(_) => Err(wrong("it begins twice")),
+            Item::Config { digest, bytes } => {
+                self.counts.configs += 1;
+                self.configs.put(&digest, &bytes)
+            }
+            Item::Snapshot { seq, bytes } => self.snapshots.save(seq, &bytes).map(|_| ()),
+            Item::Fact(fact) => {
+                self.counts.facts += 1;
+                if self.counts.facts.is_multiple_of(TELL_EVERY) {
+                    tell(Progress { what: "facts", done: self.counts.facts, total: None });
+                }
+                self.waiting.push(Arc::new(fact));
+                if self.waiting.len() >= BATCH_FACTS { self.write_facts() } else { Ok(()) }
+            }
+            Item::Removed(entries) => write_removals(&self.folder.facts(), &entries),
+            Item::LogFile { build, name, at, bytes } => {
+                if !is_log_file(&name) {
+                    return Err(wrong(format!("`{name}` is no name of a log's file")));
+                }
+                self.counts.log_files += u64::from(at == 0);
+                self.counts.log_bytes += u64::try_from(bytes.len()).unwrap_or(0);
+                write_piece(&self.folder.build(build).join(name), at, &bytes)
+            }
+        }
+    }
+
+    fn write_facts(&mut self) -> Result<(), StoreError> {
+        let facts = std::mem::take(&mut self.waiting);
+        self.files.append(&facts, 0)?;
+        self.files.confirm();
+        for file in self.files.take_dirty() {
+            file.sync_data().map_err(StoreError::io("sync", &self.folder.facts()))?;
+        }
+        Ok(())
+    }
+}
+
+fn write_piece(path: &Path, at: u64, bytes: &[u8]) -> Result<(), StoreError> {
+    if let Some(parent) = path.parent() {
+        make_dir(parent)?;
+    }
+    let write = || {
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        frame::write_all_at(&file, bytes, at)?;
+        file.sync_data()
+    };
+    write().map_err(StoreError::io("write", path))
+}

@@ -1,0 +1,143 @@
+//! Buttons: forms that make the master do something, and lead back to a page that shows it.
+//!
+//! Invariant: nothing is done for a form that another site's page sent.
+
+use std::sync::Arc;
+
+use warp::http::StatusCode;
+use warp::reply::Response;
+
+use super::builder;
+use super::force::{Typed, params};
+use super::page::{Trouble, Visit};
+use super::show::builder_href;
+use super::workers;
+use crate::master::{Reload, Reply};
+use crate::model::{BuildId, BuilderRecord, RequestId, SchedulerPlan};
+use crate::web::api::{ANONYMOUS, ForceError, force_ask};
+use crate::web::control::Command;
+use crate::web::origin::is_own_form;
+use crate::web::request::Request;
+use crate::web::respond::see_other;
+use crate::web::site::Site;
+
+/// Answers a form.
+pub async fn answer(site: &Arc<Site>, request: &Request, path: &[&str]) -> Result<Response, Trouble> {
+    if !is_own_form(request, &site.control.url()) {
+        return Err(Trouble {
+            status: StatusCode::FORBIDDEN,
+            text: "This form came from another site, so nothing was done. If the address of these pages differs from \
+                   the one the master knows, set it: master(url = …)."
+                .to_owned(),
+        });
+    }
+    tracing::info!(path = %request.path, peer = ?request.peer, "a button was pressed");
+    match path {
+        ["builders", builder, "force", scheduler] => force(site, request, builder, scheduler).await,
+        ["builds", id, "stop"] => {
+            let (build, by) = (BuildId(number(id)?), ANONYMOUS.to_owned());
+            let back = super::build::place(&Visit::new(site, request), id)?;
+            done(site, Command::Stop { build, why: reason(request), by }, &back).await
+        }
+        ["builds", id, "rebuild"] => {
+            let command = Command::Rebuild { build: BuildId(number(id)?), owner: ANONYMOUS.to_owned() };
+            done(site, command, "/pending").await
+        }
+        ["requests", id, "cancel"] => {
+            let (request_id, by) = (RequestId(number(id)?), ANONYMOUS.to_owned());
+            let command = Command::Cancel { request: request_id, why: reason(request), by };
+            done(site, command, &format!("/requests/{request_id}")).await
+        }
+        ["workers", name, what] => {
+            let name = workers::find(&Visit::new(site, request), name)?.name;
+            let back = super::show::worker_href(&name);
+            let reason = Some(reason(request)).filter(|reason| !reason.is_empty());
+            let command = match *what {
+                "pause" => Command::PauseWorker { name, paused: true, reason },
+                "unpause" => Command::PauseWorker { name, paused: false, reason: None },
+                "stop" => Command::StopWorker { name },
+                _ => return Err(Trouble::missing("There is no such button.")),
+            };
+            done(site, command, &back).await
+        }
+        ["reload"] => reload(site).await,
+        _ => Err(Trouble { status: StatusCode::METHOD_NOT_ALLOWED, text: "This page takes no forms.".to_owned() }),
+    }
+}
+
+async fn force(site: &Arc<Site>, request: &Request, named: &str, scheduler: &str) -> Result<Response, Trouble> {
+    let visit = Visit::new(site, request);
+    let builder = visit.builder(named)?;
+    let plan = visit.plan.schedulers.get(scheduler).cloned();
+    let plan = plan.ok_or_else(|| Trouble::missing(format!("There is no force scheduler “{scheduler}”.")))?;
+    let mut fields = request.form();
+    fields.insert("builderid".to_owned(), vec![builder.id.to_string()]);
+    let ask = match force_ask(visit.store, &plan, &params(&plan, &fields)) {
+        Ok(ask) => ask,
+        Err(ForceError::Wrong(text)) => return Err(Trouble::bad(text)),
+        Err(ForceError::NoSuchBuilder) => return Err(Trouble::missing("There is no such builder.")),
+        Err(ForceError::Store(error)) => return Err(error.into()),
+    };
+    match site.control.order(Command::Force(ask)).await.map_err(gone)? {
+        Reply::Buildset { requests, .. } => {
+            let request = requests.values().next().map(|request| format!("/requests/{request}"));
+            Ok(see_other(&request.unwrap_or_else(|| builder_href(&builder))))
+        }
+        reply => refused_form(&visit, &builder, &plan, fields, reply),
+    }
+}
+
+/// The page again, with what was typed and what is wrong with it.
+fn refused_form(
+    visit: &Visit<'_>,
+    builder: &BuilderRecord,
+    plan: &SchedulerPlan,
+    fields: std::collections::BTreeMap<String, Vec<String>>,
+    reply: Reply,
+) -> Result<Response, Trouble> {
+    let (problems, problem) = match reply {
+        Reply::Invalid(problems) => (problems, "Please look at the marked fields.".to_owned()),
+        Reply::Refused(text) | Reply::Unknown(text) => (std::collections::BTreeMap::new(), text),
+        Reply::Done | Reply::Changes(_) | Reply::Buildset { .. } | Reply::Adopted { .. } | Reply::Scheduler(_) => {
+            return Ok(see_other(&builder_href(builder)));
+        }
+    };
+    let typed = Typed { scheduler: plan.name.clone(), values: fields, problems, problem };
+    builder::show(visit, builder, StatusCode::BAD_REQUEST, Some(&typed))
+}
+
+async fn done(site: &Site, command: Command, back: &str) -> Result<Response, Trouble> {
+    match site.control.order(command).await.map_err(gone)? {
+        Reply::Buildset { requests, .. } => {
+            let request = requests.values().next().map(|request| format!("/requests/{request}"));
+            Ok(see_other(request.as_deref().unwrap_or(back)))
+        }
+        Reply::Done | Reply::Changes(_) | Reply::Adopted { .. } | Reply::Scheduler(_) => Ok(see_other(back)),
+        Reply::Refused(text) => Err(Trouble::bad(text)),
+        Reply::Unknown(text) => Err(Trouble::missing(text)),
+        Reply::Invalid(fields) => {
+            let texts: Vec<String> = fields.into_iter().map(|(field, text)| format!("{field}: {text}")).collect();
+            Err(Trouble::bad(texts.join("; ")))
+        }
+    }
+}
+
+async fn reload(site: &Site) -> Result<Response, Trouble> {
+    match site.control.reload("a button".to_owned()).await.map_err(gone)? {
+        // The first page shows what was wrong.
+        Reload::Unchanged | Reload::Adopted { .. } | Reload::Refused { .. } => Ok(see_other("/")),
+    }
+}
+
+fn reason(request: &Request) -> String {
+    let reason = request.form().remove("reason").and_then(|values| values.into_iter().next());
+    reason.map(|reason| reason.trim().to_owned()).unwrap_or_default()
+}
+
+fn number(text: &str) -> Result<u64, Trouble> {
+    text.parse().map_err(|_| Trouble::missing(format!("“{text}” is no number.")))
+}
+
+fn gone(gone: crate::master::Gone) -> Trouble {
+    Trouble { status: StatusCode::SERVICE_UNAVAILABLE, text: gone.to_string() }
+}

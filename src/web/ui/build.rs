@@ -1,0 +1,282 @@
+//! `/builders/NAME/builds/N`: one build: its steps, their logs, what it was made of and for.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use warp::http::StatusCode;
+
+use super::changes::{ChangeRow, change_row};
+use super::lines::{LogRow, rows};
+use super::page::{BuildRow, Frame, Paged, Trouble, Visit, page};
+use super::pending::sources;
+use super::show::{Lasted, Link, Moment, State, build_href, builder_href, count, safe_href, worker_href};
+use crate::model::{BuildId, BuildRecord, BuilderRecord, LogKind, LogRecord, Outcome, StepId, StepRecord};
+use crate::store::Scan;
+
+/// Last lines of a running or failed step that show without a click.
+const TAIL: u64 = 20;
+/// Steps whose last lines show: a build with a hundred failed steps needs no hundred tails.
+const TAILS: usize = 4;
+/// Changes shown; a first build may have thousands.
+const CHANGES: usize = 30;
+
+#[derive(Template)]
+#[template(path = "build.html")]
+struct Build {
+    frame: Frame,
+    builder: Link,
+    builder_name: String,
+    id: u64,
+    number: u64,
+    state: State,
+    text: String,
+    running: bool,
+    reason: String,
+    scheduler: String,
+    started: Moment,
+    lasted: Lasted,
+    worker: Option<Link>,
+    source: String,
+    requests: Vec<Link>,
+    parent: Option<Link>,
+    locks_waited: Option<String>,
+    plan: String,
+    steps: Vec<StepRow>,
+    hidden: Vec<StepRow>,
+    changes: Vec<ChangeRow>,
+    more_changes: usize,
+    properties: Vec<PropertyRow>,
+    triggered: Vec<BuildRow>,
+    previous: Option<Link>,
+    next: Option<Link>,
+}
+
+struct StepRow {
+    number: u64,
+    depth: usize,
+    name: String,
+    state: State,
+    text: String,
+    lasted: Lasted,
+    links: Vec<Link>,
+    /// Links that lead where a page must not.
+    plain_links: Vec<(String, String)>,
+    logs: Vec<LogLink>,
+    tail: Vec<LogRow>,
+    tail_of: String,
+}
+
+struct LogLink {
+    name: String,
+    href: String,
+    lines: String,
+    deleted: bool,
+}
+
+struct PropertyRow {
+    name: String,
+    value: String,
+    source: String,
+}
+
+/// The build that a part of a path names.
+pub fn find(visit: &Visit<'_>, builder: &BuilderRecord, number: &str) -> Result<BuildRecord, Trouble> {
+    let missing = || Trouble::missing(format!("Builder “{}” has no build {number}.", builder.name));
+    let number = number.parse().map_err(|_| missing())?;
+    visit.store.build_by_number(builder.id, number)?.ok_or_else(missing)
+}
+
+/// The address of the build with a global id.
+pub fn place(visit: &Visit<'_>, id: &str) -> Result<String, Trouble> {
+    let missing = || Trouble::missing(format!("There is no build with the id {id}."));
+    let build = id.parse().map(BuildId).map_err(|_| missing())?;
+    let build = visit.store.build(build)?.ok_or_else(missing)?;
+    Ok(build_href(&visit.builder(&build.builder.to_string())?, build.number))
+}
+
+pub fn build(visit: &Visit<'_>, named: &str, number: &str) -> Paged {
+    let builder = visit.builder(named)?;
+    let build = find(visit, &builder, number)?;
+    let names = visit.names()?;
+    let request = visit.store.request(build.request)?;
+    let set = request.map(|request| visit.store.buildset(request.buildset)).transpose()?.flatten();
+    let running = build.completed.is_none();
+    let (steps, hidden) = steps(visit, &builder, &build)?;
+    let changes = changes(visit, &build)?;
+    let triggered = visit.store.builds_triggered_by(build.id)?;
+    let mut frame = visit.frame(
+        format!("{} #{}: {}", builder.name, build.number, State::of(build.outcome).word),
+        "builders",
+        format!("/events?build={}", build.id),
+    );
+    (frame.moves, frame.polls) = (running, running);
+    let view = Build {
+        frame,
+        builder: Link::new(builder_href(&builder), &*builder.name),
+        builder_name: builder.name.clone(),
+        id: build.id.0,
+        number: build.number,
+        state: State::of(build.outcome),
+        text: build.state.clone(),
+        running,
+        reason: set.as_ref().map(|set| set.reason.clone()).unwrap_or_default(),
+        scheduler: set.as_ref().map(|set| set.scheduler.clone()).unwrap_or_default(),
+        started: visit.moment(build.started),
+        lasted: Lasted::between(Some(build.started), build.completed, visit.now),
+        worker: names.worker(build.worker).map(|name| Link::new(worker_href(name), name)),
+        source: Some(super::page::source(&build))
+            .filter(|source| !source.is_empty())
+            .or_else(|| set.as_ref().map(|set| sources(&set.stamps)))
+            .unwrap_or_default(),
+        requests: build.requests.iter().map(|id| Link::new(format!("/requests/{id}"), id.to_string())).collect(),
+        parent: set.and_then(|set| set.parent).map(|id| Link::new(format!("/builds/{id}"), format!("build {id}"))),
+        locks_waited: (build.locks_wait_ms >= 1000)
+            .then(|| crate::base::Span::from_millis(build.locks_wait_ms).to_string()),
+        plan: build.plan.0.chars().take(12).collect(),
+        steps,
+        hidden,
+        more_changes: build.changes.len().saturating_sub(CHANGES),
+        changes,
+        properties: properties(&build),
+        triggered: triggered
+            .iter()
+            .map(|other| visit.row(other, &names.builder(other.builder), names.worker(other.worker)))
+            .collect(),
+        previous: neighbour(visit, &builder, &build, true)?,
+        next: neighbour(visit, &builder, &build, false)?,
+    };
+    Ok(page(visit.request, StatusCode::OK, &view))
+}
+
+fn neighbour(
+    visit: &Visit<'_>,
+    builder: &BuilderRecord,
+    build: &BuildRecord,
+    descending: bool,
+) -> Result<Option<Link>, Trouble> {
+    let part = Scan { after: Some(build.number), descending, limit: 1 };
+    let other = visit.store.builds_of_builder(builder.id, part)?.into_iter().next();
+    Ok(other.map(|other| Link::new(build_href(builder, other.number), format!("#{}", other.number))))
+}
+
+/// The steps in their order, children below their parents; hidden ones apart.
+fn steps(
+    visit: &Visit<'_>,
+    builder: &BuilderRecord,
+    build: &BuildRecord,
+) -> Result<(Vec<StepRow>, Vec<StepRow>), Trouble> {
+    let records = visit.store.steps(build.id)?;
+    let mut tails = TAILS;
+    let (mut shown, mut hidden) = (Vec::new(), Vec::new());
+    for (depth, step) in in_order(&records) {
+        let is_leaf = !records.iter().any(|other| other.parent == Some(step.id));
+        let speaks = matches!(step.outcome, None | Some(Outcome::Failure | Outcome::Exception)) && is_leaf;
+        let mut row = step_row(visit, builder, build, step, depth)?;
+        if speaks && tails > 0 && add_tail(visit, step, &mut row)? {
+            tails -= 1;
+        }
+        if step.hidden { hidden.push(row) } else { shown.push(row) }
+    }
+    Ok((shown, hidden))
+}
+
+/// Steps with their depth; those whose parent is not there stand at the top.
+fn in_order(records: &[StepRecord]) -> Vec<(usize, &StepRecord)> {
+    let known: BTreeMap<StepId, &StepRecord> = records.iter().map(|step| (step.id, step)).collect();
+    let mut children: BTreeMap<Option<StepId>, Vec<&StepRecord>> = BTreeMap::new();
+    for step in records {
+        let parent = step.parent.filter(|parent| known.contains_key(parent) && *parent != step.id);
+        children.entry(parent).or_default().push(step);
+    }
+    let mut out = Vec::new();
+    let mut open: Vec<(usize, &StepRecord)> = top(&children, None, 0);
+    while let Some((depth, step)) = open.pop() {
+        out.push((depth, step));
+        open.extend(top(&children, Some(step.id), depth + 1));
+    }
+    out
+}
+
+fn top<'a>(
+    children: &BTreeMap<Option<StepId>, Vec<&'a StepRecord>>,
+    parent: Option<StepId>,
+    depth: usize,
+) -> Vec<(usize, &'a StepRecord)> {
+    children.get(&parent).into_iter().flatten().rev().map(|step| (depth, *step)).collect()
+}
+
+fn step_row(
+    visit: &Visit<'_>,
+    builder: &BuilderRecord,
+    build: &BuildRecord,
+    step: &StepRecord,
+    depth: usize,
+) -> Result<StepRow, Trouble> {
+    let base = format!("{}/steps/{}/logs", build_href(builder, build.number), step.number);
+    let (links, plain): (Vec<_>, Vec<_>) = step.urls.iter().partition(|url| safe_href(&url.url).is_some());
+    Ok(StepRow {
+        number: step.number,
+        depth: depth.min(6),
+        name: step.name.clone(),
+        state: State::of(step.outcome),
+        text: step.state.clone(),
+        lasted: Lasted::between(step.started, step.completed, visit.now),
+        links: links.into_iter().map(|url| Link::new(&*url.url, &*url.name)).collect(),
+        plain_links: plain.into_iter().map(|url| (url.name.clone(), url.url.clone())).collect(),
+        logs: logs(visit, step)?
+            .into_iter()
+            .map(|log| LogLink {
+                href: format!("{base}/{}", crate::web::request::encode(&log.slug)),
+                lines: count(log.lines, "line"),
+                deleted: log.kind == LogKind::Deleted,
+                name: log.name,
+            })
+            .collect(),
+        tail: Vec::new(),
+        tail_of: String::new(),
+    })
+}
+
+/// The logs of a step, with the present number of their lines.
+pub fn logs(visit: &Visit<'_>, step: &StepRecord) -> Result<Vec<LogRecord>, Trouble> {
+    let mut logs = visit.store.logs_of_step(step.id)?;
+    for log in &mut logs {
+        if !log.complete
+            && let Some(now) = visit.store.log(log.id)?
+        {
+            *log = now;
+        }
+    }
+    Ok(logs)
+}
+
+/// The end of the step's first log that has lines.
+fn add_tail(visit: &Visit<'_>, step: &StepRecord, row: &mut StepRow) -> Result<bool, Trouble> {
+    let logs = logs(visit, step)?;
+    let Some(log) = logs.iter().find(|log| log.lines > 0 && matches!(log.kind, LogKind::Stdio | LogKind::Text)) else {
+        return Ok(false);
+    };
+    let lines = visit.store.logs().tail(log.build, log.id, TAIL)?;
+    let first = log.lines.saturating_sub(lines.len() as u64);
+    row.tail = rows(&lines, first, None);
+    row.tail_of.clone_from(&log.name);
+    Ok(true)
+}
+
+fn changes(visit: &Visit<'_>, build: &BuildRecord) -> Result<Vec<ChangeRow>, Trouble> {
+    let mut out = Vec::new();
+    for id in build.changes.iter().rev().take(CHANGES) {
+        out.extend(visit.store.change(*id)?.map(|change| change_row(visit, &change)));
+    }
+    Ok(out)
+}
+
+fn properties(build: &BuildRecord) -> Vec<PropertyRow> {
+    let all = build.properties.0.iter();
+    all.map(|(name, property)| PropertyRow {
+        name: name.clone(),
+        value: property.value.to_string(),
+        source: property.source.clone(),
+    })
+    .collect()
+}

@@ -1,0 +1,81 @@
+//! `/builders/NAME`: a builder's builds, what waits for it, and the forms that start it.
+
+use askama::Template;
+use warp::http::StatusCode;
+
+use super::force::{Form, Typed, form};
+use super::page::{BuildRow, Frame, Paged, Trouble, Visit, page};
+use super::pending::{RequestRow, request_row};
+use super::show::{Link, builder_href, worker_href};
+use crate::model::BuilderRecord;
+use crate::store::Scan;
+
+/// Builds on one page.
+const SHOWN: usize = 25;
+/// Waiting requests shown; the page of waiting ones has all.
+const WAITING: usize = 10;
+/// Waiting requests looked through for those of this builder.
+const LOOKED: usize = 2_000;
+
+#[derive(Template)]
+#[template(path = "builder.html")]
+struct Builder {
+    frame: Frame,
+    name: String,
+    href: String,
+    description: String,
+    tags: Vec<String>,
+    active: bool,
+    workers: Vec<Link>,
+    forms: Vec<Form>,
+    builds: Vec<BuildRow>,
+    waiting: Vec<RequestRow>,
+    newest: bool,
+    older: Option<u64>,
+}
+
+pub fn builder(visit: &Visit<'_>, named: &str) -> Paged {
+    let builder = visit.builder(named)?;
+    show(visit, &builder, StatusCode::OK, None)
+}
+
+/// The page, with a form that was sent and refused.
+pub fn show(visit: &Visit<'_>, builder: &BuilderRecord, status: StatusCode, typed: Option<&Typed>) -> Paged {
+    let before = visit.number("before")?;
+    let names = visit.names()?;
+    let part = Scan { after: before, descending: true, limit: SHOWN + 1 };
+    let mut builds = visit.store.builds_of_builder(builder.id, part)?;
+    let older = (builds.len() > SHOWN).then(|| builds[SHOWN - 1].number);
+    builds.truncate(SHOWN);
+    let waiting = waiting(visit, builder)?;
+    let mut frame = visit.frame(&*builder.name, "builders", format!("/events?builder={}", builder.id));
+    frame.moves = builds.iter().any(|build| build.completed.is_none()) || !waiting.is_empty();
+    let view = Builder {
+        frame,
+        name: builder.name.clone(),
+        href: builder_href(builder),
+        description: builder.description.clone().unwrap_or_default(),
+        tags: builder.tags.clone(),
+        active: builder.active,
+        workers: builder.workers.iter().map(|name| Link::new(worker_href(name), name)).collect(),
+        forms: forms(visit, builder, typed)?,
+        builds: builds.iter().map(|build| visit.row(build, builder, names.worker(build.worker))).collect(),
+        waiting,
+        newest: before.is_none(),
+        older,
+    };
+    Ok(page(visit.request, status, &view))
+}
+
+fn forms(visit: &Visit<'_>, builder: &BuilderRecord, typed: Option<&Typed>) -> Result<Vec<Form>, Trouble> {
+    let schedulers = visit.store.schedulers()?;
+    let enabled = |name: &str| schedulers.iter().find(|known| known.name == name).is_none_or(|known| known.enabled);
+    let own = visit.plan.schedulers.values().filter(|plan| plan.builders.contains(&builder.name));
+    Ok(own.filter_map(|plan| form(plan, builder, enabled(&plan.name), typed)).collect())
+}
+
+fn waiting(visit: &Visit<'_>, builder: &BuilderRecord) -> Result<Vec<RequestRow>, Trouble> {
+    let all = visit.store.requests_waiting(Scan { after: None, descending: false, limit: LOOKED })?;
+    let own = all.iter().filter(|request| request.builder == builder.id).take(WAITING);
+    own.map(|request| request_row(visit, request, builder)).collect()
+}

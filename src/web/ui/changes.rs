@@ -1,0 +1,129 @@
+//! `/changes`: what arrived, newest first; `/changes/N`: one of them, and the builds that it is in.
+
+use askama::Template;
+use warp::http::StatusCode;
+
+use super::page::{BuildRow, Frame, Paged, Trouble, Visit, page};
+use super::show::{Link, Moment, first_line, safe_href, short_revision};
+use crate::model::{Change, ChangeId};
+use crate::store::Scan;
+use crate::web::api::builds_with;
+
+/// Changes on one page.
+const SHOWN: usize = 50;
+/// Paths shown of one change; a merge of a year's work names tens of thousands.
+const FILES: usize = 500;
+/// Builds shown of one change.
+const BUILDS: usize = 100;
+
+/// A change in a list.
+#[derive(Clone, Debug)]
+pub struct ChangeRow {
+    pub number: u64,
+    pub href: String,
+    pub title: String,
+    pub author: String,
+    pub branch: String,
+    pub revision: String,
+    pub revision_link: Option<Link>,
+    pub project: String,
+    pub arrived: Moment,
+}
+
+#[derive(Template)]
+#[template(path = "changes.html")]
+struct Changes {
+    frame: Frame,
+    changes: Vec<ChangeRow>,
+    newest: bool,
+    older: Option<u64>,
+}
+
+#[derive(Template)]
+#[template(path = "change.html")]
+struct OneChange {
+    frame: Frame,
+    row: ChangeRow,
+    comments: String,
+    committer: Option<String>,
+    repository: String,
+    category: Option<String>,
+    codebase: String,
+    committed: Moment,
+    source: Option<String>,
+    files: Vec<String>,
+    more_files: usize,
+    builds: Vec<BuildRow>,
+}
+
+/// What a list shows of a change.
+pub fn change_row(visit: &Visit<'_>, change: &Change) -> ChangeRow {
+    let data = &change.data;
+    let revision = data.revision.as_deref().map(short_revision).unwrap_or_default().to_owned();
+    let title = first_line(&data.comments, 100);
+    ChangeRow {
+        number: change.id.0,
+        href: format!("/changes/{}", change.id),
+        title: if title.is_empty() { "(no comment)".to_owned() } else { title },
+        author: author_name(&data.author),
+        branch: data.branch.clone().unwrap_or_default(),
+        revision_link: data.revlink.as_deref().and_then(safe_href).map(|href| Link::new(href, &*revision)),
+        revision,
+        project: data.project.clone(),
+        arrived: visit.moment(change.arrived),
+    }
+}
+
+/// The name without the mail address.
+fn author_name(author: &str) -> String {
+    let name = author.split(" <").next().unwrap_or(author).trim();
+    if name.is_empty() { "(unknown)".to_owned() } else { name.to_owned() }
+}
+
+pub fn list(visit: &Visit<'_>) -> Paged {
+    let before = visit.number("before")?;
+    let mut changes = visit.store.changes(Scan { after: before, descending: true, limit: SHOWN + 1 })?;
+    let older = (changes.len() > SHOWN).then(|| changes[SHOWN - 1].id.0);
+    changes.truncate(SHOWN);
+    let view = Changes {
+        frame: visit.frame("Changes", "changes", if before.is_none() { "/events?kind=change_arrived" } else { "" }),
+        changes: changes.iter().map(|change| change_row(visit, change)).collect(),
+        newest: before.is_none(),
+        older,
+    };
+    Ok(page(visit.request, StatusCode::OK, &view))
+}
+
+pub fn one(visit: &Visit<'_>, number: &str) -> Paged {
+    let missing = || Trouble::missing(format!("There is no change {number}."));
+    let id = number.parse().map(ChangeId).map_err(|_| missing())?;
+    let change = visit.store.change(id)?.ok_or_else(missing)?;
+    let names = visit.names()?;
+    let builds = builds_with(visit.store, &change)?;
+    let data = &change.data;
+    let row = change_row(visit, &change);
+    let view = OneChange {
+        frame: visit.frame(
+            format!("Change {id}: {}", row.title),
+            "changes",
+            "/events?kind=build_started&kind=build_ended",
+        ),
+        comments: data.comments.trim_end().to_owned(),
+        committer: data.committer.clone().filter(|committer| *committer != data.author),
+        repository: data.repository.clone(),
+        category: data.category.clone(),
+        codebase: data.codebase.clone(),
+        committed: visit.moment(data.when.unwrap_or(change.arrived)),
+        source: change.source.clone(),
+        more_files: data.files.len().saturating_sub(FILES),
+        files: data.files.iter().take(FILES).cloned().collect(),
+        builds: builds
+            .iter()
+            .rev()
+            .take(BUILDS)
+            .map(|build| visit.row(build, &names.builder(build.builder), names.worker(build.worker)))
+            .collect(),
+        row: ChangeRow { author: data.author.clone(), ..row },
+    };
+    Ok(page(visit.request, StatusCode::OK, &view))
+}

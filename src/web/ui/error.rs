@@ -1,0 +1,30 @@
+//! The page for what is not there or went wrong: says so in words, and where to go on.
+
+use askama::Template;
+use warp::http::StatusCode;
+use warp::reply::Response;
+
+use super::page::{Frame, Trouble, Visit, page};
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct Error {
+    frame: Frame,
+    status: u16,
+    headline: &'static str,
+    text: String,
+}
+
+pub fn error(visit: &Visit<'_>, trouble: Trouble) -> Response {
+    let headline = match trouble.status {
+        StatusCode::NOT_FOUND => "Nothing here",
+        StatusCode::BAD_REQUEST => "That does not work",
+        StatusCode::FORBIDDEN => "Not allowed",
+        StatusCode::METHOD_NOT_ALLOWED => "Not in this way",
+        StatusCode::SERVICE_UNAVAILABLE => "Not now",
+        _ => "Something broke",
+    };
+    let view =
+        Error { frame: visit.frame(headline, "", ""), status: trouble.status.as_u16(), headline, text: trouble.text };
+    page(visit.request, trouble.status, &view)
+}

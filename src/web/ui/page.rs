@@ -1,0 +1,225 @@
+//! What all pages have in common: the frame around them, the way from a view to an answer, and the names of
+//! builders and workers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use askama::Template;
+use warp::http::StatusCode;
+use warp::http::header::{self, HeaderValue};
+use warp::reply::Response;
+
+use super::assets;
+use super::show::{Lasted, Moment, State, builder_href, first_line, short_revision};
+use crate::base::Timestamp;
+use crate::model::{BuildRecord, BuilderId, BuilderRecord, Plan, Value, WorkerId};
+use crate::store::{Store, StoreError};
+use crate::web::control::Control;
+use crate::web::request::Request;
+use crate::web::respond;
+use crate::web::site::Site;
+
+/// What pages may load: our own files. Logs of HTML show in a frame of their own, which may do nothing.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; frame-src 'self'; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+);
+
+/// Why there is no page: the status and what to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    pub status: StatusCode,
+    pub text: String,
+}
+
+/// What makes a page.
+pub type Paged = Result<Response, Trouble>;
+
+impl Trouble {
+    /// There is no such thing.
+    pub fn missing(text: impl Into<String>) -> Self {
+        Self { status: StatusCode::NOT_FOUND, text: text.into() }
+    }
+
+    /// The visitor asked for something that makes no sense.
+    pub fn bad(text: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, text: text.into() }
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(error = respond::error_text(&error), "failed to read the store for a page");
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            text: "The history could not be read; the log of the master says why.".to_owned(),
+        }
+    }
+}
+
+/// A page's surroundings.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Of the installation.
+    pub brand: String,
+    pub brand_href: Option<String>,
+    pub title: String,
+    /// The master's clock; a visitor's may differ.
+    pub now: Timestamp,
+    /// Which entry of the menu is this page's.
+    pub place: &'static str,
+    /// The address of the events that concern this page.
+    pub events: String,
+    /// Whether it changes even when nothing is told (logs grow quietly).
+    pub polls: bool,
+    /// Whether what it shows still changes: without scripts it is loaded again now and then.
+    pub moves: bool,
+    pub style: String,
+    pub script: String,
+    pub icon: String,
+    pub version: &'static str,
+}
+
+/// One request for a page: what to read from.
+pub struct Visit<'a> {
+    pub control: &'a dyn Control,
+    pub store: &'a Store,
+    pub plan: Arc<Plan>,
+    pub now: Timestamp,
+    pub request: &'a Request,
+}
+
+impl<'a> Visit<'a> {
+    pub fn new(site: &'a Site, request: &'a Request) -> Self {
+        let control = &*site.control;
+        Self { control, store: control.store(), plan: control.plan(), now: site.clock.now(), request }
+    }
+
+    /// The surroundings of a page that shows whatever `events` tell of.
+    pub fn frame(&self, title: impl Into<String>, place: &'static str, events: impl Into<String>) -> Frame {
+        Frame {
+            brand: self.plan.master.title.clone(),
+            brand_href: self.plan.master.title_url.clone(),
+            title: title.into(),
+            now: self.now,
+            place,
+            events: events.into(),
+            polls: false,
+            moves: false,
+            style: assets::STYLE.address(),
+            script: assets::SCRIPT.address(),
+            icon: assets::FAVICON.address(),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+
+    /// A moment.
+    pub fn moment(&self, at: Timestamp) -> Moment {
+        Moment::new(at, self.now)
+    }
+
+    /// A parameter of the query that is a number.
+    pub fn number(&self, name: &str) -> Result<Option<u64>, Trouble> {
+        let value = self.request.query_value(name).filter(|value| !value.trim().is_empty());
+        let wrong = |_| Trouble::bad(format!("`{name}` must be a whole number."));
+        value.map(|value| value.trim().parse().map_err(wrong)).transpose()
+    }
+
+    /// The builder that a part of the path names: by id, or else by name.
+    pub fn builder(&self, named: &str) -> Result<BuilderRecord, Trouble> {
+        let by_id = match named.parse() {
+            Ok(id) => self.store.builder(BuilderId(id))?,
+            Err(_) => None,
+        };
+        let found = match by_id {
+            Some(builder) => Some(builder),
+            None => self.store.builder_named(named)?,
+        };
+        found.ok_or_else(|| Trouble::missing(format!("There is no builder called “{named}”.")))
+    }
+
+    /// Names of builders and workers.
+    pub fn names(&self) -> Result<Names, Trouble> {
+        let builders = self.store.builders()?.into_iter().map(|builder| (builder.id, builder)).collect();
+        let workers = self.store.workers()?.into_iter().map(|worker| (worker.id, worker.name)).collect();
+        Ok(Names { builders, workers })
+    }
+
+    /// A build as a row of a list.
+    pub fn row(&self, build: &BuildRecord, builder: &BuilderRecord, worker: Option<&str>) -> BuildRow {
+        let builder_page = builder_href(builder);
+        BuildRow {
+            builder: builder.name.clone(),
+            href: format!("{builder_page}/builds/{}", build.number),
+            builder_href: builder_page,
+            number: build.number,
+            state: State::of(build.outcome),
+            text: build.state.clone(),
+            started: self.moment(build.started),
+            lasted: Lasted::between(Some(build.started), build.completed, self.now),
+            source: source(build),
+            worker: worker.unwrap_or_default().to_owned(),
+            worker_href: worker.map(super::show::worker_href).unwrap_or_default(),
+        }
+    }
+}
+
+/// Names by id.
+#[derive(Debug)]
+pub struct Names {
+    pub builders: BTreeMap<BuilderId, BuilderRecord>,
+    pub workers: BTreeMap<WorkerId, String>,
+}
+
+impl Names {
+    /// The name of a worker.
+    pub fn worker(&self, id: WorkerId) -> Option<&str> {
+        self.workers.get(&id).map(String::as_str)
+    }
+
+    /// A builder; one that is not known shows as its id.
+    pub fn builder(&self, id: BuilderId) -> BuilderRecord {
+        let unknown = || BuilderRecord { id, name: format!("#{id}"), ..BuilderRecord::default() };
+        self.builders.get(&id).cloned().unwrap_or_else(unknown)
+    }
+}
+
+/// A build in a list.
+#[derive(Clone, Debug)]
+pub struct BuildRow {
+    pub builder: String,
+    pub builder_href: String,
+    pub href: String,
+    pub number: u64,
+    pub state: State,
+    pub text: String,
+    pub started: Moment,
+    pub lasted: Lasted,
+    /// Branch and revision.
+    pub source: String,
+    pub worker: String,
+    pub worker_href: String,
+}
+
+/// What a build is of, in two words.
+pub fn source(build: &BuildRecord) -> String {
+    let text = |name: &str| build.properties.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let revision = text("got_revision").or_else(|| text("revision")).map(short_revision);
+    let parts: Vec<&str> = [text("branch"), revision].into_iter().flatten().collect();
+    first_line(&parts.join(" "), 60)
+}
+
+/// A page as an answer.
+pub fn page(request: &Request, status: StatusCode, view: &impl Template) -> Response {
+    let html = match view.render() {
+        Ok(html) => html,
+        Err(error) => {
+            tracing::error!(%error, "failed to render a page");
+            return respond::body(StatusCode::INTERNAL_SERVER_ERROR, respond::TEXT, "the page could not be made");
+        }
+    };
+    let mut response = respond::compressed(request, status, respond::HTML, html.into_bytes());
+    respond::set(&mut response, header::CONTENT_SECURITY_POLICY, POLICY);
+    respond::set(&mut response, header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,151 @@
+//! `/workers`: all of them, and what they are at; `/workers/NAME`: one, with its builds.
+
+use askama::Template;
+use warp::http::StatusCode;
+
+use super::page::{BuildRow, Frame, Names, Paged, Trouble, Visit, page};
+use super::show::{Link, Moment, State, build_href, builder_href, count, worker_href};
+use crate::master::RefusedWorker;
+use crate::model::{BuildRecord, WorkerRecord};
+use crate::store::Scan;
+
+/// Builds on one page of a worker.
+const SHOWN: usize = 25;
+
+struct WorkerRow {
+    name: String,
+    href: String,
+    states: Vec<State>,
+    pause_reason: String,
+    paused: bool,
+    since: Option<Moment>,
+    active: bool,
+    about: String,
+    running: Vec<Link>,
+    builders: usize,
+}
+
+#[derive(Template)]
+#[template(path = "workers.html")]
+struct Workers {
+    frame: Frame,
+    workers: Vec<WorkerRow>,
+    refused: Vec<RefusedRow>,
+    gone: Vec<WorkerRow>,
+}
+
+/// A connection that was refused.
+struct RefusedRow {
+    name: String,
+    peer: String,
+    why: String,
+    at: Moment,
+    times: String,
+}
+
+#[derive(Template)]
+#[template(path = "worker.html")]
+struct OneWorker {
+    frame: Frame,
+    row: WorkerRow,
+    graceful: bool,
+    connected: bool,
+    info: Vec<(String, String)>,
+    builders: Vec<Link>,
+    builds: Vec<BuildRow>,
+    newest: bool,
+    older: Option<u64>,
+}
+
+pub fn list(visit: &Visit<'_>) -> Paged {
+    let names = visit.names()?;
+    let running = visit.store.builds_running()?;
+    let mut records = visit.store.workers()?;
+    records.sort_by(|left, right| left.name.cmp(&right.name));
+    let rows = records.iter().map(|worker| row(visit, worker, &names, &running));
+    let (workers, gone) = rows.partition(|row: &WorkerRow| row.active);
+    let mut frame = visit.frame("Workers", "workers", "/events");
+    frame.moves = true;
+    let refused = visit.control.refused_workers().iter().map(|worker| refused(visit, worker)).collect();
+    Ok(page(visit.request, StatusCode::OK, &Workers { frame, workers, refused, gone }))
+}
+
+pub fn one(visit: &Visit<'_>, named: &str) -> Paged {
+    let names = visit.names()?;
+    let worker = find(visit, named)?;
+    let before = visit.number("before")?;
+    let part = Scan { after: before, descending: true, limit: SHOWN + 1 };
+    let mut builds = visit.store.builds_of_worker(worker.id, part)?;
+    let older = (builds.len() > SHOWN).then(|| builds[SHOWN - 1].id.0);
+    builds.truncate(SHOWN);
+    let running = visit.store.builds_running()?;
+    let builders = names.builders.values().filter(|builder| builder.active && builder.workers.contains(&worker.name));
+    let mut frame = visit.frame(&*worker.name, "workers", "/events");
+    frame.moves = true;
+    let view = OneWorker {
+        frame,
+        row: row(visit, &worker, &names, &running),
+        graceful: worker.graceful,
+        connected: worker.connected,
+        info: info(&worker),
+        builders: builders.map(|builder| Link::new(builder_href(builder), &*builder.name)).collect(),
+        builds: builds
+            .iter()
+            .map(|build| visit.row(build, &names.builder(build.builder), Some(&worker.name)))
+            .collect(),
+        newest: before.is_none(),
+        older,
+    };
+    Ok(page(visit.request, StatusCode::OK, &view))
+}
+
+/// The worker that a part of a path names.
+pub fn find(visit: &Visit<'_>, named: &str) -> Result<WorkerRecord, Trouble> {
+    let found = visit.store.workers()?.into_iter().find(|worker| worker.name == named);
+    found.ok_or_else(|| Trouble::missing(format!("There is no worker called “{named}”.")))
+}
+
+fn row(visit: &Visit<'_>, worker: &WorkerRecord, names: &Names, running: &[BuildRecord]) -> WorkerRow {
+    let mut states = vec![if worker.connected { State::ONLINE } else { State::OFFLINE }];
+    states.extend(worker.paused.then_some(State::PAUSED));
+    states.extend(worker.graceful.then_some(State::LEAVING));
+    let own = running.iter().filter(|build| build.worker == worker.id).map(|build| {
+        let builder = names.builder(build.builder);
+        Link::new(build_href(&builder, build.number), format!("{} #{}", builder.name, build.number))
+    });
+    let can = |workers: &[String]| workers.contains(&worker.name);
+    WorkerRow {
+        name: worker.name.clone(),
+        href: worker_href(&worker.name),
+        states,
+        pause_reason: worker.pause_reason.clone().unwrap_or_default(),
+        paused: worker.paused,
+        since: worker.since.map(|since| visit.moment(since)),
+        active: worker.active,
+        about: about(worker),
+        running: own.collect(),
+        builders: names.builders.values().filter(|builder| builder.active && can(&builder.workers)).count(),
+    }
+}
+
+fn refused(visit: &Visit<'_>, worker: &RefusedWorker) -> RefusedRow {
+    RefusedRow {
+        name: worker.name.clone(),
+        peer: worker.peer.map(|peer| peer.ip().to_string()).unwrap_or_default(),
+        why: worker.why.clone(),
+        at: visit.moment(worker.at),
+        times: count(worker.count, "time"),
+    }
+}
+
+fn about(worker: &WorkerRecord) -> String {
+    let word = |key: &str| worker.info.get(key).map(|text| text.trim()).filter(|text| !text.is_empty());
+    let parts: Vec<&str> = [word("host"), word("system"), word("version")].into_iter().flatten().collect();
+    parts.join(" · ")
+}
+
+/// What the worker told of itself, but for its environment, which may hold secrets.
+fn info(worker: &WorkerRecord) -> Vec<(String, String)> {
+    let open = worker.info.iter().filter(|(key, _)| !key.starts_with("environ"));
+    open.map(|(key, value)| (key.clone(), value.trim().to_owned())).collect()
+}

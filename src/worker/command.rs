@@ -1,0 +1,557 @@
+//! A command as the worker sees it: one task that owns its folder of the spool, and with it the truth.
+//!
+//! ```text
+//!   requests of connections ─┐            ┌─► parts and end, to the connection
+//!   answers of the master ───┼─ [ task ] ─┤
+//!   news of the runner ──────┘            └─► acked, stop: to the runner
+//! ```
+//! Invariants: parts go out in order, each once per connection; the end goes out after all parts; the folder goes when
+//! the master has the end, or nobody wants it.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::entry::{Ask, Status, Wish};
+use super::link::{Acked as AckedWhat, Acks, Closed, Dialect, Link, Room};
+use super::order::Order;
+use super::runner::MARKER;
+use super::runners::{Runner, RunnerEvent, Spares};
+use super::spool::{Acked, Ending, Folder, OutReader, Part, Stop, StopLevel, StoredEnd, StoredReport, Stream};
+use super::stock::{self, StockText};
+use crate::base::process::tree;
+use crate::model::CommandId;
+use crate::protocol::{LogChunk, Seq, StdStream, Update, Wire, WorkerRequest};
+
+/// Runners that die before they start their command are replaced so often.
+const STARTS_MAX: u32 = 3;
+
+/// How long a runner may take to kill its command when nobody wants it any more; then it is killed itself.
+const FORGET_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Output that the master has goes back to the disk in pieces of this size.
+const RELEASE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Parts that nobody hears are passed over in steps of so many.
+const SKIPPED_AT_ONCE: u64 = 10_000;
+
+/// Rounds of looking for what a lost command left behind.
+const KILL_ROUNDS: u32 = 1000;
+
+/// What a command's task owns.
+pub(super) struct CommandTask {
+    id: CommandId,
+    folder: Folder,
+    /// As it was sent, with its secrets; only the stored one for a command of an earlier worker.
+    order: Order,
+    spares: Arc<Spares>,
+    status: Arc<Status>,
+    inbox: mpsc::Receiver<Ask>,
+    runner: Runner,
+    starts: u32,
+    ending: Option<Ending>,
+    audience: Audience,
+    /// What the master has for good.
+    acked: Acked,
+    released: u64,
+    stops: u64,
+    /// Nobody wants it any more; when its runner is killed.
+    forget: Option<Instant>,
+    /// The answer to the request to start it, which waits for the disk.
+    starting: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+/// Who hears of the command.
+enum Audience {
+    /// Nobody now; a master may come back.
+    Held,
+    /// Nobody ever: a stock master lost it.
+    Nobody,
+    /// A connection.
+    Link(Box<Attached>),
+}
+
+/// A connection that hears of the command.
+struct Attached {
+    link: Link,
+    acks: Arc<Acks>,
+    reader: Option<OutReader>,
+    /// The first part that it gets.
+    first: u64,
+    /// How many parts the master had said to have when it asked for `first`.
+    had: u64,
+    /// Parts that were sent and not answered: number, and where the next begins.
+    sent: VecDeque<(u64, u64)>,
+    stock: Option<StockText>,
+    /// A stock master has the exit code.
+    numbers_sent: bool,
+    /// The next message.
+    next: Option<Next>,
+    room: Option<Pin<Box<dyn Future<Output = Result<Room, Closed>> + Send>>>,
+    end_sent: bool,
+}
+
+/// A message that waits for room.
+enum Next {
+    Part {
+        n: u64,
+        after: u64,
+        request: WorkerRequest,
+    },
+    End(WorkerRequest),
+    /// A stock master hears nothing of this part.
+    Silent {
+        n: u64,
+        after: u64,
+    },
+}
+
+/// What happened.
+enum Happening {
+    Asked(Option<Ask>),
+    Answered,
+    Runner(RunnerEvent),
+    Room(Result<Room, Closed>),
+    StartAnswered,
+    PatienceOver,
+}
+
+impl CommandTask {
+    /// The task of a new command.
+    pub fn new(
+        id: CommandId,
+        folder: Folder,
+        order: Order,
+        spares: Arc<Spares>,
+        status: Arc<Status>,
+        inbox: mpsc::Receiver<Ask>,
+    ) -> Self {
+        Self {
+            acked: folder.acked(),
+            released: folder.acked().offset,
+            stops: folder.stop().map_or(0, |stop| stop.count),
+            id,
+            folder,
+            order,
+            spares,
+            status,
+            inbox,
+            runner: Runner::Gone,
+            starts: 0,
+            ending: None,
+            audience: Audience::Held,
+            forget: None,
+            starting: None,
+        }
+    }
+
+    /// Starts a new command, answers the request for it, and follows it.
+    pub async fn start(mut self, link: Link, seq: Seq, secret_env: Vec<String>) -> CommandId {
+        let public = self.order.without_secrets(&secret_env);
+        if let Err(error) = self.folder.create(&public) {
+            let _connection_is_gone = link.answer(seq, Err(format!("failed to spool the command: {error}"))).await;
+            let _nothing_to_remove = self.folder.remove();
+            return self.id;
+        }
+        self.attach(link.clone(), 0);
+        self.start_runner().await;
+        // While the runner starts the command, the answer waits for the disk.
+        self.starting = Some(Box::pin(answer_when_durable(self.id.clone(), self.folder.clone(), link, seq)));
+        self.follow().await
+    }
+
+    /// Takes up a command of an earlier worker.
+    pub async fn adopt(mut self) -> CommandId {
+        self.settle().await;
+        self.follow().await
+    }
+
+    async fn follow(mut self) -> CommandId {
+        loop {
+            self.note_acks();
+            if self.is_done() {
+                break;
+            }
+            self.prepare();
+            match self.happening().await {
+                // The worker ends; the runner goes on.
+                Happening::Asked(None) => return self.id,
+                Happening::Asked(Some(ask)) => self.asked(ask).await,
+                Happening::Answered => {}
+                Happening::StartAnswered => self.starting = None,
+                Happening::Room(Ok(room)) => self.send(room),
+                Happening::Room(Err(Closed)) => self.audience = Audience::Held,
+                Happening::Runner(RunnerEvent::Output) => {}
+                Happening::Runner(RunnerEvent::Gone) if self.ending.is_some() => self.runner = Runner::Gone,
+                Happening::Runner(RunnerEvent::End | RunnerEvent::Gone) => self.settle().await,
+                Happening::PatienceOver => self.kill_runner().await,
+            }
+        }
+        self.runner.bury().await;
+        let folder = self.folder.clone();
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || folder.remove()).await {
+            tracing::warn!(command = %self.id, %error, "the spool of a finished command stays behind");
+        }
+        self.id
+    }
+
+    async fn happening(&mut self) -> Happening {
+        let patience = self.forget;
+        let starting = self.starting.as_mut();
+        let starting_waits = starting.is_some();
+        let (acks, room) = match &mut self.audience {
+            Audience::Link(attached) => (Some(Arc::clone(&attached.acks)), attached.room.as_mut()),
+            Audience::Held | Audience::Nobody => (None, None),
+        };
+        let (answers_come, room_comes) = (acks.is_some(), room.is_some());
+        tokio::select! {
+            biased;
+            ask = self.inbox.recv() => Happening::Asked(ask),
+            () = async { acks.expect("asked below").changed().await }, if answers_come => Happening::Answered,
+            room = async { room.expect("asked below").await }, if room_comes => Happening::Room(room),
+            () = async { starting.expect("asked below").await }, if starting_waits => Happening::StartAnswered,
+            event = self.runner.event(&self.folder) => Happening::Runner(event),
+            () = tokio::time::sleep_until(patience.unwrap_or_else(Instant::now)), if patience.is_some() => {
+                Happening::PatienceOver
+            }
+        }
+    }
+
+    async fn asked(&mut self, ask: Ask) {
+        match ask {
+            Ask::Attach { link, next } => self.attach(link, next),
+            Ask::Hold => self.audience = Audience::Held,
+            Ask::Discard => self.audience = Audience::Nobody,
+            Ask::Stop { wish, why } => self.stop(wish, why).await,
+            Ask::StartedAgain { seq, link } => {
+                let _connection_is_gone = link.answer(seq, Ok(Wire::Nil)).await;
+            }
+            Ask::Forget => {
+                self.audience = Audience::Nobody;
+                if self.ending.is_none() {
+                    self.forget = Some(Instant::now() + FORGET_PATIENCE);
+                    self.stop(Wish::Kill, "the master does not wait for it any more".to_owned()).await;
+                }
+            }
+        }
+    }
+
+    fn attach(&mut self, link: Link, next: u64) {
+        let stock = match link.dialect {
+            Dialect::Ours => None,
+            Dialect::Stock { line_max } => Some(StockText::new(line_max)),
+        };
+        self.audience = Audience::Link(Box::new(Attached {
+            acks: Acks::from(next, link.dialect),
+            link,
+            reader: None,
+            first: next,
+            had: self.acked.parts,
+            sent: VecDeque::new(),
+            stock,
+            numbers_sent: false,
+            next: None,
+            room: None,
+            end_sent: false,
+        }));
+    }
+
+    /// Tells the runner to stop its command.
+    async fn stop(&mut self, wish: Wish, why: String) {
+        if self.ending.is_some() {
+            return;
+        }
+        self.stops += 1;
+        let level = match wish {
+            Wish::Polite => StopLevel::Polite,
+            Wish::Kill => StopLevel::Kill,
+        };
+        if let Err(error) = self.folder.write_stop(&Stop { level, why, count: self.stops }) {
+            tracing::error!(command = %self.id, %error, "a command cannot be told to stop");
+        }
+        self.runner.poke().await;
+    }
+
+    /// Looks at the folder when the runner ended or told that the end is there.
+    async fn settle(&mut self) {
+        if let Some(ending) = self.folder.end() {
+            self.ending = Some(ending);
+            self.status.finish();
+            return;
+        }
+        if self.folder.runner().is_some() {
+            self.runner = Runner::Adopted;
+        } else if self.folder.end().is_some() {
+            // It ended between the two looks; the next one finds the end.
+            self.runner = Runner::Adopted;
+        } else if self.folder.is_started() {
+            self.lose("its runner was killed").await;
+        } else if self.order.boot != super::runners::boot() {
+            self.lose("the machine was restarted before the command started").await;
+        } else {
+            self.start_runner().await;
+        }
+    }
+
+    async fn start_runner(&mut self) {
+        self.starts += 1;
+        if self.starts > STARTS_MAX {
+            return self.lose("its runners died before they could start it").await;
+        }
+        match self.spares.start(&self.folder, &self.order).await {
+            Ok(runner) => self.runner = runner,
+            Err(error) => self.lose(&format!("its runner could not be started: {error}")).await,
+        }
+    }
+
+    /// Writes the end that the runner did not live to write, and kills what is left of the command.
+    async fn lose(&mut self, why: &str) {
+        self.runner = Runner::Gone;
+        let (folder, marker) = (self.folder.clone(), format!("{MARKER}={}", self.folder.path().display()));
+        let why = why.to_owned();
+        let lost = tokio::task::spawn_blocking(move || lose(&folder, &marker, &why)).await;
+        match lost {
+            Ok(Ok(ending)) => {
+                self.ending = Some(ending);
+                self.status.finish();
+            }
+            Ok(Err(error)) => {
+                tracing::error!(command = %self.id, %error, "the end of a lost command cannot be spooled; it is told from memory");
+                let report =
+                    StoredReport::of(StoredEnd::Lost, format!("its runner was killed, and the spool fails: {error}"));
+                self.ending = Some(Ending { parts: self.acked.parts, report });
+                self.status.finish();
+            }
+            Err(_worker_ends) => {}
+        }
+    }
+
+    async fn kill_runner(&mut self) {
+        self.forget = None;
+        if let Some(runner) = self.folder.runner().filter(|process| *process > 0) {
+            tracing::warn!(command = %self.id, runner, "a runner does not stop; it is killed");
+            tree::kill_process(runner);
+        }
+    }
+
+    /// Takes the master's answers over into the spool.
+    fn note_acks(&mut self) {
+        let Audience::Link(attached) = &mut self.audience else { return };
+        let state = attached.acks.state();
+        if let Some(why) = state.refused {
+            attached.link.refused(&self.id, &why);
+            self.audience = Audience::Held;
+            return;
+        }
+        let mut progress = false;
+        while attached.sent.front().is_some_and(|(n, _)| *n < state.parts) {
+            if let Some((n, after)) = attached.sent.pop_front() {
+                self.acked = Acked { parts: n + 1, offset: after };
+                progress = true;
+            }
+        }
+        if progress {
+            self.write_acked();
+        }
+    }
+
+    fn write_acked(&mut self) {
+        if let Err(error) = self.folder.write_acked(self.acked) {
+            tracing::warn!(command = %self.id, %error, "acknowledged output cannot be noted; more is sent again after a restart");
+        }
+        if self.acked.offset - self.released >= RELEASE_BYTES {
+            self.folder.release_out(self.released, self.acked.offset);
+            self.released = self.acked.offset;
+        }
+    }
+
+    /// Whether nobody wants anything of the command any more.
+    fn is_done(&self) -> bool {
+        self.ending.is_some()
+            && self.starting.is_none()
+            && match &self.audience {
+                Audience::Held => false,
+                Audience::Nobody => true,
+                Audience::Link(attached) => attached.acks.state().end,
+            }
+    }
+
+    /// Makes the next message ready and asks for room for it.
+    fn prepare(&mut self) {
+        match &mut self.audience {
+            Audience::Held => {}
+            Audience::Nobody => self.throw_away(),
+            Audience::Link(attached) => {
+                if attached.next.is_none() && !attached.end_sent {
+                    let next = attached.find_next(&self.id, &self.folder, self.ending.as_ref());
+                    match next {
+                        Ok(next) => attached.next = next,
+                        Err(error) => {
+                            tracing::error!(command = %self.id, %error, "the spool of a command cannot be read");
+                            self.audience = Audience::Held;
+                            return;
+                        }
+                    }
+                }
+                if attached.room.is_none()
+                    && let Some(next) = &attached.next
+                {
+                    let room = attached.link.clone().room(next.bytes());
+                    attached.room = Some(Box::pin(room));
+                }
+            }
+        }
+    }
+
+    /// Sends the message that waits for room.
+    fn send(&mut self, room: Room) {
+        let Audience::Link(attached) = &mut self.audience else { return };
+        attached.room = None;
+        match attached.next.take() {
+            Some(Next::Part { n, after, request }) => {
+                attached.sent.push_back((n, after));
+                room.send(request, &attached.acks, AckedWhat::Part(n));
+            }
+            Some(Next::End(request)) => {
+                attached.end_sent = true;
+                room.send(request, &attached.acks, AckedWhat::End);
+            }
+            Some(Next::Silent { n, after }) => {
+                attached.sent.push_back((n, after));
+                attached.acks.take(AckedWhat::Part(n), Ok(Wire::Nil));
+            }
+            None => {}
+        }
+    }
+
+    /// Nobody hears the output: it counts as read, so that the command is not held up.
+    fn throw_away(&mut self) {
+        let reader = self.folder.open_out();
+        let Ok(Some(mut reader)) = reader else { return };
+        // What is left after so many comes with the runner's next news.
+        let _nothing_there = reader.skip_some(SKIPPED_AT_ONCE);
+        if reader.next > self.acked.parts {
+            self.acked = Acked { parts: reader.next, offset: reader.offset };
+            self.write_acked();
+        }
+    }
+}
+
+/// Answers the request to start a command as soon as its order survives a crash of the machine.
+async fn answer_when_durable(id: CommandId, folder: Folder, link: Link, seq: Seq) {
+    let synced = tokio::task::spawn_blocking(move || folder.sync()).await;
+    if let Ok(Err(error)) = synced {
+        tracing::warn!(command = %id, %error, "the order of a command may not survive a crash of this machine");
+    }
+    let _connection_is_gone = link.answer(seq, Ok(Wire::Nil)).await;
+}
+
+/// A part as our own master wants it.
+fn chunk(part: Part) -> LogChunk {
+    let stream = match part.stream {
+        Stream::Out => StdStream::Stdout,
+        Stream::Err => StdStream::Stderr,
+        Stream::Header => StdStream::Header,
+    };
+    let times = part.times.iter().flat_map(|run| (0..run.lines).map(|_| run.at)).collect();
+    LogChunk { log: part.log, stream, data: part.data.into(), times }
+}
+
+/// Ends a command whose runner is gone.
+fn lose(folder: &Folder, marker: &str, why: &str) -> io::Result<Ending> {
+    // Whoever comes now must not start it.
+    let _lock = folder.lock();
+    let _was_started = folder.claim_start("lost");
+    if !tree::kill_marked(marker, KILL_ROUNDS) {
+        tracing::warn!(marker, "processes of a lost command cannot be killed");
+    }
+    let mut parts = folder.acked().parts;
+    if let Some(mut reader) = folder.open_out()? {
+        while reader.read()?.is_some() {}
+        parts = reader.next;
+    }
+    let ending = Ending { parts, report: StoredReport::of(StoredEnd::Lost, why) };
+    folder.write_end(&ending)?;
+    Ok(ending)
+}
+
+impl Attached {
+    /// The next part that is there, or the end after the last one.
+    fn find_next(&mut self, id: &CommandId, folder: &Folder, ending: Option<&Ending>) -> io::Result<Option<Next>> {
+        if self.first < self.had {
+            let why = format!(
+                "the master asks for output from part {} on again, but had said that it has all up to part {}",
+                self.first, self.had
+            );
+            let ending = Ending { parts: self.first, report: StoredReport::of(StoredEnd::Lost, why) };
+            return Ok(Some(self.end(id, &ending)));
+        }
+        if self.reader.is_none() {
+            self.reader = folder.open_out()?;
+        }
+        if let Some(reader) = &mut self.reader {
+            if reader.next < self.first {
+                if !reader.skip_to(self.first)? && ending.is_none() {
+                    return Ok(None);
+                }
+                // The master has more than we had heard of.
+                self.sent.push_back((reader.next - 1, reader.offset));
+                self.acks.poke();
+            }
+            let n = reader.next;
+            if let Some(part) = reader.read()? {
+                return Ok(Some(self.part(id, n, part)));
+            }
+        }
+        Ok(ending.map(|ending| self.end(id, ending)))
+    }
+
+    fn part(&mut self, id: &CommandId, n: u64, part: Part) -> Next {
+        let after = self.reader.as_ref().map_or(0, |reader| reader.offset);
+        let command = id.clone();
+        let request = match &mut self.stock {
+            None => WorkerRequest::Update { command, n: Some(n), updates: vec![Update::Chunk(chunk(part))] },
+            Some(stock) => match stock.take(&part) {
+                updates if updates.is_empty() => return Next::Silent { n, after },
+                updates => WorkerRequest::Update { command, n: None, updates },
+            },
+        };
+        Next::Part { n, after, request }
+    }
+
+    fn end(&mut self, id: &CommandId, ending: &Ending) -> Next {
+        let command = id.clone();
+        let Some(stock) = &mut self.stock else {
+            let report = Some(Box::new(ending.report.clone().for_wire()));
+            return Next::End(WorkerRequest::Complete { command, n: Some(ending.parts), failure: None, report });
+        };
+        let mut updates = stock.finish();
+        let (numbers, failure) = stock::ending(&ending.report);
+        updates.extend(numbers);
+        if updates.is_empty() || self.numbers_sent {
+            return Next::End(WorkerRequest::Complete { command, n: None, failure, report: None });
+        }
+        self.numbers_sent = true;
+        let after = self.reader.as_ref().map_or(0, |reader| reader.offset);
+        Next::Part { n: ending.parts, after, request: WorkerRequest::Update { command, n: None, updates } }
+    }
+}
+
+impl Next {
+    /// Its share of the window.
+    fn bytes(&self) -> usize {
+        let Self::Part { request: WorkerRequest::Update { updates, .. }, .. } = self else { return 0 };
+        let bytes = |update: &Update| match update {
+            Update::Chunk(chunk) => chunk.data.len(),
+            Update::Stream { lines, .. } | Update::Log { lines, .. } => lines.text.len(),
+            _ => 0,
+        };
+        updates.iter().map(bytes).sum()
+    }
+}

@@ -1,0 +1,183 @@
+//! File commands: make, remove, copy, look, find. The same done twice, so they need no spool; each can be cancelled.
+
+mod copy;
+mod find;
+mod remove;
+
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use crate::protocol::CommandArgs;
+
+/// Names in one answer: with the longest usual names that is still far below the longest message.
+const FILES_MAX: usize = 200_000;
+
+/// How a file command ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct FileOutcome {
+    /// 0, or the system's number of the error.
+    pub code: i64,
+    /// For people; empty if all is well.
+    pub message: String,
+    pub files: Vec<String>,
+    /// It is one that lists names, also when there are none.
+    pub lists: bool,
+    pub stat: Option<Vec<u64>>,
+    pub elapsed_ms: u64,
+    pub cancelled: bool,
+    /// Not the files' fault but ours.
+    pub broken: bool,
+}
+
+/// Why a file command stopped halfway.
+#[derive(Debug)]
+struct Failure {
+    code: i64,
+    message: String,
+}
+
+impl FileOutcome {
+    /// The worker failed at it.
+    pub fn broken(message: String) -> Self {
+        Self { code: -1, message, broken: true, ..Self::default() }
+    }
+}
+
+/// Does a file command. Takes as long as the disk does.
+pub(super) fn perform(args: &CommandArgs, cancelled: &AtomicBool) -> FileOutcome {
+    let start = Instant::now();
+    let mut outcome = FileOutcome::default();
+    let name = args.name();
+    if let Err(failure) = perform_into(args, cancelled, &mut outcome) {
+        outcome.code = failure.code;
+        outcome.message = format!("{name}: {}", failure.message);
+    }
+    outcome.cancelled = outcome.code != 0 && cancelled.load(Ordering::Relaxed);
+    outcome.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    outcome
+}
+
+fn perform_into(args: &CommandArgs, cancelled: &AtomicBool, outcome: &mut FileOutcome) -> Result<(), Failure> {
+    match args {
+        CommandArgs::MakeDirs { paths } => {
+            paths.iter().try_for_each(|path| std::fs::create_dir_all(path).map_err(|error| failure(path, &error)))
+        }
+        CommandArgs::RemoveDirs { paths, .. } => {
+            // All are tried; the last failure counts.
+            let results = paths.iter().map(|path| remove::remove(Path::new(path), cancelled));
+            results.fold(Ok(()), |sum, result| result.map_err(|(path, error)| failure(&path, &error)).and(sum))
+        }
+        CommandArgs::Copy { from, to, .. } => copy::copy(Path::new(from), Path::new(to), cancelled)
+            .map_err(|(path, error)| failure(&path.to_string_lossy(), &error)),
+        CommandArgs::Stat { path } => {
+            outcome.stat = Some(stat(path).map_err(|error| failure(path, &error))?);
+            Ok(())
+        }
+        CommandArgs::List { path } => {
+            outcome.lists = true;
+            outcome.files = find::list(Path::new(path), FILES_MAX).map_err(|error| failure(path, &error))?;
+            Ok(())
+        }
+        CommandArgs::Glob { path } => {
+            outcome.lists = true;
+            outcome.files = find::glob(path, FILES_MAX, cancelled).map_err(|error| failure(path, &error))?;
+            Ok(())
+        }
+        CommandArgs::RemoveFile { path } => std::fs::remove_file(path).map_err(|error| failure(path, &error)),
+        CommandArgs::Shell(_)
+        | CommandArgs::UploadFile { .. }
+        | CommandArgs::UploadDirectory { .. }
+        | CommandArgs::DownloadFile { .. } => {
+            Err(Failure { code: -1, message: "this is no command about files".to_owned() })
+        }
+    }
+}
+
+/// The ten numbers of a path, links followed (worker protocol, section 9.5).
+fn stat(path: &str) -> io::Result<Vec<u64>> {
+    let data = std::fs::metadata(path)?;
+    let time = |seconds: i64| u64::try_from(seconds).unwrap_or(0);
+    Ok(vec![
+        u64::from(data.mode()),
+        data.ino(),
+        data.dev(),
+        data.nlink(),
+        u64::from(data.uid()),
+        u64::from(data.gid()),
+        data.size(),
+        time(data.atime()),
+        time(data.mtime()),
+        time(data.ctime()),
+    ])
+}
+
+fn failure(path: &str, error: &io::Error) -> Failure {
+    // What the system did not number is a failure all the same.
+    Failure { code: error.raw_os_error().map_or(1, i64::from), message: format!("{error}: {path}") }
+}
+
+/// The error of a command that was told to stop.
+fn check(cancelled: &AtomicBool) -> io::Result<()> {
+    if cancelled.load(Ordering::Relaxed) { Err(io::Error::other("stopped")) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn done(args: &CommandArgs) -> FileOutcome {
+        perform(args, &AtomicBool::new(false))
+    }
+
+    #[test]
+    fn folders_are_made_with_their_parents_and_a_file_in_the_way_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("a/b").display().to_string();
+        assert_eq!(done(&CommandArgs::MakeDirs { paths: vec![deep.clone(), deep.clone()] }).code, 0);
+        assert!(Path::new(&deep).is_dir());
+        let file = dir.path().join("file").display().to_string();
+        fs::write(&file, "").unwrap();
+        let failed = done(&CommandArgs::MakeDirs { paths: vec![file.clone()] });
+        assert_eq!(failed.code, 17);
+        assert!(failed.message.starts_with("mkdir: ") && failed.message.ends_with(&file), "{}", failed.message);
+    }
+
+    #[test]
+    fn a_file_has_ten_numbers_and_a_missing_one_an_error_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file").display().to_string();
+        let args = CommandArgs::Stat { path: path.clone() };
+        assert_eq!((done(&args).code, done(&args).stat), (2, None));
+        fs::write(&path, "four").unwrap();
+        let numbers = done(&args).stat.unwrap();
+        assert_eq!((numbers.len(), numbers[0] & 0o170_000, numbers[6]), (10, 0o100_000, 4));
+        assert_eq!(done(&CommandArgs::RemoveFile { path: path.clone() }).code, 0);
+        assert_eq!(done(&CommandArgs::RemoveFile { path }).code, 2);
+    }
+
+    #[test]
+    fn all_paths_are_removed_and_missing_ones_are_fine() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        fs::create_dir_all(path("a/b")).unwrap();
+        fs::write(path("c"), "").unwrap();
+        let args = CommandArgs::RemoveDirs { paths: vec![path("a"), path("missing"), path("c")], timeout: None };
+        assert_eq!(done(&args), FileOutcome { elapsed_ms: done(&args).elapsed_ms, ..FileOutcome::default() });
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_stopped_command_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        let paths = vec![dir.path().join("a").display().to_string()];
+        let outcome = perform(&CommandArgs::RemoveDirs { paths, timeout: None }, &AtomicBool::new(true));
+        assert!(outcome.cancelled && outcome.code != 0);
+        assert!(dir.path().join("a/b").is_dir());
+    }
+}

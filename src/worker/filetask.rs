@@ -1,0 +1,183 @@
+//! Work on files: done by the worker itself on a thread for such work. It has no spool: lost with the worker, it is
+//! simply asked for again, because it is the same done twice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::entry::{Ask, Status};
+use super::files::{FileOutcome, perform};
+use super::link::{Acked, Acks, Dialect, Link};
+use super::stock::elapsed_seconds;
+use crate::model::CommandId;
+use crate::protocol::{CommandArgs, CommandReport, Lines, ReportedEnd, Seq, StdStream, Update, Wire, WorkerRequest};
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub(super) struct FileWork(pub CommandArgs);
+
+/// The task of one command.
+pub(super) struct FileTask {
+    id: CommandId,
+    work: FileWork,
+    status: Arc<Status>,
+    inbox: mpsc::Receiver<Ask>,
+    cancelled: Arc<AtomicBool>,
+    why: Option<String>,
+    outcome: Option<FileOutcome>,
+    link: Option<(Link, Arc<Acks>)>,
+    sent: bool,
+    unwanted: bool,
+}
+
+impl FileTask {
+    pub fn new(id: CommandId, work: FileWork, status: Arc<Status>, inbox: mpsc::Receiver<Ask>) -> Self {
+        Self {
+            id,
+            work,
+            status,
+            inbox,
+            cancelled: Arc::default(),
+            why: None,
+            outcome: None,
+            link: None,
+            sent: false,
+            unwanted: false,
+        }
+    }
+
+    /// Answers the request, does the work, and tells its end.
+    pub async fn start(mut self, link: Link, seq: Seq) -> CommandId {
+        let (work, cancelled) = (self.work.clone(), Arc::clone(&self.cancelled));
+        let mut doing = tokio::task::spawn_blocking(move || perform(&work.0, &cancelled));
+        let _connection_is_gone = link.answer(seq, Ok(Wire::Nil)).await;
+        self.attach(link);
+        while !self.is_done() {
+            self.tell().await;
+            let acks = self.link.as_ref().map(|(_, acks)| Arc::clone(acks));
+            let answers_come = acks.is_some();
+            tokio::select! {
+                biased;
+                ask = self.inbox.recv() => match ask {
+                    Some(ask) => self.asked(ask).await,
+                    // The worker ends; what is half done is asked for again.
+                    None => return self.end(doing),
+                },
+                () = async { acks.expect("asked below").changed().await }, if answers_come => self.note_answer(),
+                outcome = &mut doing, if self.outcome.is_none() => {
+                    let failed = |error: tokio::task::JoinError| FileOutcome::broken(error.to_string());
+                    self.outcome = Some(outcome.unwrap_or_else(failed));
+                    self.status.finish();
+                }
+            }
+        }
+        self.id
+    }
+
+    fn end(self, doing: JoinHandle<FileOutcome>) -> CommandId {
+        self.cancelled.store(true, Ordering::Relaxed);
+        doing.abort();
+        self.id
+    }
+
+    fn attach(&mut self, link: Link) {
+        let acks = Acks::from(0, link.dialect);
+        self.link = Some((link, acks));
+        self.sent = false;
+    }
+
+    async fn asked(&mut self, ask: Ask) {
+        match ask {
+            Ask::Attach { link, .. } => self.attach(link),
+            Ask::Hold => self.link = None,
+            Ask::Discard => {
+                self.link = None;
+                self.unwanted = true;
+            }
+            Ask::Stop { why, .. } => {
+                if self.outcome.is_none() {
+                    self.cancelled.store(true, Ordering::Relaxed);
+                    self.why = Some(why);
+                }
+            }
+            Ask::StartedAgain { seq, link } => {
+                let _connection_is_gone = link.answer(seq, Ok(Wire::Nil)).await;
+            }
+            Ask::Forget => {
+                self.cancelled.store(true, Ordering::Relaxed);
+                self.link = None;
+                self.unwanted = true;
+            }
+        }
+    }
+
+    fn note_answer(&mut self) {
+        if let Some((link, acks)) = &self.link
+            && let Some(why) = acks.state().refused
+        {
+            link.refused(&self.id, &why);
+            self.link = None;
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        let told = self.sent && self.link.as_ref().is_some_and(|(_, acks)| acks.state().end);
+        self.outcome.is_some() && (told || self.unwanted)
+    }
+
+    /// Sends the end, once there is one and somebody to hear it.
+    async fn tell(&mut self) {
+        let (Some(outcome), Some((link, acks)), false) = (&self.outcome, &self.link, self.sent) else { return };
+        let messages = match link.dialect {
+            Dialect::Ours => vec![self.complete(outcome)],
+            Dialect::Stock { .. } => stock_messages(&self.id, outcome, self.why.is_some()),
+        };
+        let last = messages.len() - 1;
+        for (at, message) in messages.into_iter().enumerate() {
+            let Ok(room) = link.clone().room(0).await else { return };
+            room.send(message, acks, if at == last { Acked::End } else { Acked::Part(at as u64) });
+        }
+        self.sent = true;
+    }
+
+    fn complete(&self, outcome: &FileOutcome) -> WorkerRequest {
+        let (end, why) = match &self.why {
+            Some(why) if outcome.cancelled => (ReportedEnd::Interrupted, why.clone()),
+            _ if outcome.broken => (ReportedEnd::Broken, outcome.message.clone()),
+            _ => (ReportedEnd::Exited, outcome.message.clone()),
+        };
+        let report = CommandReport {
+            code: Some(outcome.code),
+            stderr: outcome.message.clone().into(),
+            elapsed_ms: outcome.elapsed_ms,
+            files: outcome.files.clone(),
+            stat: outcome.stat.clone(),
+            ..CommandReport::of(end, why)
+        };
+        let command = self.id.clone();
+        WorkerRequest::Complete { command, n: Some(0), failure: None, report: Some(Box::new(report)) }
+    }
+}
+
+/// The messages for a stock master (worker protocol, sections 9.2 to 9.6).
+fn stock_messages(id: &CommandId, outcome: &FileOutcome, interrupted: bool) -> Vec<WorkerRequest> {
+    let mut updates = Vec::new();
+    if outcome.code == 0 {
+        updates.extend((!outcome.files.is_empty() || outcome.lists).then(|| Update::Files(outcome.files.clone())));
+        updates.extend(outcome.stat.clone().map(Update::Stat));
+    }
+    updates.push(Update::Rc(outcome.code));
+    if !interrupted {
+        updates.push(Update::Elapsed(elapsed_seconds(outcome.elapsed_ms)));
+    }
+    if !outcome.message.is_empty() {
+        let lines = Lines { text: format!("{}\n", outcome.message), times: Vec::new() };
+        updates.push(Update::Stream { stream: StdStream::Header, lines });
+    }
+    vec![
+        WorkerRequest::Update { command: id.clone(), n: None, updates },
+        WorkerRequest::Complete { command: id.clone(), n: None, failure: None, report: None },
+    ]
+}

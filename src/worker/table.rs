@@ -1,0 +1,176 @@
+//! All commands that the worker knows, over all connections. Owned by the worker's main task.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::{Id, JoinSet};
+
+use super::command::CommandTask;
+use super::entry::{Ask, Status, Wish};
+use super::filetask::{FileTask, FileWork};
+use super::link::{Dialect, Link};
+use super::order::Order;
+use super::runners::{SpareMaker, Spares, boot};
+use super::spool::{Folder, Spool};
+use crate::model::CommandId;
+use crate::protocol::{ResumeAnswer, ResumedState, Seq, ShellArgs, Wire};
+
+/// Requests that wait for a command's task; it takes them at once.
+const INBOX: usize = 16;
+
+/// The commands.
+pub(super) struct Table {
+    spool: Spool,
+    spares: Arc<Spares>,
+    boot: String,
+    entries: BTreeMap<CommandId, Entry>,
+    tasks: JoinSet<CommandId>,
+    /// Which command a task is for, in case it ends without a word.
+    ids: HashMap<Id, CommandId>,
+}
+
+struct Entry {
+    inbox: mpsc::Sender<Ask>,
+    status: Arc<Status>,
+}
+
+impl Table {
+    /// Takes up the spool of a base folder.
+    pub fn open(dir: &Path) -> io::Result<(Self, SpareMaker)> {
+        let (spares, maker) = Spares::new();
+        let mut table = Self {
+            spool: Spool::open(dir)?,
+            spares: Arc::new(spares),
+            boot: boot(),
+            entries: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            ids: HashMap::new(),
+        };
+        for folder in table.spool.folders()? {
+            table.adopt(folder)?;
+        }
+        Ok((table, maker))
+    }
+
+    /// The name of the spool.
+    pub fn instance(&self) -> io::Result<String> {
+        self.spool.instance()
+    }
+
+    /// Starts a command, unless it is known; the answer goes out when its order is durable.
+    pub async fn start(&mut self, id: CommandId, args: &ShellArgs, link: Link, seq: Seq) {
+        let Some((inbox, status)) = self.enter(&id, &link, &seq).await else { return };
+        let order = Order::new(&id.0, args, &self.boot);
+        let folder = self.spool.folder(&id.0);
+        let task = CommandTask::new(id.clone(), folder, order, Arc::clone(&self.spares), status, inbox);
+        let secret_env = args.secret_env.clone();
+        self.spawn(id, async move { task.start(link, seq, secret_env).await });
+    }
+
+    /// Starts work on files, unless it is known.
+    pub async fn start_files(&mut self, id: CommandId, work: FileWork, link: Link, seq: Seq) {
+        let Some((inbox, status)) = self.enter(&id, &link, &seq).await else { return };
+        let task = FileTask::new(id.clone(), work, status, inbox);
+        self.spawn(id, async move { task.start(link, seq).await });
+    }
+
+    /// Stops a command; an unknown one is fine.
+    pub async fn stop(&self, id: &CommandId, wish: Wish, why: String) {
+        if let Some(entry) = self.entries.get(id) {
+            entry.ask(Ask::Stop { wish, why }).await;
+        }
+    }
+
+    /// Says what became of the commands that the master waits for, then sends what it lacks of them. Those of earlier
+    /// connections that it does not name are stopped and forgotten.
+    pub async fn resume(&mut self, wanted: BTreeMap<CommandId, u64>, link: &Link, seq: Seq) {
+        let state = |id: &CommandId| match self.entries.get(id) {
+            None => ResumedState::Unknown,
+            Some(entry) if entry.status.is_finished() => ResumedState::Finished,
+            Some(_) => ResumedState::Running,
+        };
+        let answer = ResumeAnswer { commands: wanted.keys().map(|id| (id.clone(), state(id))).collect() };
+        let _connection_is_gone = link.answer(seq, Ok(answer.write())).await;
+        for (id, entry) in &self.entries {
+            let ask = wanted.get(id).map_or(Ask::Forget, |next| Ask::Attach { link: link.clone(), next: *next });
+            if matches!(ask, Ask::Forget) {
+                tracing::info!(command = %id, "nobody waits for a command of an earlier connection; it is removed");
+            }
+            entry.ask(ask).await;
+        }
+    }
+
+    /// The connection is gone.
+    pub async fn detach(&self, dialect: Dialect) {
+        for entry in self.entries.values() {
+            entry
+                .ask(match dialect {
+                    Dialect::Ours => Ask::Hold,
+                    Dialect::Stock { .. } => Ask::Discard,
+                })
+                .await;
+        }
+    }
+
+    /// Waits until a command is over, and forgets it. Never returns while there is none.
+    pub async fn command_over(&mut self) {
+        let Some(over) = self.tasks.join_next_with_id().await else { return std::future::pending().await };
+        let task = match &over {
+            Ok((task, _)) => *task,
+            Err(error) => error.id(),
+        };
+        let id = self.ids.remove(&task);
+        if let Err(error) = over {
+            tracing::error!(command = ?id, %error, "the task of a command failed");
+        }
+        if let Some(id) = id {
+            self.entries.remove(&id);
+        }
+    }
+
+    /// Makes room for a new command. None if it is known: then it is answered by its task.
+    async fn enter(&mut self, id: &CommandId, link: &Link, seq: &Seq) -> Option<(mpsc::Receiver<Ask>, Arc<Status>)> {
+        if let Some(known) = self.entries.get(id) {
+            if !known.ask(Ask::StartedAgain { seq: seq.clone(), link: link.clone() }).await {
+                let _connection_is_gone = link.answer(seq.clone(), Ok(Wire::Nil)).await;
+            }
+            return None;
+        }
+        Some(self.insert(id))
+    }
+
+    fn insert(&mut self, id: &CommandId) -> (mpsc::Receiver<Ask>, Arc<Status>) {
+        let (inbox, asks) = mpsc::channel(INBOX);
+        let status = Arc::<Status>::default();
+        self.entries.insert(id.clone(), Entry { inbox, status: Arc::clone(&status) });
+        (asks, status)
+    }
+
+    fn adopt(&mut self, folder: Folder) -> io::Result<()> {
+        let Some(order) = folder.order() else {
+            tracing::debug!(folder = %folder.path().display(), "a command that was never accepted is removed");
+            return folder.remove();
+        };
+        let id = CommandId(order.id.clone());
+        tracing::info!(command = %id, "a command of an earlier worker is taken up");
+        let (asks, status) = self.insert(&id);
+        let task = CommandTask::new(id.clone(), folder, order, Arc::clone(&self.spares), status, asks);
+        self.spawn(id, task.adopt());
+        Ok(())
+    }
+
+    fn spawn(&mut self, id: CommandId, task: impl Future<Output = CommandId> + Send + 'static) {
+        let handle = self.tasks.spawn(task);
+        self.ids.insert(handle.id(), id);
+    }
+}
+
+impl Entry {
+    /// False if the task is over.
+    async fn ask(&self, ask: Ask) -> bool {
+        self.inbox.send(ask).await.is_ok()
+    }
+}

@@ -1,0 +1,763 @@
+//! What a store promises, on each of its backends.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use starwright::base::{Span, Timestamp};
+use starwright::model::*;
+use starwright::store::{LogLimits, Recovered, Scan, Store, StoreError, StoreOptions};
+use tempfile::TempDir;
+
+use crate::support::history::{ALL, History, everything, log_part};
+
+/// Runs a case on every backend.
+fn on_each(case: impl Fn(&Store)) {
+    for open in [Store::open, Store::in_memory] {
+        let dir = TempDir::new().unwrap();
+        let store = open(dir.path()).unwrap();
+        case(&store);
+        store.close().unwrap();
+    }
+}
+
+fn open(dir: &Path) -> Store {
+    Store::open(dir).unwrap()
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+fn descending(limit: usize) -> Scan {
+    Scan { after: None, descending: true, limit }
+}
+
+#[test]
+fn every_backend_makes_the_same_records_of_the_same_facts() {
+    let mut texts = Vec::new();
+    // The third one merges all commits into few.
+    for (open, merged) in [(Store::open as fn(&Path) -> _, 1), (Store::in_memory, 1), (Store::in_memory, 50)] {
+        let dir = TempDir::new().unwrap();
+        let store: Store = open(dir.path()).unwrap();
+        let mut history = History::new(11);
+        for _ in 0..600 / merged {
+            let facts = (0..merged).flat_map(|_| history.step()).collect();
+            store.commit_blocking(facts).unwrap();
+        }
+        texts.push(everything(&store));
+    }
+    assert_eq!(texts[0], texts[1]);
+    assert_eq!(texts[0], texts[2]);
+}
+
+#[test]
+fn records_are_the_same_after_a_restart() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path());
+    let installation = store.installation();
+    let mut history = History::new(5);
+    for _ in 0..200 {
+        store.commit_blocking(history.step()).unwrap();
+    }
+    let before = everything(&store);
+    store.close().unwrap();
+    let store = open(dir.path());
+    assert_eq!(everything(&store), before);
+    assert_eq!(store.installation(), installation);
+    assert_eq!(store.recover().unwrap().facts.len() as u64, store.last_fact().unwrap());
+}
+
+#[test]
+fn a_build_is_told_from_its_start_to_its_end() {
+    on_each(|store| {
+        let mut history = History::new(1);
+        store.commit_blocking(history.begin()).unwrap();
+        let properties = Properties::default();
+        let request = RequestRecord {
+            id: RequestId(1),
+            buildset: BuildsetId(1),
+            builder: BuilderId(2),
+            priority: 0,
+            submitted: history.now(),
+            claimed: None,
+            completed: None,
+            outcome: None,
+            waited_for: false,
+            collapsed_into: None,
+            properties: properties.clone(),
+        };
+        let buildset = BuildsetRecord {
+            id: BuildsetId(1),
+            reason: "force".to_owned(),
+            scheduler: "s1".to_owned(),
+            external_id: None,
+            submitted: history.now(),
+            completed: None,
+            outcome: None,
+            parent: None,
+            rebuilt: None,
+            stamps: Vec::new(),
+            properties: properties.clone(),
+            changes: Vec::new(),
+            requests: vec![RequestId(1)],
+        };
+        let made = Event::BuildsetMade { buildset, requests: vec![request] };
+        store.commit_blocking(history.fact(made)).unwrap();
+        assert_eq!(store.requests_waiting(ALL).unwrap().len(), 1);
+
+        let build = BuildId(1);
+        let started = Event::BuildStarted {
+            build,
+            number: 7,
+            builder: "b2".to_owned(),
+            builder_id: BuilderId(2),
+            worker: "w1".to_owned(),
+            worker_id: WorkerId(1),
+            requests: vec![RequestId(1)],
+            plan: ConfigDigest("d".to_owned()),
+            properties,
+            changes: Vec::new(),
+            reason: "force".to_owned(),
+        };
+        store.commit_blocking(history.fact(started)).unwrap();
+        assert!(store.requests_waiting(ALL).unwrap().is_empty());
+        assert!(store.request(RequestId(1)).unwrap().unwrap().claimed.is_some());
+        assert_eq!(store.builds_running().unwrap().len(), 1);
+        assert_eq!(store.build_by_number(BuilderId(2), 7).unwrap().unwrap().state, "starting");
+
+        let step = StepId(1);
+        let begun = Event::StepStarted {
+            build,
+            step,
+            number: 0,
+            name: "compile".to_owned(),
+            parent: None,
+            index: Some(0),
+            key: None,
+            attempt: 0,
+            state: "running".to_owned(),
+        };
+        store.commit_blocking(history.fact(begun)).unwrap();
+        assert!(store.step(step).unwrap().unwrap().locks_acquired.is_some(), "no locks to wait for");
+        store
+            .commit_blocking(history.fact(Event::LocksAwaited { build, step: Some(step), locks: Vec::new() }))
+            .unwrap();
+        assert_eq!(store.step(step).unwrap().unwrap().locks_acquired, None);
+        store.commit_blocking(history.fact(Event::LocksTaken { build, step: Some(step), locks: Vec::new() })).unwrap();
+        assert!(store.step(step).unwrap().unwrap().locks_acquired.is_some());
+
+        let asked = |ask: Ask, logs| Event::Asked {
+            build,
+            step,
+            key: Key(vec![1]),
+            digest: ask.digest(),
+            ask,
+            command: None,
+            logs,
+            due: None,
+        };
+        let log = LogOpened { log: LogId(9), name: "err.html".into(), slug: "err_html".into(), kind: LogKind::Html };
+        let property = Ask::SetProperty { name: "got_revision".into(), value: "abc".into(), source: "git".into() };
+        let url = Ask::AddUrl { step: None, name: "docs".to_owned(), url: "http://docs".to_owned() };
+        for event in [asked(property, Vec::new()), asked(url, Vec::new()), asked(Ask::Now, vec![log])] {
+            store.commit_blocking(history.fact(event)).unwrap();
+        }
+        assert_eq!(store.build(build).unwrap().unwrap().properties.get("got_revision"), Some(&Value::from("abc")));
+        assert_eq!(store.step(step).unwrap().unwrap().urls[0].url, "http://docs");
+        runtime().block_on(store.logs().append(build, LogId(9), "master", 0, log_part(["one".to_owned()]))).unwrap();
+        let told = store.log(LogId(9)).unwrap().unwrap();
+        assert_eq!((told.lines, told.complete, told.slug.as_str()), (1, false, "err_html"));
+
+        store.commit_blocking(history.fact(Event::LogClosed { build, step, log: LogId(9) })).unwrap();
+        assert!(store.logs_of_step(step).unwrap()[0].complete);
+        let ended =
+            Event::StepEnded { build, step, outcome: Outcome::Warnings, state: "compiled".to_owned(), hidden: true };
+        store.commit_blocking(history.fact(ended)).unwrap();
+        let waited = Event::LocksWaited { build, waited: Span::from_seconds(3) };
+        store.commit_blocking(history.fact(waited)).unwrap();
+        let ended = Event::BuildEnded { build, outcome: Outcome::Warnings, state: "warnings".to_owned() };
+        store.commit_blocking(history.fact(ended)).unwrap();
+        let told = &store.steps(build).unwrap()[0];
+        assert_eq!((told.outcome, told.hidden, told.state.as_str()), (Some(Outcome::Warnings), true, "compiled"));
+        let told = store.build(build).unwrap().unwrap();
+        assert_eq!((told.outcome, told.locks_wait_ms), (Some(Outcome::Warnings), 3_000));
+        assert!(told.completed.is_some() && store.builds_running().unwrap().is_empty());
+        assert_eq!(store.builds_total().unwrap(), 1);
+    });
+}
+
+#[test]
+fn facts_about_what_is_not_there_change_nothing() {
+    on_each(|store| {
+        let mut history = History::new(1);
+        store.commit_blocking(history.begin()).unwrap();
+        let (build, step, log) = (BuildId(77), StepId(78), LogId(79));
+        let ask = Ask::AddUrl { step: None, name: "n".to_owned(), url: "u".to_owned() };
+        let opened = LogOpened { log, name: "stdio".into(), slug: "stdio".into(), kind: LogKind::Stdio };
+        let orphans = [
+            Event::BuildState { build, state: "x".to_owned() },
+            Event::StepStarted {
+                build,
+                step,
+                number: 0,
+                name: "s".to_owned(),
+                parent: None,
+                index: None,
+                key: None,
+                attempt: 0,
+                state: String::new(),
+            },
+            Event::LocksTaken { build, step: Some(step), locks: Vec::new() },
+            Event::Asked {
+                build,
+                step,
+                key: Key(vec![0]),
+                digest: ask.digest(),
+                ask,
+                command: None,
+                logs: vec![opened],
+                due: None,
+            },
+            Event::LogClosed { build, step, log },
+            Event::StepEnded { build, step, outcome: Outcome::Success, state: String::new(), hidden: false },
+            Event::BuildEnded { build, outcome: Outcome::Success, state: String::new() },
+            Event::RequestEnded { request: RequestId(70), outcome: Outcome::Success },
+            Event::RequestWaits { request: RequestId(70), why: String::new() },
+            Event::BuildsetEnded { buildset: BuildsetId(71), outcome: Outcome::Success },
+            Event::WorkerLost { worker: "nobody".to_owned(), epoch: 1, why: String::new(), give_up: None },
+            Event::SourcePolled { source: "nothing".to_owned(), cursor: Cursor::new() },
+            Event::SchedulerEnabled { scheduler: "nothing".to_owned(), enabled: false },
+            Event::ReportSent { report: ReportId(9) },
+            Event::ReportFailed { report: ReportId(9), error: String::new(), tries: 1, retry: Timestamp::default() },
+        ];
+        for event in orphans {
+            store.commit_blocking(history.fact(event)).unwrap();
+        }
+        assert_eq!(store.builds(ALL).unwrap(), []);
+        assert_eq!(store.builds_running().unwrap(), []);
+        assert_eq!(store.step(step).unwrap(), None);
+        assert_eq!(store.log(log).unwrap(), None);
+        assert!(store.logs_of_step(step).unwrap().is_empty());
+        assert!(store.outbox().unwrap().is_empty() && store.requests(ALL).unwrap().is_empty());
+    });
+}
+
+#[test]
+fn the_end_of_an_earlier_connection_does_not_disconnect_a_worker() {
+    on_each(|store| {
+        let mut history = History::new(1);
+        store.commit_blocking(history.begin()).unwrap();
+        let connected = |epoch| Event::WorkerConnected {
+            worker: "w1".to_owned(),
+            epoch,
+            instance: String::new(),
+            resumes: false,
+            info: [("host".to_owned(), "h".to_owned())].into(),
+        };
+        let lost =
+            |epoch| Event::WorkerLost { worker: "w1".to_owned(), epoch, why: "silent".to_owned(), give_up: None };
+        let is_connected = || store.workers().unwrap()[0].connected;
+        store.commit_blocking(history.fact(connected(9))).unwrap();
+        store.commit_blocking(history.fact(lost(1))).unwrap();
+        assert!(is_connected());
+        store.commit_blocking(history.fact(lost(9))).unwrap();
+        assert!(!is_connected());
+        store.commit_blocking(history.fact(connected(10))).unwrap();
+        let started = Event::MasterStarted { name: "again".to_owned(), installation: String::new() };
+        store.commit_blocking(history.fact(started)).unwrap();
+        assert!(!is_connected(), "a new master has no connections");
+        assert_eq!(store.workers().unwrap()[0].info["host"], "h");
+    });
+}
+
+#[test]
+fn names_that_leave_the_configuration_stay_in_the_history() {
+    on_each(|store| {
+        let mut history = History::new(1);
+        store.commit_blocking(history.begin()).unwrap();
+        let adopted = Event::PlanAdopted {
+            digest: ConfigDigest("next".to_owned()),
+            cause: "reload".to_owned(),
+            changes: Vec::new(),
+            builders: [("b1".to_owned(), BuilderId(1))].into(),
+            workers: [("w3".to_owned(), WorkerId(3))].into(),
+            schedulers: [].into(),
+            change_sources: [].into(),
+            about: [].into(),
+        };
+        let refused = Event::PlanRefused { cause: "reload".to_owned(), message: "typo".to_owned() };
+        store.commit_blocking(history.fact(refused)).unwrap();
+        assert_eq!(store.plan_refused().unwrap().unwrap().1, "typo");
+        store.commit_blocking(history.fact(adopted)).unwrap();
+        assert_eq!(store.plan_refused().unwrap(), None);
+        let builders = store.builders().unwrap();
+        assert_eq!(builders.iter().map(|builder| builder.active).collect::<Vec<_>>(), [true, false, false]);
+        assert_eq!(builders[1].tags, ["linux"]);
+        assert_eq!(store.builder_named("b2").unwrap().unwrap().id, BuilderId(2));
+        assert_eq!(store.builder_named("b9").unwrap(), None);
+        let workers = store.workers().unwrap();
+        let told: Vec<_> = workers.iter().map(|worker| (worker.name.as_str(), worker.active)).collect();
+        assert_eq!(told, [("w1", false), ("w2", false), ("w3", true)]);
+        assert!(!store.schedulers().unwrap()[0].active && !store.change_sources().unwrap()[0].active);
+        let adopted = store.plans_adopted(1).unwrap();
+        assert!(matches!(&adopted[0].event, Event::PlanAdopted { digest, .. } if digest.0 == "next"));
+    });
+}
+
+#[test]
+fn lists_are_read_from_any_place_in_both_directions() {
+    on_each(|store| {
+        let mut history = History::new(3);
+        for _ in 0..300 {
+            store.commit_blocking(history.step()).unwrap();
+        }
+        let ids = |scan| -> Vec<u64> { store.builds(scan).unwrap().iter().map(|build| build.id.0).collect() };
+        let all = ids(ALL);
+        assert!(all.len() > 5 && all.is_sorted());
+        let newest = ids(descending(2));
+        assert_eq!(newest, [all[all.len() - 1], all[all.len() - 2]]);
+        assert_eq!(ids(Scan { after: Some(newest[1]), descending: true, limit: 1 }), [all[all.len() - 3]]);
+        assert_eq!(ids(Scan { after: Some(all[0]), descending: false, limit: 2 }), all[1..3]);
+        assert!(ids(Scan { after: Some(0), descending: true, limit: 9 }).is_empty());
+        assert!(ids(Scan { after: Some(u64::MAX), descending: false, limit: 9 }).is_empty());
+        assert_eq!(ids(Scan { after: Some(u64::MAX), descending: true, limit: usize::MAX }).len(), all.len());
+
+        let numbers = |scan| -> Vec<u64> {
+            store.builds_of_builder(BuilderId(1), scan).unwrap().iter().map(|build| build.number).collect()
+        };
+        let last = numbers(ALL).len() as u64;
+        assert_eq!(numbers(descending(2)), [last, last - 1]);
+        assert_eq!(numbers(Scan { after: Some(last), descending: true, limit: 1 }), [last - 1]);
+        let changes = store.changes(descending(3)).unwrap();
+        assert!(changes.is_sorted_by_key(|change| std::cmp::Reverse(change.id)));
+        for change in changes {
+            let newest = store.change_of_stamp(change.stamp.id).unwrap().unwrap();
+            assert!(newest.id >= change.id && newest.stamp.id == change.stamp.id);
+        }
+    });
+}
+
+#[test]
+fn commits_of_many_callers_share_flushes_and_stay_in_order() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path());
+    let mut history = History::new(8);
+    let commits: Vec<_> = (0..100).map(|_| history.step()).collect();
+    let last = commits.last().unwrap().last().unwrap().seq;
+    runtime().block_on(async {
+        // Joined futures are polled in order, so they enter the queue in order.
+        let results = futures_util::future::join_all(commits.into_iter().map(|facts| store.commit(facts))).await;
+        assert!(results.into_iter().all(|result| result.is_ok()));
+    });
+    assert_eq!(store.last_fact().unwrap(), last);
+}
+
+#[test]
+fn a_fact_out_of_order_is_refused_and_changes_nothing() {
+    on_each(|store| {
+        let mut history = History::new(2);
+        store.commit_blocking(history.begin()).unwrap();
+        let last = store.last_fact().unwrap();
+        let fact = |seq| Arc::new(Fact { seq, at: Timestamp::default(), event: Event::MasterStopped });
+        for facts in [vec![fact(last)], vec![fact(last + 2)], vec![fact(last + 1), fact(last + 1)]] {
+            let error = store.commit_blocking(facts).unwrap_err();
+            assert!(matches!(error, StoreError::OutOfOrder { .. }), "{error}");
+        }
+        assert_eq!(store.last_fact().unwrap(), last);
+        store.commit_blocking(Vec::new()).unwrap();
+        store.commit_blocking(vec![fact(last + 1)]).unwrap();
+    });
+}
+
+#[test]
+fn a_restart_begins_with_the_newest_snapshot_and_the_facts_after_it() {
+    on_each(|store| {
+        let runtime = runtime();
+        let mut history = History::new(4);
+        let mut commit = |count: usize| {
+            (0..count).for_each(|_| store.commit_blocking(history.step()).unwrap());
+            store.last_fact().unwrap()
+        };
+        assert_eq!(store.recover().unwrap(), Recovered::default());
+        let first = commit(20);
+        let recovered = store.recover().unwrap();
+        assert_eq!((recovered.snapshot, recovered.facts.len() as u64), (None, first));
+        runtime.block_on(store.save_snapshot(first, b"one".to_vec())).unwrap();
+        let second = commit(20);
+        runtime.block_on(store.save_snapshot(second, b"two".to_vec())).unwrap();
+        let third = commit(20);
+        let recovered = store.recover().unwrap();
+        assert_eq!(recovered.snapshot, Some((second, b"two".to_vec())));
+        let numbers: Vec<u64> = recovered.facts.iter().map(|fact| fact.seq).collect();
+        assert_eq!(numbers, (second + 1..=third).collect::<Vec<_>>());
+        runtime.block_on(store.save_snapshot(third, b"three".to_vec())).unwrap();
+        let recovered = store.recover().unwrap();
+        assert_eq!(recovered, Recovered { snapshot: Some((third, b"three".to_vec())), facts: Vec::new() });
+    });
+}
+
+#[test]
+fn configurations_are_kept_by_digest() {
+    on_each(|store| {
+        let digest = ConfigDigest("ab12".to_owned());
+        assert_eq!(store.config(&digest).unwrap(), None);
+        store.put_config(&digest, b"sources").unwrap();
+        assert_eq!(store.config(&digest).unwrap(), Some(b"sources".to_vec()));
+    });
+}
+
+#[test]
+fn what_retention_does_not_keep_is_gone_from_records_and_disk() {
+    on_each(|store| {
+        let runtime = runtime();
+        let mut history = History::new(6);
+        for _ in 0..400 {
+            store.commit_blocking(history.step()).unwrap();
+        }
+        for (report, _) in store.outbox().unwrap() {
+            store.commit_blocking(history.fact(Event::ReportSent { report: report.id })).unwrap();
+        }
+        for build in store.builds(ALL).unwrap() {
+            for step in store.steps(build.id).unwrap() {
+                for log in store.logs_of_step(step.id).unwrap() {
+                    let part = log_part(["a line".to_owned()]);
+                    runtime.block_on(store.logs().append(build.id, log.id, "master", 0, part)).unwrap();
+                }
+            }
+        }
+        let before = store.builds(ALL).unwrap();
+        let keep = RetentionPlan { days: None, builds: Some(2), log_days: None };
+        let mut removed = 0;
+        loop {
+            let now = store.retire(&keep, history.now()).unwrap();
+            removed += now;
+            if now == 0 {
+                break;
+            }
+        }
+        let after = store.builds(ALL).unwrap();
+        assert!(removed > 10);
+        assert_eq!(before.len() as u64 - removed, after.len() as u64);
+        assert_eq!(store.builds_total().unwrap(), after.len() as u64);
+        for builder in 1..=3 {
+            let kept = store.builds_of_builder(BuilderId(builder), ALL).unwrap();
+            assert!(kept.len() >= 2);
+            let beyond = &kept[..kept.len() - 2];
+            assert!(
+                beyond.iter().all(|build| build.completed.is_none()),
+                "only running builds stay beyond the newest two"
+            );
+            assert_eq!(store.builds_total_of(BuilderId(builder)).unwrap(), kept.len() as u64);
+            let newest = before.iter().filter(|build| build.builder.0 == builder).max_by_key(|build| build.number);
+            assert_eq!(kept.last(), newest, "the newest stays");
+        }
+        for gone in before.iter().filter(|build| !after.contains(build)) {
+            assert!(gone.completed.is_some(), "running builds stay");
+            assert_eq!(store.build(gone.id).unwrap(), None);
+            assert_eq!(store.build_by_number(gone.builder, gone.number).unwrap(), None);
+            assert!(store.steps(gone.id).unwrap().is_empty());
+            assert!(store.builds_of_request(gone.request).unwrap().iter().all(|build| build.id != gone.id));
+        }
+        for request in store.requests(ALL).unwrap() {
+            let builds = store.builds_of_request(request.id).unwrap();
+            assert!(request.completed.is_none() || !builds.is_empty() || request.outcome == Some(Outcome::Skipped));
+            assert!(store.buildset(request.buildset).unwrap().is_some());
+        }
+    });
+}
+
+#[test]
+fn old_logs_go_before_their_builds() {
+    on_each(|store| {
+        let runtime = runtime();
+        let mut history = History::new(9);
+        for _ in 0..200 {
+            store.commit_blocking(history.step()).unwrap();
+        }
+        for (report, _) in store.outbox().unwrap() {
+            store.commit_blocking(history.fact(Event::ReportSent { report: report.id })).unwrap();
+        }
+        let logs_of = |build: BuildId| -> Vec<LogRecord> {
+            let steps = store.steps(build).unwrap();
+            steps.iter().flat_map(|step| store.logs_of_step(step.id).unwrap()).collect()
+        };
+        let builds = store.builds(ALL).unwrap();
+        for log in builds.iter().flat_map(|build| logs_of(build.id)) {
+            let part = log_part(["a line".to_owned()]);
+            runtime.block_on(store.logs().append(log.build, log.id, "master", 0, part)).unwrap();
+        }
+        let keep = RetentionPlan { days: None, builds: None, log_days: Some(3) };
+        history.wait(Span::from_minutes(2 * 24 * 60));
+        for _ in 0..20 {
+            assert_eq!(store.retire(&keep, history.now()).unwrap(), 0);
+        }
+        assert!(builds.iter().flat_map(|build| logs_of(build.id)).all(|log| log.lines == 1));
+        history.wait(Span::from_minutes(2 * 24 * 60));
+        for _ in 0..20 {
+            assert_eq!(store.retire(&keep, history.now()).unwrap(), 0);
+        }
+        assert_eq!(store.builds(ALL).unwrap(), builds);
+        let mut deleted = 0;
+        for build in &builds {
+            // A running build stops the walk at its builder: its logs are still written.
+            let blocked = builds.iter().any(|other| {
+                other.builder == build.builder && other.completed.is_none() && other.number <= build.number
+            });
+            for log in logs_of(build.id) {
+                if build.completed.is_some() && !blocked {
+                    assert_eq!((log.kind, log.lines, log.complete), (LogKind::Deleted, 0, true));
+                    assert!(store.logs().read(build.id, log.id, 0, 9).unwrap().is_empty());
+                    deleted += 1;
+                } else {
+                    assert_eq!(log.lines, 1);
+                }
+            }
+        }
+        assert!(deleted > 3);
+    });
+}
+
+#[test]
+fn builds_go_when_they_are_old() {
+    on_each(|store| {
+        let mut history = History::new(7);
+        for _ in 0..150 {
+            store.commit_blocking(history.step()).unwrap();
+        }
+        for (report, _) in store.outbox().unwrap() {
+            store.commit_blocking(history.fact(Event::ReportSent { report: report.id })).unwrap();
+        }
+        let keep = RetentionPlan { days: Some(30), builds: None, log_days: None };
+        assert_eq!(store.retire(&keep, history.now()).unwrap(), 0);
+        history.wait(Span::from_minutes(31 * 24 * 60));
+        while store.retire(&keep, history.now()).unwrap() > 0 {}
+        for build in store.builds(ALL).unwrap() {
+            let newest = store.builds_of_builder(build.builder, descending(1)).unwrap();
+            assert!(build.completed.is_none() || newest[0].id == build.id);
+        }
+    });
+}
+
+#[test]
+fn a_build_that_a_report_speaks_of_stays() {
+    on_each(|store| {
+        let mut history = History::new(6);
+        for _ in 0..400 {
+            store.commit_blocking(history.step()).unwrap();
+        }
+        let keep = RetentionPlan { days: None, builds: Some(1), log_days: None };
+        while store.retire(&keep, history.now()).unwrap() > 0 {}
+        let outbox = store.outbox().unwrap();
+        assert!(outbox.len() > 5);
+        for (report, _) in outbox {
+            let ReportSubject::Build { build, .. } = report.subject;
+            assert!(store.build(build).unwrap().is_some());
+        }
+    });
+}
+
+#[test]
+fn a_build_that_runs_in_a_kept_snapshot_stays() {
+    on_each(|store| {
+        let runtime = runtime();
+        let mut history = History::new(6);
+        while store.builds_running().unwrap().len() < 3 {
+            store.commit_blocking(history.step()).unwrap();
+        }
+        let running: Vec<BuildId> = store.builds_running().unwrap().iter().map(|build| build.id).collect();
+        let save = |store: &Store| {
+            let last = store.last_fact().unwrap();
+            runtime.block_on(store.save_snapshot(last, vec![1])).unwrap();
+        };
+        save(store);
+        for _ in 0..400 {
+            store.commit_blocking(history.step()).unwrap();
+        }
+        for (report, _) in store.outbox().unwrap() {
+            store.commit_blocking(history.fact(Event::ReportSent { report: report.id })).unwrap();
+        }
+        assert!(running.iter().all(|build| store.build(*build).unwrap().unwrap().completed.is_some()));
+        let now = history.now();
+        let retire_all = || {
+            let keep = RetentionPlan { days: None, builds: Some(1), log_days: None };
+            while store.retire(&keep, now).unwrap() > 0 {}
+        };
+        retire_all();
+        assert!(running.iter().all(|build| store.build(*build).unwrap().is_some()));
+        save(store);
+        retire_all();
+        assert!(running.iter().all(|build| store.build(*build).unwrap().is_some()), "the older one is kept, too");
+        store.commit_blocking(history.fact(Event::MasterStopped)).unwrap();
+        save(store);
+        retire_all();
+        assert!(running.iter().all(|build| store.build(*build).unwrap().is_none()));
+    });
+}
+
+#[test]
+fn a_second_process_is_told_that_the_folder_is_taken() {
+    let dir = TempDir::new().unwrap();
+    let first = open(dir.path());
+    let error = Store::open(dir.path()).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, StoreError::Locked { .. }));
+    assert!(text.contains(&dir.path().display().to_string()) && text.contains("another process"), "{text}");
+    first.close().unwrap();
+    open(dir.path()).close().unwrap();
+}
+
+#[test]
+fn a_folder_of_a_newer_version_is_refused_and_left_alone() {
+    let dir = TempDir::new().unwrap();
+    open(dir.path()).close().unwrap();
+    let format = dir.path().join("format");
+    let newer = std::fs::read_to_string(&format).unwrap().replace("format 1", "format 2");
+    std::fs::write(&format, &newer).unwrap();
+    let error = Store::open(dir.path()).unwrap_err();
+    assert!(matches!(error, StoreError::NewerFormat { found: 2, known: 1, .. }));
+    assert!(error.to_string().contains("use the newer version"), "{error}");
+    assert_eq!(std::fs::read_to_string(&format).unwrap(), newer);
+}
+
+#[test]
+fn a_closed_store_says_so_and_releases_its_folder() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path());
+    let clone = store.clone();
+    store.close().unwrap();
+    store.close().unwrap();
+    assert!(matches!(clone.builds(ALL), Err(StoreError::Closed)));
+    assert!(matches!(clone.commit_blocking(Vec::new()), Err(StoreError::Closed)));
+    open(dir.path());
+}
+
+#[test]
+fn a_store_that_is_dropped_is_closed_in_order() {
+    let dir = TempDir::new().unwrap();
+    let mut history = History::new(1);
+    let store = open(dir.path());
+    store.commit_blocking(history.begin()).unwrap();
+    let logs = store.logs();
+    drop(store);
+    assert!(matches!(logs.lines(BuildId(1), LogId(1)), Err(StoreError::Closed)));
+    assert_eq!(open(dir.path()).last_fact().unwrap(), 4);
+}
+
+#[test]
+fn many_builds_keep_few_files_open() {
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path());
+    let mut history = History::new(12);
+    store.commit_blocking(history.begin()).unwrap();
+    let facts: Vec<_> = (1..=1_500)
+        .flat_map(|build| history.fact(Event::BuildState { build: BuildId(build), state: "x".to_owned() }))
+        .collect();
+    store.commit_blocking(facts).unwrap();
+    runtime().block_on(async {
+        for build in 1..=600 {
+            store.logs().append(BuildId(build), LogId(build), "c", 0, log_part(["x".to_owned()])).await.unwrap();
+            store.logs().close(BuildId(build), LogId(build)).await.unwrap();
+        }
+    });
+    let open_files = std::fs::read_dir("/proc/self/fd").map_or(0, |entries| {
+        entries
+            .filter(|entry| {
+                let target = entry.as_ref().ok().and_then(|entry| std::fs::read_link(entry.path()).ok());
+                target.is_some_and(|target| target.starts_with(dir.path()))
+            })
+            .count()
+    });
+    assert!(open_files < 400, "{open_files} files are open");
+}
+
+/// A folder on a file system of its own with so many MiB, if this machine lets us make one.
+fn small_disk(mib: u64) -> Option<SmallDisk> {
+    let dir = TempDir::new().unwrap();
+    let options = format!("size={mib}m");
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", &options, "starwright-test"])
+        .arg(dir.path())
+        .stderr(std::process::Stdio::null())
+        .status();
+    mounted.is_ok_and(|status| status.success()).then_some(SmallDisk { dir })
+}
+
+struct SmallDisk {
+    dir: TempDir,
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.dir.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_and_passes() {
+    // Needs the right to mount; the same refusal is shown without it by `too_little_room_is_told`.
+    let Some(disk) = small_disk(48) else { return };
+    let dir = disk.dir.path().join("store");
+    let options = StoreOptions { logs: LogLimits::default(), free_bytes_min: 8 << 20 };
+    let store = Store::open_with(&dir, &options).unwrap();
+    let mut history = History::new(14);
+    let runtime = runtime();
+    store.commit_blocking(history.begin()).unwrap();
+    let ballast = disk.dir.path().join("ballast");
+    std::fs::write(&ballast, vec![1; 30 << 20]).unwrap();
+    let mut lines = 0_u64;
+    let mut refused_log = None;
+    let mut refused_fact = None;
+    for n in 0..400 {
+        let noise: Vec<String> =
+            (0..100).map(|_| (0..25).map(|_| format!("{:016x}", history.draw(u64::MAX))).collect()).collect();
+        match runtime.block_on(store.logs().append(BuildId(1), LogId(1), "c", n, log_part(noise))) {
+            Ok(()) => lines += 100,
+            Err(error) => {
+                refused_log = Some(error);
+                break;
+            }
+        }
+    }
+    let before = store.last_fact().unwrap();
+    let refused = history.step();
+    refused_fact.get_or_insert(store.commit_blocking(refused.clone()).unwrap_err());
+    for error in [refused_log.unwrap(), refused_fact.unwrap()] {
+        assert!(error.is_full(), "{error}");
+        assert!(error.to_string().contains("disk is full"), "{error}");
+    }
+    assert_eq!(store.last_fact().unwrap(), before);
+    std::fs::remove_file(&ballast).unwrap();
+    store.commit_blocking(refused).unwrap();
+    let next = store.logs().next(BuildId(1), LogId(1), "c").unwrap();
+    runtime.block_on(store.logs().append(BuildId(1), LogId(1), "c", next, log_part(["after".to_owned()]))).unwrap();
+    let whole = everything(&store);
+    store.close().unwrap();
+    let store = Store::open_with(&dir, &options).unwrap();
+    assert_eq!(everything(&store), whole);
+    assert_eq!(store.logs().lines(BuildId(1), LogId(1)).unwrap(), lines + 1);
+    store.close().unwrap();
+}
+
+#[test]
+fn too_little_room_is_told() {
+    let dir = TempDir::new().unwrap();
+    let options = StoreOptions { logs: LogLimits::default(), free_bytes_min: u64::MAX };
+    let store = Store::open_with(dir.path(), &options).unwrap();
+    let error = store.commit_blocking(History::new(1).begin()).unwrap_err();
+    assert!(matches!(error, StoreError::Full { .. }));
+    assert!(error.to_string().contains(&dir.path().display().to_string()), "{error}");
+    let logs = store.logs();
+    let append = logs.append(BuildId(1), LogId(1), "c", 0, log_part(["x".to_owned()]));
+    assert!(runtime().block_on(append).unwrap_err().is_full());
+    assert_eq!(store.last_fact().unwrap(), 0);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named() {
+    let dir = TempDir::new().unwrap();
+    let blocked = dir.path().join("file");
+    std::fs::write(&blocked, b"").unwrap();
+    let error = Store::open(&blocked.join("store")).unwrap_err();
+    assert!(matches!(error, StoreError::Io { .. }));
+    assert!(error.to_string().contains("file/store"), "{error}");
+}

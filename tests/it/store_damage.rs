@@ -1,0 +1,180 @@
+//! A store whose files were damaged: what is whole is kept, and what happened is told.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use starwright::store::Store;
+use starwright::store::maintain::rebuild;
+use tempfile::TempDir;
+
+use crate::support::history::{ALL, History, everything, store_with_history};
+
+fn reopened(dir: &Path) -> String {
+    let store = Store::open(dir).unwrap();
+    let found = everything(&store);
+    store.close().unwrap();
+    found
+}
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_lost_database_is_made_again_at_the_next_start() {
+    let (dir, whole) = store_with_history(1, 300);
+    fs::remove_dir_all(dir.path().join("sled")).unwrap();
+    assert_eq!(reopened(dir.path()), whole);
+}
+
+#[test]
+fn a_rebuild_restores_history_and_open_work() {
+    let (dir, whole) = store_with_history(2, 300);
+    let before = Store::open(dir.path()).unwrap().recover().unwrap();
+    let mut told = Vec::new();
+    let report = rebuild(dir.path(), &mut |progress| told.push(progress)).unwrap();
+    assert!(report.damage.is_empty() && report.void == 0);
+    assert!(report.set_aside.unwrap().exists(), "the old database is kept");
+    assert_eq!(told.last().unwrap().done, report.facts);
+    assert_eq!(reopened(dir.path()), whole);
+    let after = Store::open(dir.path()).unwrap().recover().unwrap();
+    assert_eq!(after.snapshot, before.snapshot);
+    // Facts of builds that retention removed are gone; nothing that is open in the snapshot was among them.
+    assert!(
+        after.facts.iter().all(|fact| before.facts.contains(fact)) && after.facts.len() * 10 > before.facts.len() * 8
+    );
+}
+
+#[test]
+fn without_snapshots_a_rebuild_gives_the_whole_history_to_the_engine() {
+    let (dir, whole) = store_with_history(3, 300);
+    fs::remove_dir_all(dir.path().join("snapshots")).unwrap();
+    rebuild(dir.path(), &mut |_| {}).unwrap();
+    assert_eq!(reopened(dir.path()), whole);
+    let recovered = Store::open(dir.path()).unwrap().recover().unwrap();
+    assert_eq!(recovered.snapshot, None);
+    assert_eq!(recovered.facts[0].seq, 1);
+    assert!(recovered.facts.is_sorted_by_key(|fact| fact.seq));
+}
+
+#[test]
+fn damaged_snapshots_give_way_to_older_ones_and_to_the_fact_files() {
+    let (dir, _) = store_with_history(4, 300);
+    let snapshots = files_below(&dir.path().join("snapshots"));
+    let [older, newer] = &snapshots[..] else { panic!("two snapshots are kept") };
+    let spoil = |path: &Path| {
+        let mut bytes = fs::read(path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(path, bytes).unwrap();
+    };
+    spoil(newer);
+    let store = Store::open(dir.path()).unwrap();
+    let (last, recovered) = (store.last_fact().unwrap(), store.recover().unwrap());
+    let begins = recovered.snapshot.unwrap().0;
+    assert_eq!(older.file_name().unwrap().to_str().unwrap().parse::<u64>().unwrap(), begins);
+    assert_eq!(recovered.facts.len() as u64, last - begins);
+    store.close().unwrap();
+    spoil(older);
+    let recovered = Store::open(dir.path()).unwrap().recover().unwrap();
+    assert_eq!(recovered.snapshot, None);
+    assert_eq!(recovered.facts[0].seq, 1, "the facts before the snapshots come from the fact files");
+    assert_eq!(recovered.facts.last().unwrap().seq, last);
+}
+
+#[test]
+fn a_half_written_snapshot_of_the_database_is_set_aside() {
+    let (dir, whole) = store_with_history(5, 300);
+    let half = dir.path().join("sled").join("snap.0000000000012345.generating");
+    fs::write(&half, b"half").unwrap();
+    assert_eq!(reopened(dir.path()), whole);
+}
+
+#[test]
+fn a_database_with_rubbish_in_any_of_its_files_costs_nothing() {
+    let (original, whole) = store_with_history(6, 300);
+    let image = files_below(original.path());
+    let database: Vec<_> = image.iter().filter(|path| path.starts_with(original.path().join("sled"))).collect();
+    assert!(database.len() >= 2);
+    for victim in database {
+        let bytes = fs::read(victim).unwrap();
+        let spoilt: Vec<Vec<u8>> = vec![
+            Vec::new(),
+            bytes[..bytes.len() / 2].to_vec(),
+            b"rubbish".repeat(bytes.len().div_ceil(7)),
+            bytes.iter().enumerate().map(|(at, byte)| if at % 97 == 13 { !byte } else { *byte }).collect(),
+        ];
+        for content in spoilt {
+            let dir = TempDir::new().unwrap();
+            for path in &image {
+                let target = dir.path().join(path.strip_prefix(original.path()).unwrap());
+                fs::create_dir_all(target.parent().unwrap()).unwrap();
+                if path == victim {
+                    fs::write(target, &content).unwrap()
+                } else {
+                    fs::copy(path, target).map(|_| ()).unwrap()
+                }
+            }
+            assert_eq!(reopened(dir.path()), whole, "{} with {} bytes", victim.display(), content.len());
+        }
+    }
+}
+
+#[test]
+fn a_database_from_a_backup_is_noticed() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let mut history = History::new(7);
+    (0..50).for_each(|_| store.commit_blocking(history.step()).unwrap());
+    store.close().unwrap();
+    let backup = TempDir::new().unwrap();
+    let sled = dir.path().join("sled");
+    let copy = |from: &Path, to: &Path| {
+        for path in files_below(from) {
+            let target = to.join(path.strip_prefix(from).unwrap());
+            fs::create_dir_all(target.parent().unwrap()).unwrap();
+            fs::copy(path, target).unwrap();
+        }
+    };
+    copy(&sled, backup.path());
+    let store = Store::open(dir.path()).unwrap();
+    (0..50).for_each(|_| store.commit_blocking(history.step()).unwrap());
+    let whole = everything(&store);
+    store.close().unwrap();
+    fs::remove_dir_all(&sled).unwrap();
+    copy(backup.path(), &sled);
+    assert_eq!(reopened(dir.path()), whole, "the fact files know more");
+}
+
+#[test]
+fn lost_fact_files_cost_nothing_while_the_database_is_whole() {
+    let (dir, whole) = store_with_history(8, 300);
+    for path in files_below(dir.path()) {
+        if path.ends_with("facts") || path.extension().is_some_and(|ending| ending == "log") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    assert_eq!(reopened(dir.path()), whole);
+}
+
+#[test]
+fn a_lost_log_file_reads_as_empty() {
+    let (dir, _) = store_with_history(9, 300);
+    let logs: Vec<PathBuf> = files_below(&dir.path().join("builds"))
+        .into_iter()
+        .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("log-"))
+        .collect();
+    assert!(!logs.is_empty());
+    logs.iter().for_each(|path| fs::remove_file(path).unwrap());
+    let store = Store::open(dir.path()).unwrap();
+    for build in store.builds(ALL).unwrap() {
+        for step in store.steps(build.id).unwrap() {
+            assert!(store.logs_of_step(step.id).unwrap().iter().all(|log| log.lines == 0));
+        }
+    }
+}

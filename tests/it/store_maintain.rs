@@ -1,0 +1,188 @@
+//! Care of a closed store: check, compact, export, import.
+
+use std::fs;
+use std::path::Path;
+
+use starwright::base::Timestamp;
+use starwright::model::*;
+use starwright::store::maintain::{Progress, check, compact, export, import, rebuild};
+use starwright::store::{Store, StoreError};
+use tempfile::TempDir;
+
+use crate::support::history::{ALL, History, everything, log_part, store_with_history};
+
+fn quiet() -> impl FnMut(Progress) {
+    |_| {}
+}
+
+fn reopened(dir: &Path) -> String {
+    let store = Store::open(dir).unwrap();
+    let found = everything(&store);
+    store.close().unwrap();
+    found
+}
+
+#[test]
+fn a_sound_store_has_no_problems() {
+    let (dir, whole) = store_with_history(21, 300);
+    let report = check(dir.path(), &mut quiet()).unwrap();
+    assert_eq!(report.problems, Vec::<String>::new());
+    assert!(report.facts > 300 && report.records > 300 && report.log_files > 5, "{report:?}");
+    assert_eq!(reopened(dir.path()), whole);
+}
+
+#[test]
+fn a_check_names_what_is_damaged() {
+    let (dir, _) = store_with_history(22, 300);
+    let spoil = |path: &Path| {
+        let mut bytes = fs::read(path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x40;
+        fs::write(path, bytes).unwrap();
+    };
+    let folder = |path: &Path| fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let builds = folder(&dir.path().join("builds").join("0"));
+    let log =
+        builds.iter().flat_map(|build| folder(build)).find(|path| path.to_string_lossy().contains("log-")).unwrap();
+    let facts = builds.iter().map(|build| build.join("facts")).find(|path| path.exists()).unwrap();
+    let snapshot = folder(&dir.path().join("snapshots")).pop().unwrap();
+    let config = dir.path().join("configs").join("c0ffee");
+    for path in [&log, &facts, &snapshot, &config] {
+        spoil(path);
+    }
+    let problems = check(dir.path(), &mut quiet()).unwrap().problems;
+    for wanted in [
+        format!("`{}`", log.display()),
+        format!("`{}`", facts.display()),
+        "the snapshot at fact".to_owned(),
+        "the configuration c0ffee is damaged".to_owned(),
+    ] {
+        assert!(problems.iter().any(|problem| problem.contains(&wanted)), "{wanted} is not in {problems:#?}");
+    }
+}
+
+#[test]
+fn a_check_finds_records_that_no_longer_tell_what_the_facts_do() {
+    let (dir, _) = store_with_history(23, 300);
+    let lost = fs::read_dir(dir.path().join("builds").join("0")).unwrap().next().unwrap().unwrap().path();
+    fs::remove_dir_all(lost).unwrap();
+    let problems = check(dir.path(), &mut quiet()).unwrap().problems;
+    assert!(problems.iter().any(|problem| problem.contains("no fact tells of it")), "{problems:#?}");
+}
+
+#[test]
+fn a_compacted_store_is_smaller_and_tells_the_same() {
+    let (dir, whole) = store_with_history(24, 300);
+    let before = Store::open(dir.path()).unwrap().recover().unwrap();
+    let report = compact(dir.path(), &mut quiet()).unwrap();
+    assert!(report.bytes_after < report.bytes_before && report.facts_dropped > 0, "{report:?}");
+    assert_eq!(reopened(dir.path()), whole);
+    assert!(Store::open(dir.path()).unwrap().recover().unwrap() == before, "the tails differ");
+    assert_eq!(check(dir.path(), &mut quiet()).unwrap().problems, Vec::<String>::new());
+    // What retention removed stays removed, also when the database is made again.
+    rebuild(dir.path(), &mut quiet()).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let shown = |text: &str| text.split("\nstamp: ").next().unwrap().to_owned();
+    assert_eq!(shown(&everything(&store)), shown(&whole));
+    let mut history = History::after(99, store.last_fact().unwrap());
+    (0..50).for_each(|_| store.commit_blocking(history.step()).unwrap());
+    let whole = everything(&store);
+    store.close().unwrap();
+    fs::remove_dir_all(dir.path().join("sled")).unwrap();
+    assert_eq!(reopened(dir.path()), whole);
+}
+
+#[test]
+fn a_compaction_that_was_cut_short_leaves_the_old_state() {
+    let (dir, whole) = store_with_history(25, 300);
+    for name in ["sled", "facts"] {
+        let path = dir.path().join(name);
+        fs::rename(&path, path.with_extension("old")).unwrap();
+        fs::create_dir(path.with_extension("new")).unwrap();
+        assert_eq!(reopened(dir.path()), whole, "{name}");
+        assert!(!path.with_extension("old").exists() && !path.with_extension("new").exists());
+    }
+}
+
+#[test]
+fn an_imported_dump_equals_the_exported_store() {
+    let (dir, whole) = store_with_history(26, 300);
+    let original = Store::open(dir.path()).unwrap();
+    // A command that is under way: its source goes on where it was.
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let part = log_part(["under way".to_owned()]);
+    runtime.block_on(original.logs().append(BuildId(9_999), LogId(9_999), "cmd", 0, part)).unwrap();
+    let (installation, mut recovered) = (original.installation(), original.recover().unwrap());
+    // A dump has no facts of builds that retention removed; the tail of the original still has.
+    recovered.facts.retain(|fact| fact.event.build().is_none_or(|build| original.build(build).unwrap().is_some()));
+    original.close().unwrap();
+    let mut dump = Vec::new();
+    let exported = export(dir.path(), &mut dump, &mut quiet()).unwrap();
+    assert!(dump.starts_with(b"starwright dump 1\n"));
+    let target = TempDir::new().unwrap();
+    for copy in [target.path().join("missing").join("copy"), target.path().join("empty")] {
+        if copy.ends_with("empty") {
+            fs::create_dir(&copy).unwrap();
+        }
+        let imported = import(&copy, &mut dump.as_slice(), &mut quiet()).unwrap();
+        assert_eq!(imported, exported);
+        assert_eq!(reopened(&copy), whole);
+        let store = Store::open(&copy).unwrap();
+        assert_eq!(store.installation(), installation);
+        assert!(store.recover().unwrap() == recovered, "the tails differ");
+        assert_eq!(store.config(&ConfigDigest("c0ffee".to_owned())).unwrap(), Some(b"sources".to_vec()));
+        assert_eq!(store.logs().next(BuildId(9_999), LogId(9_999), "cmd").unwrap(), 1);
+        store.close().unwrap();
+        assert_eq!(check(&copy, &mut quiet()).unwrap().problems, Vec::<String>::new());
+        let mut again = Vec::new();
+        export(&copy, &mut again, &mut quiet()).unwrap();
+        assert_eq!(again, dump);
+    }
+}
+
+#[test]
+fn a_cut_or_damaged_dump_is_refused_and_leaves_nothing() {
+    let (dir, _) = store_with_history(27, 300);
+    let mut dump = Vec::new();
+    export(dir.path(), &mut dump, &mut quiet()).unwrap();
+    let target = TempDir::new().unwrap();
+    let copy = target.path().join("copy");
+    let mut damaged = dump.clone();
+    damaged[dump.len() / 2] ^= 1;
+    let half = &dump[..dump.len() / 2];
+    let last_item_missing = &dump[..dump.len() - 1];
+    for bytes in [&b""[..], b"something else", half, last_item_missing, &damaged] {
+        let error = import(&copy, &mut &*bytes, &mut quiet()).unwrap_err();
+        assert!(matches!(error, StoreError::Dump { .. } | StoreError::Corrupt { .. }), "{error}");
+        assert_eq!(fs::read_dir(target.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn a_dump_is_not_imported_over_a_store() {
+    let (dir, whole) = store_with_history(28, 300);
+    let mut dump = Vec::new();
+    export(dir.path(), &mut dump, &mut quiet()).unwrap();
+    let error = import(dir.path(), &mut dump.as_slice(), &mut quiet()).unwrap_err();
+    assert!(matches!(error, StoreError::Occupied { .. }), "{error}");
+    assert_eq!(reopened(dir.path()), whole);
+}
+
+#[test]
+fn care_is_refused_while_a_master_has_the_store_and_where_there_is_none() {
+    let dir = TempDir::new().unwrap();
+    let error = check(dir.path(), &mut quiet()).unwrap_err();
+    assert!(matches!(error, StoreError::Missing { .. }), "{error}");
+    let store = Store::open(dir.path()).unwrap();
+    store.commit_blocking(History::new(1).begin()).unwrap();
+    for error in [
+        check(dir.path(), &mut quiet()).unwrap_err(),
+        compact(dir.path(), &mut quiet()).unwrap_err(),
+        rebuild(dir.path(), &mut quiet()).unwrap_err(),
+        export(dir.path(), &mut Vec::new(), &mut quiet()).unwrap_err(),
+    ] {
+        assert!(matches!(error, StoreError::Locked { .. }), "{error}");
+    }
+    assert_eq!(store.builds(ALL).unwrap(), []);
+    assert_eq!(store.retire(&RetentionPlan::default(), Timestamp::default()).unwrap(), 0);
+}

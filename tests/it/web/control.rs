@@ -1,0 +1,305 @@
+//! Control: JSON-RPC calls, our own API, change hooks.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value as Json, json};
+use starwright::master::{ForceAsk, Reload, Reply};
+use starwright::model::{
+    BuildId, BuilderId, BuildsetId, ChangeId, ConfigDigest, Event, PlanChange, RequestId, StampSpec, Value,
+};
+use starwright::web::Command;
+use starwright::web::wire::{ChangesAnswer, HealthAnswer, PlanAnswer, ReloadAnswer, ReloadOutcome};
+
+use super::filled::{Filled, filled};
+use super::recorded::Recorded;
+use super::served::{Answer, Served};
+
+fn served() -> (Filled, Served) {
+    let filled = filled();
+    let served = Served::new(filled.world.master());
+    (filled, served)
+}
+
+fn error(answer: &Answer) -> (u16, i64) {
+    (answer.status, answer.json()["error"]["code"].as_i64().unwrap())
+}
+
+#[test]
+fn envelopes_are_refused_as_recorded() {
+    let (_, served) = served();
+    let mut faults = Vec::new();
+    for recorded in Recorded::all("control", "c_env_") {
+        let own = recorded.headers();
+        let headers: Vec<(&str, &str)> = own
+            .iter()
+            .filter(|(name, _)| !name.eq_ignore_ascii_case("host"))
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let answer = served.ask(recorded.method(), recorded.path(), &headers, &recorded.body());
+        // The words of the JSON reader are its own.
+        let same = if recorded.name.ends_with("env_parse") {
+            answer.json()["error"]["code"] == recorded.answer()["error"]["code"]
+        } else {
+            answer.json() == *recorded.answer()
+        };
+        if answer.status != recorded.status()
+            || !same
+            || answer.header("content-type") != recorded.header("content-type")
+        {
+            faults.push(format!("{}: {} {}", recorded.name, answer.status, answer.text()));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn builds_are_stopped_and_rebuilt() {
+    let (filled, served) = served();
+    let running = BuildId(filled.running.build);
+    let stop = |path: &str| served.call(path, "stop", &json!({"reason": "enough", "owner": "mallory"}));
+    let answer = stop(&format!("builds/{running}"));
+    assert_eq!(answer.text(), r#"{"id":7,"jsonrpc":"2.0","result":null}"#);
+    let wanted = Command::Stop { build: running, why: "enough".to_owned(), by: "anonymous".to_owned() };
+    assert_eq!(served.master.orders(), [wanted.clone()]);
+    assert_eq!(stop("builders/3/builds/1").status, 200);
+    assert_eq!(served.master.orders(), [wanted]);
+    // Ended or unknown: nothing happens, and nobody is told.
+    for path in [format!("builds/{}", filled.good.build), "builds/99999".to_owned()] {
+        assert_eq!(stop(&path).json()["result"], Json::Null);
+    }
+    assert_eq!(served.master.orders(), []);
+    assert_eq!(error(&stop("builders/1/builds/99999")), (404, -32600));
+
+    let reply = Reply::Buildset { buildset: BuildsetId(51), requests: [(BuilderId(1), RequestId(75))].into() };
+    served.master.reply(reply);
+    for path in
+        [format!("builds/{}", filled.good.build), "builders/1/builds/1".to_owned(), "builders/ok/builds/1".to_owned()]
+    {
+        let answer = served.call(&path, "rebuild", &json!({}));
+        assert_eq!(answer.json()["result"], json!([51, {"1": 75}]), "{path}");
+        let wanted = Command::Rebuild { build: BuildId(filled.good.build), owner: "anonymous".to_owned() };
+        assert_eq!(served.master.orders(), [wanted]);
+    }
+    assert_eq!(error(&served.call("builds/99999", "rebuild", &json!({}))), (404, -32600));
+    assert_eq!(error(&served.call("builds/1", "zzz", &json!({}))), (501, -32601));
+    assert_eq!(error(&served.call("builds", "zzz", &json!({}))), (501, -32601));
+    assert_eq!(error(&served.call("nosuch", "stop", &json!({}))), (404, -32600));
+    let unknown = served.call("builds/1", "x", &json!({})).json();
+    assert_eq!(
+        unknown,
+        json!({"jsonrpc": "2.0", "id": 7, "error": {"code": -32601, "message": "action: x is not supported"}})
+    );
+}
+
+#[test]
+fn requests_are_cancelled_and_moved_up() {
+    let (filled, served) = served();
+    let path = format!("buildrequests/{}", filled.waiting);
+    assert_eq!(served.call(&path, "cancel", &json!({"reason": "no"})).json()["result"], Json::Null);
+    assert_eq!(served.call(&path, "set_priority", &json!({"priority": 3})).status, 200);
+    let request = RequestId(filled.waiting);
+    assert_eq!(
+        served.master.orders(),
+        [
+            Command::Cancel { request, why: "no".to_owned(), by: "anonymous".to_owned() },
+            Command::SetPriority { request, priority: 3 }
+        ]
+    );
+    assert_eq!(error(&served.call(&path, "set_priority", &json!({}))), (400, -32602));
+    assert_eq!(error(&served.call(&path, "zzz", &json!({}))), (501, -32601));
+}
+
+#[test]
+fn schedulers_are_switched() {
+    let (_, served) = served();
+    assert_eq!(served.call("schedulers/1", "enable", &json!({"enabled": false})).status, 200);
+    assert_eq!(served.call("masters/1/schedulers/1", "enable", &json!({"enabled": true})).status, 200);
+    let switched = |enabled| Command::EnableScheduler { name: "nightly".to_owned(), enabled };
+    assert_eq!(served.master.orders(), [switched(false), switched(true)]);
+    assert_eq!(error(&served.call("schedulers/1", "enable", &json!({}))), (400, -32602));
+    for (path, method) in [("schedulers/999", "enable"), ("schedulers/1", "zzz"), ("forceschedulers/by-hand", "zzz")] {
+        let answer = served.call(path, method, &json!({"enabled": true}));
+        assert_eq!((answer.status, &answer.json()["result"]), (200, &Json::Null), "{path} {method}");
+    }
+    assert_eq!(served.master.orders(), []);
+}
+
+#[test]
+fn workers_are_paused_stopped_and_killed() {
+    let (_, served) = served();
+    for (path, method, params) in [
+        ("workers/w2", "pause", json!({"reason": "maintenance"})),
+        ("workers/2", "unpause", json!({"reason": ""})),
+        ("builders/1/workers/w2", "stop", json!({"reason": "graceful"})),
+        ("masters/1/workers/2", "kill", json!({"reason": "now"})),
+    ] {
+        assert_eq!(served.call(path, method, &params).status, 200, "{path} {method}");
+    }
+    let name = || "w2".to_owned();
+    assert_eq!(
+        served.master.orders(),
+        [
+            Command::PauseWorker { name: name(), paused: true, reason: Some("maintenance".to_owned()) },
+            Command::PauseWorker { name: name(), paused: false, reason: None },
+            Command::StopWorker { name: name() },
+            Command::KillWorker { name: name(), why: "now".to_owned() },
+        ]
+    );
+    assert_eq!(error(&served.call("workers/nosuch", "pause", &json!({}))), (404, -32600));
+    assert_eq!(error(&served.call("workers/w2", "zzz", &json!({}))), (501, -32601));
+}
+
+#[test]
+fn forms_of_force_schedulers_become_asks() {
+    let (_, served) = served();
+    let requests = [(BuilderId(1), RequestId(67)), (BuilderId(3), RequestId(68))];
+    served.master.reply(Reply::Buildset { buildset: BuildsetId(44), requests: requests.into() });
+    // What the field's web interface sends: everything, as text.
+    let params = json!({
+        "builderid": "1", "username": "Eve <eve@example.org>", "reason": "", "priority": "5", "branch": " ", "project": "",
+        "repository": "git@example.org:demo.git", "revision": "", "version": "2.0", "jobs": 8, "clean": true, "nosuch": "x",
+    });
+    let answer = served.call("forceschedulers/by-hand", "force", &params);
+    assert_eq!(answer.text(), r#"{"id":7,"jsonrpc":"2.0","result":[44,{"1":67,"3":68}]}"#);
+    let wanted = ForceAsk {
+        scheduler: Some("by-hand".to_owned()),
+        builders: vec!["ok".to_owned()],
+        params: [
+            ("version".to_owned(), Value::from("2.0")),
+            ("jobs".to_owned(), Value::Int(8)),
+            ("clean".to_owned(), Value::Bool(true)),
+        ]
+        .into(),
+        stamps: Vec::new(),
+        reason: "force build".to_owned(),
+        owner: "Eve <eve@example.org>".to_owned(),
+        priority: Some(5),
+    };
+    assert_eq!(served.master.orders(), [Command::Force(wanted)]);
+
+    served.call(
+        "forceschedulers/by-hand",
+        "force",
+        &json!({"builderNames": ["nosuch", "ok"], "branch": "dev", "revision": "f00"}),
+    );
+    let orders = served.master.orders();
+    let [Command::Force(ask)] = orders.as_slice() else { panic!("{orders:?}") };
+    assert_eq!(ask.builders, ["ok"]);
+    assert_eq!(ask.owner, "anonymous");
+    assert_eq!(
+        ask.stamps,
+        [StampSpec {
+            repository: "git@example.org:demo.git".to_owned(),
+            branch: Some("dev".to_owned()),
+            revision: Some("f00".to_owned()),
+            ..StampSpec::default()
+        }]
+    );
+    served.call("forceschedulers/by-hand", "force", &json!({}));
+    let orders = served.master.orders();
+    assert!(matches!(&orders[..], [Command::Force(ask)] if ask.builders.is_empty()), "{orders:?}");
+}
+
+#[test]
+fn wrong_forces_are_refused() {
+    let (_, served) = served();
+    let force = |path: &str, params: Json| served.call(path, "force", &params);
+    assert_eq!(error(&force("forceschedulers/nosuch", json!({}))), (404, -32600));
+    assert_eq!(error(&force("forceschedulers/nightly", json!({}))), (404, -32600));
+    assert_eq!(error(&force("forceschedulers/by-hand", json!({"builderid": "999"}))), (404, -32600));
+    assert_eq!(error(&force("forceschedulers/by-hand", json!({"builderid": 2}))), (400, -32602), "not its builder");
+    assert_eq!(error(&force("forceschedulers/by-hand", json!({"builderNames": ["nosuch"]}))), (400, -32602));
+    assert_eq!(served.master.orders(), []);
+    served
+        .master
+        .reply(Reply::Invalid([("version".to_owned(), "'The version:' needs to be specified".to_owned())].into()));
+    let answer = force("forceschedulers/by-hand", json!({"builderid": 1}));
+    assert_eq!(error(&answer), (400, -32602));
+    assert_eq!(answer.json()["error"]["message"], json!({"version": "'The version:' needs to be specified"}));
+    assert_eq!(answer.json()["id"], 7);
+}
+
+fn own(served: &Served, method: &str, path: &str, body: &str) -> Answer {
+    served.ask(method, &format!("/api/starwright/v1/{path}"), &[("Content-Type", "application/json")], body)
+}
+
+#[test]
+fn our_own_api_reloads_and_tells_of_the_configuration() {
+    let (mut filled, served) = served();
+    let read = |body: &str| serde_json::from_str::<ReloadAnswer>(&own(&served, "POST", "reload", body).text()).unwrap();
+    assert_eq!(read("{}").outcome, ReloadOutcome::Unchanged);
+    let change = PlanChange { kind: "builder".to_owned(), name: "x".to_owned(), what: "added".to_owned() };
+    let digest = ConfigDigest("new".to_owned());
+    served.master.reload(Reload::Adopted { digest, changes: vec![change.clone()] });
+    let answer = read(r#"{"cause": "test"}"#);
+    assert_eq!((answer.outcome, answer.digest.as_str(), answer.changes), (ReloadOutcome::Adopted, "new", vec![change]));
+    served.master.reload(Reload::Refused { report: "line 3".to_owned() });
+    let answer = read("");
+    assert_eq!((answer.outcome, answer.report.as_deref()), (ReloadOutcome::Refused, Some("line 3")));
+
+    let plan = || serde_json::from_str::<PlanAnswer>(&own(&served, "GET", "plan", "").text()).unwrap();
+    assert_eq!(plan().digest, filled.world.plan.digest.0);
+    assert!(plan().refused.is_none() && plan().adopted_at.is_some());
+    filled.world.fact(Event::PlanRefused { cause: "edit".to_owned(), message: "no such worker".to_owned() });
+    assert_eq!(plan().refused.unwrap().report, "no such worker");
+    let health: HealthAnswer = serde_json::from_str(&own(&served, "GET", "health", "").text()).unwrap();
+    assert_eq!((health.status.as_str(), health.workers_connected, health.builds_running), ("ok", 1, 1));
+    assert_eq!(own(&served, "GET", "outbox", "").json(), json!({"reports": []}));
+}
+
+#[test]
+fn our_own_api_takes_changes_and_refuses_what_is_wrong() {
+    let (_, served) = served();
+    served.master.reply(Reply::Changes(vec![ChangeId(7), ChangeId(8)]));
+    let answer = own(&served, "POST", "changes", r#"{"changes": [{"author": "Ann", "files": ["a"]}, {}]}"#);
+    let ids: ChangesAnswer = serde_json::from_str(&answer.text()).unwrap();
+    assert_eq!(ids.changes, [7, 8]);
+    let orders = served.master.orders();
+    let [Command::AddChanges(changes)] = orders.as_slice() else { panic!("{orders:?}") };
+    assert_eq!((changes.len(), changes[0].author.as_str()), (2, "Ann"));
+    assert_eq!(own(&served, "POST", "changes", r#"{"author": "Bob", "branch": null}"#).status, 200);
+    served.master.orders();
+    for (method, path, body, status) in [
+        ("POST", "changes", "{bad", 400),
+        ("POST", "changes", r#"{"autor": "x"}"#, 400),
+        ("GET", "changes", "", 405),
+        ("POST", "plan", "{}", 405),
+        ("GET", "nosuch", "", 404),
+    ] {
+        let answer = own(&served, method, path, body);
+        assert_eq!(answer.status, status, "{method} {path}");
+        assert!(answer.json()["error"].is_string());
+    }
+    let form = served.form("/api/starwright/v1/changes", "author=x");
+    assert_eq!(form.status, 415, "a foreign page could send a form");
+    let headers = [("Content-Type", "application/json"), ("Origin", "http://evil.example")];
+    assert_eq!(served.ask("POST", "/api/starwright/v1/reload", &headers, "{}").status, 403);
+    assert_eq!(served.master.orders(), []);
+    served.master.reply(Reply::Done);
+    assert_eq!(own(&served, "POST", "poll", r#"{"source": "poller"}"#).status, 200);
+    assert_eq!(served.master.orders(), [Command::Poll { source: Some("poller".to_owned()) }]);
+}
+
+#[test]
+fn change_hooks_are_handed_on_and_answered_in_the_usual_words() {
+    let (_, served) = served();
+    let answer = served.form("/change_hook/base", "author=Ann+%3Cann%40example.org%3E&files=%5B%22a.c%22%5D&n=1");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "1 change found"));
+    assert_eq!(served.form("/change_hook", "n=2").text(), "2 change found");
+    assert_eq!(served.page("/change_hook/base?n=0&author=Get").text(), "no change found");
+    let hooks = served.master.hooks();
+    assert_eq!(hooks[0].0, "base");
+    assert_eq!(hooks[0].1["author"], ["Ann <ann@example.org>"]);
+    assert_eq!(
+        hooks[2].1,
+        BTreeMap::from([("n".to_owned(), vec!["0".to_owned()]), ("author".to_owned(), vec!["Get".to_owned()])])
+    );
+    let unknown = served.form("/change_hook/nosuch", "");
+    assert_eq!((unknown.status, unknown.text().contains("'nosuch'")), (400, true));
+    assert_eq!(served.form("/change_hook/a-b", "").status, 404);
+    let closed = served.form("/change_hook/closed", "");
+    assert_eq!((closed.status, closed.text().as_str()), (401, "Unauthorized"));
+    assert_eq!(closed.header("www-authenticate"), Some("basic realm=\"Protected area\""));
+    let headers = [("Authorization", "Basic aG9vazpwYTpzcw=="), ("Content-Type", "application/x-www-form-urlencoded")];
+    assert_eq!(served.ask("POST", "/change_hook/closed", &headers, "n=1").status, 200);
+}

@@ -1,0 +1,509 @@
+//! A store filled by hand-made facts, and a master that only remembers what it was asked.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use starwright::base::{Span, Timestamp};
+use starwright::master::{Frame, Gone, HookError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket};
+use starwright::model::{
+    Ask, BuildId, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Change, ChangeId, ChangeSourceId, CodebasePlan,
+    ConfigDigest, Event, Fact, ForceParam, ForceParamKind, Key, LogId, LogKind, LogOpened, NewChange, Outcome, Plan,
+    Properties, RequestId, RequestRecord, SchedulerId, SchedulerKind, SchedulerPlan, SourcePlace, SourceStamp,
+    SourceStampId, StampSpec, StepId, Value, WorkerId,
+};
+use starwright::store::{LogPart, Store};
+use starwright::web::{Command, Control};
+use tokio::sync::broadcast;
+
+/// The first moment of the world: 2026-11-22 08:00:00 UTC.
+pub const BEGIN: i64 = 1_795_334_400;
+
+/// A store and its facts.
+pub struct World {
+    pub store: Store,
+    pub dir: tempfile::TempDir,
+    pub plan: Plan,
+    seq: u64,
+    now: i64,
+    next: u64,
+    facts: broadcast::Sender<Arc<Fact>>,
+}
+
+/// What a build is made with.
+#[derive(Clone, Debug)]
+pub struct Made {
+    pub build: u64,
+    pub request: u64,
+    pub buildset: u64,
+    pub number: u64,
+}
+
+impl World {
+    /// An empty store; the master has started.
+    pub fn empty() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::in_memory(dir.path()).unwrap();
+        let (facts, _) = broadcast::channel(64);
+        let mut world = Self { store, dir, plan: Plan::default(), seq: 0, now: BEGIN, next: 0, facts };
+        world.fact(Event::MasterStarted { name: "ci-host:/srv/master".to_owned(), installation: "x".to_owned() });
+        world
+    }
+
+    /// The moment of the next fact, in seconds.
+    pub fn now(&self) -> i64 {
+        self.now
+    }
+
+    /// Lets time pass.
+    pub fn wait(&mut self, seconds: i64) {
+        self.now += seconds;
+    }
+
+    /// Makes one fact true.
+    pub fn fact(&mut self, event: Event) {
+        self.seq += 1;
+        let fact = Arc::new(Fact { seq: self.seq, at: Timestamp::from_seconds(self.now), event });
+        self.store.commit_blocking(vec![Arc::clone(&fact)]).unwrap();
+        // Nobody may be listening.
+        let _ = self.facts.send(fact);
+    }
+
+    /// A number that was not used before.
+    fn fresh(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// Adopts a configuration: builders with their workers, in order of their ids.
+    pub fn adopt(&mut self, builders: &[(&str, &[&str])], workers: &[&str], force: Option<SchedulerPlan>) {
+        let ids = |names: &[&str]| -> BTreeMap<String, u64> {
+            names.iter().zip(1..).map(|(name, id)| ((*name).to_owned(), id)).collect()
+        };
+        let names: Vec<&str> = builders.iter().map(|(name, _)| *name).collect();
+        let about = builders.iter().zip(1..).map(|((name, workers), id)| {
+            let about = BuilderAbout {
+                tags: if id % 2 == 1 { vec!["linux".to_owned(), "fast".to_owned()] } else { vec!["slow".to_owned()] },
+                description: (id == 1).then(|| format!("builds {name} & <all>")),
+                workers: workers.iter().map(|worker| (*worker).to_owned()).collect(),
+            };
+            (BuilderId(id), about)
+        });
+        let about = about.collect();
+        self.plan.digest = ConfigDigest(format!("digest-{}", self.seq));
+        let mut schedulers = vec!["nightly"];
+        let force_name = force.as_ref().map(|force| force.name.clone());
+        schedulers.extend(force_name.as_deref());
+        if let Some(force) = force {
+            self.plan.schedulers.insert(force.name.clone(), force);
+        }
+        self.fact(Event::PlanAdopted {
+            digest: self.plan.digest.clone(),
+            cause: "start".to_owned(),
+            changes: Vec::new(),
+            builders: ids(&names).into_iter().map(|(name, id)| (name, BuilderId(id))).collect(),
+            workers: ids(workers).into_iter().map(|(name, id)| (name, WorkerId(id))).collect(),
+            schedulers: ids(&schedulers).into_iter().map(|(name, id)| (name, SchedulerId(id))).collect(),
+            change_sources: [("poller".to_owned(), ChangeSourceId(1))].into(),
+            about,
+        });
+    }
+
+    /// A worker connects.
+    pub fn connect(&mut self, worker: &str) {
+        let info =
+            [("admin", "Ann <ann@example.org>"), ("host", "a machine\n"), ("version", "4.3.0"), ("environ", "K=V")];
+        self.fact(Event::WorkerConnected {
+            worker: worker.to_owned(),
+            epoch: self.seq,
+            instance: String::new(),
+            resumes: false,
+            info: info.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+        });
+    }
+
+    /// A change arrives; its stamp has the change's number.
+    pub fn change(&mut self, branch: &str, comments: &str, files: &[&str]) -> Change {
+        let id = self.fresh();
+        let revision = format!("{id:040x}");
+        let stamp = self.stamp(id, Some(branch), Some(&revision));
+        let mut properties = Properties::default();
+        properties.set("cprop", i64::try_from(id).unwrap(), "Change");
+        let change = Change {
+            id: ChangeId(id),
+            data: NewChange {
+                author: "Ann <ann@example.org>".to_owned(),
+                committer: Some("Cy <cy@example.org>".to_owned()),
+                comments: comments.to_owned(),
+                files: files.iter().map(|file| (*file).to_owned()).collect(),
+                branch: Some(branch.to_owned()),
+                revision: Some(revision.clone()),
+                revlink: Some(format!("https://example.org/c/{revision}")),
+                category: Some("push".to_owned()),
+                repository: "git@example.org:demo.git".to_owned(),
+                project: "demo".to_owned(),
+                codebase: String::new(),
+                when: Some(Timestamp::from_seconds(self.now - 60)),
+                properties,
+            },
+            parent: id.checked_sub(1).filter(|id| *id > 0).map(ChangeId),
+            stamp,
+            arrived: Timestamp::from_seconds(self.now),
+            source: Some("poller".to_owned()),
+        };
+        self.fact(Event::ChangeArrived { change: change.clone() });
+        change
+    }
+
+    fn stamp(&self, id: u64, branch: Option<&str>, revision: Option<&str>) -> SourceStamp {
+        SourceStamp {
+            id: SourceStampId(id),
+            spec: StampSpec {
+                codebase: String::new(),
+                repository: "git@example.org:demo.git".to_owned(),
+                project: "demo".to_owned(),
+                branch: branch.map(str::to_owned),
+                revision: revision.map(str::to_owned),
+            },
+            created: Timestamp::from_seconds(self.now),
+        }
+    }
+
+    /// A request for a build, which waits.
+    pub fn request(&mut self, builder: u64, reason: &str, change: Option<&Change>) -> Made {
+        let (buildset, request) = (self.fresh(), self.fresh());
+        let stamp = change.map_or_else(|| self.stamp(900, None, None), |change| change.stamp.clone());
+        let mut properties = Properties::default();
+        properties.set("scheduler", "nightly", "Scheduler");
+        properties.set("owner", "Eve <eve@example.org>", "Force Build Form");
+        let submitted = Timestamp::from_seconds(self.now);
+        self.fact(Event::BuildsetMade {
+            buildset: BuildsetRecord {
+                id: BuildsetId(buildset),
+                reason: reason.to_owned(),
+                scheduler: "nightly".to_owned(),
+                external_id: None,
+                submitted,
+                completed: None,
+                outcome: None,
+                parent: None,
+                rebuilt: None,
+                stamps: vec![stamp],
+                properties: properties.clone(),
+                changes: change.iter().map(|change| change.id).collect(),
+                requests: vec![RequestId(request)],
+            },
+            requests: vec![RequestRecord {
+                id: RequestId(request),
+                buildset: BuildsetId(buildset),
+                builder: BuilderId(builder),
+                priority: 0,
+                submitted,
+                claimed: None,
+                completed: None,
+                outcome: None,
+                waited_for: false,
+                collapsed_into: None,
+                properties,
+            }],
+        });
+        Made { build: 0, request, buildset, number: 0 }
+    }
+
+    /// A build of a new request starts.
+    pub fn start(&mut self, builder: u64, number: u64, worker: u64, reason: &str, change: Option<&Change>) -> Made {
+        let made = self.request(builder, reason, change);
+        let build = self.fresh();
+        let mut properties = Properties::default();
+        properties.set("scheduler", "nightly", "Scheduler");
+        properties.set("owner", "Eve <eve@example.org>", "Force Build Form");
+        properties.set("buildnumber", i64::try_from(number).unwrap(), "Build");
+        properties.set("alist", Value::List(vec!["x".into(), "<y>".into()]), "sh");
+        if let Some(change) = change {
+            properties.set("branch", change.data.branch.clone().unwrap(), "Build");
+            properties.set("got_revision", change.data.revision.clone().unwrap(), "git");
+        }
+        self.fact(Event::BuildStarted {
+            build: BuildId(build),
+            number,
+            builder: format!("builder {builder}"),
+            builder_id: BuilderId(builder),
+            worker: format!("worker {worker}"),
+            worker_id: WorkerId(worker),
+            requests: vec![RequestId(made.request)],
+            plan: self.plan.digest.clone(),
+            properties,
+            changes: change.iter().map(|change| change.id).collect(),
+            reason: reason.to_owned(),
+        });
+        Made { build, number, ..made }
+    }
+
+    /// A step of a build starts.
+    pub fn step(&mut self, made: &Made, number: u64, name: &str) -> StepId {
+        let step = StepId(self.fresh());
+        self.fact(Event::StepStarted {
+            build: BuildId(made.build),
+            step,
+            number,
+            name: name.to_owned(),
+            parent: None,
+            index: None,
+            key: None,
+            attempt: 0,
+            state: "running".to_owned(),
+        });
+        step
+    }
+
+    /// A step shows a link.
+    pub fn link(&mut self, made: &Made, step: StepId, name: &str, url: &str) {
+        let ask = Ask::AddUrl { step: None, name: name.to_owned(), url: url.to_owned() };
+        self.asked(made, step, ask, Vec::new());
+    }
+
+    fn asked(&mut self, made: &Made, step: StepId, ask: Ask, logs: Vec<LogOpened>) {
+        self.fact(Event::Asked {
+            build: BuildId(made.build),
+            step,
+            key: Key(vec![0]),
+            digest: ask.digest(),
+            ask,
+            command: None,
+            logs,
+            due: None,
+        });
+    }
+
+    /// A step opens a log; `lines` are stream and text.
+    pub fn log(&mut self, made: &Made, step: StepId, name: &str, kind: LogKind, lines: &[(char, &[u8])]) -> LogId {
+        let log = LogId(self.fresh());
+        let slug: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+        let opened = LogOpened { log, name: name.to_owned(), slug, kind };
+        self.asked(made, step, Ask::Wait(Span::ZERO), vec![opened]);
+        self.append(made, log, 0, lines);
+        log
+    }
+
+    /// More lines come, as part `n`.
+    pub fn append(&mut self, made: &Made, log: LogId, n: u64, lines: &[(char, &[u8])]) {
+        let logs = self.store.logs();
+        for (at, (stream, text)) in (n..).zip(lines) {
+            let part = LogPart {
+                stream: *stream,
+                text: Bytes::from([text, b"\n".as_slice()].concat()),
+                times: vec![Timestamp::from_seconds(self.now + i64::try_from(at).unwrap() / 10)],
+            };
+            futures_executor(logs.append(BuildId(made.build), log, "master", at, part));
+        }
+    }
+
+    /// No more lines come.
+    pub fn close(&mut self, made: &Made, step: StepId, log: LogId) {
+        futures_executor(self.store.logs().close(BuildId(made.build), log));
+        self.fact(Event::LogClosed { build: BuildId(made.build), step, log });
+    }
+
+    /// A step ends.
+    pub fn end_step(&mut self, made: &Made, step: StepId, outcome: Outcome, state: &str) {
+        let build = BuildId(made.build);
+        self.fact(Event::StepEnded { build, step, outcome, state: state.to_owned(), hidden: false });
+    }
+
+    /// A build ends, with its request and buildset.
+    pub fn end(&mut self, made: &Made, outcome: Outcome, state: &str) {
+        self.fact(Event::BuildEnded { build: BuildId(made.build), outcome, state: state.to_owned() });
+        self.fact(Event::RequestEnded { request: RequestId(made.request), outcome });
+        self.fact(Event::BuildsetEnded { buildset: BuildsetId(made.buildset), outcome });
+    }
+
+    /// A master over this world.
+    pub fn master(&self) -> FakeMaster {
+        FakeMaster(Arc::new(Inner {
+            store: self.store.clone(),
+            plan: Arc::new(self.plan.clone()),
+            facts: self.facts.clone(),
+            orders: Mutex::default(),
+            reply: Mutex::new(Reply::Done),
+            reload: Mutex::new(Reload::Unchanged),
+            hooks: Mutex::default(),
+        }))
+    }
+}
+
+fn futures_executor<T, E: std::fmt::Debug>(future: impl Future<Output = Result<T, E>>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(future).unwrap();
+}
+
+/// A force scheduler with a field of each type.
+pub fn force_scheduler(builders: &[&str]) -> SchedulerPlan {
+    let param = |name: &str, kind: ForceParamKind, default: Value| ForceParam {
+        name: name.to_owned(),
+        label: format!("The {name}:"),
+        tooltip: format!("what <{name}> is for"),
+        kind,
+        default,
+        required: name == "version",
+        multiple: name == "targets",
+        regex: None,
+        length_max: Some(40),
+        hidden: name == "secret",
+    };
+    let choices = |strict| ForceParamKind::Choice { choices: vec!["debug".into(), "release \"x\"".into()], strict };
+    SchedulerPlan {
+        name: "by-hand".to_owned(),
+        builders: builders.iter().map(|name| (*name).to_owned()).collect(),
+        properties: Properties::default(),
+        properties_fn: None,
+        codebases: vec![CodebasePlan {
+            stamp: StampSpec {
+                repository: "git@example.org:demo.git".to_owned(),
+                branch: Some("main".to_owned()),
+                ..StampSpec::default()
+            },
+        }],
+        priority: None,
+        reason: None,
+        kind: SchedulerKind::Force {
+            label: "Start by hand".to_owned(),
+            button: "Start".to_owned(),
+            params: vec![
+                param("version", ForceParamKind::Text, "1.0".into()),
+                param("notes", ForceParamKind::TextArea { rows: 3, columns: 60 }, "".into()),
+                param("jobs", ForceParamKind::Int, Value::Int(4)),
+                param("clean", ForceParamKind::Bool, Value::Bool(true)),
+                param("mode", choices(true), "debug".into()),
+                param("targets", choices(false), Value::List(vec!["debug".into()])),
+                param("secret", ForceParamKind::Fixed, "fixed".into()),
+            ],
+        },
+        place: SourcePlace::default(),
+    }
+}
+
+/// A master that remembers what it was asked, and answers what it was told to.
+#[derive(Clone)]
+pub struct FakeMaster(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    plan: Arc<Plan>,
+    facts: broadcast::Sender<Arc<Fact>>,
+    orders: Mutex<Vec<Command>>,
+    reply: Mutex<Reply>,
+    reload: Mutex<Reload>,
+    hooks: Mutex<Vec<(String, BTreeMap<String, Vec<String>>)>>,
+}
+
+impl FakeMaster {
+    /// What it was asked since the last look.
+    pub fn orders(&self) -> Vec<Command> {
+        std::mem::take(&mut self.0.orders.lock().unwrap())
+    }
+
+    /// What it answers from now on.
+    pub fn reply(&self, reply: Reply) {
+        *self.0.reply.lock().unwrap() = reply;
+    }
+
+    /// What its next reload comes to.
+    pub fn reload(&self, reload: Reload) {
+        *self.0.reload.lock().unwrap() = reload;
+    }
+
+    /// Hooks it was told of since the last look.
+    pub fn hooks(&self) -> Vec<(String, BTreeMap<String, Vec<String>>)> {
+        std::mem::take(&mut self.0.hooks.lock().unwrap())
+    }
+}
+
+/// The address in links.
+pub const URL: &str = "http://ci.example.org/";
+
+impl Control for FakeMaster {
+    fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.0.plan)
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<Arc<Fact>> {
+        self.0.facts.subscribe()
+    }
+
+    fn url(&self) -> String {
+        URL.to_owned()
+    }
+
+    fn order(&self, command: Command) -> BoxFuture<'_, Result<Reply, Gone>> {
+        self.0.orders.lock().unwrap().push(command);
+        let reply = self.0.reply.lock().unwrap().clone();
+        Box::pin(async move { Ok(reply) })
+    }
+
+    fn reload(&self, _: String) -> BoxFuture<'_, Result<Reload, Gone>> {
+        let reload = self.0.reload.lock().unwrap().clone();
+        Box::pin(async move { Ok(reload) })
+    }
+
+    fn may_hook(&self, dialect: &str, credentials: Option<(&str, &str)>) -> bool {
+        dialect != "closed" || credentials == Some(("hook", "pa:ss"))
+    }
+
+    fn hook<'a>(
+        &'a self,
+        dialect: &'a str,
+        params: BTreeMap<String, Vec<String>>,
+    ) -> BoxFuture<'a, Result<usize, HookError>> {
+        let answer = match dialect {
+            "nosuch" => Err(HookError {
+                status: 400,
+                message: "The dialect specified, 'nosuch', wasn't whitelisted in change_hook".to_owned(),
+            }),
+            _ => Ok(params.get("n").and_then(|n| n[0].parse().ok()).unwrap_or(1)),
+        };
+        self.0.hooks.lock().unwrap().push((dialect.to_owned(), params));
+        Box::pin(async move { answer })
+    }
+
+    fn admit_worker(&self, authorization: Option<&str>, _: Option<SocketAddr>) -> Result<Seat, Refusal> {
+        match authorization {
+            // w1:pass
+            Some("Basic dzE6cGFzcw==") => Ok(Seat { worker: "w1".to_owned() }),
+            Some(header) if !header.starts_with("Basic ") => Err(Refusal::Malformed("the scheme".to_owned())),
+            _ => Err(Refusal::Unauthorized),
+        }
+    }
+
+    fn refused_workers(&self) -> Vec<RefusedWorker> {
+        vec![RefusedWorker {
+            name: "<intruder>".to_owned(),
+            peer: Some("192.0.2.1:5".parse().unwrap()),
+            why: "the password is wrong".to_owned(),
+            at: Timestamp::from_seconds(BEGIN),
+            count: 3,
+        }]
+    }
+
+    /// Sends back every frame, until the worker goes.
+    fn serve_worker(&self, seat: Seat, mut socket: Socket) -> BoxFuture<'_, ()> {
+        use futures_util::{SinkExt, StreamExt};
+        Box::pin(async move {
+            let hello = format!("{} from {}", seat.worker, socket.peer.unwrap().ip());
+            socket.outgoing.send(Frame::Text(hello)).await.unwrap();
+            while let Some(Ok(frame)) = socket.incoming.next().await {
+                match frame {
+                    Frame::Close => break,
+                    // Answered below us.
+                    Frame::Ping(_) => {}
+                    frame => socket.outgoing.send(frame).await.unwrap(),
+                }
+            }
+        })
+    }
+}

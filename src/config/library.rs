@@ -13,6 +13,7 @@ const FILES: &[(&str, &str)] = &[
     ("schedulers.star", include_str!("../../stdlib/schedulers.star")),
     ("source.star", include_str!("../../stdlib/source.star")),
     ("steps.star", include_str!("../../stdlib/steps.star")),
+    ("testing.star", include_str!("../../stdlib/testing.star")),
     ("text.star", include_str!("../../stdlib/text.star")),
 ];
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use starlark::docs::DocModule;
 use starlark::environment::{FrozenModule, Module};
 use starlark::eval::{Evaluator, ReturnFileLoader};
 use starlark::syntax::AstModule;
@@ -65,6 +66,18 @@ pub fn load(path: &Path) -> Result<Loaded, Refused> {
 /// All problems of the configuration.
 pub fn load_sources(sources: Sources) -> Result<Loaded, Refused> {
     on_big_stack(|| Loader::new(Files::kept(sources)).run())
+}
+
+/// What the library's files say of themselves, in order of their names.
+pub(super) fn library_documentation() -> Vec<(String, DocModule)> {
+    let files = library::names().filter_map(|name| Some((name.clone(), library::text(&name)?.to_owned())));
+    let mut loader = Loader::new(Files::kept(Sources { main: String::new(), files: files.collect() }));
+    let each = library::names().filter_map(|name| {
+        loader.file(&name).ok()?;
+        let module = loader.modules.get(&name)?.as_ref()?;
+        Some((name, module.documentation()))
+    });
+    each.collect()
 }
 
 /// Runs on a thread whose stack holds the parser's and evaluator's recursion.

@@ -33,7 +33,7 @@ mod values;
 pub use limits::STACK_BYTES;
 pub use loader::{Loaded, load, load_sources};
 pub use problem::{Problem, Refused};
-pub use reference::reference;
+pub use reference::{examples, reference};
 pub use scripts::{Cancel, Scripts};
 pub use sources::Sources;
 pub use summary::summary;

@@ -1,67 +1,197 @@
-//! The reference of the configuration language, made from the tables of the declarations, the documentation of the
-//! natives behind `ctx`, and the docstrings of the library: what is not documented there does not exist.
+//! The reference of the configuration language, made from what the code itself says.
+//!
+//! Pure: tables of declarations, documentation of helpers and of `ctx`, docstrings of the library.
 
-use std::fmt::Write as _;
+use starlark::docs::{DocFunction, DocItem, DocMember, DocModule, DocParam, DocString};
 
+use super::declare;
+use super::evaluate::{context_members, result_members};
+use super::globals::globals;
+use super::library;
+use super::loader::library_documentation;
 use super::signature::Native;
-use super::{declare, library};
 
-/// The page, in Markdown.
+const HEAD: &str = "\
+# Reference of the configuration language
+
+*Made from the code; `STARWRIGHT_BLESS=1 cargo test --test it` writes it anew.*
+
+A configuration is a Starlark file: the language of Bazel's BUILD files, with f-strings, type annotations and
+statements at top level. Declarations take effect by being called. Files are loaded with
+`load(\"lib/file.star\", \"name\")`, relative to the loading file or from the configuration's folder (`//lib/file.star`), and the
+standard library with `load(\"@stdlib//steps.star\", \"sh\")`.
+
+Lengths of time are texts: `\"90s\"`, `\"5m\"`, `\"1h30m\"`, `\"2d\"`. Outcomes are words: `success`, `warnings`, `failure`,
+`skipped`, `exception`, `retry`, `cancelled`.
+";
+
+/// The whole reference as Markdown.
+#[must_use]
 pub fn reference() -> String {
-    let mut page = String::from(
-        "# Starlark reference\n\nMade from the program; `docs/reference/starlark.md` is checked against it.\n\n\
-         Declarations are called while the configuration is loaded. Arguments after the first are given by name.\n\n\
-         ## Declarations\n",
-    );
-    for native in declare::tables() {
-        declaration(&mut page, native);
+    let mut text = HEAD.to_owned();
+    text += "\n## Declarations\n\nArguments after `*` go with their names only.\n";
+    declare::tables().for_each(|native| text += &of_native(native));
+    text += "\n## Values\n";
+    text += &helpers(|item| matches!(item, DocItem::Member(DocMember::Function(_))));
+    text += "\n## `ctx`: a build\n\nWhat a step's function is given. Attributes are facts; functions are effects, which are\n";
+    text += "recorded, so that a build goes on where it was whatever happens to the master.\n\n";
+    text += &members("ctx", context_members().members.iter());
+    text += "\n## Results\n\nWhat `ctx.run`, `ctx.step` and others return.\n\n";
+    text += &members("result", result_members().members.iter());
+    text += "\n## Helpers\n\nPure: no clock, no files, no network.\n";
+    text += &helpers(|item| matches!(item, DocItem::Module(_)));
+    for (name, module) in library_documentation() {
+        text += &of_file(&name, &module);
     }
-    page.push_str("\n## Library\n\nLoad a name with `load(\"@stdlib//FILE\", \"NAME\")`.\n");
-    for name in library::names() {
-        library_file(&mut page, &name, library::text(&name).unwrap_or_default());
-    }
-    page
+    text
 }
 
-fn declaration(page: &mut String, native: &Native) {
-    let _ = write!(page, "\n### {}\n\n{}\n\n```python\n{}\n```\n\n", native.name, native.doc, native.example);
-    if native.params.is_empty() {
-        return;
+fn of_native(native: &Native) -> String {
+    let mut signature: Vec<String> = Vec::new();
+    for (place, param) in native.params.iter().enumerate() {
+        if place == native.positional {
+            signature.push("*".to_owned());
+        }
+        signature.push(param.default.map_or_else(|| param.name.to_owned(), |_| format!("{} = …", param.name)));
     }
-    page.push_str("| argument | type | default | |\n|---|---|---|---|\n");
+    let mut text = format!("\n### `{}({})`\n\n{}\n\n", native.name, signature.join(", "), native.doc);
+    text += "| argument | type | default | meaning |\n|---|---|---|---|\n";
     for param in native.params {
-        let default = param.default.map_or("(needed)".to_owned(), |default| format!("`{default}`"));
-        let _ =
-            writeln!(page, "| `{}` | {} | {} | {} |", param.name, cell(param.kind), cell(&default), cell(param.doc));
+        let default = param.default.unwrap_or("*required*");
+        text += &format!("| `{}` | {} | {} | {} |\n", param.name, cell(param.kind), cell(default), cell(param.doc));
     }
+    text + &format!("\n```python\n{}\n```\n", native.example)
 }
 
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
-/// The docstring of a file and of each of its public functions.
-fn library_file(page: &mut String, name: &str, text: &str) {
-    let _ = write!(page, "\n### {name}\n\n{}\n", docstring(text).unwrap_or_default());
-    let mut rest = text;
-    while let Some(at) = rest.find("\ndef ") {
-        rest = &rest[at + 5..];
-        let Some((signature, body)) = rest.split_once(":\n") else { break };
-        if !signature.starts_with('_') {
-            let signature: Vec<&str> = signature.split_whitespace().collect();
-            let signature = signature.join(" ").replace("( ", "(").replace(", )", ")");
-            let _ = write!(
-                page,
-                "\n#### `{signature}`\n\n```text\n{}\n```\n",
-                docstring(body.trim_start()).unwrap_or_default()
-            );
+/// Natives that are documented where they are written.
+fn helpers(wanted: impl Fn(&DocItem) -> bool) -> String {
+    let documentation = globals().documentation();
+    let declared: Vec<&str> = declare::tables().map(|native| native.name).collect();
+    let mut text = String::new();
+    let mut items: Vec<(&String, &DocItem)> = documentation.members.iter().collect();
+    items.sort_by_key(|(name, _)| name.as_str());
+    for (name, item) in items.into_iter().filter(|(name, item)| is_ours(name) && wanted(item)) {
+        match item {
+            DocItem::Module(module) => {
+                text += &format!("\n### `{name}`\n\n");
+                let mut members: Vec<(&String, &DocItem)> = module.members.iter().collect();
+                members.sort_by_key(|(name, _)| name.as_str());
+                for (member, item) in members {
+                    if let DocItem::Member(DocMember::Function(function)) = item {
+                        text += &line(&format!("{name}.{member}"), function);
+                    }
+                }
+            }
+            DocItem::Member(DocMember::Function(function)) if !declared.contains(&name.as_str()) => {
+                text += &format!("\n{}", line(name, function));
+            }
+            _ => {}
         }
     }
+    text
 }
 
-/// The text between the triple quotes that `text` begins with, without the indentation of code.
-fn docstring(text: &str) -> Option<String> {
-    let (inside, _) = text.strip_prefix("\"\"\"")?.split_once("\"\"\"")?;
-    let lines: Vec<&str> = inside.trim_end().lines().map(|line| line.strip_prefix("    ").unwrap_or(line)).collect();
-    Some(lines.join("\n"))
+/// Whether a global is one of ours: what Starlark brings along stands in its own specification.
+fn is_ours(name: &str) -> bool {
+    const OURS: [&str; 12] = [
+        "secret",
+        "concat",
+        "matches",
+        "none_of",
+        "config_dir",
+        "problem",
+        "refer",
+        "regex",
+        "json",
+        "glob",
+        "duration",
+        "path",
+    ];
+    OURS.contains(&name)
+}
+
+/// A function in one line, and what it says.
+fn line(name: &str, function: &DocFunction) -> String {
+    format!("* `{name}({})`: {}\n", parameters(function), flat(function.docs.as_ref()))
+}
+
+fn members<'m>(owner: &str, members: impl Iterator<Item = (&'m String, &'m DocMember)>) -> String {
+    let mut members: Vec<_> = members.collect();
+    members.sort_by_key(|(name, member)| (matches!(member, DocMember::Function(_)), name.as_str()));
+    let each = members.into_iter().map(|(name, member)| match member {
+        DocMember::Property(property) => format!("* `{owner}.{name}`: {}\n", flat(property.docs.as_ref())),
+        DocMember::Function(function) => line(&format!("{owner}.{name}"), function),
+    });
+    each.collect()
+}
+
+fn parameters(function: &DocFunction) -> String {
+    let params = &function.params;
+    let plain = |param: &DocParam| match &param.default_value {
+        None => param.name.clone(),
+        Some(value) if value == "..." => format!("{} = …", param.name),
+        Some(value) => format!("{} = {value}", param.name),
+    };
+    let mut words: Vec<String> = params.pos_only.iter().chain(&params.pos_or_named).map(plain).collect();
+    match &params.args {
+        Some(args) => words.push(format!("*{}", args.name)),
+        None if !params.named_only.is_empty() => words.push("*".to_owned()),
+        None => {}
+    }
+    words.extend(params.named_only.iter().map(plain));
+    words.extend(params.kwargs.iter().map(|kwargs| format!("**{}", kwargs.name)));
+    words.join(", ")
+}
+
+/// A docstring in one paragraph.
+fn flat(docs: Option<&DocString>) -> String {
+    let Some(docs) = docs else { return String::new() };
+    let details = docs.details.as_deref().unwrap_or_default();
+    let words = format!("{} {details}", docs.summary);
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn of_file(name: &str, module: &DocModule) -> String {
+    let mut text = format!("\n## `{name}`\n");
+    text += &paragraphs(module.docs.as_ref());
+    for (name, item) in &module.members {
+        let DocItem::Member(DocMember::Function(function)) = item else { continue };
+        text += &format!("\n### `{name}({})`\n", parameters(function));
+        text += &paragraphs(function.docs.as_ref());
+        text += &arguments(function);
+    }
+    text
+}
+
+fn paragraphs(docs: Option<&DocString>) -> String {
+    let Some(docs) = docs else { return String::new() };
+    let details = docs.details.as_ref().map_or_else(String::new, |details| format!("\n{}\n", details.trim()));
+    format!("\n{}\n{details}", docs.summary)
+}
+
+/// The `Args:` of a docstring.
+fn arguments(function: &DocFunction) -> String {
+    let params = &function.params;
+    let all = params.pos_only.iter().chain(&params.pos_or_named).chain(&params.args);
+    let all = all.chain(&params.named_only).chain(&params.kwargs);
+    let told = all.filter_map(|param| Some((param, param.docs.as_ref()?)));
+    let lines: String = told.map(|(param, docs)| format!("* `{}`: {}\n", param.name, flat(Some(docs)))).collect();
+    if lines.is_empty() { lines } else { format!("\n{lines}") }
+}
+
+/// Library functions' examples, with the file that each is in: the text after `Example:`, between
+/// back-ticks.
+#[must_use]
+pub fn examples() -> Vec<(String, String)> {
+    let natives = declare::tables().map(|native| ("native".to_owned(), native.example.to_owned()));
+    let files = library::names().filter_map(|name| Some((name.clone(), library::text(&name)?)));
+    let library = files.flat_map(|(name, text)| {
+        let found = text.split("Example: `").skip(1).filter_map(|rest| rest.split('`').next());
+        found.map(|example| (name.clone(), example.to_owned())).collect::<Vec<_>>()
+    });
+    natives.chain(library).collect()
 }

@@ -6,6 +6,9 @@
 )]
 
 mod bars;
+mod config_example;
+mod config_git;
+mod config_golden;
 mod house;
 mod link_ours;
 mod link_recorded;
@@ -14,6 +17,7 @@ mod mail;
 mod mail_smtp;
 mod protocol_fixtures;
 mod reference;
+mod stdlib;
 mod stock_worker;
 mod store;
 mod store_crash;

@@ -368,10 +368,10 @@ fn methods(builder: &mut MethodsBuilder) {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
         let run = Run::of(eval)?;
-        let known = ["http://", "https://", "mailto:", "/"];
+        let known = ["http://", "https://", "file://", "mailto:", "/"];
         if !known.iter().any(|begin| url.starts_with(begin)) {
             return Err(starlark::Error::new_other(anyhow::anyhow!(
-                "`{url}` is no link: it must begin with http://, https://, mailto: or /"
+                "`{url}` is no link: it must begin with http://, https://, file://, mailto: or /"
             )));
         }
         run.ask(Ask::AddUrl { step: run.step_key(), name: name.to_owned(), url: url.to_owned() })?;

@@ -21,6 +21,7 @@ use starlark::PrintHandler;
 
 pub(super) use context::{context_members, context_types};
 pub(super) use question::{decide, render};
+pub(super) use result::result_members;
 pub(super) use script::evaluate;
 
 /// Takes what scripts `print`: for whoever debugs one, never part of what a build shows.

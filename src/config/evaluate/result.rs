@@ -4,6 +4,7 @@ use std::fmt;
 
 use allocative::Allocative;
 use starlark::any::ProvidesStaticType;
+use starlark::docs::DocType;
 use starlark::environment::{Methods, MethodsBuilder, MethodsStatic};
 use starlark::values::list::AllocList;
 use starlark::values::none::NoneOr;
@@ -87,10 +88,16 @@ impl fmt::Display for ResultValue {
     }
 }
 
+static METHODS: MethodsStatic = MethodsStatic::new("result", methods);
+
+/// What a result has, for the reference.
+pub(in crate::config) fn result_members() -> DocType {
+    METHODS.methods().documentation(ResultValue::get_type_starlark_repr())
+}
+
 #[starlark_value(type = "result")]
 impl<'v> StarlarkValue<'v> for ResultValue {
     fn get_methods() -> Option<&'static Methods> {
-        static METHODS: MethodsStatic = MethodsStatic::new("result", methods);
         Some(METHODS.methods())
     }
 

@@ -59,11 +59,15 @@ where
     Self: ProvidesStaticType<'v>,
 {
     fn get_attr(&self, attribute: &str, heap: Heap<'v>) -> Option<Value<'v>> {
-        (attribute == "name").then(|| heap.alloc(self.name.as_str()))
+        match attribute {
+            "name" => Some(heap.alloc(self.name.as_str())),
+            "run" => Some(self.run.to_value()),
+            _ => None,
+        }
     }
 
     fn dir_attr(&self) -> Vec<String> {
-        vec!["name".to_owned()]
+        vec!["name".to_owned(), "run".to_owned()]
     }
 }
 

@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn several_lists_become_one_in_order() {
         let list = |numbers: &[u64]| Rows {
-            rows: Box::new(numbers.iter().copied().map(|number| Ok(Number(number)))),
+            rows: Box::new(Vec::from(numbers).into_iter().map(|number| Ok(Number(number)))),
             sorted: true,
         };
         let merged = |text: &str, lists: Vec<Rows<'static, Number>>| {

@@ -110,7 +110,7 @@ fn every_documented_example_loads() {
                 };
                 text = format!("load(\"@stdlib//{home}\", \"{name}\")\n{text}");
             }
-            if example.starts_with("trigger") {
+            if example.starts_with("trigger(") {
                 text += "scheduler(\"deploy\", \"triggerable\", builders = [\"linux\"])\n";
             }
             let is_step = library == "steps.star" || name == "git" || name == "sh";

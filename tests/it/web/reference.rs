@@ -1,5 +1,5 @@
 //! The reference of the HTTP API keeps up with the program: its tables of paths and fields are generated.
-//! `STARWRIGHT_GOLDEN=write` rewrites them.
+//! `STARWRIGHT_BLESS=1` rewrites them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -17,11 +17,11 @@ fn the_reference_lists_every_path_and_field() {
     let page = std::fs::read_to_string(&path).unwrap();
     let fresh = replace(&page, "paths", &paths(&specs));
     let fresh = replace(&fresh, "fields", &fields(&specs));
-    if std::env::var("STARWRIGHT_GOLDEN").is_ok_and(|mode| mode == "write") {
+    if std::env::var_os("STARWRIGHT_BLESS").is_some() {
         std::fs::write(&path, &fresh).unwrap();
         return;
     }
-    assert_eq!(page, fresh, "docs/reference/http-api.md differs; STARWRIGHT_GOLDEN=write rewrites its tables");
+    assert_eq!(page, fresh, "docs/reference/http-api.md differs; STARWRIGHT_BLESS=1 rewrites its tables");
 }
 
 fn replace(page: &str, name: &str, text: &str) -> String {

@@ -19,11 +19,12 @@ pub(super) struct Limits {
     frames: usize,
 }
 
-/// Loading: 10,000 builders of ten steps take some three million ticks and 60 MB.
-pub(super) const LOAD: Limits = Limits { ticks: 50_000_000, heap_bytes: 1 << 30, frames: 200 };
+/// Loading: 10,000 builders of ten steps take some four million ticks and 60 MB.
+pub(super) const LOAD: Limits = Limits { ticks: 20_000_000, heap_bytes: 1 << 30, frames: 200 };
 
-/// One evaluation of a build script: a script with 1,000 effects takes some 20,000 ticks.
-pub(super) const SCRIPT: Limits = Limits { ticks: 5_000_000, heap_bytes: 256 << 20, frames: 200 };
+/// One evaluation of a build script: a script with 1,000 effects takes some 20,000 ticks. Entries of
+/// dicts are not counted as memory, so the bound of ticks bounds them, too.
+pub(super) const SCRIPT: Limits = Limits { ticks: 1_000_000, heap_bytes: 256 << 20, frames: 200 };
 
 /// A question or a template: the engine waits for the answer.
 pub(super) const QUESTION: Limits = Limits { ticks: 100_000, heap_bytes: 64 << 20, frames: 100 };

@@ -24,15 +24,17 @@ pub(super) use question::{decide, render};
 pub(super) use result::result_members;
 pub(super) use script::evaluate;
 
-/// Takes what scripts `print`: for whoever debugs one, never part of what a build shows.
+/// Takes what files and functions `print`: for whoever debugs them, never part of what a build shows.
 pub(super) struct Printer;
 
 impl PrintHandler for Printer {
     fn println(&self, text: &str) -> starlark::Result<()> {
-        tracing::debug!(text, "a script printed");
+        tracing::debug!(text, "the configuration printed");
         Ok(())
     }
 }
 
+#[cfg(test)]
+mod replay_law;
 #[cfg(test)]
 mod tests;

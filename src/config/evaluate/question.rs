@@ -3,7 +3,7 @@
 use starlark::environment::Module;
 use starlark::eval::Evaluator;
 use starlark::values::list::AllocList;
-use starlark::values::structs::{AllocStruct, StructRef};
+use starlark::values::structs::StructRef;
 use starlark::values::{Heap, UnpackValue as _, Value as Star};
 
 use super::super::convert::{kind_of, to_model, to_starlark};
@@ -27,7 +27,7 @@ pub(in crate::config) fn render(scripts: &Scripts, function: FnId, facts: &Value
     call(
         scripts,
         function,
-        |heap| vec![message(facts, heap)],
+        |heap| vec![to_starlark(facts, heap)],
         |answer| match answer.unpack_str() {
             Some(text) => Ok(text.to_owned()),
             None => Err(format!("a template must return a text, not {}", kind_of(answer))),
@@ -125,15 +125,5 @@ fn choice(answer: Star<'_>, length: usize, place: impl FnOnce(Star<'_>) -> Optio
     match index.filter(|index| *index < length) {
         Some(index) => Ok(Value::Int(i64::try_from(index).unwrap_or(i64::MAX))),
         None => Err(format!("must return one of those it was given, its place, or None; not {}", kind_of(answer))),
-    }
-}
-
-/// The facts of a message: names at the top read as `message.name`, what is inside as plain data.
-fn message<'v>(facts: &Value, heap: Heap<'v>) -> Star<'v> {
-    match facts {
-        Value::Map(entries) => {
-            heap.alloc(AllocStruct(entries.iter().map(|(name, value)| (name.as_str(), to_starlark(value, heap)))))
-        }
-        other => to_starlark(other, heap),
     }
 }

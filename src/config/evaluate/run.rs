@@ -121,6 +121,15 @@ impl Run {
         Key(key)
     }
 
+    /// Whether the script goes over what it did in an earlier evaluation: more is recorded from here on.
+    pub(super) fn is_replaying(&self) -> bool {
+        let place = self.place.borrow();
+        let mut key = place.path.clone();
+        key.push(place.next);
+        let next = self.journal.0.range(Key(key)..).next();
+        next.is_some_and(|(key, _)| key.0.starts_with(&place.path))
+    }
+
     /// Asks that are not in the journal yet, in the script's order.
     pub(super) fn take_asks(&self) -> Vec<(Key, Ask)> {
         self.asks.take()

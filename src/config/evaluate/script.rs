@@ -1,5 +1,6 @@
 //! One evaluation of a build script.
 
+use starlark::PrintHandler;
 use starlark::environment::Module;
 use starlark::eval::Evaluator;
 use starlark::values::Value;
@@ -7,7 +8,6 @@ use starlark::values::Value;
 use super::super::fault::problem_of;
 use super::super::limits::SCRIPT;
 use super::super::scripts::{Cancel, Scripts};
-use super::Printer;
 use super::context::Ctx;
 use super::outcome::finish;
 use super::run::Run;
@@ -46,7 +46,7 @@ fn call(scripts: &Scripts, job: &EvalJob, function: FnId, cancel: &Cancel) -> Ev
     Module::with_temp_heap(|module| {
         let mut eval = Evaluator::new(&module);
         SCRIPT.apply(&mut eval, cancel.clone());
-        eval.set_print_handler(&Printer);
+        eval.set_print_handler(&run);
         eval.extra = Some(&run);
         let function = module.heap().access_owned_frozen_value(function);
         let ctx = module.heap().alloc(Ctx::new(job.context.clone()));
@@ -70,6 +70,16 @@ fn conclude(run: &Run, part: EvalPart, returned: starlark::Result<Value<'_>>) ->
         Ok(finished) => EvalOutcome::Done { asks, outcome: finished.outcome, summary: finished.summary },
         Err(error) if matches!(Stop::of(&error), Some(Stop::Suspend)) => EvalOutcome::Suspended { asks },
         Err(error) => EvalOutcome::Failed { asks, message: failure(&error) },
+    }
+}
+
+impl PrintHandler for Run {
+    /// Once: what an earlier evaluation printed is not printed again.
+    fn println(&self, text: &str) -> starlark::Result<()> {
+        if !self.is_replaying() {
+            tracing::debug!(builder = self.context.builder, number = self.context.number, text, "a script printed");
+        }
+        Ok(())
     }
 }
 

@@ -8,16 +8,16 @@ use crate::config::{Cancel, Loaded, Sources, library, load_sources};
 use crate::model::*;
 
 /// A build whose asks are answered by a function, step by step, as the engine does it.
-struct Build {
+pub(super) struct Build {
     loaded: Loaded,
     context: BuildContext,
     step: usize,
-    journal: Journal,
+    pub(super) journal: Journal,
 }
 
 impl Build {
     /// A build of the builder `b` in a configuration that defines `f`.
-    fn of(definitions: &str) -> Self {
+    pub(super) fn of(definitions: &str) -> Self {
         let head = "load(\"@stdlib//steps.star\", \"sh\", \"parallel\", \"group\")\nworker(\"w\")\n";
         let text = format!("{head}{definitions}\nbuilder(\"b\", workers = [\"w\"], steps = [f])\n");
         Self::whole(&text)
@@ -54,15 +54,27 @@ impl Build {
         }
     }
 
-    fn evaluate(&self) -> EvalOutcome {
+    pub(super) fn evaluate(&self) -> EvalOutcome {
         self.loaded.scripts.evaluate(&self.job(EvalPart::Body), &Cancel::default())
     }
 
-    fn record(&mut self, asks: Vec<(Key, Ask)>) {
+    pub(super) fn record(&mut self, asks: Vec<(Key, Ask)>) {
         for (key, ask) in asks {
             let entry = Entry { digest: ask.digest(), ask, answer: None, command: None, step: StepId(1) };
             assert!(self.journal.0.insert(key, entry).is_none(), "an ask is told once");
         }
+    }
+
+    /// The keys of recorded asks that wait for an answer.
+    pub(super) fn open(&self) -> Vec<Key> {
+        let open = self.journal.0.iter().filter(|(_, entry)| entry.answer.is_none() && !entry.ask.is_immediate());
+        open.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Answers one of them.
+    pub(super) fn answer(&mut self, key: &Key, answer: impl Fn(&Key, &Ask) -> Answer) {
+        let entry = self.journal.0.get_mut(key).expect("it was asked");
+        entry.answer = Some(answer(key, &entry.ask));
     }
 
     /// Evaluates and answers one ask at a time until the end; all asks in the order in which they came.
@@ -81,10 +93,8 @@ impl Build {
             if !matches!(outcome, EvalOutcome::Suspended { .. }) {
                 return (told, outcome);
             }
-            let open = self.journal.0.iter().find(|(_, entry)| entry.answer.is_none() && !entry.ask.is_immediate());
-            let key = open.map(|(key, _)| key.clone()).expect("a script that waits waits for something");
-            let entry = self.journal.0.get_mut(&key).unwrap();
-            entry.answer = Some(answer(&key, &entry.ask));
+            let key = self.open().into_iter().next().expect("a script that waits waits for something");
+            self.answer(&key, &answer);
         }
         panic!("the script does not end");
     }
@@ -112,7 +122,7 @@ fn shown(key: &Key, ask: &Ask) -> String {
 }
 
 /// Commands succeed, but those with `false` in them; what they print is what they are.
-fn usual(_: &Key, ask: &Ask) -> Answer {
+pub(super) fn usual(_: &Key, ask: &Ask) -> Answer {
     match ask {
         Ask::Run(spec) => {
             let words = super::command::words_of(&spec.program);
@@ -133,7 +143,7 @@ fn done(outcome: Outcome, summary: Option<&str>) -> EvalOutcome {
 }
 
 /// The end without the asks.
-fn end(outcome: EvalOutcome) -> EvalOutcome {
+pub(super) fn end(outcome: EvalOutcome) -> EvalOutcome {
     match outcome {
         EvalOutcome::Done { outcome, summary, .. } => EvalOutcome::Done { asks: Vec::new(), outcome, summary },
         EvalOutcome::Failed { message, .. } => EvalOutcome::Failed { asks: Vec::new(), message },
@@ -382,4 +392,24 @@ builder(\"b\", workers = [\"w\"], steps = [step(\"s\", run = lambda ctx: None)],
     let question = Question::CanStart { builder: "b", worker: "w", request: &request };
     let error = scripts.decide(plan.can_start.unwrap(), &question).unwrap_err();
     assert!(error.message.contains("must return True or False, not a text"), "{error}");
+}
+
+#[test]
+fn a_template_gets_one_dict() {
+    let text = "
+load(\"@stdlib//notify.star\", \"mail\")
+mail(to = [\"a@example.org\"], subject = lambda m: m[\"builder\"] + \" \" + m[\"changes\"][0][\"author\"], body = lambda m: 5)
+worker(\"w\")
+builder(\"b\", workers = [\"w\"], steps = [step(\"s\", run = lambda ctx: None)])
+";
+    let build = Build::whole(text);
+    let NotifierKind::Mail(mail) = &build.loaded.plan.notifiers["mail"].kind;
+    let change = Value::Map(BTreeMap::from([("author".to_owned(), "Ann".into())]));
+    let facts = Value::Map(BTreeMap::from([
+        ("builder".to_owned(), "linux".into()),
+        ("changes".to_owned(), Value::List(vec![change])),
+    ]));
+    assert_eq!(build.loaded.scripts.render(mail.subject.unwrap(), &facts).as_deref(), Ok("linux Ann"));
+    let error = build.loaded.scripts.render(mail.body.unwrap(), &facts).unwrap_err();
+    assert!(error.message.contains("must return a text, not the number 5"), "{error}");
 }

@@ -58,13 +58,7 @@ impl Pass<'_> {
     fn started(&mut self, name: String, installation: String) {
         let plans = std::mem::take(&mut self.up.plans);
         let again = std::mem::take(&mut self.up.again);
-        *self.up = super::underway::Underway {
-            plans,
-            now: self.now,
-            #[cfg(test)]
-            sabotage: self.up.sabotage,
-            ..Default::default()
-        };
+        *self.up = super::underway::Underway { plans, now: self.now, ..Default::default() };
         self.up.prepare(self.state);
         self.record(Event::MasterStarted { name, installation });
         self.effects.extend(again);

@@ -61,8 +61,6 @@ pub(super) struct Underway {
     pub complained: BTreeSet<String>,
     /// The last moment that was told.
     pub now: Timestamp,
-    #[cfg(test)]
-    pub sabotage: Option<super::tests::Bug>,
 }
 
 /// The evaluation of a build's script.

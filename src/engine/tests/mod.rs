@@ -11,11 +11,8 @@ mod reports;
 mod requests;
 mod schedulers;
 mod script;
+pub(super) mod sim;
 mod stops;
 mod triggers;
 mod workers;
 mod world;
-
-/// Deliberate bugs, to see whether the simulator finds them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bug {}

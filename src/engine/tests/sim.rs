@@ -1,0 +1,172 @@
+//! The simulator: master, store, workers, people and faults under one seeded chance, in virtual time.
+//!
+//! A run draws a configuration, lets people and faults loose on it, calms down, and compares all accounts. The engine is
+//! the real one; what is around it is a model of what the rest of the house promises (`docs/reliability.md` says which).
+//! A seed always gives the same run; what fails prints the command that runs it again.
+
+pub mod bugs;
+mod calm;
+mod disk;
+mod draft;
+mod ledger;
+mod machine;
+mod nights;
+mod people;
+mod reference;
+mod reference_builds;
+mod reference_locks;
+mod reference_queue;
+mod rng;
+mod run;
+mod shell;
+mod wires;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bugs::Bug;
+use run::Sim;
+
+/// Seeds that the suite runs, and how long people and faults are at work in each, in steps.
+const SEEDS: u64 = 60;
+const CHAOS: u64 = 250;
+
+/// What came of runs.
+#[derive(Clone, Debug, Default)]
+struct Tally {
+    seeds: u64,
+    steps: u64,
+    facts: u64,
+    coverage: BTreeMap<&'static str, u64>,
+}
+
+impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.seeds += other.seeds;
+        self.steps += other.steps;
+        self.facts += other.facts;
+        for (what, times) in &other.coverage {
+            *self.coverage.entry(what).or_default() += times;
+        }
+    }
+}
+
+/// A run that broke a rule.
+#[derive(Clone, Debug)]
+struct Violation {
+    seed: u64,
+    step: u64,
+    text: String,
+    trace: Vec<String>,
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "seed {}, step {}: {}", self.seed, self.step, self.text)?;
+        writeln!(f, "what happened last:")?;
+        self.trace.iter().try_for_each(|line| writeln!(f, "{line}"))?;
+        write!(
+            f,
+            "run it again: STARWRIGHT_SIM_FIRST={} STARWRIGHT_SIM_SEEDS=1 cargo test --lib engine::tests::sim::seeds -- --nocapture",
+            self.seed
+        )
+    }
+}
+
+/// One run; with a trace if it is to be told.
+fn run_once(seed: u64, chaos: u64, bug: Option<Bug>, traced: bool) -> Result<Tally, Violation> {
+    bugs::plant(bug);
+    let mut sim = Sim::new(seed, chaos);
+    sim.trace = traced.then(VecDeque::new);
+    let went = catch_unwind(AssertUnwindSafe(|| sim.run()));
+    bugs::plant(None);
+    match went {
+        Ok(()) => {
+            let (steps, facts) = (sim.steps, sim.reference.seq);
+            Ok(Tally { seeds: 1, steps, facts, coverage: sim.coverage })
+        }
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned())).unwrap_or_default();
+            let trace = sim.trace.take().map(Vec::from).unwrap_or_default();
+            Err(Violation { seed, step: sim.steps, text, trace })
+        }
+    }
+}
+
+/// One run, and if it fails the same once more, with a trace: it fails in the same way.
+fn run_seed(seed: u64, chaos: u64) -> Result<Tally, Violation> {
+    run_once(seed, chaos, None, false).or_else(|violation| match run_once(seed, chaos, None, true) {
+        Err(again) if again.step == violation.step && again.text == violation.text => Err(again),
+        other => panic!("seed {seed} fails in two ways: {violation}\n{other:?}"),
+    })
+}
+
+/// Runs seeds on so many threads; the first violation by number.
+fn run_seeds(first: u64, seeds: u64, chaos: u64, threads: usize, progress: bool) -> Result<Tally, Box<Violation>> {
+    let next = AtomicU64::new(first);
+    let found: Mutex<(Tally, Option<Violation>)> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + seeds || found.lock().unwrap().1.as_ref().is_some_and(|found| found.seed < seed)
+                    {
+                        return;
+                    }
+                    let result = run_seed(seed, chaos);
+                    let mut found = found.lock().unwrap();
+                    match result {
+                        Ok(tally) => found.0.add(&tally),
+                        Err(violation) => {
+                            if found.1.as_ref().is_none_or(|other| other.seed > seed) {
+                                found.1 = Some(violation);
+                            }
+                        }
+                    }
+                    if progress && found.0.seeds.is_multiple_of(100) {
+                        tell(&format!("{} seeds, {} steps", found.0.seeds, found.0.steps));
+                    }
+                }
+            });
+        }
+    });
+    let (tally, violation) = found.into_inner().unwrap();
+    violation.map_or(Ok(tally), |violation| Err(Box::new(violation)))
+}
+
+#[expect(
+    clippy::print_stderr,
+    clippy::disallowed_macros,
+    reason = "whoever runs the simulator by hand wants to see how far it is"
+)]
+fn tell(text: &str) {
+    eprintln!("{text}");
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests read their own switches")]
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// The seeds of the suite, or those that the environment names.
+#[test]
+fn seeds_run_without_a_violation() {
+    let seeds = setting("STARWRIGHT_SIM_SEEDS");
+    let first = setting("STARWRIGHT_SIM_FIRST").unwrap_or(1);
+    let chaos = setting("STARWRIGHT_SIM_STEPS").unwrap_or(CHAOS);
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let tally = match run_seeds(first, seeds.unwrap_or(SEEDS), chaos, threads, seeds.is_some()) {
+        Ok(tally) => tally,
+        Err(violation) => panic!("{violation}"),
+    };
+    if seeds.is_some() {
+        tell(&format!("{} seeds, {} steps, {} facts", tally.seeds, tally.steps, tally.facts));
+        for (what, times) in &tally.coverage {
+            tell(&format!("{times:9} {what}"));
+        }
+    }
+}

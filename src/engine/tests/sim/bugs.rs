@@ -1,0 +1,76 @@
+//! Deliberate bugs, to see whether the simulator finds them: a switch of this thread, off unless a test turns one on.
+
+use std::cell::Cell;
+
+/// Each a mistake that somebody could make. Those of the second half live in the simulator's model of the master's shell,
+/// because the engine has no such code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// A build that is stopped keeps the locks of its step.
+    LocksKeptOnStop,
+    /// After a restart from a snapshot, requests that are being built wait, too.
+    RequestTwiceAfterRestart,
+    /// A request whose build ended with `retry` does not wait again.
+    RetryLost,
+    /// Of requests for the same, the newest ends instead of the older ones.
+    CollapseDropsNewest,
+    /// A build that ends with `retry` keeps its worker's slot.
+    SlotKeptOnLoss,
+    /// Priorities do not count.
+    PriorityIgnored,
+    /// A further change does not let the quiet period begin anew.
+    QuietNotRestarted,
+    /// A quiet period that was running is forgotten by a restart.
+    QuietLostOnRestart,
+    /// A build that waits for what it triggered is not told of the end.
+    ParentNotTold,
+    /// Who is stopped twice is reported twice.
+    StopTwiceEndsTwice,
+    /// The end of an old connection counts as the end of the new one.
+    FencedConnectionHeard,
+    /// What a build waits for in time is forgotten by a restart.
+    WaitForgottenOnRestart,
+    /// A dependent scheduler does not look how its upstream ended.
+    DependentOnFailure,
+    /// Reports in the outbox are put there again by a restart.
+    ReportAgainOnRestart,
+    /// A paused worker gets builds.
+    PausedGetsBuilds,
+    /// The end of one of several parallel commands is taken for that of the first.
+    WrongBranchAnswered,
+    /// A worker that does not come back after a restart of the master is waited for, for ever.
+    GraceForgottenOnRestart,
+    /// A command is sent again to a worker that came back without its memory.
+    SentAgainWithoutMemory,
+    /// Who asks for locks later gets them first.
+    LockQueueJumped,
+    /// Of several changes that a poll finds, one is lost.
+    PolledChangeLost,
+    /// The last word on slots of a builder is off by one.
+    BuilderSlotTooMany,
+
+    /// A report leaves before it is durable.
+    SentBeforeCommit,
+    /// The last part that is there is asked for and written once more.
+    LogPartDoubledOnResume,
+    /// A snapshot is kept before the log lines that go with its facts.
+    SnapshotBeforeLogs,
+    /// The worker is told that the end of its command is durable before it is.
+    EndAcknowledgedTooEarly,
+    /// A torn last batch is taken for whole as far as it goes.
+    TornBatchTaken,
+}
+
+thread_local! {
+    static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+}
+
+/// Whether this bug is planted here.
+pub fn on(bug: Bug) -> bool {
+    PLANTED.get() == Some(bug)
+}
+
+/// Plants a bug, or none.
+pub fn plant(bug: Option<Bug>) {
+    PLANTED.set(bug);
+}

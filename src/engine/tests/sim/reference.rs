@@ -1,0 +1,346 @@
+//! The reference model: what must be true, worked out from durable facts and configurations alone.
+//!
+//! It knows nothing of the engine's insides. It takes the facts of one turn at a time, refuses what the rules of the
+//! house forbid, and after each turn asks whether something should have been done that was not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::reference_builds::{BuildView, LogView};
+use super::reference_locks::{Held, Waiting};
+use super::reference_queue::{RequestView, SetView};
+use crate::base::Timestamp;
+use crate::model::{
+    BuildId, BuilderId, BuildsetId, ChangeId, CommandId, ConfigDigest, Event, Fact, Key, LogId, Outcome, Plan,
+    PlanChange, Report, ReportId, RequestId, SchedulerKind, StepId,
+};
+
+/// A worker, as facts tell it.
+#[derive(Clone, Debug, Default)]
+pub struct WorkerView {
+    pub epoch: Option<u64>,
+    pub resumes: bool,
+    pub paused: bool,
+    pub graceful: bool,
+}
+
+/// A change that a scheduler holds.
+#[derive(Clone, Debug)]
+pub struct QueuedView {
+    pub change: ChangeId,
+    pub due: Option<Timestamp>,
+    pub seq: u64,
+    pub branch: Option<String>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Reference {
+    pub plans: BTreeMap<ConfigDigest, Arc<Plan>>,
+    /// The last fact taken.
+    pub seq: u64,
+    /// The moment of the last fact.
+    pub at: Timestamp,
+    /// The last fact before which the clock went back.
+    pub clock_back: u64,
+    pub plan: Option<Arc<Plan>>,
+    pub workers: BTreeMap<String, WorkerView>,
+    pub builder_names: BTreeMap<BuilderId, String>,
+    pub disabled: BTreeSet<String>,
+    pub requests: BTreeMap<RequestId, RequestView>,
+    pub sets: BTreeMap<BuildsetId, SetView>,
+    pub builds: BTreeMap<BuildId, BuildView>,
+    pub ended_builds: BTreeMap<BuildId, Outcome>,
+    /// Commands that were cut off, and those that run in their place.
+    pub restarts: Vec<(CommandId, CommandId)>,
+    /// Steps that have to be over by the end of the turn: what they waited for was cancelled.
+    pub parents_over: Vec<super::reference_locks::Owner>,
+    pub numbers: BTreeMap<BuilderId, u64>,
+    pub last_outcome: BTreeMap<BuilderId, Outcome>,
+    pub holds: Vec<Held>,
+    pub waits: Vec<Waiting>,
+    /// Since which fact the first request of a builder could start but for locks.
+    pub claimable: BTreeMap<BuilderId, u64>,
+    /// Since which fact a builder's queue has been without a start.
+    pub queue_since: BTreeMap<BuilderId, u64>,
+    pub reports: BTreeMap<ReportId, Report>,
+    pub reported: BTreeSet<(BuildId, String)>,
+    pub outbox: BTreeSet<ReportId>,
+    pub sent: BTreeSet<ReportId>,
+    pub logs: BTreeMap<LogId, LogView>,
+    pub commands: BTreeMap<CommandId, (BuildId, Key)>,
+    pub answers: BTreeMap<CommandId, crate::model::CommandResult>,
+    pub changes: BTreeMap<(Option<String>, Option<String>), ChangeId>,
+    pub queued: BTreeMap<String, Vec<QueuedView>>,
+    /// What pollers had seen when they first looked.
+    pub watched: Option<crate::model::Cursor>,
+    /// Collapses that have to follow: older request, newer request.
+    pub collapses: Vec<(RequestId, RequestId)>,
+    /// Reports that have to follow in this turn.
+    pub to_report: BTreeSet<(BuildId, String)>,
+    /// Dependent buildsets of this turn, and buildsets of this turn that they may follow, by scheduler.
+    pub dependents: BTreeMap<String, i64>,
+    /// Buildsets that a trigger asked for, of this turn.
+    pub triggering: Option<(BuildId, Key, StepId, bool)>,
+    /// Requests that somebody may have cancelled: asked, or because their parent is over.
+    pub cancellable: BTreeSet<RequestId>,
+    pub stoppable: BTreeSet<BuildId>,
+    pub last_ids: BTreeMap<&'static str, u64>,
+    /// Builder and first buildset of each build.
+    pub origins: BTreeMap<BuildId, (BuilderId, BuildsetId)>,
+    /// Counts facts that mean progress.
+    pub news: u64,
+}
+
+impl Reference {
+    /// The facts of one turn, or of several that a restart found.
+    pub fn take(&mut self, facts: &[Arc<Fact>]) {
+        for fact in facts {
+            assert_eq!(fact.seq, self.seq + 1, "numbers of facts: a gap");
+            if fact.at < self.at {
+                self.clock_back = fact.seq;
+            }
+            (self.seq, self.at) = (fact.seq, fact.at);
+            let standing = matches!(
+                fact.event,
+                Event::WorkerConnected { .. }
+                    | Event::WorkerLost { .. }
+                    | Event::SchedulerTimed { .. }
+                    | Event::SourcePolled { .. }
+            );
+            self.news += u64::from(!standing);
+            self.before(&fact.event);
+            self.event(fact);
+        }
+        if !facts.is_empty() {
+            self.after_turn();
+        }
+    }
+
+    /// What was begun has to be finished before anything else.
+    fn before(&self, event: &Event) {
+        let goes_on = matches!(
+            event,
+            Event::RequestCollapsed { .. }
+                | Event::RequestEnded { .. }
+                | Event::BuildsetEnded { .. }
+                | Event::BuildsetMade { .. }
+        );
+        assert!(goes_on || self.collapses.is_empty(), "collapse: still to collapse {:?}: {event:?}", self.collapses);
+    }
+
+    /// Counted ids grow.
+    pub fn fresh(&mut self, kind: &'static str, id: u64) {
+        let last = self.last_ids.entry(kind).or_default();
+        assert!(id == *last + 1, "ids: {kind} {id} after {last}");
+        *last = id;
+    }
+
+    fn event(&mut self, fact: &Fact) {
+        match &fact.event {
+            Event::MasterStarted { .. } => {
+                self.claimable.clear();
+                for since in self.queue_since.values_mut() {
+                    *since = fact.seq;
+                }
+            }
+            Event::PlanAdopted { digest, changes, builders, .. } => self.adopted(digest, changes, builders),
+            Event::ChangeArrived { change } => {
+                self.fresh("change", change.id.0);
+                let key = (change.data.branch.clone(), change.data.revision.clone());
+                let before = self.changes.insert(key, change.id);
+                assert!(before.is_none(), "changes: {:?} arrived twice", change.data.revision);
+            }
+            Event::SourcePolled { cursor, .. } => {
+                self.watched.get_or_insert_with(|| cursor.clone());
+            }
+            Event::ChangeQueued { scheduler, change, due, .. } => self.change_queued(scheduler, *change, *due),
+            Event::SchedulerTimed { scheduler, next, .. } => self.timed(scheduler, *next),
+            Event::SchedulerEnabled { scheduler, enabled } => {
+                if *enabled {
+                    self.disabled.remove(scheduler);
+                } else {
+                    self.disabled.insert(scheduler.clone());
+                }
+            }
+            Event::BuildsetMade { buildset, requests } => self.buildset_made(buildset, requests),
+            Event::RequestCollapsed { request, into } => self.collapsed(*request, *into),
+            Event::RequestPriority { request, priority } => {
+                self.request(*request).priority = *priority;
+            }
+            Event::RequestEnded { request, outcome } => self.request_ended(*request, *outcome),
+            Event::RequestWaits { request, .. } => self.request_waits(*request),
+            Event::BuildsetEnded { buildset, outcome } => self.buildset_ended(*buildset, *outcome),
+            Event::BuildStarted { .. } => self.build_started(fact),
+            Event::LocksAwaited { build, step, locks } => self.locks_awaited(*build, *step, locks),
+            Event::LocksTaken { build, step, locks } => self.locks_taken(*build, *step, locks),
+            Event::LocksReleased { build, step } => self.locks_released(*build, *step),
+            Event::WorkerConnected { worker, epoch, resumes, .. } => {
+                let view = self.workers.entry(worker.clone()).or_default();
+                view.epoch = Some(*epoch);
+                view.resumes = *resumes;
+            }
+            Event::WorkerLost { worker, epoch, why, .. } => {
+                let view = self.workers.entry(worker.clone()).or_default();
+                let restart = why.contains("master was started");
+                assert!(
+                    restart || view.epoch == Some(*epoch),
+                    "epochs: `{worker}` is connected as {:?}, and lost as {epoch}",
+                    view.epoch
+                );
+                view.epoch = None;
+            }
+            Event::WorkerPaused { worker, paused, .. } => {
+                self.workers.entry(worker.clone()).or_default().paused = *paused;
+            }
+            Event::WorkerGraceful { worker, graceful } => {
+                self.workers.entry(worker.clone()).or_default().graceful = *graceful;
+            }
+            Event::ReportQueued { report } => self.report_queued(report),
+            Event::ReportSent { report } => {
+                assert!(self.outbox.remove(report), "outbox: report {report} is sent, but not there");
+                self.sent.insert(*report);
+            }
+            Event::ReportDropped { report, .. } => {
+                assert!(self.outbox.remove(report), "outbox: report {report} is dropped, but not there");
+            }
+            Event::ReportFailed { report, .. } => {
+                assert!(self.outbox.contains(report), "outbox: report {report} failed, but is not there");
+            }
+            Event::BuildStopping { .. }
+            | Event::BuildState { .. }
+            | Event::StepStarted { .. }
+            | Event::StepDecided { .. }
+            | Event::StepRetried { .. }
+            | Event::StepEnded { .. }
+            | Event::Asked { .. }
+            | Event::Answered { .. }
+            | Event::CommandRestarted { .. }
+            | Event::LogClosed { .. }
+            | Event::StopEscalated { .. }
+            | Event::LocksWaited { .. }
+            | Event::BuildEnded { .. } => self.build_event(fact),
+            Event::MasterStopped
+            | Event::PlanRefused { .. }
+            | Event::SourceFailed { .. }
+            | Event::ScriptFailed { .. } => {}
+        }
+    }
+
+    fn adopted(&mut self, digest: &ConfigDigest, changes: &[PlanChange], builders: &BTreeMap<String, BuilderId>) {
+        let plan = Arc::clone(&self.plans[digest]);
+        for (name, id) in builders {
+            self.builder_names.insert(*id, name.clone());
+        }
+        let replaced = |name: &str| {
+            changes.iter().any(|change| change.kind == "scheduler" && change.name == name && change.what == "replaced")
+        };
+        self.queued.retain(|name, _| plan.schedulers.contains_key(name) && !replaced(name));
+        self.plan = Some(plan);
+        self.claimable.clear();
+        for since in self.queue_since.values_mut() {
+            *since = self.seq;
+        }
+    }
+
+    // --- schedulers
+
+    fn change_queued(&mut self, scheduler: &str, change: ChangeId, due: Option<Timestamp>) {
+        assert!(!self.disabled.contains(scheduler), "schedulers: `{scheduler}` is off, and takes change {change}");
+        let found = self.changes.iter().find(|(_, id)| **id == change);
+        let branch = found.unwrap_or_else(|| panic!("schedulers: there is no change {change}")).0.0.clone();
+        let seq = self.seq;
+        let queue = self.queued.entry(scheduler.to_owned()).or_default();
+        assert!(queue.iter().all(|queued| queued.change != change), "schedulers: change {change} is taken twice");
+        queue.push(QueuedView { change, due, seq, branch });
+    }
+
+    /// A scheduler makes a buildset of changes that wait with it: each once, and not before their time.
+    pub fn changes_taken(&mut self, scheduler: &str, changes: &[ChangeId]) {
+        let Some(plan) = self.plan.as_ref().and_then(|plan| plan.schedulers.get(scheduler)) else { return };
+        let kind = plan.kind.clone();
+        let (at, clock_back) = (self.at, self.clock_back);
+        let own = matches!(
+            kind,
+            SchedulerKind::Branch { .. }
+                | SchedulerKind::AnyBranch { .. }
+                | SchedulerKind::Periodic { .. }
+                | SchedulerKind::Nightly { .. }
+        );
+        if !own {
+            return;
+        }
+        let queue = self.queued.entry(scheduler.to_owned()).or_default();
+        let (taken, rest): (Vec<QueuedView>, Vec<QueuedView>) =
+            queue.drain(..).partition(|queued| changes.contains(&queued.change));
+        assert!(
+            taken.len() == changes.len(),
+            "schedulers: `{scheduler}` builds {changes:?}, of which it has {taken:?}"
+        );
+        *queue = rest;
+        if let SchedulerKind::Branch { .. } | SchedulerKind::AnyBranch { .. } = kind {
+            let newest = taken.iter().filter(|queued| queued.due.is_some()).max_by_key(|queued| queued.seq);
+            let newest = newest.unwrap_or_else(|| panic!("schedulers: `{scheduler}` builds without a change"));
+            let due = newest.due.unwrap();
+            assert!(
+                due <= at || newest.seq < clock_back,
+                "quiet period: `{scheduler}` builds at {at}, but change {} is due at {due}",
+                newest.change
+            );
+        }
+    }
+
+    /// The next moment of a timed scheduler, worked out by other means.
+    fn timed(&self, scheduler: &str, next: Option<Timestamp>) {
+        let Some(plan) = self.plan.as_ref().and_then(|plan| plan.schedulers.get(scheduler)) else { return };
+        let Some(next) = next else { return };
+        match &plan.kind {
+            SchedulerKind::Periodic { every, .. } => {
+                assert!(
+                    next >= self.at && next <= self.at.plus(*every),
+                    "timed schedulers: `{scheduler}` at {} is next due at {next}",
+                    self.at
+                );
+            }
+            SchedulerKind::Nightly { cron, zone, .. } => {
+                let want = super::nights::next_daily(cron, zone, self.at);
+                assert!(
+                    want == next,
+                    "timed schedulers: `{scheduler}` ({cron}) at {} is due at {want}, not {next}",
+                    self.at
+                );
+            }
+            _ => {}
+        }
+    }
+
+    // --- reports
+
+    fn report_queued(&mut self, report: &Report) {
+        self.fresh("report", report.id.0);
+        let crate::model::ReportSubject::Build { build, .. } = &report.subject;
+        let occasion = (*build, report.notifier.clone());
+        assert!(self.to_report.remove(&occasion), "outbox: nothing calls for report {} of {occasion:?}", report.id);
+        assert!(self.reported.insert(occasion.clone()), "outbox: {occasion:?} is reported twice");
+        self.reports.insert(report.id, report.clone());
+        self.outbox.insert(report.id);
+    }
+
+    // --- after a turn
+
+    fn after_turn(&mut self) {
+        assert!(self.collapses.is_empty(), "collapse: {:?} should have followed", self.collapses);
+        assert!(self.to_report.is_empty(), "outbox: {:?} should be reported", self.to_report);
+        let odd: Vec<_> = self.dependents.iter().filter(|(_, owed)| **owed != 0).collect();
+        assert!(odd.is_empty(), "dependent schedulers: made without cause, or not made: {odd:?}");
+        self.dependents.clear();
+        self.triggering = None;
+        self.check_requests();
+        self.check_waiting_locks();
+        self.note_claims();
+    }
+
+    /// What facts say of a name's plan.
+    pub fn builder_plan(&self, builder: BuilderId) -> Option<&crate::model::BuilderPlan> {
+        self.plan.as_ref()?.builders.get(self.builder_names.get(&builder)?)
+    }
+}

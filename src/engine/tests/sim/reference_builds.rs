@@ -1,0 +1,281 @@
+//! The reference model of builds: steps, asks and answers, logs, ends, and what is to be reported of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::reference::Reference;
+use crate::base::Timestamp;
+use crate::model::{
+    Answer, Ask, BuildId, BuilderId, CommandEnd, CommandId, ConfigDigest, Digest, Event, Fact, Key, LogId, LogOpened,
+    NotifyOn, Outcome, RequestId, StepId, StopTarget,
+};
+
+/// A build that runs.
+#[derive(Clone, Debug)]
+pub struct BuildView {
+    pub builder: BuilderId,
+    pub name: String,
+    pub worker: String,
+    pub plan: ConfigDigest,
+    pub requests: Vec<RequestId>,
+    pub steps: BTreeMap<StepId, StepView>,
+    pub asks: BTreeMap<Key, AskView>,
+    pub stops: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct StepView {
+    pub parent: Option<StepId>,
+    /// Logs that are open, newest last.
+    logs: Vec<(LogId, String)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct AskView {
+    pub digest: Digest,
+    pub ask: Ask,
+    pub command: Option<CommandId>,
+    pub answered: bool,
+    due: Option<Timestamp>,
+    seq: u64,
+}
+
+/// A log, as facts tell it.
+#[derive(Clone, Debug, Default)]
+pub struct LogView {
+    pub closed: bool,
+    /// What the master itself writes, in order.
+    pub written: Vec<String>,
+    pub name: String,
+}
+
+impl Reference {
+    pub fn step_in_progress(&self, build: BuildId) -> Option<StepId> {
+        let steps = &self.builds.get(&build)?.steps;
+        steps.iter().find(|(_, step)| step.parent.is_none()).map(|(id, _)| *id)
+    }
+
+    pub fn ask_at(&self, build: BuildId, key: &Key) -> Option<(Digest, bool)> {
+        let ask = self.builds.get(&build)?.asks.get(key)?;
+        Some((ask.digest.clone(), ask.answered))
+    }
+
+    fn build(&mut self, id: BuildId) -> &mut BuildView {
+        self.builds.get_mut(&id).unwrap_or_else(|| panic!("builds: {id} does not run"))
+    }
+
+    pub fn build_started(&mut self, fact: &Fact) {
+        self.check_start(fact);
+        let Event::BuildStarted { build, builder, builder_id, worker, requests, plan, .. } = &fact.event else {
+            return;
+        };
+        self.claim_requests(*builder_id, *build, requests);
+        let view = BuildView {
+            builder: *builder_id,
+            name: builder.clone(),
+            worker: worker.clone(),
+            plan: plan.clone(),
+            requests: requests.clone(),
+            steps: BTreeMap::new(),
+            asks: BTreeMap::new(),
+            stops: 0,
+        };
+        self.builds.insert(*build, view);
+    }
+
+    pub fn build_event(&mut self, fact: &Fact) {
+        match &fact.event {
+            Event::BuildStopping { build, .. } => self.stopping(*build),
+            Event::StepStarted { build, step, parent, .. } => {
+                self.fresh("step", step.0);
+                let view = self.build(*build);
+                let fits = match parent {
+                    None => view.steps.is_empty(),
+                    Some(parent) => view.steps.contains_key(parent),
+                };
+                assert!(fits, "steps: {step} of build {build} begins, open are {:?}", view.steps);
+                view.steps.insert(*step, StepView { parent: *parent, logs: vec![] });
+            }
+            Event::StepRetried { build, .. } => {
+                assert!(self.build(*build).steps.is_empty(), "steps: build {build} tries again in mid-step");
+            }
+            Event::StepEnded { build, step, .. } => self.step_ended(*build, *step),
+            Event::Asked { .. } => self.asked(fact),
+            Event::Answered { build, key, answer } => self.answered(*build, key, answer),
+            Event::CommandRestarted { build, key, command, .. } => {
+                let view = self.build(*build).asks.get_mut(key).unwrap_or_else(|| panic!("asks: {key:?} of {build}"));
+                assert!(!view.answered, "asks: {key:?} of build {build} runs again, but is answered");
+                let old = view.command.replace(command.clone()).unwrap();
+                self.name_command(command, *build, key);
+                self.restarts.push((old, command.clone()));
+            }
+            Event::LogClosed { build, step, log } => {
+                let steps = &mut self.build(*build).steps;
+                if let Some(step) = steps.get_mut(step) {
+                    step.logs.retain(|(open, _)| open != log);
+                }
+                let view = self.logs.get_mut(log).unwrap_or_else(|| panic!("logs: {log} was never opened"));
+                assert!(!view.closed, "logs: {log} is closed twice");
+                view.closed = true;
+            }
+            Event::StopEscalated { target: StopTarget::Command { build, command }, .. } => {
+                let view = self.build(*build);
+                let open = view.asks.values().any(|ask| ask.command.as_ref() == Some(command) && !ask.answered);
+                assert!(open, "stops: {command} of build {build} is stopped, but nobody waits for it");
+            }
+            Event::BuildEnded { build, outcome, .. } => self.build_ended(*build, *outcome),
+            Event::BuildState { build, .. } | Event::StepDecided { build, .. } | Event::LocksWaited { build, .. } => {
+                self.build(*build);
+            }
+            _ => {}
+        }
+    }
+
+    fn stopping(&mut self, id: BuildId) {
+        let requests = self.build(id).requests.clone();
+        let asked = self.stoppable.contains(&id) || requests.iter().any(|request| self.cancellable.contains(request));
+        let awaited = requests.iter().any(|request| self.requests.get(request).is_some_and(|view| view.waited_for));
+        assert!(asked || awaited, "stops: nobody asked to stop build {id}");
+        self.build(id).stops += 1;
+    }
+
+    fn step_ended(&mut self, build: BuildId, step: StepId) {
+        let steps = &mut self.build(build).steps;
+        let ended = steps.remove(&step).unwrap_or_else(|| panic!("steps: {step} of build {build} is not open"));
+        let inside = steps.values().any(|other| other.parent == Some(step));
+        assert!(!inside, "steps: {step} of build {build} ended before those inside of it");
+        assert!(ended.logs.is_empty(), "logs: step {step} ended with open logs {:?}", ended.logs);
+        if ended.parent.is_none() {
+            self.build(build).asks.clear();
+            for set in self.sets.values_mut().filter(|set| set.awaited_by.as_ref().is_some_and(|by| by.0 == build)) {
+                set.awaited_by = None;
+            }
+        }
+        self.check_gave_all_back((build, Some(step)));
+    }
+
+    fn name_command(&mut self, command: &CommandId, build: BuildId, key: &Key) {
+        let before = self.commands.insert(command.clone(), (build, key.clone()));
+        assert!(before.is_none(), "ids: command {command} is there twice");
+    }
+
+    fn asked(&mut self, fact: &Fact) {
+        let Event::Asked { build, step, key, ask, digest, command, logs, due } = &fact.event else { return };
+        assert_eq!(ask.digest(), *digest, "asks: the digest of {key:?} of build {build}");
+        for LogOpened { log, name, .. } in logs {
+            self.fresh("log", log.0);
+            self.logs.insert(*log, LogView { name: name.clone(), ..LogView::default() });
+        }
+        if let Some(command) = command {
+            self.name_command(command, *build, key);
+        }
+        let view = self.build(*build);
+        let open = view.steps.get_mut(step).unwrap_or_else(|| panic!("asks: step {step} of build {build} is over"));
+        open.logs.extend(logs.iter().map(|opened| (opened.log, opened.name.clone())));
+        let written = match ask {
+            Ask::WriteLog { log, text, .. } => {
+                let (id, _) = open.logs.iter().rev().find(|(_, name)| name == log).unwrap();
+                Some((*id, text.clone()))
+            }
+            _ => None,
+        };
+        let (command, due) = (command.clone(), *due);
+        let asked = AskView { digest: digest.clone(), ask: ask.clone(), command, answered: false, due, seq: fact.seq };
+        let before = view.asks.insert(key.clone(), asked);
+        assert!(before.is_none(), "asks: {key:?} of build {build} is asked twice");
+        if let Some((log, text)) = written {
+            self.logs.get_mut(&log).unwrap().written.push(format!("{text}\n"));
+        }
+        if let Ask::Trigger(trigger) = ask {
+            self.triggering = Some((*build, key.clone(), *step, trigger.wait));
+        }
+    }
+
+    fn answered(&mut self, build: BuildId, key: &Key, answer: &Answer) {
+        let (at, clock_back) = (self.at, self.clock_back);
+        let view = self.build(build).asks.get_mut(key).unwrap_or_else(|| panic!("asks: {key:?} of build {build}"));
+        assert!(!view.answered, "asks: {key:?} of build {build} is answered twice");
+        view.answered = true;
+        let (ask, command, due, seq) = (view.ask.clone(), view.command.clone(), view.due, view.seq);
+        match (&ask, answer) {
+            (Ask::Run(_) | Ask::File(_), Answer::Command(result)) => {
+                let command = command.unwrap();
+                if let Some(of) = &result.stdout {
+                    assert_eq!(*of, command.0, "answers: {key:?} of build {build} gets the result of another command");
+                    self.answers.insert(command, result.clone());
+                } else {
+                    let lost = matches!(result.end, CommandEnd::Lost(_));
+                    assert!(lost, "answers: {command} got a result that no worker gave: {result:?}");
+                }
+            }
+            (Ask::Wait(_), Answer::Done) => {
+                let due = due.unwrap();
+                assert!(due <= at || seq < clock_back, "waits: {key:?} of build {build} ends at {at}, due at {due}");
+            }
+            (Ask::Trigger(trigger), Answer::Triggered(triggered)) => {
+                let awaited = |by: &Option<(BuildId, Key, StepId)>| {
+                    by.as_ref().is_some_and(|(by, at, _)| *by == build && at == key)
+                };
+                let mut worst = Outcome::Skipped;
+                for set in self.sets.values_mut().filter(|set| awaited(&set.awaited_by)) {
+                    let outcome = set.ended.unwrap_or_else(|| panic!("triggers: {key:?} of {build} is answered early"));
+                    worst = worst.worse(outcome);
+                    set.awaited_by = None;
+                }
+                if trigger.wait && !triggered.builds.is_empty() {
+                    assert_eq!(triggered.outcome, worst, "triggers: {key:?} of build {build}");
+                }
+            }
+            (Ask::Now, Answer::Time(_)) | (Ask::BeginStep(_), Answer::Done) => {}
+            (ask, answer) => panic!("answers: {answer:?} to {ask:?}"),
+        }
+    }
+
+    fn build_ended(&mut self, id: BuildId, outcome: Outcome) {
+        let build = self.builds.remove(&id).unwrap_or_else(|| panic!("builds: {id} ended twice, or never began"));
+        assert!(build.steps.is_empty(), "builds: {id} ended with open steps");
+        self.check_gave_all_back((id, None));
+        assert!(
+            build.stops == 0 || outcome == Outcome::Cancelled,
+            "stops: build {id} was stopped, and ends {outcome:?}"
+        );
+        self.ended_builds.insert(id, outcome);
+        let previous = self.last_outcome.get(&build.builder).copied();
+        let counts = [Outcome::Success, Outcome::Warnings, Outcome::Failure, Outcome::Exception].contains(&outcome);
+        if counts {
+            self.last_outcome.insert(build.builder, outcome);
+        }
+        if outcome == Outcome::Retry {
+            return;
+        }
+        let Some(plan) = &self.plan else { return };
+        let occasions = occasions(outcome, previous);
+        for notifier in plan.notifiers.values() {
+            let concerned = notifier.builders.as_ref().is_none_or(|builders| builders.contains(&build.name));
+            if concerned && notifier.on.iter().any(|on| occasions.contains(on)) {
+                self.to_report.insert((id, notifier.name.clone()));
+            }
+        }
+    }
+}
+
+/// All occasions that an end is.
+fn occasions(outcome: Outcome, previous: Option<Outcome>) -> BTreeSet<NotifyOn> {
+    let bad = |outcome: Outcome| outcome == Outcome::Failure || outcome == Outcome::Exception;
+    let good = |outcome: Outcome| outcome == Outcome::Success || outcome == Outcome::Warnings;
+    let was_bad = previous.is_some_and(bad);
+    let differs = previous.is_some_and(|previous| previous != outcome);
+    [
+        (NotifyOn::Always, true),
+        (NotifyOn::Success, outcome == Outcome::Success),
+        (NotifyOn::Warnings, outcome == Outcome::Warnings),
+        (NotifyOn::Failure, outcome == Outcome::Failure),
+        (NotifyOn::Exception, outcome == Outcome::Exception),
+        (NotifyOn::Cancelled, outcome == Outcome::Cancelled),
+        (NotifyOn::Problem, bad(outcome) && !was_bad),
+        (NotifyOn::Recovery, good(outcome) && was_bad),
+        (NotifyOn::Change, (bad(outcome) || good(outcome)) && differs),
+    ]
+    .into_iter()
+    .filter_map(|(on, is)| is.then_some(on))
+    .collect()
+}

@@ -1,0 +1,671 @@
+//! Connections between master and workers, with both ends, after `src/master/link` and `docs/design/worker-link.md`.
+//!
+//! What a wire guarantees: messages of one direction arrive in order and once, or the connection ends and a first part
+//! of them has arrived. The two ends learn of the end at different times.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::bugs::{self, Bug};
+use super::disk::{LogWrite, Source};
+use super::machine::Job;
+use super::run::{Happening, Sim, short};
+use super::shell::Then;
+use crate::engine::{CommandEnded, CommandOrder, Input, ResumeState, ResumedCommand, StopLevel};
+use crate::model::{CommandEnd, CommandId, CommandResult, LogId};
+
+/// How long the master hears nothing from a connection that was cut before it takes it for dead, at most.
+const SILENCE: i64 = 180_000;
+
+/// From the master.
+#[derive(Clone, Debug)]
+pub enum ToWorker {
+    Start(Box<CommandOrder>),
+    Resume(BTreeMap<CommandId, u64>),
+    Interrupt(CommandId, StopLevel),
+    PartsKept(CommandId, u64),
+    EndKept(CommandId),
+    Refused(CommandId),
+    ShutDown,
+    Closed,
+}
+
+/// From the worker.
+#[derive(Clone, Debug)]
+pub enum ToMaster {
+    Resumed(BTreeMap<CommandId, bool>),
+    Part { command: CommandId, n: u64, log: String, text: String },
+    End { command: CommandId, parts: u64, result: CommandResult },
+    Closed,
+}
+
+/// The master's end of a command on a connection.
+#[derive(Clone, Debug)]
+struct Session {
+    logs: BTreeMap<String, LogId>,
+    main: Option<LogId>,
+    /// The number of the next part, over all logs and in each.
+    parts: u64,
+    next: BTreeMap<LogId, u64>,
+    resumed: bool,
+}
+
+/// A connection.
+#[derive(Clone, Debug)]
+pub struct Link {
+    pub machine: String,
+    pub worker: String,
+    instance: String,
+    ours: bool,
+    process: u64,
+    epoch: u64,
+    pub master_end: bool,
+    pub worker_end: bool,
+    to_worker: VecDeque<ToWorker>,
+    to_master: VecDeque<ToMaster>,
+    last_to_worker: i64,
+    last_to_master: i64,
+    sessions: BTreeMap<CommandId, Session>,
+    /// Ends that wait for their parts to be durable, or for the resumption to be known.
+    ends: BTreeMap<CommandId, (CommandResult, bool)>,
+    early: Option<Vec<CommandOrder>>,
+    announced: bool,
+}
+
+impl Sim {
+    // --- connecting
+
+    /// A worker's process tries to connect.
+    pub fn connect(&mut self, id: &str) {
+        let Some(machine) = self.machines.get(id).filter(|machine| machine.up && machine.link.is_none()) else {
+            return;
+        };
+        let (worker, ours, instance) = (machine.worker.clone(), machine.ours, machine.instance(id));
+        let Some(process) = self.shell.as_ref().map(|shell| shell.process) else {
+            let again = self.rng.range(500, 8_000);
+            return self.after(again, Happening::Connect(id.to_owned()));
+        };
+        self.last_link += 1;
+        let number = self.last_link;
+        let link = Link {
+            machine: id.to_owned(),
+            worker,
+            instance,
+            ours,
+            process,
+            epoch: 0,
+            master_end: true,
+            worker_end: true,
+            to_worker: VecDeque::new(),
+            to_master: VecDeque::new(),
+            last_to_worker: 0,
+            last_to_master: 0,
+            sessions: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            early: ours.then(Vec::new),
+            announced: false,
+        };
+        self.links.insert(number, link);
+        if let Some(machine) = self.machines.get_mut(id) {
+            machine.link = Some(number);
+        }
+        let takes = self.pause(60, 5_000);
+        self.after(takes, Happening::Greeted(number));
+    }
+
+    /// The newcomer told who it is: it takes the place of an older connection, or is refused.
+    pub fn greeted(&mut self, number: u64) {
+        let Some(link) = self.links.get(&number).filter(|link| link.master_end && link.worker_end) else { return };
+        let (worker, instance, ours) = (link.worker.clone(), link.instance.clone(), link.ours);
+        let Some(shell) = self.shell.as_ref().filter(|shell| shell.process == link.process) else { return };
+        if let Some(old) = shell.links.get(&worker).copied() {
+            let present = &self.links[&old];
+            if present.master_end && present.worker_end && (present.instance != instance || !ours) {
+                self.saw("second worker of a name refused");
+                self.send_worker(number, ToWorker::Closed);
+                return self.forget_master_end(number);
+            }
+            self.saw("connection fenced by a newer one");
+            self.end_link(old);
+        }
+        let Some(shell) = &mut self.shell else { return };
+        shell.last_epoch += 1;
+        let (epoch, process) = (shell.last_epoch, shell.process);
+        shell.links.insert(worker.clone(), number);
+        if let Some(link) = self.links.get_mut(&number) {
+            link.epoch = epoch;
+        }
+        let info = [("basedir", "/work"), ("system", "posix"), ("numcpus", "4")];
+        let info = info.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let input = Input::WorkerConnected { worker, epoch, instance, resumes: ours, info };
+        let takes = self.pause(10, 3_000);
+        self.saw("worker connected");
+        self.after(takes, Happening::Told(process, Box::new(input), Then::Nothing));
+    }
+
+    fn forget_master_end(&mut self, number: u64) {
+        if let Some(link) = self.links.get_mut(&number) {
+            link.master_end = false;
+            link.sessions.clear();
+            link.to_master.clear();
+        }
+    }
+
+    // --- ends
+
+    /// The master's end of a connection is over: what has arrived goes on, then the engine hears of the loss.
+    fn end_link(&mut self, number: u64) {
+        let Some(link) = self.links.get_mut(&number).filter(|link| link.master_end) else { return };
+        link.announced = true;
+        let ends: Vec<CommandId> = link.ends.keys().cloned().collect();
+        let (worker_end, worker) = (link.worker_end, link.worker.clone());
+        self.forget_master_end(number);
+        if worker_end {
+            self.send_worker(number, ToWorker::Closed);
+        }
+        if let Some(shell) = &mut self.shell
+            && shell.links.get(&worker) == Some(&number)
+        {
+            shell.links.remove(&worker);
+        }
+        for command in ends {
+            self.try_end(number, &command);
+        }
+        let takes = self.pause(20, 4_000);
+        self.after(takes, Happening::LinkLost(number, 0));
+    }
+
+    /// The engine hears of a loss, once what had arrived is durable, or after ten seconds.
+    pub fn link_lost(&mut self, number: u64, waited: u32) {
+        let Some(link) = self.links.get(&number).filter(|link| self.is_process(link.process)) else { return };
+        if !link.ends.is_empty() && waited < 10 {
+            return self.after(1_000, Happening::LinkLost(number, waited + 1));
+        }
+        let Some(link) = self.links.remove(&number) else { return };
+        let input = Input::WorkerLost { worker: link.worker, epoch: link.epoch, why: "gone".into() };
+        self.saw("worker lost");
+        self.turn(input, Then::Nothing);
+    }
+
+    /// The master's process is gone, and with it its ends of all connections.
+    pub fn cut_all_links(&mut self) {
+        for number in self.links.keys().copied().collect::<Vec<_>>() {
+            self.forget_master_end(number);
+            if self.links[&number].worker_end {
+                self.lose_some(number);
+                self.send_worker(number, ToWorker::Closed);
+            }
+        }
+    }
+
+    /// A wire breaks: a first part of what is on it arrives, and both ends learn of it in their own time.
+    pub fn cut(&mut self, number: u64) {
+        self.lose_some(number);
+        let (to_worker, to_master) = (self.rng.range(0, SILENCE), self.rng.range(0, SILENCE));
+        let quickly = self.rng.chance(60);
+        let Some(link) = self.links.get_mut(&number) else { return };
+        link.last_to_worker = self.now + if quickly { to_worker / 100 } else { to_worker };
+        link.last_to_master = self.now + if quickly { to_master / 100 } else { to_master };
+        self.send_worker(number, ToWorker::Closed);
+        self.send_master(number, ToMaster::Closed);
+    }
+
+    /// The worker's process ends: its end of the connection is over.
+    pub fn drop_worker_end(&mut self, number: u64) {
+        if let Some(link) = self.links.get_mut(&number).filter(|link| link.worker_end) {
+            link.worker_end = false;
+            let keep = self.rng.index(link.to_master.len() + 1);
+            link.to_master.truncate(keep);
+            self.send_master(number, ToMaster::Closed);
+        }
+    }
+
+    fn lose_some(&mut self, number: u64) {
+        let Some(link) = self.links.get_mut(&number) else { return };
+        let (to_worker, to_master) =
+            (self.rng.index(link.to_worker.len() + 1), self.rng.index(link.to_master.len() + 1));
+        link.to_worker.truncate(to_worker);
+        link.to_master.truncate(to_master);
+    }
+
+    // --- the wire
+
+    fn send_worker(&mut self, number: u64, message: ToWorker) {
+        let takes = self.pause(15, 7_000);
+        let Some(link) = self.links.get_mut(&number) else { return };
+        link.last_to_worker = link.last_to_worker.max(self.now + takes);
+        link.to_worker.push_back(message);
+        let at = link.last_to_worker;
+        self.after(at - self.now, Happening::ToWorker(number));
+    }
+
+    fn send_master(&mut self, number: u64, message: ToMaster) {
+        let takes = self.pause(15, 7_000);
+        let Some(link) = self.links.get_mut(&number) else { return };
+        link.last_to_master = link.last_to_master.max(self.now + takes);
+        link.to_master.push_back(message);
+        let at = link.last_to_master;
+        self.after(at - self.now, Happening::ToMaster(number));
+    }
+
+    pub fn to_worker_arrives(&mut self, number: u64) {
+        let Some(link) = self.links.get_mut(&number) else { return };
+        let Some(message) = link.to_worker.pop_front() else { return };
+        let id = link.machine.clone();
+        if !link.worker_end || self.machines.get(&id).is_none_or(|machine| machine.link != Some(number)) {
+            return;
+        }
+        if self.trace.is_some() {
+            self.note(short(&format!("         {id} hears {message:?}")));
+        }
+        self.worker_hears(&id, number, message);
+    }
+
+    pub fn to_master_arrives(&mut self, number: u64) {
+        let Some(link) = self.links.get_mut(&number) else { return };
+        let Some(message) = link.to_master.pop_front() else { return };
+        if !link.master_end || !self.is_process(self.links[&number].process) {
+            return;
+        }
+        if self.trace.is_some() {
+            self.note(short(&format!("         master hears {message:?}")));
+        }
+        self.master_hears(number, message);
+    }
+
+    // --- the worker's end
+
+    fn worker_hears(&mut self, id: &str, number: u64, message: ToWorker) {
+        match message {
+            ToWorker::Start(order) => self.start_job(id, &order),
+            ToWorker::Resume(wanted) => self.resume_jobs(id, number, wanted),
+            ToWorker::Interrupt(command, level) => self.stop_job(id, &command, level),
+            ToWorker::PartsKept(command, parts) => self.ledger.parts_kept(&command, parts),
+            ToWorker::EndKept(command) => {
+                if let Some(machine) = self.machines.get_mut(id) {
+                    machine.jobs.remove(&command);
+                    machine.told.remove(&command);
+                }
+            }
+            ToWorker::Refused(_) => {
+                self.saw("worker's message refused");
+                self.leave(id, number);
+            }
+            ToWorker::ShutDown => {
+                self.saw("worker told to go");
+                self.leave(id, number);
+                self.stop_machine(id);
+                let away = self.rng.range(5_000, 90_000);
+                self.after(away, Happening::MachineStarts(id.to_owned()));
+            }
+            ToWorker::Closed => self.leave(id, number),
+        }
+    }
+
+    /// The worker's end of its connection is over; it tries again.
+    fn leave(&mut self, id: &str, number: u64) {
+        self.drop_worker_end(number);
+        let again = self.pause(4_000, 60_000);
+        if let Some(machine) = self.machines.get_mut(id) {
+            machine.unlink();
+            self.after(again, Happening::Connect(id.to_owned()));
+        }
+    }
+
+    fn start_job(&mut self, id: &str, order: &CommandOrder) {
+        let Some(machine) = self.machines.get_mut(id) else { return };
+        if machine.jobs.contains_key(&order.command) {
+            return self.saw("command sent twice, started once");
+        }
+        let job = Job::draw(&mut self.rng, order);
+        machine.jobs.insert(order.command.clone(), job);
+        machine.told.insert(order.command.clone(), 0);
+        self.ledger.started(&order.command, id, machine.ours);
+        self.saw("command started");
+        self.plan_job(id, &order.command);
+    }
+
+    fn plan_job(&mut self, id: &str, command: &CommandId) {
+        let takes = match self.rng.below(20) {
+            0..10 => self.rng.range(1, 1_000),
+            10..19 => self.rng.range(500, 20_000),
+            _ => self.rng.range(10_000, 240_000),
+        };
+        let memory = self.machines[id].memory;
+        self.after(takes, Happening::JobGoesOn(id.to_owned(), memory, command.clone()));
+    }
+
+    /// A command prints something, or ends.
+    pub fn job_goes_on(&mut self, id: &str, memory: u64, command: &CommandId) {
+        let Some(machine) = self.machines.get_mut(id).filter(|machine| machine.memory == memory) else { return };
+        let Some(job) = machine.jobs.get_mut(command).filter(|job| job.result.is_none()) else { return };
+        let goes_on = job.go_on(&mut self.rng, command);
+        self.ledger.went_on(command, job);
+        let unheard = !machine.ours && !machine.told.contains_key(command);
+        if !goes_on && unheard {
+            machine.jobs.remove(command);
+            return self.saw("stock command ended unheard");
+        }
+        if goes_on {
+            self.plan_job(id, command);
+        }
+        self.pump(id);
+    }
+
+    fn resume_jobs(&mut self, id: &str, number: u64, wanted: BTreeMap<CommandId, u64>) {
+        let Some(machine) = self.machines.get_mut(id) else { return };
+        let before = machine.jobs.len();
+        machine.jobs.retain(|command, _| wanted.contains_key(command));
+        let killed = before - machine.jobs.len();
+        let states = wanted.keys().map(|command| (command.clone(), machine.jobs.contains_key(command))).collect();
+        machine.told = wanted.into_iter().filter(|(command, _)| machine.jobs.contains_key(command)).collect();
+        let told = machine.told.clone();
+        for (command, next) in &told {
+            let kept = self.ledger.commands[command].kept;
+            assert!(*next >= kept, "logs: {command} is asked for part {next}, but {kept} were acknowledged");
+        }
+        if killed > 0 {
+            self.saw("worker forgot commands that nobody wants");
+        }
+        if !told.is_empty() {
+            self.saw("commands resumed");
+        }
+        self.send_master(number, ToMaster::Resumed(states));
+        self.pump(id);
+    }
+
+    fn stop_job(&mut self, id: &str, command: &CommandId, level: StopLevel) {
+        let Some(machine) = self.machines.get_mut(id) else { return };
+        let memory = machine.memory;
+        let Some(job) = machine.jobs.get_mut(command).filter(|job| job.result.is_none()) else { return };
+        if job.stop(level) {
+            self.saw("command stopped");
+            let takes = self.rng.range(5, 3_000);
+            self.after(takes, Happening::JobGoesOn(id.to_owned(), memory, command.clone()));
+        } else {
+            self.saw("command ignores a stop");
+        }
+    }
+
+    /// Sends what the connection has not told yet.
+    pub fn pump(&mut self, id: &str) {
+        let Some(machine) = self.machines.get_mut(id) else { return };
+        let Some(number) = machine.link else { return };
+        let mut messages = Vec::new();
+        for (command, next) in &mut machine.told {
+            let Some(job) = machine.jobs.get(command) else { continue };
+            for (log, text) in job.parts.iter().skip(usize::try_from(*next).unwrap()) {
+                let (command, log, text) = (command.clone(), log.clone(), text.clone());
+                messages.push(ToMaster::Part { command, n: *next, log, text });
+                *next += 1;
+            }
+            if let Some(result) = &job.result
+                && machine.ends_sent.insert(command.clone())
+            {
+                let (command, parts, result) = (command.clone(), *next, result.clone());
+                messages.push(ToMaster::End { command, parts, result });
+            }
+        }
+        if !machine.ours {
+            // A stock worker forgets what it has told.
+            machine.jobs.retain(|command, _| !machine.ends_sent.contains(command));
+        }
+        messages.into_iter().for_each(|message| self.send_master(number, message));
+    }
+
+    // --- the master's end
+
+    fn master_hears(&mut self, number: u64, message: ToMaster) {
+        match message {
+            ToMaster::Resumed(states) => self.resumed(number, &states),
+            ToMaster::Part { command, n, log, text } => self.part(number, &command, n, &log, text),
+            ToMaster::End { command, parts, result } => self.end(number, command, parts, result),
+            ToMaster::Closed => self.end_link(number),
+        }
+    }
+
+    fn part(&mut self, number: u64, command: &CommandId, n: u64, log: &str, text: String) {
+        let Some(link) = self.links.get_mut(&number) else { return };
+        let process = link.process;
+        let Some(session) = link.sessions.get_mut(command) else {
+            return self.send_worker(number, ToWorker::Refused(command.clone()));
+        };
+        if n > session.parts {
+            return self.end_link(number);
+        }
+        let repeated = n < session.parts;
+        if let (false, Some(at)) = (repeated, session.logs.get(log).copied().or(session.main)) {
+            session.parts += 1;
+            let next = session.next.entry(at).or_default();
+            let (n, source) = (*next, Source::Command(command.clone()));
+            *next += 1;
+            let write = LogWrite::Part { log: at, source: source.clone(), n, text };
+            if let Err(why) = self.disk.write(source, write) {
+                panic!("logs: {why}");
+            }
+        } else {
+            self.saw("output came twice, written once");
+        }
+        let takes = self.pause(10, 6_000);
+        self.after(takes, Happening::LogSynced(process, Source::Command(command.clone())));
+    }
+
+    /// What a writer had under way is durable.
+    pub fn log_synced(&mut self, process: u64, source: &Source) {
+        if !self.is_process(process) {
+            return;
+        }
+        self.disk.sync(source);
+        let Source::Command(command) = source else { return };
+        for number in self.links.keys().copied().collect::<Vec<_>>() {
+            let parts = self.links[&number].sessions.get(command).map(|session| session.parts);
+            if let Some(parts) = parts {
+                self.send_worker(number, ToWorker::PartsKept(command.clone(), parts));
+            }
+            self.try_end(number, command);
+        }
+    }
+
+    fn end(&mut self, number: u64, command: CommandId, parts: u64, result: CommandResult) {
+        let Some(link) = self.links.get_mut(&number) else { return };
+        let Some(session) = link.sessions.remove(&command) else {
+            return self.send_worker(number, ToWorker::Refused(command));
+        };
+        if parts != session.parts && link.ours {
+            return self.end_link(number);
+        }
+        link.ends.insert(command.clone(), (result, session.resumed));
+        if bugs::on(Bug::EndAcknowledgedTooEarly) {
+            self.send_worker(number, ToWorker::EndKept(command.clone()));
+        }
+        self.try_end(number, &command);
+    }
+
+    /// Tells the engine of a command's end, once everything before it is durable.
+    fn try_end(&mut self, number: u64, command: &CommandId) {
+        let Some(link) = self.links.get_mut(&number) else { return };
+        let Some((_, resumed)) = link.ends.get(command) else { return };
+        if (*resumed && !link.announced) || self.disk.is_writing(&Source::Command(command.clone())) {
+            return;
+        }
+        let Some((result, _)) = link.ends.remove(command) else { return };
+        let (worker, epoch, process) = (link.worker.clone(), link.epoch, link.process);
+        let ended = CommandEnded { worker, epoch, command: command.clone(), result };
+        let input = Input::CommandEnded(ended);
+        let takes = self.pause(5, 2_000);
+        if self.chaos && self.rng.chance(4) {
+            self.saw("doubled input");
+            self.after(takes + 3, Happening::Told(process, Box::new(input.clone()), Then::Nothing));
+        }
+        let then = Then::EndHeard(number, command.clone());
+        self.after(takes, Happening::Told(process, Box::new(input), then));
+    }
+
+    /// The end of a command is durable.
+    pub fn end_heard(&mut self, number: u64, command: CommandId) {
+        if self.links.get(&number).is_some_and(|link| link.master_end) {
+            self.send_worker(number, ToWorker::EndKept(command));
+        }
+    }
+
+    fn resumed(&mut self, number: u64, states: &BTreeMap<CommandId, bool>) {
+        let Some(link) = self.links.get_mut(&number) else { return };
+        let mut commands = Vec::new();
+        for (command, known) in states {
+            if !known {
+                link.sessions.remove(command);
+            }
+            let state = if *known { ResumeState::Known } else { ResumeState::NeverSeen };
+            commands.push(ResumedCommand { command: command.clone(), state });
+        }
+        let (worker, epoch, process) = (link.worker.clone(), link.epoch, link.process);
+        let input = Input::Resumed { worker, epoch, commands };
+        let takes = self.pause(10, 3_000);
+        self.after(takes, Happening::Told(process, Box::new(input), Then::Announced(number)));
+    }
+
+    /// The engine knows what was resumed.
+    pub fn announced(&mut self, number: u64) {
+        let Some(link) = self.links.get_mut(&number) else { return };
+        link.announced = true;
+        for command in link.ends.keys().cloned().collect::<Vec<_>>() {
+            self.try_end(number, &command);
+        }
+    }
+
+    // --- orders
+
+    fn link_of(&self, worker: &str, epoch: u64) -> Option<u64> {
+        let number = *self.shell.as_ref()?.links.get(worker)?;
+        let link = self.links.get(&number)?;
+        (link.epoch == epoch && link.master_end).then_some(number)
+    }
+
+    pub fn order_dispatch(&mut self, order: CommandOrder) {
+        let Some(number) = self.link_of(&order.worker, order.epoch) else {
+            return self.saw("order for a connection that is gone");
+        };
+        match self.links.get_mut(&number).and_then(|link| link.early.as_mut()) {
+            Some(early) => early.push(order),
+            None => self.dispatch(number, order),
+        }
+    }
+
+    fn dispatch(&mut self, number: u64, order: CommandOrder) {
+        let Some(link) = self.links.get_mut(&number) else { return };
+        if link.sessions.contains_key(&order.command) {
+            return self.saw("order given twice");
+        }
+        link.sessions.insert(order.command.clone(), Session::new(&order, false));
+        self.send_worker(number, ToWorker::Start(Box::new(order)));
+    }
+
+    pub fn order_resume(&mut self, worker: &str, epoch: u64, orders: Vec<CommandOrder>) {
+        let Some(number) = self.link_of(worker, epoch) else { return };
+        for order in orders {
+            let mut session = Session::new(&order, true);
+            let source = Source::Command(order.command.clone());
+            for log in order.logs.values() {
+                let next = self.disk.next_part(*log, &source);
+                session.parts += next;
+                session.next.insert(*log, next);
+            }
+            if bugs::on(Bug::LogPartDoubledOnResume) && session.parts > 0 && !self.disk.is_writing(&source) {
+                session.parts -= 1;
+            }
+            if let Some(link) = self.links.get_mut(&number) {
+                link.sessions.insert(order.command.clone(), session);
+            }
+        }
+        let Some(link) = self.links.get_mut(&number) else { return };
+        let wanted = link.sessions.iter().map(|(id, session)| (id.clone(), session.parts)).collect();
+        let early = link.early.take();
+        self.send_worker(number, ToWorker::Resume(wanted));
+        for order in early.into_iter().flatten() {
+            self.dispatch(number, order);
+        }
+    }
+
+    pub fn order_interrupt(&mut self, worker: &str, epoch: u64, command: CommandId, level: StopLevel) {
+        if let Some(number) = self.link_of(worker, epoch) {
+            self.send_worker(number, ToWorker::Interrupt(command, level));
+        }
+    }
+
+    pub fn order_forget(&mut self, worker: &str, epoch: u64, commands: Vec<CommandId>) {
+        if let Some(number) = self.link_of(worker, epoch) {
+            self.saw("stock worker told to forget");
+            for command in commands {
+                self.send_worker(number, ToWorker::Interrupt(command, StopLevel::Kill));
+            }
+        }
+    }
+
+    pub fn order_disconnect(&mut self, worker: &str, epoch: u64) {
+        if let Some(number) = self.link_of(worker, epoch) {
+            self.saw("connection cut by the master");
+            self.end_link(number);
+        }
+    }
+
+    pub fn order_shut_down(&mut self, worker: &str, epoch: u64) {
+        if let Some(number) = self.link_of(worker, epoch) {
+            self.send_worker(number, ToWorker::ShutDown);
+        }
+    }
+
+    // --- machines
+
+    /// A worker's process starts.
+    pub fn machine_starts(&mut self, id: &str) {
+        let Some(machine) = self.machines.get_mut(id).filter(|machine| !machine.up && !machine.gone) else { return };
+        machine.up = true;
+        self.after(300, Happening::Connect(id.to_owned()));
+    }
+
+    /// A worker's process ends. Ours leaves its commands running; those of a stock one end with it.
+    pub fn stop_machine(&mut self, id: &str) {
+        let Some(machine) = self.machines.get_mut(id).filter(|machine| machine.up) else { return };
+        machine.up = false;
+        let link = machine.link;
+        machine.unlink();
+        if !machine.ours {
+            machine.jobs.clear();
+        }
+        if let Some(number) = link {
+            self.drop_worker_end(number);
+        }
+    }
+
+    /// The machine starts anew: what ran is lost, what is in the spool stays.
+    pub fn reboot(&mut self, id: &str) {
+        self.stop_machine(id);
+        let Some(machine) = self.machines.get_mut(id) else { return };
+        for (command, job) in machine.jobs.iter_mut().filter(|(_, job)| job.result.is_none()) {
+            let end = CommandEnd::Lost("the machine was started anew".into());
+            job.result =
+                Some(CommandResult { stdout: Some(command.0.clone()), ..CommandResult::of(end, &job.exit_codes) });
+            self.ledger.went_on(command, job);
+            self.ledger.cut_off(command);
+        }
+    }
+
+    /// The machine loses its spool, and with it all that ran.
+    pub fn lose_memory(&mut self, id: &str) {
+        self.stop_machine(id);
+        let Some(machine) = self.machines.get_mut(id) else { return };
+        for command in machine.jobs.keys() {
+            self.ledger.cut_off(command);
+        }
+        machine.forget_all();
+    }
+}
+
+impl Session {
+    fn new(order: &CommandOrder, resumed: bool) -> Self {
+        let main = match &order.work {
+            crate::engine::Work::Run(spec) => order.logs.get(&spec.log).copied(),
+            crate::engine::Work::File(_) => None,
+        };
+        Self { logs: order.logs.clone(), main, parts: 0, next: BTreeMap::new(), resumed }
+    }
+}

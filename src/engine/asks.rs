@@ -4,7 +4,8 @@ use super::Effect;
 use super::locking::Wish;
 use super::pass::Pass;
 use super::state::{Log, State, Step};
-use super::words;
+use super::{timers, words};
+use crate::base::Timestamp;
 use crate::model::{
     Answer, Ask, BeginStep, BuildId, CommandId, EndStep, Event, Key, LogId, LogKind, LogOpened, StepId,
 };
@@ -105,9 +106,18 @@ impl Pass<'_> {
     pub fn end_waits(&mut self, id: BuildId) {
         let Some(step) = self.state.builds.get(&id).and_then(|build| build.step.as_ref()) else { return };
         let due: Vec<Key> =
-            step.waits.iter().filter(|(_, due)| **due <= self.now).map(|(key, _)| key.clone()).collect();
+            step.waits.keys().filter(|key| self.wait_ends(step, key) <= Some(self.now)).cloned().collect();
         for key in due {
             self.answer(id, key, Answer::Done);
+        }
+    }
+
+    /// When a wait ends.
+    pub fn wait_ends(&self, step: &Step, key: &Key) -> Option<Timestamp> {
+        let at = *step.waits.get(key)?;
+        match step.ask(key) {
+            Some(Ask::Wait(span)) => Some(timers::due(at, self.now, *span)),
+            _ => Some(at),
         }
     }
 
@@ -205,5 +215,5 @@ pub(super) fn log_write(state: &State, id: BuildId, step: StepId, key: &Key, nam
 struct Recorded {
     command: Option<CommandId>,
     logs: Vec<LogOpened>,
-    due: Option<crate::base::Timestamp>,
+    due: Option<Timestamp>,
 }

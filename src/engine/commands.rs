@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::pass::Pass;
 use super::state::{Build, Flight};
-use super::{CommandEnded, CommandOrder, Effect, StopLevel, Work};
-use crate::base::Span;
+use super::{CommandEnded, CommandOrder, Effect, StopLevel, Work, timers};
+use crate::base::{Span, Timestamp};
 use crate::model::{
     Answer, Ask, BuildId, CommandEnd, CommandId, CommandResult, CommandSpec, Event, OnLost, Outcome, StopTarget,
 };
@@ -138,13 +138,19 @@ impl Pass<'_> {
         }
     }
 
+    /// When a stronger means is due against a command that does not stop.
+    pub fn stop_due(&self, id: BuildId, flight: &Flight) -> Option<Timestamp> {
+        let due = flight.stop?.due?;
+        let longest = self.grace(id, flight).as_millis().saturating_add(STOP_SLACK.max(KILL_SLACK).as_millis());
+        Some(timers::due(due, self.now, Span::from_millis(longest)))
+    }
+
     /// Uses the next stronger means where the last one did not help in time.
     pub fn escalate_stops(&mut self, id: BuildId) {
         let Some(step) = self.state.builds.get(&id).and_then(|build| build.step.as_ref()) else { return };
         let due: Vec<(CommandId, u8)> = (step.flights.iter())
-            .filter_map(|(command, flight)| Some((command.clone(), flight.stop?)))
-            .filter(|(_, stop)| stop.due.is_some_and(|due| due <= self.now))
-            .map(|(command, stop)| (command, stop.level))
+            .filter(|(_, flight)| self.stop_due(id, flight).is_some_and(|due| due <= self.now))
+            .filter_map(|(command, flight)| Some((command.clone(), flight.stop?.level)))
             .collect();
         for (command, level) in due {
             if level < level_number(StopLevel::Kill) {
@@ -155,7 +161,7 @@ impl Pass<'_> {
         }
     }
 
-    fn escalate(&mut self, id: BuildId, command: &CommandId, level: StopLevel, due: crate::base::Timestamp) {
+    fn escalate(&mut self, id: BuildId, command: &CommandId, level: StopLevel, due: Timestamp) {
         let target = StopTarget::Command { build: id, command: command.clone() };
         self.record(Event::StopEscalated { target, level: level_number(level), due: Some(due) });
         self.interrupt(id, command, level);

@@ -71,10 +71,8 @@ impl Pass<'_> {
 
     /// Requests of a builder that may start now, first ones first.
     fn ready(&self, builder: BuilderId) -> impl Iterator<Item = Rank> + '_ {
-        let rests = |id: &RequestId| {
-            (self.state.requests.get(id))
-                .is_some_and(|request| request.rests_until.is_some_and(|until| until > self.now))
-        };
+        let rests =
+            |id: &RequestId| self.state.requests.get(id).is_some_and(|request| request.rests(self.now).is_some());
         self.state.index.waiting.get(&builder).into_iter().flatten().copied().filter(move |(_, _, id)| !rests(id))
     }
 

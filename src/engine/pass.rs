@@ -226,12 +226,14 @@ impl<'a> Pass<'a> {
             TimerKey::Build(build) => self.build_due(*build),
             TimerKey::Worker(name) => {
                 let at = self.state.workers.get(name)?.give_up.filter(|_| self.state.load_of(name) > 0)?;
+                // A clock that went back must not make the wait longer than it is.
+                let at = at.min(self.now.plus(self.grace_of_workers()));
                 Some((at, WakeReason::GiveUp(name.clone())))
             }
             TimerKey::Report(report) => self.delivery_due(*report),
             TimerKey::Request(request) => {
-                let at = self.state.requests.get(request)?.rests_until?;
-                (at > self.now).then_some((at, WakeReason::Request(*request)))
+                let at = self.state.requests.get(request)?.rests(self.now)?;
+                Some((at, WakeReason::Request(*request)))
             }
         }
     }

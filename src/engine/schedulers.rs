@@ -6,7 +6,7 @@ use super::buildsets::Making;
 use super::filter::filter_of;
 use super::pass::Pass;
 use super::state::QueuedChange;
-use super::{Deadline, Reply, Ticket, WakeReason, cron};
+use super::{Deadline, Reply, Ticket, WakeReason, cron, timers};
 use crate::base::{Span, Timestamp};
 use crate::model::{
     BuildsetRecord, Change, ChangeId, Event, ImportantFiles, Outcome, PlanChange, Question, SchedulerId, SchedulerKind,
@@ -85,12 +85,26 @@ impl Pass<'_> {
 
     /// The moment at which a scheduler has something to do.
     pub fn scheduler_due(&self, name: &str) -> Option<Deadline> {
-        let scheduler = self.state.schedulers.get(name).filter(|scheduler| scheduler.active && scheduler.enabled)?;
+        self.state.schedulers.get(name).filter(|scheduler| scheduler.active && scheduler.enabled)?;
         let plan = self.plan()?;
         let plan = plan.schedulers.get(name)?;
         let quiet = self.quiet_ends(plan).into_iter().map(|(_, due)| (due, WakeReason::QuietPeriod(name.to_owned())));
-        let timed = scheduler.next.map(|next| (next, WakeReason::Scheduler(name.to_owned())));
+        let timed = self.timed_moment(plan).map(|next| (next, WakeReason::Scheduler(name.to_owned())));
         quiet.chain(timed).min()
+    }
+
+    /// When a timed scheduler is due: as planned, but a periodic one never later than its interval.
+    fn timed_moment(&self, plan: &SchedulerPlan) -> Option<Timestamp> {
+        let next = self.state.schedulers.get(&plan.name)?.next?;
+        match &plan.kind {
+            SchedulerKind::Periodic { every, .. } => Some(timers::due(next, self.now, *every)),
+            SchedulerKind::Nightly { .. }
+            | SchedulerKind::Branch { .. }
+            | SchedulerKind::AnyBranch { .. }
+            | SchedulerKind::Dependent { .. }
+            | SchedulerKind::Triggerable
+            | SchedulerKind::Force { .. } => Some(next),
+        }
     }
 
     /// Does what a scheduler has to do now.
@@ -102,8 +116,7 @@ impl Pass<'_> {
                 self.build_queue(plan, line.as_ref());
             }
         }
-        let next = self.state.schedulers.get(name).and_then(|scheduler| scheduler.next);
-        if next.is_some_and(|next| next <= self.now) {
+        if self.timed_moment(plan).is_some_and(|next| next <= self.now) {
             self.fire_timed(plan);
         }
     }
@@ -116,8 +129,8 @@ impl Pass<'_> {
         let mut ends: std::collections::BTreeMap<Option<Line>, Timestamp> = std::collections::BTreeMap::new();
         for queued in self.queued(&plan.name) {
             if let (Some(due), Some(change)) = (queued.due, self.state.changes.get(queued.change)) {
-                // A clock that went back must not make a quiet period longer than it is.
-                ends.insert(line_of(plan, change), due.min(self.now.plus(*quiet)));
+                let due = timers::due(due.min(change.arrived.plus(*quiet)), self.now, *quiet);
+                ends.insert(line_of(plan, change), due);
             }
         }
         ends.into_iter().collect()
@@ -224,6 +237,17 @@ impl Pass<'_> {
         let Some(plan) = self.plan() else { return };
         for scheduler in plan.schedulers.values() {
             if self.state.schedulers.get(&scheduler.name).is_some_and(|state| state.next.is_some()) {
+                self.time_scheduler(scheduler);
+            }
+        }
+    }
+
+    /// After a start: a next night that lies farther away than the next one was computed by a clock that was wrong.
+    pub fn retime_nights(&mut self) {
+        let Some(plan) = self.plan() else { return };
+        for scheduler in plan.schedulers.values() {
+            let next = self.state.schedulers.get(&scheduler.name).and_then(|state| state.next);
+            if matches!(scheduler.kind, SchedulerKind::Nightly { .. }) && next.is_some_and(|next| next > self.now) {
                 self.time_scheduler(scheduler);
             }
         }

@@ -201,9 +201,10 @@ impl Pass<'_> {
         let build = self.state.builds.get(&id)?;
         let pause = build.pause.as_ref().map(|pause| (pause.until, super::WakeReason::Retry(id)));
         let step = build.step.as_ref();
-        let waits = step.into_iter().flat_map(|step| step.waits.values());
-        let stops = step.into_iter().flat_map(|step| step.flights.values()).filter_map(|flight| flight.stop?.due);
-        let waits = waits.map(|due| (*due, super::WakeReason::Wait(id)));
+        let waits = step.into_iter().flat_map(|step| step.waits.keys().filter_map(|key| self.wait_ends(step, key)));
+        let flights = step.into_iter().flat_map(|step| step.flights.values());
+        let stops = flights.filter_map(|flight| self.stop_due(id, flight));
+        let waits = waits.map(|due| (due, super::WakeReason::Wait(id)));
         let stops = stops.map(|due| (due, super::WakeReason::Stop(id)));
         pause.into_iter().chain(waits).chain(stops).min()
     }

@@ -1,12 +1,11 @@
 //! Takes an input apart: who deals with it.
 
 use super::pass::Pass;
+use super::timers::CLOCK_SLACK;
 use super::{Input, Reply};
 use crate::base::Span;
 use crate::model::Event;
 
-/// A clock that goes back less than this is being adjusted, not corrected: what was planned stays planned.
-const CLOCK_SLACK: Span = Span::from_minutes(1);
 /// A clock that goes back by more than this was wrong: moments planned by it are planned anew.
 const CLOCK_WRONG: Span = Span::from_minutes(24 * 60);
 
@@ -62,6 +61,7 @@ impl Pass<'_> {
         self.up.prepare(self.state);
         self.record(Event::MasterStarted { name, installation });
         self.effects.extend(again);
+        self.retime_nights();
         self.forget_connections();
     }
 

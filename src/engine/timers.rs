@@ -5,8 +5,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Deadline, WakeReason};
-use crate::base::Timestamp;
+use crate::base::{Span, Timestamp};
 use crate::model::{BuildId, ReportId, RequestId};
+
+/// A clock that goes back less than this is being adjusted, not corrected: what was planned stays planned.
+pub(super) const CLOCK_SLACK: Span = Span::from_minutes(1);
+
+/// When a thing is due that was planned for `at`, at most `longest` ahead. Farther away it can only be because the clock
+/// went back since. How long the thing has waited nobody can tell then, so its wait is over: a moment that moved along
+/// with the clock would never come.
+pub(super) fn due(at: Timestamp, now: Timestamp, longest: Span) -> Timestamp {
+    if at > now.plus(longest).plus(CLOCK_SLACK) { now } else { at }
+}
 
 /// What can be due.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,6 +71,14 @@ impl Timers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_farther_away_than_it_can_be_is_due_now() {
+        let (now, minute) = (Timestamp::from_seconds(1_000), Span::from_minutes(1));
+        let at = |seconds| due(Timestamp::from_seconds(seconds), now, minute).as_seconds();
+        assert_eq!([at(900), at(1_060), at(1_120)], [900, 1_060, 1_120]);
+        assert_eq!([at(1_121), at(90_000)], [1_000, 1_000]);
+    }
 
     #[test]
     fn a_new_moment_replaces_the_old_one() {

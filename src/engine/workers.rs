@@ -156,7 +156,8 @@ impl Pass<'_> {
         }
     }
 
-    fn grace_of_workers(&self) -> Span {
+    /// How long a worker may stay away.
+    pub fn grace_of_workers(&self) -> Span {
         self.plan().map_or(GRACE, |plan| plan.master.reconnect_grace)
     }
 

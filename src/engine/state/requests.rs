@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::recent::Print;
 use crate::base::{Span, Timestamp};
+use crate::engine::timers::due;
 use crate::model::{
     BuildId, BuilderId, BuildsetId, BuildsetRecord, ChangeId, Key, Outcome, Properties, RequestId, RequestRecord,
 };
@@ -110,6 +111,11 @@ impl Request {
             let doubled = RETRY_PAUSE.as_millis().saturating_mul(1 << (self.retries - 2).min(16));
             at.plus(Span::from_millis(doubled.min(RETRY_PAUSE_MAX.as_millis())))
         });
+    }
+
+    /// Until when it still rests.
+    pub fn rests(&self, now: Timestamp) -> Option<Timestamp> {
+        self.rests_until.map(|until| due(until, now, RETRY_PAUSE_MAX)).filter(|until| *until > now)
     }
 
     /// The record, for user functions.

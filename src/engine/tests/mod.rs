@@ -1,6 +1,7 @@
 //! Scenarios in virtual time: a world with workers, changes and people around a real engine.
 
 mod builds;
+mod clocks;
 mod locks;
 mod matching;
 mod plans;

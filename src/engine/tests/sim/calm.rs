@@ -21,7 +21,11 @@ impl Sim {
         self.chaos = false;
         self.doom = None;
         let ids: Vec<String> = self.machines.keys().cloned().collect();
-        let deserted = if self.rng.chance(15) { self.rng.any(ids.iter().cloned()) } else { None };
+        let deserted = if self.rng.chance(15) {
+            self.rng.any(ids.iter().filter(|id| id.starts_with('w') && !id.ends_with('\'')).cloned())
+        } else {
+            None
+        };
         for id in ids {
             let twin = id.ends_with('\'');
             if twin || deserted.as_ref() == Some(&id) {

@@ -138,6 +138,10 @@ impl Disk {
 
     /// Takes a write. A part that is there already is left out; one that would leave a gap is refused.
     pub fn write(&mut self, source: Source, write: LogWrite) -> Result<(), String> {
+        // A log that is finished takes no more.
+        if self.logs.get(&write.log()).is_some_and(|log| log.closed) {
+            return Ok(());
+        }
         if let LogWrite::Part { log, n, .. } = &write {
             let next = self.next_part(*log, &source);
             if *n < next && !bugs::on(Bug::LogPartDoubledOnResume) {
@@ -171,7 +175,6 @@ impl Disk {
     fn keep(&mut self, write: LogWrite) {
         let log = self.logs.entry(write.log()).or_default();
         match write {
-            // A log that is finished takes no more.
             LogWrite::Part { .. } if log.closed => {}
             LogWrite::Part { source, text, .. } => log.parts.entry(source).or_default().push(text),
             LogWrite::Close { .. } => log.closed = true,

@@ -20,6 +20,8 @@ pub struct BuildView {
     pub steps: BTreeMap<StepId, StepView>,
     pub asks: BTreeMap<Key, AskView>,
     pub stops: u64,
+    /// The earliest fact since which its builder can have asked for its locks.
+    pub queued_since: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -68,6 +70,7 @@ impl Reference {
         let Event::BuildStarted { build, builder, builder_id, worker, requests, plan, .. } = &fact.event else {
             return;
         };
+        let queued_since = self.queue_since.get(builder_id).copied().unwrap_or(0);
         self.claim_requests(*builder_id, *build, requests);
         let view = BuildView {
             builder: *builder_id,
@@ -78,6 +81,7 @@ impl Reference {
             steps: BTreeMap::new(),
             asks: BTreeMap::new(),
             stops: 0,
+            queued_since,
         };
         self.builds.insert(*build, view);
     }

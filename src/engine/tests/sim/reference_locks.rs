@@ -98,7 +98,7 @@ impl Reference {
                 wait.since
             }
             None if step.is_some() => self.seq,
-            None => self.queue_since.get(&self.builds[&build].builder).copied().unwrap_or(0),
+            None => self.builds[&build].queued_since,
         };
         self.check_fairness(owner, &kin, &worker, locks, since);
         for access in locks {

@@ -180,8 +180,9 @@ impl Sim {
         if !link.ends.is_empty() && waited < 10 {
             return self.after(1_000, Happening::LinkLost(number, waited + 1));
         }
-        let Some(link) = self.links.remove(&number) else { return };
-        let input = Input::WorkerLost { worker: link.worker, epoch: link.epoch, why: "gone".into() };
+        let Some(link) = self.links.get_mut(&number) else { return };
+        link.ends.clear();
+        let input = Input::WorkerLost { worker: link.worker.clone(), epoch: link.epoch, why: "gone".into() };
         self.saw("worker lost");
         self.turn(input, Then::Nothing);
     }

@@ -169,6 +169,10 @@ impl Pass<'_> {
         // Dependents take the changes over before they leave.
         self.start_dependents(&record, outcome);
         self.record(Event::BuildsetEnded { buildset: id, outcome });
+        sabotage!(DependentOnFailure => if outcome == Outcome::Failure {
+            self.start_dependents(&record, Outcome::Success);
+        });
+        sabotage!(ParentNotTold => return);
         if let Some((build, key)) = awaited_by {
             self.answer_trigger(build, &key);
         }

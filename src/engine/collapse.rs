@@ -11,6 +11,10 @@ impl Pass<'_> {
     /// Ends the waiting requests whose work this new one does.
     pub fn collapse_into(&mut self, new: RequestId) {
         for old in self.needless_for(new) {
+            sabotage!(CollapseDropsNewest => {
+                self.record(Event::RequestCollapsed { request: new, into: old });
+                return self.end_request(new, Outcome::Skipped);
+            });
             self.record(Event::RequestCollapsed { request: old, into: new });
             self.end_request(old, Outcome::Skipped);
         }

@@ -56,6 +56,9 @@ impl Pass<'_> {
         let Some(id) = self.state.index.commands.get(&ended.command).copied() else { return };
         let Some(build) = self.state.builds.get(&id).filter(|build| build.worker == ended.worker) else { return };
         let Some(flight) = build.step.as_ref().and_then(|step| step.flights.get(&ended.command)) else { return };
+        sabotage!(WrongBranchAnswered => if let Some(first) = build.step.iter().flat_map(|step| step.flights.values()).next() {
+            return self.answer(id, first.key.clone(), Answer::Command(ended.result));
+        });
         match &ended.result.end {
             CommandEnd::Lost(why) if flight.stop.is_none() => {
                 let why = why.clone();

@@ -57,12 +57,16 @@ impl Pass<'_> {
         }
         if outcome != Outcome::Retry {
             self.report_build(&build, outcome, previous);
+            sabotage!(StopTwiceEndsTwice => if build.stop.as_ref().is_some_and(|stop| stop.times > 1) {
+                self.report_build(&build, outcome, previous);
+            });
         }
         self.dismiss_if_idle(&build.worker);
     }
 
     fn close_request(&mut self, request: RequestId, outcome: Outcome, state: &str) {
         if outcome == Outcome::Retry {
+            sabotage!(RetryLost => return);
             self.record(Event::RequestWaits { request, why: state.to_owned() });
         } else {
             self.end_request(request, outcome);

@@ -16,6 +16,7 @@ impl Pass<'_> {
         if let Some(known) = self.state.changes.same(&data) {
             return known;
         }
+        sabotage!(PolledChangeLost => if source.is_some() && !self.facts.is_empty() { return ChangeId(0) });
         data.when.get_or_insert(self.now);
         let id = ChangeId(self.state.last.change + 1);
         let spec = StampSpec {

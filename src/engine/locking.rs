@@ -145,6 +145,7 @@ impl Pass<'_> {
     /// Takes back all that a build or step holds, or its place in the queue.
     pub fn release_locks(&mut self, build: BuildId, step: Option<StepId>) {
         let owner = Owner { build, step };
+        sabotage!(LocksKeptOnStop => if step.is_some() && self.state.builds[&build].stop.is_some() { return });
         if self.state.locks.holds(owner) || self.state.locks.is_waiting(owner) {
             self.record(Event::LocksReleased { build, step });
         }

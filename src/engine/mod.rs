@@ -4,6 +4,16 @@
 //! same order give the same events and effects. All changes of state go through one function from
 //! (state, fact) to state, used live and on recovery. See `docs/design/engine.md`.
 
+/// A place where a test can plant a bug, to see whether the simulator finds it. Nothing in real builds.
+macro_rules! sabotage {
+    ($bug:ident => $what:expr) => {
+        #[cfg(test)]
+        if crate::engine::tests::sim::bugs::on(crate::engine::tests::sim::bugs::Bug::$bug) {
+            $what;
+        }
+    };
+}
+
 mod adopt;
 mod asked;
 mod asks;

@@ -37,6 +37,14 @@ impl Pass<'_> {
         }
     }
 
+    #[cfg(test)]
+    pub fn queue_reports_again(&mut self) {
+        for report in self.state.outbox.values().map(|queued| queued.report.clone()).collect::<Vec<_>>() {
+            let id = ReportId(self.state.last.report + 1);
+            self.record(Event::ReportQueued { report: Report { id, ..report } });
+        }
+    }
+
     /// When a report is due; not while it is handed out, or waits for others to come back.
     pub fn delivery_due(&self, report: ReportId) -> Option<Deadline> {
         let queued = self.state.outbox.get(&report)?;

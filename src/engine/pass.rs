@@ -111,6 +111,8 @@ impl<'a> Pass<'a> {
             .chain(state.outbox.keys().copied().map(TimerKey::Report))
             .chain(state.requests.keys().copied().map(TimerKey::Request));
         self.up.touched.extend(all);
+        sabotage!(QuietLostOnRestart => self.up.touched.retain(|key| !matches!(key, TimerKey::Scheduler(_))));
+        sabotage!(WaitForgottenOnRestart => self.up.touched.retain(|key| !matches!(key, TimerKey::Build(_))));
     }
 
     /// Notes what has to be looked at because of an event.
@@ -157,6 +159,7 @@ impl<'a> Pass<'a> {
             | Event::WorkerLost { worker, .. }
             | Event::WorkerPaused { worker, .. }
             | Event::WorkerGraceful { worker, .. } => {
+                sabotage!(UnpauseUnnoticed => if matches!(event, Event::WorkerPaused { .. }) { return });
                 self.look_at_worker(&worker.clone());
             }
             Event::ReportQueued { report } => self.touch(TimerKey::Report(report.id)),

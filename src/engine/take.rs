@@ -62,6 +62,7 @@ impl Pass<'_> {
         self.record(Event::MasterStarted { name, installation });
         self.effects.extend(again);
         self.retime_nights();
+        sabotage!(ReportAgainOnRestart => self.queue_reports_again());
         self.forget_connections();
     }
 

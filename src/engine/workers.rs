@@ -92,6 +92,10 @@ impl Pass<'_> {
         for (command, sent) in asked {
             let Some(build) = self.state.index.commands.get(&command).copied() else { continue };
             let same = sent.as_ref() == Some(&connection.instance);
+            sabotage!(SentAgainWithoutMemory => if told.get(&command) == Some(&ResumeState::NeverSeen) {
+                self.send_again(build, &command);
+                continue;
+            });
             match told.get(&command) {
                 Some(ResumeState::Known) => self.stop_again(build, &command),
                 Some(ResumeState::NeverSeen) if same => self.send_again(build, &command),
@@ -127,6 +131,9 @@ impl Pass<'_> {
     /// A worker's connection ended. Its builds wait for it.
     pub fn worker_lost(&mut self, name: String, epoch: u64, why: String) {
         let current = self.state.workers.get(&name).and_then(|worker| worker.connection.as_ref());
+        sabotage!(FencedConnectionHeard => if current.is_some_and(|connection| connection.epoch > epoch) {
+            return self.record(Event::WorkerLost { worker: name, epoch, why, give_up: None });
+        });
         if current.is_none_or(|connection| connection.epoch != epoch) {
             return;
         }
@@ -151,6 +158,10 @@ impl Pass<'_> {
             let busy = self.state.load_of(&worker) > 0;
             if connected || busy {
                 let why = "the master was started".to_owned();
+                sabotage!(GraceForgottenOnRestart => {
+                    self.record(Event::WorkerLost { worker, epoch, why, give_up: None });
+                    continue
+                });
                 self.record(Event::WorkerLost { worker, epoch, why, give_up: busy.then_some(give_up) });
             }
         }

@@ -333,6 +333,7 @@ impl State {
             return Err(format!("build `{id}` has an open step"));
         }
         let Some(build) = self.builds.remove(&id) else { return Ok(()) };
+        sabotage!(SlotKeptOnLoss => if outcome == Outcome::Retry { return Ok(()) });
         self.index.build_ended(&build);
         let counts = match outcome {
             Outcome::Success | Outcome::Warnings | Outcome::Failure | Outcome::Exception => true,

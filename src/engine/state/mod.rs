@@ -146,6 +146,7 @@ impl State {
         for request in self.requests.values().filter(|request| request.build.is_none()) {
             index.wait(request);
         }
+        sabotage!(RequestTwiceAfterRestart => self.requests.values().for_each(|request| index.wait(request)));
         for build in self.builds.values() {
             index.build_runs(build);
         }

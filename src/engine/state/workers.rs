@@ -66,7 +66,8 @@ impl Worker {
     }
 
     /// Whether new builds may go to it, as far as it is concerned.
-    pub const fn takes_builds(&self) -> bool {
+    pub fn takes_builds(&self) -> bool {
+        sabotage!(PausedGetsBuilds => return self.active && self.connection.is_some() && !self.graceful);
         self.active && self.connection.is_some() && !self.paused && !self.graceful
     }
 

@@ -152,6 +152,60 @@ fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
+/// Every deliberate bug, and within how many seeds it has to be found; most are found much sooner.
+const BUGS: [(Bug, u64); 26] = [
+    (Bug::LocksKeptOnStop, 100),
+    (Bug::RequestTwiceAfterRestart, 100),
+    (Bug::RetryLost, 100),
+    (Bug::CollapseDropsNewest, 100),
+    (Bug::SlotKeptOnLoss, 100),
+    (Bug::PriorityIgnored, 100),
+    (Bug::QuietNotRestarted, 100),
+    (Bug::QuietLostOnRestart, 100),
+    (Bug::ParentNotTold, 100),
+    (Bug::StopTwiceEndsTwice, 100),
+    (Bug::FencedConnectionHeard, 100),
+    (Bug::WaitForgottenOnRestart, 100),
+    (Bug::DependentOnFailure, 100),
+    (Bug::ReportAgainOnRestart, 100),
+    (Bug::PausedGetsBuilds, 100),
+    (Bug::WrongBranchAnswered, 100),
+    (Bug::GraceForgottenOnRestart, 100),
+    (Bug::SentAgainWithoutMemory, 100),
+    (Bug::LockQueueJumped, 100),
+    (Bug::PolledChangeLost, 100),
+    (Bug::UnpauseUnnoticed, 100),
+    (Bug::SentBeforeCommit, 100),
+    (Bug::LogPartDoubledOnResume, 100),
+    (Bug::SnapshotBeforeLogs, 100),
+    (Bug::EndAcknowledgedTooEarly, 100),
+    (Bug::TornBatchTaken, 100),
+];
+
+/// The first violation with this bug planted, if one of the seeds finds it.
+fn find_bug(bug: Bug, seeds: u64) -> Option<Violation> {
+    (1..=seeds).find_map(|seed| run_once(seed, CHAOS, Some(bug), false).err())
+}
+
+#[test]
+fn every_deliberate_bug_is_found() {
+    let told = setting("STARWRIGHT_SIM_BUGS").is_some();
+    let missed: Vec<String> = BUGS
+        .iter()
+        .filter_map(|(bug, seeds)| match find_bug(*bug, *seeds) {
+            Some(found) => {
+                if told {
+                    let text: String = found.text.lines().next().unwrap_or_default().chars().take(150).collect();
+                    tell(&format!("{bug:?}: seed {}: {text}", found.seed));
+                }
+                None
+            }
+            None => Some(format!("{bug:?} is not found by {seeds} seeds")),
+        })
+        .collect();
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
 /// The seeds of the suite, or those that the environment names.
 #[test]
 fn seeds_run_without_a_violation() {

@@ -46,8 +46,8 @@ pub enum Bug {
     LockQueueJumped,
     /// Of several changes that a poll finds, one is lost.
     PolledChangeLost,
-    /// The last word on slots of a builder is off by one.
-    BuilderSlotTooMany,
+    /// Nobody looks at the queue when a worker is not paused any more.
+    UnpauseUnnoticed,
 
     /// A report leaves before it is durable.
     SentBeforeCommit,

@@ -22,6 +22,8 @@ pub struct WorkerView {
     pub resumes: bool,
     pub paused: bool,
     pub graceful: bool,
+    /// Until when its builds wait for it.
+    pub give_up: Option<Timestamp>,
 }
 
 /// A change that a scheduler holds.
@@ -179,7 +181,7 @@ impl Reference {
                 view.epoch = Some(*epoch);
                 view.resumes = *resumes;
             }
-            Event::WorkerLost { worker, epoch, why, .. } => {
+            Event::WorkerLost { worker, epoch, why, give_up } => {
                 let view = self.workers.entry(worker.clone()).or_default();
                 let restart = why.contains("master was started");
                 assert!(
@@ -188,6 +190,7 @@ impl Reference {
                     view.epoch
                 );
                 view.epoch = None;
+                view.give_up = *give_up;
             }
             Event::WorkerPaused { worker, paused, .. } => {
                 self.workers.entry(worker.clone()).or_default().paused = *paused;
@@ -334,6 +337,11 @@ impl Reference {
         assert!(odd.is_empty(), "dependent schedulers: made without cause, or not made: {odd:?}");
         self.dependents.clear();
         self.triggering = None;
+        for (id, build) in &self.builds {
+            let worker = self.workers.get(&build.worker).cloned().unwrap_or_default();
+            let waits = worker.epoch.is_some() || worker.give_up.is_some();
+            assert!(waits, "workers: build {id} waits for `{}`, and nobody says how long", build.worker);
+        }
         self.check_requests();
         self.check_waiting_locks();
         self.note_claims();

@@ -30,8 +30,8 @@ use bugs::Bug;
 use run::Sim;
 
 /// Seeds that the suite runs, and how long people and faults are at work in each, in steps.
-const SEEDS: u64 = 60;
-const CHAOS: u64 = 250;
+const SEEDS: u64 = 100;
+const CHAOS: u64 = 400;
 
 /// What came of runs.
 #[derive(Clone, Debug, Default)]

@@ -93,6 +93,8 @@ pub struct Draft {
     pub grace: i64,
     /// Counts changes that nobody sees, so that scripts differ.
     pub edition: u64,
+    /// How much more often than usual locks are taken, in a hundred.
+    pub crowded: u64,
 }
 
 fn seconds(seconds: i64) -> String {
@@ -112,6 +114,7 @@ pub fn draw(rng: &mut Rng) -> Draft {
         collapse: rng.chance(70),
         grace: rng.range(20, 400),
         edition: 0,
+        crowded: if rng.chance(35) { 45 } else { 0 },
     };
     for number in 0..=rng.range(1, 3) {
         draft.workers.push(draw_worker(rng, &draft.locks, format!("w{number}"), false));
@@ -174,7 +177,7 @@ fn draw_builder(rng: &mut Rng, draft: &Draft, name: String, leaf: bool, triggers
         leaf,
         workers,
         slots: rng.chance(30).then(|| rng.below(2) + 1),
-        locks: if rng.chance(45) { draw_accesses(rng, &draft.locks, leaf, 40) } else { vec![] },
+        locks: if rng.chance(40 + draft.crowded) { draw_accesses(rng, &draft.locks, leaf, 40) } else { vec![] },
         priority: if rng.chance(30) { rng.range(-2, 5) } else { 0 },
         collapse: rng.chance(30).then(|| rng.chance(50)),
         on_lost: draw_on_lost(rng),
@@ -199,7 +202,7 @@ fn draw_step(rng: &mut Rng, draft: &Draft, builder: &str, number: i64, leaf: boo
         items,
         always: rng.chance(15),
         retries: if rng.chance(20) { rng.below(2) + 1 } else { 0 },
-        locks: if rng.chance(25) { draw_accesses(rng, &draft.locks, leaf, 40) } else { vec![] },
+        locks: if rng.chance(25 + draft.crowded) { draw_accesses(rng, &draft.locks, leaf, 40) } else { vec![] },
         do_if: rng.chance(12).then(|| rng.chance(70)),
         hide_if: rng.chance(10).then(|| rng.chance(50)),
         halt: rng.chance(70),
@@ -228,7 +231,8 @@ fn draw_item(rng: &mut Rng, draft: &Draft, name: &str, leaf: bool, triggers: boo
             Item::Parallel(branches.collect())
         }
         88..96 if depth > 0 => {
-            let locks = if rng.chance(45) { draw_accesses(rng, &draft.locks, leaf, 40) } else { vec![] };
+            let locks =
+                if rng.chance(45 + draft.crowded) { draw_accesses(rng, &draft.locks, leaf, 40) } else { vec![] };
             Item::Child { name: name.to_owned(), locks, items: draw_items(rng, draft, name, leaf, triggers, depth - 1) }
         }
         96 if depth > 0 => child(name, [Item::OpenChild(format!("{name}o")), draw_command(rng, name)]),

@@ -32,7 +32,6 @@ pub struct QueuedView {
     pub change: ChangeId,
     pub due: Option<Timestamp>,
     pub seq: u64,
-    pub branch: Option<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -249,12 +248,12 @@ impl Reference {
 
     fn change_queued(&mut self, scheduler: &str, change: ChangeId, due: Option<Timestamp>) {
         assert!(!self.disabled.contains(scheduler), "schedulers: `{scheduler}` is off, and takes change {change}");
-        let found = self.changes.iter().find(|(_, id)| **id == change);
-        let branch = found.unwrap_or_else(|| panic!("schedulers: there is no change {change}")).0.0.clone();
+        let known = self.changes.values().any(|id| *id == change);
+        assert!(known, "schedulers: there is no change {change}");
         let seq = self.seq;
         let queue = self.queued.entry(scheduler.to_owned()).or_default();
         assert!(queue.iter().all(|queued| queued.change != change), "schedulers: change {change} is taken twice");
-        queue.push(QueuedView { change, due, seq, branch });
+        queue.push(QueuedView { change, due, seq });
     }
 
     /// A scheduler makes a buildset of changes that wait with it: each once, and not before their time.

@@ -110,8 +110,7 @@ pub struct Sim {
     pub chaos: bool,
     pub coverage: BTreeMap<&'static str, u64>,
     pub trace: Option<VecDeque<String>>,
-    /// Evaluations by what they saw: the same gives the same.
-    pub evaluations: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// What a script saw of its build, by step: it sees the same until the step is over.
     pub contexts: BTreeMap<u64, Vec<u8>>,
     pub tickets: u64,
     /// Machines that stay away for ever.
@@ -171,7 +170,6 @@ impl Sim {
             chaos: true,
             coverage: BTreeMap::new(),
             trace: None,
-            evaluations: BTreeMap::new(),
             contexts: BTreeMap::new(),
             tickets: 0,
             deserted: BTreeSet::new(),

@@ -410,7 +410,7 @@ impl Sim {
         if let Err(why) = self.disk.write(Source::Master, write) {
             panic!("logs: {why}");
         }
-        let takes = self.pause(10, 5_000);
+        let takes = self.pause(40, 30_000);
         self.after(takes, Happening::LogSynced(process, Source::Master));
     }
 

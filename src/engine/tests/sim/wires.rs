@@ -25,6 +25,7 @@ pub enum ToWorker {
     PartsKept(CommandId, u64),
     EndKept(CommandId),
     Refused(CommandId),
+    NameTaken,
     ShutDown,
     Closed,
 }
@@ -121,7 +122,7 @@ impl Sim {
             let present = &self.links[&old];
             if present.master_end && present.worker_end && (present.instance != instance || !ours) {
                 self.saw("second worker of a name refused");
-                self.send_worker(number, ToWorker::Closed);
+                self.send_worker(number, ToWorker::NameTaken);
                 return self.forget_master_end(number);
             }
             self.saw("connection fenced by a newer one");
@@ -287,9 +288,11 @@ impl Sim {
                     machine.told.remove(&command);
                 }
             }
-            ToWorker::Refused(_) => {
+            ToWorker::Refused(command) => {
                 self.saw("worker's message refused");
+                self.note(format!("         {id} is refused {command}"));
                 self.leave(id, number);
+                self.after(1_000, Happening::Connect(id.to_owned()));
             }
             ToWorker::ShutDown => {
                 self.saw("worker told to go");
@@ -298,17 +301,24 @@ impl Sim {
                 let away = self.rng.range(5_000, 90_000);
                 self.after(away, Happening::MachineStarts(id.to_owned()));
             }
-            ToWorker::Closed => self.leave(id, number),
+            ToWorker::NameTaken => {
+                self.leave(id, number);
+                let later = self.rng.range(15_000, 60_000);
+                self.after(later, Happening::Connect(id.to_owned()));
+            }
+            ToWorker::Closed => {
+                self.leave(id, number);
+                let again = self.pause(4_000, 60_000);
+                self.after(again, Happening::Connect(id.to_owned()));
+            }
         }
     }
 
-    /// The worker's end of its connection is over; it tries again.
+    /// The worker's end of its connection is over.
     fn leave(&mut self, id: &str, number: u64) {
         self.drop_worker_end(number);
-        let again = self.pause(4_000, 60_000);
         if let Some(machine) = self.machines.get_mut(id) {
             machine.unlink();
-            self.after(again, Happening::Connect(id.to_owned()));
         }
     }
 

@@ -14,7 +14,7 @@ use crate::model::{BuilderId, BuilderPlan, FnId, LockAccess, Plan, Question, Req
 /// question slow.
 const SHOWN_MAX: usize = 100;
 
-/// Where `can_start` refuses a request, at most so many are tried.
+/// Where `can_start` or locks refuse a request, at most so many are tried.
 const TRIED_MAX: usize = 20;
 
 /// Loads are compared in parts of a million of a worker's slots.
@@ -89,7 +89,7 @@ impl Pass<'_> {
         for request in self.choose_requests(builder_plan, builder) {
             let places = self.places(plan, builder_plan, request);
             if !places.is_empty() {
-                return self.start_or_claim(builder_plan, builder, request, places);
+                return self.start_or_claim(plan, builder_plan, builder, request, places);
             }
         }
         Look::Nothing
@@ -162,25 +162,62 @@ impl Pass<'_> {
     /// Starts the request where it gets its locks; if that is nowhere, asks for those of the first place.
     fn start_or_claim(
         &mut self,
-        plan: &BuilderPlan,
+        plan: &Plan,
+        builder_plan: &BuilderPlan,
         builder: BuilderId,
         request: RequestId,
         places: Vec<Place>,
     ) -> Look {
         let kin = kin_of_request(self.state, request);
-        let open: Vec<&Place> = places.iter().filter(|place| self.may_lock(builder, &kin, place)).collect();
-        if open.is_empty() {
-            if let Some(first) = places.into_iter().next() {
-                self.claim(builder, kin, &first.worker, first.locks);
-            }
-            return Look::Claims;
+        let open = self.open_places(builder, &kin, places.clone());
+        if !open.is_empty() {
+            return self.start_at(builder_plan, builder, request, open);
         }
+        if let Some((pressing, open)) = self.pressing(plan, builder_plan, builder, request) {
+            return self.start_at(builder_plan, builder, pressing, open);
+        }
+        if let Some(first) = places.into_iter().next() {
+            self.claim(builder, kin, &first.worker, first.locks);
+        }
+        Look::Claims
+    }
+
+    fn start_at(&mut self, plan: &BuilderPlan, builder: BuilderId, request: RequestId, open: Vec<Place>) -> Look {
         let workers: Vec<String> = open.iter().map(|place| place.worker.clone()).collect();
         let Some(worker) = self.choose_worker(plan, workers, request) else { return Look::Nothing };
-        let locks = places.into_iter().find(|place| place.worker == worker).map_or_else(Vec::new, |place| place.locks);
+        let locks = open.into_iter().find(|place| place.worker == worker).map_or_else(Vec::new, |place| place.locks);
         let claim = self.unclaim(builder);
         self.start_build(plan, request, &worker, locks, claim.map(|claim| claim.at));
         Look::Started
+    }
+
+    fn open_places(&self, builder: BuilderId, kin: &[Owner], places: Vec<Place>) -> Vec<Place> {
+        places.into_iter().filter(|place| self.may_lock(builder, kin, place)).collect()
+    }
+
+    /// A request behind the first one, `blocked`, that gets its locks although that one does not: a build that holds some
+    /// of them waits for it, and gives them back only afterwards. To let it wait for its turn would be for ever.
+    fn pressing(
+        &mut self,
+        plan: &Plan,
+        builder_plan: &BuilderPlan,
+        builder: BuilderId,
+        blocked: RequestId,
+    ) -> Option<(RequestId, Vec<Place>)> {
+        let awaited = |id: &RequestId| self.state.requests.get(id).is_some_and(|request| request.waited_for);
+        let behind = self.ready(builder).map(|(_, _, id)| id).filter(|id| *id != blocked && awaited(id));
+        for request in behind.take(TRIED_MAX).collect::<Vec<_>>() {
+            let kin = kin_of_request(self.state, request);
+            if !kin.iter().any(|owner| self.state.locks.holds(*owner)) {
+                continue;
+            }
+            let places = self.places(plan, builder_plan, request);
+            let open = self.open_places(builder, &kin, places);
+            if !open.is_empty() {
+                return Some((request, open));
+            }
+        }
+        None
     }
 
     fn may_lock(&self, builder: BuilderId, kin: &[Owner], place: &Place) -> bool {

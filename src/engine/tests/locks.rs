@@ -301,3 +301,25 @@ fn a_lock_that_left_the_configuration_still_binds_builds_that_pin_it() {
     world.end("a", 0);
     assert_eq!(world.running_commands(), ["a"]);
 }
+
+#[test]
+fn a_build_that_a_holder_of_its_lock_waits_for_does_not_stand_in_line() {
+    let plan = plan()
+        .lock("db", 1)
+        .builder_with("parent", ["p1"], vec![step("prepare"), step("call").does([trigger(&["child"], true)])])
+        .builder("child", ["w1"])
+        .change_builder("parent", |plan, _| plan.locks = vec![exclusive("db")])
+        .change_builder("child", |plan, _| plan.locks = vec![exclusive("db")])
+        .scheduler(super::plans::triggerable("child", &["child"]));
+    let mut world = World::new(plan);
+    world.connect("p1");
+    world.connect("w1");
+    world.hold("prepare");
+    world.force("parent");
+    let by_hand = world.force("child");
+    world.end("prepare", 0);
+    world.expect_ended("parent/1", Outcome::Success);
+    assert_eq!(world.request_outcome(by_hand), Some(Outcome::Success));
+    let order: Vec<&str> = world.buildsets("child").iter().map(|set| set.scheduler.as_str()).collect();
+    assert_eq!(order, ["child"]);
+}

@@ -194,6 +194,8 @@ fn every_deliberate_bug_is_found() {
         .iter()
         .filter_map(|(bug, seeds)| match find_bug(*bug, *seeds) {
             Some(found) => {
+                let healthy = run_once(found.seed, CHAOS, None, false);
+                assert!(healthy.is_ok(), "seed {} fails without {bug:?}, too", found.seed);
                 if told {
                     let text: String = found.text.lines().next().unwrap_or_default().chars().take(150).collect();
                     tell(&format!("{bug:?}: seed {}: {text}", found.seed));

@@ -104,6 +104,7 @@ fn seconds(seconds: i64) -> String {
 /// A draft by chance.
 pub fn draw(rng: &mut Rng) -> Draft {
     let leaves = rng.chance(60);
+    let kin = leaves && rng.chance(30);
     let mut draft = Draft {
         workers: vec![],
         locks: draw_locks(rng),
@@ -124,7 +125,8 @@ pub fn draw(rng: &mut Rng) -> Draft {
         draft.workers.push(draw_worker(rng, &draft.locks, format!("x{number}"), true));
     }
     for number in 0..=rng.range(0, 3) {
-        let builder = draw_builder(rng, &draft, format!("b{number}"), false, leaves);
+        let triggers = leaves && (!kin || number == 0);
+        let builder = draw_builder(rng, &draft, format!("b{number}"), false, triggers);
         draft.builders.push(builder);
     }
     if leaves {
@@ -133,9 +135,20 @@ pub fn draw(rng: &mut Rng) -> Draft {
             draft.builders.push(builder);
         }
     }
+    if kin {
+        share_a_lock(&mut draft);
+    }
     draw_schedulers(rng, &mut draft);
     draw_notifiers(rng, &mut draft);
     draft
+}
+
+/// A builder and the one that it triggers take the same lock, which nobody else takes.
+fn share_a_lock(draft: &mut Draft) {
+    draft.locks.push(LockDraft { name: "k".into(), on_worker: false, count: 1, leaf: true });
+    for builder in draft.builders.iter_mut().filter(|builder| ["b0", "t0"].contains(&builder.name.as_str())) {
+        builder.locks.push(exclusive("k"));
+    }
 }
 
 fn draw_locks(rng: &mut Rng) -> Vec<LockDraft> {

@@ -192,10 +192,11 @@ impl Sim {
         if !self.chaos || !self.shape.faults {
             return;
         }
-        let next = if self.rng.chance(70) { self.rng.range(0, 25_000) } else { self.rng.range(0, 300_000) };
+        let next = if self.rng.chance(75) { self.rng.range(0, 15_000) } else { self.rng.range(0, 200_000) };
         self.after(next, Happening::Fault);
         match self.rng.below(100) {
-            0..22 => self.cut_some(),
+            0..17 => self.cut_some(),
+            17..22 => self.slow_disk(),
             22..37 => self.end_worker_process(),
             37..42 => self.reboot_some(),
             42..46 => self.wipe_some(),
@@ -272,6 +273,12 @@ impl Sim {
             _ => Doom::DiskFullButKept,
         };
         self.doom = self.shell.is_some().then_some(doom);
+    }
+
+    /// Log lines do not get to the disk for a while.
+    fn slow_disk(&mut self) {
+        self.slow_until = self.now + self.rng.range(1_000, 60_000);
+        self.saw("slow disk");
     }
 
     fn harm_snapshot(&mut self) {

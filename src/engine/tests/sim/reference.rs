@@ -336,11 +336,7 @@ impl Reference {
         assert!(odd.is_empty(), "dependent schedulers: made without cause, or not made: {odd:?}");
         self.dependents.clear();
         self.triggering = None;
-        for (id, build) in &self.builds {
-            let worker = self.workers.get(&build.worker).cloned().unwrap_or_default();
-            let waits = worker.epoch.is_some() || worker.give_up.is_some();
-            assert!(waits, "workers: build {id} waits for `{}`, and nobody says how long", build.worker);
-        }
+        self.check_builds();
         self.check_requests();
         self.check_waiting_locks();
         self.note_claims();

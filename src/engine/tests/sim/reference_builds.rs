@@ -22,6 +22,10 @@ pub struct BuildView {
     pub stops: u64,
     /// The earliest fact since which its builder can have asked for its locks.
     pub queued_since: u64,
+    /// Between two attempts of a step.
+    pausing: bool,
+    /// Child steps that were asked for and did not begin yet.
+    to_begin: Vec<Key>,
 }
 
 #[derive(Clone, Debug)]
@@ -82,6 +86,8 @@ impl Reference {
             asks: BTreeMap::new(),
             stops: 0,
             queued_since,
+            pausing: false,
+            to_begin: vec![],
         };
         self.builds.insert(*build, view);
     }
@@ -89,9 +95,11 @@ impl Reference {
     pub fn build_event(&mut self, fact: &Fact) {
         match &fact.event {
             Event::BuildStopping { build, .. } => self.stopping(*build),
-            Event::StepStarted { build, step, parent, .. } => {
+            Event::StepStarted { build, step, parent, key, .. } => {
                 self.fresh("step", step.0);
                 let view = self.build(*build);
+                view.pausing = false;
+                view.to_begin.retain(|other| Some(other) != key.as_ref());
                 let fits = match parent {
                     None => view.steps.is_empty(),
                     Some(parent) => view.steps.contains_key(parent),
@@ -101,6 +109,7 @@ impl Reference {
             }
             Event::StepRetried { build, .. } => {
                 assert!(self.build(*build).steps.is_empty(), "steps: build {build} tries again in mid-step");
+                self.build(*build).pausing = true;
             }
             Event::StepEnded { build, step, .. } => self.step_ended(*build, *step),
             Event::Asked { .. } => self.asked(fact),
@@ -189,6 +198,9 @@ impl Reference {
         if let Some((log, text)) = written {
             self.logs.get_mut(&log).unwrap().written.push(format!("{text}\n"));
         }
+        if let Ask::BeginStep(_) = ask {
+            self.build(*build).to_begin.push(key.clone());
+        }
         if let Ask::Trigger(trigger) = ask {
             self.triggering = Some((*build, key.clone(), *step, trigger.wait));
         }
@@ -231,6 +243,17 @@ impl Reference {
             }
             (Ask::Now, Answer::Time(_)) | (Ask::BeginStep(_), Answer::Done) => {}
             (ask, answer) => panic!("answers: {answer:?} to {ask:?}"),
+        }
+    }
+
+    /// After a turn: no build stands between two facts.
+    pub fn check_builds(&self) {
+        for (id, build) in &self.builds {
+            let worker = self.workers.get(&build.worker).cloned().unwrap_or_default();
+            let waits = worker.epoch.is_some() || worker.give_up.is_some();
+            assert!(waits, "workers: build {id} waits for `{}`, and nobody says how long", build.worker);
+            assert!(build.pausing || !build.steps.is_empty(), "steps: build {id} is in no step");
+            assert!(build.to_begin.is_empty(), "steps: {:?} of build {id} did not begin", build.to_begin);
         }
     }
 

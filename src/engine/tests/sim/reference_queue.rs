@@ -197,7 +197,8 @@ impl Reference {
         self.check_worker(worker, *build);
         for request in requests {
             let first = self.first_ready(*builder_id).map(|first| first.id);
-            assert_eq!(first, Some(*request), "priorities: build {build} takes another request than the first");
+            let right = first == Some(*request) || self.is_pressing(*builder_id, *request);
+            assert!(right, "priorities: build {build} takes {request}, but the first is {first:?}");
         }
         let rank = self.request(requests[0]).rank();
         for other in self.waiting_builders().filter(|other| other != builder_id) {
@@ -207,6 +208,13 @@ impl Reference {
                 && self.builder_plan(other).is_some_and(|plan| plan.workers.contains(worker));
             assert!(!could || first.rank() > rank, "priorities: build {build} overtakes {first:?} on `{worker}`");
         }
+    }
+
+    /// Whether a build that holds a lock of this request's builder waits for it.
+    fn is_pressing(&self, builder: BuilderId, request: RequestId) -> bool {
+        let Some(step) = self.awaiting_step(request) else { return false };
+        let (kin, wants) = (self.kin(step), self.wants_of(builder));
+        self.holds.iter().any(|held| kin.contains(&held.owner) && wants.contains(&held.lock))
     }
 
     fn check_worker(&self, worker: &str, build: BuildId) {

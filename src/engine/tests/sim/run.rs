@@ -123,6 +123,8 @@ pub struct Sim {
     pub settled: bool,
     pub news_seen: u64,
     pub last_news: i64,
+    /// Log lines do not become durable before.
+    pub slow_until: i64,
 }
 
 /// Where runs begin: ordinary days, and the eves of the nights in which Berlin's clocks change.
@@ -179,6 +181,7 @@ impl Sim {
             settled: false,
             news_seen: 0,
             last_news: 0,
+            slow_until: 0,
             draft,
             rng,
         };

@@ -465,6 +465,9 @@ impl Sim {
         if !self.is_process(process) {
             return;
         }
+        if self.now < self.slow_until {
+            return self.after(self.slow_until - self.now, Happening::LogSynced(process, source.clone()));
+        }
         self.disk.sync(source);
         let Source::Command(command) = source else { return };
         for number in self.links.keys().copied().collect::<Vec<_>>() {

@@ -20,3 +20,8 @@ check: ## format and lints, warnings denied
 bench: ## measures speed, each figure beside its baseline
 	$(CARGO) bench --bench overhead
 	$(CARGO) bench --bench store
+
+SEEDS ?= 2000
+
+simulate: ## runs the simulator on SEEDS seeds (2000), from FIRST (1), on all cores
+	STARWRIGHT_SIM_SEEDS=$(SEEDS) STARWRIGHT_SIM_FIRST=$(or $(FIRST),1) $(CARGO) test --lib engine::tests::sim::seeds -- --nocapture

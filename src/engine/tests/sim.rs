@@ -19,12 +19,13 @@ mod reference_queue;
 mod rng;
 mod run;
 mod shell;
+mod starlark;
 mod wires;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bugs::Bug;
 use run::Sim;
@@ -80,6 +81,9 @@ fn run_once(seed: u64, chaos: u64, bug: Option<Bug>, traced: bool) -> Result<Tal
     bugs::plant(bug);
     let mut sim = Sim::new(seed, chaos);
     sim.trace = traced.then(VecDeque::new);
+    if let Some(lines) = setting("STARWRIGHT_SIM_TRACE") {
+        sim.trace_max = lines as usize;
+    }
     let went = catch_unwind(AssertUnwindSafe(|| sim.run()));
     bugs::plant(None);
     match went {
@@ -104,13 +108,19 @@ fn run_seed(seed: u64, chaos: u64) -> Result<Tally, Violation> {
     })
 }
 
+/// Starlark's evaluation needs a deep stack.
+fn on_big_stack<'scope>(scope: &'scope std::thread::Scope<'scope, '_>, work: impl FnOnce() + Send + 'scope) {
+    let thread = std::thread::Builder::new().stack_size(crate::config::STACK_BYTES);
+    thread.spawn_scoped(scope, work).unwrap();
+}
+
 /// Runs seeds on so many threads; the first violation by number.
 fn run_seeds(first: u64, seeds: u64, chaos: u64, threads: usize, progress: bool) -> Result<Tally, Box<Violation>> {
     let next = AtomicU64::new(first);
     let found: Mutex<(Tally, Option<Violation>)> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(|| {
+            on_big_stack(scope, || {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= first + seeds || found.lock().unwrap().1.as_ref().is_some_and(|found| found.seed < seed)
@@ -187,24 +197,37 @@ fn find_bug(bug: Bug, seeds: u64) -> Option<Violation> {
     (1..=seeds).find_map(|seed| run_once(seed, CHAOS, Some(bug), false).err())
 }
 
+/// How a bug is found, or that it is not; the same seed is right without it.
+fn look_for(bug: Bug, seeds: u64) -> Result<String, String> {
+    let found = find_bug(bug, seeds).ok_or_else(|| format!("{bug:?} is not found by {seeds} seeds"))?;
+    run_once(found.seed, CHAOS, None, false).map_err(|violation| format!("without {bug:?}: {violation}"))?;
+    let text: String = found.text.lines().next().unwrap_or_default().chars().take(150).collect();
+    Ok(format!("{bug:?}: seed {}: {text}", found.seed))
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 #[test]
 fn every_deliberate_bug_is_found() {
     let told = setting("STARWRIGHT_SIM_BUGS").is_some();
-    let missed: Vec<String> = BUGS
-        .iter()
-        .filter_map(|(bug, seeds)| match find_bug(*bug, *seeds) {
-            Some(found) => {
-                let healthy = run_once(found.seed, CHAOS, None, false);
-                assert!(healthy.is_ok(), "seed {} fails without {bug:?}, too", found.seed);
-                if told {
-                    let text: String = found.text.lines().next().unwrap_or_default().chars().take(150).collect();
-                    tell(&format!("{bug:?}: seed {}: {text}", found.seed));
+    let next = AtomicUsize::new(0);
+    let missed: Mutex<Vec<String>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..threads() {
+            on_big_stack(scope, || {
+                while let Some((bug, seeds)) = BUGS.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    match look_for(*bug, *seeds) {
+                        Ok(found) if told => tell(&found),
+                        Ok(_) => {}
+                        Err(why) => missed.lock().unwrap().push(why),
+                    }
                 }
-                None
-            }
-            None => Some(format!("{bug:?} is not found by {seeds} seeds")),
-        })
-        .collect();
+            });
+        }
+    });
+    let missed = missed.into_inner().unwrap();
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
@@ -214,8 +237,7 @@ fn seeds_run_without_a_violation() {
     let seeds = setting("STARWRIGHT_SIM_SEEDS");
     let first = setting("STARWRIGHT_SIM_FIRST").unwrap_or(1);
     let chaos = setting("STARWRIGHT_SIM_STEPS").unwrap_or(CHAOS);
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let tally = match run_seeds(first, seeds.unwrap_or(SEEDS), chaos, threads, seeds.is_some()) {
+    let tally = match run_seeds(first, seeds.unwrap_or(SEEDS), chaos, threads(), seeds.is_some()) {
         Ok(tally) => tally,
         Err(violation) => panic!("{violation}"),
     };

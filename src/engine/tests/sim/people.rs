@@ -71,7 +71,12 @@ impl Sim {
         self.ask(|ticket| Input::ForceAsked { ask, ticket });
     }
 
-    fn push_commit(&mut self) {
+    /// Somebody pushes, and often once more right away.
+    pub fn push_commit(&mut self) {
+        if self.rng.chance(40) {
+            let next = self.rng.range(100, 25_000);
+            self.after(next, Happening::Push);
+        }
         let branch = (*self.rng.pick(&BRANCHES)).to_owned();
         let again = self.rng.chance(15);
         let hook = self.rng.chance(60);

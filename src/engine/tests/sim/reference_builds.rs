@@ -196,7 +196,7 @@ impl Reference {
         let before = view.asks.insert(key.clone(), asked);
         assert!(before.is_none(), "asks: {key:?} of build {build} is asked twice");
         if let Some((log, text)) = written {
-            self.logs.get_mut(&log).unwrap().written.push(format!("{text}\n"));
+            self.logs.get_mut(&log).unwrap().written.push(format!("{}\n", text.trim_end_matches('\n')));
         }
         if let Ask::BeginStep(_) = ask {
             self.build(*build).to_begin.push(key.clone());

@@ -30,6 +30,12 @@ impl RequestView {
         self.build.is_none() && !self.collapsed
     }
 
+    /// Whether it pauses. If its end is farther away than the longest pause, the clock went back, and it does not.
+    fn rests(&self, at: Timestamp) -> bool {
+        let longest = Span::from_minutes(11);
+        self.rests_until.is_some_and(|until| until > at && until <= at.plus(longest))
+    }
+
     const fn rank(&self) -> (Reverse<i64>, Timestamp, RequestId) {
         (Reverse(self.priority), self.order, self.id)
     }
@@ -200,7 +206,8 @@ impl Reference {
             let right = first == Some(*request) || self.is_pressing(*builder_id, *request);
             assert!(right, "priorities: build {build} takes {request}, but the first is {first:?}");
         }
-        let rank = self.request(requests[0]).rank();
+        // A builder's turn comes with its first request.
+        let rank = self.first_ready(*builder_id).map_or_else(|| self.requests[&requests[0]].rank(), RequestView::rank);
         for other in self.waiting_builders().filter(|other| other != builder_id) {
             let Some(first) = self.first_ready(other).filter(|first| first.rests_until.is_none()) else { continue };
             let could = self.wants_of(other).is_empty()
@@ -259,9 +266,10 @@ impl Reference {
 
     /// The request of a builder that goes next.
     pub fn first_ready(&self, builder: BuilderId) -> Option<&RequestView> {
-        let ready = self.requests.values().filter(|request| {
-            request.builder == builder && request.waits() && request.rests_until.is_none_or(|until| until <= self.at)
-        });
+        let ready = self
+            .requests
+            .values()
+            .filter(|request| request.builder == builder && request.waits() && !request.rests(self.at));
         ready.min_by_key(|request| request.rank())
     }
 

@@ -16,9 +16,11 @@ use super::rng::Rng;
 use super::shell::{Shell, Then};
 use super::wires::Link;
 use crate::base::Timestamp;
+use crate::config::{Cancel, Loaded};
 use crate::engine::Input;
 use crate::model::{
-    BuildId, CommandId, ConfigDigest, Cursor, EvalJob, FnId, Plan, Question, Report, Script, ScriptError, Value,
+    BuildId, CommandId, ConfigDigest, Cursor, EvalJob, EvalOutcome, EvalPart, FnId, Plan, Question, Report, Script,
+    ScriptError, Value,
 };
 
 /// What is told of the end of a run that failed.
@@ -49,6 +51,7 @@ pub enum Happening {
     MachineStarts(String),
     JobGoesOn(String, u64, CommandId),
     Person,
+    Push,
     Fault,
 }
 
@@ -56,6 +59,25 @@ pub enum Happening {
 #[derive(Clone, Default)]
 pub struct Scene {
     pub plans: BTreeMap<ConfigDigest, (Arc<Plan>, Functions)>,
+    /// Those whose steps are Starlark.
+    pub starlark: BTreeMap<ConfigDigest, Loaded>,
+}
+
+impl Scene {
+    /// One evaluation of a build script.
+    pub fn evaluate(&self, job: &EvalJob) -> EvalOutcome {
+        if let Some(loaded) = self.starlark.get(&job.plan) {
+            return loaded.scripts.evaluate(job, &Cancel::default());
+        }
+        let (plan, functions) = &self.plans[&job.plan];
+        let step = plan.builders.get(&job.context.builder).and_then(|builder| builder.steps.get(job.step));
+        let function = step.and_then(|step| match job.part {
+            EvalPart::DoIf => step.do_if,
+            EvalPart::Body => Some(step.body),
+            EvalPart::HideIf => step.hide_if,
+        });
+        functions.evaluate(function, job)
+    }
 }
 
 impl Script for Scene {
@@ -77,6 +99,8 @@ pub struct Shape {
     pub slow: u64,
     /// Faults at all.
     pub faults: bool,
+    /// Steps are real Starlark.
+    pub starlark: bool,
 }
 
 /// A world.
@@ -110,6 +134,7 @@ pub struct Sim {
     pub chaos: bool,
     pub coverage: BTreeMap<&'static str, u64>,
     pub trace: Option<VecDeque<String>>,
+    pub trace_max: usize,
     /// What a script saw of its build, by step: it sees the same until the step is over.
     pub contexts: BTreeMap<u64, Vec<u8>>,
     pub tickets: u64,
@@ -148,6 +173,7 @@ impl Sim {
             reloads: rng.chance(60),
             slow: if rng.chance(30) { 15 } else { 2 },
             faults: rng.chance(95),
+            starlark: rng.chance(12),
         };
         let mut sim = Self {
             shape,
@@ -172,6 +198,7 @@ impl Sim {
             chaos: true,
             coverage: BTreeMap::new(),
             trace: None,
+            trace_max: TRACE_MAX,
             contexts: BTreeMap::new(),
             tickets: 0,
             deserted: BTreeSet::new(),
@@ -201,7 +228,16 @@ impl Sim {
 
     /// Somebody writes the configuration file.
     pub fn save_file(&mut self, draft: &Draft) {
-        let (plan, functions) = draft.plan().build();
+        let (mut plan, functions) = draft.plan().build();
+        if self.shape.starlark {
+            let loaded = super::starlark::load(draft);
+            let written = Arc::make_mut(&mut plan);
+            for (name, builder) in &mut written.builders {
+                builder.steps.clone_from(&loaded.plan.builders[name].steps);
+            }
+            written.digest = ConfigDigest(format!("{} {}", written.digest, loaded.plan.digest));
+            self.scene.starlark.insert(written.digest.clone(), loaded);
+        }
         self.file = plan.digest.clone();
         self.reference.plans.insert(plan.digest.clone(), Arc::clone(&plan));
         self.scene.plans.insert(plan.digest.clone(), (plan, functions));
@@ -266,6 +302,11 @@ impl Sim {
             Happening::MachineStarts(machine) => self.machine_starts(&machine),
             Happening::JobGoesOn(machine, memory, command) => self.job_goes_on(&machine, memory, &command),
             Happening::Person => self.person(),
+            Happening::Push => {
+                if self.chaos {
+                    self.push_commit();
+                }
+            }
             Happening::Fault => self.fault(),
         }
     }
@@ -308,7 +349,7 @@ impl Sim {
     pub fn note(&mut self, line: String) {
         if let Some(trace) = &mut self.trace {
             trace.push_back(line);
-            if trace.len() > TRACE_MAX {
+            if trace.len() > self.trace_max {
                 trace.pop_front();
             }
         }

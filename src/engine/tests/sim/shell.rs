@@ -8,7 +8,7 @@ use super::bugs::{self, Bug};
 use super::disk::{LogWrite, Source};
 use super::run::{Happening, Sim, short};
 use crate::engine::{ChangeReport, Deadline, Effect, Engine, Input};
-use crate::model::{BuildId, CommandId, ConfigDigest, Cursor, EvalJob, EvalPart, Fact, NewChange, Report, ReportId};
+use crate::model::{BuildId, CommandId, ConfigDigest, Cursor, EvalJob, Fact, NewChange, Report, ReportId};
 
 /// What is done once an input is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -502,14 +502,10 @@ impl Sim {
             self.saw("late answer of an evaluation");
         }
         self.check_context(build, job);
-        let (plan, functions) = &self.scene.plans[&job.plan];
-        let step = plan.builders.get(&job.context.builder).and_then(|builder| builder.steps.get(job.step));
-        let function = step.and_then(|step| match job.part {
-            EvalPart::DoIf => step.do_if,
-            EvalPart::Body => Some(step.body),
-            EvalPart::HideIf => step.hide_if,
-        });
-        let outcome = functions.evaluate(function, job);
+        let outcome = self.scene.evaluate(job);
+        if self.shape.starlark {
+            self.saw("Starlark evaluated");
+        }
         let input = Input::Evaluated { build, turn: job.turn, outcome };
         if self.chaos && self.rng.chance(3) {
             self.saw("doubled input");

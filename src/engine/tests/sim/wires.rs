@@ -70,6 +70,8 @@ pub struct Link {
     ends: BTreeMap<CommandId, (CommandResult, bool)>,
     early: Option<Vec<CommandOrder>>,
     announced: bool,
+    /// When the last input on its way to the engine gets there.
+    last_told: i64,
 }
 
 impl Sim {
@@ -104,6 +106,7 @@ impl Sim {
             ends: BTreeMap::new(),
             early: ours.then(Vec::new),
             announced: false,
+            last_told: 0,
         };
         self.links.insert(number, link);
         if let Some(machine) = self.machines.get_mut(id) {
@@ -130,7 +133,7 @@ impl Sim {
         }
         let Some(shell) = &mut self.shell else { return };
         shell.last_epoch += 1;
-        let (epoch, process) = (shell.last_epoch, shell.process);
+        let epoch = shell.last_epoch;
         shell.links.insert(worker.clone(), number);
         if let Some(link) = self.links.get_mut(&number) {
             link.epoch = epoch;
@@ -140,7 +143,7 @@ impl Sim {
         let input = Input::WorkerConnected { worker, epoch, instance, resumes: ours, info };
         let takes = self.pause(10, 3_000);
         self.saw("worker connected");
-        self.after(takes, Happening::Told(process, Box::new(input), Then::Nothing));
+        self.tell(number, takes, input, Then::Nothing);
     }
 
     fn forget_master_end(&mut self, number: u64) {
@@ -171,8 +174,17 @@ impl Sim {
         for command in ends {
             self.try_end(number, &command);
         }
-        let takes = self.pause(20, 4_000);
+        // The loss is the last that the engine hears of a connection.
+        let takes = self.pause(20, 4_000).max(self.links[&number].last_told - self.now + 1);
         self.after(takes, Happening::LinkLost(number, 0));
+    }
+
+    /// A connection has something to tell the engine.
+    fn tell(&mut self, number: u64, takes: i64, input: Input, then: Then) {
+        let Some(link) = self.links.get_mut(&number) else { return };
+        link.last_told = link.last_told.max(self.now + takes);
+        let process = link.process;
+        self.after(takes, Happening::Told(process, Box::new(input), then));
     }
 
     /// The engine hears of a loss, once what had arrived is durable, or after ten seconds.
@@ -511,7 +523,7 @@ impl Sim {
             self.after(takes + 3, Happening::Told(process, Box::new(input.clone()), Then::Nothing));
         }
         let then = Then::EndHeard(number, command.clone());
-        self.after(takes, Happening::Told(process, Box::new(input), then));
+        self.tell(number, takes, input, then);
     }
 
     /// The end of a command is durable.
@@ -531,10 +543,10 @@ impl Sim {
             let state = if *known { ResumeState::Known } else { ResumeState::NeverSeen };
             commands.push(ResumedCommand { command: command.clone(), state });
         }
-        let (worker, epoch, process) = (link.worker.clone(), link.epoch, link.process);
+        let (worker, epoch) = (link.worker.clone(), link.epoch);
         let input = Input::Resumed { worker, epoch, commands };
         let takes = self.pause(10, 3_000);
-        self.after(takes, Happening::Told(process, Box::new(input), Then::Announced(number)));
+        self.tell(number, takes, input, Then::Announced(number));
     }
 
     /// The engine knows what was resumed.

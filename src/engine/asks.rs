@@ -45,7 +45,7 @@ impl Pass<'_> {
             Ask::EndStep(ref end) => {
                 let (end, child) = (end.clone(), step.child_at(&end.begun));
                 self.record_ask(id, child.unwrap_or(own), &key, ask, Recorded::default());
-                if let Some(child) = child {
+                if let Some(child) = child.filter(|child| !self.flies_inside(id, *child)) {
                     self.end_child(id, child, end);
                 }
             }
@@ -157,6 +157,14 @@ impl Pass<'_> {
             self.answer(id, key.clone(), Answer::Done);
         }
         !served.is_empty()
+    }
+
+    /// Whether a command of this child step, or of one inside of it, still runs. A script that fails ends child steps
+    /// whose commands it does not wait for any more: they keep their logs and locks until those have stopped.
+    fn flies_inside(&self, id: BuildId, child: StepId) -> bool {
+        let step = self.state.builds.get(&id).and_then(|build| build.step.as_ref());
+        let flights = step.into_iter().flat_map(|step| step.flights.values());
+        flights.into_iter().any(|flight| self.is_child_of(id, flight.step, child))
     }
 
     /// Ends a child step, and those inside of it that the script left open.

@@ -14,7 +14,7 @@ use super::state::{Build, Owner, Step};
 use super::underway::Finish;
 use super::words;
 use crate::base::Span;
-use crate::model::{BuildId, EvalPart, Event, Outcome, Plan, StepId, StepPlan};
+use crate::model::{Ask, BuildId, EndStep, EvalPart, Event, Outcome, Plan, StepId, StepPlan};
 
 /// The longest pause between two attempts of a step.
 const RETRY_DELAY_MAX: Span = Span::from_minutes(10);
@@ -158,8 +158,21 @@ impl Pass<'_> {
     /// Ends all child steps, the innermost first.
     fn end_children(&mut self, id: BuildId, outcome: Outcome) {
         while let Some((child, name)) = self.last_child(id, |_| true) {
-            self.close_step(id, child, &name, outcome, None, false);
+            let end = self.end_asked(id, child);
+            let outcome = end.as_ref().map_or(outcome, |end| end.outcome);
+            let hidden = end.as_ref().is_some_and(|end| end.hidden);
+            self.close_step(id, child, &name, outcome, end.and_then(|end| end.summary), hidden);
         }
+    }
+
+    /// How the script wanted a child step to end that had to stay open.
+    fn end_asked(&self, id: BuildId, child: StepId) -> Option<EndStep> {
+        let step = self.state.builds.get(&id)?.step.as_ref()?;
+        let key = &step.children.get(&child)?.key;
+        step.journal.0.values().find_map(|entry| match &entry.ask {
+            Ask::EndStep(end) if end.begun == *key => Some(end.clone()),
+            _ => None,
+        })
     }
 
     /// The open child step that began last among those asked about.

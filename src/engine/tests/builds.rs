@@ -3,7 +3,8 @@
 use super::plans::{plan, span, step};
 use super::script::{Item, child, run, run_with};
 use super::world::World;
-use crate::model::{Event, Outcome, Value};
+use crate::engine::Input;
+use crate::model::{Ask, CommandEnd, EndStep, EvalOutcome, Event, Key, Outcome, Value};
 
 /// A world with one worker and a builder `linux` of these steps.
 fn world(steps: Vec<super::plans::StepBuilder>) -> World {
@@ -401,4 +402,31 @@ fn what_ended_leaves_the_state() {
     assert_eq!((state.builds.len(), state.requests.len(), state.buildsets.len(), state.outbox.len()), (0, 0, 0, 0));
     assert_eq!(state.changes.held(), 1, "only the newest change stays");
     assert_eq!(world.delivered.len(), 30);
+}
+
+#[test]
+fn a_child_step_that_a_failing_script_ends_keeps_its_log_until_its_command_has_stopped() {
+    let both = Item::Parallel(vec![vec![run("slow")], vec![run("quick")]]);
+    let mut world = world(vec![step("outer").does([child("inner", [both])])]);
+    world.hold("slow");
+    world.hold("quick");
+    world.hold_scripts = true;
+    world.force("linux");
+    world.evaluate_next();
+    let opened = world.events().find_map(|event| match event {
+        Event::Asked { command: Some(_), logs, .. } => logs.first().map(|opened| opened.log),
+        _ => None,
+    });
+    let log = opened.unwrap();
+    world.end("quick", 0);
+    let (build, job) = world.jobs.pop_front().unwrap();
+    let end = EndStep { begun: Key(vec![1]), outcome: Outcome::Warnings, summary: Some("cut".into()), hidden: false };
+    let asks = vec![(Key(vec![3]), Ask::EndStep(end))];
+    let outcome = EvalOutcome::Failed { asks, message: "the script failed".into() };
+    world.input(Input::Evaluated { build, turn: job.turn, outcome });
+    assert!(!world.closed_logs.contains(&log), "its command still prints");
+    world.end_with("slow", CommandEnd::Interrupted("over".into()));
+    assert!(world.closed_logs.contains(&log));
+    let steps = world.steps("linux/1");
+    assert!(steps.contains(&"> inner: cut (warnings)".to_owned()), "{steps:?}");
 }

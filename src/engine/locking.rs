@@ -35,14 +35,28 @@ pub(super) fn definitions<'p>(
 pub(super) fn queue<'a>(state: &'a State, up: &'a Underway) -> Vec<Asker<'a>> {
     let steps = state.locks.waiting().map(|(since, waiter)| step_asker(state, (since, 0), waiter));
     let builders = up.claims.values().filter(|claim| claim.active).map(Claim::asker);
-    let mut queue: Vec<Asker<'a>> = steps.chain(builders).collect();
+    let mut queue: Vec<Asker<'a>> = steps.chain(builders).chain(beyond(state, up)).collect();
     queue.sort_by_key(|asker| asker.since);
     queue
 }
 
+/// Requests that builds wait for, and that wait for other things than locks themselves. They stand behind everybody and
+/// want nothing; they tell that whoever holds locks for them gives these back nobody knows when.
+fn beyond<'a>(state: &'a State, up: &'a Underway) -> impl Iterator<Item = Asker<'a>> {
+    let steps = state.builds.values().filter_map(|build| build.step.as_ref());
+    let sets = steps.flat_map(|step| step.triggers.values().flatten()).filter_map(|set| state.buildsets.get(set));
+    let open = sets.flat_map(|set| set.requests.iter().filter(|(_, end)| end.is_none()).map(|(request, _)| *request));
+    let waits = open.filter(|id| state.requests.get(id).is_some_and(|request| request.build.is_none()));
+    waits.map(|request| kin_of_request(state, request)).filter_map(|kin| {
+        let claimed = up.claims.values().any(|claim| claim.active && claim.kin == kin);
+        let since = (u64::MAX, u64::MAX);
+        (!claimed).then_some(Asker { since, kin, worker: "", wants: &[], beyond: true })
+    })
+}
+
 fn step_asker<'a>(state: &State, since: Since, waiter: &'a Waiter) -> Asker<'a> {
     let kin = kin(state, waiter.owner);
-    Asker { since, kin, worker: &waiter.worker, wants: &waiter.locks }
+    Asker { since, kin, worker: &waiter.worker, wants: &waiter.locks, beyond: false }
 }
 
 /// Those who give nothing back before this owner has gone on: itself, the steps that it is inside of, its build, and in
@@ -84,7 +98,7 @@ pub(super) fn merge_locks<'l>(lists: impl IntoIterator<Item = &'l LockAccess>) -
 
 impl Claim {
     fn asker(&self) -> Asker<'_> {
-        Asker { since: self.since, kin: self.kin.clone(), worker: &self.worker, wants: &self.wants }
+        Asker { since: self.since, kin: self.kin.clone(), worker: &self.worker, wants: &self.wants, beyond: false }
     }
 }
 
@@ -94,8 +108,13 @@ impl Pass<'_> {
         let locks = merge_locks(wants);
         let owner = Owner { build, step: Some(step) };
         let Some(worker) = self.state.builds.get(&build).map(|build| build.worker.clone()) else { return Wish::Waits };
-        let asker =
-            Asker { since: (self.state.seq + 1, 0), kin: kin(self.state, owner), worker: &worker, wants: &locks };
+        let asker = Asker {
+            since: (self.state.seq + 1, 0),
+            kin: kin(self.state, owner),
+            worker: &worker,
+            wants: &locks,
+            beyond: false,
+        };
         let (granted, deadlock) = {
             let queue = queue(self.state, self.up);
             let define = definitions(&self.up.plans, self.state.plan.as_ref());

@@ -226,7 +226,7 @@ impl Pass<'_> {
         }
         let last: Since = (self.state.seq, u64::MAX);
         let since = self.up.claims.get(&builder).map_or(last, |claim| claim.since);
-        let asker = Asker { since, kin: kin.to_vec(), worker: &place.worker, wants: &place.locks };
+        let asker = Asker { since, kin: kin.to_vec(), worker: &place.worker, wants: &place.locks, beyond: false };
         let define = definitions(&self.up.plans, self.state.plan.as_ref());
         self.state.locks.may_take(&asker, &queue(self.state, self.up), &define)
     }

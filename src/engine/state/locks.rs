@@ -6,7 +6,8 @@
 //! The rule: locks go to those who asked first. Nobody overtakes an earlier asker with whom it could not share - but
 //! for one case: an earlier one that waits, at some remove, for a lock which is given back only after the asker has gone
 //! on (its build holds it, or the build that waits for its build) lets the asker pass, because there is no other way
-//! forward. With this exception nobody waits for the queue alone for ever; only holders that wait for each other's locks
+//! forward. The same goes if the earlier one waits for a build that waits for another one which has not started, and not
+//! for want of locks: it may be the asker who occupies what that one needs. With this exception nobody waits for the queue alone for ever; only holders that wait for each other's locks
 //! do, and [`Locks::deadlock`] finds those when they ask.
 //!
 //! Invariant: an owner holds all of the locks that it asked for, or waits for all of them.
@@ -62,6 +63,8 @@ pub(in crate::engine) struct Asker<'a> {
     pub kin: Vec<Owner>,
     pub worker: &'a str,
     pub wants: &'a [LockAccess],
+    /// It waits for other things than locks, a worker's slot perhaps: nobody here can tell who has to go on first.
+    pub beyond: bool,
 }
 
 /// What a lock can bear; none: no configuration has it any more, and it bears anything.
@@ -192,13 +195,16 @@ impl Locks {
         let mut open = vec![asker];
         while let Some(next) = open.pop() {
             let blockers = self.blockers(next, define);
+            if next.beyond {
+                return true;
+            }
             if blockers.iter().any(|blocker| owners.contains(blocker)) {
                 return true;
             }
             let ahead = |other: &Asker<'_>| other.since < next.since && shares_lock(other, next, define);
             let inside = |other: &Asker<'_>| other.kin.iter().any(|owner| blockers.contains(owner));
             for other in queue.iter().filter(|other| inside(other) || ahead(other)) {
-                if seen.insert(other.since) {
+                if other.beyond || seen.insert(other.since) {
                     open.push(other);
                 }
             }

@@ -323,3 +323,32 @@ fn a_build_that_a_holder_of_its_lock_waits_for_does_not_stand_in_line() {
     let order: Vec<&str> = world.buildsets("child").iter().map(|set| set.scheduler.as_str()).collect();
     assert_eq!(order, ["child"]);
 }
+
+#[test]
+fn a_running_build_does_not_wait_behind_one_that_cannot_start_before_it_has_gone_on() {
+    let plan = plan()
+        .lock("k", 1)
+        .lock("z", 1)
+        .builder_with("parent", ["p1"], vec![step("prepare"), step("call").does([trigger(&["kids"], true)])])
+        .builder_with("kid", ["w1"], vec![step("begin"), step("work").locks(vec![exclusive("z")])])
+        .builder("first", ["w2"])
+        .change_builder("parent", |plan, _| plan.locks = vec![exclusive("k")])
+        .change_builder("first", |plan, _| plan.locks = vec![exclusive("k"), exclusive("z")])
+        .scheduler(super::plans::triggerable("kids", &["kid"]));
+    let mut world = World::new(plan);
+    for worker in ["p1", "w1", "w2"] {
+        world.connect(worker);
+    }
+    world.hold("prepare");
+    world.hold("begin");
+    world.force("parent");
+    world.force("kid");
+    world.force("first");
+    world.end("prepare", 0);
+    // The parent's own kid waits for the slot of the one that runs, `first` for the parent's lock, and has asked for `z`.
+    world.end("begin", 0);
+    world.expect_ended("kid/1", Outcome::Success);
+    world.end("begin", 0);
+    world.expect_ended("parent/1", Outcome::Success);
+    world.expect_ended("first/1", Outcome::Success);
+}

@@ -18,8 +18,8 @@ pub fn next_daily(cron: &str, zone: &str, after: Timestamp) -> Timestamp {
         let ambiguous = zone.to_ambiguous_timestamp(local);
         let moment = match ambiguous.offset() {
             AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Fold { .. } => ambiguous.earlier().unwrap(),
-            // The gap ends where the clocks are put forward: at the last transition before the later reading.
-            AmbiguousOffset::Gap { .. } => zone.preceding(ambiguous.later().unwrap()).next().unwrap().timestamp(),
+            // The gap ends where the clocks are put forward: at the first transition after the earlier reading.
+            AmbiguousOffset::Gap { .. } => zone.following(ambiguous.earlier().unwrap()).next().unwrap().timestamp(),
         };
         let moment = Timestamp::from_millis(moment.as_millisecond());
         if moment > after {

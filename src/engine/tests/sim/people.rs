@@ -14,17 +14,17 @@ impl Sim {
             return;
         }
         let next = match self.rng.below(40) {
-            0..28 => self.rng.range(0, 12_000),
+            0..28 => self.rng.range(0, 8_000),
             28..38 => self.rng.range(0, 150_000),
             _ => self.rng.range(600_000, 7_200_000),
         };
         self.after(next, Happening::Person);
         match self.rng.below(100) {
-            0..28 => self.force(),
-            28..48 => self.push_commit(),
-            48..56 => self.stop_some(),
-            56..62 => self.cancel_some(),
-            62..67 => self.rebuild_some(),
+            0..26 => self.force(),
+            26..42 => self.push_commit(),
+            42..54 => self.stop_some(),
+            54..60 => self.cancel_some(),
+            60..67 => self.rebuild_some(),
             67..72 => self.prioritise_some(),
             72..75 => self.switch_scheduler(),
             75..82 => self.pause_some(),

@@ -123,7 +123,9 @@ impl Reference {
                 let winner = locks.iter().find(|access| access.lock == want.lock);
                 matches!((lock, winner), (Some(lock), Some(winner)) if !fits(&[winner.mode], want.mode, lock, worker))
             });
-            if clash && self.waits.is_empty() && !self.claim_depends(*other, &wants, kin) && owner.1.is_some() {
+            let could = self.first_ready(*other).is_some() && self.has_room(*other);
+            if clash && could && self.waits.is_empty() && !self.claim_depends(*other, &wants, kin) && owner.1.is_some()
+            {
                 panic!(
                     "locks: {owner:?}, who asks since {since}, gets {locks:?} before builder {other}, who asks since {claimed}"
                 );
@@ -153,7 +155,7 @@ impl Reference {
                 continue;
             }
             let blockers = self.blockers(&self.kin(next.owner), &next.worker, &next.wants);
-            if blockers.iter().any(|blocker| owners.contains(blocker)) {
+            if blockers.iter().any(|blocker| owners.contains(blocker) || self.waits_beyond(*blocker)) {
                 return true;
             }
             let inside = |other: &&Waiting| self.kin(other.owner).iter().any(|owner| blockers.contains(owner));
@@ -161,6 +163,12 @@ impl Reference {
             open.extend(self.waits.iter().filter(|other| inside(other) || ahead(other)));
         }
         false
+    }
+
+    /// Whether a build waits for another one that has not started.
+    fn waits_beyond(&self, owner: Owner) -> bool {
+        let awaits = |id: &crate::model::RequestId| self.awaiting_step(*id).is_some_and(|step| step.0 == owner.0);
+        self.requests.values().any(|request| request.waits() && awaits(&request.id))
     }
 
     fn share(&self, left: &Waiting, right: &Waiting) -> bool {

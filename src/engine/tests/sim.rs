@@ -58,7 +58,7 @@ const KINDS: [&str; 50] = [
     "full disk: commit refused",
     "full disk: commit refused, but kept",
     "hook told twice",
-    "late answer of an evaluation",
+    "doubled message",
     "machine lost its memory",
     "machine rebooted",
     "machine that never comes back",

@@ -160,7 +160,9 @@ impl Reference {
                 if *enabled {
                     self.disabled.remove(scheduler);
                 } else {
+                    // What it had taken by then it forgets.
                     self.disabled.insert(scheduler.clone());
+                    self.queued.remove(scheduler);
                 }
             }
             Event::BuildsetMade { buildset, requests } => self.buildset_made(buildset, requests),

@@ -429,7 +429,7 @@ impl Sim {
         }
         let id = report.id;
         let fails = self.chaos && self.rng.chance(20);
-        let heard = self.chaos && self.rng.chance(4);
+        let heard = self.chaos && self.rng.chance(25);
         if !fails || heard {
             let durable = self.reference.reports.get(&id).is_some_and(|known| *known == report);
             assert!(durable, "outbox: report {id} arrived, but nothing durable says so");

@@ -432,7 +432,13 @@ impl Sim {
             // A stock worker forgets what it has told.
             machine.jobs.retain(|command, _| !machine.ends_sent.contains(command));
         }
-        messages.into_iter().for_each(|message| self.send_master(number, message));
+        for message in messages {
+            if self.chaos && matches!(message, ToMaster::Part { .. }) && self.rng.chance(5) {
+                self.saw("doubled message");
+                self.send_master(number, message.clone());
+            }
+            self.send_master(number, message);
+        }
     }
 
     // --- the master's end

@@ -159,7 +159,7 @@ impl<'a> Pass<'a> {
             | Event::WorkerLost { worker, .. }
             | Event::WorkerPaused { worker, .. }
             | Event::WorkerGraceful { worker, .. } => {
-                sabotage!(UnpauseUnnoticed => if matches!(event, Event::WorkerPaused { .. }) { return });
+                sabotage!(UnpauseUnnoticed => if matches!(event, Event::WorkerPaused { paused: false, .. }) { return });
                 self.look_at_worker(&worker.clone());
             }
             Event::ReportQueued { report } => self.touch(TimerKey::Report(report.id)),

@@ -157,8 +157,8 @@ fn run_once(seed: u64, chaos: u64, bug: Option<Bug>, traced: bool) -> Result<Tal
 /// One run, and if it fails the same once more, with a trace: it fails in the same way.
 fn run_seed(seed: u64, chaos: u64) -> Result<Tally, Violation> {
     let bug = bug_by_name();
-    run_once(seed, chaos, bug, false).or_else(|violation| match run_once(seed, chaos, bug, true) {
-        Err(again) if again.step == violation.step && again.text == violation.text => Err(again),
+    run_once(seed, chaos, bug, false).map_err(|violation| match run_once(seed, chaos, bug, true) {
+        Err(again) if again.step == violation.step && again.text == violation.text => again,
         other => panic!("seed {seed} fails in two ways: {violation}\n{other:?}"),
     })
 }
@@ -243,11 +243,11 @@ const BUGS: [(Bug, u64, &str); 26] = [
     (Bug::SentAgainWithoutMemory, 60, "starts of commands"),
     (Bug::LockQueueJumped, 60, "locks"),
     (Bug::PolledChangeLost, 60, "liveness"),
-    (Bug::UnpauseUnnoticed, 100, "missed start|starts"),
+    (Bug::UnpauseUnnoticed, 100, "missed start"),
     (Bug::SentBeforeCommit, 200, "outbox"),
     (Bug::LogPartDoubledOnResume, 40, "logs"),
     (Bug::SnapshotBeforeLogs, 200, "logs"),
-    (Bug::EndAcknowledgedTooEarly, 40, "starts of commands"),
+    (Bug::EndAcknowledgedTooEarly, 150, "starts of commands"),
     (Bug::TornBatchTaken, 200, ""),
 ];
 

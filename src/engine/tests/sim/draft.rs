@@ -239,7 +239,7 @@ fn draw_item(rng: &mut Rng, draft: &Draft, name: &str, leaf: bool, triggers: boo
         68..69 => Item::Url(name.to_owned(), format!("http://x/{name}")),
         69..78 if triggers => trigger(&["trigger-t0"], rng.chance(75)),
         78..88 if depth > 0 => {
-            let branches = (0..rng.below(3) + 1)
+            let branches = (0..=rng.below(3))
                 .map(|branch| draw_items(rng, draft, &format!("{name}p{branch}"), leaf, triggers, depth - 1));
             Item::Parallel(branches.collect())
         }

@@ -282,8 +282,13 @@ impl Sim {
 
     /// Log lines do not get to the disk for a while.
     fn slow_disk(&mut self) {
-        self.slow_until = self.now + self.rng.range(1_000, 60_000);
+        let window = self.rng.range(1_000, 60_000);
+        self.slow_until = self.now + window;
         self.saw("slow disk");
+        if self.rng.chance(50) {
+            let dies = self.rng.range(0, window);
+            self.after(dies, Happening::Dies);
+        }
     }
 
     fn harm_snapshot(&mut self) {

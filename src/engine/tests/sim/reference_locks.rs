@@ -110,9 +110,8 @@ impl Reference {
     fn check_fairness(&self, owner: Owner, kin: &BTreeSet<Owner>, worker: &str, locks: &[LockAccess], since: u64) {
         for wait in self.waits.iter().filter(|wait| wait.since < since && !kin.contains(&wait.owner)) {
             let clash = self.clash(worker, locks, &wait.worker, &wait.wants);
-            if clash && !self.depends(wait, kin) {
-                panic!("locks: {owner:?}, who asks since {since}, gets {locks:?} before {wait:?}");
-            }
+            let fair = !clash || self.depends(wait, kin);
+            assert!(fair, "locks: {owner:?}, who asks since {since}, gets {locks:?} before {wait:?}");
         }
         let Some(builder) = self.builds.get(&owner.0).map(|build| build.builder) else { return };
         for (other, claimed) in self.claimable.iter().filter(|(other, claimed)| **claimed < since && **other != builder)
@@ -124,12 +123,11 @@ impl Reference {
                 matches!((lock, winner), (Some(lock), Some(winner)) if !fits(&[winner.mode], want.mode, lock, worker))
             });
             let could = self.first_ready(*other).is_some() && self.has_room(*other);
-            if clash && could && self.waits.is_empty() && !self.claim_depends(*other, &wants, kin) && owner.1.is_some()
-            {
-                panic!(
-                    "locks: {owner:?}, who asks since {since}, gets {locks:?} before builder {other}, who asks since {claimed}"
-                );
-            }
+            let first = clash && could && self.waits.is_empty() && owner.1.is_some();
+            assert!(
+                !first || self.claim_depends(*other, &wants, kin),
+                "locks: {owner:?}, who asks since {since}, gets {locks:?} before builder {other}, who asks since {claimed}"
+            );
         }
     }
 

@@ -52,6 +52,7 @@ pub enum Happening {
     JobGoesOn(String, u64, CommandId),
     Person,
     Push,
+    Dies,
     Fault,
 }
 
@@ -295,8 +296,8 @@ impl Sim {
             }
             Happening::MasterStarts => self.master_starts(),
             Happening::Greeted(link) => self.greeted(link),
-            Happening::ToWorker(link) => self.to_worker_arrives(link),
-            Happening::ToMaster(link) => self.to_master_arrives(link),
+            Happening::ToWorker(link) => self.arrives_at_worker(link),
+            Happening::ToMaster(link) => self.arrives_at_master(link),
             Happening::LinkLost(link, waited) => self.link_lost(link, waited),
             Happening::Connect(machine) => self.connect(&machine),
             Happening::MachineStarts(machine) => self.machine_starts(&machine),
@@ -305,6 +306,11 @@ impl Sim {
             Happening::Push => {
                 if self.chaos {
                     self.push_commit();
+                }
+            }
+            Happening::Dies => {
+                if self.chaos {
+                    self.crash_now();
                 }
             }
             Happening::Fault => self.fault(),

@@ -519,9 +519,7 @@ impl Sim {
         let Some(step) = self.reference.step_in_progress(build) else { return };
         let seen = rmp_serde::to_vec(&*job.context).unwrap();
         let before = self.contexts.entry(step.0).or_insert_with(|| seen.clone());
-        if *before != seen {
-            panic!("replay: in step {step} of build {build} a script sees another context than before");
-        }
+        assert!(*before == seen, "replay: in step {step} of build {build} a script sees another context than before");
         for (key, entry) in &job.journal.0 {
             let known = self.reference.ask_at(build, key);
             assert!(

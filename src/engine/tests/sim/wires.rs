@@ -261,7 +261,7 @@ impl Sim {
         self.after(at - self.now, Happening::ToMaster(number));
     }
 
-    pub fn to_worker_arrives(&mut self, number: u64) {
+    pub fn arrives_at_worker(&mut self, number: u64) {
         let Some(link) = self.links.get_mut(&number) else { return };
         let Some(message) = link.to_worker.pop_front() else { return };
         let id = link.machine.clone();
@@ -274,7 +274,7 @@ impl Sim {
         self.worker_hears(&id, number, message);
     }
 
-    pub fn to_master_arrives(&mut self, number: u64) {
+    pub fn arrives_at_master(&mut self, number: u64) {
         let Some(link) = self.links.get_mut(&number) else { return };
         let Some(message) = link.to_master.pop_front() else { return };
         if !link.master_end || !self.is_process(self.links[&number].process) {

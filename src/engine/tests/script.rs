@@ -262,13 +262,13 @@ impl Evaluation<'_> {
             return begun;
         }
         let flow = self.items(items, path, call, Some(key));
-        let Flow::Went(outcome) = flow else { return flow };
+        let (Flow::Went(outcome) | Flow::Ended(outcome)) = flow else { return flow };
         *call += 1;
         let mut end = path.to_vec();
         end.push(*call);
         let ask = Ask::EndStep(EndStep { begun: key.clone(), outcome, summary: None, hidden: false });
         self.at_once((Key(end), ask));
-        Flow::Went(outcome)
+        flow
     }
 
     fn parallel(&mut self, branches: &[Vec<Item>], key: &Key, parent: Option<&Key>) -> Flow {

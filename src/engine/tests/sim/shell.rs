@@ -500,8 +500,9 @@ impl Sim {
                 return;
             }
             self.saw("late answer of an evaluation");
+        } else {
+            self.check_context(build, job);
         }
-        self.check_context(build, job);
         let outcome = self.scene.evaluate(job);
         if self.shape.starlark {
             self.saw("Starlark evaluated");

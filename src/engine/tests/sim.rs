@@ -21,6 +21,7 @@ mod run;
 mod shell;
 mod starlark;
 mod wires;
+mod workers;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};

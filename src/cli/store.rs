@@ -171,6 +171,9 @@ fn rebuild(dir: &Path, force: bool) -> Result<ExitCode, CliError> {
     if report.void > 0 {
         println!("left out {} that nobody was ever told of", count(report.void, "fact"));
     }
+    for torn in &report.torn {
+        println!("{torn}, as a kill leaves them; nobody was told what they held");
+    }
     if let Some(aside) = &report.set_aside {
         println!("the old database is in {}; remove it when all is well", aside.display());
     }

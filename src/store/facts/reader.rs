@@ -24,6 +24,8 @@ pub(crate) struct Findings {
     pub files: u64,
     /// Damaged places, each in words.
     pub damage: Vec<String>,
+    /// Files whose end is torn, each in words: a kill leaves that of a write that nobody was told of.
+    pub torn: Vec<String>,
     /// Facts of flushes that were never confirmed.
     pub void: u64,
 }
@@ -254,7 +256,7 @@ fn load(path: &Path, findings: &mut Findings) -> Result<VecDeque<Entry>, StoreEr
             }
             Found::End { torn_bytes, .. } => {
                 if torn_bytes > 0 {
-                    findings.damage.push(format!("`{}`: its last {torn_bytes} bytes are torn", path.display()));
+                    findings.torn.push(format!("`{}`: its last {torn_bytes} bytes are torn", path.display()));
                 }
                 // A void fact may lie before the true one of the same number.
                 entries.sort_by_key(|entry| (entry.fact.seq, Reverse(entry.incarnation)));

@@ -35,9 +35,10 @@ pub struct CompactReport {
 /// Makes the store in `dir` as small as its content. A crash at any moment leaves the old or the new state.
 pub fn compact(dir: &Path, tell: Tell<'_>) -> Result<CompactReport, StoreError> {
     let (folder, _lock, _) = take_existing(dir)?;
-    let mut report = CompactReport { bytes_before: size(&folder)?, ..CompactReport::default() };
+    let mut report = CompactReport::default();
     let last = {
         let backend = open_trusted(&folder)?;
+        report.bytes_before = size(&folder)?;
         copy_database(&folder, &backend, tell)?;
         last_seq(&backend)?
     };

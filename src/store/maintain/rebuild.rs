@@ -37,6 +37,8 @@ pub struct RebuildReport {
     pub void: u64,
     /// Places in the fact files that could not be read, in words.
     pub damage: Vec<String>,
+    /// Fact files whose last bytes are torn, in words: a kill leaves that of a write that nobody was told of.
+    pub torn: Vec<String>,
     /// Where the old database is now, if there was one.
     pub set_aside: Option<PathBuf>,
 }
@@ -183,6 +185,7 @@ pub(super) fn project_facts(
     tell(Progress { what: "facts", done: report.facts, total: Some(report.facts) });
     report.void = reader.findings().void;
     report.damage.clone_from(&reader.findings().damage);
+    report.torn.clone_from(&reader.findings().torn);
     Ok(report)
 }
 

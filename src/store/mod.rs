@@ -11,6 +11,7 @@ mod configs;
 mod error;
 mod facts;
 mod folder;
+mod forward;
 mod frame;
 mod handle;
 mod history;

@@ -7,20 +7,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::StoreError;
-use super::backend::{Backend, OpenFailure, Order, SledBackend};
+use super::backend::{Backend, OpenFailure, SledBackend};
 use super::facts::{FactFiles, FactReader, Fences, newest_flush, segments};
 use super::folder::{Folder, FolderLock, Format, make_dir, sync_dir};
+use super::forward::recent_builds;
 use super::handle::{Parts, Recovered};
-use super::key::Table;
 use super::maintain::{is_complete, mark_complete, rebuild_database, set_aside};
 use super::project::last_seq;
 use super::settle::{Unsettled, settle};
 use super::snapshot::{Snapshot, Snapshots};
-use super::txn::Records as _;
-use crate::model::{BuildId, Event};
-
-/// Fact files of running builds looked into at an opening.
-const RUNNING_MAX: usize = 1000;
+use crate::model::Event;
 
 /// An open folder.
 pub(crate) struct Opened {
@@ -170,9 +166,7 @@ pub(crate) fn mistrust(folder: &Folder, fences: &Fences, backend: &SledBackend) 
     }
     // A flush may have reached the files and not the database; a second one cannot have been begun before the first
     // was confirmed.
-    let running = backend.ids(&Table::BuildRunning.all(), Order::Descending, RUNNING_MAX)?;
-    let builds = running.into_iter().map(BuildId);
-    match newest_flush(folder, builds)? {
+    match newest_flush(folder, recent_builds(folder, backend)?.into_iter())? {
         Some((first, _)) if first > last + 1 => {
             Ok(Some(format!("it ends with fact {last}, but fact {} was confirmed", first - 1)))
         }

@@ -1,4 +1,4 @@
-//! Ending removals that were cut short.
+//! Ending what was cut short: the last flush (`forward.rs`), and removals.
 //!
 //! Retention notes what it removes in the journal of removals, takes it out of the records, and unlinks the files, in this order. The
 //! database says up to where in the journal all three are done; whatever follows is done again, which changes nothing
@@ -8,6 +8,7 @@ use super::StoreError;
 use super::backend::Backend;
 use super::facts::{end_of_removals, read_removals_from};
 use super::folder::Folder;
+use super::forward::roll_forward;
 use super::key::{Key, Table};
 use super::logs::log_files;
 use super::retire::{RetiredEntry, repeat};
@@ -29,8 +30,9 @@ pub(crate) struct Unsettled {
     pub found: bool,
 }
 
-/// Takes what the journal tells out of the records.
+/// Brings the last flush into the records, and takes what the journal tells out of them.
 pub(crate) fn settle(folder: &Folder, backend: &dyn Backend) -> Result<Unsettled, StoreError> {
+    roll_forward(folder, backend)?;
     let done = backend.number(&key())?.unwrap_or(0);
     let entries = read_removals_from(&folder.facts(), done)?;
     repeat_all(backend, &entries)?;

@@ -4,9 +4,10 @@
 //! deadlocks under concurrent use and is never called. Reads may come from any thread. The cache is kept small:
 //! sled's memory is four to five times its setting.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use super::{Backend, Batch, KeyRange, Order, Pair};
 use crate::store::StoreError;
@@ -50,14 +51,14 @@ impl SledBackend {
             return Err(OpenFailure::Damaged(why.trim().to_owned()));
         }
         let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_EVERY_MS));
-        let mut opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+        let mut opened = guarded(|| config.open());
         // Our own lock on the folder is held: who still has sled's is a database of this process that is about to end.
         for _ in 0..LOCK_TRIES {
             if !matches!(&opened, Ok(Err(error)) if is_locked(error)) {
                 break;
             }
             std::thread::park_timeout(LOCK_PAUSE);
-            opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+            opened = guarded(|| config.open());
         }
         match opened {
             Ok(Ok(db)) => Ok(Self { db, dir: dir.to_owned() }),
@@ -69,7 +70,7 @@ impl SledBackend {
     /// Does something with the database. Damage that only shows now is noted beside it, so that the next opening sets it aside;
     /// sled tells of some damage by a panic.
     fn ask<T>(&self, action: &'static str, what: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, StoreError> {
-        let error = match catch_unwind(AssertUnwindSafe(|| what(&self.db))) {
+        let error = match guarded(|| what(&self.db)) {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => translate(action, &self.dir, error),
             Err(_) => damaged(&self.dir, "sled gave up"),
@@ -84,6 +85,31 @@ impl SledBackend {
 
 fn damaged(dir: &Path, why: &str) -> StoreError {
     StoreError::corrupt(format!("the database in `{}`", dir.display()), why)
+}
+
+thread_local! {
+    /// Whether a panic of this thread is sled's, and expected.
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does something that may panic over damaged files. The panic is an answer like others, so people are not shown it as a fault
+/// of the program.
+fn guarded<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if GUARDED.get() {
+                tracing::debug!("sled panicked: {info}");
+            } else {
+                usual(info);
+            }
+        }));
+    });
+    let before = GUARDED.replace(true);
+    let done = catch_unwind(AssertUnwindSafe(work));
+    GUARDED.set(before);
+    done
 }
 
 /// Sled tells of its lock in words only.

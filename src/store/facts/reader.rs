@@ -75,6 +75,13 @@ impl FactReader {
         Self::of(folder, fact_files(folder)?, last, last)
     }
 
+    /// Facts of the newest segment and of these builds; those up to `last` are known to be true.
+    pub fn recent(folder: &Folder, builds: &[BuildId], last: u64) -> Result<Self, StoreError> {
+        let segment = segments(&folder.facts())?.pop().map(|(_, path)| path);
+        let files = builds.iter().map(|build| folder.build_facts(*build)).filter(|path| path.exists());
+        Self::of(folder, segment.into_iter().chain(files).collect(), last, u64::MAX)
+    }
+
     /// Only facts that belong to no build, up to `last`, which is known to be true.
     pub fn segments(folder: &Folder, last: u64) -> Result<Self, StoreError> {
         let files = segments(&folder.facts())?.into_iter().map(|(_, path)| path);

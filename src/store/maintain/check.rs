@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 
 use super::rebuild::{project_facts, remove_again};
 use super::{Progress, TELL_EVERY, Tell, open_database, open_trusted, take_existing};
+use crate::model::{BuildId, BuildsetId, RequestId};
 use crate::store::backend::{Backend, KeyRange, Order, Pair};
 use crate::store::configs::Configs;
-use crate::store::facts::{FactReader, builds};
+use crate::store::facts::{FactReader, builds, read_removals};
 use crate::store::folder::{Folder, remove_all};
 use crate::store::key::Table;
 use crate::store::logs::inspect_file;
 use crate::store::project::last_seq;
+use crate::store::retire::RetiredEntry;
 use crate::store::snapshot::Snapshots;
 use crate::store::{Logs, StoreError};
 
@@ -92,7 +94,7 @@ fn check_records(folder: &Folder, report: &mut CheckReport, tell: Tell<'_>) -> R
     report.facts = read.facts;
     report.facts_lack |= !read.damage.is_empty();
     report.problems.extend(read.damage);
-    found.map_or(Ok(()), |found| compare(&expected, &found, report, tell))
+    found.map_or(Ok(()), |found| compare(folder, (&expected, &found), report, tell))
 }
 
 /// A folder that goes when the check ends, however it ends.
@@ -119,8 +121,8 @@ fn compared() -> [KeyRange; 3] {
 }
 
 fn compare(
-    expected: &dyn Backend,
-    found: &dyn Backend,
+    folder: &Folder,
+    (expected, found): (&dyn Backend, &dyn Backend),
     report: &mut CheckReport,
     tell: Tell<'_>,
 ) -> Result<(), StoreError> {
@@ -129,11 +131,12 @@ fn compare(
         report.facts_lack = true;
         report.problems.push(format!("the fact files end with fact {facts}, the database with fact {records}"));
     }
+    let removed = read_removals(&folder.facts())?;
     let mut differences = 0_usize;
     for range in compared() {
         let mut difference = |key: &[u8], what: Difference| {
             differences += 1;
-            report.facts_lack |= what == Difference::OnlyFound;
+            report.facts_lack |= what == Difference::OnlyFound && is_history(key, &removed);
             if differences <= TOLD_MAX {
                 report.problems.push(format!("{}: {}", describe(key), what.words()));
             }
@@ -182,6 +185,24 @@ fn compare(
         report.problems.push(format!("{} further records differ", differences - TOLD_MAX));
     }
     Ok(())
+}
+
+/// Whether a record that no fact tells of shows that facts were lost. Other records follow from these; and a damaged database
+/// may bring back what retention removed.
+fn is_history(key: &[u8], removed: &[RetiredEntry]) -> bool {
+    let Some(id) = key.get(1..9).and_then(|id| <[u8; 8]>::try_from(id).ok()).map(u64::from_be_bytes) else {
+        return false;
+    };
+    let table = |table: Table| key[0] == table.byte();
+    if table(Table::Build) || table(Table::Step) {
+        !removed.contains(&RetiredEntry::Build(BuildId(id)))
+    } else if table(Table::Request) {
+        !removed.contains(&RetiredEntry::Request(RequestId(id)))
+    } else if table(Table::Buildset) {
+        !removed.contains(&RetiredEntry::Buildset(BuildsetId(id)))
+    } else {
+        table(Table::Change) || table(Table::PlanAdopted)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -142,9 +142,8 @@ fn import(file: &Path, folder: &DataFolder) -> Result<ExitCode, CliError> {
     let report = if file == Path::new("-") {
         maintain::import(&dir, &mut io::stdin().lock(), &mut |progress| meter.show(progress))
     } else {
-        let opened = File::open(file).and_then(|opened| match opened.metadata()?.is_dir() {
-            true => Err(io::ErrorKind::IsADirectory.into()),
-            false => Ok(opened),
+        let opened = File::open(file).and_then(|opened| {
+            if opened.metadata()?.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(opened) }
         });
         let opened = opened
             .map_err(|error| CliError::environment(format!("failed to read the dump `{}`: {error}", file.display())))?;

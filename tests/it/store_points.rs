@@ -167,6 +167,9 @@ fn a_removal_cut_short_is_done_as_soon_as_it_was_noted() {
         store.retire(&RetentionPlan::default(), Timestamp::default()).unwrap();
         assert_eq!(folders(), with_removed - removed);
     });
+    let kept = |image: &Image| image.keys().filter(|path| path.starts_with("builds")).cloned().collect::<Vec<_>>();
+    assert_eq!(kept(&image(dir.path())), kept(&after), "no file of a removed build or log is forgotten");
+    assert!(kept(&after).len() < kept(&before).len());
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub fn rebuild(dir: &Path, tell: Tell<'_>) -> Result<RebuildReport, StoreError> 
     let (folder, _lock, is_described) = take_damaged(dir)?;
     let report = rebuild_database(&folder, tell)?;
     if !is_described {
-        describe(&folder)?
+        describe(&folder)?;
     }
     Ok(report)
 }
@@ -62,7 +62,7 @@ pub fn rebuild_unless_poorer(dir: &Path, tell: Tell<'_>) -> Result<RebuildReport
     let present = Holdings::of_database(&folder);
     let report = make_database(&folder, present.as_ref(), tell)?;
     if !is_described {
-        describe(&folder)?
+        describe(&folder)?;
     }
     Ok(report)
 }

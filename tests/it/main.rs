@@ -6,6 +6,7 @@
 )]
 
 mod bars;
+mod chaos;
 mod config_example;
 mod config_git;
 mod config_golden;

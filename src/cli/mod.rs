@@ -13,6 +13,7 @@ mod master;
 mod output;
 mod reload;
 mod sendchange;
+mod signals;
 mod stop;
 mod up;
 mod watch;

@@ -10,6 +10,7 @@ mod chaos;
 mod config_example;
 mod config_git;
 mod config_golden;
+mod ends;
 mod house;
 mod link_ours;
 mod link_recorded;

@@ -5,8 +5,9 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::net::TcpListener;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use tempfile::TempDir;
 
@@ -145,7 +146,7 @@ impl Fleet {
         if let Some(mut master) = self.master.take() {
             signal(master.id(), "TERM");
             let status = master.wait().unwrap();
-            assert!(status.success(), "the master ended with {status} at SIGTERM{}", self.last_words("master"));
+            assert!(is_orderly(status), "the master ended with {status} at SIGTERM{}", self.last_words("master"));
         }
     }
 
@@ -157,7 +158,7 @@ impl Fleet {
                 if let Some(mut worker) = child.take() {
                     signal(worker.id(), "TERM");
                     let status = worker.wait().unwrap();
-                    assert!(status.success(), "{name} ended with {status} at SIGTERM{}", self.last_words(name));
+                    assert!(is_orderly(status), "{name} ended with {status} at SIGTERM{}", self.last_words(name));
                 }
             }
             Process::Stock(worker) => worker.kill(),
@@ -230,6 +231,14 @@ impl Drop for Fleet {
         }
     }
 }
+
+/// A process that was told to end before it could listen for signals is ended by the system.
+fn is_orderly(status: ExitStatus) -> bool {
+    status.success() || status.signal() == Some(SIGTERM)
+}
+
+/// Its number everywhere.
+const SIGTERM: i32 = 15;
 
 /// A port that no outgoing connection takes while the master is down: one below those that systems give away.
 fn free_port(chance: &mut Chance) -> u16 {

@@ -11,7 +11,7 @@ use starwright::store::maintain::check;
 use super::chance::Chance;
 use super::faults::Faults;
 use super::fleet::Fleet;
-use super::history::{Tale, differences, log_bytes, tale, wrong_logs};
+use super::history::{Build, Tale, differences, log_bytes, tale, wrong_logs};
 use super::leftovers;
 use super::recipe::{BUILDS, Known, WORKERS};
 use super::report::Report;
@@ -143,7 +143,7 @@ fn judge(fleet: &mut Fleet, reference: &Reference, round: &str, profile: Profile
 }
 
 /// With our workers: one build for each job, equal in everything. With a stock one: its own builds may have been
-/// repeated, and the last one is equal but for the header lines, which it words in its own way.
+/// repeated, and with a parent its child; the last one is equal but for the header lines, which it words in its own way.
 fn compare_builds(reference: &Tale, found: &Tale, profile: Profile) -> Vec<String> {
     let mut differ = Vec::new();
     for (job, expected) in reference {
@@ -151,8 +151,11 @@ fn compare_builds(reference: &Tale, found: &Tale, profile: Profile) -> Vec<Strin
             differ.push(format!("{job}: no build"));
             continue;
         };
-        for build in before {
-            if !(build.is_retried() && is_stock(profile, &build.worker)) {
+        let again = parent_of(job).and_then(|parent| found.get(&parent)).map_or(0, |parents| parents.len() - 1);
+        let is_cut_off = |build: &&Build| build.is_retried() && is_stock(profile, &build.worker);
+        let whole = before.iter().filter(|build| !is_cut_off(build));
+        for (n, build) in whole.enumerate() {
+            if n >= again || build.is_retried() {
                 differ.push(format!(
                     "{job}: build {} on {} ended with {}, and another followed",
                     build.id, build.worker, build.result
@@ -164,6 +167,11 @@ fn compare_builds(reference: &Tale, found: &Tale, profile: Profile) -> Vec<Strin
     }
     differ.extend(found.keys().filter(|job| !reference.contains_key(*job)).map(|job| format!("{job}: nobody asked")));
     differ
+}
+
+/// The job whose build triggers a child's.
+fn parent_of(job: &str) -> Option<String> {
+    job.strip_prefix("child").map(|number| format!("parent{number}"))
 }
 
 fn is_stock(profile: Profile, worker: &str) -> bool {

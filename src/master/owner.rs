@@ -27,6 +27,7 @@ use super::inbox::Message;
 use super::log_writes::LogWrites;
 use super::plan_in_force::PlanInForce;
 use super::programs::Programs;
+use super::with_room::with_room;
 use crate::base::{Clock, chain};
 use crate::engine::{Deadline, Effect, Engine, Input, Reply, Ticket};
 use crate::model::{BuildId, Event, Fact};
@@ -209,7 +210,7 @@ impl Owner {
         let store = self.parts.store.clone();
         Box::pin(async move {
             if !batch.facts.is_empty() {
-                store.commit(batch.facts.clone()).await?;
+                with_room("facts", || store.commit(batch.facts.clone())).await?;
             }
             Ok(batch)
         })

@@ -87,6 +87,10 @@ impl Workers {
                 return;
             }
         };
+        if let Some(why) = newcomer.quarrel() {
+            self.admission.remember(&worker, peer, &why);
+            return newcomer.refuse().await;
+        }
         let door = Arc::clone(lock(&self.doors).entry(worker.clone()).or_default());
         let alone = door.lock().await;
         if let Some(present) = self.present(&worker) {

@@ -22,6 +22,7 @@ mod opening;
 mod project;
 mod retire;
 mod room;
+mod settle;
 mod snapshot;
 mod txn;
 mod writer;

@@ -166,6 +166,10 @@ impl Session<'_> {
             }
             MasterRequest::Keepalive => nil,
             MasterRequest::GetWorkerInfo { offer } => {
+                if let Some(why) = offer.quarrel("master") {
+                    let _connection_is_gone = self.link.answer(seq, Err(why.clone())).await;
+                    return Some(SessionEnd::Lost { why, served: false });
+                }
                 Ok(info::gather(self.dir, self.instance, offer.both(Caps::OURS)).write())
             }
             MasterRequest::SetWorkerSettings(settings) => {

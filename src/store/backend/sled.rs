@@ -26,6 +26,10 @@ pub(crate) struct SledBackend {
     dir: PathBuf,
 }
 
+/// A file beside sled's own that says what damage showed while the database was in use. It goes with the database when that is
+/// set aside.
+const DOUBTED: &str = "damage-seen";
+
 /// Why sled did not open.
 #[derive(Debug)]
 pub(crate) enum OpenFailure {
@@ -42,6 +46,9 @@ const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 impl SledBackend {
     /// Opens or makes the database in `dir`.
     pub fn open(dir: &Path) -> Result<Self, OpenFailure> {
+        if let Ok(why) = std::fs::read_to_string(dir.join(DOUBTED)) {
+            return Err(OpenFailure::Damaged(why.trim().to_owned()));
+        }
         let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_EVERY_MS));
         let mut opened = catch_unwind(AssertUnwindSafe(|| config.open()));
         // Our own lock on the folder is held: who still has sled's is a database of this process that is about to end.
@@ -59,10 +66,24 @@ impl SledBackend {
         }
     }
 
-    fn failed(&self, action: &'static str) -> impl FnOnce(sled::Error) -> StoreError {
-        let dir = self.dir.clone();
-        move |error| translate(action, &dir, error)
+    /// Does something with the database. Damage that only shows now is noted beside it, so that the next opening sets it aside;
+    /// sled tells of some damage by a panic.
+    fn ask<T>(&self, action: &'static str, what: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, StoreError> {
+        let error = match catch_unwind(AssertUnwindSafe(|| what(&self.db))) {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => translate(action, &self.dir, error),
+            Err(_) => damaged(&self.dir, "sled gave up"),
+        };
+        if let StoreError::Corrupt { why, .. } = &error {
+            // A disk that takes no note shows its damage again.
+            let _ = std::fs::write(self.dir.join(DOUBTED), format!("{why} while asked to {action}\n"));
+        }
+        Err(error)
     }
+}
+
+fn damaged(dir: &Path, why: &str) -> StoreError {
+    StoreError::corrupt(format!("the database in `{}`", dir.display()), why)
 }
 
 /// Sled tells of its lock in words only.
@@ -87,11 +108,12 @@ fn open_failure(dir: &Path, error: sled::Error) -> OpenFailure {
 
 fn translate(action: &'static str, dir: &Path, error: sled::Error) -> StoreError {
     match error {
-        sled::Error::Io(io) if is_no_space(&io) => StoreError::Full { dir: dir.to_owned(), free_mib: 0 },
-        sled::Error::Io(io) => StoreError::Io { action, path: dir.to_owned(), source: Arc::new(io) },
-        sled::Error::Corruption { .. } => {
-            StoreError::corrupt(format!("the database in `{}`", dir.display()), "sled reports corruption")
+        // Sled refuses everything from here on, so this is no matter of waiting for room.
+        sled::Error::Io(io) if is_no_space(&io) => {
+            StoreError::Database { action, why: "the disk is full; free some space".to_owned() }
         }
+        sled::Error::Io(io) => StoreError::Io { action, path: dir.to_owned(), source: Arc::new(io) },
+        sled::Error::Corruption { .. } => damaged(dir, "sled reports corruption"),
         sled::Error::CollectionNotFound(_) | sled::Error::ReportableBug(_) | sled::Error::Unsupported(_) => {
             StoreError::Database { action, why: error.to_string() }
         }
@@ -100,21 +122,22 @@ fn translate(action: &'static str, dir: &Path, error: sled::Error) -> StoreError
 
 impl Backend for SledBackend {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.db.get(key).map_err(self.failed("read"))?.map(|value| value.to_vec()))
+        self.ask("read", |db| Ok(db.get(key)?.map(|value| value.to_vec())))
     }
 
     fn scan(&self, range: &KeyRange, order: Order, limit: usize) -> Result<Vec<Pair>, StoreError> {
         if range.is_empty() {
             return Ok(Vec::new());
         }
-        let found = self.db.range(range.from.as_slice()..range.to.as_slice());
-        let owned = |pair: sled::Result<(sled::IVec, sled::IVec)>| {
-            pair.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(self.failed("read"))
-        };
-        match order {
-            Order::Ascending => found.take(limit).map(owned).collect(),
-            Order::Descending => found.rev().take(limit).map(owned).collect(),
-        }
+        let owned =
+            |pair: sled::Result<(sled::IVec, sled::IVec)>| pair.map(|(key, value)| (key.to_vec(), value.to_vec()));
+        self.ask("read", |db| {
+            let found = db.range(range.from.as_slice()..range.to.as_slice());
+            match order {
+                Order::Ascending => found.take(limit).map(owned).collect(),
+                Order::Descending => found.rev().take(limit).map(owned).collect(),
+            }
+        })
     }
 
     fn apply(&self, batch: Batch) -> Result<(), StoreError> {
@@ -125,8 +148,8 @@ impl Backend for SledBackend {
                 None => writes.remove(key),
             }
         }
-        self.db.apply_batch(writes).map_err(self.failed("write"))?;
-        self.db.flush().map_err(self.failed("flush"))?;
+        self.ask("write", |db| db.apply_batch(writes))?;
+        self.ask("flush", |db| db.flush())?;
         Ok(())
     }
 }

@@ -1,5 +1,8 @@
 //! The product's first promises, seen from outside: the real program, real git, real signals.
 
+mod buildbot;
+mod mail;
+
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;

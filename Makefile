@@ -17,6 +17,10 @@ check: ## format and lints, warnings denied
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- --deny warnings
 
+chaos: ## kills, cuts off and upgrades a whole installation, ten minutes for each profile (STARWRIGHT_CHAOS_SECONDS, STARWRIGHT_CHAOS_SEED)
+	STARWRIGHT_CHAOS_SECONDS=$${STARWRIGHT_CHAOS_SECONDS:-600} STARWRIGHT_CHAOS_SEED=$${STARWRIGHT_CHAOS_SEED:-$$(date +%s)} \
+		$(CARGO) test --test it chaos:: -- --nocapture --test-threads=1
+
 bench: ## measures speed, each figure beside its baseline
 	$(CARGO) bench --bench overhead
 	$(CARGO) bench --bench store

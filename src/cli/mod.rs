@@ -14,6 +14,7 @@ mod output;
 mod progress;
 mod reload;
 mod sendchange;
+mod signals;
 mod stop;
 mod store;
 mod up;

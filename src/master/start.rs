@@ -5,6 +5,7 @@
 //! what it says; then the owner, whose last facts, log lines and snapshot become durable; then the store.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, oneshot};
@@ -85,9 +86,15 @@ impl Master {
         }
     }
 
+    /// Lets the workers go with what they run, within a bound: their connections end, and no new ones begin. Nothing of it
+    /// counts as a worker that was lost. Part of [`Master::stop`]; who serves the connections does it before he ends them.
+    pub async fn part_with_workers(&self) {
+        self.handle.shared.workers.close().await;
+    }
+
     /// Drains: open work stays recorded, workers keep their commands. Everything is durable when it returns.
     pub async fn stop(self) {
-        self.handle.shared.workers.close().await;
+        self.part_with_workers().await;
         name_hanging(&self.outer.join(OUTER_BOUND).await);
         if self.handle.shared.inbox.stop().await.is_ok() {
             let drained = async {
@@ -121,8 +128,13 @@ impl Master {
         let plan = PlanInForce::new(engine.plan().cloned().unwrap_or_default());
         let facts = broadcast::Sender::new(SUBSCRIBER_LAG_MAX);
         let admission = Arc::new(Admission::new(plan.clone(), options.base(), options.local_workers));
-        let host =
-            Host { store: store.clone(), inbox: inbox.clone(), programs: Arc::clone(&programs), base: options.base() };
+        let host = Host {
+            store: store.clone(),
+            inbox: inbox.clone(),
+            programs: Arc::clone(&programs),
+            base: options.base(),
+            parting: AtomicBool::new(false),
+        };
         let workers = Arc::new(Workers::new(host, Arc::clone(&admission), engine.last_epoch()));
         let evaluators = Evaluators::start(Arc::clone(&programs), inbox.clone(), &outer)?;
         let effects = Effects {

@@ -78,8 +78,10 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     table.connected();
     let mut session = Session { dir, instance, table, link, unanswered, served: false, settled: false };
     let end = session.read(stream, stop).await;
-    let (table, dialect) = (session.table, session.link.dialect);
-    table.detach(dialect).await;
+    // Until the master told who it is, no command had to do with this connection: all stay as they were.
+    if session.settled {
+        session.table.detach(session.link.dialect).await;
+    }
     // Dropping the link lets the writer send what it has and end; one that cannot is not waited for.
     drop(session.link);
     finish_writer(writer, end == SessionEnd::Shutdown || end == SessionEnd::Stopped).await;

@@ -6,9 +6,11 @@
 )]
 
 mod bars;
+mod chaos;
 mod config_example;
 mod config_git;
 mod config_golden;
+mod ends;
 mod house;
 mod link_ours;
 mod link_recorded;

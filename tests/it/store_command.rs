@@ -287,6 +287,9 @@ fn nothing_is_missing(address: &str, what: &str) {
     assert!(waiting.len() == 1 && waiting[0]["complete"] == false, "{what}: {waiting:?}");
 }
 
+/// What it is, how it is done, what a check says (then a rebuild is ordered), what the next start logs.
+type Damage<'a> = (&'a str, &'a dyn Fn(), Option<&'a str>, &'a str);
+
 #[test]
 fn whatever_file_of_the_store_is_lost_or_spoilt_history_and_open_work_come_back() {
     let place = Place::new();
@@ -320,7 +323,6 @@ fn whatever_file_of_the_store_is_lost_or_spoilt_history_and_open_work_come_back(
         walk(&data.join("snapshots"), &mut files);
         files.pop()
     };
-    type Damage<'a> = (&'a str, &'a dyn Fn(), Option<&'a str>, &'a str);
     let damages: [Damage<'_>; 10] = [
         ("sled is gone", &|| fs::remove_dir_all(data.join("sled")).unwrap(), Some("it is missing"), ""),
         ("sled's file is rubbish", &|| rubbish(&db), Some("is damaged"), ""),

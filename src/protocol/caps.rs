@@ -38,6 +38,10 @@ impl Caps {
         })
     }
 
+    fn version(self) -> Option<u64> {
+        self.resume.then_some(RESUME_VERSION).or(self.strange)
+    }
+
     fn of_versions(versions: impl Iterator<Item = u64> + Clone) -> Self {
         let resume = versions.clone().any(|version| version == RESUME_VERSION);
         Self { resume, strange: if resume { None } else { versions.max() } }
@@ -45,7 +49,7 @@ impl Caps {
 
     /// `{"offer": {"resume": {"v": [1]}}}`
     pub(super) fn write_offer(self) -> Value {
-        let names = self.resume.then(|| ("resume", map([("v", array([RESUME_VERSION]))])));
+        let names = self.version().map(|version| ("resume", map([("v", array([version]))])));
         map([("offer", map(names))])
     }
 
@@ -59,7 +63,7 @@ impl Caps {
 
     /// `{"resume": {"v": 1}}`; none if there is nothing to say.
     pub(super) fn write_chosen(self) -> Option<Value> {
-        self.resume.then(|| map([("resume", map([("v", RESUME_VERSION)]))]))
+        self.version().map(|version| map([("resume", map([("v", version)]))]))
     }
 
     pub(super) fn read_chosen(value: &Value) -> Self {

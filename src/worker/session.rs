@@ -49,6 +49,8 @@ pub(super) enum SessionEnd {
     Shutdown,
     /// It broke; why. `served` says whether the master had asked for anything.
     Lost { why: String, served: bool },
+    /// We cannot work for this master, and told it why.
+    Refused { why: String },
 }
 
 /// One connection.
@@ -84,7 +86,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     }
     // Dropping the link lets the writer send what it has and end; one that cannot is not waited for.
     drop(session.link);
-    finish_writer(writer, end == SessionEnd::Shutdown || end == SessionEnd::Stopped).await;
+    finish_writer(writer, !matches!(end, SessionEnd::Lost { .. })).await;
     end
 }
 
@@ -168,7 +170,7 @@ impl Session<'_> {
             MasterRequest::GetWorkerInfo { offer } => {
                 if let Some(why) = offer.quarrel("master") {
                     let _connection_is_gone = self.link.answer(seq, Err(why.clone())).await;
-                    return Some(SessionEnd::Lost { why, served: false });
+                    return Some(SessionEnd::Refused { why });
                 }
                 Ok(info::gather(self.dir, self.instance, offer.both(Caps::OURS)).write())
             }

@@ -215,6 +215,22 @@ fn lost_fact_files_cost_nothing_while_the_database_is_whole() {
 }
 
 #[test]
+fn a_lost_segment_of_facts_costs_what_was_in_it() {
+    let (dir, _) = store_with_history(12, 300);
+    let store = Store::open(dir.path()).unwrap();
+    let (builds, steps) = (store.builds(ALL).unwrap(), |store: &Store, build| store.steps(build).unwrap());
+    let of_builds: Vec<_> = builds.iter().map(|build| steps(&store, build.id)).collect();
+    store.close().unwrap();
+    fs::remove_dir_all(dir.path().join("sled")).unwrap();
+    fs::remove_file(dir.path().join("facts").join("00000000.log")).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.builds(ALL).unwrap(), builds, "builds have their facts in their own folders");
+    assert_eq!(builds.iter().map(|build| steps(&store, build.id)).collect::<Vec<_>>(), of_builds);
+    assert!(store.requests(ALL).unwrap().is_empty());
+    store.close().unwrap();
+}
+
+#[test]
 fn a_lost_log_file_reads_as_empty() {
     let (dir, _) = store_with_history(9, 300);
     let logs: Vec<PathBuf> = files_below(&dir.path().join("builds"))

@@ -10,12 +10,15 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use rmpv::Value;
+use starwright::master::link::{self, Limits};
 use starwright::model::CommandId;
 use starwright::protocol::{
     Caps, CommandArgs, CommandReport, EnvEntry, InterruptLevel, LogChunk, LogFileArg, MasterMessage, MasterRequest,
     Message, ProgramArg, ReportedEnd, Request, ResumeAnswer, ResumedState, Seq, Settings, ShellArgs, StdStream, Update,
     Wire, WorkerInfo, WorkerMessage, WorkerRequest,
 };
+
+use crate::support::link::{FakeWorker, pair};
 
 /// The present version, which is blessed, and all that are read.
 const VERSIONS: [&str; 1] = ["v1"];
@@ -281,6 +284,20 @@ fn a_newer_version_of_the_other_side_is_refused_in_words() {
         };
         assert_eq!(offer.quarrel("master").is_some(), is_refused);
     }
+}
+
+#[tokio::test]
+async fn a_worker_of_a_newer_version_is_told_apart_when_it_introduces_itself() {
+    let (master, worker) = pair();
+    let mut worker = FakeWorker::new(worker);
+    let (newcomer, ()) = tokio::join!(link::greet(master, Limits::default()), async {
+        let (seq, request) = worker.request().await;
+        assert_eq!(request, MasterRequest::GetWorkerInfo { offer: Caps::OURS });
+        let info = WorkerInfo { caps: Caps { resume: false, strange: Some(2) }, ..info() };
+        worker.respond(seq, Ok(info.write())).await;
+    });
+    let why = newcomer.unwrap().quarrel().unwrap();
+    assert!(why.contains("the worker speaks version 2 of `resume`"), "{why}");
 }
 
 fn encoded(entries: &[(&str, Value)]) -> Vec<u8> {

@@ -80,9 +80,10 @@ impl Fleet {
 
     /// Puts another file in the place of the program. What runs goes on with the one that it was started from.
     pub fn replace_program(&self) {
-        let new = self.place().join("bin/starwright.new");
-        fs::copy(PROGRAM, &new).unwrap();
-        fs::rename(new, self.program()).unwrap();
+        let (program, new) = (self.program(), self.place().join("bin/starwright.new"));
+        // Later ones are copies of the first, so that a build of the program meanwhile does not matter.
+        fs::copy(if program.exists() { &program } else { Path::new(PROGRAM) }, &new).unwrap();
+        fs::rename(new, program).unwrap();
     }
 
     fn log(&self, name: &str) -> File {

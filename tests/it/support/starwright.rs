@@ -97,7 +97,12 @@ pub struct Worker {
 impl Worker {
     /// Starts one.
     pub fn start(master: &str, name: &str, password_file: &Path, dir: &Path) -> Self {
-        let mut command = Command::new(PROGRAM);
+        Self::start_from(Path::new(PROGRAM), master, name, password_file, dir)
+    }
+
+    /// Starts one from another file of the program.
+    pub fn start_from(program: &Path, master: &str, name: &str, password_file: &Path, dir: &Path) -> Self {
+        let mut command = Command::new(program);
         command.args(["worker", "--master", master, "--name", name, "--password-file"]).arg(password_file);
         let child = sealed(command.arg("--dir").arg(dir)).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         Self { child }

@@ -18,21 +18,26 @@ pub enum Kind {
     WorkerFrozen,
     MasterTerminated,
     WorkerTerminated,
+    ConfigurationReplaced,
     ProgramReplaced,
 }
 
 /// How often each happens, in a hundred.
-const SHARES: [(Kind, u64); 9] = [
+const SHARES: [(Kind, u64); 10] = [
     (Kind::MasterKilled, 24),
-    (Kind::WorkerKilled, 34),
-    (Kind::LinkCut, 16),
+    (Kind::WorkerKilled, 32),
+    (Kind::LinkCut, 15),
     (Kind::AllLinksCut, 4),
     (Kind::LinkFrozen, 6),
     (Kind::MasterFrozen, 3),
     (Kind::WorkerFrozen, 3),
     (Kind::MasterTerminated, 5),
     (Kind::WorkerTerminated, 5),
+    (Kind::ConfigurationReplaced, 3),
 ];
+
+/// One in so many processes that were killed is killed again while it starts.
+const AGAIN: u64 = 3;
 
 impl Kind {
     /// As the report says it.
@@ -47,6 +52,7 @@ impl Kind {
             Self::WorkerFrozen => "worker frozen",
             Self::MasterTerminated => "master ended in order",
             Self::WorkerTerminated => "worker ended in order",
+            Self::ConfigurationReplaced => "configuration replaced",
             Self::ProgramReplaced => "program replaced on disk",
         }
     }
@@ -93,6 +99,10 @@ impl Faults {
         let away = self.chance.time(0, 300);
         let frozen = self.chance.time(50, 1500);
         self.perform(kind, who, away, frozen, fleet);
+        while matches!(kind, Kind::MasterKilled | Kind::WorkerKilled) && self.chance.below(AGAIN) == 0 {
+            std::thread::sleep(self.chance.time(10, 500));
+            self.perform(kind, who, Duration::ZERO, frozen, fleet);
+        }
     }
 
     /// Puts a new program in place, and kills the master in the middle of its work, so that the next is the new one.
@@ -141,6 +151,7 @@ impl Faults {
                 std::thread::sleep(frozen);
                 fleet.freeze_worker(who, false);
             }
+            Kind::ConfigurationReplaced => fleet.replace_configuration(),
             Kind::ProgramReplaced => fleet.replace_program(),
         }
     }

@@ -115,21 +115,23 @@ impl Faults {
     fn perform(&mut self, kind: Kind, who: usize, away: Duration, frozen: Duration, fleet: &mut Fleet) {
         self.note(kind);
         match kind {
-            Kind::MasterKilled | Kind::MasterTerminated => {
-                if kind == Kind::MasterKilled {
-                    fleet.kill_master()
-                } else {
-                    fleet.terminate_master()
-                }
+            Kind::MasterKilled => {
+                fleet.kill_master();
                 std::thread::sleep(away);
                 fleet.start_master();
             }
-            Kind::WorkerKilled | Kind::WorkerTerminated => {
-                if kind == Kind::WorkerKilled {
-                    fleet.kill_worker(who)
-                } else {
-                    fleet.terminate_worker(who)
-                }
+            Kind::MasterTerminated => {
+                fleet.terminate_master();
+                std::thread::sleep(away);
+                fleet.start_master();
+            }
+            Kind::WorkerKilled => {
+                fleet.kill_worker(who);
+                std::thread::sleep(away);
+                fleet.start_worker(who);
+            }
+            Kind::WorkerTerminated => {
+                fleet.terminate_worker(who);
                 std::thread::sleep(away);
                 fleet.start_worker(who);
             }

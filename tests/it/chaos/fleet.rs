@@ -210,7 +210,7 @@ impl Fleet {
                 ended.push((worker.name, status));
             }
         }
-        for (name, status) in ended {
+        if let Some((name, status)) = ended.first() {
             panic!("{name} ended by itself with {status}{}", self.last_words(name));
         }
     }

@@ -2,14 +2,14 @@
 
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 use starwright::store::maintain::export;
 use tempfile::TempDir;
 
 use crate::support::http::{control, items, request, wait_for};
-use crate::support::starwright::{PROGRAM, Running, Worker, signal, wait_for_file};
+use crate::support::starwright::{PROGRAM, Running, Worker, copy_program, signal, wait_for_file};
 
 const ENDING: &str = "ending; running builds go on at their workers (a second signal ends at once)";
 const ENDED: &str = "ended; the next master takes up what is under way";
@@ -220,7 +220,7 @@ force("new", builders = ["new"])
 "#;
     std::fs::write(&place.config, text + more).unwrap();
     let program = place.path("starwright");
-    std::fs::copy(PROGRAM, &program).unwrap();
+    copy_program(Path::new(PROGRAM), &program);
     let master = place.start("master", "127.0.0.1:0");
     let address = &master.address;
     let _worker = Worker::start_from(&program, address, "w1", &place.path("secrets/w1"), &place.path("w1"));

@@ -130,6 +130,13 @@ pub fn signal(pid: u32, name: &str) {
     assert!(status.success(), "kill -{name} {pid}");
 }
 
+/// Copies the program. A process of its own does it: if we held the file open for writing, a process that another test
+/// starts at that moment would hold it, too, and nobody could run it until that one is under way.
+pub fn copy_program(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg(from).arg(to).status().unwrap();
+    assert!(status.success(), "cp {} {}", from.display(), to.display());
+}
+
 /// Waits until a command made a file. The master hears nothing of that, so nobody tells when to look.
 ///
 /// # Panics

@@ -194,7 +194,7 @@ impl CommandTask {
                 Happening::PatienceOver => self.kill_runner(),
             }
         }
-        self.runner.bury().await;
+        self.runner.retire(&self.spares).await;
         let folder = self.folder.clone();
         if let Ok(Err(error)) = tokio::task::spawn_blocking(move || folder.remove()).await {
             tracing::warn!(command = %self.id, %error, "the spool of a finished command stays behind");

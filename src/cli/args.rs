@@ -54,7 +54,7 @@ enum Command {
     Master(MasterArgs),
     /// Run a worker
     #[command(
-        after_help = "Example:\n  starwright worker --master ci.example.org:8010 --name linux-1 --password-file secret --dir /srv/worker\n\nCommands go on when the worker is killed; the next worker in the same folder takes them up."
+        after_help = "Example:\n  starwright worker --master ci.example.org:8010 --name linux-1 --password-file secret --dir /srv/worker\n\nSignals: SIGTERM ends the worker, a second one at once. Its commands go on then, as they do when it is killed; the next\nworker in the same folder takes them up."
     )]
     Worker(WorkerArgs),
     /// Check configurations without running them

@@ -2,14 +2,14 @@
 
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 use starwright::store::maintain::export;
 use tempfile::TempDir;
 
 use crate::support::http::{control, items, request, wait_for};
-use crate::support::starwright::{Running, Worker, signal, wait_for_file};
+use crate::support::starwright::{PROGRAM, Running, Worker, copy_program, signal, wait_for_file};
 
 const ENDING: &str = "ending; running builds go on at their workers (a second signal ends at once)";
 const ENDED: &str = "ended; the next master takes up what is under way";
@@ -207,5 +207,38 @@ fn a_terminated_worker_ends_though_its_master_is_away() {
     let master = place.start("master", &address);
     let _next = place.worker(&address);
     place.finish(&address);
+    assert!(master.terminate().success());
+}
+
+#[test]
+fn a_worker_whose_program_was_replaced_goes_on_starting_commands() {
+    let place = Place::new(REMOTE);
+    let text = std::fs::read_to_string(&place.config).unwrap();
+    let more = r#"
+builder("new", workers = ["w1"], steps = [sh("echo plain", name = "plain"), sh("tty && echo terminal", name = "terminal", pty = True)])
+force("new", builders = ["new"])
+"#;
+    std::fs::write(&place.config, text + more).unwrap();
+    let program = place.path("starwright");
+    copy_program(Path::new(PROGRAM), &program);
+    let master = place.start("master", "127.0.0.1:0");
+    let address = &master.address;
+    let _worker = Worker::start_from(&program, address, "w1", &place.path("secrets/w1"), &place.path("w1"));
+    wait_for(address, "the worker to connect", || {
+        let workers = items(address, "workers");
+        workers.iter().any(|worker| !worker["connected_to"].as_array().unwrap().is_empty()).then_some(())
+    });
+    // What has its name now is not even a program.
+    std::fs::write(place.path("other"), "other").unwrap();
+    std::fs::rename(place.path("other"), &program).unwrap();
+    // More than one build, so that no runner is left that was started before.
+    for number in 1..=3 {
+        let answer = control(address, "forceschedulers/new", "force", serde_json::json!({}));
+        assert!(answer["error"].is_null(), "{answer}");
+        let build = wait_for(address, "the build's end", || {
+            items(address, &format!("builders/new/builds/{number}")).into_iter().find(|build| build["complete"] == true)
+        });
+        assert_eq!(build["results"], 0, "{build}");
+    }
     assert!(master.terminate().success());
 }

@@ -18,21 +18,26 @@ pub enum Kind {
     WorkerFrozen,
     MasterTerminated,
     WorkerTerminated,
+    ConfigurationReplaced,
     ProgramReplaced,
 }
 
 /// How often each happens, in a hundred.
-const SHARES: [(Kind, u64); 9] = [
+const SHARES: [(Kind, u64); 10] = [
     (Kind::MasterKilled, 24),
-    (Kind::WorkerKilled, 34),
-    (Kind::LinkCut, 16),
+    (Kind::WorkerKilled, 32),
+    (Kind::LinkCut, 15),
     (Kind::AllLinksCut, 4),
     (Kind::LinkFrozen, 6),
     (Kind::MasterFrozen, 3),
     (Kind::WorkerFrozen, 3),
     (Kind::MasterTerminated, 5),
     (Kind::WorkerTerminated, 5),
+    (Kind::ConfigurationReplaced, 3),
 ];
+
+/// One in so many processes that were killed is killed again while it starts.
+const AGAIN: u64 = 3;
 
 impl Kind {
     /// As the report says it.
@@ -47,6 +52,7 @@ impl Kind {
             Self::WorkerFrozen => "worker frozen",
             Self::MasterTerminated => "master ended in order",
             Self::WorkerTerminated => "worker ended in order",
+            Self::ConfigurationReplaced => "configuration replaced",
             Self::ProgramReplaced => "program replaced on disk",
         }
     }
@@ -93,6 +99,10 @@ impl Faults {
         let away = self.chance.time(0, 300);
         let frozen = self.chance.time(50, 1500);
         self.perform(kind, who, away, frozen, fleet);
+        while matches!(kind, Kind::MasterKilled | Kind::WorkerKilled) && self.chance.below(AGAIN) == 0 {
+            std::thread::sleep(self.chance.time(10, 500));
+            self.perform(kind, who, Duration::ZERO, frozen, fleet);
+        }
     }
 
     /// Puts a new program in place, and kills the master in the middle of its work, so that the next is the new one.
@@ -105,21 +115,23 @@ impl Faults {
     fn perform(&mut self, kind: Kind, who: usize, away: Duration, frozen: Duration, fleet: &mut Fleet) {
         self.note(kind);
         match kind {
-            Kind::MasterKilled | Kind::MasterTerminated => {
-                if kind == Kind::MasterKilled {
-                    fleet.kill_master()
-                } else {
-                    fleet.terminate_master()
-                }
+            Kind::MasterKilled => {
+                fleet.kill_master();
                 std::thread::sleep(away);
                 fleet.start_master();
             }
-            Kind::WorkerKilled | Kind::WorkerTerminated => {
-                if kind == Kind::WorkerKilled {
-                    fleet.kill_worker(who)
-                } else {
-                    fleet.terminate_worker(who)
-                }
+            Kind::MasterTerminated => {
+                fleet.terminate_master();
+                std::thread::sleep(away);
+                fleet.start_master();
+            }
+            Kind::WorkerKilled => {
+                fleet.kill_worker(who);
+                std::thread::sleep(away);
+                fleet.start_worker(who);
+            }
+            Kind::WorkerTerminated => {
+                fleet.terminate_worker(who);
                 std::thread::sleep(away);
                 fleet.start_worker(who);
             }
@@ -141,6 +153,7 @@ impl Faults {
                 std::thread::sleep(frozen);
                 fleet.freeze_worker(who, false);
             }
+            Kind::ConfigurationReplaced => fleet.replace_configuration(),
             Kind::ProgramReplaced => fleet.replace_program(),
         }
     }

@@ -8,6 +8,7 @@ use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tempfile::TempDir;
 
@@ -15,7 +16,7 @@ use super::chance::Chance;
 use super::recipe::{self, PASSWORD, WORKERS};
 use crate::support::git::sealed;
 use crate::support::proxy::Proxy;
-use crate::support::starwright::{PROGRAM, signal};
+use crate::support::starwright::{PROGRAM, copy_program, signal};
 use crate::support::stock_worker::StockWorker;
 
 /// A master and its workers, below one scratch folder.
@@ -41,11 +42,11 @@ enum Process {
 
 impl Fleet {
     /// Starts everything; with a stock worker it is the last one.
-    pub fn start(chance: &mut Chance, stock: bool) -> Self {
+    pub fn start(stock: bool) -> Self {
         let place = TempDir::with_prefix("starwright-chaos-").unwrap();
         let config = recipe::write(place.path());
         fs::create_dir(place.path().join("bin")).unwrap();
-        let mut fleet = Self { config, port: free_port(chance), master: None, workers: Vec::new(), place: Some(place) };
+        let mut fleet = Self { config, port: free_port(), master: None, workers: Vec::new(), place: Some(place) };
         fleet.replace_program();
         fleet.start_master();
         for name in WORKERS {
@@ -80,9 +81,18 @@ impl Fleet {
 
     /// Puts another file in the place of the program. What runs goes on with the one that it was started from.
     pub fn replace_program(&self) {
-        let new = self.place().join("bin/starwright.new");
-        fs::copy(PROGRAM, &new).unwrap();
-        fs::rename(new, self.program()).unwrap();
+        let (program, new) = (self.program(), self.place().join("bin/starwright.new"));
+        // Later ones are copies of the first, so that a build of the program meanwhile does not matter.
+        copy_program(if program.exists() { &program } else { Path::new(PROGRAM) }, &new);
+        fs::rename(new, program).unwrap();
+    }
+
+    /// Puts another configuration in place that means the same. Running builds keep theirs.
+    pub fn replace_configuration(&self) {
+        let new = self.place().join("master.star.new");
+        let text = fs::read_to_string(&self.config).unwrap();
+        fs::write(&new, text + "# changed\n").unwrap();
+        fs::rename(new, &self.config).unwrap();
     }
 
     fn log(&self, name: &str) -> File {
@@ -201,7 +211,7 @@ impl Fleet {
                 ended.push((worker.name, status));
             }
         }
-        for (name, status) in ended {
+        if let Some((name, status)) = ended.first() {
             panic!("{name} ended by itself with {status}{}", self.last_words(name));
         }
     }
@@ -240,11 +250,18 @@ fn is_orderly(status: ExitStatus) -> bool {
 /// Its number everywhere.
 const SIGTERM: i32 = 15;
 
-/// A port that no outgoing connection takes while the master is down: one below those that systems give away.
-fn free_port(chance: &mut Chance) -> u16 {
-    let mut chance = Chance::new(chance.next() ^ u64::from(std::process::id()));
+/// A port that no outgoing connection takes while the master is down: one below those that systems give away. Fleets of
+/// one process get different ones, whether or not their masters live.
+fn free_port() -> u16 {
+    static FLEETS: AtomicU64 = AtomicU64::new(0);
+    const FIRST: u64 = 20_000;
+    const COUNT: u64 = 12_000;
+    // Other processes begin elsewhere.
+    let mut chance = Chance::new(u64::from(std::process::id()));
+    let begin = chance.next();
     loop {
-        let port = u16::try_from(20_000 + chance.below(12_000)).unwrap();
+        let fleet = FLEETS.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(FIRST + begin.wrapping_add(fleet) % COUNT).unwrap();
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }

@@ -38,7 +38,7 @@ pub const TALKS: [Talk; 12] = [
     talk("compile", 900, 3, "0.3", 0),
     talk("test", 500, 4, "0.6", 0),
     talk("look", 60, 1, "0.1", 0),
-    talk("branch a", 1200, 2, "0.2", 0),
+    talk("branch a", 5000, 2, "0.2", 0),
     talk("branch b", 300, 3, "0.5", 0),
     talk("branch c", 10, 1, "0.1", 0),
     talk("pack", 150, 2, "0.1", 0),

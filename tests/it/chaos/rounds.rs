@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use starwright::store::maintain::check;
 
-use super::chance::Chance;
 use super::faults::Faults;
 use super::fleet::Fleet;
 use super::history::{Build, Tale, differences, log_bytes, tale, wrong_logs};
@@ -47,9 +46,8 @@ type Starts = BTreeMap<String, u64>;
 pub fn run(profile: Profile, at_least: Duration, seed: u64) {
     let reference = reference();
     eprintln!("chaos: {profile:?}, seed {seed}");
-    let mut chance = Chance::new(seed);
-    let mut fleet = Fleet::start(&mut chance, profile == Profile::OneStock);
-    let mut faults = Faults::new(chance.next());
+    let mut fleet = Fleet::start(profile == Profile::OneStock);
+    let mut faults = Faults::new(seed);
     let began = Instant::now();
     let mut report = Report {
         profile: match profile {
@@ -84,7 +82,7 @@ pub fn run(profile: Profile, at_least: Duration, seed: u64) {
 fn reference() -> &'static Reference {
     static REFERENCE: OnceLock<Reference> = OnceLock::new();
     REFERENCE.get_or_init(|| {
-        let mut fleet = Fleet::start(&mut Chance::new(0), false);
+        let mut fleet = Fleet::start(false);
         work(&fleet.address(), "r0", &Progress::default()).unwrap();
         let tale = tale(&fleet.address(), "r0").unwrap();
         let wrong = wrong_logs(&tale, &mut Known::new(fleet.place()));

@@ -97,7 +97,12 @@ pub struct Worker {
 impl Worker {
     /// Starts one.
     pub fn start(master: &str, name: &str, password_file: &Path, dir: &Path) -> Self {
-        let mut command = Command::new(PROGRAM);
+        Self::start_from(Path::new(PROGRAM), master, name, password_file, dir)
+    }
+
+    /// Starts one from another file of the program.
+    pub fn start_from(program: &Path, master: &str, name: &str, password_file: &Path, dir: &Path) -> Self {
+        let mut command = Command::new(program);
         command.args(["worker", "--master", master, "--name", name, "--password-file"]).arg(password_file);
         let child = sealed(command.arg("--dir").arg(dir)).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         Self { child }
@@ -123,6 +128,13 @@ impl Drop for Worker {
 pub fn signal(pid: u32, name: &str) {
     let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
     assert!(status.success(), "kill -{name} {pid}");
+}
+
+/// Copies the program. A process of its own does it: if we held the file open for writing, a process that another test
+/// starts at that moment would hold it, too, and nobody could run it until that one is under way.
+pub fn copy_program(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg(from).arg(to).status().unwrap();
+    assert!(status.success(), "cp {} {}", from.display(), to.display());
 }
 
 /// Waits until a command made a file. The master hears nothing of that, so nobody tells when to look.

@@ -74,7 +74,7 @@ impl Master {
         let store = open_store(&options).await?;
         let programs = Arc::new(Programs::new(store.clone()));
         let first = load_file(&options, &programs).await;
-        let (engine, snapshot) = recover(&options, &store, &programs).await?;
+        let (engine, snapshot) = recover(&store, &programs).await?;
         let foundation = Foundation { options, clock, store, programs, engine, snapshot };
         let master = Self::assemble(foundation, first)?;
         match master.begin().await {
@@ -215,7 +215,7 @@ async fn open_store(options: &Options) -> Result<Store, StartError> {
     std::fs::create_dir_all(&path).map_err(|source| StartError::Folder { path: path.clone(), source })?;
     let opened = tokio::task::spawn_blocking(move || Store::open(&path)).await;
     let opened = opened.map_err(|error| StartError::Bug { what: "open the store", why: error.to_string() })?;
-    opened.map_err(|source| StartError::Store { path: options.data.clone(), source })
+    opened.map_err(StartError::Store)
 }
 
 async fn close_store(store: Store) {
@@ -238,11 +238,10 @@ async fn load_file(options: &Options, programs: &Arc<Programs>) -> Load {
 }
 
 /// The engine, and the last fact of the snapshot that it was restored from.
-async fn recover(options: &Options, store: &Store, programs: &Arc<Programs>) -> Result<(Engine, u64), StartError> {
+async fn recover(store: &Store, programs: &Arc<Programs>) -> Result<(Engine, u64), StartError> {
     let (store, programs) = (store.clone(), Arc::clone(programs));
-    let path = options.data.clone();
     let recovered = on_large_stack("recover", move || {
-        let recovered = store.recover().map_err(|source| StartError::Store { path, source })?;
+        let recovered = store.recover().map_err(StartError::Store)?;
         let mut plans = |digest: &ConfigDigest| programs.obtain(digest).map(|loaded| Arc::clone(&loaded.plan));
         let snapshot = recovered.snapshot.as_ref().map(|(_, bytes)| bytes.as_slice());
         let engine = Engine::restore(snapshot, &recovered.facts, &mut plans)?;

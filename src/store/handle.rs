@@ -174,7 +174,8 @@ impl Store {
     /// Makes facts durable and visible in the records, all or none. Facts of several callers are merged into one flush.
     ///
     /// When it returns `Ok`, the facts are on disk, in the database and (as far as the system's cache) in the fact files.
-    /// After an error none of them is in the records, and the same numbers can be committed again.
+    /// After an error none of them is in the records, and the same numbers can be committed again. Should the process die before that,
+    /// the next opening may find them whole in the fact files, and keep them.
     pub async fn commit(&self, facts: Vec<Arc<Fact>>) -> Result<(), StoreError> {
         let writer = self.parts()?.writer;
         writer.commit(facts).await

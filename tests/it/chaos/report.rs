@@ -12,6 +12,8 @@ use super::faults::Kind;
 pub struct Report {
     pub profile: &'static str,
     pub seed: u64,
+    /// The day, and the commit that it began with.
+    pub of: String,
     pub took: Duration,
     pub faults: BTreeMap<Kind, u64>,
     pub rounds: u64,
@@ -34,10 +36,7 @@ impl Report {
         let mut text = String::new();
         let mut line = |name: &str, figure: String| writeln!(text, "| {name} | {figure} |").unwrap();
         line("profile", self.profile.to_owned());
-        line(
-            "date, commit",
-            format!("{}, {}", said("date", &["-u", "+%F"]), said("git", &["rev-parse", "--short", "HEAD"])),
-        );
+        line("date, commit", self.of.clone());
         line("seed", self.seed.to_string());
         line("duration", format!("{} s", self.took.as_secs()));
         for (kind, count) in &self.faults {
@@ -53,6 +52,11 @@ impl Report {
         line("differences", self.differences.len().to_string());
         text
     }
+}
+
+/// Today, and the commit that is checked out.
+pub fn today() -> String {
+    format!("{}, {}", said("date", &["-u", "+%F"]), said("git", &["rev-parse", "--short", "HEAD"]))
 }
 
 fn said(program: &str, args: &[&str]) -> String {

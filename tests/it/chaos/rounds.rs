@@ -13,7 +13,7 @@ use super::fleet::Fleet;
 use super::history::{Build, Tale, differences, log_bytes, tale, wrong_logs};
 use super::leftovers;
 use super::recipe::{BUILDS, Known, WORKERS};
-use super::report::Report;
+use super::report::{Report, today};
 use super::work::{Progress, work};
 
 /// Faults of one round at most: so many that it never comes to this, and an end if it does.
@@ -55,6 +55,7 @@ pub fn run(profile: Profile, at_least: Duration, seed: u64) {
             Profile::OneStock => "four of our workers, one stock worker",
         },
         seed,
+        of: today(),
         ..Report::default()
     };
     while report.rounds == 0 || began.elapsed() < at_least {

@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help test check tools bench simulate chaos
+.PHONY: help test check tools bench simulate chaos torture
 
 help: ## lists these words
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -17,9 +17,18 @@ check: ## format and lints, warnings denied
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --all-targets -- --deny warnings
 
+chaos: ## kills, cuts off and upgrades a whole installation, ten minutes for each profile (STARWRIGHT_CHAOS_SECONDS, STARWRIGHT_CHAOS_SEED)
+	STARWRIGHT_CHAOS_SECONDS=$${STARWRIGHT_CHAOS_SECONDS:-600} STARWRIGHT_CHAOS_SEED=$${STARWRIGHT_CHAOS_SEED:-$$(date +%s)} \
+		$(CARGO) test --test it chaos:: -- --nocapture --test-threads=1
+
 bench: ## measures speed, each figure beside its baseline
 	$(CARGO) bench --bench overhead
 	$(CARGO) bench --bench store
+
+ROUNDS ?= 500
+
+torture: ## kills the store under load with kill -9, ROUNDS=500 times, and looks for what is lost
+	STARWRIGHT_STORE_KILLS=$(ROUNDS) $(CARGO) test --test it store_crash -- --nocapture
 
 SEEDS ?= 2000
 

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::client::Client;
 use super::error::CliError;
-use super::{builds, check, force, log, master, reload, sendchange, stop, up, worker};
+use super::{builds, check, force, log, master, reload, sendchange, stop, store, up, worker};
 use crate::base::LogForm;
 
 /// A CI engine in one binary.
@@ -31,13 +31,13 @@ struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done; a watched build ended with success or warnings
-  1   a watched build failed
+  1   a watched build failed; a store was found damaged
   2   wrong arguments
   3   the configuration was refused
   4   a watched build ended with an exception
   5   a watched build was cut off and will run again
   6   a watched build was cancelled
-  10  the environment: no master there, disk, network, no such build
+  10  the environment: no master there, disk, network, no such build, no store there
   20  a fault of Starwright itself
 
 What is logged says STARWRIGHT_LOG, for example: STARWRIGHT_LOG=debug starwright master master.star";
@@ -54,7 +54,7 @@ enum Command {
     Master(MasterArgs),
     /// Run a worker
     #[command(
-        after_help = "Example:\n  starwright worker --master ci.example.org:8010 --name linux-1 --password-file secret --dir /srv/worker\n\nCommands go on when the worker is killed; the next worker in the same folder takes them up."
+        after_help = "Example:\n  starwright worker --master ci.example.org:8010 --name linux-1 --password-file secret --dir /srv/worker\n\nSignals: SIGTERM ends the worker, a second one at once. Its commands go on then, as they do when it is killed; the next\nworker in the same folder takes them up."
     )]
     Worker(WorkerArgs),
     /// Check configurations without running them
@@ -117,9 +117,72 @@ enum Command {
     },
     /// Tell a master of a change, for sources that it cannot poll
     Sendchange(SendchangeArgs),
+    /// Look after the state folder of a master that is not running
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// (started by workers) Run one command and spool its output
     #[command(hide = true, name = "run-command")]
     RunCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum StoreCommand {
+    /// Read everything and tell what is damaged
+    #[command(
+        after_help = "Changes nothing but this: what a killed master had begun is brought to its end. Exit code 1 if \
+                            something is damaged."
+    )]
+    Check {
+        #[command(flatten)]
+        folder: DataFolder,
+    },
+    /// Give back the room of what was removed
+    #[command(
+        after_help = "Needs as much free space as the store has small records. A crash at any moment leaves the old or \
+                            the new state."
+    )]
+    Compact {
+        #[command(flatten)]
+        folder: DataFolder,
+    },
+    /// Write everything into one file: the form for backups and for moving
+    #[command(
+        after_help = "Examples:\n  starwright store export --data /var/lib/starwright backup.dump\n  starwright store export - | zstd > backup.dump.zst\n\nThe file appears when it is whole. Exit code 1 if something could not be read and is missing in it."
+    )]
+    Export {
+        /// The file to write, or - for standard output
+        file: PathBuf,
+        #[command(flatten)]
+        folder: DataFolder,
+    },
+    /// Make a store from an exported file
+    #[command(
+        after_help = "Examples:\n  starwright store import --data /var/lib/starwright backup.dump\n  zstd -dc backup.dump.zst | starwright store import --data restored -\n\nThe folder has to be empty or missing, and appears when it is whole. It is the same installation: run one of the two."
+    )]
+    Import {
+        /// The file to read, or - for standard input
+        file: PathBuf,
+        #[command(flatten)]
+        folder: DataFolder,
+    },
+    /// Make the database again from the fact files
+    #[command(
+        after_help = "Restores history and open work when the database (the folder `sled`) is gone or damaged. A master does it by\nitself when it notices damage at its start. The old database is kept in `damaged`. Exit code 1 if fact files are\ndamaged, too: what is whole is there."
+    )]
+    Rebuild {
+        /// Even if the present database holds more than the fact files
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        folder: DataFolder,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DataFolder {
+    /// The master's state folder
+    #[arg(long, env = "STARWRIGHT_DATA", default_value = ".starwright")]
+    pub data: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -226,6 +289,10 @@ pub(super) struct SendchangeArgs {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    // One of these starts for each command: it does without the parser, which takes longer than the rest of its start.
+    if std::env::args_os().nth(1).is_some_and(|word| word == "run-command") && std::env::args_os().len() == 2 {
+        return run_command();
+    }
     let cli = Cli::parse();
     let form = if cli.log_json { LogForm::Json } else { LogForm::Text };
     match run(cli.command, form) {
@@ -236,7 +303,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command, form: LogForm) -> Result<ExitCode, CliError> {
     match command {
-        Command::RunCommand => Ok(ExitCode::from(u8::try_from(crate::worker::run_command()).unwrap_or(1))),
+        Command::RunCommand => Ok(run_command()),
         Command::Check { files } => check::run(&files),
         Command::Up(args) => up::run(&args, form),
         Command::Master(args) => master::run(&args, form),
@@ -250,8 +317,13 @@ fn run(command: Command, form: LogForm) -> Result<ExitCode, CliError> {
             client(|| log::run(Client::new(&master.url)?, &build, step.as_deref(), follow))
         }
         Command::Stop { build, reason, master } => client(|| stop::run(Client::new(&master.url)?, &build, &reason)),
+        Command::Store(command) => store::run(&command, form),
         Command::Sendchange(args) => client(|| sendchange::run(Client::new(&args.master.url)?, &args)),
     }
+}
+
+fn run_command() -> ExitCode {
+    ExitCode::from(u8::try_from(crate::worker::run_command()).unwrap_or(1))
 }
 
 /// Runs a subcommand that talks to a master.

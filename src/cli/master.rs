@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::MasterArgs;
 use super::error::CliError;
+use super::signals::{Signals, say};
 use crate::base::{LogForm, chain, init_logging};
 use crate::master::{Handle, Master, Options, Reload};
 use crate::{config, web};
@@ -22,7 +23,7 @@ const END_WITHIN: Duration = Duration::from_secs(30);
 pub(super) fn run(args: &MasterArgs, form: LogForm) -> Result<ExitCode, CliError> {
     init_logging(form, "info,warp=off,hyper=warn,sled=warn");
     in_runtime(async {
-        let house = House::open(args, false).await?;
+        let Some(house) = House::open(args, false).await? else { return Ok(ExitCode::SUCCESS) };
         println!("Starwright's master listens at {}", house.url);
         house.serve(|_| async {}).await
     })
@@ -47,10 +48,25 @@ pub(super) struct House {
     listener: TcpListener,
     pub(super) address: SocketAddr,
     pub(super) url: String,
+    signals: Signals,
 }
 
 impl House {
-    pub(super) async fn open(args: &MasterArgs, local_workers: bool) -> Result<Self, CliError> {
+    /// Starts a master; none if a signal ended it before it was up.
+    pub(super) async fn open(args: &MasterArgs, local_workers: bool) -> Result<Option<Self>, CliError> {
+        let mut signals = Signals::listen()?;
+        let (master, listener, address) = tokio::select! {
+            opened = Self::start(args, local_workers) => opened?,
+            () = signals.next() => {
+                say("ended before it was up; everything recorded stays");
+                return Ok(None);
+            }
+        };
+        let url = master.handle.url();
+        Ok(Some(Self { master, listener, address, url, signals }))
+    }
+
+    async fn start(args: &MasterArgs, local_workers: bool) -> Result<(Master, TcpListener, SocketAddr), CliError> {
         if !args.config.is_file() {
             return Err(CliError::environment(format!("failed to read `{}`: no such file", args.config.display()))
                 .hint("give the path of a configuration, for example examples/master.star"));
@@ -70,8 +86,7 @@ impl House {
             local_workers,
         };
         let master = Master::start(options).await.map_err(start_error)?;
-        let url = master.handle.url();
-        Ok(Self { master, listener, address: reachable(address), url })
+        Ok((master, listener, reachable(address)))
     }
 
     pub(super) fn handle(&self) -> &Handle {
@@ -80,23 +95,31 @@ impl House {
 
     /// Serves until a signal; `beside` runs as long and gets the token that ends it.
     pub(super) async fn serve<F: Future<Output = ()> + Send + 'static>(
-        self,
+        mut self,
         beside: impl FnOnce(CancellationToken) -> F,
     ) -> Result<ExitCode, CliError> {
         let stop = CancellationToken::new();
         let beside = tokio::spawn(beside(stop.child_token()));
         let web = tokio::spawn(web::serve(self.master.handle.clone(), self.listener, stop.clone()));
-        let ended = until_signal(&self.master.handle).await;
-        stop.cancel();
+        let ended = until_signal(&self.master.handle, &mut self.signals).await;
+        if ended.is_ok() {
+            say("ending; running builds go on at their workers (a second signal ends at once)");
+        }
         let orderly = async {
+            // First of all: what ends after this is not lost, it was left.
+            self.master.part_with_workers().await;
+            stop.cancel();
             let _workers_end_with_their_token = beside.await;
             let _pages_end_with_their_token = web.await;
             self.master.stop().await;
         };
-        tokio::select! {
-            () = orderly => {}
-            () = again() => eprintln!("ending at once; everything recorded stays"),
-            () = tokio::time::sleep(END_WITHIN) => eprintln!("the orderly end took too long; everything recorded stays"),
+        let how = tokio::select! {
+            () = orderly => "ended; the next master takes up what is under way",
+            () = self.signals.next() => "ending at once; everything recorded stays",
+            () = tokio::time::sleep(END_WITHIN) => "the orderly end took too long; everything recorded stays",
+        };
+        if ended.is_ok() {
+            say(how);
         }
         ended.map(|()| ExitCode::SUCCESS)
     }
@@ -141,20 +164,14 @@ fn absolute(path: &Path) -> Result<PathBuf, CliError> {
         .map_err(|error| CliError::environment(format!("failed to find `{}`: {error}", path.display())))
 }
 
-/// Waits for an interrupt or termination, and reloads on SIGHUP meanwhile. Also ends, as an error, when the master's
-/// owner ended by itself.
+/// Waits for a signal to end, and reloads on SIGHUP meanwhile. Also ends, as an error, when the master's owner ended by
+/// itself.
 #[cfg(unix)]
-async fn until_signal(handle: &Handle) -> Result<(), CliError> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let listen =
-        |kind| signal(kind).map_err(|error| CliError::environment(format!("failed to listen for signals: {error}")));
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut hangup = listen(SignalKind::hangup())?;
+async fn until_signal(handle: &Handle, signals: &mut Signals) -> Result<(), CliError> {
+    let mut hangup = super::signals::listen_for(tokio::signal::unix::SignalKind::hangup())?;
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
+            () = signals.next() => return Ok(()),
             _ = hangup.recv() => tell_reload(handle.reload("SIGHUP".to_owned()).await.ok()),
             why = handle.failed() => return Err(CliError::environment(format!("the master ended: {why}"))),
         }
@@ -162,9 +179,9 @@ async fn until_signal(handle: &Handle) -> Result<(), CliError> {
 }
 
 #[cfg(not(unix))]
-async fn until_signal(handle: &Handle) -> Result<(), CliError> {
+async fn until_signal(handle: &Handle, signals: &mut Signals) -> Result<(), CliError> {
     tokio::select! {
-        _ = tokio::signal::ctrl_c() => Ok(()),
+        () = signals.next() => Ok(()),
         why = handle.failed() => Err(CliError::environment(format!("the master ended: {why}"))),
     }
 }
@@ -173,22 +190,4 @@ fn tell_reload(reload: Option<Reload>) {
     if let Some(Reload::Refused { report }) = reload {
         eprintln!("{report}");
     }
-}
-
-/// A second signal while ending.
-async fn again() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let (Ok(mut terminate), Ok(mut interrupt)) =
-            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            return;
-        }
-    }
-    std::future::pending::<()>().await;
 }

@@ -26,12 +26,53 @@ pub(super) fn took(seconds: i64) -> String {
     }
 }
 
-/// `1 change`, `2 changes`.
+/// `1 change`, `2 changes`, `12,345 changes`.
 pub(super) fn count(number: u64, one: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+    if number == 1 { format!("1 {one}") } else { format!("{} {one}s", grouped(number)) }
+}
+
+/// A number with its thousands apart.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let first = digits.len() % 3;
+    let mut text = digits[..first].to_owned();
+    for three in digits.as_bytes()[first..].chunks(3) {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(&String::from_utf8_lossy(three));
+    }
+    text
+}
+
+/// An amount of bytes in the unit that people would take.
+pub(super) fn bytes(number: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if number < 1000 {
+        return format!("{number} B");
+    }
+    let (mut tenths, mut unit) = (number / 100, 0);
+    while tenths >= 10_000 && unit + 1 < UNITS.len() {
+        tenths /= 1000;
+        unit += 1;
+    }
+    format!("{}.{} {}", grouped(tenths / 10), tenths % 10, UNITS[unit])
 }
 
 /// A text of a master, safe for a terminal: control characters other than tabs and colour codes are left out.
 pub(super) fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || matches!(c, '\t' | '\x1b' | '\n')).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_sizes_are_for_people() {
+        let counts = [0, 1, 999, 1_000, 1_234_567].map(|number| count(number, "fact"));
+        assert_eq!(counts, ["0 facts", "1 fact", "999 facts", "1,000 facts", "1,234,567 facts"]);
+        let sizes = [0, 999, 1_000, 1_499_999, 999_949_999, 1_000_000_000, 5_300_000_000_000_000].map(bytes);
+        assert_eq!(sizes, ["0 B", "999 B", "1.0 kB", "1.4 MB", "999.9 MB", "1.0 GB", "5,300.0 TB"]);
+    }
 }

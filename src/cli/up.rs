@@ -20,7 +20,7 @@ use crate::worker;
 pub(super) fn run(args: &MasterArgs, form: LogForm) -> Result<ExitCode, CliError> {
     init_logging(form, "warn,starwright=info,warp=off,sled=warn");
     in_runtime(async {
-        let house = House::open(args, true).await?;
+        let Some(house) = House::open(args, true).await? else { return Ok(ExitCode::SUCCESS) };
         greet(args, &house);
         let workers = LocalWorkers {
             handle: house.handle().clone(),
@@ -28,9 +28,7 @@ pub(super) fn run(args: &MasterArgs, form: LogForm) -> Result<ExitCode, CliError
             dir: args.data.join("workers"),
             running: BTreeMap::new(),
         };
-        let ended = house.serve(|stop| workers.keep(stop)).await;
-        println!("ended; commands that still run go on, and the next `starwright up` takes them up");
-        ended
+        house.serve(|stop| workers.keep(stop)).await
     })
 }
 

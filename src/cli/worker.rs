@@ -1,14 +1,20 @@
 //! `worker`: runs a worker until a signal.
 
+use std::pin::pin;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::args::WorkerArgs;
 use super::error::CliError;
 use super::master::in_runtime;
+use super::signals::{Signals, say};
 use crate::base::{LogForm, chain, init_logging};
 use crate::worker;
+
+/// An orderly end, which tells the master good-bye, takes at most this long; the spool needs none.
+const END_WITHIN: Duration = Duration::from_secs(10);
 
 pub(super) fn run(args: &WorkerArgs, form: LogForm) -> Result<ExitCode, CliError> {
     init_logging(form, "info");
@@ -21,36 +27,29 @@ pub(super) fn run(args: &WorkerArgs, form: LogForm) -> Result<ExitCode, CliError
     }
     let options =
         worker::Options { master: args.master.clone(), name: args.name.clone(), password, dir: args.dir.clone() };
-    in_runtime(async {
-        let stop = CancellationToken::new();
-        let on_signal = stop.clone();
-        tokio::spawn(async move {
-            end_signal().await;
-            on_signal.cancel();
-        });
-        worker::run(options, stop).await.map_err(|error| CliError::environment(chain(&error)))?;
-        Ok(ExitCode::SUCCESS)
-    })
+    in_runtime(serve(options))
 }
 
-#[cfg(unix)]
-async fn end_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+/// Runs the worker until it ends by itself or a signal ends it.
+async fn serve(options: worker::Options) -> Result<ExitCode, CliError> {
+    let mut signals = Signals::listen()?;
+    let stop = CancellationToken::new();
+    let mut running = pin!(worker::run(options, stop.clone()));
+    tokio::select! {
+        ended = &mut running => {
+            ended.map_err(|error| CliError::environment(chain(&error)))?;
+            return Ok(ExitCode::SUCCESS);
         }
-        // Without signals the default action ends the process.
-        _ => std::future::pending().await,
+        () = signals.next() => stop.cancel(),
     }
-}
-
-#[cfg(not(unix))]
-async fn end_signal() {
-    let _ended_or_never = tokio::signal::ctrl_c().await;
+    tokio::select! {
+        // What is wrong now is not worth a word: the spool holds everything.
+        _ended = &mut running => {}
+        () = signals.next() => {}
+        () = tokio::time::sleep(END_WITHIN) => {}
+    }
+    say("ended; commands that still run go on, and the next worker in this folder takes them up");
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Chooses the TLS implementation of the whole process; the first call counts.

@@ -117,7 +117,7 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
         self.problem(self.arg(name), format!("{}: `{name}` {what}", self.title), hint);
     }
 
-    fn wrong_kind(&self, at: ArgRef, name: &str, wanted: &str, value: Star<'v>) {
+    pub(super) fn wrong_kind(&self, at: ArgRef, name: &str, wanted: &str, value: Star<'v>) {
         let message = format!("{}: `{name}` must be {wanted}, not {}", self.title, kind_of(value));
         self.problem(at, message, None);
     }

@@ -1,5 +1,5 @@
-//! What the engine orders. The shell carries effects out after the turn's events are durable; each can
-//! be ordered again after a crash, so each is idempotent or carries an id.
+//! What the engine orders. The shell carries effects out after the turn's events are durable (evaluations, which
+//! are pure, also before); each can be ordered again after a crash, so each is idempotent or carries an id.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -29,8 +29,8 @@ impl Effects {
     pub async fn carry_out(&self, effect: Effect) {
         match effect {
             Effect::Reply { .. } => unreachable!("the owner answers askers itself"),
+            Effect::Evaluate { .. } => unreachable!("the owner begins evaluations at once"),
             Effect::Poll { source, cursor } => self.polls.poll(source, cursor),
-            Effect::Evaluate { build, job } => self.evaluators.evaluate(build, job),
             Effect::Deliver { report } => self.deliveries.deliver(report),
             Effect::WriteLog { build, log, n, stream, text } => {
                 let part = LogPart { stream, text: Bytes::from(text), times: vec![self.clock.now()] };

@@ -24,14 +24,8 @@ pub enum StartError {
         source: std::io::Error,
     },
     /// The store cannot be opened or read.
-    #[error("open the store in `{}`", path.display())]
-    Store {
-        /// The state folder.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: StoreError,
-    },
+    #[error(transparent)]
+    Store(StoreError),
     /// The state of open work cannot be restored.
     #[error("restore the open work")]
     Restore(#[from] RestoreError),

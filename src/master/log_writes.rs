@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::MasterError;
 use super::errands::Errands;
+use super::with_room::with_room;
 use crate::model::{BuildId, LogId};
 use crate::store::{LogPart, Logs, StoreError};
 
@@ -90,7 +91,9 @@ fn permits(bytes: usize) -> u32 {
 
 async fn perform(logs: &Logs, build: BuildId, log: LogId, write: Write) -> Result<(), StoreError> {
     match write.what {
-        What::Append { n, part } => logs.append(build, log, SOURCE, n, part).await,
-        What::Close => logs.close(build, log).await.map(|_lines| ()),
+        What::Append { n, part } => {
+            with_room("lines of logs", || logs.append(build, log, SOURCE, n, part.clone())).await
+        }
+        What::Close => with_room("the ends of logs", || logs.close(build, log)).await.map(|_lines| ()),
     }
 }

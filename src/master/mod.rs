@@ -26,6 +26,7 @@ mod socket;
 mod start;
 mod tasks;
 mod watch;
+mod with_room;
 mod workers;
 
 pub use admission::{Refusal, RefusedWorker};

@@ -8,15 +8,17 @@
 //!              └──────────────────────────────────────────────────────────┘
 //! ```
 //! Turns that are taken while a commit is in flight share the next one. Effects and answers of a turn follow
-//! only after its facts are durable, in order. If facts cannot be committed the owner ends, and nobody hears
-//! of them. The owner waits for the store and for the log writer only; neither ever waits for the owner.
+//! only after its facts are durable, in order - but for evaluations: they are pure, so nobody can tell when they happen,
+//! and they begin at once. What follows from one usually joins the commit of what led to it, which waits a moment for that.
+//! If facts cannot be committed the owner ends, and nobody hears of them. The owner waits for the store and for the log writer only; neither ever waits for the owner.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::MasterError;
@@ -25,9 +27,10 @@ use super::inbox::Message;
 use super::log_writes::LogWrites;
 use super::plan_in_force::PlanInForce;
 use super::programs::Programs;
+use super::with_room::with_room;
 use crate::base::{Clock, chain};
 use crate::engine::{Deadline, Effect, Engine, Input, Reply, Ticket};
-use crate::model::{Event, Fact};
+use crate::model::{BuildId, Event, Fact};
 use crate::store::{Store, StoreError};
 
 /// Facts that may wait for the disk; beyond that the owner takes no more inputs until they are durable. A
@@ -37,6 +40,9 @@ const BATCH_FACTS_MAX: usize = 4096;
 const SNAPSHOT_FACTS: u64 = 5_000;
 /// The timer never sleeps longer, so that a jump of the system's clock is noticed.
 const TIMER_MAX: Duration = Duration::from_secs(10);
+/// A commit waits at most this long for the evaluations that its turns began: usually they take less, and save a flush
+/// of the disk, which takes longer.
+const EVALUATIONS_MAX: Duration = Duration::from_millis(1);
 /// Pause before the engine is woken a second time for the same deadline.
 const WOKEN_AGAIN: Duration = Duration::from_secs(1);
 
@@ -74,9 +80,33 @@ struct Batch {
     durable: Vec<oneshot::Sender<()>>,
     snapshot: Option<(u64, Vec<u8>)>,
     turns: usize,
+    /// Builds whose scripts are being evaluated because of these turns.
+    evaluated: BTreeSet<BuildId>,
+    /// Until when it may wait for them.
+    until: Option<Instant>,
 }
 
 type Flight = Pin<Box<dyn Future<Output = Result<Batch, StoreError>> + Send>>;
+
+impl Batch {
+    fn wait_for(&mut self, build: BuildId) {
+        self.evaluated.insert(build);
+        self.until.get_or_insert_with(|| Instant::now() + EVALUATIONS_MAX);
+    }
+
+    /// Whether nothing is expected to join it, or it waited long enough.
+    fn is_ripe(&self) -> bool {
+        self.evaluated.is_empty() || self.until.is_none_or(|until| until <= Instant::now())
+    }
+}
+
+/// Waits for a moment, if there is one.
+async fn moment(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
 
 impl Owner {
     pub fn new(parts: Parts) -> Self {
@@ -91,14 +121,15 @@ impl Owner {
         let mut stopping = false;
         let stop = self.parts.stop.clone();
         loop {
-            if flight.is_none() && batch.turns > 0 {
+            if flight.is_none() && batch.turns > 0 && (stopping || batch.is_ripe()) {
                 flight = Some(self.take_off(std::mem::take(&mut batch)));
             }
-            if flight.is_none() && stopping {
+            if flight.is_none() && batch.turns == 0 && stopping {
                 return self.finish().await;
             }
             let open = !stopping && batch.facts.len() < BATCH_FACTS_MAX;
             let timer = self.timer();
+            let ripe = batch.until.filter(|_| flight.is_none() && !batch.evaluated.is_empty());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
@@ -110,6 +141,7 @@ impl Owner {
                     Some(message) => stopping = self.receive(message, &mut batch),
                     None => stopping = true,
                 },
+                () = moment(ripe), if ripe.is_some() => batch.evaluated.clear(),
                 () = tokio::time::sleep(timer), if open => self.wake(&mut batch),
             }
         }
@@ -137,9 +169,20 @@ impl Owner {
     }
 
     fn turn(&mut self, input: Input, batch: &mut Batch) {
+        if let Input::Evaluated { build, .. } = &input {
+            batch.evaluated.remove(build);
+        }
         let turn = self.parts.engine.handle(self.parts.clock.now(), input, &*self.parts.programs);
         batch.facts.extend(turn.facts);
-        batch.effects.extend(turn.effects);
+        for effect in turn.effects {
+            match effect {
+                Effect::Evaluate { build, job } => {
+                    self.parts.effects.evaluators.evaluate(build, job);
+                    batch.wait_for(build);
+                }
+                effect => batch.effects.push(effect),
+            }
+        }
         batch.turns += 1;
     }
 
@@ -167,7 +210,7 @@ impl Owner {
         let store = self.parts.store.clone();
         Box::pin(async move {
             if !batch.facts.is_empty() {
-                store.commit(batch.facts.clone()).await?;
+                with_room("facts", || store.commit(batch.facts.clone())).await?;
             }
             Ok(batch)
         })

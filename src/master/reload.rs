@@ -149,6 +149,7 @@ impl Reloader {
         }
         let programs = Arc::clone(&self.programs);
         let told = cause.clone();
+        let first = self.is_first();
         let reply = self
             .inbox
             .ask(move |ticket| {
@@ -159,7 +160,7 @@ impl Reloader {
         Ok(match reply {
             Reply::Adopted { changes, .. } if same && changes.is_empty() => Reload::Unchanged,
             Reply::Adopted { digest, changes } => {
-                tracing::info!(%cause, %digest, "configuration in force: {}", in_words(&changes));
+                tracing::info!(%cause, %digest, "configuration in force: {}", if first { "the first".to_owned() } else { in_words(&changes) });
                 Reload::Adopted { digest, changes }
             }
             other => Reload::Refused { report: format!("the engine did not take it: {other:?}") },
@@ -190,11 +191,14 @@ impl Reloader {
         for warning in &loaded.warnings {
             tracing::warn!("{}", warning.message);
         }
-        let before = self.plan.get();
-        let first = before.digest == ConfigDigest::default();
-        if !first && before.web.listen != loaded.plan.web.listen {
+        if !self.is_first() && self.plan.get().web.listen != loaded.plan.web.listen {
             tracing::warn!("`web(listen = …)` changed: the new address counts from the next start on");
         }
+    }
+
+    /// Whether no configuration was ever in force.
+    fn is_first(&self) -> bool {
+        self.plan.get().digest == ConfigDigest::default()
     }
 }
 

@@ -2,12 +2,12 @@
 
 use crate::base::{Clock as _, SystemClock};
 use crate::model::{
-    BuildId, BuildRecord, BuildsetRecord, Change, LogKind, LogRecord, Outcome, Plan, Report, ReportSubject, StepRecord,
+    BuildId, BuildRecord, BuildsetRecord, Change, LogKind, LogRecord, Plan, Report, ReportSubject, StepRecord,
 };
-use crate::notify::{BuildFacts, Excerpt};
+use crate::notify::{self, BuildFacts, Excerpt};
 use crate::store::{Store, StoreError};
 
-/// Failed steps whose logs are quoted; a build where everything fails needs no longer mail.
+/// Guilty steps whose logs are quoted; a build where everything fails needs no longer mail.
 const EXCERPTS_MAX: usize = 5;
 /// Characters of a quoted line; the rest of a longer one (minified code, base64) tells nobody anything.
 const LINE_CHARS_MAX: usize = 500;
@@ -45,7 +45,7 @@ pub(super) fn collect(
     url: &str,
     log_lines: u64,
 ) -> Result<BuildFacts, CollectError> {
-    let ReportSubject::Build { build: id, previous, .. } = report.subject;
+    let ReportSubject::Build { build: id, outcome, previous, .. } = report.subject;
     let failed = |source| CollectError::Store { build: id, source };
     let build = store.build(id).map_err(failed)?.ok_or(CollectError::Removed(id))?;
     let builder = store.builder(build.builder).map_err(failed)?.unwrap_or_default();
@@ -58,7 +58,7 @@ pub(super) fn collect(
         worker: worker_name(store, &build).map_err(failed)?,
         buildset: buildset(store, &build).map_err(failed)?,
         changes: changes(store, &build).map_err(failed)?,
-        excerpts: excerpts(store, &steps, log_lines).map_err(failed)?,
+        excerpts: excerpts(store, &notify::guilty_steps(outcome, &steps), log_lines).map_err(failed)?,
         report,
         build,
         steps,
@@ -84,10 +84,10 @@ fn changes(store: &Store, build: &BuildRecord) -> Result<Vec<Change>, StoreError
     Ok(changes)
 }
 
-/// The last lines of the logs of failed steps.
-fn excerpts(store: &Store, steps: &[StepRecord], lines: u64) -> Result<Vec<Excerpt>, StoreError> {
+/// The last lines of these steps' logs.
+fn excerpts(store: &Store, steps: &[&StepRecord], lines: u64) -> Result<Vec<Excerpt>, StoreError> {
     let mut excerpts = Vec::new();
-    for step in steps.iter().filter(|step| matches!(step.outcome, Some(Outcome::Failure | Outcome::Exception))) {
+    for step in steps {
         let logs = store.logs_of_step(step.id)?;
         for log in logs.iter().filter(|log| log.kind == LogKind::Stdio || log.name == "stdio") {
             if excerpts.len() < EXCERPTS_MAX {

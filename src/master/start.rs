@@ -5,6 +5,7 @@
 //! what it says; then the owner, whose last facts, log lines and snapshot become durable; then the store.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, oneshot};
@@ -73,7 +74,7 @@ impl Master {
         let store = open_store(&options).await?;
         let programs = Arc::new(Programs::new(store.clone()));
         let first = load_file(&options, &programs).await;
-        let (engine, snapshot) = recover(&options, &store, &programs).await?;
+        let (engine, snapshot) = recover(&store, &programs).await?;
         let foundation = Foundation { options, clock, store, programs, engine, snapshot };
         let master = Self::assemble(foundation, first)?;
         match master.begin().await {
@@ -85,9 +86,15 @@ impl Master {
         }
     }
 
+    /// Lets the workers go with what they run, within a bound: their connections end, and no new ones begin. Nothing of it
+    /// counts as a worker that was lost. Part of [`Master::stop`]; who serves the connections does it before he ends them.
+    pub async fn part_with_workers(&self) {
+        self.handle.shared.workers.close().await;
+    }
+
     /// Drains: open work stays recorded, workers keep their commands. Everything is durable when it returns.
     pub async fn stop(self) {
-        self.handle.shared.workers.close().await;
+        self.part_with_workers().await;
         name_hanging(&self.outer.join(OUTER_BOUND).await);
         if self.handle.shared.inbox.stop().await.is_ok() {
             let drained = async {
@@ -121,8 +128,13 @@ impl Master {
         let plan = PlanInForce::new(engine.plan().cloned().unwrap_or_default());
         let facts = broadcast::Sender::new(SUBSCRIBER_LAG_MAX);
         let admission = Arc::new(Admission::new(plan.clone(), options.base(), options.local_workers));
-        let host =
-            Host { store: store.clone(), inbox: inbox.clone(), programs: Arc::clone(&programs), base: options.base() };
+        let host = Host {
+            store: store.clone(),
+            inbox: inbox.clone(),
+            programs: Arc::clone(&programs),
+            base: options.base(),
+            parting: AtomicBool::new(false),
+        };
         let workers = Arc::new(Workers::new(host, Arc::clone(&admission), engine.last_epoch()));
         let evaluators = Evaluators::start(Arc::clone(&programs), inbox.clone(), &outer)?;
         let effects = Effects {
@@ -203,7 +215,7 @@ async fn open_store(options: &Options) -> Result<Store, StartError> {
     std::fs::create_dir_all(&path).map_err(|source| StartError::Folder { path: path.clone(), source })?;
     let opened = tokio::task::spawn_blocking(move || Store::open(&path)).await;
     let opened = opened.map_err(|error| StartError::Bug { what: "open the store", why: error.to_string() })?;
-    opened.map_err(|source| StartError::Store { path: options.data.clone(), source })
+    opened.map_err(StartError::Store)
 }
 
 async fn close_store(store: Store) {
@@ -226,11 +238,10 @@ async fn load_file(options: &Options, programs: &Arc<Programs>) -> Load {
 }
 
 /// The engine, and the last fact of the snapshot that it was restored from.
-async fn recover(options: &Options, store: &Store, programs: &Arc<Programs>) -> Result<(Engine, u64), StartError> {
+async fn recover(store: &Store, programs: &Arc<Programs>) -> Result<(Engine, u64), StartError> {
     let (store, programs) = (store.clone(), Arc::clone(programs));
-    let path = options.data.clone();
     let recovered = on_large_stack("recover", move || {
-        let recovered = store.recover().map_err(|source| StartError::Store { path, source })?;
+        let recovered = store.recover().map_err(StartError::Store)?;
         let mut plans = |digest: &ConfigDigest| programs.obtain(digest).map(|loaded| Arc::clone(&loaded.plan));
         let snapshot = recovered.snapshot.as_ref().map(|(_, bytes)| bytes.as_slice());
         let engine = Engine::restore(snapshot, &recovered.facts, &mut plans)?;

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -56,6 +56,8 @@ pub(super) struct Host {
     pub programs: Arc<Programs>,
     /// The folder of the configuration, where secrets are looked for.
     pub base: PathBuf,
+    /// The master ends: connections that end now are left, and no worker is lost by it.
+    pub parting: AtomicBool,
 }
 
 impl Workers {
@@ -85,6 +87,10 @@ impl Workers {
                 return;
             }
         };
+        if let Some(why) = newcomer.quarrel() {
+            self.admission.remember(&worker, peer, &why);
+            return newcomer.refuse().await;
+        }
         let door = Arc::clone(lock(&self.doors).entry(worker.clone()).or_default());
         let alone = door.lock().await;
         if let Some(present) = self.present(&worker) {
@@ -123,8 +129,10 @@ impl Workers {
         }
     }
 
-    /// Cuts all connections, lets no more in, and waits until what they heard is recorded.
+    /// Cuts all connections, lets no more in, and waits until what they heard is recorded. That they end is not: the
+    /// master leaves, and the next one knows.
     pub async fn close(&self) {
+        self.host.parting.store(true, Ordering::Release);
         self.served.close();
         lock(&self.links).values().for_each(|link| link.disconnect(CLOSING));
         if tokio::time::timeout(CLOSE_BOUND, self.served.wait()).await.is_err() {
@@ -154,6 +162,9 @@ impl LinkHost for Host {
     }
 
     fn input(&self, input: Input) -> BoxFuture<'_, Result<(), Gone>> {
+        if matches!(input, Input::WorkerLost { .. }) && self.parting.load(Ordering::Acquire) {
+            return Box::pin(std::future::ready(Ok(())));
+        }
         Box::pin(self.inbox.tell_durably(input))
     }
 

@@ -22,4 +22,4 @@ pub use message::MailMessage;
 pub use render::{Templates, render_mail};
 pub use send::{SendOptions, send_mail, send_mail_with};
 pub use smtp_error::DeliveryError;
-pub use story::build_page;
+pub use story::{build_page, guilty_steps};

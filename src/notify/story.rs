@@ -98,15 +98,23 @@ fn headline(name: &str, facts: &BuildFacts, culprits: &[&StepRecord]) -> String 
 
 /// The steps that made the build what it is, innermost only, in their order.
 pub(super) fn culprits(facts: &BuildFacts) -> Vec<&StepRecord> {
-    let guilty = match facts.outcome() {
-        outcome @ (Outcome::Failure | Outcome::Exception | Outcome::Warnings) => outcome,
+    guilty_steps(facts.outcome(), &facts.steps)
+}
+
+/// The steps that gave a build its bad outcome, innermost only, in their order; those of warnings, too. None for an
+/// outcome that is nobody's fault. Their logs are what a report quotes.
+#[must_use]
+pub fn guilty_steps(build: Outcome, steps: &[StepRecord]) -> Vec<&StepRecord> {
+    let wanted = match build {
+        Outcome::Failure | Outcome::Exception | Outcome::Warnings => build,
         Outcome::Success | Outcome::Skipped | Outcome::Retry | Outcome::Cancelled => return Vec::new(),
     };
+    let any_wanted = steps.iter().any(|step| step.outcome == Some(wanted));
     let is_guilty = |step: &&StepRecord| {
-        let flunked_by_warnings = guilty == Outcome::Failure && step.outcome == Some(Outcome::Warnings);
-        step.outcome == Some(guilty) || (flunked_by_warnings && !facts.steps.iter().any(|s| s.outcome == Some(guilty)))
+        let flunked_by_warnings = wanted == Outcome::Failure && step.outcome == Some(Outcome::Warnings);
+        step.outcome == Some(wanted) || (flunked_by_warnings && !any_wanted)
     };
-    let guilty: Vec<&StepRecord> = facts.steps.iter().filter(is_guilty).collect();
+    let guilty: Vec<&StepRecord> = steps.iter().filter(is_guilty).collect();
     let parents: Vec<_> = guilty.iter().filter_map(|step| step.parent).collect();
     guilty.into_iter().filter(|step| !parents.contains(&step.id)).collect()
 }

@@ -185,6 +185,12 @@ mod tests {
             Value::Map(vec![("resume".into(), Value::Map(vec![("v".into(), 2.into())]))]),
         )]));
         assert!(!newer.caps.resume);
+        assert_eq!(
+            newer.caps.quarrel("worker").unwrap(),
+            "the worker speaks version 2 of `resume`, and this program speaks version 1; use the same version of \
+             starwright on both sides"
+        );
+        assert_eq!(Caps::OURS.quarrel("worker").or(Caps::default().quarrel("worker")), None);
     }
 
     #[test]

@@ -27,8 +27,14 @@ pub enum StoreError {
         /// The newest format that this version reads.
         known: u64,
     },
+    /// The file that describes the folder is damaged.
+    #[error("read `{}`: it names no format and installation; `starwright store rebuild` makes it again", path.display())]
+    NoFormat {
+        /// The file.
+        path: PathBuf,
+    },
     /// Something that was written is no longer readable.
-    #[error("read {what}: it is damaged ({why}); `starwright store rebuild` restores what the fact files hold")]
+    #[error("read {what}: it is damaged ({why}); stop the master and see what `starwright store check` says")]
     Corrupt {
         /// The damaged thing and where it is.
         what: String,
@@ -76,8 +82,33 @@ pub enum StoreError {
         /// What is wrong with it, and where.
         why: String,
     },
+    /// A newer version wrote the dump.
+    #[error(
+        "read the dump: it has version {found}, and this program reads versions up to {known}; use the newer program"
+    )]
+    NewerDump {
+        /// The version found.
+        found: u64,
+        /// The newest version that this program reads.
+        known: u64,
+    },
+    /// The fact files tell less than the database that they would replace.
+    #[error(
+        "make the database in `{}` again: it holds {} builds and facts up to {}, the fact files tell only of {} builds \
+         and facts up to {}; nothing was changed (`starwright store check` shows what is damaged, \
+         `starwright store rebuild --force` gives up what the fact files lack)",
+        dir.display(), builds.0, facts.0, builds.1, facts.1
+    )]
+    Poorer {
+        /// The store's folder.
+        dir: PathBuf,
+        /// The last fact of the database, and of the fact files.
+        facts: (u64, u64),
+        /// The number of builds in the database, and that the fact files tell of.
+        builds: (u64, u64),
+    },
     /// The target of an import is in use already.
-    #[error("import into `{}`: it holds a store already; import into a new folder", dir.display())]
+    #[error("import into `{}`: the folder is not empty; import into a new one", dir.display())]
     Occupied {
         /// The folder.
         dir: PathBuf,
@@ -113,10 +144,13 @@ impl StoreError {
             Self::Io { source, .. } => is_no_space(source),
             Self::Locked { .. }
             | Self::NewerFormat { .. }
+            | Self::NoFormat { .. }
             | Self::Corrupt { .. }
             | Self::Database { .. }
             | Self::OutOfOrder { .. }
             | Self::Dump { .. }
+            | Self::NewerDump { .. }
+            | Self::Poorer { .. }
             | Self::Occupied { .. }
             | Self::Missing { .. }
             | Self::Closed => false,

@@ -139,7 +139,7 @@ impl Format {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StoreError::io("read", &path)(error)),
         };
-        let damaged = || StoreError::corrupt(format!("`{}`", path.display()), "it names no format and installation");
+        let damaged = || StoreError::NoFormat { path: path.clone() };
         let field = |name: &str| {
             text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::trim)).ok_or_else(damaged)
         };

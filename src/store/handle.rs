@@ -68,8 +68,16 @@ struct Shared {
     logs: Logs,
     /// None once closed.
     parts: RwLock<Option<Parts>>,
-    /// Where [`Store::retire`] goes on.
-    retired_up_to: Mutex<Option<u64>>,
+    retention: Mutex<Retention>,
+}
+
+/// Where [`Store::retire`] goes on.
+#[derive(Debug, Default)]
+struct Retention {
+    /// With the first builder after this one.
+    after_builder: Option<u64>,
+    /// Builds whose logs are removed, but whose files are still to be unlinked.
+    logs: Vec<BuildId>,
 }
 
 /// What a store is made of. Fields are dropped in this order: threads, database, lock.
@@ -103,11 +111,18 @@ impl Store {
             room: Some(room),
             keeper: Arc::clone(&keeper),
         };
+        let writer = Arc::new(Writer::start(parts)?);
+        if opened.unsettled.found {
+            for build in opened.unsettled.logs {
+                block_on(logs.remove_logs(build))?;
+            }
+            block_on(writer.unlinked(Vec::new()))?;
+        }
         Ok(Self::of(
             opened.format,
             logs,
             Parts {
-                writer: Arc::new(Writer::start(parts)?),
+                writer,
                 keeper,
                 backend: opened.backend,
                 snapshots: Arc::new(opened.snapshots),
@@ -146,7 +161,7 @@ impl Store {
             installation: format.installation,
             logs,
             parts: RwLock::new(Some(parts)),
-            retired_up_to: Mutex::default(),
+            retention: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -159,7 +174,8 @@ impl Store {
     /// Makes facts durable and visible in the records, all or none. Facts of several callers are merged into one flush.
     ///
     /// When it returns `Ok`, the facts are on disk, in the database and (as far as the system's cache) in the fact files.
-    /// After an error none of them is in the records, and the same numbers can be committed again.
+    /// After an error none of them is in the records, and the same numbers can be committed again. Should the process die before that,
+    /// the next opening may find them whole in the fact files, and keep them.
     pub async fn commit(&self, facts: Vec<Arc<Fact>>) -> Result<(), StoreError> {
         let writer = self.parts()?.writer;
         writer.commit(facts).await
@@ -236,19 +252,25 @@ impl Store {
     /// One order of the writer, so that commits get their turn in between.
     fn retire_slice(&self, rules: &RetentionPlan, now: Timestamp) -> Result<Slice, StoreError> {
         let parts = self.parts()?;
-        let mut up_to = self.shared.retired_up_to.lock().unwrap_or_else(PoisonError::into_inner);
-        let retirement =
-            Retirement { rules: rules.clone(), now, snapshots: parts.snapshots.numbers()?, after_builder: *up_to };
+        let mut retention = self.shared.retention.lock().unwrap_or_else(PoisonError::into_inner);
+        let retirement = Retirement {
+            rules: rules.clone(),
+            now,
+            snapshots: parts.snapshots.numbers()?,
+            after_builder: retention.after_builder,
+        };
         let retired = block_on(parts.writer.retire(retirement))?;
-        *up_to = retired.last_builder;
-        for build in retired.logs() {
-            block_on(self.shared.logs.remove_logs(build))?;
+        retention.after_builder = retired.last_builder;
+        retention.logs.extend(retired.logs());
+        while let Some(build) = retention.logs.last() {
+            block_on(self.shared.logs.remove_logs(*build))?;
+            retention.logs.pop();
         }
         let doomed = parts.backend.ids(&Table::Doomed.all(), Order::Ascending, DOOMED_MAX)?;
         for build in &doomed {
             block_on(self.shared.logs.remove_build(BuildId(*build)))?;
         }
-        if !doomed.is_empty() {
+        if !doomed.is_empty() || !retired.entries.is_empty() {
             block_on(parts.writer.unlinked(doomed))?;
         }
         Ok(Slice {

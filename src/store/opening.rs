@@ -7,19 +7,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::StoreError;
-use super::backend::{Backend, OpenFailure, Order, SledBackend};
-use super::facts::{FactFiles, FactReader, Fences, newest_flush};
+use super::backend::{Backend, OpenFailure, SledBackend};
+use super::facts::{FactFiles, FactReader, Fences, newest_flush, segments};
 use super::folder::{Folder, FolderLock, Format, make_dir, sync_dir};
+use super::forward::recent_builds;
 use super::handle::{Parts, Recovered};
-use super::key::Table;
 use super::maintain::{is_complete, mark_complete, rebuild_database, set_aside};
 use super::project::last_seq;
+use super::settle::{Unsettled, settle};
 use super::snapshot::{Snapshot, Snapshots};
-use super::txn::Records as _;
-use crate::model::BuildId;
-
-/// Fact files of running builds looked into at an opening.
-const RUNNING_MAX: usize = 1000;
+use crate::model::Event;
 
 /// An open folder.
 pub(crate) struct Opened {
@@ -29,6 +26,8 @@ pub(crate) struct Opened {
     pub snapshots: Snapshots,
     pub folder: Folder,
     pub lock: FolderLock,
+    /// What a kill left to do of removals.
+    pub unsettled: Unsettled,
 }
 
 /// A random id for a new store.
@@ -48,11 +47,12 @@ pub(crate) fn open(dir: &Path) -> Result<Opened, StoreError> {
     folder.finish_swap()?;
     let fences = Fences::read(&folder.facts())?;
     let backend: Arc<dyn Backend> = Arc::new(open_database(&folder, &fences)?);
+    let unsettled = settle(&folder, &*backend)?;
     let last = last_seq(&*backend)?;
     let snapshots = Snapshots::Files(folder.snapshots());
     snapshots.drop_beyond(last)?;
     let files = FactFiles::open(&folder, fences, last)?;
-    Ok(Opened { format, backend, files, snapshots, folder, lock })
+    Ok(Opened { format, backend, files, snapshots, folder, lock, unsettled })
 }
 
 fn begin(folder: &Folder) -> Result<Format, StoreError> {
@@ -60,16 +60,31 @@ fn begin(folder: &Folder) -> Result<Format, StoreError> {
         make_dir(&dir)?;
     }
     sync_dir(folder.dir())?;
-    let format = Format { installation: new_installation() };
+    let format = Format { installation: installation_of(folder)?.unwrap_or_else(new_installation) };
+    if Fences::read(&folder.facts())?.last().is_some() {
+        tracing::warn!(dir = %folder.dir().display(), "the file `format` was missing; it is made again");
+    }
     format.write(folder)?;
     Ok(format)
 }
 
+/// The installation's id as the facts tell it; none if there are no facts of a master.
+pub(crate) fn installation_of(folder: &Folder) -> Result<Option<String>, StoreError> {
+    let mut reader = FactReader::segments(folder, u64::MAX)?;
+    while let Some(fact) = reader.next()? {
+        if let Event::MasterStarted { installation, name: _ } = fact.event {
+            return Ok(Some(installation));
+        }
+    }
+    Ok(None)
+}
+
 fn open_database(folder: &Folder, fences: &Fences) -> Result<SledBackend, StoreError> {
     let why = match open_or_repair(folder)? {
-        Ok(backend) => match doubts(folder, fences, &backend)? {
-            None => return Ok(backend),
-            Some(why) => why,
+        Ok(backend) => match doubts(folder, fences, &backend) {
+            Ok(None) => return Ok(backend),
+            Ok(Some(why)) | Err(StoreError::Corrupt { why, .. } | StoreError::Database { why, .. }) => why,
+            Err(error) => return Err(error),
         },
         Err(why) => why,
     };
@@ -130,14 +145,19 @@ fn set_snapshots_aside(folder: &Folder) -> Result<bool, StoreError> {
     Ok(found)
 }
 
-/// Why the database cannot be trusted, if so.
+/// Why the database cannot be trusted, if so. One of a new store is marked as complete.
 fn doubts(folder: &Folder, fences: &Fences, backend: &SledBackend) -> Result<Option<String>, StoreError> {
-    if !is_complete(backend)? {
-        if fences.last().is_some() {
-            return Ok(Some("it is empty or was never finished".to_owned()));
-        }
+    if !is_complete(backend)? && fences.last().is_none() && segments(&folder.facts())?.is_empty() {
         mark_complete(backend)?;
         return Ok(None);
+    }
+    mistrust(folder, fences, backend)
+}
+
+/// Why the database of a store that is not new cannot be trusted, if so.
+pub(crate) fn mistrust(folder: &Folder, fences: &Fences, backend: &SledBackend) -> Result<Option<String>, StoreError> {
+    if !is_complete(backend)? {
+        return Ok(Some("it is empty or was never finished".to_owned()));
     }
     let last = last_seq(backend)?;
     let told = fences.last().map_or(0, |fence| fence.after);
@@ -146,9 +166,7 @@ fn doubts(folder: &Folder, fences: &Fences, backend: &SledBackend) -> Result<Opt
     }
     // A flush may have reached the files and not the database; a second one cannot have been begun before the first
     // was confirmed.
-    let running = backend.ids(&Table::BuildRunning.all(), Order::Descending, RUNNING_MAX)?;
-    let builds = running.into_iter().map(BuildId);
-    match newest_flush(folder, builds)? {
+    match newest_flush(folder, recent_builds(folder, backend)?.into_iter())? {
         Some((first, _)) if first > last + 1 => {
             Ok(Some(format!("it ends with fact {last}, but fact {} was confirmed", first - 1)))
         }

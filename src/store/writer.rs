@@ -24,8 +24,9 @@ use super::facts::{FactFiles, ToSync};
 use super::keeper::Keeper;
 use super::key::Table;
 use super::project::{last_seq, project};
-use super::retire::{self, Retired, Retirement};
+use super::retire::{self, Retired, RetiredEntry, Retirement};
 use super::room::Room;
+use super::settle;
 use super::txn::{Records as _, Txn};
 use crate::model::Fact;
 
@@ -47,7 +48,7 @@ enum Order {
     /// Drop facts up to this number from the tail.
     Trim(u64),
     Retire(Box<Retirement>, Answer<Retired>),
-    /// The folders of these builds are gone.
+    /// The folders of these builds are gone, and so are all other files of what was removed.
     Unlinked(Vec<u64>),
     Close(Answer<()>),
 }
@@ -80,7 +81,7 @@ impl Writer {
     pub fn start(parts: WriterParts) -> Result<Self, StoreError> {
         let last = last_seq(&*parts.backend)?;
         let (orders, queue) = mpsc::channel(QUEUE_MAX);
-        let owner = Owner { parts, last, trim_to: 0 };
+        let owner = Owner { parts, last, trim_to: 0, unapplied: Vec::new() };
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || owner.run(queue))
@@ -103,7 +104,7 @@ impl Writer {
         self.ask(|answer| Order::Retire(Box::new(retirement), answer)).await
     }
 
-    /// Notes that the folders of removed builds are gone.
+    /// Notes that the folders of removed builds are gone, and with them all files of what was removed so far.
     pub async fn unlinked(&self, builds: Vec<u64>) -> Result<(), StoreError> {
         self.orders.send(Order::Unlinked(builds)).await.map_err(|_| StoreError::Closed)
     }
@@ -135,6 +136,8 @@ struct Owner {
     last: u64,
     /// Facts up to this number can go from the tail.
     trim_to: u64,
+    /// Removals that may be in the journal, but not in the records: the disk failed in between.
+    unapplied: Vec<RetiredEntry>,
 }
 
 impl Owner {
@@ -238,15 +241,32 @@ impl Owner {
     }
 
     fn retire(&mut self, retirement: &Retirement) -> Result<Retired, StoreError> {
-        let mut txn = Txn::new(&*self.parts.backend);
-        let retired = retire::retire(&mut txn, &*self.parts.backend, retirement)?;
+        let backend = Arc::clone(&self.parts.backend);
+        let mut caught_up = Retired { entries: std::mem::take(&mut self.unapplied), last_builder: None };
+        if !caught_up.entries.is_empty() {
+            let mut txn = Txn::new(&*backend);
+            caught_up.entries.iter().try_for_each(|entry| retire::repeat(&mut txn, entry))?;
+            self.remove(&caught_up, txn)?;
+        }
+        let mut txn = Txn::new(&*backend);
+        let mut retired = retire::retire(&mut txn, &*backend, retirement)?;
+        self.remove(&retired, txn)?;
+        retired.entries.splice(0..0, caught_up.entries.drain(..));
+        Ok(retired)
+    }
+
+    /// Notes removals in the journal, then takes them out of the records. What fails is done again by the next call, or by the
+    /// next opening.
+    fn remove(&mut self, retired: &Retired, txn: Txn<'_>) -> Result<(), StoreError> {
+        self.unapplied.clone_from(&retired.entries);
         if let Some(files) = &mut self.parts.files {
-            files.retired(&retired, self.last)?;
+            files.retired(retired, self.last)?;
         }
         if txn.len() > 0 {
             self.parts.backend.apply(txn.into_batch()).map_err(|error| explain(self.parts.room.as_ref(), error))?;
         }
-        Ok(retired)
+        self.unapplied.clear();
+        Ok(())
     }
 
     fn unlinked(&mut self, builds: &[u64]) {
@@ -254,7 +274,11 @@ impl Owner {
         for build in builds {
             txn.remove(Table::Doomed.id(*build));
         }
-        if let Err(error) = self.parts.backend.apply(txn.into_batch()) {
+        let noted = match &self.parts.files {
+            Some(files) => settle::all_done(files.folder(), &mut txn),
+            None => Ok(()),
+        };
+        if let Err(error) = noted.and_then(|()| self.parts.backend.apply(txn.into_batch())) {
             // They are unlinked again next time, which does nothing.
             tracing::warn!(%error, "removed builds could not be crossed off");
         }

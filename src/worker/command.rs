@@ -161,8 +161,9 @@ impl CommandTask {
         }
         self.attach(link.clone(), 0);
         self.start_runner().await;
-        // While the runner starts the command, the answer waits for the disk.
-        self.starting = Some(Box::pin(answer_when_durable(self.id.clone(), self.folder.clone(), link, seq)));
+        // While the runner starts the command, the answer may wait for the disk.
+        let sync = self.order.boot.is_empty();
+        self.starting = Some(Box::pin(answer_when_kept(self.id.clone(), self.folder.clone(), sync, link, seq)));
         self.follow().await
     }
 
@@ -193,7 +194,7 @@ impl CommandTask {
                 Happening::PatienceOver => self.kill_runner(),
             }
         }
-        self.runner.bury().await;
+        self.runner.retire(&self.spares).await;
         let folder = self.folder.clone();
         if let Ok(Err(error)) = tokio::task::spawn_blocking(move || folder.remove()).await {
             tracing::warn!(command = %self.id, %error, "the spool of a finished command stays behind");
@@ -443,10 +444,13 @@ impl CommandTask {
     }
 }
 
-/// Answers the request to start a command as soon as its order survives a crash of the machine.
-async fn answer_when_durable(id: CommandId, folder: Folder, link: Link, seq: Seq) {
-    let synced = tokio::task::spawn_blocking(move || folder.sync()).await;
-    if let Ok(Err(error)) = synced {
+/// Answers the request to start a command as soon as its order is kept: it is in the spool, which outlives every process
+/// of ours. A crash of the machine is noticed by the number of its start (see [`Spool::instance`]); where there is no
+/// such number, the order must survive it.
+///
+/// [`Spool::instance`]: super::spool::Spool::instance
+async fn answer_when_kept(id: CommandId, folder: Folder, sync: bool, link: Link, seq: Seq) {
+    if sync && let Ok(Err(error)) = tokio::task::spawn_blocking(move || folder.sync()).await {
         tracing::warn!(command = %id, %error, "the order of a command may not survive a crash of this machine");
     }
     let _connection_is_gone = link.answer(seq, Ok(Wire::Nil)).await;

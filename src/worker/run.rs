@@ -63,6 +63,10 @@ async fn serve_for_ever(
                         failures = if served { 0 } else { failures + 1 };
                         tracing::warn!(worker = options.name, why, "the connection to the master is lost");
                     }
+                    SessionEnd::Refused { why } => {
+                        failures += 1;
+                        tracing::error!(worker = options.name, why, "this worker does not serve this master");
+                    }
                 }
             }
             Err(error) => {

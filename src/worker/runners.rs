@@ -1,17 +1,18 @@
-//! Runner processes as the worker sees them: one spare, started ahead so that a command costs one start and not two,
-//! and those that have a command.
+//! Runner processes as the worker sees them: spare ones, so that a command costs one start and not two, and those that
+//! have a command. A runner that has done its command and kept nothing of it becomes a spare again.
 
 use std::io;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, ChildStdout};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::Notify;
 
 use super::order::Order;
-use super::runner::{Job, News};
-use super::spool::{Folder, seal};
+use super::runner::{Job, News, POKE};
+use super::spool::Folder;
 use crate::base::process::spawn_ourselves;
 
 /// How often the files of a runner are looked at that is not our child, and so cannot tell us.
@@ -20,55 +21,78 @@ const LOOK_AT_ADOPTED: Duration = Duration::from_millis(50);
 /// After a spare runner could not be started: time until the next try.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
+/// Spares that are kept: as many commands as usually end at about the same time. Each takes a few megabytes, most of them
+/// shared.
+const SPARES_MAX: usize = 4;
+
 /// A runner of ours.
 #[derive(Debug)]
 pub(super) struct Ours {
     child: Child,
     to: ChildStdin,
     from: ChildStdout,
+    /// It said that it can take another command.
+    free: bool,
 }
 
-/// Keeps a spare runner.
-#[derive(Debug)]
+/// Keeps spare runners.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Spares {
-    ready: Mutex<mpsc::Receiver<Ours>>,
+    ready: Arc<Mutex<Vec<Ours>>>,
+    taken: Arc<Notify>,
 }
 
-/// The other half of [`Spares`]: starts them.
+/// The other half of [`Spares`]: starts one when none is left.
 #[derive(Debug)]
 pub(super) struct SpareMaker {
-    to: mpsc::Sender<Ours>,
+    spares: Spares,
 }
 
 impl Spares {
     pub fn new() -> (Self, SpareMaker) {
-        let (to, ready) = mpsc::channel(1);
-        (Self { ready: Mutex::new(ready) }, SpareMaker { to })
+        let spares = Self::default();
+        (spares.clone(), SpareMaker { spares })
     }
 
     /// Gives a command to a runner.
     pub async fn start(&self, folder: &Folder, order: &Order) -> io::Result<Runner> {
-        let spare = self.ready.lock().await.try_recv().ok();
+        let spare = self.ready().pop();
+        self.taken.notify_one();
         let mut runner = spare.map_or_else(start_one, Ok)?;
-        let job = seal(&Job::Run { folder: folder.path().to_owned(), order: Box::new(order.clone()) });
+        let job = Job::Run { folder: folder.path().to_owned(), order: Box::new(order.clone()) }.sealed();
         // A spare that died in the meantime is found out like any runner that dies.
         let _broken_pipe = runner.to.write_all(&job).await;
         Ok(Runner::Ours(Box::new(runner)))
     }
+
+    /// Keeps a runner that is free again; one too many ends by itself when its pipe is closed.
+    fn keep(&self, runner: Ours) {
+        let mut ready = self.ready();
+        if ready.len() < SPARES_MAX {
+            ready.push(Ours { free: false, ..runner });
+        }
+    }
+
+    fn ready(&self) -> MutexGuard<'_, Vec<Ours>> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl SpareMaker {
-    /// Keeps one ready until nobody can want one any more.
+    /// Keeps at least one ready; never ends.
     pub async fn run(self) {
-        while let Ok(slot) = self.to.reserve().await {
-            match start_one() {
-                Ok(runner) => slot.send(runner),
-                Err(error) => {
-                    drop(slot);
-                    tracing::debug!(%error, "no spare runner");
-                    tokio::time::sleep(AFTER_FAILURE).await;
+        loop {
+            if self.spares.ready().is_empty() {
+                match start_one() {
+                    Ok(runner) => self.spares.keep(runner),
+                    Err(error) => {
+                        tracing::debug!(%error, "no spare runner");
+                        tokio::time::sleep(AFTER_FAILURE).await;
+                        continue;
+                    }
                 }
             }
+            self.spares.taken.notified().await;
         }
     }
 }
@@ -76,7 +100,7 @@ impl SpareMaker {
 fn start_one() -> io::Result<Ours> {
     let mut child = spawn_ourselves(&["run-command"])?;
     match (child.stdin.take(), child.stdout.take()) {
-        (Some(to), Some(from)) => Ok(Ours { child, to, from }),
+        (Some(to), Some(from)) => Ok(Ours { child, to, from, free: false }),
         _ => Err(io::ErrorKind::BrokenPipe.into()),
     }
 }
@@ -110,8 +134,11 @@ impl Runner {
             Self::Ours(ours) => {
                 let mut news = [0; 256];
                 match ours.from.read(&mut news).await {
-                    Ok(count @ 1..) if news[..count].contains(&News::END) => RunnerEvent::End,
-                    Ok(1..) => RunnerEvent::Output,
+                    Ok(count @ 1..) => {
+                        let news = &news[..count];
+                        ours.free |= news.contains(&News::FREE);
+                        if news.contains(&News::END) { RunnerEvent::End } else { RunnerEvent::Output }
+                    }
                     Ok(0) | Err(_) => {
                         let _how = ours.child.wait().await;
                         RunnerEvent::Gone
@@ -130,16 +157,24 @@ impl Runner {
     pub async fn poke(&mut self) {
         if let Self::Ours(ours) = self {
             // Bounded, because a runner that does not read is one that looks by itself soon, or never.
-            let _full_or_gone = tokio::time::timeout(Duration::from_millis(50), ours.to.write_all(b"!")).await;
+            let _full_or_gone = tokio::time::timeout(Duration::from_millis(50), ours.to.write_all(&[POKE])).await;
         }
     }
 
-    /// Waits until its process is gone; it has nothing more to do.
-    pub async fn bury(&mut self) {
-        if let Self::Ours(ours) = self {
-            let _how = ours.child.wait().await;
+    /// Waits until it is free, and keeps it as a spare, or until its process is gone; it has nothing more to do here.
+    pub async fn retire(self, spares: &Spares) {
+        let Self::Ours(mut ours) = self else { return };
+        let mut news = [0; 256];
+        while !ours.free {
+            match ours.from.read(&mut news).await {
+                Ok(count @ 1..) => ours.free = news[..count].contains(&News::FREE),
+                Ok(0) | Err(_) => {
+                    let _how = ours.child.wait().await;
+                    return;
+                }
+            }
         }
-        *self = Self::Gone;
+        spares.keep(*ours);
     }
 }
 

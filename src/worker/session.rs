@@ -49,6 +49,8 @@ pub(super) enum SessionEnd {
     Shutdown,
     /// It broke; why. `served` says whether the master had asked for anything.
     Lost { why: String, served: bool },
+    /// We cannot work for this master, and told it why.
+    Refused { why: String },
 }
 
 /// One connection.
@@ -78,11 +80,13 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     table.connected();
     let mut session = Session { dir, instance, table, link, unanswered, served: false, settled: false };
     let end = session.read(stream, stop).await;
-    let (table, dialect) = (session.table, session.link.dialect);
-    table.detach(dialect).await;
+    // Until the master told who it is, no command had to do with this connection: all stay as they were.
+    if session.settled {
+        session.table.detach(session.link.dialect).await;
+    }
     // Dropping the link lets the writer send what it has and end; one that cannot is not waited for.
     drop(session.link);
-    finish_writer(writer, end == SessionEnd::Shutdown || end == SessionEnd::Stopped).await;
+    finish_writer(writer, !matches!(end, SessionEnd::Lost { .. })).await;
     end
 }
 
@@ -164,6 +168,10 @@ impl Session<'_> {
             }
             MasterRequest::Keepalive => nil,
             MasterRequest::GetWorkerInfo { offer } => {
+                if let Some(why) = offer.quarrel("master") {
+                    let _connection_is_gone = self.link.answer(seq, Err(why.clone())).await;
+                    return Some(SessionEnd::Refused { why });
+                }
                 Ok(info::gather(self.dir, self.instance, offer.both(Caps::OURS)).write())
             }
             MasterRequest::SetWorkerSettings(settings) => {

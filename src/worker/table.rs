@@ -67,10 +67,10 @@ impl Table {
 
     /// The name of the spool.
     pub fn instance(&self) -> io::Result<String> {
-        self.spool.instance()
+        self.spool.instance(&self.boot)
     }
 
-    /// Starts a command, unless it is known; the answer goes out when its order is durable.
+    /// Starts a command, unless it is known; the answer goes out when its order is kept.
     pub async fn start(&mut self, id: CommandId, args: &ShellArgs, link: Link, seq: Seq) {
         let Some((inbox, status)) = self.enter(&id, &link, &seq).await else { return };
         let order = Order::new(&id.0, args, &self.boot);

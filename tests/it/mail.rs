@@ -1,4 +1,4 @@
-//! What mails about builds say. Golden files in `tests/golden/mail/`; `STARWRIGHT_GOLDEN=write` rewrites them.
+//! What mails about builds say. Golden files in `tests/golden/mail/`; `STARWRIGHT_BLESS=1` rewrites them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -180,11 +180,11 @@ fn golden(name: &str, mail: &MailMessage) {
 
 fn golden_file(name: &str, text: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/mail").join(name);
-    if std::env::var("STARWRIGHT_GOLDEN").is_ok_and(|mode| mode == "write") {
+    if std::env::var_os("STARWRIGHT_BLESS").is_some() {
         std::fs::write(&path, text).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(text, expected, "{} differs; STARWRIGHT_GOLDEN=write rewrites it", path.display());
+    assert_eq!(text, expected, "{} differs; STARWRIGHT_BLESS=1 rewrites it", path.display());
 }
 
 #[test]

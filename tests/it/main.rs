@@ -6,9 +6,11 @@
 )]
 
 mod bars;
+mod chaos;
 mod config_example;
 mod config_git;
 mod config_golden;
+mod ends;
 mod house;
 mod link_ours;
 mod link_recorded;
@@ -20,16 +22,20 @@ mod reference;
 mod stdlib;
 mod stock_worker;
 mod store;
+mod store_command;
 mod store_crash;
 mod store_damage;
 mod store_disk;
 mod store_golden;
 mod store_maintain;
+mod store_points;
 mod store_retention;
+mod store_trouble;
 mod support;
 mod system;
 mod vcs_git;
 mod vcs_git_trouble;
 mod vcs_hook;
 mod web;
+mod wire_golden;
 mod worker;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use starwright::store::Store;
-use starwright::store::maintain::rebuild;
+use starwright::store::maintain::{check, rebuild};
 use tempfile::TempDir;
 
 use crate::support::history::{ALL, History, everything, store_with_history};
@@ -126,6 +126,58 @@ fn a_database_with_rubbish_in_any_of_its_files_costs_nothing() {
 }
 
 #[test]
+fn no_damage_of_the_database_escapes_the_start_the_readers_and_the_check() {
+    let (original, whole) = store_with_history(10, 400);
+    let image = files_below(original.path());
+    let bytes = fs::read(original.path().join("sled").join("db")).unwrap();
+    let used: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
+    let mut random = History::new(11);
+    let (mut at_start, mut while_reading, mut by_check) = (0, 0, 0);
+    for _ in 0..40 {
+        let dir = TempDir::new().unwrap();
+        copy_files(&image, original.path(), dir.path());
+        let mut spoilt = bytes.clone();
+        let at = used[random.draw(used.len() as u64) as usize];
+        for byte in &mut spoilt[at..(at + 8).min(bytes.len())] {
+            *byte = !*byte;
+        }
+        fs::write(dir.path().join("sled").join("db"), spoilt).unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        at_start += u64::from(dir.path().join("damaged").exists());
+        let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| everything(&store)));
+        drop(store);
+        let seen = dir.path().join("sled").join("damage-seen").exists();
+        match read {
+            Ok(read) if read == whole => continue,
+            // Sled lost a page of it without a word.
+            Ok(_) if !seen => {
+                by_check += 1;
+                let report = check(dir.path(), &mut |_| {}).unwrap();
+                assert!(!report.problems.is_empty(), "byte {at}");
+                assert!(report.database_lacks && !report.facts_lack, "byte {at}: {report:?}");
+                rebuild(dir.path(), &mut |_| {}).unwrap();
+            }
+            // The next start makes it again.
+            Ok(_) | Err(_) => {
+                while_reading += 1;
+                assert!(seen, "byte {at}");
+            }
+        }
+        assert!(reopened(dir.path()) == whole, "byte {at}");
+    }
+    eprintln!("seen at the start: {at_start}, while reading: {while_reading}, by the check: {by_check}, of 40");
+    assert!(at_start > 0);
+}
+
+fn copy_files(files: &[PathBuf], from: &Path, to: &Path) {
+    for path in files {
+        let target = to.join(path.strip_prefix(from).unwrap());
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::copy(path, target).unwrap();
+    }
+}
+
+#[test]
 fn a_database_from_a_backup_is_noticed() {
     let dir = TempDir::new().unwrap();
     let store = Store::open(dir.path()).unwrap();
@@ -160,6 +212,22 @@ fn lost_fact_files_cost_nothing_while_the_database_is_whole() {
         }
     }
     assert_eq!(reopened(dir.path()), whole);
+}
+
+#[test]
+fn a_lost_segment_of_facts_costs_what_was_in_it() {
+    let (dir, _) = store_with_history(12, 300);
+    let store = Store::open(dir.path()).unwrap();
+    let (builds, steps) = (store.builds(ALL).unwrap(), |store: &Store, build| store.steps(build).unwrap());
+    let of_builds: Vec<_> = builds.iter().map(|build| steps(&store, build.id)).collect();
+    store.close().unwrap();
+    fs::remove_dir_all(dir.path().join("sled")).unwrap();
+    fs::remove_file(dir.path().join("facts").join("00000000.log")).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.builds(ALL).unwrap(), builds, "builds have their facts in their own folders");
+    assert_eq!(builds.iter().map(|build| steps(&store, build.id)).collect::<Vec<_>>(), of_builds);
+    assert!(store.requests(ALL).unwrap().is_empty());
+    store.close().unwrap();
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::store::runtime;
 use crate::support::history::{History, everything, log_part, store_with_history};
 
 /// A folder on a file system of its own with so many MiB, if this machine lets us make one.
-fn small_disk(mib: u64) -> Option<SmallDisk> {
+pub fn small_disk(mib: u64) -> Option<SmallDisk> {
     let dir = TempDir::new().unwrap();
     let options = format!("size={mib}m");
     let mounted = Command::new("mount")
@@ -22,8 +22,20 @@ fn small_disk(mib: u64) -> Option<SmallDisk> {
     mounted.is_ok_and(|status| status.success()).then_some(SmallDisk { dir })
 }
 
-struct SmallDisk {
+pub struct SmallDisk {
     dir: TempDir,
+}
+
+impl SmallDisk {
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Mounts it again: `ro`, `rw`.
+    pub fn remount(&self, how: &str) {
+        let status = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(self.path()).status();
+        assert!(status.unwrap().success());
+    }
 }
 
 impl Drop for SmallDisk {
@@ -109,16 +121,12 @@ fn a_read_only_folder_is_refused_and_left_alone() {
     let (original, whole) = store_with_history(31, 60);
     let dir = disk.dir.path().join("store");
     copy_tree(original.path(), &dir);
-    let remount = |how: &str| {
-        let status = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(disk.dir.path()).status();
-        assert!(status.unwrap().success());
-    };
-    remount("ro");
+    disk.remount("ro");
     let error = Store::open(&dir).unwrap_err();
     let chain = format!("{error}: {}", std::error::Error::source(&error).unwrap());
     assert!(matches!(error, StoreError::Io { .. }), "{error}");
     assert!(chain.contains(&dir.display().to_string()) && chain.contains("Read-only"), "{chain}");
-    remount("rw");
+    disk.remount("rw");
     let options = StoreOptions { logs: LogLimits::default(), free_bytes_min: 1 << 20 };
     let store = Store::open_with(&dir, &options).unwrap();
     assert_eq!(everything(&store), whole);

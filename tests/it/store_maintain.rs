@@ -140,6 +140,52 @@ fn an_imported_dump_equals_the_exported_store() {
     }
 }
 
+/// Reads a dump by nothing but what `docs/reference/dump-format.md` says.
+#[test]
+fn a_dump_is_built_as_its_reference_says() {
+    let (dir, _) = store_with_history(29, 300);
+    let mut dump = Vec::new();
+    let report = export(dir.path(), &mut dump, &mut quiet()).unwrap();
+    let title = b"starwright dump 1\n";
+    assert!(dump.starts_with(title));
+    let (mut rest, mut items) = (&dump[title.len()..], Vec::new());
+    while !rest.is_empty() {
+        let number = |at: usize| u32::from_le_bytes(rest[at..at + 4].try_into().unwrap());
+        assert_eq!(&rest[..4], b"SwD1");
+        let length = number(4) as usize;
+        let payload = &rest[12..12 + length];
+        assert_eq!(crc32fast::hash(&[&rest[4..8], payload].concat()), number(8));
+        let item = rmpv::decode::read_value(&mut &*payload).unwrap();
+        let rmpv::Value::Map(item) = item else { panic!("{item}") };
+        let [(name, value)] = &item[..] else { panic!("{item:?}") };
+        items.push((name.as_str().unwrap().to_owned(), value.clone()));
+        rest = &rest[12 + length..];
+    }
+    let order = ["Begin", "Config", "Snapshot", "Fact", "Removed", "LogFile", "End"];
+    let places: Vec<usize> =
+        items.iter().map(|(name, _)| order.iter().position(|known| known == name).unwrap()).collect();
+    assert!(places.is_sorted() && (0..order.len()).all(|place| places.contains(&place)), "{places:?}");
+    let values =
+        |wanted: &str| items.iter().filter(|(name, _)| name == wanted).map(|(_, value)| value).collect::<Vec<_>>();
+    assert_eq!(values("Begin")[0]["installation"].as_str().unwrap().len(), 36);
+    let facts: Vec<u64> = values("Fact").iter().map(|fact| fact["seq"].as_u64().unwrap()).collect();
+    assert!(facts.is_sorted_by(|left, right| left < right));
+    assert_eq!(facts.last(), values("Begin")[0]["last_fact"].as_u64().as_ref());
+    assert!(values("Fact").iter().all(|fact| fact["at"].is_i64() && !fact["event"].is_nil()));
+    assert!(values("Removed")[0].as_array().unwrap().iter().any(|removed| removed["Build"].is_u64()));
+    let config = values("Config")[0];
+    assert_eq!((config["digest"].as_str(), config["bytes"].as_slice()), (Some("c0ffee"), Some(&b"sources"[..])));
+    assert_eq!(values("Snapshot")[1]["bytes"].as_slice(), Some(&[7; 100][..]));
+    let bytes: usize = values("LogFile").iter().map(|file| file["bytes"].as_slice().unwrap().len()).sum();
+    assert!(values("LogFile").iter().all(|file| {
+        file["build"].is_u64() && file["at"].is_u64() && file["name"].as_str().unwrap().starts_with("log-")
+    }));
+    let end = values("End")[0];
+    let counts = ["facts", "configs", "log_files", "log_bytes"].map(|name| end[name].as_u64().unwrap());
+    assert_eq!(counts, [report.facts, report.configs, report.log_files, report.log_bytes]);
+    assert_eq!((counts[0] as usize, counts[3] as usize), (facts.len(), bytes));
+}
+
 #[test]
 fn a_cut_or_damaged_dump_is_refused_and_leaves_nothing() {
     let (dir, _) = store_with_history(27, 300);

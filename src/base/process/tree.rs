@@ -64,6 +64,18 @@ pub fn has_descendants() -> bool {
     !below(&processes(), rustix::process::getpid()).is_empty()
 }
 
+/// Whether we have no child left, alive or not. Asks after those that are dead.
+#[must_use]
+pub fn is_childless() -> bool {
+    loop {
+        match rustix::process::waitpid(None, rustix::process::WaitOptions::NOHANG) {
+            Ok(Some(_dead)) => {}
+            Ok(None) => return false,
+            Err(error) => return error == rustix::io::Errno::CHILD,
+        }
+    }
+}
+
 /// Asks after dead children other than `except`, so that they do not stay as zombies.
 pub fn bury_orphans(except: Pid) {
     let us = rustix::process::getpid().as_raw_nonzero().get();

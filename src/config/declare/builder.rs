@@ -12,7 +12,7 @@ use super::super::args::Call;
 use super::super::collect::{Kind, Wanted};
 use super::super::convert::{items_of, kind_of, to_text};
 use super::super::signature::{Native, optional, required};
-use super::installation::collapse;
+use super::installation::{COLLAPSE_KIND, collapse};
 use super::step::step_plan;
 use crate::model::{BuilderPlan, EnvValue, OnLost, Policy, StepPlan};
 
@@ -37,12 +37,7 @@ pub(super) static BUILDER: Native = Native {
             "Environment of all its commands: a text (or secret) sets, a list joins paths, None removes.",
         ),
         optional("dir", "text", "the name", "Its folder on the worker, below the worker's base folder."),
-        optional(
-            "collapse",
-            "\"same_source\", \"never\" or function of (builder, first, second)",
-            "the master's",
-            "How waiting requests merge into one build.",
-        ),
+        optional("collapse", COLLAPSE_KIND, "the master's", "How waiting requests merge into one build."),
         optional("priority", "whole number or function of (builder, properties)", "0", "Higher goes first."),
         optional(
             "next_build",

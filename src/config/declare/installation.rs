@@ -7,10 +7,13 @@ use starlark::eval::{Arguments, Evaluator};
 use starlark::starlark_module;
 use starlark::values::none::NoneType;
 
-use super::super::args::Call;
+use super::super::args::{Call, is_callable};
 use super::super::collect::Kind;
 use super::super::signature::{Native, optional, required};
 use crate::model::{CollapsePolicy, DatabasePlan, HookPlan, RetentionPlan};
+
+/// What `collapse` may be; `True` and `False` say the first two as well.
+pub(super) const COLLAPSE_KIND: &str = "\"same_source\", \"never\" or a function of (builder, first, second)";
 
 pub(super) static MASTER: Native = Native {
     name: "master",
@@ -29,7 +32,7 @@ pub(super) static MASTER: Native = Native {
         ),
         optional(
             "collapse",
-            "\"same_source\", \"never\" or function of (builder, first, second)",
+            COLLAPSE_KIND,
             "\"same_source\"",
             "How waiting requests of one builder merge into one build, unless the builder says otherwise.",
         ),
@@ -171,6 +174,14 @@ pub(super) fn collapse(call: &mut Call<'_, '_, '_, '_, '_>) -> Option<CollapsePo
         let words = [("same_source", false), ("never", true)];
         let never = call.word("collapse", &words)?;
         return Some(if never { CollapsePolicy::Never } else { CollapsePolicy::SameSource });
+    }
+    // Buildbot's users know it as a switch.
+    if let Some(merge) = value.unpack_bool() {
+        return Some(if merge { CollapsePolicy::SameSource } else { CollapsePolicy::Never });
+    }
+    if !is_callable(value) {
+        call.wrong_kind(call.arg("collapse"), "collapse", COLLAPSE_KIND, value);
+        return None;
     }
     call.function("collapse", &["builder", "first", "second"]).map(CollapsePolicy::Function)
 }

@@ -36,7 +36,7 @@ const SEEDS: u64 = 100;
 const CHAOS: u64 = 400;
 
 /// What has to happen somewhere in the seeds of the suite.
-const KINDS: [&str; 50] = [
+const KINDS: [&str; 51] = [
     "Starlark evaluated",
     "cancelled",
     "clock put back",
@@ -56,8 +56,9 @@ const KINDS: [&str; 50] = [
     "crash with a torn last write",
     "delivery failed",
     "doubled input",
-    "full disk: commit refused",
-    "full disk: commit refused, but kept",
+    "full disk, waited out",
+    "commit failed",
+    "commit failed, but kept",
     "hook told twice",
     "doubled message",
     "machine lost its memory",

@@ -101,6 +101,12 @@ impl Newcomer {
         self.warning.as_deref()
     }
 
+    /// Why it cannot be served by this version of the master, if so.
+    #[must_use]
+    pub fn quarrel(&self) -> Option<String> {
+        self.info.caps.quarrel("worker")
+    }
+
     /// Sends it away; a stock worker is back in two seconds.
     pub async fn refuse(mut self) {
         let goodbye = async {

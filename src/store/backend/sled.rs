@@ -1,12 +1,14 @@
 //! The backend on disk: one sled database, one tree.
 //!
-//! Only the writer thread applies batches, each followed by one `flush`; the flushing future of sled
+//! Only the writer thread applies batches, each followed by one `flush` and one sync of the file; the flushing future of sled
 //! deadlocks under concurrent use and is never called. Reads may come from any thread. The cache is kept small:
 //! sled's memory is four to five times its setting.
 
+use std::cell::Cell;
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use super::{Backend, Batch, KeyRange, Order, Pair};
 use crate::store::StoreError;
@@ -23,8 +25,18 @@ const FLUSH_EVERY_MS: u64 = 500;
 #[derive(Debug)]
 pub(crate) struct SledBackend {
     db: sled::Db,
+    /// Sled's log. Its own flush (`sync_file_range` on Linux) survives the death of processes, but leaves where a file has
+    /// grown, and what the disk itself keeps back, to a loss of power.
+    log: File,
     dir: PathBuf,
 }
+
+/// The file of sled that holds everything but large values, which it syncs itself.
+const LOG_FILE: &str = "db";
+
+/// A file beside sled's own that says what damage showed while the database was in use. It goes with the database when that is
+/// set aside.
+const DOUBTED: &str = "damage-seen";
 
 /// Why sled did not open.
 #[derive(Debug)]
@@ -42,27 +54,72 @@ const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 impl SledBackend {
     /// Opens or makes the database in `dir`.
     pub fn open(dir: &Path) -> Result<Self, OpenFailure> {
+        if let Ok(why) = std::fs::read_to_string(dir.join(DOUBTED)) {
+            return Err(OpenFailure::Damaged(why.trim().to_owned()));
+        }
         let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_EVERY_MS));
-        let mut opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+        let mut opened = guarded(|| config.open());
         // Our own lock on the folder is held: who still has sled's is a database of this process that is about to end.
         for _ in 0..LOCK_TRIES {
             if !matches!(&opened, Ok(Err(error)) if is_locked(error)) {
                 break;
             }
             std::thread::park_timeout(LOCK_PAUSE);
-            opened = catch_unwind(AssertUnwindSafe(|| config.open()));
+            opened = guarded(|| config.open());
         }
         match opened {
-            Ok(Ok(db)) => Ok(Self { db, dir: dir.to_owned() }),
+            Ok(Ok(db)) => match File::open(dir.join(LOG_FILE)) {
+                Ok(log) => Ok(Self { db, log, dir: dir.to_owned() }),
+                Err(error) => Err(OpenFailure::Other(StoreError::io("open", &dir.join(LOG_FILE))(error))),
+            },
             Ok(Err(error)) => Err(open_failure(dir, error)),
             Err(_) => Err(OpenFailure::Damaged("its recovery gave up".to_owned())),
         }
     }
 
-    fn failed(&self, action: &'static str) -> impl FnOnce(sled::Error) -> StoreError {
-        let dir = self.dir.clone();
-        move |error| translate(action, &dir, error)
+    /// Does something with the database. Damage that only shows now is noted beside it, so that the next opening sets it aside;
+    /// sled tells of some damage by a panic.
+    fn ask<T>(&self, action: &'static str, what: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, StoreError> {
+        let error = match guarded(|| what(&self.db)) {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => translate(action, &self.dir, error),
+            Err(_) => damaged(&self.dir, "sled gave up"),
+        };
+        if let StoreError::Corrupt { why, .. } = &error {
+            // A disk that takes no note shows its damage again.
+            let _ = std::fs::write(self.dir.join(DOUBTED), format!("{why} while asked to {action}\n"));
+        }
+        Err(error)
     }
+}
+
+fn damaged(dir: &Path, why: &str) -> StoreError {
+    StoreError::corrupt(format!("the database in `{}`", dir.display()), why)
+}
+
+thread_local! {
+    /// Whether a panic of this thread is sled's, and expected.
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does something that may panic over damaged files. The panic is an answer like others, so people are not shown it as a fault
+/// of the program.
+fn guarded<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
+    static QUIET: Once = Once::new();
+    QUIET.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if GUARDED.get() {
+                tracing::debug!("sled panicked: {info}");
+            } else {
+                usual(info);
+            }
+        }));
+    });
+    let before = GUARDED.replace(true);
+    let done = catch_unwind(AssertUnwindSafe(work));
+    GUARDED.set(before);
+    done
 }
 
 /// Sled tells of its lock in words only.
@@ -87,11 +144,12 @@ fn open_failure(dir: &Path, error: sled::Error) -> OpenFailure {
 
 fn translate(action: &'static str, dir: &Path, error: sled::Error) -> StoreError {
     match error {
-        sled::Error::Io(io) if is_no_space(&io) => StoreError::Full { dir: dir.to_owned(), free_mib: 0 },
-        sled::Error::Io(io) => StoreError::Io { action, path: dir.to_owned(), source: Arc::new(io) },
-        sled::Error::Corruption { .. } => {
-            StoreError::corrupt(format!("the database in `{}`", dir.display()), "sled reports corruption")
+        // Sled refuses everything from here on, so this is no matter of waiting for room.
+        sled::Error::Io(io) if is_no_space(&io) => {
+            StoreError::Database { action, why: "the disk is full; free some space".to_owned() }
         }
+        sled::Error::Io(io) => StoreError::Io { action, path: dir.to_owned(), source: Arc::new(io) },
+        sled::Error::Corruption { .. } => damaged(dir, "sled reports corruption"),
         sled::Error::CollectionNotFound(_) | sled::Error::ReportableBug(_) | sled::Error::Unsupported(_) => {
             StoreError::Database { action, why: error.to_string() }
         }
@@ -100,21 +158,22 @@ fn translate(action: &'static str, dir: &Path, error: sled::Error) -> StoreError
 
 impl Backend for SledBackend {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.db.get(key).map_err(self.failed("read"))?.map(|value| value.to_vec()))
+        self.ask("read", |db| Ok(db.get(key)?.map(|value| value.to_vec())))
     }
 
     fn scan(&self, range: &KeyRange, order: Order, limit: usize) -> Result<Vec<Pair>, StoreError> {
         if range.is_empty() {
             return Ok(Vec::new());
         }
-        let found = self.db.range(range.from.as_slice()..range.to.as_slice());
-        let owned = |pair: sled::Result<(sled::IVec, sled::IVec)>| {
-            pair.map(|(key, value)| (key.to_vec(), value.to_vec())).map_err(self.failed("read"))
-        };
-        match order {
-            Order::Ascending => found.take(limit).map(owned).collect(),
-            Order::Descending => found.rev().take(limit).map(owned).collect(),
-        }
+        let owned =
+            |pair: sled::Result<(sled::IVec, sled::IVec)>| pair.map(|(key, value)| (key.to_vec(), value.to_vec()));
+        self.ask("read", |db| {
+            let found = db.range(range.from.as_slice()..range.to.as_slice());
+            match order {
+                Order::Ascending => found.take(limit).map(owned).collect(),
+                Order::Descending => found.rev().take(limit).map(owned).collect(),
+            }
+        })
     }
 
     fn apply(&self, batch: Batch) -> Result<(), StoreError> {
@@ -125,8 +184,8 @@ impl Backend for SledBackend {
                 None => writes.remove(key),
             }
         }
-        self.db.apply_batch(writes).map_err(self.failed("write"))?;
-        self.db.flush().map_err(self.failed("flush"))?;
-        Ok(())
+        self.ask("write", |db| db.apply_batch(writes))?;
+        self.ask("flush", |db| db.flush())?;
+        self.log.sync_data().map_err(StoreError::io("sync", &self.dir.join(LOG_FILE)))
     }
 }

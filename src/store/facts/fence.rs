@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
+use std::ops::Bound;
 use std::path::Path;
 
 use crate::store::StoreError;
@@ -55,8 +56,13 @@ impl Fences {
 
     /// Notes durably that a new incarnation begins after fact `after`; returns its number.
     pub fn begin(&mut self, facts: &Path, after: u64) -> Result<u64, StoreError> {
+        self.begin_beyond(0, facts, after)
+    }
+
+    /// The same; its number is higher than `seen`, too: the fence of that one may be lost.
+    pub fn begin_beyond(&mut self, seen: u64, facts: &Path, after: u64) -> Result<u64, StoreError> {
         let path = facts.join("fences");
-        let incarnation = self.fences.last().map_or(1, |last| last.incarnation + 1);
+        let incarnation = self.fences.last().map_or(0, |last| last.incarnation).max(seen) + 1;
         let mut bytes = Vec::new();
         frame::push(&mut bytes, MAGIC, &Fence { incarnation, after }.encode());
         let file = OpenOptions::new()
@@ -92,15 +98,30 @@ impl Fences {
         self.fences.last().copied()
     }
 
-    /// For each incarnation, the last fact of it that can be true; those without an entry have no bound.
-    pub fn bounds(&self) -> BTreeMap<u64, u64> {
+    /// Which facts of each incarnation can be true.
+    pub fn bounds(&self) -> Bounds {
         let mut bound = u64::MAX;
-        let mut bounds = BTreeMap::new();
+        let mut below = BTreeMap::new();
         for fence in self.fences.iter().rev() {
-            bounds.insert(fence.incarnation, bound);
             bound = bound.min(fence.after);
+            below.insert(fence.incarnation, bound);
         }
-        bounds
+        Bounds { below }
+    }
+}
+
+/// Which facts of each incarnation can be true.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// Incarnation to the last fact that any earlier one can have.
+    below: BTreeMap<u64, u64>,
+}
+
+impl Bounds {
+    /// The last fact of an incarnation that can be true. Its own fence may be lost; those after it count.
+    pub fn of(&self, incarnation: u64) -> u64 {
+        let later = (Bound::Excluded(incarnation), Bound::Unbounded);
+        self.below.range(later).next().map_or(u64::MAX, |(_, last)| *last)
     }
 }
 
@@ -132,7 +153,17 @@ mod tests {
         }
         let read = Fences::read(dir.path()).unwrap();
         assert_eq!(read, fences);
-        assert_eq!(read.bounds(), BTreeMap::from([(1, 7), (2, 7), (3, 20), (4, u64::MAX)]));
+        let bounds = read.bounds();
+        assert_eq!([1, 2, 3, 4, 5].map(|incarnation| bounds.of(incarnation)), [7, 7, 20, u64::MAX, u64::MAX]);
+    }
+
+    #[test]
+    fn a_lost_fence_gives_its_number_to_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(Fences::default().begin_beyond(5, dir.path(), 30).unwrap(), 6);
+        let mut fences = Fences::read(dir.path()).unwrap();
+        assert_eq!((fences.bounds().of(4), fences.bounds().of(6)), (30, u64::MAX));
+        assert_eq!(fences.begin(dir.path(), 31).unwrap(), 7);
     }
 
     #[test]

@@ -68,7 +68,7 @@ pub(crate) type ToSync = Vec<Arc<File>>;
 impl FactFiles {
     /// Begins a new incarnation after fact `last`.
     pub fn open(folder: &Folder, mut fences: Fences, last: u64) -> Result<Self, StoreError> {
-        let incarnation = fences.begin(&folder.facts(), last)?;
+        let incarnation = fences.begin_beyond(newest_incarnation(folder)?, &folder.facts(), last)?;
         let segment = segments(&folder.facts())?.last().map_or(0, |(number, _)| *number);
         Ok(Self {
             folder: folder.clone(),
@@ -80,6 +80,11 @@ impl FactFiles {
             used: 0,
             unsynced_bytes: 0,
         })
+    }
+
+    /// Where they are.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
     }
 
     /// Appends the facts of one flush, each to its file. `confirmed` is the last fact known to be true. Returns
@@ -307,8 +312,7 @@ pub(crate) fn newest_flush(
             match scanner.next().map_err(StoreError::io("read", &path))? {
                 Found::Frame { .. } => {
                     let flush = group::flush_of(scanner.payload());
-                    let flush = flush
-                        .filter(|(incarnation, _, last)| bounds.get(incarnation).is_none_or(|bound| last <= bound));
+                    let flush = flush.filter(|(incarnation, _, last)| *last <= bounds.of(*incarnation));
                     newest = newest.max(flush.map(|(_, first, last)| (first, last)));
                 }
                 Found::Damage { .. } => {}
@@ -317,4 +321,21 @@ pub(crate) fn newest_flush(
         }
     }
     Ok(newest)
+}
+
+/// The highest incarnation in the newest segment, where each master notes its start; 0 if there is none. Its fence may be lost.
+fn newest_incarnation(folder: &Folder) -> Result<u64, StoreError> {
+    let Some((_, path)) = segments(&folder.facts())?.pop() else { return Ok(0) };
+    let file = File::open(&path).map_err(StoreError::io("open", &path))?;
+    let mut scanner = Scanner::new(&file, FACTS_MAGIC, 0).map_err(StoreError::io("read", &path))?;
+    let mut newest = 0;
+    loop {
+        match scanner.next().map_err(StoreError::io("read", &path))? {
+            Found::Frame { .. } => {
+                newest = newest.max(group::flush_of(scanner.payload()).map_or(0, |(incarnation, _, _)| incarnation));
+            }
+            Found::Damage { .. } => {}
+            Found::End { .. } => return Ok(newest),
+        }
+    }
 }

@@ -12,6 +12,8 @@ mod reader;
 mod removals;
 
 pub(crate) use fence::Fences;
-pub(crate) use files::{FactFiles, SegmentWriter, ToSync, newest_flush};
+pub(crate) use files::{FactFiles, SegmentWriter, ToSync, newest_flush, segments};
 pub(crate) use reader::{FactReader, builds};
-pub(crate) use removals::{read as read_removals, write as write_removals};
+pub(crate) use removals::{
+    end as end_of_removals, read as read_removals, read_from as read_removals_from, write as write_removals,
+};

@@ -5,11 +5,11 @@
 //! holes are what retention removed.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::fence::Fences;
+use super::fence::{Bounds, Fences};
 use super::files::segments;
 use super::group::{FACTS_MAGIC, FactGroup};
 use crate::model::{BuildId, Fact};
@@ -24,6 +24,8 @@ pub(crate) struct Findings {
     pub files: u64,
     /// Damaged places, each in words.
     pub damage: Vec<String>,
+    /// Files whose end is torn, each in words: a kill leaves that of a write that nobody was told of.
+    pub torn: Vec<String>,
     /// Facts of flushes that were never confirmed.
     pub void: u64,
 }
@@ -36,7 +38,7 @@ pub(crate) struct FactReader {
     open: Vec<VecDeque<Entry>>,
     /// The next fact of each open file: number, newest incarnation first, index of the file.
     heads: BinaryHeap<Reverse<(u64, Reverse<u64>, usize)>>,
-    bounds: BTreeMap<u64, u64>,
+    bounds: Bounds,
     /// All facts up to this one are true, whatever is missing.
     confirmed: u64,
     /// Facts beyond this one are not wanted.
@@ -66,6 +68,18 @@ impl FactReader {
     pub fn open(folder: &Folder) -> Result<Self, StoreError> {
         let confirmed = Fences::read(&folder.facts())?.last().map_or(0, |fence| fence.after);
         Self::of(folder, fact_files(folder)?, confirmed, u64::MAX)
+    }
+
+    /// All facts up to `last`, which is known to be true.
+    pub fn up_to(folder: &Folder, last: u64) -> Result<Self, StoreError> {
+        Self::of(folder, fact_files(folder)?, last, last)
+    }
+
+    /// Facts of the newest segment and of these builds; those up to `last` are known to be true.
+    pub fn recent(folder: &Folder, builds: &[BuildId], last: u64) -> Result<Self, StoreError> {
+        let segment = segments(&folder.facts())?.pop().map(|(_, path)| path);
+        let files = builds.iter().map(|build| folder.build_facts(*build)).filter(|path| path.exists());
+        Self::of(folder, segment.into_iter().chain(files).collect(), last, u64::MAX)
     }
 
     /// Only facts that belong to no build, up to `last`, which is known to be true.
@@ -141,7 +155,7 @@ impl FactReader {
             let Some(Reverse((_, _, index))) = self.heads.pop() else { return Ok(None) };
             let entry = self.open[index].pop_front().expect("each head stands for an entry");
             self.push_head(index);
-            let bound = self.bounds.get(&entry.incarnation).copied().unwrap_or(u64::MAX);
+            let bound = self.bounds.of(entry.incarnation);
             let seq = entry.fact.seq;
             if seq > bound.min(self.end) || seq <= self.last {
                 self.findings.void += 1;
@@ -249,7 +263,7 @@ fn load(path: &Path, findings: &mut Findings) -> Result<VecDeque<Entry>, StoreEr
             }
             Found::End { torn_bytes, .. } => {
                 if torn_bytes > 0 {
-                    findings.damage.push(format!("`{}`: its last {torn_bytes} bytes are torn", path.display()));
+                    findings.torn.push(format!("`{}`: its last {torn_bytes} bytes are torn", path.display()));
                 }
                 // A void fact may lie before the true one of the same number.
                 entries.sort_by_key(|entry| (entry.fact.seq, Reverse(entry.incarnation)));

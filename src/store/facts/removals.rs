@@ -1,6 +1,7 @@
 //! The journal of what retention removed, so that a rebuild does not bring it back.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::path::Path;
 
 use crate::store::StoreError;
@@ -46,12 +47,30 @@ pub(crate) fn write(facts: &Path, entries: &[RetiredEntry]) -> Result<(), StoreE
 
 /// All removals, oldest first.
 pub(crate) fn read(facts: &Path) -> Result<Vec<RetiredEntry>, StoreError> {
+    read_from(facts, 0)
+}
+
+/// Where the next removal will be written.
+pub(crate) fn end(facts: &Path) -> Result<u64, StoreError> {
     let path = facts.join("removals");
-    if !path.exists() {
+    match fs::metadata(&path) {
+        Ok(found) => Ok(found.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(StoreError::io("look at", &path)(error)),
+    }
+}
+
+/// The removals from byte `from` on (the end of an earlier one). All of them if the journal is shorter: then it is another
+/// journal than the one that the number was taken from.
+pub(crate) fn read_from(facts: &Path, from: u64) -> Result<Vec<RetiredEntry>, StoreError> {
+    let path = facts.join("removals");
+    let end = end(facts)?;
+    if end == 0 {
         return Ok(Vec::new());
     }
+    let from = if from > end { 0 } else { from };
     let file = File::open(&path).map_err(StoreError::io("open", &path))?;
-    let mut scanner = Scanner::new(&file, MAGIC, 0).map_err(StoreError::io("read", &path))?;
+    let mut scanner = Scanner::new(&file, MAGIC, from).map_err(StoreError::io("read", &path))?;
     let mut entries: Vec<RetiredEntry> = Vec::new();
     loop {
         match scanner.next().map_err(StoreError::io("read", &path))? {
@@ -79,5 +98,18 @@ mod tests {
         std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
         append(dir.path(), &[RetiredEntry::Logs(BuildId(3))]).unwrap();
         assert_eq!(read(dir.path()).unwrap(), [RetiredEntry::Build(BuildId(1)), RetiredEntry::Logs(BuildId(3))]);
+    }
+
+    #[test]
+    fn removals_after_a_place_are_read_and_all_of_a_shorter_journal() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!((end(dir.path()).unwrap(), read_from(dir.path(), 7).unwrap()), (0, Vec::new()));
+        append(dir.path(), &[RetiredEntry::Build(BuildId(1))]).unwrap();
+        let first = end(dir.path()).unwrap();
+        append(dir.path(), &[RetiredEntry::Build(BuildId(2))]).unwrap();
+        let second = end(dir.path()).unwrap();
+        assert_eq!(read_from(dir.path(), first).unwrap(), [RetiredEntry::Build(BuildId(2))]);
+        assert_eq!(read_from(dir.path(), second).unwrap(), []);
+        assert_eq!(read_from(dir.path(), second + 1).unwrap().len(), 2);
     }
 }

@@ -25,10 +25,19 @@ fn open(dir: &Path) -> Logs {
     open_with(dir, &LogLimits::default())
 }
 
-/// What a crash at this moment would leave: a copy of all files.
+/// What a crash at this moment would leave: a copy of all files. What is written ahead comes first: a block that is written, and a
+/// write-ahead file that is removed, while the copy is made are no loss then, as they are none in a crash.
 fn crash_image(dir: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
-    copy_tree(dir, copy.path());
+    let wal = Folder::new(dir).wal();
+    copy_tree(&wal, &Folder::new(copy.path()).wal());
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path != wal {
+            let target = copy.path().join(path.file_name().unwrap());
+            if path.is_dir() { copy_tree(&path, &target) } else { fs::copy(&path, target).map(|_| ()).unwrap() }
+        }
+    }
     copy
 }
 
@@ -39,8 +48,9 @@ fn copy_tree(from: &Path, to: &Path) {
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
             copy_tree(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
+        } else if let Err(error) = fs::copy(entry.path(), target) {
+            // A write-ahead file that was not needed any more.
+            assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
         }
     }
 }

@@ -6,14 +6,16 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::rebuild::{project_facts, remove_again};
-use super::{Progress, TELL_EVERY, Tell, open_database, take_existing};
+use super::{Progress, TELL_EVERY, Tell, open_database, open_trusted, take_existing};
+use crate::model::{BuildId, BuildsetId, RequestId};
 use crate::store::backend::{Backend, KeyRange, Order, Pair};
 use crate::store::configs::Configs;
-use crate::store::facts::builds;
+use crate::store::facts::{FactReader, builds, read_removals};
 use crate::store::folder::{Folder, remove_all};
 use crate::store::key::Table;
 use crate::store::logs::inspect_file;
 use crate::store::project::last_seq;
+use crate::store::retire::RetiredEntry;
 use crate::store::snapshot::Snapshots;
 use crate::store::{Logs, StoreError};
 
@@ -34,6 +36,10 @@ pub struct CheckReport {
     pub log_files: u64,
     /// Everything that is wrong, in words; empty for a sound store.
     pub problems: Vec<String>,
+    /// The database lacks something that the fact files tell, or cannot be read: a rebuild helps.
+    pub database_lacks: bool,
+    /// The fact files lack something that the database tells: a rebuild would lose it.
+    pub facts_lack: bool,
 }
 
 /// Reads everything in the store in `dir` and reports what is damaged.
@@ -66,20 +72,29 @@ fn check_files(folder: &Folder, report: &mut CheckReport) -> Result<(), StoreErr
 }
 
 fn check_records(folder: &Folder, report: &mut CheckReport, tell: Tell<'_>) -> Result<(), StoreError> {
+    let found = match open_trusted(folder) {
+        Ok(found) => Some(found),
+        Err(StoreError::Corrupt { what, why }) => {
+            report.problems.push(format!("{what} is damaged: {why}"));
+            report.database_lacks = true;
+            None
+        }
+        Err(error) => return Err(error),
+    };
     let scratch = Scratch { path: folder.dir().join("sled.check") };
     remove_all(&scratch.path)?;
     let expected = open_database(&scratch.path)?;
-    let read = project_facts(folder, &expected, u64::MAX, tell)?;
+    // Facts beyond the database's last one are a flush that a kill cut short: nobody was told of them.
+    let reader = match &found {
+        Some(found) => FactReader::up_to(folder, last_seq(found)?)?,
+        None => FactReader::open(folder)?,
+    };
+    let read = project_facts(reader, &expected, u64::MAX, tell)?;
     remove_again(folder, &expected)?;
     report.facts = read.facts;
+    report.facts_lack |= !read.damage.is_empty();
     report.problems.extend(read.damage);
-    match open_database(&folder.sled()) {
-        Ok(found) => compare(&expected, &found, report, tell),
-        Err(error) => {
-            report.problems.push(error.to_string());
-            Ok(())
-        }
-    }
+    found.map_or(Ok(()), |found| compare(folder, (&expected, &found), report, tell))
 }
 
 /// A folder that goes when the check ends, however it ends.
@@ -106,21 +121,24 @@ fn compared() -> [KeyRange; 3] {
 }
 
 fn compare(
-    expected: &dyn Backend,
-    found: &dyn Backend,
+    folder: &Folder,
+    (expected, found): (&dyn Backend, &dyn Backend),
     report: &mut CheckReport,
     tell: Tell<'_>,
 ) -> Result<(), StoreError> {
     let (facts, records) = (last_seq(expected)?, last_seq(found)?);
     if facts != records {
+        report.facts_lack = true;
         report.problems.push(format!("the fact files end with fact {facts}, the database with fact {records}"));
     }
+    let removed = read_removals(&folder.facts())?;
     let mut differences = 0_usize;
     for range in compared() {
-        let mut difference = |key: &[u8], what: &str| {
+        let mut difference = |key: &[u8], what: Difference| {
             differences += 1;
+            report.facts_lack |= what == Difference::OnlyFound && is_history(key, &removed);
             if differences <= TOLD_MAX {
-                report.problems.push(format!("{}: {what}", describe(key)));
+                report.problems.push(format!("{}: {}", describe(key), what.words()));
             }
         };
         let (mut left, mut right) = (Walk::new(expected, &range), Walk::new(found, &range));
@@ -128,28 +146,28 @@ fn compare(
             match (left.peek()?, right.peek()?) {
                 (None, None) => break,
                 (Some((key, _)), None) => {
-                    difference(key, "missing in the database");
+                    difference(key, Difference::OnlyExpected);
                     left.advance();
                 }
                 (None, Some((key, _))) => {
                     if !is_orphan(key) {
-                        difference(key, "in the database, but no fact tells of it");
+                        difference(key, Difference::OnlyFound);
                     }
                     right.advance();
                 }
                 (Some((wanted, _)), Some((key, _))) if wanted < key => {
-                    difference(wanted, "missing in the database");
+                    difference(wanted, Difference::OnlyExpected);
                     left.advance();
                 }
                 (Some((wanted, _)), Some((key, _))) if wanted > key => {
                     if !is_orphan(key) {
-                        difference(key, "in the database, but no fact tells of it");
+                        difference(key, Difference::OnlyFound);
                     }
                     right.advance();
                 }
                 (Some((key, wanted)), Some((_, value))) => {
                     if wanted != value {
-                        difference(key, "differs from what the facts tell");
+                        difference(key, Difference::Other);
                     }
                     left.advance();
                     right.advance();
@@ -161,10 +179,47 @@ fn compare(
             }
         }
     }
+    // Facts that are lost make records differ and lack, too; the other way round they would be more, not less.
+    report.database_lacks |= differences > 0 && !report.facts_lack;
     if differences > TOLD_MAX {
         report.problems.push(format!("{} further records differ", differences - TOLD_MAX));
     }
     Ok(())
+}
+
+/// Whether a record that no fact tells of shows that facts were lost. Other records follow from these; and a damaged database
+/// may bring back what retention removed.
+fn is_history(key: &[u8], removed: &[RetiredEntry]) -> bool {
+    let Some(id) = key.get(1..9).and_then(|id| <[u8; 8]>::try_from(id).ok()).map(u64::from_be_bytes) else {
+        return false;
+    };
+    let table = |table: Table| key[0] == table.byte();
+    if table(Table::Build) || table(Table::Step) {
+        !removed.contains(&RetiredEntry::Build(BuildId(id)))
+    } else if table(Table::Request) {
+        !removed.contains(&RetiredEntry::Request(RequestId(id)))
+    } else if table(Table::Buildset) {
+        !removed.contains(&RetiredEntry::Buildset(BuildsetId(id)))
+    } else {
+        table(Table::Change) || table(Table::PlanAdopted)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Difference {
+    OnlyExpected,
+    OnlyFound,
+    Other,
+}
+
+impl Difference {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::OnlyExpected => "missing in the database",
+            Self::OnlyFound => "in the database, but no fact tells of it",
+            Self::Other => "differs from what the facts tell",
+        }
+    }
 }
 
 /// A compaction drops the facts of removed buildsets; source stamps that only those named stay in the database.

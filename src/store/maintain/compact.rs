@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use super::{Progress, TELL_EVERY, Tell, open_database, take_existing};
+use super::{Progress, TELL_EVERY, Tell, open_database, open_trusted, take_existing};
 use crate::model::{Event, Fact};
 use crate::store::StoreError;
 use crate::store::backend::{Backend, Batch, Order};
@@ -15,6 +15,7 @@ use crate::store::facts::{FactReader, Fences, SegmentWriter, read_removals, writ
 use crate::store::folder::{Folder, make_dir, remove_all, sync_dir};
 use crate::store::project::last_seq;
 use crate::store::retire::RetiredEntry;
+use crate::store::settle::key;
 use crate::store::snapshot::Snapshots;
 
 /// Records copied in one batch.
@@ -34,9 +35,10 @@ pub struct CompactReport {
 /// Makes the store in `dir` as small as its content. A crash at any moment leaves the old or the new state.
 pub fn compact(dir: &Path, tell: Tell<'_>) -> Result<CompactReport, StoreError> {
     let (folder, _lock, _) = take_existing(dir)?;
-    let mut report = CompactReport { bytes_before: size(&folder)?, ..CompactReport::default() };
+    let mut report = CompactReport::default();
     let last = {
-        let backend = open_database(&folder.sled())?;
+        let backend = open_trusted(&folder)?;
+        report.bytes_before = size(&folder)?;
         copy_database(&folder, &backend, tell)?;
         last_seq(&backend)?
     };
@@ -55,7 +57,10 @@ fn copy_database(folder: &Folder, from: &dyn Backend, tell: Tell<'_>) -> Result<
     let mut done = 0;
     loop {
         let pairs = from.scan(&range, Order::Ascending, BATCH_RECORDS)?;
-        let Some((last, _)) = pairs.last() else { return Ok(()) };
+        let Some((last, _)) = pairs.last() else {
+            // The journal of removals is written anew, so places in it mean nothing.
+            return to.apply(Batch { writes: [(key(), None)].into() });
+        };
         range.from = [last.as_slice(), &[0]].concat();
         done += u64::try_from(pairs.len()).unwrap_or(0);
         to.apply(Batch { writes: pairs.into_iter().map(|(key, value)| (key, Some(value))).collect() })?;

@@ -1,9 +1,10 @@
 //! The dump: a store as one stream of bytes, whatever database it came from.
 //!
 //! A line of text with the version, then frames (`frame.rs`) of MessagePack maps with named fields, one [`Item`] each. Facts
-//! come in order; the last item says how many there were, so that a cut stream is noticed.
+//! come in order; the last item says how many there were, so that a cut stream is noticed. Users read of it in
+//! `docs/reference/dump-format.md`.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +16,14 @@ use crate::store::retire::RetiredEntry;
 
 const MAGIC: Magic = *b"SwD1";
 
-/// The first line.
-const TITLE: &str = "starwright dump 1\n";
+/// The version that this program writes, and the newest that it reads.
+const VERSION: u64 = 1;
+
+/// The first line is this, the version, and a line feed.
+const TITLE: &str = "starwright dump ";
+
+/// A first line that is longer is none.
+const TITLE_BYTES_MAX: usize = 40;
 
 /// What a dump consists of, in this order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +90,7 @@ pub(super) struct DumpWriter<'a> {
 
 impl<'a> DumpWriter<'a> {
     pub fn begin(out: &'a mut dyn Write) -> Result<Self, StoreError> {
-        out.write_all(TITLE.as_bytes()).map_err(failed("write"))?;
+        out.write_all(format!("{TITLE}{VERSION}\n").as_bytes()).map_err(failed("write"))?;
         Ok(Self { out })
     }
 
@@ -108,17 +115,23 @@ pub(super) struct DumpReader<'a> {
 
 impl<'a> DumpReader<'a> {
     pub fn begin(input: &'a mut dyn Read) -> Result<Self, StoreError> {
-        let mut title = [0; TITLE.len()];
-        input.read_exact(&mut title).map_err(|_| wrong("it is empty, or no dump"))?;
-        if title != TITLE.as_bytes() {
-            return Err(wrong(format!("it does not begin with `{}`", TITLE.trim_end())));
+        let no_dump = || wrong(format!("it does not begin with `{TITLE}{VERSION}`"));
+        let found: u64 = first_line(input)?
+            .and_then(|line| line.strip_prefix(TITLE)?.parse().ok())
+            .filter(|version| *version > 0)
+            .ok_or_else(no_dump)?;
+        if found > VERSION {
+            return Err(StoreError::NewerDump { found, known: VERSION });
         }
         Ok(Self { input, at: 0 })
     }
 
     pub fn next(&mut self) -> Result<Item, StoreError> {
         let at = self.at;
-        let cut = |_| wrong(format!("it ends in the middle of item {at}"));
+        let cut = |error: io::Error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => wrong(format!("it ends in the middle of item {at}")),
+            _ => failed("read")(error),
+        };
         let mut bytes = vec![0; frame::HEAD_BYTES];
         self.input.read_exact(&mut bytes).map_err(cut)?;
         let length = frame::payload_bytes(&bytes, MAGIC).ok_or_else(|| wrong(format!("item {at} is damaged")))?;
@@ -130,11 +143,26 @@ impl<'a> DumpReader<'a> {
     }
 }
 
+/// The first line without its end; none if there is no line of a dump's length.
+fn first_line(input: &mut dyn Read) -> Result<Option<String>, StoreError> {
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    while line.len() < TITLE_BYTES_MAX {
+        if input.read(&mut byte).map_err(failed("read"))? == 0 {
+            return Ok(None);
+        }
+        if byte == *b"\n" {
+            return Ok(String::from_utf8(line).ok());
+        }
+        line.extend(byte);
+    }
+    Ok(None)
+}
+
 /// Something that a dump should not have.
 pub(super) fn wrong(why: impl Into<String>) -> StoreError {
     StoreError::Dump { why: why.into() }
 }
 
-fn failed(action: &'static str) -> impl FnOnce(std::io::Error) -> StoreError {
+fn failed(action: &'static str) -> impl FnOnce(io::Error) -> StoreError {
     StoreError::io(action, std::path::Path::new("the dump"))
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use super::dump::{Counts, DumpReport, DumpWriter, Item};
-use super::{Progress, TELL_EVERY, Tell, open_database, take_existing};
+use super::{Progress, TELL_EVERY, Tell, open_trusted, take_existing};
 use crate::store::configs::Configs;
 use crate::store::facts::{FactReader, builds, read_removals};
 use crate::store::folder::Folder;
@@ -24,7 +24,7 @@ const PIECE_BYTES: u64 = 1 << 20;
 pub fn export(dir: &Path, out: &mut dyn Write, tell: Tell<'_>) -> Result<DumpReport, StoreError> {
     let (folder, _lock, format) = take_existing(dir)?;
     Logs::settle(&folder)?;
-    let last = last_seq(&open_database(&folder.sled())?)?;
+    let last = last_seq(&open_trusted(&folder)?)?;
     let mut dump = DumpWriter::begin(out)?;
     let mut counts = Counts::default();
     dump.put(&Item::Begin { installation: format.installation, last_fact: last })?;

@@ -4,7 +4,7 @@
 //! mistaken for a store.
 
 use std::fs::{self, OpenOptions};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,8 +26,7 @@ const BATCH_FACTS: usize = 1000;
 ///
 /// It equals the exported one, its installation id included: do not run both.
 pub fn import(dir: &Path, input: &mut dyn Read, tell: Tell<'_>) -> Result<DumpReport, StoreError> {
-    let is_free = !dir.exists() || fs::read_dir(dir).map_err(StoreError::io("list", dir))?.next().is_none();
-    if !is_free {
+    if !is_free(dir)? {
         return Err(StoreError::Occupied { dir: dir.to_owned() });
     }
     let growing = beside(dir);
@@ -43,6 +42,14 @@ pub fn import(dir: &Path, input: &mut dyn Read, tell: Tell<'_>) -> Result<DumpRe
         remove_all(&growing)?;
     }
     imported
+}
+
+fn is_free(dir: &Path) -> Result<bool, StoreError> {
+    match fs::read_dir(dir) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(StoreError::io("import into", dir)(error)),
+    }
 }
 
 fn beside(dir: &Path) -> PathBuf {

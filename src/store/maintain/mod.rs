@@ -1,7 +1,7 @@
 //! Care of a store that no master has open: check, rebuild, compact, export, import.
 //!
-//! Each takes the folder's lock, tells its progress to a callback, and returns a report. `docs/design/store.md`
-//! describes the dump format.
+//! Each takes the folder's lock, tells its progress to a callback, and returns a report. `docs/reference/dump-format.md`
+//! describes the dump.
 
 mod check;
 mod compact;
@@ -15,14 +15,18 @@ pub use compact::{CompactReport, compact};
 pub use dump::DumpReport;
 pub use export::export;
 pub use import::import;
-pub use rebuild::{RebuildReport, rebuild};
+pub use rebuild::{RebuildReport, rebuild, rebuild_unless_poorer};
 pub(crate) use rebuild::{is_complete, mark_complete, rebuild_database, set_aside};
 
+use std::io;
 use std::path::Path;
 
 use super::StoreError;
 use super::backend::{OpenFailure, SledBackend};
+use super::facts::Fences;
 use super::folder::{Folder, FolderLock, Format};
+use super::opening::mistrust;
+use super::settle::settle;
 
 /// How far a task is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,13 +47,40 @@ const TELL_EVERY: u64 = 1000;
 
 /// Takes a folder that has to hold a store.
 fn take_existing(dir: &Path) -> Result<(Folder, FolderLock, Format), StoreError> {
-    let folder = Folder::new(dir);
+    let folder = existing(dir)?;
     let missing = || StoreError::Missing { dir: dir.to_owned() };
     Format::read(&folder)?.ok_or_else(missing)?;
     let lock = FolderLock::take(&folder)?;
     folder.finish_swap()?;
     let format = Format::read(&folder)?.ok_or_else(missing)?;
     Ok((folder, lock, format))
+}
+
+/// The layout of a folder that is there.
+fn existing(dir: &Path) -> Result<Folder, StoreError> {
+    match std::fs::metadata(dir) {
+        Ok(found) if found.is_dir() => Ok(Folder::new(dir)),
+        Ok(_) => Err(StoreError::io("open the store in", dir)(io::ErrorKind::NotADirectory.into())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::Missing { dir: dir.to_owned() }),
+        Err(error) => Err(StoreError::io("open the store in", dir)(error)),
+    }
+}
+
+/// Opens the database of a store if it can be trusted, and ends what a kill left of removals. Opening alone would make an empty
+/// one where none is.
+fn open_trusted(folder: &Folder) -> Result<SledBackend, StoreError> {
+    let damaged = |why: String| StoreError::corrupt(format!("the database in `{}`", folder.sled().display()), why);
+    if !folder.sled().exists() {
+        return Err(damaged("it is missing".to_owned()));
+    }
+    let backend = open_database(&folder.sled())?;
+    match mistrust(folder, &Fences::read(&folder.facts())?, &backend)? {
+        Some(why) => Err(damaged(why)),
+        None => {
+            settle(folder, &backend)?;
+            Ok(backend)
+        }
+    }
 }
 
 fn open_database(path: &Path) -> Result<SledBackend, StoreError> {

@@ -6,16 +6,17 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Progress, TELL_EVERY, Tell, open_database, take_existing};
+use super::{Progress, TELL_EVERY, Tell, existing, open_database, open_trusted};
 use crate::model::Fact;
 use crate::store::StoreError;
 use crate::store::backend::Backend;
 use crate::store::codec::encode;
-use crate::store::facts::{FactReader, read_removals};
-use crate::store::folder::{FORMAT, Folder, make_dir, remove_all, sync_dir};
+use crate::store::facts::{FactReader, read_removals, segments};
+use crate::store::folder::{FORMAT, Folder, FolderLock, Format, make_dir, remove_all, sync_dir};
 use crate::store::key::Table;
+use crate::store::opening::{installation_of, new_installation};
 use crate::store::project::{BUILDS_TOTAL, last_seq, project};
-use crate::store::retire::repeat;
+use crate::store::settle::repeat_all;
 use crate::store::snapshot::Snapshots;
 use crate::store::txn::{Records as _, Txn};
 
@@ -36,6 +37,8 @@ pub struct RebuildReport {
     pub void: u64,
     /// Places in the fact files that could not be read, in words.
     pub damage: Vec<String>,
+    /// Fact files whose last bytes are torn, in words: a kill leaves that of a write that nobody was told of.
+    pub torn: Vec<String>,
     /// Where the old database is now, if there was one.
     pub set_aside: Option<PathBuf>,
 }
@@ -44,12 +47,79 @@ pub struct RebuildReport {
 ///
 /// When it returns, history and open work are as the fact files tell, and the old database lies in `damaged/`.
 pub fn rebuild(dir: &Path, tell: Tell<'_>) -> Result<RebuildReport, StoreError> {
-    let (folder, _lock, _) = take_existing(dir)?;
-    rebuild_database(&folder, tell)
+    let (folder, _lock, is_described) = take_damaged(dir)?;
+    let report = rebuild_database(&folder, tell)?;
+    if !is_described {
+        describe(&folder)?;
+    }
+    Ok(report)
 }
 
-/// The same for who holds the lock.
+/// The same, but refuses if the present database can be read and holds more than the fact files do: then those are what is
+/// damaged.
+pub fn rebuild_unless_poorer(dir: &Path, tell: Tell<'_>) -> Result<RebuildReport, StoreError> {
+    let (folder, _lock, is_described) = take_damaged(dir)?;
+    let present = Holdings::of_database(&folder);
+    let report = make_database(&folder, present.as_ref(), tell)?;
+    if !is_described {
+        describe(&folder)?;
+    }
+    Ok(report)
+}
+
+/// Takes a folder whose format file may be lost or damaged, and says whether it is fine.
+fn take_damaged(dir: &Path) -> Result<(Folder, FolderLock, bool), StoreError> {
+    let folder = existing(dir)?;
+    let is_described = match Format::read(&folder) {
+        Ok(Some(_)) => true,
+        Ok(None) | Err(StoreError::NoFormat { .. }) => false,
+        Err(error) => return Err(error),
+    };
+    if !is_described && segments(&folder.facts())?.is_empty() {
+        return Err(StoreError::Missing { dir: dir.to_owned() });
+    }
+    let lock = FolderLock::take(&folder)?;
+    folder.finish_swap()?;
+    Ok((folder, lock, is_described))
+}
+
+/// Makes the format file again; a damaged one is set aside.
+fn describe(folder: &Folder) -> Result<(), StoreError> {
+    set_aside(folder, &folder.format())?;
+    let installation = installation_of(folder)?.unwrap_or_else(new_installation);
+    Format { installation }.write(folder)
+}
+
+/// How much a database holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Holdings {
+    last_fact: u64,
+    builds: u64,
+}
+
+impl Holdings {
+    fn of(backend: &dyn Backend) -> Result<Self, StoreError> {
+        let builds = backend.number(&Table::Meta.name(BUILDS_TOTAL))?.unwrap_or(0);
+        Ok(Self { last_fact: last_seq(backend)?, builds })
+    }
+
+    /// What the present database holds; none if it is missing or cannot be trusted.
+    fn of_database(folder: &Folder) -> Option<Self> {
+        let backend = open_trusted(folder).ok()?;
+        Self::of(&backend).ok()
+    }
+
+    fn is_poorer_than(&self, other: &Self) -> bool {
+        self.last_fact < other.last_fact || self.builds < other.builds
+    }
+}
+
+/// A rebuild for who holds the lock.
 pub(crate) fn rebuild_database(folder: &Folder, tell: Tell<'_>) -> Result<RebuildReport, StoreError> {
+    make_database(folder, None, tell)
+}
+
+fn make_database(folder: &Folder, present: Option<&Holdings>, tell: Tell<'_>) -> Result<RebuildReport, StoreError> {
     let growing = folder.growing(&folder.sled());
     remove_all(&growing)?;
     let mut report;
@@ -57,10 +127,20 @@ pub(crate) fn rebuild_database(folder: &Folder, tell: Tell<'_>) -> Result<Rebuil
         let backend = open_database(&growing)?;
         let snapshots = Snapshots::Files(folder.snapshots());
         let tail_after = snapshots.whole()?.next().map_or(0, |(seq, _)| seq);
-        report = project_facts(folder, &backend, tail_after, tell)?;
+        report = project_facts(FactReader::open(folder)?, &backend, tail_after, tell)?;
         remove_again(folder, &backend)?;
+        let made = Holdings::of(&backend)?;
+        if let Some(present) = present.filter(|present| made.is_poorer_than(present)) {
+            drop(backend);
+            remove_all(&growing)?;
+            return Err(StoreError::Poorer {
+                dir: folder.dir().to_owned(),
+                facts: (present.last_fact, made.last_fact),
+                builds: (present.builds, made.builds),
+            });
+        }
         snapshots.drop_beyond(last_seq(&backend)?)?;
-        report.builds = backend.number(&Table::Meta.name(BUILDS_TOTAL))?.unwrap_or(0);
+        report.builds = made.builds;
         mark_complete(&backend)?;
     }
     report.set_aside = set_aside(folder, &folder.sled())?;
@@ -81,15 +161,14 @@ pub(crate) fn is_complete(backend: &dyn Backend) -> Result<bool, StoreError> {
     Ok(backend.number(&Table::Meta.name(COMPLETE))?.is_some())
 }
 
-/// Projects all facts of the fact files; those beyond `tail_after` go to the tail as well.
+/// Projects all facts of a reader; those beyond `tail_after` go to the tail as well.
 pub(super) fn project_facts(
-    folder: &Folder,
+    mut reader: FactReader,
     backend: &dyn Backend,
     tail_after: u64,
     tell: Tell<'_>,
 ) -> Result<RebuildReport, StoreError> {
     let mut report = RebuildReport::default();
-    let mut reader = FactReader::open(folder)?;
     let mut batch = Vec::with_capacity(BATCH_FACTS);
     while let Some(fact) = reader.next()? {
         batch.push(fact);
@@ -106,6 +185,7 @@ pub(super) fn project_facts(
     tell(Progress { what: "facts", done: report.facts, total: Some(report.facts) });
     report.void = reader.findings().void;
     report.damage.clone_from(&reader.findings().damage);
+    report.torn.clone_from(&reader.findings().torn);
     Ok(report)
 }
 
@@ -124,14 +204,7 @@ fn apply(backend: &dyn Backend, facts: &[Fact], tail_after: u64) -> Result<(), S
 
 /// What retention removed stays removed.
 pub(super) fn remove_again(folder: &Folder, backend: &dyn Backend) -> Result<(), StoreError> {
-    for entries in read_removals(&folder.facts())?.chunks(BATCH_FACTS) {
-        let mut txn = Txn::new(backend);
-        for entry in entries {
-            repeat(&mut txn, entry)?;
-        }
-        backend.apply(txn.into_batch())?;
-    }
-    Ok(())
+    repeat_all(backend, &read_removals(&folder.facts())?)
 }
 
 /// Moves a file or folder to `damaged/`; returns where it is then, none if it was not there.

@@ -54,11 +54,19 @@ pub(super) fn master_stopped(txn: &mut Txn<'_>, at: Timestamp) -> Result<(), Sto
 pub(super) fn master_seen(txn: &mut Txn<'_>, at: Timestamp) -> Result<(), StoreError> {
     let key = Table::Master.id(MASTER.0);
     let Some(mut master) = txn.record::<MasterRecord>(&key)? else { return Ok(()) };
-    if at.since(master.last_active) >= SEEN_EVERY {
-        master.last_active = at;
+    // The same whichever facts before this one are left: a rebuild lacks those of removed builds.
+    let seen = whole(at, SEEN_EVERY);
+    if seen > master.last_active {
+        master.last_active = seen;
         txn.put(key, &master);
     }
     Ok(())
+}
+
+/// The last moment up to `at` that is a multiple of `step`.
+fn whole(at: Timestamp, step: Span) -> Timestamp {
+    let step = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millis(at.as_millis() - at.as_millis().rem_euclid(step))
 }
 
 pub(super) fn adopt_builders(

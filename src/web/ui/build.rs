@@ -220,7 +220,8 @@ fn step_row(
         depth: depth.min(6),
         name: step.name.clone(),
         state: State::of(step.outcome),
-        text: step.state.clone(),
+        // Many steps say nothing but their name, which stands above.
+        text: if step.state == step.name { String::new() } else { step.state.clone() },
         lasted: Lasted::between(step.started, step.completed, visit.now),
         links: links.into_iter().map(|url| Link::new(&*url.url, &*url.name)).collect(),
         plain_links: plain.into_iter().map(|url| (url.name.clone(), url.url.clone())).collect(),

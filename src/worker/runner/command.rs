@@ -15,7 +15,6 @@ use super::terminal;
 use crate::base::environment::variables_os;
 use crate::base::process::{ChildSpec, Input, spawn_ourselves_for, which_in};
 use crate::worker::order::{self, Order};
-use crate::worker::spool::seal;
 
 /// How much a pipe from the command may hold: fewer and larger reads when it writes fast.
 const PIPE_BYTES: usize = 512 * 1024;
@@ -120,7 +119,7 @@ impl<'a> Command<'a> {
 fn start_in_terminal(program: Program) -> io::Result<Running> {
     let (terminal, path) = terminal::open()?;
     let mut child = spawn_ourselves_for(&["run-command"], &program.env)?;
-    let job = seal(&Job::Enter { terminal: path, program: Box::new(program) });
+    let job = Job::Enter { terminal: path, program: Box::new(program) }.sealed();
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(&job)?;
     }

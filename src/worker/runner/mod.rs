@@ -1,7 +1,7 @@
 //! The process beside one command: starts it, spools what it prints, tells its end. Knows no network.
 //!
 //! ```text
-//! stdin ──► job, then pokes ("look at `stop` and `acked`")
+//! stdin ──► a job, then pokes ("look at `stop` and `acked`"); perhaps a further job
 //!           │
 //!       [ pump ] ◄── pipes or terminal of the command, log files, its end, time-outs
 //!           │
@@ -22,46 +22,60 @@ mod stopping;
 mod terminal;
 
 pub(super) use environment::{MARKER, without_ours};
-pub(super) use job::{Job, News};
+pub(super) use job::{Job, News, POKE};
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsFd as _;
 
 use self::command::Command;
 use self::pump::Pump;
 use crate::base::files::LockError;
+use crate::base::process::tree;
 use crate::worker::order::Order;
-use crate::worker::spool::{Ending, Folder, StoredEnd, StoredReport, read_frame};
+use crate::worker::spool::{Ending, Folder, StoredEnd, StoredReport};
 
-/// The hidden subcommand: reads a job from standard input and does it. Returns the exit code.
+/// The hidden subcommand: reads jobs from standard input and does them, one after the other. Returns the exit code.
 pub fn run_command() -> i32 {
     // A session of our own, so that neither the worker's terminal nor its end reaches us. It fails only for the
     // leader of a group, who has what we want already.
     let _leader = rustix::process::setsid();
-    match read_frame(io::stdin().lock()) {
-        // A spare runner whose worker ended.
-        Ok(None) => 0,
-        Ok(Some(Job::Run { folder, order })) => run(&Folder::at(&folder), &order).map_or(1, |()| 0),
-        Ok(Some(Job::Enter { terminal, program })) => terminal::enter(&terminal, &program),
-        Err(_cut) => 1,
+    // Not through the standard library's buffer: what follows a job is for the pump.
+    let Ok(stdin) = io::stdin().as_fd().try_clone_to_owned() else { return 1 };
+    let mut jobs = File::from(stdin);
+    let mut news = News::new();
+    loop {
+        match Job::next(&mut jobs) {
+            // A spare runner whose worker ended.
+            Ok(None) => return 0,
+            Ok(Some(Job::Run { folder, order })) => match run(&Folder::at(&folder), &order, &mut news) {
+                // Another command must find neither a secret of this one in our memory nor a process of it below us.
+                Ok(true) if order.secrets.is_empty() && tree::is_childless() => news.free(),
+                Ok(_) => return 0,
+                Err(_told_nobody) => return 1,
+            },
+            Ok(Some(Job::Enter { terminal, program })) => return terminal::enter(&terminal, &program),
+            Err(_cut) => return 1,
+        }
     }
 }
 
-/// Runs a command from its start to its end in the spool.
-fn run(folder: &Folder, order: &Order) -> io::Result<()> {
-    let Some(_lock) = lock(folder)? else { return Ok(()) };
+/// Runs a command from its start to its end in the spool. False if there is nothing to run.
+fn run(folder: &Folder, order: &Order, news: &mut News) -> io::Result<bool> {
+    let Some(_lock) = lock(folder)? else { return Ok(false) };
     if !folder.claim_start(&std::process::id().to_string())? {
-        return Ok(());
+        return Ok(false);
     }
     if order.withheld {
         let why = "the worker ended before it could hand the command's secrets to its runner";
-        return folder.write_end(&Ending { parts: 0, report: StoredReport::of(StoredEnd::Lost, why) });
+        folder.write_end(&Ending { parts: 0, report: StoredReport::of(StoredEnd::Lost, why) })?;
+        return Ok(false);
     }
-    crate::base::process::tree::adopt_orphans()?;
-    let mut news = News::new();
-    let ending = Pump::new(folder, order)?.run(Command::new(order, folder.path()), &mut news)?;
+    tree::adopt_orphans()?;
+    let ending = Pump::new(folder, order)?.run(Command::new(order, folder.path()), news)?;
     folder.write_end(&ending)?;
     news.ended();
-    Ok(())
+    Ok(true)
 }
 
 /// Takes the lock that says that a runner lives. A worker that looks whether one does holds it for a moment, so it is

@@ -39,16 +39,20 @@ impl Spool {
         Ok(Self { path })
     }
 
-    /// The name of this spool, drawn when it was made.
-    pub fn instance(&self) -> io::Result<String> {
+    /// The name of this spool, drawn when it was made, and drawn anew after each start of the machine: a command that a
+    /// crash of the machine took from the spool is then lost, and never taken for one that has not arrived. Where the
+    /// system does not number its starts (`boot` is empty) the name stays, and orders are made durable instead.
+    pub fn instance(&self, boot: &str) -> io::Result<String> {
         let path = self.path.join("instance");
-        if let Ok(known) = fs::read_to_string(&path)
-            && !known.trim().is_empty()
+        let known = fs::read_to_string(&path).unwrap_or_default();
+        let mut lines = known.lines();
+        if let (Some(name), of) = (lines.next().filter(|name| !name.is_empty()), lines.next().unwrap_or_default())
+            && of == boot
         {
-            return Ok(known.trim().to_owned());
+            return Ok(name.to_owned());
         }
         let drawn = unique_id();
-        replace_file(&path, drawn.as_bytes())?;
+        replace_file(&path, format!("{drawn}\n{boot}\n").as_bytes())?;
         sync_file(&path)?;
         Ok(drawn)
     }
@@ -88,7 +92,7 @@ impl Folder {
         fs::write(self.file("order"), seal(order))
     }
 
-    /// Makes the order survive a crash of the machine.
+    /// Makes the order survive a crash of the machine: wanted where [`Spool::instance`] cannot tell of one.
     pub fn sync(&self) -> io::Result<()> {
         sync_file(&self.file("order"))?;
         self.path.parent().map_or(Ok(()), sync_folder)
@@ -232,8 +236,19 @@ mod tests {
     #[test]
     fn a_spool_keeps_its_name() {
         let base = tempfile::tempdir().unwrap();
-        let first = Spool::open(base.path()).unwrap().instance().unwrap();
-        assert_eq!(Spool::open(base.path()).unwrap().instance().unwrap(), first);
+        let name = |boot: &str| Spool::open(base.path()).unwrap().instance(boot).unwrap();
+        let first = name("boot 1");
+        assert_eq!(name("boot 1"), first);
+        let second = name("boot 2");
+        assert_ne!(second, first, "what a crash of the machine took must not count as never sent");
+        assert_eq!(name("boot 2"), second);
+    }
+
+    #[test]
+    fn a_spool_without_numbers_of_boots_keeps_its_name() {
+        let base = tempfile::tempdir().unwrap();
+        let name = |boot: &str| Spool::open(base.path()).unwrap().instance(boot).unwrap();
+        assert_eq!(name(""), name(""));
     }
 
     #[test]

@@ -1,15 +1,16 @@
-//! A TCP proxy whose connections a test can cut.
+//! A TCP proxy whose connections a test can cut or freeze.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 /// Forwards connections to one target.
 pub struct Proxy {
     /// Where it listens.
     pub address: String,
     live: Arc<Mutex<Vec<(TcpStream, TcpStream)>>>,
+    gate: Arc<Gate>,
     /// Connections made so far.
     pub accepted: Arc<AtomicU64>,
 }
@@ -21,7 +22,8 @@ impl Proxy {
         let address = listener.local_addr().unwrap().to_string();
         let live: Arc<Mutex<Vec<(TcpStream, TcpStream)>>> = Arc::default();
         let accepted = Arc::new(AtomicU64::new(0));
-        let (pairs, count) = (Arc::clone(&live), Arc::clone(&accepted));
+        let gate = Arc::<Gate>::default();
+        let (pairs, count, way) = (Arc::clone(&live), Arc::clone(&accepted), Arc::clone(&gate));
         std::thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
                 count.fetch_add(1, Ordering::SeqCst);
@@ -29,12 +31,12 @@ impl Proxy {
                     let mut pairs = pairs.lock().unwrap();
                     pairs.retain(|(near, _)| near.peer_addr().is_ok());
                     pairs.push((near.try_clone().unwrap(), far.try_clone().unwrap()));
-                    forward(near.try_clone().unwrap(), far.try_clone().unwrap());
-                    forward(far, near);
+                    forward(near.try_clone().unwrap(), far.try_clone().unwrap(), Arc::clone(&way));
+                    forward(far, near, Arc::clone(&way));
                 }
             }
         });
-        Self { address, live, accepted }
+        Self { address, live, gate, accepted }
     }
 
     /// Cuts every connection; new ones are taken as before.
@@ -44,12 +46,33 @@ impl Proxy {
             let _gone_already = far.shutdown(Shutdown::Both);
         }
     }
+
+    /// Lets nothing through while frozen, and tells nobody: as a network that has lost its way.
+    pub fn freeze(&self, frozen: bool) {
+        *self.gate.frozen.lock().unwrap() = frozen;
+        self.gate.changed.notify_all();
+    }
 }
 
-fn forward(mut from: TcpStream, mut to: TcpStream) {
+/// What is forwarded waits here while the proxy is frozen.
+#[derive(Default)]
+struct Gate {
+    frozen: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn pass(&self) {
+        let frozen = self.frozen.lock().unwrap();
+        drop(self.changed.wait_while(frozen, |frozen| *frozen).unwrap());
+    }
+}
+
+fn forward(mut from: TcpStream, mut to: TcpStream, gate: Arc<Gate>) {
     std::thread::spawn(move || {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(length @ 1..) = from.read(&mut buffer) {
+            gate.pass();
             if to.write_all(&buffer[..length]).is_err() {
                 break;
             }

@@ -60,6 +60,7 @@ class Handler:
 
 async def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--certificate")
     parser.add_argument("--key")
     parser.add_argument("--tls", choices=["none", "starttls", "tls"], default="none")
@@ -90,7 +91,7 @@ async def main():
         )
 
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(serve, "127.0.0.1", 0, ssl=context if options.tls == "tls" else None)
+    server = await loop.create_server(serve, "127.0.0.1", options.port, ssl=context if options.tls == "tls" else None)
     say({"port": server.sockets[0].getsockname()[1]})
     await server.serve_forever()
 

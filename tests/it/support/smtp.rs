@@ -26,6 +26,11 @@ impl SmtpServer {
         Self::with(&[])
     }
 
+    /// A server at a port of the test's choice, that nobody else has.
+    pub fn at(port: u16) -> Self {
+        Self::with(&["--port", &port.to_string()])
+    }
+
     /// A server that wants STARTTLS (`starttls`) or speaks TLS from the first byte (`tls`).
     pub fn encrypted(tls: &str) -> Self {
         Self::with(&["--tls", tls, "--certificate", CERTIFICATE, "--key", KEY])

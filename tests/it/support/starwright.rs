@@ -1,10 +1,13 @@
 //! The real program, started as its user would.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
 
 use super::git::sealed;
+use super::http::PATIENCE;
 
 /// The program.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_starwright");
@@ -16,6 +19,8 @@ pub struct Running {
     pub address: String,
     /// What it logs, for a test that fails.
     pub log: PathBuf,
+    /// What it says after that, line by line.
+    lines: Receiver<String>,
 }
 
 impl Running {
@@ -45,8 +50,9 @@ impl Running {
             said.push('\n');
         };
         // The pipe stays open and read, so that later lines never block the program.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        Self { child, address, log: log.to_owned() }
+        let (sender, later) = mpsc::channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(sender.send(line))));
+        Self { child, address, log: log.to_owned(), lines: later }
     }
 
     /// `kill -9`, and waits until it is gone.
@@ -56,9 +62,20 @@ impl Running {
     }
 
     /// SIGTERM, and waits for the end.
-    pub fn terminate(mut self) -> std::process::ExitStatus {
+    pub fn terminate(self) -> std::process::ExitStatus {
         signal(self.child.id(), "TERM");
-        self.child.wait().unwrap()
+        self.end().0
+    }
+
+    /// The next line that it says; none at its end.
+    pub fn line(&self) -> Option<String> {
+        self.lines.recv().ok()
+    }
+
+    /// Waits for its end; how it ended, and all that it said until then.
+    pub fn end(mut self) -> (ExitStatus, Vec<String>) {
+        let status = self.child.wait().unwrap();
+        (status, self.lines.iter().collect())
     }
 }
 
@@ -80,10 +97,23 @@ pub struct Worker {
 impl Worker {
     /// Starts one.
     pub fn start(master: &str, name: &str, password_file: &Path, dir: &Path) -> Self {
-        let mut command = Command::new(PROGRAM);
+        Self::start_from(Path::new(PROGRAM), master, name, password_file, dir)
+    }
+
+    /// Starts one from another file of the program.
+    pub fn start_from(program: &Path, master: &str, name: &str, password_file: &Path, dir: &Path) -> Self {
+        let mut command = Command::new(program);
         command.args(["worker", "--master", master, "--name", name, "--password-file"]).arg(password_file);
-        let child = sealed(command.arg("--dir").arg(dir)).stderr(Stdio::null()).spawn().unwrap();
+        let child = sealed(command.arg("--dir").arg(dir)).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         Self { child }
+    }
+
+    /// SIGTERM, and waits for the end; how it ended, and all that it said.
+    pub fn terminate(mut self) -> (ExitStatus, String) {
+        signal(self.child.id(), "TERM");
+        let mut said = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        (self.child.wait().unwrap(), said)
     }
 }
 
@@ -98,6 +128,25 @@ impl Drop for Worker {
 pub fn signal(pid: u32, name: &str) {
     let status = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
     assert!(status.success(), "kill -{name} {pid}");
+}
+
+/// Copies the program. A process of its own does it: if we held the file open for writing, a process that another test
+/// starts at that moment would hold it, too, and nobody could run it until that one is under way.
+pub fn copy_program(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg(from).arg(to).status().unwrap();
+    assert!(status.success(), "cp {} {}", from.display(), to.display());
+}
+
+/// Waits until a command made a file. The master hears nothing of that, so nobody tells when to look.
+///
+/// # Panics
+/// When it never comes.
+pub fn wait_for_file(path: &Path) {
+    let began = Instant::now();
+    while !path.exists() {
+        assert!(began.elapsed() < PATIENCE, "{} never came", path.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Runs a subcommand against a master and returns all it said.

@@ -20,7 +20,8 @@ const PACKAGES: [&str; 4] = ["buildbot-worker==4.3.0", "Twisted==26.10.0", "auto
 
 /// A running worker; killed when dropped.
 pub struct StockWorker {
-    process: Child,
+    process: Option<Child>,
+    program: PathBuf,
     /// Its base folder and home.
     pub folder: TempDir,
 }
@@ -33,21 +34,36 @@ impl StockWorker {
         let folder = TempDir::new().unwrap();
         let base = folder.path().join("w");
         let made = sealed(&program, folder.path())
-            .args(["create-worker", "--protocol=msgpack_experimental_v7"])
+            // Tries again soon, as it does for a master that is away for the first time.
+            .args(["create-worker", "--protocol=msgpack_experimental_v7", "--maxdelay=2"])
             .arg(&base)
             .args([&format!("127.0.0.1:{port}"), name, password])
             .output()
             .unwrap();
         assert!(made.status.success(), "{made:?}");
-        let said = fs::File::create(folder.path().join("said")).unwrap();
-        let process = sealed(&program, folder.path())
-            .args(["start", "--nodaemon"])
-            .arg(&base)
-            .stdout(said.try_clone().unwrap())
-            .stderr(said)
-            .spawn()
-            .unwrap();
-        Self { process, folder }
+        let mut worker = Self { process: None, program, folder };
+        worker.run();
+        worker
+    }
+
+    /// Starts its process, unless it runs.
+    pub fn run(&mut self) {
+        if self.process.is_none() {
+            let said = fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("said")).unwrap();
+            let mut command = sealed(&self.program, self.folder.path());
+            command.args(["start", "--nodaemon"]).arg(self.base()).stdout(said.try_clone().unwrap()).stderr(said);
+            self.process = Some(command.spawn().unwrap());
+        }
+    }
+
+    /// `kill -9`, and waits until it is gone. Its commands go on, and nobody hears of them any more.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // It has ended or ends now.
+            let _: std::io::Result<()> = process.kill();
+            let _: std::io::Result<std::process::ExitStatus> = process.wait();
+        }
+        let _left_behind = fs::remove_file(self.base().join("twistd.pid"));
     }
 
     /// Where its files are.
@@ -69,9 +85,7 @@ impl Drop for StockWorker {
             let last: Vec<&str> = said.lines().skip(last).collect();
             show(&last.join("\n"));
         }
-        // It has ended or ends now.
-        let _: std::io::Result<()> = self.process.kill();
-        let _: std::io::Result<std::process::ExitStatus> = self.process.wait();
+        self.kill();
     }
 }
 

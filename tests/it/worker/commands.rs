@@ -223,3 +223,38 @@ async fn a_master_that_does_not_answer_holds_the_command_up_and_not_the_disk() {
     assert_eq!(size(&heard), 90_000_000);
     assert!(scene.build.join("done").exists());
 }
+
+/// Runs a command that prints the number of the process beside it; that number.
+async fn runner_of(scene: &mut Scene, id: &str, line: &str, secrets: &[(&str, &str)]) -> String {
+    let secrets = secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let args = ShellArgs { secrets, ..shell(&scene.build, &format!("echo $PPID; {line}")) };
+    let heard = scene.peer.run(id, args).await;
+    let worker = &scene.worker;
+    until(|| worker.spooled() == 0).await;
+    heard.stdout().lines().next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn commands_one_after_the_other_share_the_process_beside_them() {
+    let mut scene = Scene::new().await;
+    let mut runners = std::collections::BTreeSet::new();
+    for n in 0..20 {
+        runners.insert(runner_of(&mut scene, &format!("c-{n}"), "cat", &[]).await);
+    }
+    assert!(runners.len() <= 3, "a runner for each command: {runners:?}");
+}
+
+#[tokio::test]
+async fn what_a_command_leaves_behind_is_not_shared() {
+    let mut scene = Scene::new().await;
+    let keeps = runner_of(&mut scene, "left", "sleep 1000 >/dev/null 2>&1 & echo $! > left", &[]).await;
+    let knows = runner_of(&mut scene, "secret", "true", &[("token", "hunter2222")]).await;
+    for n in 0..6 {
+        let runner = runner_of(&mut scene, &format!("c-{n}"), "true", &[]).await;
+        assert_ne!(runner, keeps, "a process of an earlier command would be below this one's runner");
+        assert_ne!(runner, knows, "a secret of an earlier command may be in its memory");
+    }
+    let left = std::fs::read_to_string(scene.build.join("left")).unwrap();
+    assert!(super::scripted::lives(left.trim()), "a process that a command left behind lives on");
+    assert!(std::process::Command::new("kill").arg(left.trim()).status().unwrap().success());
+}

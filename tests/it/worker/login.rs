@@ -33,6 +33,21 @@ async fn a_worker_tells_what_it_is() {
 }
 
 #[tokio::test]
+async fn a_master_of_another_version_is_refused_in_words_and_tried_again() {
+    let mut scene = Scene::silent().await;
+    let offer = Caps { resume: false, strange: Some(2) };
+    let answer = scene.peer.ask(MasterRequest::GetWorkerInfo { offer }).await;
+    let why = "the master speaks version 2 of `resume`, and this program speaks version 1; use the same version of \
+               starwright on both sides";
+    assert_eq!(answer, Err(why.to_owned()));
+    let worker = &scene.worker;
+    until(|| worker.logged().contains(why)).await;
+    // The master may have been replaced meanwhile.
+    let mut peer = scene.master.accept().await;
+    assert_eq!(peer.info(Caps::OURS).await.caps, Caps::OURS);
+}
+
+#[tokio::test]
 async fn small_requests_are_answered() {
     let mut scene = Scene::new().await;
     for request in [MasterRequest::Print { message: "hello".to_owned() }, MasterRequest::Keepalive] {

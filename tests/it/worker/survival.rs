@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use starwright::protocol::{CommandArgs, EnvEntry, ReportedEnd, ResumedState, ShellArgs};
+use starwright::protocol::{Caps, CommandArgs, EnvEntry, ReportedEnd, ResumedState, ShellArgs};
 
 use super::scripted::{Scene, Worker, lives, shell, start, until};
 
@@ -81,6 +81,31 @@ async fn a_lost_connection_loses_nothing_and_keeps_the_instance() {
     assert_eq!(scene.peer.end("c-1").await.stdout(), expected(&scene));
     scene.replace_worker().await;
     assert_eq!(scene.peer.hello(&[]).await.0.instance, info.instance);
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_before_the_master_told_who_it_is_changes_nothing() {
+    let mut scene = Scene::new().await;
+    scene.peer.shell("c-1", &scene.build, COUNTER).await;
+    scene.peer.said("c-1", "line 5\n").await;
+    let heard = std::mem::take(&mut scene.peer.heard);
+    let Scene { master, worker, peer, build, place } = scene;
+    peer.cut();
+    // One that is lost at once, and one after the first question.
+    master.accept().await.cut();
+    let mut peer = master.accept().await;
+    peer.info(Caps::OURS).await;
+    std::fs::write(build.join("go"), "").unwrap();
+    until(|| worker.dir.join("spool/c-c-1/end").exists()).await;
+    peer.cut();
+    let peer = master.accept().await;
+    let mut scene = Scene { master, worker, peer, build, place };
+    let next = heard["c-1"].next;
+    scene.peer.heard = heard;
+    let (_, states) = scene.peer.hello(&[("c-1", next)]).await;
+    assert_eq!(states["c-1"], ResumedState::Finished);
+    assert_eq!(scene.peer.end("c-1").await.stdout(), expected(&scene));
+    assert_eq!(starts(&scene), 1);
 }
 
 #[tokio::test]

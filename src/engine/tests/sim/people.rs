@@ -269,13 +269,14 @@ impl Sim {
     }
 
     fn doom_the_master(&mut self) {
-        let doom = match self.rng.below(6) {
+        let doom = match self.rng.below(7) {
             0 => Doom::BeforeCommit,
             1 => Doom::TornCommit,
             2 => Doom::AfterCommit,
             3 => Doom::AmidEffects,
             4 => Doom::DiskFull,
-            _ => Doom::DiskFullButKept,
+            5 => Doom::CommitFails,
+            _ => Doom::CommitFailsButKept,
         };
         self.doom = self.shell.is_some().then_some(doom);
     }

@@ -1,5 +1,8 @@
 //! The product's first promises, seen from outside: the real program, real git, real signals.
 
+mod buildbot;
+mod mail;
+
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -7,7 +10,7 @@ use tempfile::TempDir;
 use crate::support::git::Repository;
 use crate::support::http::{control, items, request, wait_for};
 use crate::support::proxy::Proxy;
-use crate::support::starwright::{Running, Worker, run, said};
+use crate::support::starwright::{Running, Worker, run, said, wait_for_file};
 
 /// A scratch folder with a repository, a configuration and a state folder.
 struct Place {
@@ -77,7 +80,7 @@ fn a_build_goes_on_after_its_master_was_killed() {
     let first = place.up(&config);
     let address = first.address.clone();
     assert!(said(&run(&address, &["force", "four"])).contains("waiting"));
-    wait_for(&address, "the second step to run", || counts.join("two").exists().then_some(()));
+    wait_for_file(&counts.join("two"));
     first.kill();
 
     let second = place.up(&config);
@@ -152,7 +155,7 @@ fn a_reload_leaves_running_builds_alone_and_a_typo_changes_nothing() {
     let up = place.up(&config);
     let address = up.address.clone();
     run(&address, &["force", "gated"]);
-    wait_for(&address, "the build to run", || counts.join("begun").exists().then_some(()));
+    wait_for_file(&counts.join("begun"));
 
     let more = format!("{text}\nbuilder(\"extra\", workers = [\"local\"], steps = [sh(\"true\")])\n")
         .replace("echo done", "echo changed");
@@ -266,7 +269,7 @@ force("by-hand", builders = ["count"])
     let proxy = Proxy::start(master.address.clone());
     let _worker = Worker::start(&proxy.address, "remote", &place.path("secrets/remote"), &place.path("worker"));
     run(&master.address, &["force", "count"]);
-    wait_for(&master.address, "the command to run", || counts.join("begun").exists().then_some(()));
+    wait_for_file(&counts.join("begun"));
 
     proxy.cut();
     wait_for(&master.address, "the worker to come back", || {

@@ -1,0 +1,216 @@
+//! `store`: care of a state folder that no master holds. What is done is the store's; here are words, files and exit codes.
+//!
+//! Standard output has the result in words (the dump itself for `export -`), standard error progress and findings.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::args::{DataFolder, StoreCommand};
+use super::error::CliError;
+use super::output::{bytes, count};
+use super::progress::Meter;
+use crate::base::{LogForm, chain, files, init_logging};
+use crate::store::StoreError;
+use crate::store::maintain::{self, CheckReport, DumpReport};
+
+/// Exit code when something was found damaged.
+const DAMAGED: u8 = 1;
+
+pub(super) fn run(command: &StoreCommand, form: LogForm) -> Result<ExitCode, CliError> {
+    init_logging(form, "warn,sled=off");
+    match command {
+        StoreCommand::Check { folder } => check(&absolute(&folder.data)?),
+        StoreCommand::Compact { folder } => compact(&absolute(&folder.data)?),
+        StoreCommand::Export { file, folder } => export(file, folder),
+        StoreCommand::Import { file, folder } => import(file, folder),
+        StoreCommand::Rebuild { force, folder } => rebuild(&absolute(&folder.data)?, *force),
+    }
+}
+
+fn check(dir: &Path) -> Result<ExitCode, CliError> {
+    let mut meter = Meter::new("checked");
+    let report = maintain::check(dir, &mut |progress| meter.show(progress)).map_err(failed)?;
+    meter.end();
+    for problem in &report.problems {
+        println!("{problem}");
+    }
+    let read = format!(
+        "{}, {}, {}",
+        count(report.facts, "fact"),
+        count(report.records, "record"),
+        count(report.log_files, "log file")
+    );
+    if report.problems.is_empty() {
+        println!("{}: sound ({read})", dir.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{}: {} ({read})", dir.display(), count(report.problems.len() as u64, "problem"));
+    for advice in advice(&report) {
+        println!("{advice}");
+    }
+    Ok(ExitCode::from(DAMAGED))
+}
+
+/// What would do about a damaged store.
+fn advice(report: &CheckReport) -> Vec<&'static str> {
+    let mut advice = Vec::new();
+    if report.database_lacks && !report.facts_lack {
+        advice.push("The fact files are whole: `starwright store rebuild` makes the database again from them.");
+    }
+    if report.database_lacks && report.facts_lack {
+        advice.push(
+            "Database and fact files are both damaged: restore a backup, or keep what `starwright store rebuild` finds.",
+        );
+    }
+    if !report.database_lacks && report.facts_lack {
+        advice.push(
+            "The database is whole and serves as before; do not rebuild it. A dump lacks what the fact files lack: copy \
+             the folder instead.",
+        );
+    }
+    if advice.is_empty() {
+        advice.push("What is damaged reads as left out; everything else is whole.");
+    }
+    advice
+}
+
+fn compact(dir: &Path) -> Result<ExitCode, CliError> {
+    let mut meter = Meter::new("copied");
+    let report = maintain::compact(dir, &mut |progress| meter.show(progress)).map_err(failed)?;
+    meter.end();
+    println!(
+        "{}: {} before, {} now; {} of removed builds dropped",
+        dir.display(),
+        bytes(report.bytes_before),
+        bytes(report.bytes_after),
+        count(report.facts_dropped, "fact")
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn export(file: &Path, folder: &DataFolder) -> Result<ExitCode, CliError> {
+    let dir = absolute(&folder.data)?;
+    let mut meter = Meter::new("exported");
+    let report = if file == Path::new("-") {
+        let out = io::stdout();
+        if out.is_terminal() {
+            return Err(CliError::user("a dump is no text for a terminal")
+                .hint("name a file, or send the output into a file or a program"));
+        }
+        maintain::export(&dir, &mut BufWriter::new(out.lock()), &mut |progress| meter.show(progress)).map_err(failed)?
+    } else {
+        export_to_file(&dir, &absolute(file)?, &mut meter)?
+    };
+    meter.end();
+    eprintln!("{}: exported {}", dir.display(), held(&report));
+    Ok(ended_with(&report.damage, "could not be read and is missing in the dump"))
+}
+
+fn export_to_file(dir: &Path, file: &Path, meter: &mut Meter) -> Result<DumpReport, CliError> {
+    if file.is_dir() {
+        return Err(CliError::user(format!("failed to write `{}`: it is a folder; name a file", file.display())));
+    }
+    let part = beside(file);
+    let io_failed = |error: io::Error| CliError::environment(format!("failed to write `{}`: {error}", part.display()));
+    let mut whole = || -> Result<DumpReport, CliError> {
+        let mut out = BufWriter::new(File::create(&part).map_err(io_failed)?);
+        let report = maintain::export(dir, &mut out, &mut |progress| meter.show(progress)).map_err(failed)?;
+        out.flush().map_err(io_failed)?;
+        files::sync_file(&part).map_err(io_failed)?;
+        fs::rename(&part, file).map_err(|error| {
+            CliError::environment(format!("failed to rename `{}` to `{}`: {error}", part.display(), file.display()))
+        })?;
+        Ok(report)
+    };
+    whole().inspect_err(|_| {
+        // A half dump is of no use, and takes room; what cannot be removed does no harm.
+        let _ = fs::remove_file(&part);
+    })
+}
+
+fn beside(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
+fn import(file: &Path, folder: &DataFolder) -> Result<ExitCode, CliError> {
+    let dir = absolute(&folder.data)?;
+    let mut meter = Meter::new("imported");
+    let report = if file == Path::new("-") {
+        maintain::import(&dir, &mut io::stdin().lock(), &mut |progress| meter.show(progress))
+    } else {
+        let opened = File::open(file).and_then(|opened| {
+            if opened.metadata()?.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(opened) }
+        });
+        let opened = opened
+            .map_err(|error| CliError::environment(format!("failed to read the dump `{}`: {error}", file.display())))?;
+        maintain::import(&dir, &mut BufReader::new(opened), &mut |progress| meter.show(progress))
+    };
+    let report = report.map_err(failed)?;
+    meter.end();
+    println!("{}: imported {}", dir.display(), held(&report));
+    Ok(ended_with(&report.damage, "could not be read"))
+}
+
+fn rebuild(dir: &Path, force: bool) -> Result<ExitCode, CliError> {
+    let mut meter = Meter::new("read");
+    let tell = &mut |progress| meter.show(progress);
+    let report = if force { maintain::rebuild(dir, tell) } else { maintain::rebuild_unless_poorer(dir, tell) };
+    let report = report.map_err(failed)?;
+    meter.end();
+    println!(
+        "{}: the database is made again: {}, {}",
+        dir.display(),
+        count(report.facts, "fact"),
+        count(report.builds, "build")
+    );
+    if report.void > 0 {
+        println!("left out {} that nobody was ever told of", count(report.void, "fact"));
+    }
+    for torn in &report.torn {
+        println!("{torn}, as a kill leaves them; nobody was told what they held");
+    }
+    if let Some(aside) = &report.set_aside {
+        println!("the old database is in {}; remove it when all is well", aside.display());
+    }
+    Ok(ended_with(&report.damage, "could not be read; what they held is lost"))
+}
+
+fn held(report: &DumpReport) -> String {
+    format!(
+        "{}, {}, {} with {}",
+        count(report.facts, "fact"),
+        count(report.configs, "configuration"),
+        count(report.log_files, "log file"),
+        bytes(report.log_bytes)
+    )
+}
+
+/// Names what could not be read; the exit code says whether there was something.
+fn ended_with(damage: &[String], what: &str) -> ExitCode {
+    if damage.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    for place in damage {
+        eprintln!("{place}");
+    }
+    eprintln!("warning: {} {what}", count(damage.len() as u64, "place"));
+    ExitCode::from(DAMAGED)
+}
+
+fn failed(error: StoreError) -> CliError {
+    let failed = CliError::environment(format!("failed to {}", chain(&error)));
+    match error {
+        StoreError::Locked { .. } => failed.hint("a running master looks after its folder itself"),
+        StoreError::Missing { .. } => failed.hint("the folder is what the master was given with --data"),
+        _ => failed,
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, CliError> {
+    std::path::absolute(path)
+        .map_err(|error| CliError::environment(format!("failed to find `{}`: {error}", path.display())))
+}

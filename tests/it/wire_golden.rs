@@ -1,0 +1,308 @@
+//! What our worker and our master say to each other, as bytes: those of every released version must still be understood.
+//!
+//! `tests/golden/wire/v1/` has one message a file, as hexadecimal digits. `STARWRIGHT_BLESS=1` writes the messages of the *present*
+//! version anew; those of older versions are never written again.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use rmpv::Value;
+use starwright::master::link::{self, Limits};
+use starwright::model::CommandId;
+use starwright::protocol::{
+    Caps, CommandArgs, CommandReport, EnvEntry, InterruptLevel, LogChunk, LogFileArg, MasterMessage, MasterRequest,
+    Message, ProgramArg, ReportedEnd, Request, ResumeAnswer, ResumedState, Seq, Settings, ShellArgs, StdStream, Update,
+    Wire, WorkerInfo, WorkerMessage, WorkerRequest,
+};
+
+use crate::support::link::{FakeWorker, pair};
+
+/// The present version, which is blessed, and all that are read.
+const VERSIONS: [&str; 1] = ["v1"];
+
+fn golden(version: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wire").join(version)
+}
+
+fn id() -> CommandId {
+    CommandId("7-build-3".to_owned())
+}
+
+fn info() -> WorkerInfo {
+    WorkerInfo {
+        system: "posix".to_owned(),
+        basedir: "/srv/worker".to_owned(),
+        version: "0.1.0".to_owned(),
+        numcpus: 8,
+        environ: BTreeMap::from([("LANG".to_owned(), "C.UTF-8".to_owned())]),
+        worker_commands: BTreeMap::from([("shell".to_owned(), "3.3".to_owned())]),
+        delete_leftover_dirs: false,
+        facts: BTreeMap::from([("admin".to_owned(), "Ada <ada@example.org>".to_owned())]),
+        caps: Caps::OURS,
+        instance: Some("0f8fad5b-d9cb-469f-a165-70867728950e".to_owned()),
+    }
+}
+
+fn shell() -> ShellArgs {
+    ShellArgs {
+        env: BTreeMap::from([
+            ("TOKEN".to_owned(), EnvEntry::Set("hush".to_owned())),
+            ("PATH".to_owned(), EnvEntry::Join(vec!["/opt/bin".to_owned(), "${PATH}".to_owned()])),
+            ("DISPLAY".to_owned(), EnvEntry::Unset),
+        ]),
+        logfiles: BTreeMap::from([(
+            "tests".to_owned(),
+            LogFileArg { filename: "out/tests.log".to_owned(), follow: true },
+        )]),
+        timeout: Some(1200.0),
+        max_time: Some(7200.0),
+        sigterm_time: Some(5.0),
+        initial_stdin: Some("yes\n".to_owned()),
+        output_max: 4096,
+        secrets: vec![("token".to_owned(), "hush".to_owned())],
+        secret_env: vec!["TOKEN".to_owned()],
+        env_literal: true,
+        ..ShellArgs::new(ProgramArg::Argv(vec!["make".to_owned(), "-j8".to_owned()]), "/srv/worker/linux/build")
+    }
+}
+
+/// What a master says, in the order of a connection.
+fn of_the_master() -> Vec<(&'static str, MasterMessage)> {
+    let command = CommandArgs::Shell(Box::new(shell()));
+    let settings = Settings {
+        newline_re: r"(\r\n|\r(?=.)|\033\[u|\033\[[0-9]+;[0-9]+[Hf]|\033\[2J|\x08+)".to_owned(),
+        max_line_length: 262_144,
+        buffer_timeout: 0.25,
+        buffer_size: 65_536,
+        caps: Caps::OURS,
+    };
+    let requests = [
+        ("10-who-are-you", MasterRequest::GetWorkerInfo { offer: Caps::OURS }),
+        ("20-settings", MasterRequest::SetWorkerSettings(settings)),
+        ("30-resume", MasterRequest::Resume { commands: BTreeMap::from([(id(), 17), (CommandId("8".to_owned()), 0)]) }),
+        (
+            "40-start",
+            MasterRequest::StartCommand {
+                command: id(),
+                name: command.name().to_owned(),
+                builder: Some("linux".to_owned()),
+                args: command.write(),
+            },
+        ),
+        (
+            "50-interrupt",
+            MasterRequest::InterruptCommand {
+                command: id(),
+                why: "stopped by Ada".to_owned(),
+                builder: None,
+                level: Some(InterruptLevel::Interrupt),
+            },
+        ),
+        (
+            "51-kill",
+            MasterRequest::InterruptCommand {
+                command: id(),
+                why: "stopped by Ada".to_owned(),
+                builder: None,
+                level: Some(InterruptLevel::Kill),
+            },
+        ),
+        ("60-keepalive", MasterRequest::Keepalive),
+        ("61-print", MasterRequest::Print { message: "hello".to_owned() }),
+        ("70-shutdown", MasterRequest::Shutdown),
+    ];
+    let mut messages: Vec<_> =
+        requests.into_iter().zip(0..).map(|((name, request), seq)| (name, ask(seq, request))).collect();
+    messages.push(("80-output-is-durable", Message::Response { seq: Seq::from(3), answer: Ok(Wire::Nil) }));
+    messages
+        .push(("81-cannot-keep", Message::Response { seq: Seq::from(4), answer: Err("the disk is full".to_owned()) }));
+    messages
+}
+
+/// What a worker says.
+fn of_the_worker() -> Vec<(&'static str, WorkerMessage)> {
+    let commands = BTreeMap::from([
+        (id(), ResumedState::Running),
+        (CommandId("8".to_owned()), ResumedState::Unknown),
+        (CommandId("9".to_owned()), ResumedState::Finished),
+    ]);
+    let states = ResumeAnswer { commands };
+    let chunk = |log: &str, stream, data: &'static [u8], times: &[i64]| {
+        Update::Chunk(LogChunk { log: log.to_owned(), stream, data: Bytes::from_static(data), times: times.to_vec() })
+    };
+    let update = |n, update| WorkerRequest::Update { command: id(), n: Some(n), updates: vec![update] };
+    let complete = |n, report| WorkerRequest::Complete {
+        command: id(),
+        n: Some(n),
+        failure: None,
+        report: Some(Box::new(report)),
+    };
+    let exited = CommandReport {
+        code: Some(2),
+        stdout: Bytes::from_static(b"head of stdout"),
+        stderr: Bytes::from_static(b"\xff\xfe"),
+        cut: true,
+        elapsed_ms: 61_234,
+        ..CommandReport::of(ReportedEnd::Exited, "")
+    };
+    let killed = CommandReport { signal: Some(9), ..CommandReport::of(ReportedEnd::Killed, "out of memory") };
+    let listed = CommandReport {
+        code: Some(0),
+        files: vec!["a".to_owned(), "b".to_owned()],
+        stat: Some((1..=10).collect()),
+        ..CommandReport::of(ReportedEnd::Exited, "")
+    };
+    let mut messages = vec![
+        ("10-who-i-am", Message::Response { seq: Seq::from(0), answer: Ok(info().write()) }),
+        ("30-resumed", Message::Response { seq: Seq::from(2), answer: Ok(states.write()) }),
+        ("40-started", Message::Response { seq: Seq::from(3), answer: Ok(Wire::Nil) }),
+        ("41-refused", Message::Response { seq: Seq::from(3), answer: Err("no such folder".to_owned()) }),
+    ];
+    let requests = [
+        (
+            "50-stdout",
+            update(0, chunk("stdio", StdStream::Stdout, b"one\ntwo\n", &[1_795_336_402_893, 1_795_336_402_894])),
+        ),
+        ("51-stderr", update(1, chunk("stdio", StdStream::Stderr, b"no utf-8: \xff\n", &[1_795_336_402_895]))),
+        ("52-header", update(2, chunk("stdio", StdStream::Header, b"killed\n", &[1_795_336_402_896]))),
+        ("53-log-file", update(3, chunk("tests", StdStream::Stdout, b"no newline at the end", &[1_795_336_402_897]))),
+        ("60-exited", complete(4, exited)),
+        ("61-killed", complete(4, killed)),
+        ("62-lost", complete(4, CommandReport::of(ReportedEnd::Lost, "its runner died"))),
+        ("63-listed", complete(0, listed)),
+    ];
+    messages.extend(requests.into_iter().zip(0..).map(|((name, request), seq)| (name, ask(seq, request))));
+    messages
+}
+
+fn ask<R: Request>(seq: u64, request: R) -> Message<R> {
+    Message::Request { seq: Seq::from(seq), request }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    // Lines that a page can show.
+    digits.as_bytes().chunks(96).map(|line| format!("{}\n", String::from_utf8_lossy(line))).collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits: String = text.split_whitespace().collect();
+    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
+}
+
+fn check<R: Request + Debug + PartialEq>(side: &str, messages: Vec<(&'static str, Message<R>)>) {
+    if std::env::var_os("STARWRIGHT_BLESS").is_some() {
+        let dir = golden(VERSIONS[VERSIONS.len() - 1]).join(side);
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).unwrap();
+        for (name, message) in &messages {
+            fs::write(dir.join(format!("{name}.hex")), hex(&message.encode())).unwrap();
+        }
+    }
+    for version in VERSIONS {
+        let mut found: Vec<PathBuf> =
+            fs::read_dir(golden(version).join(side)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        found.sort();
+        assert!(!found.is_empty());
+        for path in found {
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            let Some((_, message)) = messages.iter().find(|(known, _)| *known == name) else {
+                panic!("{}: nobody says what it means", path.display());
+            };
+            let bytes = unhex(&fs::read_to_string(&path).unwrap());
+            let read = Message::<R>::decode(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            assert_eq!(&read, message, "{}", path.display());
+        }
+    }
+    let present = golden(VERSIONS[VERSIONS.len() - 1]).join(side);
+    for (name, message) in &messages {
+        let kept = fs::read_to_string(present.join(format!("{name}.hex"))).unwrap_or_default();
+        assert_eq!(
+            hex(&message.encode()),
+            kept,
+            "{side}/{name}: this version says it in other bytes; keep the old ones as a version of their own"
+        );
+    }
+}
+
+#[test]
+fn what_masters_of_every_released_version_say_is_understood() {
+    check("master", of_the_master());
+}
+
+#[test]
+fn what_workers_of_every_released_version_say_is_understood() {
+    check("worker", of_the_worker());
+}
+
+#[test]
+fn what_is_inside_of_messages_is_understood() {
+    let start = unhex(&fs::read_to_string(golden("v1").join("master/40-start.hex")).unwrap());
+    let Message::Request { request: MasterRequest::StartCommand { name, args, .. }, .. } =
+        MasterMessage::decode(&start).unwrap()
+    else {
+        panic!("it starts a command")
+    };
+    let CommandArgs::Shell(read) = CommandArgs::read(&name, &args).unwrap() else { panic!("it is a shell command") };
+    assert!(*read == shell(), "{read:?}");
+    let told = unhex(&fs::read_to_string(golden("v1").join("worker/10-who-i-am.hex")).unwrap());
+    let Message::Response { answer: Ok(answer), .. } = WorkerMessage::decode(&told).unwrap() else { panic!() };
+    assert_eq!(WorkerInfo::read(&answer), info());
+    let resumed = unhex(&fs::read_to_string(golden("v1").join("worker/30-resumed.hex")).unwrap());
+    let Message::Response { answer: Ok(answer), .. } = WorkerMessage::decode(&resumed).unwrap() else { panic!() };
+    let states = ResumeAnswer::read(&answer).commands;
+    assert_eq!(
+        states.values().copied().collect::<Vec<_>>(),
+        [ResumedState::Running, ResumedState::Unknown, ResumedState::Finished]
+    );
+}
+
+#[test]
+fn a_newer_version_of_the_other_side_is_refused_in_words() {
+    let version = |number: u64| Value::Map(vec![("resume".into(), Value::Map(vec![("v".into(), number.into())]))]);
+    let newer = WorkerInfo::read(&Value::Map(vec![("x_caps".into(), version(2))]));
+    let why = newer.caps.quarrel("worker").unwrap();
+    assert!(why.contains("version 2") && why.contains("use the same version of starwright on both sides"), "{why}");
+    assert_eq!(WorkerInfo::read(&Value::Map(vec![("x_caps".into(), version(1))])).caps, Caps::OURS);
+    assert_eq!(WorkerInfo::read(&Value::Map(Vec::new())).caps, Caps::default(), "a stock worker");
+    // A newer master that still offers the present version is served; one that does not is refused.
+    for (offered, is_refused) in [(vec![1, 2], false), (vec![2, 3], true)] {
+        let versions = Value::Array(offered.into_iter().map(|number: u64| number.into()).collect());
+        let offer = Value::Map(vec![("resume".into(), Value::Map(vec![("v".into(), versions)]))]);
+        let bytes = encoded(&[
+            ("op", "get_worker_info".into()),
+            ("seq_number", 0.into()),
+            ("x_caps", Value::Map(vec![("offer".into(), offer)])),
+        ]);
+        let Message::Request { request: MasterRequest::GetWorkerInfo { offer }, .. } =
+            MasterMessage::decode(&bytes).unwrap()
+        else {
+            panic!()
+        };
+        assert_eq!(offer.quarrel("master").is_some(), is_refused);
+    }
+}
+
+#[tokio::test]
+async fn a_worker_of_a_newer_version_is_told_apart_when_it_introduces_itself() {
+    let (master, worker) = pair();
+    let mut worker = FakeWorker::new(worker);
+    let (newcomer, ()) = tokio::join!(link::greet(master, Limits::default()), async {
+        let (seq, request) = worker.request().await;
+        assert_eq!(request, MasterRequest::GetWorkerInfo { offer: Caps::OURS });
+        let info = WorkerInfo { caps: Caps { resume: false, strange: Some(2) }, ..info() };
+        worker.respond(seq, Ok(info.write())).await;
+    });
+    let why = newcomer.unwrap().quarrel().unwrap();
+    assert!(why.contains("the worker speaks version 2 of `resume`"), "{why}");
+}
+
+fn encoded(entries: &[(&str, Value)]) -> Vec<u8> {
+    let map = Value::Map(entries.iter().map(|(key, value)| ((*key).into(), value.clone())).collect());
+    let mut bytes = Vec::new();
+    rmpv::encode::write_value(&mut bytes, &map).unwrap();
+    bytes
+}

@@ -515,14 +515,14 @@ impl Sim {
     /// A script was evaluated.
     pub fn evaluated(&mut self, process: u64, build: BuildId, job: &EvalJob) {
         let Some(shell) = self.shell.as_ref().filter(|shell| shell.process == process) else { return };
-        if shell.evaluations.get(&build) != Some(&job.turn) {
-            // A newer one took its place; its answer may have been on its way already.
-            if !self.rng.chance(30) {
-                return;
-            }
+        let newest = shell.evaluations.get(&build) == Some(&job.turn);
+        if newest {
+            self.check_context(build, job);
+        } else if self.rng.chance(30) {
+            // A newer one took its place; its answer was on its way already.
             self.saw("late answer of an evaluation");
         } else {
-            self.check_context(build, job);
+            return;
         }
         let outcome = self.scene.evaluate(job);
         if self.shape.starlark {

@@ -167,7 +167,8 @@ mod tests {
         fs::create_dir_all(path("a/b")).unwrap();
         fs::write(path("c"), "").unwrap();
         let args = CommandArgs::RemoveDirs { paths: vec![path("a"), path("missing"), path("c")], timeout: None };
-        assert_eq!(done(&args), FileOutcome { elapsed_ms: done(&args).elapsed_ms, ..FileOutcome::default() });
+        let outcome = done(&args);
+        assert_eq!(outcome, FileOutcome { elapsed_ms: outcome.elapsed_ms, ..FileOutcome::default() });
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 

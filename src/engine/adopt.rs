@@ -58,6 +58,7 @@ impl Pass<'_> {
         self.complain_of_patterns();
         self.time_schedulers(&changes);
         self.dismiss_idle_workers();
+        self.cancel_homeless();
         self.reply(ticket, Reply::Adopted { digest, changes });
         self.up.prune = true;
     }

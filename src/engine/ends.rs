@@ -68,6 +68,7 @@ impl Pass<'_> {
         if outcome == Outcome::Retry {
             sabotage!(RetryLost => return);
             self.record(Event::RequestWaits { request, why: state.to_owned() });
+            self.cancel_if_homeless(request);
         } else {
             self.end_request(request, outcome);
         }

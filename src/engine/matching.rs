@@ -195,8 +195,9 @@ impl Pass<'_> {
         places.into_iter().filter(|place| self.may_lock(builder, kin, place)).collect()
     }
 
-    /// A request behind the first one, `blocked`, that gets its locks although that one does not: a build that holds some
-    /// of them waits for it, and gives them back only afterwards. To let it wait for its turn would be for ever.
+    /// A request behind the first one, `blocked`, that gets its locks although that one does not: a build waits for it that
+    /// holds some of them, or others for which somebody waits who would have to go first, and gives them back only
+    /// afterwards. To let it wait for its turn would be for ever.
     fn pressing(
         &mut self,
         plan: &Plan,

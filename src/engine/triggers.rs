@@ -88,6 +88,26 @@ impl Pass<'_> {
         set.record.requests.iter().filter_map(one).collect()
     }
 
+    /// Cancels the waiting requests that builds wait for and whose builders are not configured any more: the builds that
+    /// wait must not wait for a configuration. Other requests wait for their builder's return.
+    pub fn cancel_homeless(&mut self) {
+        let waiting = self.state.requests.iter().filter(|(_, request)| request.waited_for && request.build.is_none());
+        let waiting: Vec<RequestId> = waiting.map(|(id, _)| *id).collect();
+        for request in waiting {
+            self.cancel_if_homeless(request);
+        }
+    }
+
+    /// The same for one request, which waits again.
+    pub fn cancel_if_homeless(&mut self, request: RequestId) {
+        let Some(plan) = self.plan() else { return };
+        let Some(found) = self.state.requests.get(&request) else { return };
+        let Some(builder) = self.state.builders.get(&found.builder) else { return };
+        if found.waited_for && found.build.is_none() && !plan.builders.contains_key(&builder.name) {
+            self.end_request(request, Outcome::Cancelled);
+        }
+    }
+
     /// Cancels what the step in progress triggered and still waits for.
     pub fn cancel_triggered(&mut self, id: BuildId) {
         let Some(build) = self.state.builds.get(&id) else { return };

@@ -88,21 +88,39 @@ pub fn bury_orphans(except: Pid) {
 /// left or `rounds` are over. Returns whether none is left.
 #[must_use]
 pub fn kill_marked(entry: &str, rounds: u32) -> bool {
-    for _ in 0..rounds {
+    let mut looks = 0;
+    let mut round = 0;
+    while round < rounds {
         let all = processes();
-        let marked = all.iter().filter(|process| !process.zombie && has_marker(process.pid, entry));
-        let mut found: Vec<Entry> = marked.copied().collect();
+        let marks: Vec<(Entry, Option<bool>)> = all
+            .iter()
+            .filter(|process| !process.zombie)
+            .map(|process| (*process, has_marker(process, entry)))
+            .collect();
+        let mut found: Vec<Entry> =
+            marks.iter().filter(|(_, marked)| *marked == Some(true)).map(|(process, _)| *process).collect();
+        if found.is_empty() {
+            if looks == LOOKS_MAX || marks.iter().all(|(_, marked)| marked.is_some()) {
+                return true;
+            }
+            looks += 1;
+            std::thread::sleep(LOOK_AGAIN);
+            continue;
+        }
         for root in found.clone() {
             found.extend(below(&all, root.pid));
         }
-        if found.is_empty() {
-            return true;
-        }
         found.iter().for_each(|process| send(process, Signal::KILL));
         std::thread::yield_now();
+        round += 1;
     }
     false
 }
+
+/// A process that gives way to another program shows no environment for that moment, far shorter than this.
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(2);
+/// Processes may also have been started without any environment: so often is looked again because of them.
+const LOOKS_MAX: u32 = 5;
 
 /// The signal of this name (without `SIG`, as in the worker protocol).
 #[must_use]
@@ -188,10 +206,15 @@ fn read_entry(pid: Pid) -> Option<Entry> {
     Some(Entry { pid, parent, group, zombie: matches!(state, "Z" | "X"), started })
 }
 
-/// Whether a process's environment has this entry. Those of other users cannot be read, and are not ours.
-fn has_marker(pid: Pid, entry: &str) -> bool {
-    let environment = std::fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).unwrap_or_default();
-    environment.split(|byte| *byte == 0).any(|found| found == entry.as_bytes())
+/// Whether a process's environment has this entry; none if it shows no environment at all. Those of other users cannot be
+/// read, and are not ours; threads of the kernel (below process 2) have none.
+fn has_marker(process: &Entry, entry: &str) -> Option<bool> {
+    let pid = process.pid.as_raw_nonzero();
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_else(|_| b"unreadable".to_vec());
+    if environment.is_empty() && process.parent != 2 && pid.get() != 2 {
+        return None;
+    }
+    Some(environment.split(|byte| *byte == 0).any(|found| found == entry.as_bytes()))
 }
 
 #[cfg(test)]
@@ -221,7 +244,7 @@ mod tests {
         let (name, value) = marker.split_once('=').unwrap();
         #[expect(clippy::disallowed_methods, reason = "this room starts processes")]
         let mut child = std::process::Command::new("setsid").args(["sleep", "600"]).env(name, value).spawn().unwrap();
-        // The marker shows as soon as the program is in place, which spawning waits for.
+        // It gives way to `sleep` any moment now, and shows no environment meanwhile.
         assert!(kill_marked(&marker, 10_000));
         assert!(!child.wait().unwrap().success());
         assert!(kill_marked(&marker, 1));

@@ -151,3 +151,33 @@ fn rebuilding_a_child_does_not_concern_the_parent() {
     world.expect_ended("parent/1", Outcome::Success);
     assert_eq!(triggered(&world).builds.len(), 2);
 }
+
+#[test]
+fn a_child_whose_builder_is_removed_is_not_waited_for() {
+    let mut world = World::new(family("slow", true));
+    world.connect("p1");
+    world.force("parent");
+    world.expect_running("parent/1", "p1");
+    let alone =
+        plan().builder_with("parent", ["p1"], vec![step("call").does([trigger(&["kids"], true)]), step("after")]);
+    world.adopt(alone.builder_with("good", ["w1"], vec![step("good")]).scheduler(triggerable("kids", &["good"])));
+    world.expect_running("parent/1", "p1");
+    world.connect("w1");
+    world.expect_ended("parent/1", Outcome::Cancelled);
+    let builds = triggered(&world).builds;
+    let told: Vec<_> = builds.iter().map(|build| (build.builder.as_str(), build.outcome)).collect();
+    assert_eq!(told, [("good", Outcome::Success), ("other", Outcome::Cancelled)]);
+}
+
+#[test]
+fn a_child_that_is_to_be_retried_without_its_builder_is_not_waited_for() {
+    let mut world = world(family("slow", true));
+    world.force("parent");
+    let alone =
+        plan().builder_with("parent", ["p1"], vec![step("call").does([trigger(&["kids"], true)]), step("after")]);
+    world.adopt(alone.builder_with("good", ["w1"], vec![step("good")]).scheduler(triggerable("kids", &["good"])));
+    world.expect_running("other/1", "w1");
+    world.ask(|ticket| Input::KillAsked { worker: "w1".into(), why: "on fire".into(), ticket });
+    world.expect_ended("other/1", Outcome::Retry);
+    world.expect_ended("parent/1", Outcome::Cancelled);
+}

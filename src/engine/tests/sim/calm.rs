@@ -42,9 +42,7 @@ impl Sim {
                 self.after(2_000, Happening::Connect(id));
             }
         }
-        // Whoever waits for a build of a builder that is gone would wait for ever.
-        let lacks = self.draft.builders.len() < self.first_draft.builders.len();
-        if lacks || self.rng.chance(50) {
+        if self.rng.chance(50) {
             let draft = self.first_draft.clone();
             self.save_file(&draft);
         }

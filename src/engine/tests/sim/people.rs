@@ -1,5 +1,7 @@
 //! What people do while builds run, and what breaks.
 
+use std::collections::BTreeSet;
+
 use super::draft::{self, BRANCHES};
 use super::machine::Machine;
 use super::run::{Happening, Sim};
@@ -320,7 +322,9 @@ impl Sim {
 
     /// Who is over when calm comes, so that nothing can go on by itself for ever.
     pub fn settle_people(&mut self) {
-        let workers: Vec<String> = self.reference.workers.keys().cloned().collect();
+        // Also those that nobody has heard of yet: they may have been paused a moment ago.
+        let drafted = self.draft.workers.iter().chain(&self.first_draft.workers).map(|worker| worker.name.clone());
+        let workers: BTreeSet<String> = self.reference.workers.keys().cloned().chain(drafted).collect();
         for worker in workers {
             self.ask(|ticket| Input::PauseAsked { worker, paused: false, reason: None, ticket });
         }

@@ -1,6 +1,7 @@
 //! The reference model of the queue: requests, priorities, collapse, slots; who may start, who should have.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use super::reference::Reference;
 use crate::base::{Span, Timestamp};
@@ -127,6 +128,11 @@ impl Reference {
         newer.priority = newer.priority.max(priority);
     }
 
+    /// Whether a build waits for one that no configured builder can begin.
+    fn is_homeless(&self, request: &RequestView) -> bool {
+        request.waited_for && request.waits() && self.builder_plan(request.builder).is_none()
+    }
+
     pub fn request_ended(&mut self, id: RequestId, outcome: Outcome) {
         let request = self.request(id).clone();
         match request.build {
@@ -139,7 +145,7 @@ impl Reference {
             None => {
                 assert_eq!(outcome, Outcome::Cancelled, "requests: {id} ended without a build");
                 match self.awaiting_step(id) {
-                    Some(_) if self.cancellable.contains(&id) => {}
+                    Some(_) if self.cancellable.contains(&id) || self.is_homeless(&request) => {}
                     Some(step) => self.parents_over.push(step),
                     None => assert!(self.cancellable.contains(&id), "requests: nobody cancelled {id}"),
                 }
@@ -217,11 +223,18 @@ impl Reference {
         }
     }
 
-    /// Whether a build that holds a lock of this request's builder waits for it.
+    /// Whether a build waits for this request that holds a lock of its builder, or one for which somebody waits whom the
+    /// builder would have to let pass.
     fn is_pressing(&self, builder: BuilderId, request: RequestId) -> bool {
         let Some(step) = self.awaiting_step(request) else { return false };
         let (kin, wants) = (self.kin(step), self.wants_of(builder));
-        self.holds.iter().any(|held| kin.contains(&held.owner) && wants.contains(&held.lock))
+        let passes = |lock: &String| {
+            let both = |theirs: &BTreeSet<String>| theirs.contains(lock) && !theirs.is_disjoint(&wants);
+            self.waiting_builders().any(|other| both(&self.wants_of(other)))
+                || self.waits.iter().any(|wait| both(&wait.wants.iter().map(|want| want.lock.clone()).collect()))
+        };
+        let mut held = self.holds.iter().filter(|held| kin.contains(&held.owner));
+        held.any(|held| wants.contains(&held.lock) || passes(&held.lock))
     }
 
     fn check_worker(&self, worker: &str, build: BuildId) {
@@ -279,6 +292,9 @@ impl Reference {
             let open = request.build.is_none_or(|build| self.builds.contains_key(&build));
             assert!(open, "requests: the build of {request:?} ended, and it neither ended nor waits");
             assert!(!request.collapsed, "collapse: {request:?} did not end");
+        }
+        for request in self.requests.values() {
+            assert!(!self.is_homeless(request), "triggers: {request:?} is waited for, and its builder is gone");
         }
         for builder in self.waiting_builders() {
             let wants = self.wants_of(builder);

@@ -59,6 +59,9 @@ impl Pass<'_> {
         self.time_schedulers(&changes);
         self.dismiss_idle_workers();
         self.cancel_homeless();
+        if changes.iter().any(|change| change.kind == "lock") {
+            self.end_hopeless_waits();
+        }
         self.reply(ticket, Reply::Adopted { digest, changes });
         self.up.prune = true;
     }

@@ -133,6 +133,27 @@ impl Pass<'_> {
         Wish::Waits
     }
 
+    /// Locks were defined anew: steps that have come to wait for each other fail, as if they had asked only now.
+    pub fn end_hopeless_waits(&mut self) {
+        while let Some((owner, locks, other)) = self.next_hopeless() {
+            let why = self.describe_deadlock(other.build, &locks);
+            self.release_locks(owner.build, owner.step);
+            self.fail_script(owner.build, &why);
+        }
+    }
+
+    fn next_hopeless(&self) -> Option<(Owner, Vec<LockAccess>, Owner)> {
+        let queue = queue(self.state, self.up);
+        let define = definitions(&self.up.plans, self.state.plan.as_ref());
+        // The last who asked gives way.
+        self.state.locks.waiting().collect::<Vec<_>>().into_iter().rev().find_map(|(since, waiter)| {
+            let asker = step_asker(self.state, (since, 0), waiter);
+            let other = self.state.locks.deadlock(&asker, &queue, &define)?;
+            let granted = self.state.locks.may_take(&asker, &queue, &define);
+            (!granted).then(|| (waiter.owner, waiter.locks.clone(), other))
+        })
+    }
+
     fn describe_deadlock(&self, other: BuildId, wants: &[LockAccess]) -> String {
         let names = wants.iter().map(|access| format!("`{}`", access.lock)).collect::<Vec<_>>().join(", ");
         let who = self

@@ -352,3 +352,29 @@ fn a_running_build_does_not_wait_behind_one_that_cannot_start_before_it_has_gone
     world.expect_ended("parent/1", Outcome::Success);
     world.expect_ended("first/1", Outcome::Success);
 }
+
+#[test]
+fn steps_that_come_to_wait_for_each_other_by_a_reload_do_not_wait_for_ever() {
+    let builders = |plan: PlanBuilder| {
+        let wants = || vec![exclusive("l"), exclusive("m")];
+        plan.lock("m", 1)
+            .builder_with("holder", ["w3"], vec![step("holds").locks(vec![exclusive("m")])])
+            .builder_with("a", ["w1"], vec![step("a").locks(wants())])
+            .builder_with("b", ["w2"], vec![step("b").locks(wants())])
+            .change_builder("a", |plan, _| plan.locks = vec![counting("l", 1)])
+            .change_builder("b", |plan, _| plan.locks = vec![counting("l", 1)])
+    };
+    let mut world = World::new(builders(plan().worker_lock("l", 2)));
+    for worker in ["w1", "w2", "w3"] {
+        world.connect(worker);
+    }
+    world.hold("holds");
+    force_all(&mut world, &["holder", "a", "b"]);
+    assert_eq!(world.running_commands(), ["holds"]);
+    // On one worker each, both had enough of `l`; together they have not.
+    world.adopt(builders(plan().lock("l", 2)));
+    world.expect_ended("b/1", Outcome::Exception);
+    assert!(world.build("b/1").state.contains("take them in one order"), "{:?}", world.build("b/1"));
+    world.end("holds", 0);
+    world.expect_ended("a/1", Outcome::Success);
+}

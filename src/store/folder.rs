@@ -107,7 +107,8 @@ pub(crate) struct FolderLock {
 }
 
 impl FolderLock {
-    /// Takes the folder, or tells that another process has it.
+    /// Takes the folder, or tells that another process has it. A process that ends, and one that starts a program, keep
+    /// what they had locked for a moment longer.
     pub fn take(folder: &Folder) -> Result<Self, StoreError> {
         let path = folder.lock();
         let file = OpenOptions::new()
@@ -116,13 +117,20 @@ impl FolderLock {
             .write(true)
             .open(&path)
             .map_err(StoreError::io("open", &path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(fs::TryLockError::WouldBlock) => Err(StoreError::Locked { dir: folder.dir.clone() }),
-            Err(fs::TryLockError::Error(error)) => Err(StoreError::io("lock", &path)(error)),
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(fs::TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+                Err(fs::TryLockError::Error(error)) => return Err(StoreError::io("lock", &path)(error)),
+            }
         }
+        Err(StoreError::Locked { dir: folder.dir.clone() })
     }
 }
+
+/// A folder that is held for a second is held by somebody who means it.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// What the format file says.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -44,6 +44,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// A change that names ten thousand files is below 1 MiB; a patch in a force form may be larger.
 const BODY_BYTES_MAX: usize = 16 << 20;
+/// Until an answer begins. Answers take milliseconds; one that takes so long waits for something that may not come soon, such
+/// as room on the disk.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
 /// How long requests in progress may go on after `stop`.
 const END_MAX: Duration = Duration::from_secs(5);
 /// Pause when the system has no more file descriptors, so that the loop does not spin.
@@ -212,7 +215,17 @@ where
         body,
         peer: head.peer.map(|peer| peer.addr),
     };
-    respond::finish(site.answer(request).await)
+    respond::finish(in_time(ANSWER_MAX, site.answer(request)).await)
+}
+
+/// The answer, or in its place that there is none for now.
+async fn in_time(limit: Duration, answer: impl Future<Output = Response>) -> Response {
+    tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| {
+        let why = "the master is busy, or its disk is full (its log tells): there is no answer yet; what was asked may \
+                   still be done";
+        let text = serde_json::json!({ "error": why }).to_string();
+        respond::body(StatusCode::SERVICE_UNAVAILABLE, respond::JSON, text)
+    })
 }
 
 async fn read_body<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>>) -> Result<Bytes, StatusCode> {
@@ -231,4 +244,17 @@ async fn read_body<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>>) -> 
         }
     }
     Ok(whole.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_waits_for_an_answer_for_ever() {
+        let late = in_time(Duration::from_millis(1), std::future::pending()).await;
+        assert_eq!(late.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let prompt = in_time(ANSWER_MAX, async { bare(StatusCode::NO_CONTENT) }).await;
+        assert_eq!(prompt.status(), StatusCode::NO_CONTENT);
+    }
 }

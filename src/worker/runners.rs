@@ -18,6 +18,10 @@ use crate::base::process::spawn_ourselves;
 /// How often the files of a runner are looked at that is not our child, and so cannot tell us.
 const LOOK_AT_ADOPTED: Duration = Duration::from_millis(50);
 
+/// A runner that has told the end is free, or gone, within milliseconds. One that is not (somebody stopped it) is left
+/// alone: it ends by itself when it finds its pipe closed.
+const FREE_WITHIN: Duration = Duration::from_secs(10);
+
 /// After a spare runner could not be started: time until the next try.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
@@ -164,17 +168,26 @@ impl Runner {
     /// Waits until it is free, and keeps it as a spare, or until its process is gone; it has nothing more to do here.
     pub async fn retire(self, spares: &Spares) {
         let Self::Ours(mut ours) = self else { return };
+        if matches!(tokio::time::timeout(FREE_WITHIN, ours.becomes_free()).await, Ok(true)) {
+            spares.keep(*ours);
+        }
+    }
+}
+
+impl Ours {
+    /// Waits until it said that it is free; false if it ended instead.
+    async fn becomes_free(&mut self) -> bool {
         let mut news = [0; 256];
-        while !ours.free {
-            match ours.from.read(&mut news).await {
-                Ok(count @ 1..) => ours.free = news[..count].contains(&News::FREE),
+        while !self.free {
+            match self.from.read(&mut news).await {
+                Ok(count @ 1..) => self.free = news[..count].contains(&News::FREE),
                 Ok(0) | Err(_) => {
-                    let _how = ours.child.wait().await;
-                    return;
+                    let _how = self.child.wait().await;
+                    return false;
                 }
             }
         }
-        spares.keep(*ours);
+        true
     }
 }
 

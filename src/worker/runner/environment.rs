@@ -77,7 +77,7 @@ mod tests {
     use crate::protocol::{EnvEntry, ProgramArg, ShellArgs};
 
     fn merged(env: &[(&str, EnvEntry)], literal: bool) -> BTreeMap<String, String> {
-        let own = [("HOME", "/root"), ("PATH", "/bin"), ("PYTHONPATH", "/py"), ("STARWRIGHT_LOG", "x")];
+        let own = [("HOME", "/home/ci"), ("PATH", "/bin"), ("PYTHONPATH", "/py"), ("STARWRIGHT_LOG", "x")];
         let own = own.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
         let args = ShellArgs {
             env: env.iter().map(|(name, entry)| ((*name).to_owned(), entry.clone())).collect(),
@@ -111,7 +111,7 @@ mod tests {
             ("PWD", set("elsewhere")),
         ];
         let env = merged(&changes, false);
-        assert_eq!(env["A"], "/root/x::/root");
+        assert_eq!(env["A"], "/home/ci/x::/home/ci");
         assert_eq!(env["B"], "$HOME ${NO-SUCH} ${ ");
         assert_eq!(env["C"], "", "other changes are not seen");
         assert_eq!(env["PATH"], "/mine:/bin");

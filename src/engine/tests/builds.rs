@@ -342,7 +342,7 @@ fn a_build_knows_its_properties() {
     let names = ["buildername", "buildnumber", "workername", "flavour", "disk", "site", "scheduler", "branch"];
     let values = ["linux", "1", "w1", "debug", "ssd", "here", "main", "main"];
     assert_eq!(names.map(text), values);
-    assert_eq!(text("builddir"), "/work/linux");
+    assert_eq!(text("builddir"), "/srv/worker/linux");
     assert_eq!(text("owners"), r#"["bob"]"#);
     assert!(text("revision").starts_with('r'));
 }

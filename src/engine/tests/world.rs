@@ -261,7 +261,7 @@ impl World {
         worker.epoch = Some(epoch);
         worker.resumes = resumes;
         worker.instance = instance.into();
-        let info = [("basedir", "/work"), ("system", "posix"), ("numcpus", "4")];
+        let info = [("basedir", "/srv/worker"), ("system", "posix"), ("numcpus", "4")];
         let info = info.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let (worker, instance) = (name.to_owned(), instance.to_owned());
         self.input(Input::WorkerConnected { worker, epoch, instance, resumes, info });

@@ -223,7 +223,7 @@ impl ScriptedWorker {
     fn info(&self) -> WorkerInfo {
         WorkerInfo {
             system: "posix".to_owned(),
-            basedir: "/work".to_owned(),
+            basedir: "/srv/worker".to_owned(),
             version: "scripted".to_owned(),
             numcpus: 2,
             caps: Caps::OURS,

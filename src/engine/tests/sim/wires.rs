@@ -137,7 +137,7 @@ impl Sim {
         if let Some(link) = self.links.get_mut(&number) {
             link.epoch = epoch;
         }
-        let info = [("basedir", "/work"), ("system", "posix"), ("numcpus", "4")];
+        let info = [("basedir", "/srv/worker"), ("system", "posix"), ("numcpus", "4")];
         let info = info.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let input = Input::WorkerConnected { worker, epoch, instance, resumes: ours, info };
         let takes = self.pause(10, 3_000);

@@ -94,6 +94,7 @@ pub(super) fn kind_of(value: Star<'_>) -> String {
         "list" => "a list".to_owned(),
         "dict" => "a dict".to_owned(),
         "tuple" => "a tuple".to_owned(),
+        "struct" => "a record".to_owned(),
         "function" | "native_function" => "a function".to_owned(),
         other => format!("a value of type `{other}`"),
     }

@@ -66,7 +66,7 @@ impl Scripts {
     ///
     /// # Errors
     /// When the function fails, exceeds its bounds, or answers with something else than asked for.
-    pub fn decide(&self, function: FnId, question: &Question<'_>) -> Result<Value, ScriptError> {
+    pub fn decide(&self, function: FnId, question: &Question) -> Result<Value, ScriptError> {
         evaluate::decide(self, function, question)
     }
 

@@ -1,11 +1,12 @@
 //! Buildsets: how they are made, and what follows when they end.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::pass::Pass;
 use crate::model::{
-    BuildId, BuilderId, BuildsetId, BuildsetRecord, Change, ChangeId, Event, FnId, Outcome, Policy, Properties,
-    Question, RequestId, RequestRecord, SchedulerPlan, SourceStamp, StampSpec, Value,
+    BuildId, BuilderId, BuildsetId, BuildsetRecord, ChangeId, Event, FnId, Outcome, Policy, Properties, Question,
+    RequestId, RequestRecord, SchedulerPlan, SourceStamp, StampSpec, Value,
 };
 
 /// A buildset to make.
@@ -123,15 +124,15 @@ impl Pass<'_> {
         if let Some(plan) = self.plan() {
             properties.update(&plan.properties);
         }
-        let changes: Vec<Change> =
-            self.state.changes.all(&making.changes).iter().map(|change| Change::clone(change)).collect();
+        let changes = self.state.changes.all(&making.changes);
         if let Some(newest) = changes.last() {
             properties.update(&newest.data.properties);
         }
         properties.update(&making.properties);
         if let Some(function) = making.properties_fn {
             let what = format!("the properties of scheduler `{}`", making.scheduler);
-            let question = Question::Properties { of: &making.scheduler, properties: &properties, changes: &changes };
+            let known = Arc::new(properties.clone());
+            let question = Question::Properties { of: making.scheduler.clone(), properties: known, changes };
             if let Some(Value::Map(more)) = self.decide(&what, function, &question, false) {
                 for (name, value) in more {
                     properties.set(name, value, "Scheduler");

@@ -1,5 +1,7 @@
 //! Requests that one build can do the work of become one: the newest stays, the older ones end with `skipped`.
 
+use std::sync::Arc;
+
 use super::pass::Pass;
 use crate::model::{CollapsePolicy, Event, FnId, Outcome, Question, RequestId};
 
@@ -43,14 +45,15 @@ impl Pass<'_> {
 
     /// Older waiting requests that the user's function takes for the same.
     fn alike_by(&mut self, function: FnId, new: RequestId) -> Vec<RequestId> {
-        let Some(second) = self.request_record(new) else { return Vec::new() };
-        let name = self.state.builders.get(&second.builder).map(|builder| builder.name.clone()).unwrap_or_default();
+        let Some(second) = self.waiting_request(new) else { return Vec::new() };
+        let Some(builder) = self.state.requests.get(&new).map(|request| request.builder) else { return Vec::new() };
+        let name = second.builder.clone();
         let what = format!("`collapse` of builder `{name}`");
         let mut older: Vec<RequestId> = self
             .state
             .index
             .waiting
-            .get(&second.builder)
+            .get(&builder)
             .into_iter()
             .flatten()
             .map(|(_, _, id)| *id)
@@ -59,8 +62,8 @@ impl Pass<'_> {
         older.sort_unstable();
         let mut alike = Vec::new();
         for old in older.into_iter().rev().take(ASKED_MAX) {
-            let Some(first) = self.request_record(old) else { continue };
-            let question = Question::Collapse { builder: &name, first: &first, second: &second };
+            let Some(first) = self.waiting_request(old) else { continue };
+            let question = Question::Collapse { builder: name.clone(), first, second: Arc::clone(&second) };
             if self.decide(&what, function, &question, true).is_some_and(|answer| answer.is_true()) {
                 alike.push(old);
             }
@@ -72,12 +75,5 @@ impl Pass<'_> {
     /// A request that a build waits for needs a build of its own.
     fn may_go(&self, request: RequestId) -> bool {
         self.state.requests.get(&request).is_some_and(|request| !request.waited_for)
-    }
-
-    /// The record of an open request, for user functions.
-    pub fn request_record(&self, request: RequestId) -> Option<crate::model::RequestRecord> {
-        let found = self.state.requests.get(&request)?;
-        let set = self.state.buildsets.get(&found.buildset)?;
-        Some(found.record(set.record.properties.clone()))
     }
 }

@@ -119,7 +119,7 @@ impl Pass<'_> {
                 self.record(Event::StepDecided { build: id, step, part: EvalPart::DoIf, yes });
                 self.want_evaluation(id);
             }
-            EvalOutcome::Failed { message, .. } => self.fail_script(id, &message),
+            EvalOutcome::Failed { message, .. } | EvalOutcome::Lost { message } => self.fail_script(id, &message),
             EvalOutcome::Suspended { .. } | EvalOutcome::Done { .. } => {
                 self.fail_script(id, "`do_if` must give a truth value and ask for nothing");
             }
@@ -129,7 +129,7 @@ impl Pass<'_> {
     fn hide_if_answered(&mut self, id: BuildId, outcome: EvalOutcome) {
         let hidden = match outcome {
             EvalOutcome::Decided(yes) => yes,
-            EvalOutcome::Failed { message, .. } => {
+            EvalOutcome::Failed { message, .. } | EvalOutcome::Lost { message } => {
                 // The step has run: a page that shows it is the lesser harm.
                 self.record(Event::ScriptFailed { what: format!("`hide_if` in build {id}"), message });
                 false
@@ -158,6 +158,7 @@ impl Pass<'_> {
                 self.take_asks(id, asks);
                 self.fail_script(id, &message);
             }
+            EvalOutcome::Lost { message } => self.fail_script(id, &message),
             EvalOutcome::Decided(_) => self.fail_script(id, "a step's script ended without an outcome"),
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::locking::{definitions, kin_of_request, merge_locks, queue};
 use super::pass::Pass;
 use super::state::{Asker, Owner, Rank, Since};
-use crate::model::{BuilderId, BuilderPlan, FnId, LockAccess, Plan, Question, RequestId, RequestRecord, Value};
+use crate::model::{BuilderId, BuilderPlan, FnId, LockAccess, Plan, Question, RequestId, Value, WaitingRequest};
 
 /// `next_build` is shown at most so many requests, the first in the queue: a queue of ten thousand must not make each
 /// question slow.
@@ -122,8 +122,8 @@ impl Pass<'_> {
         };
         let ids: Vec<RequestId> = self.ready(builder).take(many).map(|(_, _, id)| id).collect();
         let Some(function) = plan.next_build else { return ids };
-        let requests: Vec<RequestRecord> = ids.iter().filter_map(|id| self.request_record(*id)).collect();
-        let question = Question::NextBuild { builder: &plan.name, requests: &requests };
+        let requests: Vec<Arc<WaitingRequest>> = ids.iter().filter_map(|id| self.waiting_request(*id)).collect();
+        let question = Question::NextBuild { builder: plan.name.clone(), requests };
         let chosen = self.decide(&format!("`next_build` of builder `{}`", plan.name), function, &question, true);
         choose(chosen, &ids).into_iter().collect()
     }
@@ -153,8 +153,9 @@ impl Pass<'_> {
     }
 
     fn can_start(&mut self, builder: &BuilderPlan, function: FnId, worker: &str, request: RequestId) -> bool {
-        let Some(request) = self.request_record(request) else { return false };
-        let question = Question::CanStart { builder: &builder.name, worker, request: &request };
+        let Some(request) = self.waiting_request(request) else { return false };
+        let worker = self.candidate_worker(worker);
+        let question = Question::CanStart { builder: builder.name.clone(), worker, request };
         self.decide(&format!("`can_start` of builder `{}`", builder.name), function, &question, true)
             .is_some_and(|answer| answer.is_true())
     }
@@ -235,8 +236,9 @@ impl Pass<'_> {
     /// The most willing of these workers, or the one that the builder's function chooses.
     fn choose_worker(&mut self, plan: &BuilderPlan, workers: Vec<String>, request: RequestId) -> Option<String> {
         let Some(function) = plan.next_worker else { return workers.into_iter().next() };
-        let record = self.request_record(request)?;
-        let question = Question::NextWorker { builder: &plan.name, workers: &workers, request: &record };
+        let request = self.waiting_request(request)?;
+        let candidates = workers.iter().map(|worker| self.candidate_worker(worker)).collect();
+        let question = Question::NextWorker { builder: plan.name.clone(), workers: candidates, request };
         let chosen = self.decide(&format!("`next_worker` of builder `{}`", plan.name), function, &question, true);
         choose(chosen, &workers)
     }

@@ -35,6 +35,7 @@ mod matching;
 mod outbox;
 mod pass;
 mod polls;
+mod questions;
 mod schedulers;
 mod start;
 mod state;

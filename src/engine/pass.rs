@@ -11,7 +11,7 @@ use super::timers::TimerKey;
 use super::underway::Underway;
 use super::{Deadline, Effect, Reply, Ticket, Turn, WakeReason};
 use crate::base::Timestamp;
-use crate::model::{Event, Fact, FnId, Plan, Question, Script, StopTarget, Value};
+use crate::model::{Event, Fact, FnId, Plan, Question, Script, StopTarget, Undecided, Value};
 
 /// More rounds than any real input needs; an engine that circles ends loudly instead of hanging.
 const ROUNDS_MAX: u64 = 1_000_000;
@@ -65,16 +65,17 @@ impl<'a> Pass<'a> {
 
     /// Asks a user function of the configuration in force. A failure is recorded - once, if it is `repeating` - and
     /// gives nothing.
-    pub fn decide(&mut self, what: &str, function: FnId, question: &Question<'_>, repeating: bool) -> Option<Value> {
+    pub fn decide(&mut self, what: &str, function: FnId, question: &Question, repeating: bool) -> Option<Value> {
         let digest = self.state.plan.clone()?;
         match self.scripts.decide(&digest, function, question) {
             Ok(value) => Some(value),
-            Err(error) => {
+            Err(Undecided::Failed { message } | Undecided::Lost { message }) => {
                 if !repeating || self.up.complained.insert(what.to_owned()) {
-                    self.record(Event::ScriptFailed { what: what.to_owned(), message: error.message });
+                    self.record(Event::ScriptFailed { what: what.to_owned(), message });
                 }
                 None
             }
+            Err(Undecided::Postponed) => None,
         }
     }
 

@@ -50,7 +50,7 @@ impl Pass<'_> {
         }
     }
 
-    fn takes(&mut self, plan: &SchedulerPlan, change: &Change) -> bool {
+    fn takes(&mut self, plan: &SchedulerPlan, change: &Arc<Change>) -> bool {
         let Some((filter, _)) = filter_of(plan) else { return false };
         let known = plan.codebases.iter().any(|codebase| codebase.stamp.codebase == change.data.codebase);
         if !known || !self.up.filters.takes(&plan.name, &change.data) {
@@ -58,17 +58,19 @@ impl Pass<'_> {
         }
         let Some(function) = filter.function else { return true };
         let what = format!("the filter of scheduler `{}`", plan.name);
-        self.decide(&what, function, &Question::Filter(change), false).is_some_and(|answer| answer.is_true())
+        self.decide(&what, function, &Question::Filter(Arc::clone(change)), false)
+            .is_some_and(|answer| answer.is_true())
     }
 
     /// Whether a change is important; nothing if the user's function fails.
-    fn is_important(&mut self, plan: &SchedulerPlan, change: &Change) -> Option<bool> {
+    fn is_important(&mut self, plan: &SchedulerPlan, change: &Arc<Change>) -> Option<bool> {
         match filter_of(plan)?.1 {
             None => Some(true),
             Some(ImportantFiles::Globs { .. }) => Some(self.up.filters.is_important(&plan.name, &change.data)),
             Some(ImportantFiles::Function(function)) => {
                 let what = format!("`important` of scheduler `{}`", plan.name);
-                self.decide(&what, *function, &Question::Important(change), false).map(|answer| answer.is_true())
+                self.decide(&what, *function, &Question::Important(Arc::clone(change)), false)
+                    .map(|answer| answer.is_true())
             }
         }
     }
@@ -300,7 +302,8 @@ impl Pass<'_> {
             crate::model::Policy::Fixed(number) => *number,
             crate::model::Policy::Function(function) => {
                 let what = format!("the priority of builder `{builder}`");
-                let question = Question::Priority { builder, properties };
+                let properties = Arc::new(properties.clone());
+                let question = Question::Priority { builder: builder.to_owned(), properties };
                 self.decide(&what, *function, &question, true).as_ref().and_then(Value::as_int).unwrap_or(0)
             }
         }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::{self, Loaded, Sources};
-use crate::model::{ConfigDigest, FnId, Question, Script, ScriptError, Value};
+use crate::model::{ConfigDigest, Decision, FnId, Question, Script, Undecided};
 use crate::store::Store;
 
 /// The table.
@@ -63,10 +63,10 @@ impl Programs {
 }
 
 impl Script for Programs {
-    fn decide(&self, plan: &ConfigDigest, function: FnId, question: &Question<'_>) -> Result<Value, ScriptError> {
+    fn decide(&self, plan: &ConfigDigest, function: FnId, question: &Question) -> Decision {
         match self.obtain(plan) {
-            Ok(loaded) => loaded.scripts.decide(function, question),
-            Err(why) => Err(ScriptError { message: format!("configuration `{plan}` cannot be had: {why}") }),
+            Ok(loaded) => Ok(loaded.scripts.decide(function, question)?),
+            Err(why) => Err(Undecided::Failed { message: format!("configuration `{plan}` cannot be had: {why}") }),
         }
     }
 }

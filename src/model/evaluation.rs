@@ -115,4 +115,6 @@ pub enum EvalOutcome {
         /// First line: what went wrong; then the excerpt.
         message: String,
     },
+    /// The process that evaluated died, or outlasted its deadline: it was killed. What it asked for is not known.
+    Lost { message: String },
 }

@@ -43,6 +43,6 @@ pub use records::{
     SchedulerRecord, StepRecord, Url, WorkerRecord,
 };
 pub use report::{Report, ReportReason, ReportSubject};
-pub use script::{Question, Script, ScriptError};
+pub use script::{CandidateWorker, Decision, Question, Script, ScriptError, Undecided, WaitingRequest};
 pub use text::{Piece, Text};
 pub use value::Value;

@@ -6,7 +6,7 @@ use starlark::values::structs::AllocStruct;
 use starlark::values::{Heap, Value};
 
 use super::super::convert::to_starlark;
-use crate::model::{Change, Properties, RequestRecord, SourceStamp, StepSummary, WorkerFacts};
+use crate::model::{CandidateWorker, Change, Properties, SourceStamp, StepSummary, WaitingRequest, WorkerFacts};
 
 fn text_or_none<'v>(text: Option<&String>, heap: Heap<'v>) -> Value<'v> {
     text.map_or(Value::new_none(), |text| heap.alloc(text.as_str()))
@@ -73,13 +73,33 @@ pub(super) fn step<'v>(step: &StepSummary, heap: Heap<'v>) -> Value<'v> {
 }
 
 /// A waiting request.
-pub(super) fn request<'v>(request: &RequestRecord, heap: Heap<'v>) -> Value<'v> {
+pub(super) fn request<'v>(request: &WaitingRequest, heap: Heap<'v>) -> Value<'v> {
     heap.alloc(AllocStruct([
         ("id", heap.alloc(request.id.0)),
         ("buildset", heap.alloc(request.buildset.0)),
+        ("builder", heap.alloc(request.builder.as_str())),
         ("priority", heap.alloc(request.priority)),
         ("submitted", heap.alloc(request.submitted.as_seconds())),
-        ("waited_for", Value::new_bool(request.waited_for)),
+        ("reason", heap.alloc(request.reason.as_str())),
+        ("scheduler", heap.alloc(request.scheduler.as_str())),
+        ("owner", text_or_none(request.owner.as_ref(), heap)),
         ("properties", properties(&request.properties, heap)),
+        ("stamps", heap.alloc(AllocList(request.stamps.iter().map(|one| stamp(one, heap))))),
+        ("changes", heap.alloc(AllocList(request.changes.iter().map(|one| change(one, heap))))),
+        ("waited_for", Value::new_bool(request.waited_for)),
+    ]))
+}
+
+/// A worker that could take a build.
+pub(super) fn candidate<'v>(worker: &CandidateWorker, heap: Heap<'v>) -> Value<'v> {
+    let info = worker.info.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    heap.alloc(AllocStruct([
+        ("name", heap.alloc(worker.name.as_str())),
+        ("tags", heap.alloc(AllocList(worker.tags.iter().map(String::as_str)))),
+        ("properties", properties(&worker.properties, heap)),
+        ("system", heap.alloc(worker.system.as_str())),
+        ("slots", heap.alloc(worker.slots)),
+        ("busy", heap.alloc(worker.busy)),
+        ("info", heap.alloc(AllocDict(info))),
     ]))
 }

@@ -14,11 +14,7 @@ use super::{Printer, facts};
 use crate::model::{FnId, Question, ScriptError, Value};
 
 /// Asks a user function.
-pub(in crate::config) fn decide(
-    scripts: &Scripts,
-    function: FnId,
-    question: &Question<'_>,
-) -> Result<Value, ScriptError> {
+pub(in crate::config) fn decide(scripts: &Scripts, function: FnId, question: &Question) -> Result<Value, ScriptError> {
     call(scripts, function, |heap| arguments(question, heap), |answer| answer_of(question, answer))
 }
 
@@ -61,7 +57,7 @@ fn call<T>(
     })
 }
 
-fn arguments<'v>(question: &Question<'_>, heap: Heap<'v>) -> Vec<Star<'v>> {
+fn arguments<'v>(question: &Question, heap: Heap<'v>) -> Vec<Star<'v>> {
     let text = |text: &str| heap.alloc(text);
     match question {
         Question::Filter(change) | Question::Important(change) => vec![facts::change(change, heap)],
@@ -74,11 +70,11 @@ fn arguments<'v>(question: &Question<'_>, heap: Heap<'v>) -> Vec<Star<'v>> {
             vec![text(builder), heap.alloc(AllocList(requests))]
         }
         Question::NextWorker { builder, workers, request } => {
-            let workers = workers.iter().map(String::as_str);
+            let workers = workers.iter().map(|worker| facts::candidate(worker, heap));
             vec![text(builder), heap.alloc(AllocList(workers)), facts::request(request, heap)]
         }
         Question::CanStart { builder, worker, request } => {
-            vec![text(builder), text(worker), facts::request(request, heap)]
+            vec![text(builder), facts::candidate(worker, heap), facts::request(request, heap)]
         }
         Question::Properties { of, properties, changes } => {
             let changes = changes.iter().map(|change| facts::change(change, heap));
@@ -88,7 +84,7 @@ fn arguments<'v>(question: &Question<'_>, heap: Heap<'v>) -> Vec<Star<'v>> {
 }
 
 /// The answer in the form that the question wants.
-fn answer_of(question: &Question<'_>, answer: Star<'_>) -> Result<Value, String> {
+fn answer_of(question: &Question, answer: Star<'_>) -> Result<Value, String> {
     match question {
         Question::Filter(_) | Question::Important(_) | Question::Collapse { .. } | Question::CanStart { .. } => answer
             .unpack_bool()
@@ -99,13 +95,12 @@ fn answer_of(question: &Question<'_>, answer: Star<'_>) -> Result<Value, String>
             _ => Err(format!("must return a whole number, not {}", kind_of(answer))),
         },
         Question::NextBuild { requests, .. } => choice(answer, requests.len(), |chosen| {
-            let fields = StructRef::from_value(chosen)?;
-            let id = fields.iter().find(|(name, _)| name.as_str() == "id").map(|(_, id)| id);
-            let id = id.and_then(|id| i64::unpack_value(id).ok().flatten());
-            requests.iter().position(|request| i64::try_from(request.id.0).ok() == id)
+            let id = i64::unpack_value(field(chosen, "id")?).ok().flatten()?;
+            requests.iter().position(|request| i64::try_from(request.id.0) == Ok(id))
         }),
         Question::NextWorker { workers, .. } => choice(answer, workers.len(), |chosen| {
-            workers.iter().position(|worker| chosen.unpack_str() == Some(worker))
+            let name = field(chosen, "name").unwrap_or(chosen).unpack_str()?;
+            workers.iter().position(|worker| worker.name == name)
         }),
         Question::Properties { .. } => match to_model(answer)? {
             Value::Map(properties) => Ok(Value::Map(properties)),
@@ -113,6 +108,11 @@ fn answer_of(question: &Question<'_>, answer: Star<'_>) -> Result<Value, String>
             _ => Err(format!("must return a dict of properties, not {}", kind_of(answer))),
         },
     }
+}
+
+fn field<'v>(record: Star<'v>, name: &str) -> Option<Star<'v>> {
+    let fields = StructRef::from_value(record)?;
+    fields.iter().find(|(field, _)| field.as_str() == name).map(|(_, value)| value)
 }
 
 /// The place of what was chosen: given as such, or as the element itself; null for none.

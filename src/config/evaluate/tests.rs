@@ -370,28 +370,17 @@ builder(\"b\", workers = [\"w\"], steps = [step(\"s\", run = lambda ctx: None)],
     let Some(Policy::Function(priority)) = plan.priority else { panic!() };
     let properties =
         Properties(BTreeMap::from([("p".to_owned(), Property { value: 9.into(), source: "x".to_owned() })]));
-    let question = Question::Priority { builder: "b", properties: &properties };
+    let question = Question::Priority { builder: "b".into(), properties: properties.into() };
     assert_eq!(scripts.decide(priority, &question), Ok(Value::Int(9)));
 
-    let request = RequestRecord {
-        id: RequestId(4),
-        buildset: BuildsetId(1),
-        builder: BuilderId(1),
-        priority: 0,
-        submitted: Timestamp::default(),
-        claimed: None,
-        completed: None,
-        outcome: None,
-        waited_for: false,
-        collapsed_into: None,
-        properties: Properties::default(),
-    };
-    let workers = ["a".to_owned(), "b".to_owned()];
-    let question = Question::NextWorker { builder: "b", workers: &workers, request: &request };
+    let request = Arc::new(WaitingRequest { id: RequestId(4), ..WaitingRequest::default() });
+    let worker = |name: &str| Arc::new(CandidateWorker { name: name.into(), ..CandidateWorker::default() });
+    let workers = vec![worker("a"), worker("b")];
+    let question = Question::NextWorker { builder: "b".into(), workers, request: request.clone() };
     assert_eq!(scripts.decide(plan.next_worker.unwrap(), &question), Ok(Value::Int(1)));
-    let question = Question::CanStart { builder: "b", worker: "w", request: &request };
+    let question = Question::CanStart { builder: "b".into(), worker: worker("w"), request };
     let error = scripts.decide(plan.can_start.unwrap(), &question).unwrap_err();
-    assert!(error.message.contains("must return True or False, not a text"), "{error}");
+    assert!(error.message.contains("must return True or False, not a record"), "{error}");
 }
 
 #[test]

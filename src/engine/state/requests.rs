@@ -9,9 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::recent::Print;
 use crate::base::{Span, Timestamp};
 use crate::engine::timers::due;
-use crate::model::{
-    BuildId, BuilderId, BuildsetId, BuildsetRecord, ChangeId, Key, Outcome, Properties, RequestId, RequestRecord,
-};
+use crate::model::{BuildId, BuilderId, BuildsetId, BuildsetRecord, ChangeId, Key, Outcome, RequestId, RequestRecord};
 
 /// At most so many changes are told of one request, newest kept: a request that swallowed a year of others still fits.
 pub(in crate::engine) const REQUEST_CHANGES_MAX: usize = 1_000;
@@ -117,23 +115,6 @@ impl Request {
     /// Until when it still rests.
     pub fn rests(&self, now: Timestamp) -> Option<Timestamp> {
         self.rests_until.map(|until| due(until, now, RETRY_PAUSE_MAX)).filter(|until| *until > now)
-    }
-
-    /// The record, for user functions.
-    pub fn record(&self, properties: Properties) -> RequestRecord {
-        RequestRecord {
-            id: self.id,
-            buildset: self.buildset,
-            builder: self.builder,
-            priority: self.priority,
-            submitted: self.submitted,
-            claimed: None,
-            completed: None,
-            outcome: None,
-            waited_for: self.waited_for,
-            collapsed_into: None,
-            properties,
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::plans::{PlanBuilder, plan};
 use super::world::World;
 use crate::engine::Input;
-use crate::model::{CollapsePolicy, Outcome, Question, ScriptError, Value};
+use crate::model::{CollapsePolicy, Outcome, Question, Undecided, Value};
 
 fn world(plan: PlanBuilder) -> World {
     let mut world = World::new(plan.collapse(CollapsePolicy::Never));
@@ -119,7 +119,7 @@ fn a_function_chooses_the_worker() {
     let mut plan = plan().builder("linux", ["w1", "w2"]);
     let function = plan.function(|question| match question {
         Question::NextWorker { workers, .. } => {
-            Ok(workers.iter().position(|name| name == "w2").map_or(Value::Null, |at| Value::Int(at as i64)))
+            Ok(workers.iter().position(|worker| worker.name == "w2").map_or(Value::Null, |at| Value::Int(at as i64)))
         }
         other => panic!("{other:?}"),
     });
@@ -137,7 +137,7 @@ fn a_function_refuses_a_worker_or_a_request() {
     let mut plan = plan().builder("linux", ["w1", "w2"]);
     let function = plan.function(|question| match question {
         Question::CanStart { worker, request, .. } => {
-            Ok(Value::Bool(*worker == "w2" && request.properties.get("level").is_some()))
+            Ok(Value::Bool(worker.name == "w2" && request.properties.get("level").is_some()))
         }
         other => panic!("{other:?}"),
     });
@@ -154,7 +154,7 @@ fn a_function_refuses_a_worker_or_a_request() {
 #[test]
 fn a_choosing_function_that_fails_is_told_once_and_left_out() {
     let mut plan = plan().builder("linux", ["w1"]);
-    let function = plan.function(|_| Err(ScriptError { message: "oh".into() }));
+    let function = plan.function(|_| Err(Undecided::Failed { message: "oh".into() }));
     let mut world = world(plan.change_builder("linux", |builder, _| builder.next_build = Some(function)));
     world.connect("w1");
     world.force("linux");

@@ -7,8 +7,8 @@ use super::script::{Functions, Item, digest_of, run};
 use crate::base::Span;
 use crate::model::{
     BranchChoice, BuilderPlan, ChangeFilter, ChangeSourceKind, ChangeSourcePlan, CodebasePlan, CollapsePolicy,
-    ForceParam, ForceParamKind, ImportantFiles, LockAccess, LockMode, LockPlan, LockScope, MailPlan, MailTls, Matcher,
-    NotifierKind, NotifierPlan, NotifyOn, Plan, Question, Recipients, SchedulerKind, SchedulerPlan, ScriptError,
+    Decision, ForceParam, ForceParamKind, ImportantFiles, LockAccess, LockMode, LockPlan, LockScope, MailPlan, MailTls,
+    Matcher, NotifierKind, NotifierPlan, NotifyOn, Plan, Question, Recipients, SchedulerKind, SchedulerPlan,
     SourcePlace, StepPlan, Value, WorkerPlan,
 };
 
@@ -371,10 +371,7 @@ impl PlanBuilder {
     }
 
     /// Whatever is asked, this answers.
-    pub fn function(
-        &mut self,
-        decide: impl Fn(&Question<'_>) -> Result<Value, ScriptError> + Send + Sync + 'static,
-    ) -> crate::model::FnId {
+    pub fn function(&mut self, decide: impl Fn(&Question) -> Decision + Send + Sync + 'static) -> crate::model::FnId {
         self.functions.decision(decide)
     }
 

@@ -2,7 +2,7 @@
 
 use super::plans::{any_branch, branch, dependent, nightly, periodic, plan};
 use super::world::World;
-use crate::model::{CollapsePolicy, Event, Matcher, NewChange, Outcome, SchedulerKind, ScriptError, Value};
+use crate::model::{CollapsePolicy, Event, Matcher, NewChange, Outcome, SchedulerKind, Undecided, Value};
 
 fn builds_of(world: &World) -> usize {
     world.builds().len()
@@ -122,7 +122,7 @@ fn a_filter_function_decides() {
 #[test]
 fn a_filter_function_that_fails_takes_nothing_and_says_so() {
     let mut plan = plan().builder("linux", ["w1"]);
-    let function = plan.function(|_| Err(ScriptError { message: "no attribute `x`".into() }));
+    let function = plan.function(|_| Err(Undecided::Failed { message: "no attribute `x`".into() }));
     let scheduler = any_branch("any", &["linux"], "0s").filter(|filter| filter.function = Some(function));
     let mut world = World::new(plan.scheduler(scheduler));
     world.connect("w1");

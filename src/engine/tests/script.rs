@@ -7,9 +7,9 @@ use std::sync::Arc;
 use crate::base::Span;
 use crate::engine::state::Print;
 use crate::model::{
-    Answer, Ask, BeginStep, CommandResult, CommandSpec, ConfigDigest, EndStep, EvalJob, EvalOutcome, EvalPart,
-    FileCommand, FnId, Journal, Key, LockAccess, OnLost, Outcome, Program, Question, Script, ScriptError, Text,
-    TriggerAsk, Value,
+    Answer, Ask, BeginStep, CommandResult, CommandSpec, ConfigDigest, Decision, EndStep, EvalJob, EvalOutcome,
+    EvalPart, FileCommand, FnId, Journal, Key, LockAccess, OnLost, Outcome, Program, Question, Script, Text,
+    TriggerAsk, Undecided, Value,
 };
 
 /// One thing that a script does.
@@ -96,7 +96,7 @@ pub fn line_of(spec: &CommandSpec) -> String {
     }
 }
 
-type Decide = Arc<dyn Fn(&Question<'_>) -> Result<Value, ScriptError> + Send + Sync>;
+type Decide = Arc<dyn Fn(&Question) -> Decision + Send + Sync>;
 
 /// All functions of a configuration.
 #[derive(Clone, Default)]
@@ -121,10 +121,7 @@ impl Functions {
     }
 
     /// A function that answers questions.
-    pub fn decision(
-        &mut self,
-        decide: impl Fn(&Question<'_>) -> Result<Value, ScriptError> + Send + Sync + 'static,
-    ) -> FnId {
+    pub fn decision(&mut self, decide: impl Fn(&Question) -> Decision + Send + Sync + 'static) -> FnId {
         let id = self.body(vec![]);
         self.decisions.insert(id, Arc::new(decide));
         id
@@ -153,10 +150,11 @@ impl Functions {
 }
 
 impl Script for Functions {
-    fn decide(&self, _: &ConfigDigest, function: FnId, question: &Question<'_>) -> Result<Value, ScriptError> {
-        self.decisions
-            .get(&function)
-            .map_or_else(|| Err(ScriptError { message: "there is no such function".into() }), |decide| decide(question))
+    fn decide(&self, _: &ConfigDigest, function: FnId, question: &Question) -> Decision {
+        self.decisions.get(&function).map_or_else(
+            || Err(Undecided::Failed { message: "there is no such function".into() }),
+            |decide| decide(question),
+        )
     }
 }
 

@@ -19,8 +19,8 @@ use crate::base::Timestamp;
 use crate::config::{Cancel, Loaded};
 use crate::engine::Input;
 use crate::model::{
-    BuildId, CommandId, ConfigDigest, Cursor, EvalJob, EvalOutcome, EvalPart, FnId, Plan, Question, Report, Script,
-    ScriptError, Value,
+    BuildId, CommandId, ConfigDigest, Cursor, Decision, EvalJob, EvalOutcome, EvalPart, FnId, Plan, Question, Report,
+    Script,
 };
 
 /// What is told of the end of a run that failed.
@@ -82,7 +82,7 @@ impl Scene {
 }
 
 impl Script for Scene {
-    fn decide(&self, plan: &ConfigDigest, function: FnId, question: &Question<'_>) -> Result<Value, ScriptError> {
+    fn decide(&self, plan: &ConfigDigest, function: FnId, question: &Question) -> Decision {
         self.plans[plan].1.decide(plan, function, question)
     }
 }

@@ -13,7 +13,7 @@ use super::plan_in_force::PlanInForce;
 use super::reload::Reloads;
 use super::tasks::Tasks;
 use super::workers::Workers;
-use super::{ForceAsk, Gone, HookError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket};
+use super::{Alerts, ForceAsk, Gone, HookError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket};
 use crate::base::chain;
 use crate::engine::{Input, RebuildAsk};
 use crate::model::{BuildId, Fact, HookPlan, NewChange, Plan, RequestId};
@@ -39,6 +39,7 @@ pub(super) struct Shared {
     pub admission: Arc<Admission>,
     pub workers: Arc<Workers>,
     pub tasks: Tasks,
+    pub alerts: Alerts,
 }
 
 /// Looking.
@@ -61,6 +62,11 @@ impl Handle {
     /// The address of the pages, ends with `/`.
     pub fn url(&self) -> String {
         self.plan().master.url.clone().unwrap_or_else(|| self.shared.options.url.clone())
+    }
+
+    /// What needs a person: to raise, to clear and to list.
+    pub fn alerts(&self) -> &Alerts {
+        &self.shared.alerts
     }
 
     /// Returns only if the master ended by itself (the disk is full, a fault): why.

@@ -4,6 +4,7 @@
 //! `docs/design/replay-and-recovery.md`.
 
 mod admission;
+mod alerts;
 mod deliveries;
 mod effects;
 mod errands;
@@ -30,6 +31,7 @@ mod with_room;
 mod workers;
 
 pub use admission::{Refusal, RefusedWorker};
+pub use alerts::Alerts;
 pub use error::{Gone, MasterError, StartError};
 pub use handle::Handle;
 pub use options::Options;

@@ -25,7 +25,7 @@ use super::programs::Programs;
 use super::reload::{Load, Reloader, Reloads};
 use super::tasks::Tasks;
 use super::workers::{Host, Workers};
-use super::{Gone, Handle, MasterError, Options, Reload, StartError, housekeeping, watch};
+use super::{Alerts, Gone, Handle, MasterError, Options, Reload, StartError, housekeeping, watch};
 use crate::base::{Clock, SystemClock, chain, host_name};
 use crate::config::{self, STACK_BYTES};
 use crate::engine::{Engine, Input};
@@ -122,6 +122,7 @@ impl Master {
     /// Makes the parts, joins them, starts the tasks. Nothing is recorded yet.
     fn assemble(foundation: Foundation, first: Load) -> Result<Self, StartError> {
         let Foundation { options, clock, store, programs, engine, snapshot } = foundation;
+        let alerts = Alerts::new(Arc::clone(&clock));
         let outer = Tasks::new();
         let inner = outer.group();
         let (inbox, messages) = Inbox::new();
@@ -187,7 +188,8 @@ impl Master {
         });
         let owner_ended = start_owner(owner, &inner)?;
 
-        let shared = Shared { options, store, inbox, plan, facts, reloads, admission, workers, tasks: outer.clone() };
+        let tasks = outer.clone();
+        let shared = Shared { options, store, inbox, plan, facts, reloads, admission, workers, tasks, alerts };
         Ok(Self { handle: Handle { shared: Arc::new(shared) }, outer, inner, log_writes, owner_ended })
     }
 

@@ -6,6 +6,7 @@
 //! (MessagePack maps with named fields, so that later versions can add fields with a default) and
 //! iterates in a fixed order.
 
+mod alert;
 mod ask;
 mod change;
 mod command;
@@ -21,6 +22,7 @@ mod script;
 mod text;
 mod value;
 
+pub use alert::{Alert, AlertSubject};
 pub use ask::{Answer, Ask, BeginStep, Digest, EndStep, Entry, Journal, Key, TriggerAsk, Triggered, TriggeredBuild};
 pub use change::{Change, Cursor, NewChange, SourceStamp, StampSpec};
 pub use command::{CommandEnd, CommandResult, CommandSpec, EnvValue, FileCommand, LogFileSpec, OnLost, Program};

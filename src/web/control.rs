@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::broadcast;
 
-use crate::master::{ForceAsk, Gone, Handle, HookError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket};
+use crate::master::{Alerts, ForceAsk, Gone, Handle, HookError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket};
 use crate::model::{BuildId, Fact, NewChange, Plan, RequestId};
 use crate::store::Store;
 
@@ -55,6 +55,8 @@ pub trait Control: Send + Sync + 'static {
     fn admit_worker(&self, authorization: Option<&str>, peer: Option<SocketAddr>) -> Result<Seat, Refusal>;
     /// Workers that were refused lately, the newest first.
     fn refused_workers(&self) -> Vec<RefusedWorker>;
+    /// What needs a person: to list, and to raise what is seen here.
+    fn alerts(&self) -> &Alerts;
     /// Serves a worker until its connection ends.
     fn serve_worker(&self, seat: Seat, socket: Socket) -> BoxFuture<'_, ()>;
 }
@@ -116,6 +118,10 @@ impl Control for Handle {
 
     fn refused_workers(&self) -> Vec<RefusedWorker> {
         Self::refused_workers(self)
+    }
+
+    fn alerts(&self) -> &Alerts {
+        Self::alerts(self)
     }
 
     fn serve_worker(&self, seat: Seat, socket: Socket) -> BoxFuture<'_, ()> {

@@ -13,8 +13,8 @@ use super::request::Request;
 use super::respond::{self, error_text};
 use super::site::Site;
 use super::wire::{
-    ChangesAnswer, ChangesAsk, DoneAnswer, ErrorAnswer, HealthAnswer, OutboxAnswer, PlanAnswer, PollAsk, RefusedPlan,
-    ReloadAnswer, ReloadAsk, ReloadOutcome, SourcesAnswer, WireReport, WireSource,
+    AlertsAnswer, ChangesAnswer, ChangesAsk, DoneAnswer, ErrorAnswer, HealthAnswer, OutboxAnswer, PlanAnswer, PollAsk,
+    RefusedPlan, ReloadAnswer, ReloadAsk, ReloadOutcome, SourcesAnswer, WireReport, WireSource,
 };
 use crate::base::Timestamp;
 use crate::master::{Reload, Reply};
@@ -50,9 +50,12 @@ async fn dispatch(site: &Arc<Site>, request: &Request, path: &str) -> Answered {
         "reload" if posts => reload(site, body(request)?).await,
         "changes" if posts => changes(site, body(request)?).await,
         "poll" if posts => poll(site, body(request)?).await,
+        "alerts" if Site::reads(request) => Ok(json(StatusCode::OK, &alerts(site))),
         "plan" | "outbox" | "sources" | "health" if Site::reads(request) => read(site, path.to_owned()).await,
         "reload" | "changes" | "poll" => Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path wants POST")),
-        "plan" | "outbox" | "sources" | "health" => Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path wants GET")),
+        "alerts" | "plan" | "outbox" | "sources" | "health" => {
+            Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path wants GET"))
+        }
         _ => Err(refused(StatusCode::NOT_FOUND, format!("no such path: `{path}`"))),
     }
 }
@@ -171,6 +174,10 @@ fn sources(store: &Store) -> Result<SourcesAnswer, StoreError> {
         error: source.error,
     });
     Ok(SourcesAnswer { sources: sources.collect() })
+}
+
+fn alerts(site: &Site) -> AlertsAnswer {
+    AlertsAnswer { alerts: site.control.alerts().list().into_iter().map(Into::into).collect() }
 }
 
 fn wire_report(report: &Report, error: Option<String>) -> WireReport {

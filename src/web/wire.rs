@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{NewChange, PlanChange, Properties, Property, Value};
+use crate::model::{Alert, NewChange, PlanChange, Properties, Property, Value};
 
 /// Where the API begins, below the address of the pages.
 pub const BASE: &str = "api/starwright/v1/";
@@ -197,6 +197,49 @@ pub struct WireSource {
     pub polled_at: Option<i64>,
     /// What is wrong since then.
     pub error: Option<String>,
+}
+
+/// Answer to `GET alerts`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertsAnswer {
+    /// By subject.
+    pub alerts: Vec<WireAlert>,
+}
+
+/// Something that needs a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireAlert {
+    pub subject: WireSubject,
+    /// What kind of trouble: a subject has at most one alert of a kind.
+    pub kind: String,
+    pub text: String,
+    /// What would help.
+    pub hint: Option<String>,
+    /// When the trouble began, and when it was last seen.
+    pub first: i64,
+    pub last: i64,
+}
+
+/// What an alert is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireSubject {
+    /// `source`, `worker`, `notifier`, `configuration`, ….
+    pub kind: String,
+    /// Its name or number; none for what there is only one of.
+    pub name: Option<String>,
+}
+
+impl From<Alert> for WireAlert {
+    fn from(alert: Alert) -> Self {
+        Self {
+            subject: WireSubject { kind: alert.subject.kind().to_owned(), name: alert.subject.name() },
+            kind: alert.kind,
+            text: alert.text,
+            hint: alert.hint,
+            first: alert.first.as_millis(),
+            last: alert.last.as_millis(),
+        }
+    }
 }
 
 /// Answer to `GET health`.

@@ -3,11 +3,12 @@
 use askama::Template;
 use warp::http::StatusCode;
 
+use super::alerts::{self, AlertList};
 use super::force::{Form, Typed, form};
 use super::page::{BuildRow, Frame, Paged, Trouble, Visit, page};
 use super::pending::{RequestRow, request_row};
 use super::show::{Link, builder_href, worker_href};
-use crate::model::{BuilderRecord, RequestRecord};
+use crate::model::{AlertSubject, BuilderRecord, RequestRecord};
 use crate::store::Scan;
 
 /// Builds on one page.
@@ -26,6 +27,7 @@ struct Builder {
     description: String,
     tags: Vec<String>,
     active: bool,
+    alerts: AlertList,
     workers: Vec<Link>,
     forms: Vec<Form>,
     builds: Vec<BuildRow>,
@@ -57,6 +59,7 @@ pub fn show(visit: &Visit<'_>, builder: &BuilderRecord, status: StatusCode, type
         description: builder.description.clone().unwrap_or_default(),
         tags: builder.tags.clone(),
         active: builder.active,
+        alerts: alerts::of(visit, &AlertSubject::Builder(builder.name.clone())),
         workers: builder.workers.iter().map(|name| Link::new(worker_href(name), name)).collect(),
         forms: forms(visit, builder, typed)?,
         builds: builds.iter().map(|build| visit.row(build, builder, names.worker(build.worker))).collect(),

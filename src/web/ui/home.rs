@@ -3,6 +3,7 @@
 use askama::Template;
 use warp::http::StatusCode;
 
+use super::alerts::{self, AlertList};
 use super::changes::{ChangeRow, change_row};
 use super::page::{BuildRow, Frame, Names, Paged, Trouble, Visit, page};
 use super::show::{Icon, Moment, State, build_href, builder_href, count, first_line};
@@ -25,6 +26,7 @@ const WAITING: usize = 500;
 struct Home {
     frame: Frame,
     refused: Option<Refused>,
+    alerts: AlertList,
     summary: String,
     builders: Vec<BuilderLine>,
     running: Vec<BuildRow>,
@@ -95,6 +97,7 @@ pub fn home(visit: &Visit<'_>) -> Paged {
     frame.moves = !running.is_empty() || !waiting.is_empty();
     let view = Home {
         refused: refused(visit)?,
+        alerts: alerts::all(visit),
         summary: format!("{} running, {waits} waiting", running.len()),
         shown: if wanted.len() > lines.len() {
             format!("{} of {}", lines.len(), count(wanted.len() as u64, "builder"))

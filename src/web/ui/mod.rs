@@ -3,6 +3,7 @@
 //! A page is a view (finished texts) and a template; it reads the store on a thread that may wait.
 
 mod action;
+mod alerts;
 mod ansi;
 mod assets;
 mod build;

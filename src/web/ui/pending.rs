@@ -3,9 +3,10 @@
 use askama::Template;
 use warp::http::StatusCode;
 
+use super::alerts::{self, AlertList};
 use super::page::{BuildRow, Frame, Paged, Trouble, Visit, page};
 use super::show::{Moment, State, builder_href, grouped, short_revision};
-use crate::model::{BuilderRecord, RequestId, RequestRecord, SourceStamp};
+use crate::model::{AlertSubject, BuilderRecord, RequestId, RequestRecord, SourceStamp};
 use crate::store::Scan;
 
 /// Requests on one page.
@@ -39,6 +40,7 @@ struct OneRequest {
     frame: Frame,
     row: RequestRow,
     state: State,
+    alerts: AlertList,
     waits: bool,
     open: bool,
     buildset: u64,
@@ -107,6 +109,7 @@ pub fn one(visit: &Visit<'_>, number: &str) -> Paged {
     let view = OneRequest {
         frame,
         state: if open && request.claimed.is_none() { State::WAITING } else { State::of(request.outcome) },
+        alerts: alerts::of(visit, &AlertSubject::Request(id)),
         waits: open && request.claimed.is_none(),
         open,
         buildset: request.buildset.0,

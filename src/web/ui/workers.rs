@@ -3,10 +3,11 @@
 use askama::Template;
 use warp::http::StatusCode;
 
+use super::alerts::{self, AlertList};
 use super::page::{BuildRow, Frame, Names, Paged, Trouble, Visit, page};
 use super::show::{Link, Moment, State, build_href, builder_href, count, worker_href};
 use crate::master::RefusedWorker;
-use crate::model::{BuildRecord, WorkerRecord};
+use crate::model::{AlertSubject, BuildRecord, WorkerRecord};
 use crate::store::Scan;
 
 /// Builds on one page of a worker.
@@ -48,6 +49,7 @@ struct RefusedRow {
 struct OneWorker {
     frame: Frame,
     row: WorkerRow,
+    alerts: AlertList,
     graceful: bool,
     connected: bool,
     info: Vec<(String, String)>,
@@ -85,6 +87,7 @@ pub fn one(visit: &Visit<'_>, named: &str) -> Paged {
     let view = OneWorker {
         frame,
         row: row(visit, &worker, &names, &running),
+        alerts: alerts::of(visit, &AlertSubject::Worker(worker.name.clone())),
         graceful: worker.graceful,
         connected: worker.connected,
         info: info(&worker),

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 use starwright::master::{ForceAsk, Reload, Reply};
 use starwright::model::{
-    BuildId, BuilderId, BuildsetId, ChangeId, ConfigDigest, Event, PlanChange, RequestId, StampSpec, Value,
+    AlertSubject, BuildId, BuilderId, BuildsetId, ChangeId, ConfigDigest, Event, PlanChange, RequestId, StampSpec,
+    Value,
 };
-use starwright::web::Command;
-use starwright::web::wire::{ChangesAnswer, HealthAnswer, PlanAnswer, ReloadAnswer, ReloadOutcome};
+use starwright::web::wire::{AlertsAnswer, ChangesAnswer, HealthAnswer, PlanAnswer, ReloadAnswer, ReloadOutcome};
+use starwright::web::{Command, Control as _};
 
 use super::filled::{Filled, filled};
 use super::recorded::Recorded;
@@ -302,4 +303,29 @@ fn change_hooks_are_handed_on_and_answered_in_the_usual_words() {
     assert_eq!(closed.header("www-authenticate"), Some("basic realm=\"Protected area\""));
     let headers = [("Authorization", "Basic aG9vazpwYTpzcw=="), ("Content-Type", "application/x-www-form-urlencoded")];
     assert_eq!(served.ask("POST", "/change_hook/closed", &headers, "n=1").status, 200);
+}
+
+#[test]
+fn alerts_are_told_to_programs_and_to_people() {
+    let (_, served) = served();
+    assert_eq!(served.page("/api/starwright/v1/alerts").text(), r#"{"alerts":[]}"#);
+    let alerts = served.master.alerts();
+    let hint = || Some("is the server up?".to_owned());
+    alerts.raise(AlertSubject::Source("<p>".to_owned()), "poll", "no route to `git.example.org`", hint());
+    alerts.raise(AlertSubject::Worker("w1".to_owned()), "password", "it gives a wrong password", None);
+    let answer: AlertsAnswer = serde_json::from_str(&served.page("/api/starwright/v1/alerts").text()).unwrap();
+    let [source, worker] = &*answer.alerts else { panic!("two alerts: {answer:?}") };
+    assert_eq!((&*source.subject.kind, source.subject.name.as_deref()), ("source", Some("<p>")));
+    assert_eq!((&*source.kind, &*source.text), ("poll", "no route to `git.example.org`"));
+    assert_eq!((source.hint.clone(), worker.hint.clone()), (hint(), None));
+
+    let home = served.page("/").text();
+    for part in ["2 things need a hand", "Source `&#60;p&#62;`", "no route to", "is the server up?", "/workers/w1"] {
+        assert!(home.contains(part), "{part} in {home}");
+    }
+    let page = served.page("/workers/w1").text();
+    assert!(page.contains("it gives a wrong password") && !page.contains("no route to"), "{page}");
+    alerts.clear(&AlertSubject::Worker("w1".to_owned()), "password");
+    assert!(!served.page("/workers/w1").text().contains("it gives a wrong password"));
+    assert_eq!(served.ask("POST", "/api/starwright/v1/alerts", &[], "").status, 405);
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use starwright::base::{Span, Timestamp};
-use starwright::master::{Frame, Gone, HookError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket};
+use starwright::base::{Span, SystemClock, Timestamp};
+use starwright::master::{Alerts, Frame, Gone, HookError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket};
 use starwright::model::{
     Ask, BuildId, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Change, ChangeId, ChangeSourceId, CodebasePlan,
     ConfigDigest, Event, Fact, ForceParam, ForceParamKind, Key, LogId, LogKind, LogOpened, NewChange, Outcome, Plan,
@@ -323,6 +323,7 @@ impl World {
             reply: Mutex::new(Reply::Done),
             reload: Mutex::new(Reload::Unchanged),
             hooks: Mutex::default(),
+            alerts: Alerts::new(Arc::new(SystemClock)),
         }))
     }
 }
@@ -390,6 +391,7 @@ struct Inner {
     reply: Mutex<Reply>,
     reload: Mutex<Reload>,
     hooks: Mutex<Vec<(String, BTreeMap<String, Vec<String>>)>>,
+    alerts: Alerts,
 }
 
 impl FakeMaster {
@@ -482,6 +484,10 @@ impl Control for FakeMaster {
             at: Timestamp::from_seconds(BEGIN),
             count: 3,
         }]
+    }
+
+    fn alerts(&self) -> &Alerts {
+        &self.0.alerts
     }
 
     /// Sends back every frame, until the worker goes.

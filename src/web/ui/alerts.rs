@@ -1,0 +1,74 @@
+//! Alerts as pages show them: on top of the first page all of them, on the page of a subject its own.
+
+use super::page::Visit;
+use super::show::{Moment, count, worker_href};
+use crate::model::{Alert, AlertSubject};
+use crate::web::request::encode;
+
+/// An alert in a list.
+#[derive(Clone, Debug)]
+pub struct AlertRow {
+    /// What it is about: `source \`p\``.
+    pub subject: String,
+    /// Where there is more of it.
+    pub href: Option<String>,
+    pub text: String,
+    pub hint: String,
+    pub since: Moment,
+}
+
+/// Alerts under a heading that counts them.
+#[derive(Clone, Debug)]
+pub struct AlertList {
+    pub title: String,
+    pub rows: Vec<AlertRow>,
+}
+
+/// Every alert.
+pub fn all(visit: &Visit<'_>) -> AlertList {
+    let alerts: Vec<Alert> = visit.control.alerts().list();
+    AlertList { title: title(alerts.len()), rows: alerts.iter().map(|alert| row(visit, alert)).collect() }
+}
+
+/// Those about one subject.
+pub fn of(visit: &Visit<'_>, subject: &AlertSubject) -> AlertList {
+    let alerts = visit.control.alerts().of(subject);
+    AlertList { title: String::new(), rows: alerts.iter().map(|alert| row(visit, alert)).collect() }
+}
+
+fn title(alerts: usize) -> String {
+    let needs = if alerts == 1 { "needs" } else { "need" };
+    format!("{} {needs} a hand", count(alerts as u64, "thing"))
+}
+
+fn row(visit: &Visit<'_>, alert: &Alert) -> AlertRow {
+    AlertRow {
+        subject: capital(&alert.subject.to_string()),
+        href: href(&alert.subject),
+        text: alert.text.clone(),
+        hint: alert.hint.clone().unwrap_or_default(),
+        since: visit.moment(alert.first),
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+fn href(subject: &AlertSubject) -> Option<String> {
+    match subject {
+        AlertSubject::Builder(name) => Some(format!("/builders/{}", encode(name))),
+        AlertSubject::Build(id) => Some(format!("/builds/{id}")),
+        AlertSubject::Request(id) => Some(format!("/requests/{id}")),
+        AlertSubject::Worker(name) => Some(worker_href(name)),
+        AlertSubject::Configuration
+        | AlertSubject::Master
+        | AlertSubject::Secret(_)
+        | AlertSubject::Source(_)
+        | AlertSubject::Hook(_)
+        | AlertSubject::Scheduler(_)
+        | AlertSubject::Notifier(_)
+        | AlertSubject::Network(_) => None,
+    }
+}

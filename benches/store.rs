@@ -394,6 +394,8 @@ fn build_events(id: u64, builder: u64) -> Vec<Event> {
             builder_id: BuilderId(builder),
             worker: "w1".to_owned(),
             worker_id: WorkerId(1),
+            dir: format!("builder_{builder}"),
+            lender: None,
             requests: vec![RequestId(id)],
             plan: ConfigDigest("d".repeat(64)),
             properties,

@@ -43,7 +43,7 @@ impl Pass<'_> {
             build: id,
             builder: build.builder.clone(),
             step: flight.step,
-            dir: builder.dir.clone(),
+            dir: build.dir.clone(),
             work,
             logs: flight.logs.clone(),
             env: builder.env.clone(),
@@ -51,9 +51,11 @@ impl Pass<'_> {
         })
     }
 
-    /// A command ended. What nobody waits for any more is not news.
+    /// A command ended. Of one that nobody waits for any more it is news that its directory is free.
     pub fn command_ended(&mut self, ended: CommandEnded) {
-        let Some(id) = self.state.index.commands.get(&ended.command).copied() else { return };
+        let Some(id) = self.state.index.commands.get(&ended.command).copied() else {
+            return self.leftover_ended(ended.worker, ended.command);
+        };
         let Some(build) = self.state.builds.get(&id).filter(|build| build.worker == ended.worker) else { return };
         let Some(flight) = build.step.as_ref().and_then(|step| step.flights.get(&ended.command)) else { return };
         sabotage!(WrongBranchAnswered => if let Some(first) = build.step.iter().flat_map(|step| step.flights.values()).next() {
@@ -71,22 +73,27 @@ impl Pass<'_> {
         }
     }
 
+    fn leftover_ended(&mut self, worker: String, command: CommandId) {
+        let known = self.state.workers.get(&worker);
+        if known.is_some_and(|known| known.stale.iter().any(|stale| stale.command == command)) {
+            self.record(Event::LeftoverEnded { worker, command });
+        }
+    }
+
     /// A command was cut off and cannot be taken up: whatever is to be done then is done.
     pub fn command_gone(&mut self, id: BuildId, command: &CommandId, why: &str) {
         let Some(build) = self.state.builds.get(&id) else { return };
         let Some(flight) = build.step.as_ref().and_then(|step| step.flights.get(command)).cloned() else { return };
-        if flight.stop.is_some() {
-            return self.give_up_command(id, command);
+        let rule = if flight.stop.is_some() { OnLost::Fail } else { self.on_lost(build, &flight) };
+        if rule == OnLost::RunAgain && flight.restarts < RESTARTS_MAX {
+            return self.run_again(id, command, &flight, why);
         }
-        match self.on_lost(build, &flight) {
-            OnLost::RunAgain if flight.restarts < RESTARTS_MAX => self.run_again(id, command, &flight, why),
-            OnLost::RetryBuild => self.abandon(id, Outcome::Retry, why),
-            OnLost::RunAgain | OnLost::Fail => {
-                let end = CommandEnd::Lost(why.to_owned());
-                let result =
-                    CommandResult { outcome: Outcome::Exception, ..CommandResult::of(end, &BTreeMap::default()) };
-                self.answer(id, flight.key, Answer::Command(result));
-            }
+        // Its end is a fact in any case: it does not run any more, and so does not keep its directory.
+        let end = CommandEnd::Lost(why.to_owned());
+        let result = CommandResult { outcome: Outcome::Exception, ..CommandResult::of(end, &BTreeMap::default()) };
+        self.answer(id, flight.key, Answer::Command(result));
+        if rule == OnLost::RetryBuild {
+            self.abandon(id, Outcome::Retry, why);
         }
     }
 
@@ -183,6 +190,15 @@ impl Pass<'_> {
                 level,
                 why,
             });
+        }
+    }
+
+    /// A build ends at once: what of it still runs on a worker that is there is killed.
+    pub fn kill_flights(&mut self, id: BuildId) {
+        let step = self.state.builds.get(&id).and_then(|build| build.step.as_ref());
+        let sent = step.into_iter().flat_map(|step| &step.flights).filter(|(_, flight)| flight.sent.is_some());
+        for command in sent.map(|(command, _)| command.clone()).collect::<Vec<_>>() {
+            self.interrupt(id, &command, StopLevel::Kill);
         }
     }
 

@@ -36,6 +36,8 @@ pub enum WakeReason {
     Stop(BuildId),
     /// A lost worker is given up.
     GiveUp(String),
+    /// A stock worker has killed what it was told to.
+    Leftovers(String),
     /// A report is tried again.
     Report(u64),
     /// A retried request may start again.

@@ -30,6 +30,7 @@ impl Pass<'_> {
         let Some(build) = self.state.builds.get(&id) else { return };
         let outcome = build.stop.as_ref().map_or(outcome, |stop| stop.outcome);
         if build.step.is_some() {
+            self.kill_flights(id);
             self.up.finishing.insert(id, Finish { outcome, summary: None });
             self.end_step(id, false);
         }

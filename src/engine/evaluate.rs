@@ -61,7 +61,6 @@ impl Pass<'_> {
             return Some(Arc::clone(context));
         }
         let plan = self.up.plans.get(&build.plan)?;
-        let builder = plan.builders.get(&build.builder)?;
         let info = |name: &str| step.worker.get(name).cloned().unwrap_or_default();
         let base = info("basedir");
         let worker = WorkerFacts {
@@ -69,7 +68,7 @@ impl Pass<'_> {
             tags: plan.workers.get(&build.worker).map(|worker| worker.tags.clone()).unwrap_or_default(),
             system: info("system"),
             cpus: info("numcpus").parse().unwrap_or(0),
-            builder_dir: super::start::join(&step.worker, &base, &builder.dir),
+            builder_dir: super::start::join(&step.worker, &base, &build.dir),
             info: step.worker.as_ref().clone(),
         };
         let summary = |done: &super::state::DoneStep| StepSummary {

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use super::locking::{definitions, kin_of_request, merge_locks, queue};
 use super::pass::Pass;
 use super::state::{Asker, Owner, Rank, Since};
-use crate::model::{BuilderId, BuilderPlan, FnId, LockAccess, Plan, Question, RequestId, Value, WaitingRequest};
+use crate::model::{
+    BuildId, BuilderId, BuilderPlan, FnId, LockAccess, Plan, Question, RequestId, Value, WaitingRequest, dirs_clash,
+};
 
 /// `next_build` is shown at most so many requests, the first in the queue: a queue of ten thousand must not make each
 /// question slow.
@@ -29,11 +31,14 @@ enum Look {
     Nothing,
 }
 
-/// A worker that a request could go to, and the locks that the build would take there.
+/// A worker that a request could go to, the directory that the build would have there, and the locks that it would take.
 #[derive(Clone, Debug)]
-struct Place {
-    worker: String,
-    locks: Vec<LockAccess>,
+pub(super) struct Place {
+    pub worker: String,
+    pub dir: String,
+    /// The build whose slot it would use.
+    pub lender: Option<BuildId>,
+    pub locks: Vec<LockAccess>,
 }
 
 impl Pass<'_> {
@@ -83,11 +88,12 @@ impl Pass<'_> {
         if builder_plan.slots.is_some_and(|slots| running as u64 >= slots) {
             return Look::Nothing;
         }
-        if !builder_plan.workers.iter().any(|worker| self.up.free.contains(worker)) {
+        let roomy = self.roomy_workers(builder_plan, builder);
+        if roomy.is_empty() {
             return Look::Nothing;
         }
         for request in self.choose_requests(builder_plan, builder) {
-            let places = self.places(plan, builder_plan, request);
+            let places = self.places(plan, builder_plan, request, &roomy);
             if !places.is_empty() {
                 return self.start_or_claim(plan, builder_plan, builder, request, places);
             }
@@ -98,7 +104,7 @@ impl Pass<'_> {
     /// Notes whether new builds may go to a worker.
     pub fn note_free(&mut self, worker: &str) {
         let takes = self.state.workers.get(worker).is_some_and(super::state::Worker::takes_builds);
-        let load = self.state.load_of(worker) as u64;
+        let load = self.state.slots_taken(worker);
         if takes && self.slots_of(worker).is_some_and(|slots| load < slots) {
             self.up.free.insert(worker.to_owned());
         } else {
@@ -128,28 +134,47 @@ impl Pass<'_> {
         choose(chosen, &ids).into_iter().collect()
     }
 
-    /// Workers that the request could go to, most willing first: least loaded, then longest unused.
-    fn places(&mut self, plan: &Plan, builder: &BuilderPlan, request: RequestId) -> Vec<Place> {
-        let mut free: Vec<&String> = builder.workers.iter().filter(|worker| self.up.free.contains(*worker)).collect();
-        free.sort_by_key(|worker| {
-            let slots = plan.workers.get(*worker).map_or(1, |worker| worker.slots.max(1));
-            let load = (self.state.load_of(worker) as u64).saturating_mul(LOAD_SCALE) / slots;
-            (load, self.state.workers.get(*worker).map_or(0, |worker| worker.used))
+    /// Workers that have a slot for the builder, and its directory there.
+    fn roomy_workers(&self, plan: &BuilderPlan, builder: BuilderId) -> Vec<(String, String)> {
+        let free = plan.workers.iter().filter(|worker| self.up.free.contains(*worker));
+        free.filter_map(|worker| Some((worker.clone(), self.free_dir(plan, builder, worker)?))).collect()
+    }
+
+    /// The directory that the builder's next build gets on a worker: the lowest that nothing uses. None if it runs as
+    /// many builds there as it may, or if all of its directories are in use.
+    pub fn free_dir(&self, plan: &BuilderPlan, builder: BuilderId, worker: &str) -> Option<String> {
+        sabotage!(DirShared => return Some(plan.dir.clone()));
+        let running = self.state.builds_on(worker).into_iter().filter_map(|id| self.state.builds.get(&id));
+        let own = running.filter(|build| build.builder_id == builder).count() as u64;
+        if own >= plan.slots_per_worker.max(1) {
+            return None;
+        }
+        let used = self.state.dirs_in_use(worker, self.now);
+        plan.slot_dirs().find(|dir| !used.iter().any(|(_, used)| dirs_clash(used, dir)))
+    }
+
+    /// Places that the request could go to, most willing first: least loaded, then longest unused.
+    fn places(
+        &mut self,
+        plan: &Plan,
+        builder: &BuilderPlan,
+        request: RequestId,
+        roomy: &[(String, String)],
+    ) -> Vec<Place> {
+        let mut free: Vec<&(String, String)> = roomy.iter().collect();
+        free.sort_by_key(|(worker, _)| {
+            let slots = plan.workers.get(worker).map_or(1, |worker| worker.slots.max(1));
+            let load = self.state.slots_taken(worker).saturating_mul(LOAD_SCALE) / slots;
+            (load, self.state.workers.get(worker).map_or(0, |worker| worker.used))
         });
-        let allowed: Vec<String> = free
-            .into_iter()
-            .filter(|worker| {
-                builder.can_start.is_none_or(|function| self.can_start(builder, function, worker, request))
-            })
-            .cloned()
-            .collect();
-        allowed
-            .into_iter()
-            .map(|worker| {
-                let locks = plan.workers.get(&worker).map_or(&[][..], |plan| &plan.locks);
-                Place { locks: merge_locks(builder.locks.iter().chain(locks)), worker }
-            })
-            .collect()
+        let mut places = Vec::new();
+        for (worker, dir) in free {
+            if builder.can_start.is_none_or(|function| self.can_start(builder, function, worker, request)) {
+                let (worker, dir) = (worker.clone(), dir.clone());
+                places.push(Place { locks: locks_at(plan, builder, &worker), worker, dir, lender: None });
+            }
+        }
+        places
     }
 
     fn can_start(&mut self, builder: &BuilderPlan, function: FnId, worker: &str, request: RequestId) -> bool {
@@ -186,9 +211,9 @@ impl Pass<'_> {
     fn start_at(&mut self, plan: &BuilderPlan, builder: BuilderId, request: RequestId, open: Vec<Place>) -> Look {
         let workers: Vec<String> = open.iter().map(|place| place.worker.clone()).collect();
         let Some(worker) = self.choose_worker(plan, workers, request) else { return Look::Nothing };
-        let locks = open.into_iter().find(|place| place.worker == worker).map_or_else(Vec::new, |place| place.locks);
+        let Some(place) = open.into_iter().find(|place| place.worker == worker) else { return Look::Nothing };
         let claim = self.unclaim(builder);
-        self.start_build(plan, request, &worker, locks, claim.map(|claim| claim.at));
+        self.start_build(plan, request, place, claim.map(|claim| claim.at));
         Look::Started
     }
 
@@ -213,7 +238,8 @@ impl Pass<'_> {
             if !kin.iter().any(|owner| self.state.locks.holds(*owner)) {
                 continue;
             }
-            let places = self.places(plan, builder_plan, request);
+            let roomy = self.roomy_workers(builder_plan, builder);
+            let places = self.places(plan, builder_plan, request, &roomy);
             let open = self.open_places(builder, &kin, places);
             if !open.is_empty() {
                 return Some((request, open));
@@ -242,6 +268,12 @@ impl Pass<'_> {
         let chosen = self.decide(&format!("`next_worker` of builder `{}`", plan.name), function, &question, true);
         choose(chosen, &workers)
     }
+}
+
+/// The locks that a build takes before its first step.
+pub(super) fn locks_at(plan: &Plan, builder: &BuilderPlan, worker: &str) -> Vec<LockAccess> {
+    let locks = plan.workers.get(worker).map_or(&[][..], |plan| &plan.locks);
+    merge_locks(builder.locks.iter().chain(locks))
 }
 
 /// What a function chose of a list: an index, or nothing for now. If it failed, the first.

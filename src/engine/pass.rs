@@ -108,6 +108,7 @@ impl<'a> Pass<'a> {
         let all = (state.schedulers.keys().cloned().map(TimerKey::Scheduler))
             .chain(state.sources.keys().cloned().map(TimerKey::Source))
             .chain(state.workers.keys().cloned().map(TimerKey::Worker))
+            .chain(state.workers.keys().cloned().map(TimerKey::Leftovers))
             .chain(state.builds.keys().copied().map(TimerKey::Build))
             .chain(state.outbox.keys().copied().map(TimerKey::Report))
             .chain(state.requests.keys().copied().map(TimerKey::Request));
@@ -158,6 +159,7 @@ impl<'a> Pass<'a> {
             Event::BuildEnded { .. } => self.up.prune = true,
             Event::WorkerConnected { worker, .. }
             | Event::WorkerLost { worker, .. }
+            | Event::LeftoverEnded { worker, .. }
             | Event::WorkerPaused { worker, .. }
             | Event::WorkerGraceful { worker, .. } => {
                 sabotage!(UnpauseUnnoticed => if matches!(event, Event::WorkerPaused { paused: false, .. }) { return });
@@ -192,6 +194,7 @@ impl<'a> Pass<'a> {
     /// A worker's slots or state changed: who could use it?
     pub fn look_at_worker(&mut self, worker: &str) {
         self.touch(TimerKey::Worker(worker.to_owned()));
+        self.touch(TimerKey::Leftovers(worker.to_owned()));
         self.note_free(worker);
         let waiting = &self.state.index.waiting;
         let builders = self.up.builders_of_worker.get(worker).into_iter().flatten();
@@ -234,6 +237,10 @@ impl<'a> Pass<'a> {
                 let at = at.min(self.now.plus(self.grace_of_workers()));
                 Some((at, WakeReason::GiveUp(name.clone())))
             }
+            TimerKey::Leftovers(name) => {
+                let over = self.leftovers_over(name)?;
+                Some((over, WakeReason::Leftovers(name.clone())))
+            }
             TimerKey::Report(report) => self.delivery_due(*report),
             TimerKey::Request(request) => {
                 let at = self.state.requests.get(request)?.rests(self.now)?;
@@ -247,6 +254,7 @@ impl<'a> Pass<'a> {
             TimerKey::Scheduler(name) => self.fire_scheduler(name),
             TimerKey::Build(build) => self.fire_build(*build),
             TimerKey::Worker(worker) => self.give_up_worker(worker),
+            TimerKey::Leftovers(worker) => self.look_at_worker(worker),
             TimerKey::Request(request) => {
                 self.up.builders.extend(self.state.requests.get(request).map(|request| request.builder));
             }

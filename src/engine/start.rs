@@ -2,28 +2,22 @@
 
 use std::collections::BTreeSet;
 
+use super::matching::Place;
 use super::pass::Pass;
 use super::state::Request;
 use crate::base::Timestamp;
 use crate::model::{
-    BuildId, BuilderPlan, ChangeId, Event, LockAccess, Outcome, Properties, Property, RequestId, SourceStamp, StepId,
-    Value,
+    BuildId, BuilderPlan, ChangeId, Event, Outcome, Properties, Property, RequestId, SourceStamp, StepId, Value,
 };
 
 impl Pass<'_> {
-    /// Starts a request on a worker. `asked` says since when only locks were missing.
-    pub fn start_build(
-        &mut self,
-        plan: &BuilderPlan,
-        request: RequestId,
-        worker: &str,
-        locks: Vec<LockAccess>,
-        asked: Option<Timestamp>,
-    ) {
+    /// Starts a request at a place. `asked` says since when only locks were missing.
+    pub fn start_build(&mut self, plan: &BuilderPlan, request: RequestId, place: Place, asked: Option<Timestamp>) {
+        let Place { worker, dir, lender, locks } = place;
         let (Some(found), Some(digest)) = (self.state.requests.get(&request).cloned(), self.state.plan.clone()) else {
             return;
         };
-        let Some(worker_id) = self.state.workers.get(worker).map(|worker| worker.id) else { return };
+        let Some(worker_id) = self.state.workers.get(&worker).map(|worker| worker.id) else { return };
         let number = self.state.builders.get(&found.builder).map_or(0, |builder| builder.number) + 1;
         let build = BuildId(self.state.last.build + 1);
         let reason = self.state.buildsets.get(&found.buildset).map(|set| set.record.reason.clone()).unwrap_or_default();
@@ -32,11 +26,13 @@ impl Pass<'_> {
             number,
             builder: plan.name.clone(),
             builder_id: found.builder,
-            worker: worker.to_owned(),
+            properties: self.build_properties(plan, &found, (&worker, &dir), number),
+            worker: worker.clone(),
             worker_id,
+            dir,
+            lender,
             requests: vec![request],
             plan: digest,
-            properties: self.build_properties(plan, &found, worker, number),
             changes: found.changes,
             reason,
         });
@@ -46,7 +42,7 @@ impl Pass<'_> {
         if let Some(asked) = asked.filter(|asked| *asked < self.now) {
             self.record(Event::LocksWaited { build, waited: self.now.since(asked) });
         }
-        self.prepare_worker(build, worker);
+        self.prepare_worker(build, &worker);
     }
 
     /// Step 0: the worker is there, or the build would not have started.
@@ -69,7 +65,13 @@ impl Pass<'_> {
     }
 
     /// Those of the buildset, the builder, the worker and the build; later ones win.
-    fn build_properties(&self, plan: &BuilderPlan, request: &Request, worker: &str, number: u64) -> Properties {
+    fn build_properties(
+        &self,
+        plan: &BuilderPlan,
+        request: &Request,
+        (worker, dir): (&str, &str),
+        number: u64,
+    ) -> Properties {
         let set = self.state.buildsets.get(&request.buildset).map(|set| &set.record);
         let mut properties = set.map(|set| set.properties.clone()).unwrap_or_default();
         properties.set("buildername", plan.name.as_str(), "Builder");
@@ -83,7 +85,7 @@ impl Pass<'_> {
             && let Some(base) = state.info.get("basedir")
         {
             properties.set("basedir", base.as_str(), "Worker");
-            properties.set("builddir", join(&state.info, base, &plan.dir), "Worker");
+            properties.set("builddir", join(&state.info, base, dir), "Worker");
         }
         properties.set("buildnumber", number_value(number), "Build");
         if let Some([stamp]) = set.map(|set| set.stamps.as_slice()) {

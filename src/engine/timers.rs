@@ -25,6 +25,7 @@ pub(super) enum TimerKey {
     Source(String),
     Build(BuildId),
     Worker(String),
+    Leftovers(String),
     Report(ReportId),
     Request(RequestId),
 }

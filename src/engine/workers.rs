@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::pass::Pass;
 use super::state::{Connection, Flight};
 use super::{Effect, Reply, ResumeState, ResumedCommand, StopLevel, Ticket};
-use crate::base::{Span, nearest};
+use crate::base::{Span, Timestamp, nearest};
 use crate::model::{BuildId, CommandId, Event, OnLost, Outcome};
 
 /// A worker may stay away so long if no configuration says otherwise.
@@ -170,6 +170,12 @@ impl Pass<'_> {
     /// How long a worker may stay away.
     pub fn grace_of_workers(&self) -> Span {
         self.plan().map_or(GRACE, |plan| plan.master.reconnect_grace)
+    }
+
+    /// When the next of a stock worker's leftovers has been killed: a directory becomes free.
+    pub fn leftovers_over(&self, name: &str) -> Option<Timestamp> {
+        let stale = self.state.workers.get(name)?.stale.iter();
+        stale.filter_map(|stale| stale.in_use(self.now).flatten()).min()
     }
 
     /// A lost worker stayed away too long: its builds end.

@@ -75,7 +75,7 @@ pub enum Event {
     /// All requests of a buildset ended.
     BuildsetEnded { buildset: super::BuildsetId, outcome: Outcome },
 
-    /// A build took its requests and a worker's slot.
+    /// A build took its requests, a worker's slot (its own, or that of the build that lends it one) and a directory there.
     BuildStarted {
         build: BuildId,
         number: u64,
@@ -83,6 +83,10 @@ pub enum Event {
         builder_id: BuilderId,
         worker: String,
         worker_id: WorkerId,
+        /// Its directory, below the worker's base directory: its own until its last command has ended.
+        dir: String,
+        /// The build whose slot it uses, one of those that wait for it.
+        lender: Option<BuildId>,
         requests: Vec<RequestId>,
         plan: ConfigDigest,
         properties: Properties,
@@ -155,6 +159,8 @@ pub enum Event {
     },
     /// It is gone; its builds wait for it until `give_up`.
     WorkerLost { worker: String, epoch: u64, why: String, give_up: Option<Timestamp> },
+    /// A command that nobody waited for any more has ended: its directory is free.
+    LeftoverEnded { worker: String, command: CommandId },
     /// A person paused or unpaused it.
     WorkerPaused { worker: String, paused: bool, reason: Option<String> },
     /// It finishes its builds and takes no new ones.
@@ -213,6 +219,7 @@ impl Event {
             | Self::StopEscalated { .. }
             | Self::WorkerConnected { .. }
             | Self::WorkerLost { .. }
+            | Self::LeftoverEnded { .. }
             | Self::WorkerPaused { .. }
             | Self::WorkerGraceful { .. }
             | Self::ReportQueued { .. }

@@ -37,7 +37,8 @@ pub use plan::{
     BranchChoice, BuilderPlan, ChangeFilter, ChangeSourceKind, ChangeSourcePlan, CodebasePlan, CollapsePolicy,
     DatabasePlan, ForceParam, ForceParamKind, HookPlan, ImportantFiles, LockAccess, LockMode, LockPlan, LockScope,
     MailPlan, MailTls, MasterPlan, Matcher, NotifierKind, NotifierPlan, NotifyOn, Plan, Policy, Recipients,
-    RetentionPlan, SchedulerKind, SchedulerPlan, SecretsPlan, SourcePlace, StepPlan, WebPlan, WorkerPlan,
+    RetentionPlan, SchedulerKind, SchedulerPlan, SecretsPlan, SourcePlace, StepPlan, WebPlan, WorkerPlan, dir_key,
+    dirs_clash,
 };
 pub use property::{Properties, Property};
 pub use records::{

@@ -155,8 +155,10 @@ pub struct BuilderPlan {
     pub properties: Properties,
     /// Environment of all its commands.
     pub env: BTreeMap<String, super::EnvValue>,
-    /// Its folder on the worker, below the worker's base folder.
+    /// Its directory on the worker, below the worker's base directory.
     pub dir: String,
+    /// How many of its builds may run on one worker at a time, each in a directory of its own; 0 counts as 1.
+    pub slots_per_worker: u64,
     pub steps: Vec<StepPlan>,
     /// None: the master's.
     pub collapse: Option<CollapsePolicy>,
@@ -473,4 +475,36 @@ pub enum LockMode {
 pub struct LockAccess {
     pub lock: String,
     pub mode: LockMode,
+}
+
+impl BuilderPlan {
+    /// The directories of its builds on one worker: its own, then `NAME.2`, `NAME.3` and so on.
+    pub fn slot_dirs(&self) -> impl Iterator<Item = String> + '_ {
+        let slots = self.slots_per_worker.max(1);
+        (1..=slots).map(|slot| if slot == 1 { self.dir.clone() } else { format!("{}.{slot}", self.dir) })
+    }
+}
+
+impl Plan {
+    /// Every directory that builders use on this worker, below its base directory. Whoever tidies up there spares these.
+    #[must_use]
+    pub fn dirs_on(&self, worker: &str) -> Vec<String> {
+        let builders = self.builders.values().filter(|builder| builder.workers.iter().any(|name| name == worker));
+        builders.flat_map(BuilderPlan::slot_dirs).collect()
+    }
+}
+
+/// What makes directories below a worker's base directory the same, on whatever system: neither case nor dots and spaces
+/// at the end of a name count. One that begins with another one is inside of it.
+#[must_use]
+pub fn dir_key(dir: &str) -> Vec<String> {
+    let parts = dir.split(['/', '\\']).filter(|part| !part.is_empty() && *part != ".");
+    parts.map(|part| part.trim_end_matches(['.', ' ']).to_lowercase()).collect()
+}
+
+/// Whether two directories are one, or one is inside the other.
+#[must_use]
+pub fn dirs_clash(left: &str, right: &str) -> bool {
+    let (left, right) = (dir_key(left), dir_key(right));
+    left.starts_with(&right) || right.starts_with(&left)
 }

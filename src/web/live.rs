@@ -260,6 +260,7 @@ fn describe(fact: &Fact) -> Option<LiveEvent> {
         | Event::SchedulerTimed { .. }
         | Event::ScriptFailed { .. }
         | Event::StepDecided { .. }
+        | Event::LeftoverEnded { .. }
         | Event::LocksWaited { .. } => return None,
     };
     event.kind = kind.to_owned();

@@ -1,9 +1,10 @@
 //! All commands that the worker knows, over all connections. Owned by the worker's main task.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
@@ -20,6 +21,10 @@ use crate::protocol::{ResumeAnswer, ResumedState, Seq, ShellArgs, Wire};
 
 /// Requests that wait for a command's task; it takes them at once.
 const INBOX: usize = 16;
+
+/// Commands that nobody waits for get so long to be killed before the worker goes on without them: longer than a runner
+/// needs to give a command up, shorter than the master waits for the answer.
+const FORGET_MAX: Duration = Duration::from_secs(60);
 
 /// The commands.
 pub(super) struct Table {
@@ -94,9 +99,10 @@ impl Table {
         }
     }
 
-    /// Says what became of the commands that the master waits for, then sends what it lacks of them. Those of earlier
-    /// connections that it does not name are stopped and forgotten.
+    /// Stops and forgets the commands of earlier connections that the master does not name, then says what became of the
+    /// others and sends what it lacks of them. Nothing may start in the directory of a command that is still being killed.
     pub async fn resume(&mut self, wanted: BTreeMap<CommandId, u64>, link: &Link, seq: Seq) {
+        self.forget_all_but(&wanted).await;
         let state = |id: &CommandId| match self.entries.get(id) {
             None => ResumedState::Unknown,
             Some(entry) if entry.status.is_finished() => ResumedState::Finished,
@@ -105,15 +111,28 @@ impl Table {
         let answer = ResumeAnswer { commands: wanted.keys().map(|id| (id.clone(), state(id))).collect() };
         let _connection_is_gone = link.answer(seq, Ok(answer.write())).await;
         for (id, entry) in &self.entries {
-            let ask = match wanted.get(id) {
-                Some(next) => Ask::Attach { link: link.clone(), next: *next },
-                None if entry.connection == self.connection => continue,
-                None => Ask::Forget,
-            };
-            if matches!(ask, Ask::Forget) {
-                tracing::info!(command = %id, "nobody waits for a command of an earlier connection; it is removed");
+            if let Some(next) = wanted.get(id) {
+                entry.ask(Ask::Attach { link: link.clone(), next: *next }).await;
             }
-            entry.ask(ask).await;
+        }
+    }
+
+    async fn forget_all_but(&mut self, wanted: &BTreeMap<CommandId, u64>) {
+        let mut leaving = BTreeSet::new();
+        for (id, entry) in &self.entries {
+            if !wanted.contains_key(id) && entry.connection != self.connection {
+                tracing::info!(command = %id, "nobody waits for a command of an earlier connection; it is removed");
+                entry.ask(Ask::Forget).await;
+                leaving.insert(id.clone());
+            }
+        }
+        let gone = async {
+            while leaving.iter().any(|id| self.entries.contains_key(id)) {
+                self.command_over().await;
+            }
+        };
+        if tokio::time::timeout(FORGET_MAX, gone).await.is_err() {
+            tracing::warn!("commands that nobody waits for do not end; their directories may still change");
         }
     }
 

@@ -113,6 +113,8 @@ fn a_build_is_told_from_its_start_to_its_end() {
             builder_id: BuilderId(2),
             worker: "w1".to_owned(),
             worker_id: WorkerId(1),
+            dir: "b2".to_owned(),
+            lender: None,
             requests: vec![RequestId(1)],
             plan: ConfigDigest("d".to_owned()),
             properties,

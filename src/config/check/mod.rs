@@ -2,6 +2,7 @@
 
 mod calls;
 mod cycles;
+mod directories;
 mod known;
 mod references;
 mod scope;

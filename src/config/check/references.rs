@@ -17,7 +17,7 @@ pub(in crate::config) fn finish_plan(collector: &Collector, complete: bool) -> P
             check(collector, &plan, &reference);
         }
         note_circles(collector, &plan);
-        note_shared_folders(collector, &plan);
+        super::directories::note_shared(collector, &plan);
     }
     resolve_workers(&mut plan);
     plan
@@ -83,17 +83,6 @@ fn note_circles(collector: &Collector, plan: &Plan) {
         let message = format!("schedulers wait for each other in a circle: {}", names.join(" -> "));
         let hint = "one of them has to start by itself".to_owned();
         collector.note(collector.spot_of(Kind::Scheduler, names[0]), message, Some(hint));
-    }
-}
-
-/// Two builders in one folder of a worker would overwrite each other's files.
-fn note_shared_folders(collector: &Collector, plan: &Plan) {
-    let mut owners = std::collections::BTreeMap::new();
-    for builder in plan.builders.values() {
-        let Some(first) = owners.insert(builder.dir.to_lowercase(), &builder.name) else { continue };
-        let message = format!("builders `{first}` and `{}` have the same folder `{}`", builder.name, builder.dir);
-        let hint = format!("give one of them another: `dir = \"{}-2\"`", builder.dir);
-        collector.note(collector.spot_of(Kind::Builder, &builder.name), message, Some(hint));
     }
 }
 

@@ -22,12 +22,18 @@ pub(super) static BUILDER: Native = Native {
     example: "builder(\"linux\", workers = [\"linux-1\"], steps = [step(\"hello\", run = lambda ctx: ctx.run(\"make\"))])",
     positional: 1,
     params: &[
-        required("name", "text", "The name in pages, and of its folder."),
+        required("name", "text", "The name in pages, and of its directory."),
         required("workers", "list of text", "Names or tags of workers that can run it."),
         required("steps", "list of steps or functions of (ctx)", "What a build does, in order."),
         optional("description", "text", "None", "A sentence for people."),
         optional("tags", "list of text", "[]", "Words by which pages and notifiers group builders."),
         optional("slots", "whole number", "None", "Builds of this builder at the same time; none for no limit."),
+        optional(
+            "slots_per_worker",
+            "whole number",
+            "1",
+            "Builds of this builder at the same time on one worker. The second has the directory `NAME.2`, the third `NAME.3`, and so on.",
+        ),
         optional("locks", "list of locks", "[]", "What each build takes before its first step."),
         optional("properties", "dict", "{}", "Properties of each build."),
         optional(
@@ -36,7 +42,7 @@ pub(super) static BUILDER: Native = Native {
             "{}",
             "Environment of all its commands: a text (or secret) sets, a list joins paths, None removes.",
         ),
-        optional("dir", "text", "the name", "Its folder on the worker, below the worker's base folder."),
+        optional("dir", "text", "the name", "Its directory on the worker, below the worker's base directory."),
         optional("collapse", COLLAPSE_KIND, "the master's", "How waiting requests merge into one build."),
         optional("priority", "whole number or function of (builder, properties)", "0", "Higher goes first."),
         optional(
@@ -66,6 +72,9 @@ pub(super) static BUILDER: Native = Native {
     ],
 };
 
+/// Each slot is a directory with a checkout of its own: far more than a worker's disk would want.
+const SLOTS_PER_WORKER_MAX: i64 = 1_000;
+
 /// What `on_lost` may be.
 pub(in crate::config) const ON_LOST: [(&str, OnLost); 3] =
     [("retry", OnLost::RetryBuild), ("run_again", OnLost::RunAgain), ("fail", OnLost::Fail)];
@@ -82,6 +91,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
             tags: call.strings("tags").unwrap_or_default(),
             workers: call.references("workers", Wanted::WorkerOrTag),
             slots: call.count_of("slots", 1),
+            slots_per_worker: slots_per_worker(&call),
             locks: call.locks("locks"),
             properties: call.properties("properties", "Builder"),
             env: environment(&call),
@@ -155,21 +165,27 @@ pub(in crate::config) fn env_value(name: &str, value: Value<'_>) -> Result<EnvVa
     })
 }
 
-/// Its folder: as given, or made of the name.
-fn folder(call: &Call<'_, '_, '_, '_, '_>, name: &str) -> String {
-    let Some(dir) = call.string("dir") else { return folder_of(name) };
-    let inside = !dir.is_empty()
-        && !dir.starts_with(['/', '\\'])
-        && !dir.contains(':')
-        && dir.split(['/', '\\']).all(|part| !part.is_empty() && part != "..");
-    if !inside {
-        let hint = "use a relative path without `..`".to_owned();
-        call.wrong("dir", &format!("leaves the worker's base folder: `{dir}`"), Some(hint));
-    }
-    dir
+fn slots_per_worker(call: &Call<'_, '_, '_, '_, '_>) -> u64 {
+    call.whole("slots_per_worker", 1..=SLOTS_PER_WORKER_MAX).and_then(|slots| u64::try_from(slots).ok()).unwrap_or(1)
 }
 
-/// A folder's name that every system takes.
+/// Its directory: as given, with one spelling for each directory, or made of the name.
+fn folder(call: &Call<'_, '_, '_, '_, '_>, name: &str) -> String {
+    let Some(dir) = call.string("dir") else { return folder_of(name) };
+    let parts: Vec<&str> = dir.split(['/', '\\']).filter(|part| !part.is_empty() && *part != ".").collect();
+    let inside = !parts.is_empty()
+        && !dir.starts_with(['/', '\\'])
+        && !dir.contains(':')
+        && !dir.chars().any(char::is_control)
+        && !parts.contains(&"..");
+    if !inside {
+        let hint = "use a relative path without `..`".to_owned();
+        call.wrong("dir", &format!("leaves the worker's base directory: `{dir}`"), Some(hint));
+    }
+    parts.join("/")
+}
+
+/// A directory's name that every system takes.
 fn folder_of(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
 }

@@ -113,7 +113,11 @@ impl State {
 
             Event::WorkerConnected { worker, epoch, instance, resumes, info } => {
                 let connection = Connection { epoch: *epoch, instance: instance.clone(), resumes: *resumes };
-                self.worker_connected(worker, connection, info)
+                self.worker_connected(worker, connection, info, at)
+            }
+            Event::LeftoverEnded { worker, command } => {
+                self.worker_mut(worker)?.stale.retain(|stale| stale.command != *command);
+                Ok(())
             }
             Event::WorkerLost { worker, give_up, .. } => {
                 let worker = self.worker_mut(worker)?;
@@ -205,6 +209,7 @@ impl State {
         name: &str,
         connection: Connection,
         info: &BTreeMap<String, String>,
+        at: Timestamp,
     ) -> Result<(), Refusal> {
         let worker = self.worker_mut(name)?;
         if connection.epoch <= worker.epoch {
@@ -215,12 +220,16 @@ impl State {
         worker.info.clone_from(info);
         // What it may be given from now on goes to this instance.
         let (instance, epoch) = (connection.instance.clone(), connection.epoch);
-        worker.tell_stale();
+        let killed_by = Worker::kills_by(connection.resumes, at);
+        worker.tell_stale(connection.resumes, at);
         worker.connection = Some(connection);
         self.epoch = self.epoch.max(epoch);
         for build in self.builds_on(name) {
             let step = self.builds.get_mut(&build).and_then(|build| build.step.as_mut());
             for flight in step.into_iter().flat_map(|step| step.flights.values_mut()) {
+                if flight.sent.is_some() {
+                    flight.killed_by = killed_by;
+                }
                 flight.sent.get_or_insert_with(|| instance.clone());
             }
         }

@@ -72,6 +72,8 @@ impl State {
             builder_id,
             worker,
             worker_id,
+            dir,
+            lender,
             requests,
             plan,
             properties,
@@ -109,6 +111,8 @@ impl State {
             builder_id: *builder_id,
             worker: worker.clone(),
             worker_id: *worker_id,
+            dir: dir.clone(),
+            lender: *lender,
             requests: requests.clone(),
             plan: plan.clone(),
             properties: Arc::new(properties.clone()),
@@ -194,28 +198,29 @@ impl State {
             retried: false,
         });
         build.index = current.index + 1;
-        let ended = build.step.take();
-        let worker = build.worker.clone();
-        if let Some(ended) = ended {
-            self.step_left(&worker, ended);
+        if let Some(ended) = build.step.take() {
+            self.step_left(id, ended);
         }
         Ok(())
     }
 
     /// What a step that ended leaves behind: commands that may still run, buildsets that nobody waits for.
-    fn step_left(&mut self, worker: &str, step: Step) {
+    fn step_left(&mut self, id: BuildId, step: Step) {
         for (command, flight) in step.flights {
             self.index.commands.remove(&command);
-            self.leave_behind(worker, command, flight.sent.is_some());
+            self.leave_behind(id, command, &flight);
         }
         for sets in step.triggers.values() {
             self.await_no_more(sets);
         }
     }
 
-    fn leave_behind(&mut self, worker: &str, command: CommandId, sent: bool) {
-        if let Some(worker) = self.workers.get_mut(worker).filter(|_| sent) {
-            worker.leave_behind(command);
+    /// A command that may still run is nobody's any more; its directory is in use as long as it does.
+    fn leave_behind(&mut self, id: BuildId, command: CommandId, flight: &Flight) {
+        let Some(build) = self.builds.get(&id).filter(|_| flight.sent.is_some()) else { return };
+        sabotage!(DirFreedTooEarly => return);
+        if let Some(worker) = self.workers.get_mut(&build.worker) {
+            worker.leave_behind(command, id, &build.dir, flight.killed_by);
         }
     }
 
@@ -237,7 +242,7 @@ impl State {
         open_logs(current, *step, logs);
         if let Some(command) = command {
             let logs = command_logs(current, *step, ask, logs);
-            let flight = Flight { key: key.clone(), step: *step, sent, logs, restarts: 0, stop: None };
+            let flight = Flight { key: key.clone(), step: *step, sent, logs, restarts: 0, stop: None, killed_by: None };
             current.flights.insert(command.clone(), flight);
         }
         if let Some(due) = due {
@@ -273,8 +278,12 @@ impl State {
             step.triggering = None;
         }
         if let Some(command) = command {
-            step.flights.remove(&command);
+            let flight = step.flights.remove(&command);
             self.index.commands.remove(&command);
+            // It counts as ended, but a stock worker only just hears that it is to be killed.
+            if let Some(flight) = flight.filter(|flight| flight.killed_by.is_some()) {
+                self.leave_behind(id, command, &flight);
+            }
         }
         self.await_no_more(&sets);
         Ok(())
@@ -289,14 +298,16 @@ impl State {
             Arc::make_mut(&mut step.journal).0.get_mut(key).ok_or_else(|| format!("{key:?} was never asked"))?;
         let old = entry.command.replace(command.clone()).ok_or_else(|| format!("{key:?} is no command"))?;
         let mut flight = step.flights.remove(&old).ok_or_else(|| unknown("command", &old))?;
-        let was_sent = flight.sent.is_some();
+        let before = flight.clone();
         flight.restarts += 1;
-        flight.sent = None;
+        flight.killed_by = None;
         self.index.commands.remove(&old);
         self.index.commands.insert(command.clone(), id);
         let connection = self.worker_mut(&worker)?.connection.as_ref();
         flight.sent = connection.map(|there| there.instance.clone());
-        self.leave_behind(&worker, old, was_sent);
+        if before.killed_by.is_some() {
+            self.leave_behind(id, old, &before);
+        }
         self.step_mut(id)?.flights.insert(command.clone(), flight);
         Ok(())
     }
@@ -310,16 +321,14 @@ impl State {
     }
 
     fn stop_escalated(&mut self, id: BuildId, command: &CommandId, stop: Escalation) -> Result<(), Refusal> {
-        let build = self.build_mut(id)?;
-        let worker = build.worker.clone();
-        let step = build.step.as_mut().ok_or("no step is in progress")?;
+        let step = self.build_mut(id)?.step.as_mut().ok_or("no step is in progress")?;
         let flight = step.flights.get_mut(command).ok_or_else(|| unknown("command", command))?;
         flight.stop = Some(stop);
-        if stop.due.is_none() {
-            let sent = flight.sent.is_some();
-            step.flights.remove(command);
+        if stop.due.is_none()
+            && let Some(flight) = step.flights.remove(command)
+        {
             self.index.commands.remove(command);
-            self.leave_behind(&worker, command.clone(), sent);
+            self.leave_behind(id, command.clone(), &flight);
         }
         Ok(())
     }
@@ -335,6 +344,7 @@ impl State {
         let Some(build) = self.builds.remove(&id) else { return Ok(()) };
         sabotage!(SlotKeptOnLoss => if outcome == Outcome::Retry { return Ok(()) });
         self.index.build_ended(&build);
+        self.hand_slot_on(&build);
         let counts = match outcome {
             Outcome::Success | Outcome::Warnings | Outcome::Failure | Outcome::Exception => true,
             Outcome::Skipped | Outcome::Retry | Outcome::Cancelled => false,
@@ -343,6 +353,13 @@ impl State {
             builder.last = Some(outcome);
         }
         Ok(())
+    }
+
+    /// Who had its slot from a build that ended has it from that one's lender now, or for itself.
+    fn hand_slot_on(&mut self, ended: &Build) {
+        if let Some(heir) = self.borrower_of(ended).and_then(|heir| self.builds.get_mut(&heir)) {
+            heir.lender = ended.lender;
+        }
     }
 
     fn build_mut(&mut self, id: BuildId) -> Result<&mut Build, Refusal> {

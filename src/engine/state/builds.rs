@@ -22,6 +22,10 @@ pub(in crate::engine) struct Build {
     pub builder_id: BuilderId,
     pub worker: String,
     pub worker_id: WorkerId,
+    /// Its directory on the worker.
+    pub dir: String,
+    /// The build that lends it its slot; none: it has one of its own.
+    pub lender: Option<BuildId>,
     /// The first one's buildset says what to check out.
     pub requests: Vec<RequestId>,
     /// The configuration that it pins.
@@ -150,6 +154,8 @@ pub(in crate::engine) struct Flight {
     pub restarts: u32,
     /// How far stopping it has come.
     pub stop: Option<Escalation>,
+    /// A stock worker that came back was told to kill it, and has done so by then.
+    pub killed_by: Option<Timestamp>,
 }
 
 /// How far stopping a command has come.

@@ -28,6 +28,7 @@ pub(super) use requests::{Buildset, Rank, Request, RequestEnd};
 pub(super) use schedulers::{QueuedChange, Scheduler, Source};
 pub(super) use workers::{Connection, Worker};
 
+use crate::base::Timestamp;
 use crate::model::{BuildId, BuilderId, BuildsetId, CommandId, ConfigDigest, Outcome, ReportId, RequestId};
 
 /// Everything that is open, and the counters.
@@ -156,6 +157,27 @@ impl State {
     /// Builds on a worker.
     pub fn builds_on(&self, worker: &str) -> Vec<BuildId> {
         self.index.builds_of_worker.get(worker).into_iter().flatten().copied().collect()
+    }
+
+    /// The build that has its slot from this one. There is at most one: a slot is lent to one build at a time.
+    pub fn borrower_of(&self, lender: &Build) -> Option<BuildId> {
+        let there = self.index.builds_of_worker.get(&lender.worker)?;
+        there.iter().copied().find(|id| self.builds.get(id).is_some_and(|build| build.lender == Some(lender.id)))
+    }
+
+    /// How many of a worker's slots are taken: builds that have their slot from another one take none.
+    pub fn slots_taken(&self, worker: &str) -> u64 {
+        let there = self.index.builds_of_worker.get(worker).into_iter().flatten();
+        there.filter(|id| self.builds.get(id).is_some_and(|build| build.lender.is_none())).count() as u64
+    }
+
+    /// Directories of a worker that builds use, or commands that may still run; and by which build.
+    pub fn dirs_in_use(&self, worker: &str, now: Timestamp) -> Vec<(BuildId, &str)> {
+        let builds = self.index.builds_of_worker.get(worker).into_iter().flatten();
+        let builds = builds.filter_map(|id| self.builds.get(id)).map(|build| (build.id, build.dir.as_str()));
+        let stale = self.workers.get(worker).into_iter().flat_map(|worker| &worker.stale);
+        let stale = stale.filter(|stale| stale.in_use(now).is_some());
+        builds.chain(stale.map(|stale| (stale.build, stale.dir.as_str()))).collect()
     }
 
     /// How many builds are on a worker.

@@ -4,12 +4,19 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::Timestamp;
-use crate::model::{CommandId, WorkerId};
+use crate::base::{Span, Timestamp};
+use crate::engine::timers::due;
+use crate::model::{BuildId, CommandId, WorkerId};
 
 /// At most so many leftover commands are remembered for a worker that is away, newest kept. More can only come from
 /// a worker that was lost as often without ever coming back in between.
 const STALE_MAX: usize = 1_000;
+
+/// A stock worker kills what it is told to forget within this time; it cannot say so (worker protocol, 12.2).
+const KILL_TIME: Span = Span::from_seconds(10);
+
+/// A leftover is told to so many connections: the master may die before it has told the first.
+const TOLD_MAX: u8 = 2;
 
 /// A worker, configured now or earlier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,15 +35,30 @@ pub(in crate::engine) struct Worker {
     pub give_up: Option<Timestamp>,
     /// The fact that last gave it a build: the smaller, the longer unused.
     pub used: u64,
-    /// Commands that may still run there and that nobody waits for.
+    /// Commands that may still run there and that nobody waits for. Their directories are in use.
     pub stale: VecDeque<Stale>,
 }
 
-/// A leftover. It is told to two connections: the master may die before it has told the first.
+/// A leftover.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::engine) struct Stale {
     pub command: CommandId,
-    pub told: bool,
+    pub build: BuildId,
+    pub dir: String,
+    /// How many connections were told of it.
+    pub told: u8,
+    /// When it has ended for certain; none: nobody knows.
+    pub over: Option<Timestamp>,
+}
+
+impl Stale {
+    /// Until when its directory is in use, if that is known; none: it is free.
+    pub fn in_use(&self, now: Timestamp) -> Option<Option<Timestamp>> {
+        match self.over.map(|over| due(over, now, KILL_TIME)) {
+            Some(over) if over <= now => None,
+            over => Some(over),
+        }
+    }
 }
 
 /// A connection.
@@ -71,19 +93,26 @@ impl Worker {
         self.active && self.connection.is_some() && !self.paused && !self.graceful
     }
 
-    /// It connects: leftovers are told.
-    pub fn tell_stale(&mut self) {
-        self.stale.retain(|stale| !stale.told);
+    /// It connects: one of ours stops all that is not wanted before it takes a command, a stock worker is told to.
+    pub fn tell_stale(&mut self, resumes: bool, at: Timestamp) {
+        self.stale.retain(|stale| !resumes && stale.told < TOLD_MAX);
         for stale in &mut self.stale {
-            stale.told = true;
+            stale.told += 1;
+            stale.over = Some(at.plus(KILL_TIME));
         }
     }
 
+    /// When a stock worker that connects now has killed what it is told to forget.
+    pub fn kills_by(resumes: bool, at: Timestamp) -> Option<Timestamp> {
+        (!resumes).then(|| at.plus(KILL_TIME))
+    }
+
     /// Remembers a command that may still run there.
-    pub fn leave_behind(&mut self, command: CommandId) {
+    pub fn leave_behind(&mut self, command: CommandId, build: BuildId, dir: &str, over: Option<Timestamp>) {
         if self.stale.len() >= STALE_MAX {
             self.stale.pop_front();
         }
-        self.stale.push_back(Stale { command, told: false });
+        let told = u8::from(over.is_some());
+        self.stale.push_back(Stale { command, build, dir: dir.to_owned(), told, over });
     }
 }

@@ -88,6 +88,7 @@ fn a_worker_lock_counts_on_each_worker() {
     });
     let plan = plan
         .builder_with("a", ["w1", "w2"], vec![step("a").locks(vec![counting("cpu", 1)])])
+        .per_worker("a", 2)
         .worker("w1", 2)
         .worker("w2", 2);
     let mut world = World::new(plan);
@@ -133,6 +134,7 @@ fn builders_that_wait_for_a_lock_take_turns() {
     let plan = ["a", "b"].into_iter().fold(plan().lock("db", 1).worker("w1", 5), |plan, name| {
         plan.builder_with(name, ["w1"], vec![step(name)]).change_builder(name, |builder, _| {
             builder.locks = vec![exclusive("db")];
+            builder.slots_per_worker = 5;
         })
     });
     let mut world = world(plan, &["a", "b"]);

@@ -17,7 +17,7 @@ fn worker_of(world: &World, build: &str) -> String {
 
 #[test]
 fn a_worker_runs_as_many_builds_as_it_has_slots() {
-    let mut world = world(plan().builder("linux", ["w1"]).worker("w1", 2));
+    let mut world = world(plan().builder("linux", ["w1"]).per_worker("linux", 5).worker("w1", 2));
     world.connect("w1");
     for _ in 0..3 {
         world.force("linux");
@@ -42,7 +42,7 @@ fn a_builder_runs_as_many_builds_as_it_has_slots() {
 
 #[test]
 fn the_least_loaded_then_the_longest_unused_worker_is_chosen() {
-    let mut world = world(plan().builder("linux", ["w1", "w2", "w3"]).worker("w3", 2));
+    let mut world = world(plan().builder("linux", ["w1", "w2", "w3"]).per_worker("linux", 2).worker("w3", 2));
     for worker in ["w1", "w2", "w3"] {
         world.connect(worker);
     }

@@ -2,6 +2,7 @@
 
 mod builds;
 mod clocks;
+mod directories;
 mod locks;
 mod matching;
 mod plans;

@@ -267,6 +267,11 @@ impl PlanBuilder {
         self
     }
 
+    /// A builder may run so many builds at once on one worker.
+    pub fn per_worker(self, builder: &str, slots: u64) -> Self {
+        self.change_builder(builder, |plan, _| plan.slots_per_worker = slots)
+    }
+
     pub fn worker(mut self, name: &str, slots: u64) -> Self {
         let worker = WorkerPlan { name: name.into(), slots, ..WorkerPlan::default() };
         self.plan.workers.insert(name.into(), worker);

@@ -170,7 +170,7 @@ fn a_removed_worker_finishes_and_is_cut_off() {
 
 #[test]
 fn a_new_slot_or_worker_is_used_at_once() {
-    let base = || plan().builder("linux", ["w1"]).collapse(crate::model::CollapsePolicy::Never);
+    let base = || plan().builder("linux", ["w1"]).per_worker("linux", 2).collapse(crate::model::CollapsePolicy::Never);
     let mut world = World::new(base());
     world.connect("w1");
     world.hold("make");

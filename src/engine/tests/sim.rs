@@ -14,6 +14,7 @@ mod nights;
 mod people;
 mod reference;
 mod reference_builds;
+mod reference_dirs;
 mod reference_locks;
 mod reference_queue;
 mod rng;
@@ -224,7 +225,7 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 /// Every deliberate bug, within how many seeds it has to be found, and the rules that it may be found by.
-const BUGS: [(Bug, u64, &str); 26] = [
+const BUGS: [(Bug, u64, &str); 28] = [
     (Bug::LocksKeptOnStop, 100, "bug in the engine|locks"),
     (Bug::RequestTwiceAfterRestart, 40, "restored state|bug in the engine"),
     (Bug::RetryLost, 60, "requests"),
@@ -245,6 +246,8 @@ const BUGS: [(Bug, u64, &str); 26] = [
     (Bug::SentAgainWithoutMemory, 60, "starts of commands"),
     (Bug::LockQueueJumped, 60, "locks"),
     (Bug::PolledChangeLost, 60, "liveness"),
+    (Bug::DirShared, 40, "directories"),
+    (Bug::DirFreedTooEarly, 100, "directories"),
     (Bug::UnpauseUnnoticed, 100, "missed start"),
     (Bug::SentBeforeCommit, 200, "outbox"),
     (Bug::LogPartDoubledOnResume, 40, "logs"),

@@ -60,7 +60,7 @@ fn a_trigger_that_does_not_wait_goes_on_at_once() {
 
 #[test]
 fn triggered_requests_that_are_waited_for_are_never_collapsed() {
-    let mut world = world(family("slow", true).worker("p1", 2));
+    let mut world = world(family("slow", true).worker("p1", 2).per_worker("parent", 2));
     world.force("parent");
     world.force("parent");
     assert_eq!(world.running(), 3, "two parents and one child");

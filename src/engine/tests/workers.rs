@@ -103,8 +103,10 @@ fn a_stock_worker_that_comes_back_has_lost_its_commands() {
     world.lose("w1");
     world.connect_stock("w1");
     world.expect_ended("linux/1", Outcome::Retry);
-    world.expect_running("linux/2", "w1");
     assert_eq!(world.worker("w1").forgotten.len(), 1, "the leftover is stopped");
+    world.expect_none("linux/2");
+    world.advance("10s");
+    world.expect_running("linux/2", "w1");
 }
 
 #[test]
@@ -246,7 +248,8 @@ fn a_request_that_is_retried_again_and_again_rests_in_between() {
     world.force("linux");
     for _ in 0..2 {
         world.lose("w1");
-        world.connect_stock("w1");
+        world.connect("w1");
+        world.connect_as("w1", true, "a new spool");
     }
     world.expect_ended("linux/2", Outcome::Retry);
     world.expect_none("linux/3");

@@ -14,7 +14,7 @@ use crate::engine::{
 };
 use crate::model::{
     BuildId, BuilderId, BuildsetId, BuildsetRecord, ChangeId, CommandEnd, CommandId, CommandResult, ConfigDigest,
-    Cursor, EvalJob, Event, Fact, LogId, NewChange, Outcome, Plan, Report, RequestId, Value,
+    Cursor, EvalJob, Event, Fact, LogId, NewChange, Outcome, Plan, Report, RequestId, Value, dirs_clash,
 };
 
 /// Every so many inputs a snapshot is taken.
@@ -305,6 +305,15 @@ impl World {
         self.tell_end(&name, order.command, result);
     }
 
+    /// This held command ends with this code.
+    pub fn end_command(&mut self, command: &CommandId, code: i64) {
+        let found =
+            self.workers.iter_mut().find_map(|(name, worker)| Some((name.clone(), worker.running.remove(command)?)));
+        let (name, order) = found.unwrap_or_else(|| panic!("`{command}` runs nowhere: {:?}", self.running_commands()));
+        let result = CommandResult::of(CommandEnd::Exited(code), &exit_codes(&order));
+        self.tell_end(&name, order.command, result);
+    }
+
     fn tell_end(&mut self, name: &str, command: CommandId, result: CommandResult) {
         let worker = self.worker(name);
         match worker.epoch {
@@ -473,6 +482,9 @@ impl World {
         let worker = self.worker(&order.worker);
         assert_eq!(worker.epoch, Some(order.epoch), "`{line}` goes to the present connection");
         assert!(!worker.running.contains_key(&order.command), "`{line}` is sent once");
+        let same = |other: &&CommandOrder| other.build != order.build && dirs_clash(&other.dir, &order.dir);
+        let other = worker.running.values().find(same);
+        assert!(other.is_none(), "`{line}` starts in `{}`, where another build runs: {other:?}", order.dir);
         if held {
             worker.running.insert(order.command.clone(), order);
             return;

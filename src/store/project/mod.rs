@@ -66,6 +66,8 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
             builder_id,
             worker: _,
             worker_id,
+            dir: _,
+            lender: _,
             requests,
             plan,
             properties,
@@ -99,7 +101,8 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
         | Event::Answered { build: _, key: _, answer: _ }
         | Event::CommandRestarted { build: _, key: _, command: _, why: _ }
         | Event::BuildStopping { build: _, why: _, by: _, outcome: _ }
-        | Event::StopEscalated { target: _, level: _, due: _ } => {}
+        | Event::StopEscalated { target: _, level: _, due: _ }
+        | Event::LeftoverEnded { worker: _, command: _ } => {}
         Event::BuildState { build, state } => build::state(txn, *build, state)?,
         Event::LocksWaited { build, waited } => build::locks_waited(txn, *build, *waited)?,
         Event::StepStarted { build, step, number, name, parent, index: _, key: _, attempt: _, state } => {

@@ -299,6 +299,8 @@ impl History {
             builder_id: BuilderId(of.builder),
             worker: format!("w{worker}"),
             worker_id: WorkerId(worker),
+            dir: format!("b{}", of.builder),
+            lender: None,
             requests: vec![of.request],
             plan: ConfigDigest(format!("{BUILDERS:064x}")),
             properties,

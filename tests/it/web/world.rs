@@ -226,6 +226,8 @@ impl World {
             builder_id: BuilderId(builder),
             worker: format!("worker {worker}"),
             worker_id: WorkerId(worker),
+            dir: format!("builder_{builder}"),
+            lender: None,
             requests: vec![RequestId(made.request)],
             plan: self.plan.digest.clone(),
             properties,

@@ -46,6 +46,10 @@ pub enum Bug {
     LockQueueJumped,
     /// Of several changes that a poll finds, one is lost.
     PolledChangeLost,
+    /// A second build of a builder gets the directory of the first one.
+    DirShared,
+    /// A directory is free as soon as its build ended, whatever still runs there.
+    DirFreedTooEarly,
     /// Nobody looks at the queue when a worker is not paused any more.
     UnpauseUnnoticed,
 

@@ -51,9 +51,12 @@ pub struct StepDraft {
 #[derive(Clone, Debug)]
 pub struct BuilderDraft {
     pub name: String,
+    /// None: made of its name.
+    pub dir: Option<String>,
     pub leaf: bool,
     pub workers: Vec<String>,
     pub slots: Option<u64>,
+    pub slots_per_worker: u64,
     pub locks: Vec<LockAccess>,
     pub priority: i64,
     pub collapse: Option<bool>,
@@ -187,9 +190,11 @@ fn draw_builder(rng: &mut Rng, draft: &Draft, name: String, leaf: bool, triggers
     }
     let steps = (0..=rng.range(0, 3)).map(|number| draw_step(rng, draft, &name, number, leaf, triggers)).collect();
     BuilderDraft {
+        dir: None,
         leaf,
         workers,
         slots: rng.chance(30).then(|| rng.below(2) + 1),
+        slots_per_worker: if rng.chance(40) { rng.below(3) + 1 } else { 1 },
         locks: if rng.chance(40 + draft.crowded) { draw_accesses(rng, &draft.locks, leaf, 40) } else { vec![] },
         priority: if rng.chance(30) { rng.range(-2, 5) } else { 0 },
         collapse: rng.chance(30).then(|| rng.chance(50)),
@@ -330,7 +335,7 @@ pub fn edit(rng: &mut Rng, draft: &Draft) -> Draft {
 
 fn edit_once(rng: &mut Rng, draft: &mut Draft) {
     let builder = rng.index(draft.builders.len());
-    match rng.below(14) {
+    match rng.below(16) {
         0 if draft.builders.len() > 1 => remove_builder(draft, builder),
         1 if draft.workers.iter().filter(|worker| !worker.leaf).count() > 1 => {
             draft.workers.remove(0);
@@ -373,8 +378,25 @@ fn edit_once(rng: &mut Rng, draft: &mut Draft) {
             }
         }
         12 => draft.grace = rng.range(20, 400),
+        13 => draft.builders[builder].slots_per_worker = rng.below(3) + 1,
+        14 => rename_builder(draft, builder),
         _ => draft.edition += 1,
     }
+}
+
+/// A builder gets another name, but keeps its directory.
+fn rename_builder(draft: &mut Draft, at: usize) {
+    let old = draft.builders[at].name.clone();
+    let new = format!("{old}r");
+    let rename = |name: &mut String| {
+        if *name == old {
+            name.clone_from(&new);
+        }
+    };
+    draft.builders[at].dir.get_or_insert_with(|| old.clone());
+    rename(&mut draft.builders[at].name);
+    draft.schedulers.iter_mut().flat_map(|scheduler| &mut scheduler.builders).for_each(rename);
+    draft.notifiers.iter_mut().filter_map(|(_, _, builders)| builders.as_mut()).flatten().for_each(rename);
 }
 
 fn remove_builder(draft: &mut Draft, at: usize) {
@@ -470,6 +492,8 @@ impl Draft {
         made.builder_with(&draft.name.clone(), [], steps).change_builder(&draft.name.clone(), move |plan, _| {
             plan.workers = workers;
             plan.slots = draft.slots;
+            plan.slots_per_worker = draft.slots_per_worker;
+            plan.dir = draft.dir.clone().unwrap_or_else(|| draft.name.clone());
             plan.locks = draft.locks;
             plan.priority = (draft.priority != 0).then_some(Policy::Fixed(draft.priority));
             plan.collapse =

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::rng::Rng;
 use crate::engine::{CommandOrder, StopLevel, Work};
-use crate::model::{CommandEnd, CommandId, CommandResult, Outcome};
+use crate::model::{BuildId, CommandEnd, CommandId, CommandResult, Outcome, dirs_clash};
 
 /// One piece of output: the log's name, and the text.
 pub type Part = (String, String);
@@ -16,6 +16,8 @@ pub type Part = (String, String);
 /// A command on a machine.
 #[derive(Clone, Debug)]
 pub struct Job {
+    pub build: BuildId,
+    pub dir: String,
     pub exit_codes: BTreeMap<i64, Outcome>,
     pub logs: Vec<String>,
     /// Parts still to print.
@@ -85,6 +87,20 @@ impl Machine {
         self.ends_sent.clear();
     }
 
+    /// A command is about to start: none of another build may run in its directory. One that nothing kills is nobody's
+    /// fault once a stock worker was told to.
+    pub fn check_directory(&self, order: &CommandOrder) {
+        let others = self.jobs.iter().filter(|(_, job)| job.result.is_none() && job.build != order.build);
+        for (id, job) in others.filter(|(_, job)| dirs_clash(&job.dir, &order.dir)) {
+            let undying = !self.ours && job.stubborn == Stubborn::Deaf;
+            assert!(
+                undying,
+                "directories: {} of build {} starts in `{}` of `{}`, where {id} of build {} still runs",
+                order.command, order.build, order.dir, self.worker, job.build
+            );
+        }
+    }
+
     /// All commands and all that is known of them are gone.
     pub fn forget_all(&mut self) {
         self.memory += 1;
@@ -116,7 +132,8 @@ impl Job {
             7..9 => Stubborn::IgnoresPolite,
             _ => Stubborn::Deaf,
         };
-        Self { exit_codes, logs, to_print, end, stubborn, dying: false, parts: vec![], result: None }
+        let (build, dir) = (order.build, order.dir.clone());
+        Self { build, dir, exit_codes, logs, to_print, end, stubborn, dying: false, parts: vec![], result: None }
     }
 
     /// Prints once more, or ends. True if it goes on.

@@ -67,6 +67,7 @@ pub struct Reference {
     pub reported: BTreeSet<(BuildId, String)>,
     pub outbox: BTreeSet<ReportId>,
     pub sent: BTreeSet<ReportId>,
+    pub leftovers: Vec<super::reference_dirs::Leftover>,
     pub logs: BTreeMap<LogId, LogView>,
     pub commands: BTreeMap<CommandId, (BuildId, Key)>,
     pub answers: BTreeMap<CommandId, crate::model::CommandResult>,
@@ -181,7 +182,9 @@ impl Reference {
                 let view = self.workers.entry(worker.clone()).or_default();
                 view.epoch = Some(*epoch);
                 view.resumes = *resumes;
+                self.tidied(worker, *resumes);
             }
+            Event::LeftoverEnded { command, .. } => self.leftover_ended(command),
             Event::WorkerLost { worker, epoch, why, give_up } => {
                 let view = self.workers.entry(worker.clone()).or_default();
                 let restart = why.contains("master was started");

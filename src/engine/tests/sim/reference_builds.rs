@@ -15,6 +15,8 @@ pub struct BuildView {
     pub builder: BuilderId,
     pub name: String,
     pub worker: String,
+    pub dir: String,
+    pub lender: Option<BuildId>,
     pub plan: ConfigDigest,
     pub requests: Vec<RequestId>,
     pub steps: BTreeMap<StepId, StepView>,
@@ -71,7 +73,8 @@ impl Reference {
 
     pub fn build_started(&mut self, fact: &Fact) {
         self.check_start(fact);
-        let Event::BuildStarted { build, builder, builder_id, worker, requests, plan, .. } = &fact.event else {
+        let Event::BuildStarted { build, builder, builder_id, worker, dir, lender, requests, plan, .. } = &fact.event
+        else {
             return;
         };
         let queued_since = self.queue_since.get(builder_id).copied().unwrap_or(0);
@@ -80,6 +83,8 @@ impl Reference {
             builder: *builder_id,
             name: builder.clone(),
             worker: worker.clone(),
+            dir: dir.clone(),
+            lender: *lender,
             plan: plan.clone(),
             requests: requests.clone(),
             steps: BTreeMap::new(),
@@ -118,6 +123,7 @@ impl Reference {
                 let view = self.build(*build).asks.get_mut(key).unwrap_or_else(|| panic!("asks: {key:?} of {build}"));
                 assert!(!view.answered, "asks: {key:?} of build {build} runs again, but is answered");
                 let old = view.command.replace(command.clone()).unwrap();
+                self.untidy(*build, &old);
                 self.name_command(command, *build, key);
                 self.restarts.push((old, command.clone()));
             }
@@ -134,6 +140,7 @@ impl Reference {
                 let view = self.build(*build);
                 let open = view.asks.values().any(|ask| ask.command.as_ref() == Some(command) && !ask.answered);
                 assert!(open, "stops: {command} of build {build} is stopped, but nobody waits for it");
+                self.untidy(*build, command);
             }
             Event::BuildEnded { build, outcome, .. } => self.build_ended(*build, *outcome),
             Event::BuildState { build, .. } | Event::StepDecided { build, .. } | Event::LocksWaited { build, .. } => {
@@ -158,7 +165,10 @@ impl Reference {
         assert!(!inside, "steps: {step} of build {build} ended before those inside of it");
         assert!(ended.logs.is_empty(), "logs: step {step} ended with open logs {:?}", ended.logs);
         if ended.parent.is_none() {
-            self.build(build).asks.clear();
+            let left = std::mem::take(&mut self.build(build).asks).into_values();
+            for ask in left.filter(|ask| !ask.answered) {
+                ask.command.iter().for_each(|command| self.untidy(build, command));
+            }
             for set in self.sets.values_mut().filter(|set| set.awaited_by.as_ref().is_some_and(|by| by.0 == build)) {
                 set.awaited_by = None;
             }
@@ -221,6 +231,7 @@ impl Reference {
                 } else {
                     let lost = matches!(result.end, CommandEnd::Lost(_));
                     assert!(lost, "answers: {command} got a result that no worker gave: {result:?}");
+                    self.untidy(build, &command);
                 }
             }
             (Ask::Wait(_), Answer::Done) => {
@@ -259,6 +270,7 @@ impl Reference {
 
     fn build_ended(&mut self, id: BuildId, outcome: Outcome) {
         let build = self.builds.remove(&id).unwrap_or_else(|| panic!("builds: {id} ended twice, or never began"));
+        self.hand_slot_on(id, build.lender);
         assert!(build.steps.is_empty(), "builds: {id} ended with open steps");
         self.check_gave_all_back((id, None));
         assert!(

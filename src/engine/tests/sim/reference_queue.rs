@@ -196,7 +196,9 @@ impl Reference {
     // --- starts
 
     pub fn check_start(&mut self, fact: &Fact) {
-        let Event::BuildStarted { number, builder_id, worker, requests, plan, build, .. } = &fact.event else { return };
+        let Event::BuildStarted { number, builder_id, worker, dir, requests, plan, build, .. } = &fact.event else {
+            return;
+        };
         self.fresh("build", build.0);
         let last = self.numbers.entry(*builder_id).or_default();
         assert_eq!(*number, *last + 1, "ids: the number of build {build}");
@@ -207,6 +209,7 @@ impl Reference {
         assert!(found.workers.contains(worker), "starts: build {build} is not for `{worker}`");
         assert!(self.builder_has_room(*builder_id), "slots: builder {builder_id} has none for build {build}");
         self.check_worker(worker, *build);
+        self.check_directory(*build, *builder_id, worker, dir);
         for request in requests {
             let first = self.first_ready(*builder_id).map(|first| first.id);
             let right = first == Some(*request) || self.is_pressing(*builder_id, *request);
@@ -218,6 +221,7 @@ impl Reference {
             let Some(first) = self.first_ready(other).filter(|first| first.rests_until.is_none()) else { continue };
             let could = self.wants_of(other).is_empty()
                 && self.builder_has_room(other)
+                && self.has_directory(other, worker)
                 && self.builder_plan(other).is_some_and(|plan| plan.workers.contains(worker));
             assert!(!could || first.rank() > rank, "priorities: build {build} overtakes {first:?} on `{worker}`");
         }
@@ -259,7 +263,8 @@ impl Reference {
 
     fn worker_has_room(&self, worker: &str) -> bool {
         let slots = self.plan.as_ref().and_then(|plan| plan.workers.get(worker)).map_or(0, |plan| plan.slots.max(1));
-        (self.builds.values().filter(|build| build.worker == worker).count() as u64) < slots
+        let taken = self.builds.values().filter(|build| build.worker == worker && build.lender.is_none());
+        (taken.count() as u64) < slots
     }
 
     fn builder_has_room(&self, builder: BuilderId) -> bool {
@@ -274,7 +279,8 @@ impl Reference {
         let takes = |worker: &String| {
             self.workers.get(worker).is_some_and(|view| view.epoch.is_some() && !view.paused && !view.graceful)
         };
-        self.builder_has_room(builder) && plan.workers.iter().any(|name| takes(name) && self.worker_has_room(name))
+        let fits = |name: &String| takes(name) && self.worker_has_room(name) && self.has_directory(builder, name);
+        self.builder_has_room(builder) && plan.workers.iter().any(fits)
     }
 
     /// The request of a builder that goes next.

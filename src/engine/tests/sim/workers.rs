@@ -61,6 +61,7 @@ impl Sim {
         if machine.jobs.contains_key(&order.command) {
             return self.saw("command sent twice, started once");
         }
+        machine.check_directory(order);
         let job = Job::draw(&mut self.rng, order);
         machine.jobs.insert(order.command.clone(), job);
         machine.told.insert(order.command.clone(), 0);

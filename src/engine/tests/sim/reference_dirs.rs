@@ -1,0 +1,82 @@
+//! The reference model of directories and slots: a directory belongs to one build at a time, a slot to one line of builds
+//! that wait for each other.
+
+use super::reference::Reference;
+use crate::base::{Span, Timestamp};
+use crate::model::{BuildId, BuilderId, CommandId, dirs_clash};
+
+/// A command that may still run although nobody waits for it. The model says so longer than the engine may.
+#[derive(Clone, Debug)]
+pub struct Leftover {
+    pub worker: String,
+    pub command: CommandId,
+    pub dir: String,
+    /// A stock worker was told to kill it.
+    over: Option<Timestamp>,
+}
+
+const KILL_TIME: Span = Span::from_seconds(10);
+
+impl Reference {
+    /// Nobody waits any more for a command that may still run.
+    pub fn untidy(&mut self, build: BuildId, command: &CommandId) {
+        let Some(view) = self.builds.get(&build) else { return };
+        let (worker, dir) = (view.worker.clone(), view.dir.clone());
+        let stock = self.workers.get(&worker).is_some_and(|view| view.epoch.is_some() && !view.resumes);
+        let over = stock.then(|| self.at.plus(KILL_TIME));
+        self.leftovers.push(Leftover { worker, command: command.clone(), dir, over });
+    }
+
+    pub fn leftover_ended(&mut self, command: &CommandId) {
+        let known = self.leftovers.iter().any(|left| left.command == *command);
+        assert!(known, "directories: {command} ended as a leftover, but somebody waits for it");
+        self.leftovers.retain(|left| left.command != *command);
+    }
+
+    /// A worker connects: one of ours has only what is wanted, a stock one kills the rest soon.
+    pub fn tidied(&mut self, worker: &str, resumes: bool) {
+        let over = self.at.plus(KILL_TIME);
+        self.leftovers.retain(|left| !(resumes && left.worker == worker));
+        for left in self.leftovers.iter_mut().filter(|left| left.worker == worker) {
+            left.over = Some(over);
+        }
+    }
+
+    /// A build starts in a directory of its builder that no other build has.
+    pub fn check_directory(&self, build: BuildId, builder: BuilderId, worker: &str, dir: &str) {
+        let plan = self.builder_plan(builder).unwrap_or_else(|| panic!("directories: builder {builder} is gone"));
+        assert!(plan.slot_dirs().any(|slot| slot == dir), "directories: `{dir}` of build {build} is not its builder's");
+        for (other, view) in self.builds.iter().filter(|(id, view)| **id != build && view.worker == worker) {
+            assert!(
+                !dirs_clash(&view.dir, dir),
+                "directories: build {build} starts in `{dir}` of `{worker}`, which build {other} has"
+            );
+        }
+        assert!(
+            self.runs_on(builder, worker) < plan.slots_per_worker.max(1),
+            "directories: build {build} is one too many of its builder on `{worker}`"
+        );
+    }
+
+    fn runs_on(&self, builder: BuilderId, worker: &str) -> u64 {
+        self.builds.values().filter(|view| view.builder == builder && view.worker == worker).count() as u64
+    }
+
+    /// Whether a builder has a directory on a worker for one more build, for certain.
+    pub fn has_directory(&self, builder: BuilderId, worker: &str) -> bool {
+        let Some(plan) = self.builder_plan(builder) else { return false };
+        let builds = self.builds.values().filter(|view| view.worker == worker).map(|view| &view.dir);
+        let left = self.leftovers.iter().filter(|left| left.worker == worker);
+        let left = left.filter(|left| left.over.is_none_or(|over| over > self.at)).map(|left| &left.dir);
+        let used: Vec<&String> = builds.chain(left).collect();
+        self.runs_on(builder, worker) < plan.slots_per_worker.max(1)
+            && plan.slot_dirs().any(|dir| !used.iter().any(|used| dirs_clash(used, &dir)))
+    }
+
+    /// Who had its slot from a build that ended has it from that one's lender, or for itself.
+    pub fn hand_slot_on(&mut self, ended: BuildId, lender: Option<BuildId>) {
+        for view in self.builds.values_mut().filter(|view| view.lender == Some(ended)) {
+            view.lender = lender;
+        }
+    }
+}

@@ -7,7 +7,9 @@ use super::filter::Filters;
 use super::pass::Pass;
 use super::state::State;
 use super::{Reply, Ticket};
-use crate::model::{BuilderAbout, BuilderId, ChangeSourceId, Event, Plan, SchedulerId, WorkerId};
+use crate::model::{
+    BuilderAbout, BuilderId, ChangeSourceId, Event, FunctionKind, Plan, SchedulerId, UserFunction, WorkerId,
+};
 
 impl Pass<'_> {
     /// A configuration was loaded: compare it with the one in force, and put it in its place as one.
@@ -15,7 +17,10 @@ impl Pass<'_> {
         let digest = plan.digest.clone();
         self.up.plans.insert(digest.clone(), Arc::clone(plan));
         // After a refusal the same one is adopted once more, so that the refusal is over for everybody.
-        if self.state.plan.as_ref() == Some(&digest) && !self.state.refused {
+        // So it is when somebody loads it again because functions failed: they are asked anew.
+        let first = !std::mem::replace(&mut self.up.loaded, true);
+        let afresh = self.state.refused || (!first && !self.state.troubles.is_empty());
+        if self.state.plan.as_ref() == Some(&digest) && !afresh {
             return self.reply(ticket, Reply::Adopted { digest, changes: Vec::new() });
         }
         let changes = self.plan().map_or_else(Vec::new, |old| super::diff::compare(&old, plan));
@@ -51,7 +56,9 @@ impl Pass<'_> {
             ),
         };
         self.up.claims.clear();
-        self.up.complained.clear();
+        self.up.asking = super::decide::Asking::default();
+        self.up.retries.clear();
+        self.up.postponed.clear();
         self.record(event);
         self.void_polls(&changes);
         self.up.prepare(self.state);
@@ -67,8 +74,8 @@ impl Pass<'_> {
     }
 
     fn complain_of_patterns(&mut self) {
-        for (what, message) in std::mem::take(&mut self.up.filters.problems) {
-            self.record(Event::ScriptFailed { what, message });
+        for (scheduler, message) in std::mem::take(&mut self.up.filters.problems) {
+            self.function_failed(&UserFunction::new(FunctionKind::Pattern, scheduler), &message, 0);
         }
     }
 }

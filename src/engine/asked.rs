@@ -3,36 +3,68 @@
 use std::collections::BTreeMap;
 
 use super::buildsets::{Made, Making};
+use super::decide::Silence;
 use super::pass::Pass;
-use super::{ForceAsk, RebuildAsk, Reply, Ticket, form};
+use super::timers::TimerKey;
+use super::{ForceAsk, Input, RebuildAsk, Reply, Ticket, form};
 use crate::base::nearest;
 use crate::model::{
-    BuildId, Event, Outcome, Plan, Policy, Properties, RequestId, SchedulerKind, SchedulerPlan, StampSpec, Value,
+    BuildId, Event, FunctionKind, Outcome, Plan, Policy, Properties, RequestId, SchedulerKind, SchedulerPlan,
+    StampSpec, UserFunction, Value,
 };
 
 const FORM: &str = "Force Build Form";
+/// So many people may wait for the next pass; it is to begin at once.
+const LATER_MAX: usize = 1_000;
 
 impl Pass<'_> {
     /// Somebody wants builds.
     pub fn force_asked(&mut self, ask: ForceAsk, ticket: Option<Ticket>) {
-        let reply = match self.force(ask) {
-            Ok((buildset, requests)) => Reply::Buildset { buildset, requests },
+        let reply = match self.force(&ask) {
+            Ok(Ok((buildset, requests))) => Reply::Buildset { buildset, requests },
+            Ok(Err(Silence::Postponed)) if self.up.later.len() < LATER_MAX => {
+                self.up.later.push(Input::ForceAsked { ask, ticket });
+                return self.postpone(TimerKey::Later);
+            }
+            Ok(Err(_)) => Reply::Refused(self.why_undecided(&ask)),
             Err(refusal) => refusal,
         };
         self.reply(ticket, reply);
     }
 
-    fn force(&mut self, ask: ForceAsk) -> Result<Made, Reply> {
+    /// Does what was postponed.
+    pub fn do_postponed(&mut self) {
+        for request in std::mem::take(&mut self.up.uncollapsed) {
+            self.collapse_into(request);
+        }
+        for input in std::mem::take(&mut self.up.later) {
+            if let Input::ForceAsked { ask, ticket } = input {
+                self.force_asked(ask, ticket);
+            }
+        }
+    }
+
+    fn why_undecided(&self, ask: &ForceAsk) -> String {
+        let scheduler = self
+            .plan()
+            .and_then(|plan| find_scheduler(&plan, ask).ok().flatten().map(|scheduler| scheduler.name.clone()));
+        let function = UserFunction::new(FunctionKind::Properties, scheduler.unwrap_or_default());
+        let trouble = self.state.troubles.get(&function).and_then(|trouble| trouble.message.as_ref());
+        let why = trouble.map_or("it gives no answer", String::as_str);
+        format!("the properties of these builds cannot be decided: {function}: {why}")
+    }
+
+    fn force(&mut self, ask: &ForceAsk) -> Result<Result<Made, Silence>, Reply> {
         let plan = self.plan().ok_or_else(|| Reply::Refused("no configuration is in force".to_owned()))?;
         for name in &ask.builders {
             if !plan.builders.contains_key(name) {
                 return Err(Reply::Unknown(unknown("builder", name, plan.builders.keys())));
             }
         }
-        let scheduler = find_scheduler(&plan, &ask)?;
+        let scheduler = find_scheduler(&plan, ask)?;
         let mut making = match scheduler {
-            Some(scheduler) => self.force_by_form(scheduler, &ask)?,
-            None => force_directly(&plan, &ask)?,
+            Some(scheduler) => self.force_by_form(scheduler, ask)?,
+            None => force_directly(&plan, ask)?,
         };
         let given = &mut making.given;
         given.set("reason", ask.reason.as_str(), FORM);
@@ -88,8 +120,12 @@ impl Pass<'_> {
             verbatim: true,
             ..Making::default()
         };
-        let (buildset, requests) = self.make_buildset(making);
-        self.reply(ticket, Reply::Buildset { buildset, requests });
+        // A rebuild takes over what was decided then; only its priority is asked for.
+        let reply = match self.make_buildset(making) {
+            Ok((buildset, requests)) => Reply::Buildset { buildset, requests },
+            Err(_) => Reply::Refused("the master is busy with user functions; try again".to_owned()),
+        };
+        self.reply(ticket, reply);
     }
 
     /// Somebody wants a request cancelled. What ended or never was needs no cancelling.

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::decide::Silence;
 use super::pass::Pass;
 use crate::model::{
-    BuildId, BuilderId, BuildsetId, BuildsetRecord, ChangeId, Event, FnId, Outcome, Policy, Properties, Question,
-    RequestId, RequestRecord, SchedulerPlan, SourceStamp, StampSpec, Value,
+    BuildId, BuilderId, BuildsetId, BuildsetRecord, ChangeId, Event, FnId, FunctionKind, Outcome, Policy, Properties,
+    Question, RequestId, RequestRecord, SchedulerPlan, SourceStamp, StampSpec, UserFunction, Value,
 };
 
 /// A buildset to make.
@@ -46,18 +47,43 @@ impl Making {
     }
 }
 
+/// A buildset that can be made: what user functions say of it is known.
+#[derive(Clone, Debug)]
+pub(super) struct Draft {
+    making: Making,
+    properties: Properties,
+    /// One for each builder.
+    priorities: Vec<i64>,
+}
+
 /// A buildset that was made: requests by builder.
 pub(super) type Made = (BuildsetId, BTreeMap<BuilderId, RequestId>);
 
 impl Pass<'_> {
-    /// Makes a buildset and its requests, and collapses what they make needless.
-    pub fn make_buildset(&mut self, making: Making) -> Made {
-        let properties = self.merge_properties(&making);
+    /// Makes a buildset and its requests, and collapses what they make needless. Nothing is made if a user function does
+    /// not say how.
+    pub fn make_buildset(&mut self, making: Making) -> Result<Made, Silence> {
+        let draft = self.draft(making)?;
+        Ok(self.make_draft(draft))
+    }
+
+    /// Asks all that has to be known before a buildset can be made.
+    pub fn draft(&mut self, making: Making) -> Result<Draft, Silence> {
+        let properties = self.merge_properties(&making)?;
+        let mut priorities = Vec::new();
+        for name in &making.builders {
+            priorities.push(self.priority_of(&making, name, &properties)?);
+        }
+        Ok(Draft { making, properties, priorities })
+    }
+
+    /// Makes a buildset of which everything is known.
+    pub fn make_draft(&mut self, draft: Draft) -> Made {
+        let Draft { making, properties, priorities } = draft;
         let id = BuildsetId(self.state.last.buildset + 1);
         let mut requests = Vec::new();
-        for name in &making.builders {
+        for (name, priority) in making.builders.iter().zip(priorities) {
             let Some(builder) = self.state.builder_ids.get(name).copied() else { continue };
-            let priority = self.priority_of(&making, name, &properties);
             requests.push(RequestRecord {
                 id: RequestId(self.state.last.request + 1 + requests.len() as u64),
                 buildset: id,
@@ -115,11 +141,11 @@ impl Pass<'_> {
     }
 
     /// Later ones win: the configuration's, the newest change's, the scheduler's, those given.
-    fn merge_properties(&mut self, making: &Making) -> Properties {
+    fn merge_properties(&mut self, making: &Making) -> Result<Properties, Silence> {
         let mut properties = Properties::default();
         if making.verbatim {
             properties.update(&making.given);
-            return properties;
+            return Ok(properties);
         }
         if let Some(plan) = self.plan() {
             properties.update(&plan.properties);
@@ -130,10 +156,10 @@ impl Pass<'_> {
         }
         properties.update(&making.properties);
         if let Some(function) = making.properties_fn {
-            let what = format!("the properties of scheduler `{}`", making.scheduler);
+            let asked = UserFunction::new(FunctionKind::Properties, &making.scheduler);
             let known = Arc::new(properties.clone());
             let question = Question::Properties { of: making.scheduler.clone(), properties: known, changes };
-            if let Some(Value::Map(more)) = self.decide(&what, function, &question, false) {
+            if let Value::Map(more) = self.decide(&asked, function, question)? {
                 for (name, value) in more {
                     properties.set(name, value, "Scheduler");
                 }
@@ -141,15 +167,15 @@ impl Pass<'_> {
         }
         properties.update(&making.given);
         properties.set("scheduler", making.scheduler.as_str(), "Scheduler");
-        properties
+        Ok(properties)
     }
 
-    fn priority_of(&mut self, making: &Making, builder: &str, properties: &Properties) -> i64 {
+    fn priority_of(&mut self, making: &Making, builder: &str, properties: &Properties) -> Result<i64, Silence> {
         let plan = self.plan();
         let builders = plan.as_ref().and_then(|plan| plan.builders.get(builder)?.priority.as_ref());
         match making.priority.as_ref().or(builders) {
             Some(policy) => self.number_of(policy, builder, properties),
-            None => 0,
+            None => Ok(0),
         }
     }
 

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::decide::Silence;
 use super::pass::Pass;
-use crate::model::{CollapsePolicy, Event, FnId, Outcome, Question, RequestId};
+use super::timers::TimerKey;
+use crate::model::{CollapsePolicy, Event, FnId, FunctionKind, Outcome, Question, RequestId, UserFunction};
 
 /// A user function is asked about at most so many older requests each time: a queue that it leaves long must not make
 /// every new request slow.
@@ -23,7 +25,9 @@ impl Pass<'_> {
     }
 
     fn needless_for(&mut self, new: RequestId) -> Vec<RequestId> {
-        let Some(request) = self.state.requests.get(&new).filter(|request| !request.waited_for) else {
+        let Some(request) =
+            self.state.requests.get(&new).filter(|request| !request.waited_for && request.build.is_none())
+        else {
             return Vec::new();
         };
         let Some(builder) = self.state.builders.get(&request.builder) else { return Vec::new() };
@@ -48,7 +52,7 @@ impl Pass<'_> {
         let Some(second) = self.waiting_request(new) else { return Vec::new() };
         let Some(builder) = self.state.requests.get(&new).map(|request| request.builder) else { return Vec::new() };
         let name = second.builder.clone();
-        let what = format!("`collapse` of builder `{name}`");
+        let asked = UserFunction::new(FunctionKind::Collapse, &name);
         let mut older: Vec<RequestId> = self
             .state
             .index
@@ -64,8 +68,14 @@ impl Pass<'_> {
         for old in older.into_iter().rev().take(ASKED_MAX) {
             let Some(first) = self.waiting_request(old) else { continue };
             let question = Question::Collapse { builder: name.clone(), first, second: Arc::clone(&second) };
-            if self.decide(&what, function, &question, true).is_some_and(|answer| answer.is_true()) {
-                alike.push(old);
+            match self.decide(&asked, function, question) {
+                Ok(answer) if answer.is_true() => alike.push(old),
+                Ok(_) | Err(Silence::Failed | Silence::Suspended) => {}
+                Err(Silence::Postponed) => {
+                    self.up.uncollapsed.insert(new);
+                    self.postpone(TimerKey::Later);
+                    break;
+                }
             }
         }
         alike.sort_unstable();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::base::Timestamp;
 use crate::model::{
     BuildId, BuilderId, BuildsetId, ChangeId, CommandId, CommandSpec, ConfigDigest, Cursor, EnvValue, EvalJob, Fact,
-    FileCommand, LogId, PlanChange, Report, RequestId, SchedulerId, StepId,
+    FileCommand, LogId, PlanChange, Report, RequestId, SchedulerId, StepId, UserFunction,
 };
 
 /// The result of one input.
@@ -42,6 +42,16 @@ pub enum WakeReason {
     Report(u64),
     /// A retried request may start again.
     Request(RequestId),
+    /// A scheduler's function is asked again.
+    Decision(String),
+    /// A builder's queue functions are asked again.
+    Queue(BuilderId),
+    /// A user function that failed has answered for a while.
+    Recovery(UserFunction),
+    /// A script is evaluated again after its process was lost.
+    Evaluation(BuildId),
+    /// What a pass had no time for goes on.
+    Postponed,
 }
 
 /// An order.

@@ -49,6 +49,7 @@ impl Pass<'_> {
         let state = words::build_state(&build, outcome, why);
         self.record(Event::BuildEnded { build: id, outcome, state: state.clone() });
         self.up.evaluations.remove(&id);
+        self.up.evaluate_at.remove(&id);
         self.up.contexts.remove(&id);
         self.up.finishing.remove(&id);
         self.up.builders.insert(build.builder_id);

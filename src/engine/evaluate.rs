@@ -3,17 +3,27 @@
 use std::sync::Arc;
 
 use super::Effect;
+use super::decide::LOSSES_MAX;
 use super::pass::Pass;
 use super::steps::outcome_so_far;
+use super::timers::TimerKey;
 use super::underway::{Evaluation, Finish};
+use crate::base::Span;
 use crate::model::{
-    Ask, BuildContext, BuildId, EvalJob, EvalOutcome, EvalPart, Event, Key, Outcome, StepId, StepSummary, WorkerFacts,
+    Ask, BuildContext, BuildId, EvalJob, EvalOutcome, EvalPart, Event, FunctionKind, Key, Outcome, StepId, StepSummary,
+    UserFunction, WorkerFacts,
 };
 
 /// A step may ask for so much: far beyond what steps do, far below what would make replay slow.
 const ASKS_MAX: usize = 20_000;
 /// The key of the log line that the engine itself writes about a failed script; no script gets this far.
 const ERROR_KEY: u32 = u32::MAX;
+/// The pause before a script is evaluated again whose process was lost, for each loss so far: other builds go first.
+const LOST_PAUSE: Span = Span::from_seconds(1);
+
+fn lost_pause(losses: u32) -> Span {
+    Span::from_millis(LOST_PAUSE.as_millis().saturating_mul(u64::from(losses.saturating_mul(losses))))
+}
 
 impl Pass<'_> {
     /// Something changed that a build's script waits for.
@@ -27,7 +37,7 @@ impl Pass<'_> {
         // A build unknown here is one that an earlier process drove: it may have anything to be told.
         let fresh = || Evaluation { wanted: true, ..Evaluation::default() };
         let evaluation = self.up.evaluations.entry(id).or_insert_with(fresh);
-        if evaluation.in_flight || !evaluation.wanted {
+        if evaluation.in_flight || !evaluation.wanted || self.up.evaluate_at.contains_key(&id) {
             return false;
         }
         evaluation.turn += 1;
@@ -105,11 +115,53 @@ impl Pass<'_> {
         let Some(build) = self.state.builds.get(&id) else { return };
         let Some(step) = build.step.as_ref().filter(|_| !build.stops_step()) else { return };
         let step = step.id;
+        let lost = match outcome {
+            EvalOutcome::Lost { ref message } => self.evaluation_lost(id, part, message),
+            EvalOutcome::Suspended { .. }
+            | EvalOutcome::Done { .. }
+            | EvalOutcome::Decided(_)
+            | EvalOutcome::Failed { .. } => false,
+        };
+        if lost {
+            return;
+        }
         match part {
             EvalPart::DoIf => self.do_if_answered(id, step, outcome),
             EvalPart::HideIf => self.hide_if_answered(id, outcome),
             EvalPart::Body => self.body_evaluated(id, outcome),
         }
+    }
+
+    /// The process that evaluated was lost. True if that is all for now: the script is evaluated again after a pause.
+    fn evaluation_lost(&mut self, id: BuildId, part: EvalPart, message: &str) -> bool {
+        let Some(build) = self.state.builds.get(&id) else { return true };
+        let Some(step) = &build.step else { return true };
+        let (losses, message) = (build.losses + 1, message.to_owned());
+        let (step, name) = (step.id, step.name.clone());
+        self.record(Event::EvaluationLost { build: id, step, name, part, message, losses });
+        sabotage!(LossesForgotten => {
+            self.want_evaluation(id);
+            return true;
+        });
+        if losses >= LOSSES_MAX {
+            return false;
+        }
+        self.up.evaluate_at.insert(id, self.now.plus(lost_pause(losses)));
+        self.touch(TimerKey::Build(id));
+        true
+    }
+
+    /// Evaluates a script again whose process was lost, when its pause is over.
+    pub fn evaluate_again(&mut self, id: BuildId) {
+        if self.up.evaluate_at.get(&id).is_some_and(|at| *at <= self.now) {
+            self.up.evaluate_at.remove(&id);
+            self.want_evaluation(id);
+        }
+    }
+
+    fn lost_for_good(&self, id: BuildId, message: &str) -> String {
+        let losses = self.state.builds.get(&id).map_or(0, |build| build.losses);
+        format!("the script was given up: {losses} processes that evaluated it died or ran too long\n{message}")
     }
 
     fn do_if_answered(&mut self, id: BuildId, step: StepId, outcome: EvalOutcome) {
@@ -118,7 +170,8 @@ impl Pass<'_> {
                 self.record(Event::StepDecided { build: id, step, part: EvalPart::DoIf, yes });
                 self.want_evaluation(id);
             }
-            EvalOutcome::Failed { message, .. } | EvalOutcome::Lost { message } => self.fail_script(id, &message),
+            EvalOutcome::Failed { message, .. } => self.fail_script(id, &message),
+            EvalOutcome::Lost { message } => self.fail_script(id, &self.lost_for_good(id, &message)),
             EvalOutcome::Suspended { .. } | EvalOutcome::Done { .. } => {
                 self.fail_script(id, "`do_if` must give a truth value and ask for nothing");
             }
@@ -126,11 +179,16 @@ impl Pass<'_> {
     }
 
     fn hide_if_answered(&mut self, id: BuildId, outcome: EvalOutcome) {
+        let builder = self.state.builds.get(&id).map(|build| build.builder.clone()).unwrap_or_default();
+        let function = UserFunction::new(FunctionKind::HideIf, builder);
         let hidden = match outcome {
-            EvalOutcome::Decided(yes) => yes,
+            EvalOutcome::Decided(yes) => {
+                self.function_answered(&function);
+                yes
+            }
             EvalOutcome::Failed { message, .. } | EvalOutcome::Lost { message } => {
                 // The step has run: a page that shows it is the lesser harm.
-                self.record(Event::ScriptFailed { what: format!("`hide_if` in build {id}"), message });
+                self.function_failed(&function, &message, 0);
                 false
             }
             EvalOutcome::Suspended { .. } | EvalOutcome::Done { .. } => false,
@@ -157,7 +215,7 @@ impl Pass<'_> {
                 self.take_asks(id, asks);
                 self.fail_script(id, &message);
             }
-            EvalOutcome::Lost { message } => self.fail_script(id, &message),
+            EvalOutcome::Lost { message } => self.fail_script(id, &self.lost_for_good(id, &message)),
             EvalOutcome::Decided(_) => self.fail_script(id, "a step's script ended without an outcome"),
         }
     }

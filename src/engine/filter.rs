@@ -61,8 +61,7 @@ impl Filters {
         let mut filters = Self::default();
         for scheduler in plan.schedulers.values() {
             if let Some((filter, important)) = filter_of(scheduler) {
-                let what = format!("the filter of scheduler `{}`", scheduler.name);
-                let mut tell = |message: String| filters.problems.push((what.clone(), message));
+                let mut tell = |message: String| filters.problems.push((scheduler.name.clone(), message));
                 let compiled = Filter::of(filter, important, &mut tell);
                 filters.by_scheduler.insert(scheduler.name.clone(), compiled);
             }

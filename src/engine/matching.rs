@@ -5,11 +5,14 @@
 
 use std::sync::Arc;
 
+use super::decide::{Said, Silence};
 use super::locking::{definitions, kin_of_request, merge_locks, queue};
 use super::pass::Pass;
-use super::state::{Asker, Owner, Rank, Since};
+use super::state::{Asker, Owner, Rank, Retry, Since};
+use super::timers::TimerKey;
 use crate::model::{
-    BuildId, BuilderId, BuilderPlan, FnId, LockAccess, Plan, Question, RequestId, Value, WaitingRequest, dirs_clash,
+    BuildId, BuilderId, BuilderPlan, FnId, FunctionKind, LockAccess, Plan, Question, RequestId, UserFunction,
+    WaitingRequest, dirs_clash,
 };
 
 /// `next_build` is shown at most so many requests, the first in the queue: a queue of ten thousand must not make each
@@ -53,7 +56,7 @@ impl Pass<'_> {
             noted.into_iter().map(|builder| (self.first_rank(builder), builder)).collect();
         while let Some((rank, builder)) = ranked.pop_first() {
             let look = match rank {
-                Some(_) if !self.up.free.is_empty() => self.look_at_builder(&plan, builder),
+                Some(_) if !self.up.free.is_empty() => self.look_and_plan(&plan, builder),
                 Some(_) | None => Look::Nothing,
             };
             match look {
@@ -79,6 +82,24 @@ impl Pass<'_> {
         let rests =
             |id: &RequestId| self.state.requests.get(id).is_some_and(|request| request.rests(self.now).is_some());
         self.state.index.waiting.get(&builder).into_iter().flatten().copied().filter(move |(_, _, id)| !rests(id))
+    }
+
+    /// Looks at a builder, and plans to look again if a user function left something open.
+    fn look_and_plan(&mut self, plan: &Arc<Plan>, builder: BuilderId) -> Look {
+        self.asked.silence = None;
+        let look = self.look_at_builder(plan, builder);
+        match self.asked.silence.take() {
+            None | Some(Silence::Suspended) => {
+                self.up.retries.remove(&builder);
+            }
+            Some(silence) => {
+                let known = self.up.retries.get(&builder).copied().unwrap_or_default();
+                let tries = known.tries + u32::from(silence == Silence::Failed);
+                self.up.retries.insert(builder, Retry { tries, due: self.retry_at(silence, tries) });
+            }
+        }
+        self.touch(TimerKey::Builder(builder));
+        look
     }
 
     fn look_at_builder(&mut self, plan: &Arc<Plan>, builder: BuilderId) -> Look {
@@ -130,7 +151,7 @@ impl Pass<'_> {
         let Some(function) = plan.next_build else { return ids };
         let requests: Vec<Arc<WaitingRequest>> = ids.iter().filter_map(|id| self.waiting_request(*id)).collect();
         let question = Question::NextBuild { builder: plan.name.clone(), requests };
-        let chosen = self.decide(&format!("`next_build` of builder `{}`", plan.name), function, &question, true);
+        let chosen = self.decide(&UserFunction::new(FunctionKind::NextBuild, &plan.name), function, question);
         choose(chosen, &ids).into_iter().collect()
     }
 
@@ -181,8 +202,9 @@ impl Pass<'_> {
         let Some(request) = self.waiting_request(request) else { return false };
         let worker = self.candidate_worker(worker);
         let question = Question::CanStart { builder: builder.name.clone(), worker, request };
-        self.decide(&format!("`can_start` of builder `{}`", builder.name), function, &question, true)
-            .is_some_and(|answer| answer.is_true())
+        let said = self.decide(&UserFunction::new(FunctionKind::CanStart, &builder.name), function, question);
+        sabotage!(UndecidedStarts => return said.is_err());
+        said.is_ok_and(|answer| answer.is_true())
     }
 
     /// Starts the request where it gets its locks; if that is nowhere, asks for those of the first place.
@@ -265,7 +287,7 @@ impl Pass<'_> {
         let request = self.waiting_request(request)?;
         let candidates = workers.iter().map(|worker| self.candidate_worker(worker)).collect();
         let question = Question::NextWorker { builder: plan.name.clone(), workers: candidates, request };
-        let chosen = self.decide(&format!("`next_worker` of builder `{}`", plan.name), function, &question, true);
+        let chosen = self.decide(&UserFunction::new(FunctionKind::NextWorker, &plan.name), function, question);
         choose(chosen, &workers)
     }
 }
@@ -276,11 +298,12 @@ pub(super) fn locks_at(plan: &Plan, builder: &BuilderPlan, worker: &str) -> Vec<
     merge_locks(builder.locks.iter().chain(locks))
 }
 
-/// What a function chose of a list: an index, or nothing for now. If it failed, the first.
-fn choose<T: Clone>(chosen: Option<Value>, from: &[T]) -> Option<T> {
+/// What a function chose of a list: an index, or nothing for now. If it failed, the first; if it was not asked, nothing.
+fn choose<T: Clone>(chosen: Said, from: &[T]) -> Option<T> {
     match chosen {
-        None => from.first().cloned(),
-        Some(value) => {
+        Err(Silence::Failed | Silence::Suspended) => from.first().cloned(),
+        Err(Silence::Postponed) => None,
+        Ok(value) => {
             value.as_int().and_then(|index| usize::try_from(index).ok()).and_then(|index| from.get(index)).cloned()
         }
     }

@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 
+use super::decide::Asked;
 use super::state::State;
 use super::timers::TimerKey;
 use super::underway::Underway;
 use super::{Deadline, Effect, Reply, Ticket, Turn, WakeReason};
 use crate::base::Timestamp;
-use crate::model::{Event, Fact, FnId, Plan, Question, Script, StopTarget, Undecided, Value};
+use crate::model::{Event, Fact, Plan, Script, StopTarget};
 
 /// More rounds than any real input needs; an engine that circles ends loudly instead of hanging.
 const ROUNDS_MAX: u64 = 1_000_000;
@@ -24,18 +25,29 @@ pub(super) struct Pass<'a> {
     pub scripts: &'a dyn Script,
     pub facts: Vec<Arc<Fact>>,
     pub effects: Vec<Effect>,
+    pub asked: Asked,
     replies: Vec<Effect>,
 }
 
 impl<'a> Pass<'a> {
     /// Begins.
     pub fn new(state: &'a mut State, up: &'a mut Underway, now: Timestamp, scripts: &'a dyn Script) -> Self {
-        Self { state, up, now, scripts, facts: Vec::new(), effects: Vec::new(), replies: Vec::new() }
+        Self {
+            state,
+            up,
+            now,
+            scripts,
+            facts: Vec::new(),
+            effects: Vec::new(),
+            asked: Asked::default(),
+            replies: Vec::new(),
+        }
     }
 
     /// Does all that follows, and gives what came of it.
     pub fn finish(mut self) -> Turn {
         self.settle();
+        self.keep_answers();
         self.effects.append(&mut self.replies);
         Turn { facts: self.facts, effects: self.effects }
     }
@@ -61,22 +73,6 @@ impl<'a> Pass<'a> {
     /// The configuration in force.
     pub fn plan(&self) -> Option<Arc<Plan>> {
         self.up.plans.get(self.state.plan.as_ref()?).cloned()
-    }
-
-    /// Asks a user function of the configuration in force. A failure is recorded - once, if it is `repeating` - and
-    /// gives nothing.
-    pub fn decide(&mut self, what: &str, function: FnId, question: &Question, repeating: bool) -> Option<Value> {
-        let digest = self.state.plan.clone()?;
-        match self.scripts.decide(&digest, function, question) {
-            Ok(value) => Some(value),
-            Err(Undecided::Failed { message } | Undecided::Lost { message }) => {
-                if !repeating || self.up.complained.insert(what.to_owned()) {
-                    self.record(Event::ScriptFailed { what: what.to_owned(), message });
-                }
-                None
-            }
-            Err(Undecided::Postponed) => None,
-        }
     }
 
     /// Lets everything follow that follows now.
@@ -111,7 +107,8 @@ impl<'a> Pass<'a> {
             .chain(state.workers.keys().cloned().map(TimerKey::Leftovers))
             .chain(state.builds.keys().copied().map(TimerKey::Build))
             .chain(state.outbox.keys().copied().map(TimerKey::Report))
-            .chain(state.requests.keys().copied().map(TimerKey::Request));
+            .chain(state.requests.keys().copied().map(TimerKey::Request))
+            .chain(state.troubles.keys().cloned().map(TimerKey::Function));
         self.up.touched.extend(all);
         sabotage!(QuietLostOnRestart => self.up.touched.retain(|key| !matches!(key, TimerKey::Scheduler(_))));
         sabotage!(WaitForgottenOnRestart => self.up.touched.retain(|key| !matches!(key, TimerKey::Build(_))));
@@ -127,6 +124,11 @@ impl<'a> Pass<'a> {
             Event::PlanAdopted { .. } | Event::MasterStarted { .. } => self.look_at_everything(),
             Event::ChangeQueued { scheduler, .. }
             | Event::SchedulerTimed { scheduler, .. }
+            | Event::ChangeUndecided { scheduler, .. }
+            | Event::ChangeDeclined { scheduler, .. }
+            | Event::BuildsetUndecided { scheduler, .. }
+            | Event::BuildsetOwed { scheduler, .. }
+            | Event::BuildsetForgone { scheduler, .. }
             | Event::SchedulerEnabled { scheduler, .. } => self.touch(TimerKey::Scheduler(scheduler.clone())),
             Event::SourcePolled { source, .. } | Event::SourceFailed { source, .. } => {
                 self.touch(TimerKey::Source(source.clone()));
@@ -170,11 +172,16 @@ impl<'a> Pass<'a> {
                 self.up.prune = true;
                 self.touch(TimerKey::Report(*report));
             }
+            Event::ScriptFailed { function, .. }
+            | Event::ScriptSuspended { function, .. }
+            | Event::ScriptRecovered { function } => self.touch(TimerKey::Function(function.clone())),
             Event::ReportFailed { report, .. } => self.touch(TimerKey::Report(*report)),
             Event::MasterStopped
             | Event::PlanRefused { .. }
             | Event::ChangeArrived { .. }
-            | Event::ScriptFailed { .. }
+            | Event::EvaluationLost { .. }
+            | Event::TriggerRefused { .. }
+            | Event::TriggerUndecided { .. }
             | Event::BuildsetEnded { .. }
             | Event::LocksAwaited { .. }
             | Event::LocksTaken { step: None, .. }
@@ -209,7 +216,9 @@ impl<'a> Pass<'a> {
 
     fn refresh_timers(&mut self) {
         for key in std::mem::take(&mut self.up.touched) {
-            let due = self.due_of(&key);
+            let due = self
+                .due_of(&key)
+                .map(|(at, why)| (self.up.postponed.get(&key).map_or(at, |floor| at.max(*floor)), why));
             self.up.timers.set(key, due);
         }
     }
@@ -246,10 +255,20 @@ impl<'a> Pass<'a> {
                 let at = self.state.requests.get(request)?.rests(self.now)?;
                 Some((at, WakeReason::Request(*request)))
             }
+            TimerKey::Builder(builder) => {
+                let at = self.retry_due(*self.up.retries.get(builder)?)?;
+                Some((at, WakeReason::Queue(*builder)))
+            }
+            TimerKey::Function(function) => self.recovery_due(function),
+            TimerKey::Later => {
+                let waits = !self.up.later.is_empty() || !self.up.uncollapsed.is_empty();
+                waits.then_some((self.now, WakeReason::Postponed))
+            }
         }
     }
 
     fn fire(&mut self, key: &TimerKey) {
+        self.up.postponed.remove(key);
         match key {
             TimerKey::Scheduler(name) => self.fire_scheduler(name),
             TimerKey::Build(build) => self.fire_build(*build),
@@ -260,6 +279,11 @@ impl<'a> Pass<'a> {
             }
             TimerKey::Source(source) => self.order_poll(source),
             TimerKey::Report(report) => self.order_delivery(*report),
+            TimerKey::Builder(builder) => {
+                self.up.builders.insert(*builder);
+            }
+            TimerKey::Function(function) => self.function_recovered(function),
+            TimerKey::Later => self.do_postponed(),
         }
     }
 

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::buildsets::Making;
+use super::decide::Silence;
 use super::filter::filter_of;
 use super::pass::Pass;
 use super::state::QueuedChange;
 use super::{Deadline, Reply, Ticket, WakeReason, cron, timers};
 use crate::base::{Span, Timestamp};
 use crate::model::{
-    BuildsetRecord, Change, ChangeId, Event, ImportantFiles, Outcome, PlanChange, Question, SchedulerId, SchedulerKind,
-    SchedulerPlan, StampSpec, Value,
+    BuildsetRecord, Change, ChangeId, Event, FunctionKind, ImportantFiles, Outcome, PlanChange, Question, SchedulerId,
+    SchedulerKind, SchedulerPlan, StampSpec, UserFunction,
 };
 
 /// Where a line of changes comes from: an any-branch scheduler keeps a quiet period for each.
@@ -25,17 +26,34 @@ impl Pass<'_> {
         }
     }
 
-    fn offer_to(&mut self, plan: &SchedulerPlan, change: &Arc<Change>) {
-        let enabled = self.state.schedulers.get(&plan.name).is_some_and(|scheduler| scheduler.enabled);
-        if !enabled || !self.takes(plan, change) {
+    /// Shows a change to a scheduler, for the first time or again.
+    pub fn offer_to(&mut self, plan: &SchedulerPlan, change: &Arc<Change>) {
+        if !self.state.schedulers.get(&plan.name).is_some_and(|scheduler| scheduler.enabled) {
             return;
         }
-        let Some(important) = self.is_important(plan, change) else { return };
+        match self.verdict(plan, change) {
+            Ok(Some(important)) => self.take_change(plan, change, important),
+            Ok(None) => self.decline(plan, change.id),
+            Err(silence) => self.keep_pending(plan, change.id, silence),
+        }
+    }
+
+    /// Whether a scheduler takes a change, and whether it is important then.
+    fn verdict(&mut self, plan: &SchedulerPlan, change: &Arc<Change>) -> Result<Option<bool>, Silence> {
+        if !self.takes(plan, change)? {
+            return Ok(None);
+        }
+        self.is_important(plan, change)
+    }
+
+    fn take_change(&mut self, plan: &SchedulerPlan, change: &Arc<Change>, important: bool) {
         match &plan.kind {
             SchedulerKind::Branch { quiet, only_important, .. }
             | SchedulerKind::AnyBranch { quiet, only_important, .. } => {
                 if important || !only_important {
                     self.queue_for_quiet(plan, change, important, *quiet);
+                } else {
+                    self.decline(plan, change.id);
                 }
             }
             SchedulerKind::Periodic { .. } | SchedulerKind::Nightly { .. } => {
@@ -50,27 +68,27 @@ impl Pass<'_> {
         }
     }
 
-    fn takes(&mut self, plan: &SchedulerPlan, change: &Arc<Change>) -> bool {
-        let Some((filter, _)) = filter_of(plan) else { return false };
+    fn takes(&mut self, plan: &SchedulerPlan, change: &Arc<Change>) -> Result<bool, Silence> {
+        let Some((filter, _)) = filter_of(plan) else { return Ok(false) };
         let known = plan.codebases.iter().any(|codebase| codebase.stamp.codebase == change.data.codebase);
         if !known || !self.up.filters.takes(&plan.name, &change.data) {
-            return false;
+            return Ok(false);
         }
-        let Some(function) = filter.function else { return true };
-        let what = format!("the filter of scheduler `{}`", plan.name);
-        self.decide(&what, function, &Question::Filter(Arc::clone(change)), false)
-            .is_some_and(|answer| answer.is_true())
+        let Some(id) = filter.function else { return Ok(true) };
+        let function = UserFunction::new(FunctionKind::Filter, &plan.name);
+        Ok(self.decide(&function, id, Question::Filter(Arc::clone(change)))?.is_true())
     }
 
-    /// Whether a change is important; nothing if the user's function fails.
-    fn is_important(&mut self, plan: &SchedulerPlan, change: &Arc<Change>) -> Option<bool> {
-        match filter_of(plan)?.1 {
-            None => Some(true),
-            Some(ImportantFiles::Globs { .. }) => Some(self.up.filters.is_important(&plan.name, &change.data)),
-            Some(ImportantFiles::Function(function)) => {
-                let what = format!("`important` of scheduler `{}`", plan.name);
-                self.decide(&what, *function, &Question::Important(Arc::clone(change)), false)
-                    .map(|answer| answer.is_true())
+    /// Whether a change is important; nothing if this scheduler does not look at changes.
+    fn is_important(&mut self, plan: &SchedulerPlan, change: &Arc<Change>) -> Result<Option<bool>, Silence> {
+        let Some((_, important)) = filter_of(plan) else { return Ok(None) };
+        match important {
+            None => Ok(Some(true)),
+            Some(ImportantFiles::Globs { .. }) => Ok(Some(self.up.filters.is_important(&plan.name, &change.data))),
+            Some(ImportantFiles::Function(id)) => {
+                let function = UserFunction::new(FunctionKind::Important, &plan.name);
+                let answer = self.decide(&function, *id, Question::Important(Arc::clone(change)))?;
+                Ok(Some(answer.is_true()))
             }
         }
     }
@@ -79,7 +97,7 @@ impl Pass<'_> {
     fn queue_for_quiet(&mut self, plan: &SchedulerPlan, change: &Change, important: bool, quiet: Span) {
         let due = important.then(|| self.now.plus(quiet));
         self.record(Event::ChangeQueued { scheduler: plan.name.clone(), change: change.id, important, due });
-        if important && quiet == Span::ZERO {
+        if important && quiet == Span::ZERO && self.gate(&plan.name).is_none() {
             let line = line_of(plan, change);
             self.build_queue(plan, line.as_ref());
         }
@@ -92,7 +110,17 @@ impl Pass<'_> {
         let plan = plan.schedulers.get(name)?;
         let quiet = self.quiet_ends(plan).into_iter().map(|(_, due)| (due, WakeReason::QuietPeriod(name.to_owned())));
         let timed = self.timed_moment(plan).map(|next| (next, WakeReason::Scheduler(name.to_owned())));
-        quiet.chain(timed).min()
+        let owes = self.state.schedulers.get(name).is_some_and(|scheduler| !scheduler.owed.is_empty());
+        let owed = owes.then(|| (self.now, WakeReason::Decision(name.to_owned())));
+        let makes = quiet.chain(timed).chain(owed).min();
+        let makes = match self.gate(name) {
+            None => makes,
+            Some(retry) => makes.and_then(|(due, _)| {
+                let open = self.retry_due(retry)?;
+                Some((due.max(open), WakeReason::Decision(name.to_owned())))
+            }),
+        };
+        makes.into_iter().chain(self.pending_due(name)).min()
     }
 
     /// When a timed scheduler is due: as planned, but a periodic one never later than its interval.
@@ -113,12 +141,16 @@ impl Pass<'_> {
     pub fn fire_scheduler(&mut self, name: &str) {
         let Some(plan) = self.plan() else { return };
         let Some(plan) = plan.schedulers.get(name) else { return };
+        self.ask_about_pending(plan);
+        if self.gate(name).is_none() {
+            self.pay_owed(plan);
+        }
         for (line, due) in self.quiet_ends(plan) {
-            if due <= self.now {
+            if due <= self.now && self.gate(name).is_none() {
                 self.build_queue(plan, line.as_ref());
             }
         }
-        if self.timed_moment(plan).is_some_and(|next| next <= self.now) {
+        if self.gate(name).is_none() && self.timed_moment(plan).is_some_and(|next| next <= self.now) {
             self.fire_timed(plan);
         }
     }
@@ -156,7 +188,8 @@ impl Pass<'_> {
     }
 
     /// Makes a buildset for changes, oldest first: of each codebase what its newest change says.
-    fn build_changes(&mut self, plan: &SchedulerPlan, changes: &[Arc<Change>], usual_reason: &str) {
+    /// False if it cannot be made yet.
+    fn build_changes(&mut self, plan: &SchedulerPlan, changes: &[Arc<Change>], usual_reason: &str) -> bool {
         let stamps = plan.codebases.iter().map(|codebase| {
             let newest = changes.iter().rev().find(|change| change.data.codebase == codebase.stamp.codebase);
             newest.map_or_else(|| codebase.stamp.clone(), |change| change.stamp.spec.clone())
@@ -166,7 +199,16 @@ impl Pass<'_> {
             changes: changes.iter().map(|change| change.id).collect(),
             ..Making::of(plan, usual_reason)
         };
-        self.make_buildset(making);
+        self.make_or_shut(plan, making)
+    }
+
+    /// Makes a buildset; if a function does not say how, this scheduler makes none for a while.
+    fn make_or_shut(&mut self, plan: &SchedulerPlan, making: Making) -> bool {
+        let made = self.make_buildset(making);
+        if let Err(silence) = made {
+            self.shut_gate(&plan.name, silence);
+        }
+        made.is_ok()
     }
 
     /// A timed scheduler's moment has come, or was missed: one buildset either way.
@@ -185,7 +227,9 @@ impl Pass<'_> {
         if !skipped {
             let changes: Vec<Arc<Change>> =
                 self.state.changes.all(&self.queued(&plan.name).iter().map(|queued| queued.change).collect::<Vec<_>>());
-            self.build_changes(plan, &changes, &usual);
+            if !self.build_changes(plan, &changes, &usual) {
+                return;
+            }
         }
         let next = self.next_moment(plan, Some(self.now));
         self.record(Event::SchedulerTimed { scheduler: plan.name.clone(), next, skipped });
@@ -201,8 +245,8 @@ impl Pass<'_> {
             SchedulerKind::Nightly { cron, zone, .. } => match cron::next_after(cron, zone, self.now) {
                 Ok(next) => Some(next),
                 Err(error) => {
-                    let what = format!("scheduler `{}`", plan.name);
-                    self.record(Event::ScriptFailed { what, message: error.to_string() });
+                    let function = UserFunction::new(FunctionKind::Times, &plan.name);
+                    self.function_failed(&function, &error.to_string(), 0);
                     None
                 }
             },
@@ -266,14 +310,21 @@ impl Pass<'_> {
             let SchedulerKind::Dependent { upstream } = &scheduler.kind else { continue };
             let enabled = self.state.schedulers.get(&scheduler.name).is_some_and(|state| state.enabled);
             if enabled && *upstream == ended.scheduler {
-                let making = Making {
-                    stamps: ended.stamps.iter().map(|stamp| stamp.spec.clone()).collect::<Vec<StampSpec>>(),
-                    changes: ended.changes.clone(),
-                    ..Making::of(scheduler, &format!("after {upstream}"))
-                };
-                self.make_buildset(making);
+                let stamps: Vec<StampSpec> = ended.stamps.iter().map(|stamp| stamp.spec.clone()).collect();
+                if self.gate(&scheduler.name).is_some()
+                    || !self.make_dependent(scheduler, stamps, ended.changes.clone())
+                {
+                    self.owe(scheduler, ended);
+                }
             }
         }
+    }
+
+    /// Makes the buildset of a dependent scheduler. False if it cannot be made yet.
+    pub fn make_dependent(&mut self, plan: &SchedulerPlan, stamps: Vec<StampSpec>, changes: Vec<ChangeId>) -> bool {
+        let SchedulerKind::Dependent { upstream } = &plan.kind else { return false };
+        let making = Making { stamps, changes, ..Making::of(plan, &format!("after {upstream}")) };
+        self.make_or_shut(plan, making)
     }
 
     /// A person switches a scheduler.
@@ -291,20 +342,24 @@ impl Pass<'_> {
         self.reply(ticket, Reply::Scheduler(id));
     }
 
-    /// A whole number from a policy: fixed, or what the user's function says of these properties.
+    /// A whole number from a policy: fixed, or what the user's function says of these properties; 0 if it says nothing.
     pub fn number_of(
         &mut self,
         policy: &crate::model::Policy<i64>,
         builder: &str,
         properties: &crate::model::Properties,
-    ) -> i64 {
+    ) -> Result<i64, Silence> {
         match policy {
-            crate::model::Policy::Fixed(number) => *number,
+            crate::model::Policy::Fixed(number) => Ok(*number),
             crate::model::Policy::Function(function) => {
-                let what = format!("the priority of builder `{builder}`");
+                let asked = UserFunction::new(FunctionKind::Priority, builder);
                 let properties = Arc::new(properties.clone());
                 let question = Question::Priority { builder: builder.to_owned(), properties };
-                self.decide(&what, *function, &question, true).as_ref().and_then(Value::as_int).unwrap_or(0)
+                match self.decide(&asked, *function, question) {
+                    Ok(answer) => Ok(answer.as_int().unwrap_or(0)),
+                    Err(Silence::Postponed) => Err(Silence::Postponed),
+                    Err(Silence::Failed | Silence::Suspended) => Ok(0),
+                }
             }
         }
     }

@@ -219,13 +219,18 @@ impl Pass<'_> {
         let stops = flights.filter_map(|flight| self.stop_due(id, flight));
         let waits = waits.map(|due| (due, super::WakeReason::Wait(id)));
         let stops = stops.map(|due| (due, super::WakeReason::Stop(id)));
-        pause.into_iter().chain(waits).chain(stops).min()
+        let undecided = step.into_iter().flat_map(|step| step.undecided.values());
+        let undecided = undecided.filter_map(|retry| Some((self.retry_due(*retry)?, super::WakeReason::Postponed)));
+        let again = self.up.evaluate_at.get(&id).map(|at| (*at, super::WakeReason::Evaluation(id)));
+        pause.into_iter().chain(waits).chain(stops).chain(undecided).chain(again).min()
     }
 
     /// What a build planned for now.
     pub fn fire_build(&mut self, id: BuildId) {
         self.end_waits(id);
         self.escalate_stops(id);
+        self.trigger_again(id);
+        self.evaluate_again(id);
         self.up.builds.insert(id);
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Deadline, WakeReason};
 use crate::base::{Span, Timestamp};
-use crate::model::{BuildId, ReportId, RequestId};
+use crate::model::{BuildId, BuilderId, ReportId, RequestId, UserFunction};
 
 /// A clock that goes back less than this is being adjusted, not corrected: what was planned stays planned.
 pub(super) const CLOCK_SLACK: Span = Span::from_minutes(1);
@@ -28,6 +28,10 @@ pub(super) enum TimerKey {
     Leftovers(String),
     Report(ReportId),
     Request(RequestId),
+    Builder(BuilderId),
+    Function(UserFunction),
+    /// Everything else that was postponed.
+    Later,
 }
 
 /// All moments.

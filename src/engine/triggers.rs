@@ -1,12 +1,17 @@
 //! Builds that start builds, and wait for them.
 
 use super::buildsets::Making;
+use super::decide::{PAUSE_MAX, Silence};
 use super::pass::Pass;
-use super::state::{Build, Buildset};
+use super::state::{Build, Buildset, Retry};
 use crate::model::{
-    Answer, BuildId, Event, Key, Outcome, Plan, RequestId, SchedulerKind, SchedulerPlan, StampSpec, TriggerAsk,
+    Answer, Ask, BuildId, Event, Key, Outcome, Plan, RequestId, SchedulerKind, SchedulerPlan, StampSpec, TriggerAsk,
     Triggered, TriggeredBuild, Value,
 };
+
+/// A trigger whose properties are not decided after so many tries, some two hours, is refused: a build must not hold its
+/// worker for a function that does not answer.
+const TRIES_MAX: u32 = 10;
 
 impl Pass<'_> {
     /// Makes the buildsets that a script asked for. If a scheduler cannot be triggered, none is made.
@@ -15,9 +20,7 @@ impl Pass<'_> {
         let schedulers = match self.triggerable(&plan, &ask) {
             Ok(schedulers) => schedulers,
             Err(why) => {
-                self.record(Event::ScriptFailed { what: format!("the trigger in build {id}"), message: why });
-                let answer = Triggered { outcome: Outcome::Exception, builds: Vec::new() };
-                return self.answer(id, key, Answer::Triggered(answer));
+                return self.refuse_trigger(id, key, why);
             }
         };
         let Some(build) = self.state.builds.get(&id) else { return };
@@ -27,6 +30,7 @@ impl Pass<'_> {
         } else {
             (ask.stamps.clone(), Vec::new())
         };
+        let mut drafts = Vec::new();
         for scheduler in schedulers {
             let making = Making {
                 parent: Some(id),
@@ -36,13 +40,52 @@ impl Pass<'_> {
                 waited_for: ask.wait,
                 ..Making::of(scheduler, &format!("triggered by {name}"))
             };
-            self.make_buildset(making);
+            match self.draft(making) {
+                Ok(draft) => drafts.push(draft),
+                Err(silence) => return self.trigger_later(id, key, &scheduler.name, silence),
+            }
+        }
+        for draft in drafts {
+            self.make_draft(draft);
         }
         if ask.wait {
             self.answer_trigger(id, &key);
         } else {
             let answer = Triggered { outcome: Outcome::Success, builds: Vec::new() };
             self.answer(id, key, Answer::Triggered(answer));
+        }
+    }
+
+    fn refuse_trigger(&mut self, id: BuildId, key: Key, why: String) {
+        self.record(Event::TriggerRefused { build: id, key: key.clone(), why });
+        let answer = Triggered { outcome: Outcome::Exception, builds: Vec::new() };
+        self.answer(id, key, Answer::Triggered(answer));
+    }
+
+    /// The properties of what is to start are not decided: the trigger waits, but not for ever.
+    fn trigger_later(&mut self, id: BuildId, key: Key, scheduler: &str, silence: Silence) {
+        let Some(step) = self.state.builds.get(&id).and_then(|build| build.step.as_ref()) else { return };
+        let tries = step.undecided.get(&key).map_or(0, |retry| retry.tries) + u32::from(silence != Silence::Postponed);
+        if tries >= TRIES_MAX {
+            let why = format!("`properties` of scheduler `{scheduler}` has failed {tries} times");
+            return self.refuse_trigger(id, key, why);
+        }
+        let retry = self.retry_at(silence, tries).or(Some(self.now.plus(PAUSE_MAX)));
+        self.record(Event::TriggerUndecided { build: id, key, tries, retry });
+    }
+
+    /// Tries the triggers again that are due.
+    pub fn trigger_again(&mut self, id: BuildId) {
+        let Some(step) = self.state.builds.get(&id).and_then(|build| build.step.as_ref()) else { return };
+        let is_due = |retry: &Retry| self.retry_due(*retry).is_some_and(|due| due <= self.now);
+        let due =
+            step.undecided.iter().filter(|(_, retry)| is_due(retry)).filter_map(|(key, retry)| match step.ask(key) {
+                Some(Ask::Trigger(ask)) => Some((key.clone(), retry.tries, ask.clone())),
+                _ => None,
+            });
+        for (key, tries, ask) in due.collect::<Vec<_>>() {
+            self.record(Event::TriggerUndecided { build: id, key: key.clone(), tries, retry: None });
+            self.trigger(id, key, ask);
         }
     }
 

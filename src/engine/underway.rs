@@ -6,15 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::decide::Asking;
 use super::filter::Filters;
 use super::timers::{TimerKey, Timers};
 use super::{
-    Effect,
-    state::{Owner, Since},
+    Effect, Input,
+    state::{Owner, Retry, Since},
 };
 use crate::base::Timestamp;
 use crate::model::{
-    BuildContext, BuildId, BuilderId, CommandId, ConfigDigest, EvalPart, LockAccess, Outcome, Plan, ReportId, StepId,
+    BuildContext, BuildId, BuilderId, CommandId, ConfigDigest, EvalPart, LockAccess, Outcome, Plan, ReportId,
+    RequestId, StepId,
 };
 
 /// Everything that is not state.
@@ -57,8 +59,20 @@ pub(super) struct Underway {
     pub touched: BTreeSet<TimerKey>,
     /// Writes to logs that the last process may not have carried out.
     pub again: Vec<Effect>,
-    /// User functions whose failure was told already.
-    pub complained: BTreeSet<String>,
+    /// What is known of user functions.
+    pub asking: Asking,
+    /// What is looked at again, and not before then.
+    pub postponed: BTreeMap<TimerKey, Timestamp>,
+    /// Builders that a user function left in the dark: how often, and when they are looked at again.
+    pub retries: BTreeMap<BuilderId, Retry>,
+    /// Evaluations that are ordered again after their process was lost.
+    pub evaluate_at: BTreeMap<BuildId, Timestamp>,
+    /// What people asked for when no time was left for it.
+    pub later: Vec<Input>,
+    /// New requests that `collapse` was not asked about for want of time.
+    pub uncollapsed: BTreeSet<RequestId>,
+    /// This process has taken its first configuration.
+    pub loaded: bool,
     /// The last moment that was told.
     pub now: Timestamp,
 }

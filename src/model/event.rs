@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Answer, Ask, BuildId, BuilderId, BuilderPlan, BuildsetRecord, Change, ChangeSourceId, CommandId, ConfigDigest,
     Cursor, EvalPart, Key, LockAccess, LogId, LogKind, Outcome, Properties, Report, ReportId, RequestId, RequestRecord,
-    SchedulerId, StepId, WorkerId,
+    SchedulerId, StepId, UserFunction, WorkerId,
 };
 use crate::base::{Span, Timestamp};
 
@@ -59,8 +59,27 @@ pub enum Event {
     SchedulerTimed { scheduler: String, next: Option<Timestamp>, skipped: bool },
     /// A person switched a scheduler on or off.
     SchedulerEnabled { scheduler: String, enabled: bool },
-    /// A user function failed; the place and text. What was decided without it says the next event.
-    ScriptFailed { what: String, message: String },
+    /// A scheduler's filter or `important` gave no answer about a change: it waits, and is asked about again at `retry`
+    /// (none: with the next configuration).
+    ChangeUndecided { scheduler: String, change: super::ChangeId, tries: u32, retry: Option<Timestamp> },
+    /// A change that waited for its scheduler's decision is not taken.
+    ChangeDeclined { scheduler: String, change: super::ChangeId, why: Declined },
+    /// The properties of a scheduler's next buildset are not decided: it is made later.
+    BuildsetUndecided { scheduler: String, tries: u32, retry: Option<Timestamp> },
+    /// A dependent scheduler owes a buildset of these sources.
+    BuildsetOwed { scheduler: String, stamps: Vec<super::StampSpec>, changes: Vec<super::ChangeId> },
+    /// It is not made: too many are owed.
+    BuildsetForgone { scheduler: String, stamps: Vec<super::StampSpec>, changes: Vec<super::ChangeId> },
+
+    /// A user function gave no answer: the first time since it last did, each time with another text (within a bound),
+    /// and each time that it killed or outlasted its process; `losses` counts those. What is done without its answer
+    /// tells [`FunctionKind::meanwhile`](super::FunctionKind::meanwhile). A configuration that comes into force ends
+    /// all such troubles.
+    ScriptFailed { function: UserFunction, message: String, losses: u32 },
+    /// It killed or outlasted so many processes that it is not asked again before the next configuration.
+    ScriptSuspended { function: UserFunction, message: String },
+    /// It has answered again, and failed no more for a while.
+    ScriptRecovered { function: UserFunction },
 
     /// A buildset and its requests. Takes the scheduler's queued changes that it names.
     BuildsetMade { buildset: BuildsetRecord, requests: Vec<RequestRecord> },
@@ -134,6 +153,12 @@ pub enum Event {
         /// When a wait ends.
         due: Option<Timestamp>,
     },
+    /// The process that evaluated the script died or was too late, in this step, for the `losses`th time in this build.
+    EvaluationLost { build: BuildId, step: StepId, name: String, part: EvalPart, message: String, losses: u32 },
+    /// A trigger could not be carried out, because the schedulers it names are not there to be triggered.
+    TriggerRefused { build: BuildId, key: Key, why: String },
+    /// The properties of what a trigger starts are not decided: tried again at `retry`; none: tried again now.
+    TriggerUndecided { build: BuildId, key: Key, tries: u32, retry: Option<Timestamp> },
     /// It was answered.
     Answered { build: BuildId, key: Key, answer: Answer },
     /// A command that was cut off is given to the worker again under a new id.
@@ -193,6 +218,9 @@ impl Event {
             | Self::StepRetried { build, .. }
             | Self::StepEnded { build, .. }
             | Self::Asked { build, .. }
+            | Self::EvaluationLost { build, .. }
+            | Self::TriggerRefused { build, .. }
+            | Self::TriggerUndecided { build, .. }
             | Self::Answered { build, .. }
             | Self::CommandRestarted { build, .. }
             | Self::LogClosed { build, .. }
@@ -209,7 +237,14 @@ impl Event {
             | Self::ChangeQueued { .. }
             | Self::SchedulerTimed { .. }
             | Self::SchedulerEnabled { .. }
+            | Self::ChangeUndecided { .. }
+            | Self::ChangeDeclined { .. }
+            | Self::BuildsetUndecided { .. }
+            | Self::BuildsetOwed { .. }
+            | Self::BuildsetForgone { .. }
             | Self::ScriptFailed { .. }
+            | Self::ScriptSuspended { .. }
+            | Self::ScriptRecovered { .. }
             | Self::BuildsetMade { .. }
             | Self::RequestCollapsed { .. }
             | Self::RequestPriority { .. }
@@ -228,6 +263,15 @@ impl Event {
             | Self::ReportDropped { .. } => None,
         }
     }
+}
+
+/// Why a change that waited for a decision is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Declined {
+    /// The scheduler's filter says so, or it has no use for unimportant changes.
+    Filter,
+    /// Too many wait: the oldest leave.
+    TooMany,
 }
 
 /// What the pages tell about a builder.

@@ -12,6 +12,7 @@ mod change;
 mod command;
 mod evaluation;
 mod event;
+mod function;
 mod ids;
 mod outcome;
 mod plan;
@@ -27,7 +28,8 @@ pub use ask::{Answer, Ask, BeginStep, Digest, EndStep, Entry, Journal, Key, Trig
 pub use change::{Change, Cursor, NewChange, SourceStamp, StampSpec};
 pub use command::{CommandEnd, CommandResult, CommandSpec, EnvValue, FileCommand, LogFileSpec, OnLost, Program};
 pub use evaluation::{BuildContext, EvalJob, EvalOutcome, EvalPart, StepSummary, WorkerFacts};
-pub use event::{BuilderAbout, Event, Fact, LogOpened, PlanChange, StopTarget};
+pub use event::{BuilderAbout, Declined, Event, Fact, LogOpened, PlanChange, StopTarget};
+pub use function::{FunctionKind, UserFunction};
 pub use ids::{
     BuildId, BuilderId, BuildsetId, ChangeId, ChangeSourceId, CommandId, ConfigDigest, FnId, LogId, MasterId, ReportId,
     RequestId, SchedulerId, SourceStampId, StepId, WorkerId,

@@ -258,7 +258,17 @@ fn describe(fact: &Fact) -> Option<LiveEvent> {
         | Event::ReportDropped { .. } => "outbox_changed",
         Event::ChangeQueued { .. }
         | Event::SchedulerTimed { .. }
+        | Event::ChangeUndecided { .. }
+        | Event::ChangeDeclined { .. }
+        | Event::BuildsetUndecided { .. }
+        | Event::BuildsetOwed { .. }
+        | Event::BuildsetForgone { .. }
         | Event::ScriptFailed { .. }
+        | Event::ScriptSuspended { .. }
+        | Event::ScriptRecovered { .. }
+        | Event::EvaluationLost { .. }
+        | Event::TriggerRefused { .. }
+        | Event::TriggerUndecided { .. }
         | Event::StepDecided { .. }
         | Event::LeftoverEnded { .. }
         | Event::LocksWaited { .. } => return None,

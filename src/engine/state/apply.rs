@@ -32,7 +32,7 @@ impl State {
                 self.installation.clone_from(installation);
                 Ok(())
             }
-            Event::MasterStopped | Event::ScriptFailed { .. } => Ok(()),
+            Event::MasterStopped => Ok(()),
             Event::PlanRefused { .. } => {
                 self.refused = true;
                 Ok(())
@@ -44,6 +44,7 @@ impl State {
                 self.name_workers(workers);
                 self.name_schedulers(schedulers, changes);
                 self.name_sources(change_sources, changes);
+                self.ask_again(at);
                 Ok(())
             }
 
@@ -86,6 +87,15 @@ impl State {
                 Ok(())
             }
 
+            Event::ChangeUndecided { .. }
+            | Event::ChangeDeclined { .. }
+            | Event::BuildsetUndecided { .. }
+            | Event::BuildsetOwed { .. }
+            | Event::BuildsetForgone { .. }
+            | Event::ScriptFailed { .. }
+            | Event::ScriptSuspended { .. }
+            | Event::ScriptRecovered { .. } => self.apply_undecided(&fact.event),
+
             Event::BuildsetMade { buildset, requests } => self.buildset_made(buildset, requests, at),
             Event::RequestCollapsed { request, into } => self.request_collapsed(*request, *into),
             Event::RequestPriority { request, priority } => self.request_priority(*request, *priority),
@@ -103,6 +113,9 @@ impl State {
             | Event::StepRetried { .. }
             | Event::StepEnded { .. }
             | Event::Asked { .. }
+            | Event::EvaluationLost { .. }
+            | Event::TriggerRefused { .. }
+            | Event::TriggerUndecided { .. }
             | Event::Answered { .. }
             | Event::CommandRestarted { .. }
             | Event::LogClosed { .. }
@@ -195,11 +208,15 @@ impl State {
             return Err(unknown("change", &queued.change));
         }
         let change = queued.change;
-        let queue = &mut self.scheduler_mut(scheduler)?.queued;
-        queue.push(queued);
+        let found = self.scheduler_mut(scheduler)?;
+        let was_pending = found.decided(change);
+        found.enqueue(queued);
+        let queue = &mut found.queued;
         let dropped: Vec<ChangeId> =
             queue.drain(..queue.len().saturating_sub(QUEUED_MAX)).map(|queued| queued.change).collect();
-        self.changes.hold(&[change]);
+        if !was_pending {
+            self.changes.hold(&[change]);
+        }
         self.changes.release(&dropped);
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::apply::{Refusal, unknown};
 use super::builds::{DoneStep, Log, Pause, StepPlace, Stop};
 use super::locks::Waiter;
-use super::{Build, Child, Escalation, Flight, Owner, State, Step};
+use super::{Build, Child, Escalation, Flight, Owner, Retry, State, Step};
 use crate::base::Timestamp;
 use crate::model::{
     Answer, Ask, BuildId, CommandId, Entry, EvalPart, Event, Fact, Key, LogId, LogKind, LogOpened, Outcome, Properties,
@@ -47,6 +47,19 @@ impl State {
             Event::StepRetried { build, at, .. } => self.step_retried(*build, *at),
             Event::StepEnded { build, step, outcome, state, .. } => self.step_ended(*build, *step, *outcome, state),
             Event::Asked { build, .. } => self.asked(*build, fact),
+            Event::EvaluationLost { build, losses, .. } => {
+                self.build_mut(*build)?.losses = *losses;
+                Ok(())
+            }
+            Event::TriggerRefused { build, .. } => self.build_mut(*build).map(drop),
+            Event::TriggerUndecided { build, key, tries, retry } => {
+                let step = self.step_mut(*build)?;
+                step.undecided.insert(key.clone(), Retry { tries: *tries, due: *retry });
+                if retry.is_none() {
+                    step.triggering = Some(key.clone());
+                }
+                Ok(())
+            }
             Event::Answered { build, key, answer } => self.answered(*build, key, answer),
             Event::CommandRestarted { build, key, command, .. } => self.command_restarted(*build, key, command),
             Event::LogClosed { build, step, log } => self.log_closed(*build, *step, *log),
@@ -130,6 +143,7 @@ impl State {
             pause: None,
             index: 0,
             stop: None,
+            losses: 0,
         };
         self.index.build_runs(&build);
         self.builds.insert(*id, build);
@@ -273,6 +287,7 @@ impl State {
         entry.answer = Some(answer.clone());
         let command = entry.command.clone();
         step.waits.remove(key);
+        step.undecided.remove(key);
         let sets = step.triggers.remove(key).unwrap_or_default();
         if step.triggering.as_ref() == Some(key) {
             step.triggering = None;

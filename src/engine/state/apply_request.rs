@@ -23,7 +23,12 @@ impl State {
         self.changes.hold(&set.changes);
         if let Some(scheduler) = self.schedulers.get_mut(&set.scheduler) {
             scheduler.last = Some(at);
-            let taken = scheduler.take(&set.changes);
+            scheduler.retry = None;
+            let mut taken = scheduler.take(&set.changes);
+            let specs: Vec<_> = set.stamps.iter().map(|stamp| stamp.spec.clone()).collect();
+            if scheduler.pay(&specs, &set.changes) {
+                taken.extend(&set.changes);
+            }
             self.changes.release(&taken);
         }
         for record in requests {

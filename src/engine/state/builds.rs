@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Retry;
 use crate::base::Timestamp;
 use crate::model::{
     Ask, BuildId, BuilderId, BuildsetId, ChangeId, CommandId, ConfigDigest, Journal, Key, LogId, Outcome, Properties,
@@ -54,6 +55,8 @@ pub(in crate::engine) struct Build {
     /// The place in the list to go on from.
     pub index: usize,
     pub stop: Option<Stop>,
+    /// How often a process that evaluated its script died or was too late.
+    pub losses: u32,
 }
 
 /// A step of the list that ended.
@@ -114,6 +117,8 @@ pub(in crate::engine) struct Step {
     pub waits: BTreeMap<Key, Timestamp>,
     /// Triggers that wait for their buildsets.
     pub triggers: BTreeMap<Key, Vec<BuildsetId>>,
+    /// Triggers whose buildsets are not made yet, because properties are undecided.
+    pub undecided: BTreeMap<Key, Retry>,
     /// The trigger whose buildsets are being made.
     pub triggering: Option<Key>,
     /// Commands that were asked for and have not ended.
@@ -200,6 +205,7 @@ impl Step {
             summaries: BTreeMap::new(),
             waits: BTreeMap::new(),
             triggers: BTreeMap::new(),
+            undecided: BTreeMap::new(),
             triggering: None,
             flights: BTreeMap::new(),
         }

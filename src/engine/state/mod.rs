@@ -13,6 +13,7 @@ mod outbox;
 mod recent;
 mod requests;
 mod schedulers;
+mod undecided;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,10 +27,13 @@ pub(super) use outbox::Queued;
 pub(super) use recent::Print;
 pub(super) use requests::{Buildset, Rank, Request, RequestEnd};
 pub(super) use schedulers::{QueuedChange, Scheduler, Source};
+pub(super) use undecided::{OWED_MAX, Owed, PENDING_MAX, PendingChange, Retry, Trouble};
 pub(super) use workers::{Connection, Worker};
 
 use crate::base::Timestamp;
-use crate::model::{BuildId, BuilderId, BuildsetId, CommandId, ConfigDigest, Outcome, ReportId, RequestId};
+use crate::model::{
+    BuildId, BuilderId, BuildsetId, CommandId, ConfigDigest, Outcome, ReportId, RequestId, UserFunction,
+};
 
 /// Everything that is open, and the counters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -56,6 +60,8 @@ pub(super) struct State {
     pub builds: BTreeMap<BuildId, Build>,
     pub locks: Locks,
     pub outbox: BTreeMap<ReportId, Queued>,
+    /// User functions that failed, or cost a process, under the configuration in force.
+    pub troubles: BTreeMap<UserFunction, Trouble>,
     #[serde(skip)]
     pub index: Index,
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Owed, PendingChange, Retry};
 use crate::base::Timestamp;
 use crate::model::{ChangeId, ChangeSourceId, Cursor, SchedulerId};
 
@@ -19,6 +20,12 @@ pub(in crate::engine) struct Scheduler {
     pub enabled: bool,
     /// Changes taken and not yet built, oldest first.
     pub queued: Vec<QueuedChange>,
+    /// Changes that it has not decided on, oldest first.
+    pub pending: Vec<PendingChange>,
+    /// Buildsets that a dependent scheduler has still to make, oldest first.
+    pub owed: Vec<Owed>,
+    /// Its last buildset could not be made: none is made before then.
+    pub retry: Option<Retry>,
     /// A timed scheduler's next moment.
     pub next: Option<Timestamp>,
     /// When it last made a buildset, or let a moment pass.
@@ -37,18 +44,27 @@ pub(in crate::engine) struct QueuedChange {
 impl Scheduler {
     /// A scheduler that was never there before.
     pub const fn new(id: SchedulerId) -> Self {
-        Self { id, active: true, enabled: true, queued: Vec::new(), next: None, last: None }
+        Self {
+            id,
+            active: true,
+            enabled: true,
+            queued: Vec::new(),
+            pending: Vec::new(),
+            owed: Vec::new(),
+            retry: None,
+            next: None,
+            last: None,
+        }
     }
 
     /// Forgets what waits; returns the changes that it held.
     pub fn forget(&mut self) -> Vec<ChangeId> {
         self.next = None;
-        self.drop_queue()
-    }
-
-    /// Forgets the queued changes only.
-    pub fn drop_queue(&mut self) -> Vec<ChangeId> {
-        std::mem::take(&mut self.queued).into_iter().map(|queued| queued.change).collect()
+        self.retry = None;
+        let queued = std::mem::take(&mut self.queued).into_iter().map(|queued| queued.change);
+        let pending = std::mem::take(&mut self.pending).into_iter().map(|pending| pending.change);
+        let owed = std::mem::take(&mut self.owed).into_iter().flat_map(|owed| owed.changes);
+        queued.chain(pending).chain(owed).collect()
     }
 
     /// Takes these changes out of the queue; returns those that were in it.

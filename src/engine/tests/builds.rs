@@ -104,7 +104,7 @@ fn a_step_can_be_hidden_also_when_it_is_skipped() {
         world.steps("linux/1"),
         ["quiet: quiet hidden", "loud: loud", "skipped: skipped (skipped) hidden", "unsure: unsure"]
     );
-    assert_eq!(world.script_failures(), ["`hide_if` in build 1: oh"]);
+    assert_eq!(world.script_failures(), ["`hide_if` of builder `linux`: oh"]);
 }
 
 #[test]

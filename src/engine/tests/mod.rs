@@ -2,6 +2,7 @@
 
 mod builds;
 mod clocks;
+mod decisions;
 mod directories;
 mod locks;
 mod matching;

@@ -209,6 +209,18 @@ impl SchedulerBuilder {
         })
     }
 
+    /// This function says what is important.
+    pub fn important(mut self, function: crate::model::FnId) -> Self {
+        match &mut self.0.kind {
+            SchedulerKind::Branch { important, .. }
+            | SchedulerKind::AnyBranch { important, .. }
+            | SchedulerKind::Periodic { important, .. }
+            | SchedulerKind::Nightly { important, .. } => *important = Some(ImportantFiles::Function(function)),
+            other => panic!("{other:?}"),
+        }
+        self
+    }
+
     /// Changes in these files only are not important.
     pub fn unimportant(self, globs: &[&str], drop_them: bool) -> Self {
         let exclude = globs.iter().map(|&glob| glob.to_owned()).collect();

@@ -128,7 +128,7 @@ fn a_filter_function_that_fails_takes_nothing_and_says_so() {
     world.connect("w1");
     world.change("main", &[]);
     assert_eq!(builds_of(&world), 0);
-    assert_eq!(world.script_failures(), ["the filter of scheduler `any`: no attribute `x`"]);
+    assert_eq!(world.script_failures(), ["`filter` of scheduler `any`: no attribute `x`"]);
 }
 
 #[test]

@@ -78,7 +78,11 @@ fn a_missing_scheduler_is_an_exception_and_starts_nothing() {
     let mut world = world(plan);
     world.force("parent");
     world.expect_ended("parent/1", Outcome::Exception);
-    assert_eq!(world.script_failures(), ["the trigger in build 1: there is no scheduler `kids`"]);
+    let refused = world.events().find_map(|event| match event {
+        Event::TriggerRefused { why, .. } => Some(why.clone()),
+        _ => None,
+    });
+    assert_eq!(refused.as_deref(), Some("there is no scheduler `kids`"));
     world.expect_none("good/1");
 }
 

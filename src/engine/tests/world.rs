@@ -663,7 +663,7 @@ impl World {
     /// Failures of user functions, in order.
     pub fn script_failures(&self) -> Vec<String> {
         let failures = self.events().filter_map(|event| match event {
-            Event::ScriptFailed { what, message } => Some(format!("{what}: {message}")),
+            Event::ScriptFailed { function, message, .. } => Some(format!("{function}: {message}")),
             _ => None,
         });
         failures.collect()

@@ -49,7 +49,17 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
         Event::SourceFailed { source, error, failures: _, retry: _ } => names::source_failed(txn, source, error)?,
         Event::ChangeQueued { scheduler: _, change: _, important: _, due: _ }
         | Event::SchedulerTimed { scheduler: _, next: _, skipped: _ }
-        | Event::ScriptFailed { what: _, message: _ } => {}
+        | Event::ChangeUndecided { .. }
+        | Event::ChangeDeclined { .. }
+        | Event::BuildsetUndecided { .. }
+        | Event::BuildsetOwed { .. }
+        | Event::BuildsetForgone { .. }
+        | Event::ScriptFailed { .. }
+        | Event::ScriptSuspended { .. }
+        | Event::ScriptRecovered { .. }
+        | Event::EvaluationLost { .. }
+        | Event::TriggerRefused { .. }
+        | Event::TriggerUndecided { .. } => {}
         Event::SchedulerEnabled { scheduler, enabled } => names::scheduler_enabled(txn, scheduler, *enabled)?,
 
         Event::BuildsetMade { buildset, requests } => request::buildset_made(txn, buildset, requests)?,

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use starwright::base::{Span, Timestamp};
 use starwright::model::{
     Answer, Ask, BuildId, BuildRecord, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Change, ChangeId,
-    ChangeSourceId, ConfigDigest, Cursor, Event, Fact, Key, LogId, LogKind, LogOpened, NewChange, Outcome, Properties,
-    Report, ReportId, ReportReason, ReportSubject, RequestId, RequestRecord, RetentionPlan, SchedulerId, SourceStamp,
-    SourceStampId, StampSpec, StepId, Value, WorkerId,
+    ChangeSourceId, ConfigDigest, Cursor, Event, Fact, FunctionKind, Key, LogId, LogKind, LogOpened, NewChange,
+    Outcome, Properties, Report, ReportId, ReportReason, ReportSubject, RequestId, RequestRecord, RetentionPlan,
+    SchedulerId, SourceStamp, SourceStampId, StampSpec, StepId, UserFunction, Value, WorkerId,
 };
 use starwright::store::{Scan, Store};
 
@@ -252,7 +252,11 @@ impl History {
             4 => Event::SourceFailed { source: "p1".to_owned(), error: "no route".to_owned(), failures: 1, retry: at },
             5 => Event::SchedulerEnabled { scheduler: "s1".to_owned(), enabled: self.draw(2) == 0 },
             6 => Event::SchedulerTimed { scheduler: "s1".to_owned(), next: Some(at), skipped: false },
-            7 => Event::ScriptFailed { what: "filter".to_owned(), message: "division by zero".to_owned() },
+            7 => Event::ScriptFailed {
+                function: UserFunction::new(FunctionKind::Filter, "main"),
+                message: "division by zero".to_owned(),
+                losses: 0,
+            },
             8 => {
                 let builders = 1 + self.draw(BUILDERS);
                 return self.adopt(builders);

@@ -52,6 +52,16 @@ pub enum Bug {
     DirFreedTooEarly,
     /// Nobody looks at the queue when a worker is not paused any more.
     UnpauseUnnoticed,
+    /// A change that a filter did not decide on is forgotten.
+    UndecidedSkipped,
+    /// A builder starts where `can_start` gave no answer.
+    UndecidedStarts,
+    /// A function that failed is not told of.
+    FailureUntold,
+    /// A function that is suspended is asked.
+    SuspendedAsked,
+    /// A build whose evaluation is lost again and again is not given up.
+    LossesForgotten,
 
     /// A report leaves before it is durable.
     SentBeforeCommit,

@@ -229,7 +229,17 @@ impl Reference {
             Event::MasterStopped
             | Event::PlanRefused { .. }
             | Event::SourceFailed { .. }
-            | Event::ScriptFailed { .. } => {}
+            | Event::ChangeUndecided { .. }
+            | Event::ChangeDeclined { .. }
+            | Event::BuildsetUndecided { .. }
+            | Event::BuildsetOwed { .. }
+            | Event::BuildsetForgone { .. }
+            | Event::ScriptFailed { .. }
+            | Event::ScriptSuspended { .. }
+            | Event::ScriptRecovered { .. }
+            | Event::EvaluationLost { .. }
+            | Event::TriggerRefused { .. }
+            | Event::TriggerUndecided { .. } => {}
         }
     }
 

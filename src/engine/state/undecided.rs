@@ -1,0 +1,154 @@
+//! What waits for a user function that gave no answer, and the functions that are in trouble.
+
+use serde::{Deserialize, Serialize};
+
+use super::apply::{Refusal, unknown};
+use super::{QueuedChange, State};
+use crate::base::Timestamp;
+use crate::model::{ChangeId, Event, StampSpec, UserFunction};
+
+/// At most so many changes wait for one scheduler's decision; the oldest leave first. A function that fails for
+/// every change of a busy repository fills it in days, and its alert stands all the while.
+pub(in crate::engine) const PENDING_MAX: usize = 1_000;
+
+/// At most so many buildsets are owed by one dependent scheduler; the oldest leave first.
+pub(in crate::engine) const OWED_MAX: usize = 1_000;
+
+/// When to ask again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(in crate::engine) struct Retry {
+    /// How often it was asked in vain.
+    pub tries: u32,
+    /// None: with the next configuration.
+    pub due: Option<Timestamp>,
+}
+
+/// A change that a scheduler has not decided on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::engine) struct PendingChange {
+    pub change: ChangeId,
+    pub retry: Retry,
+}
+
+/// A buildset that a dependent scheduler has still to make.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::engine) struct Owed {
+    pub stamps: Vec<StampSpec>,
+    pub changes: Vec<ChangeId>,
+}
+
+/// What is known of a function that failed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(in crate::engine) struct Trouble {
+    /// Its last error; none once it has recovered.
+    pub message: Option<String>,
+    /// How many processes it has cost under this configuration.
+    pub losses: u32,
+    /// It is not asked.
+    pub suspended: bool,
+}
+
+impl State {
+    pub(super) fn apply_undecided(&mut self, event: &Event) -> Result<(), Refusal> {
+        match event {
+            Event::ChangeUndecided { scheduler, change, tries, retry } => {
+                self.change_undecided(scheduler, *change, Retry { tries: *tries, due: *retry })
+            }
+            Event::ChangeDeclined { scheduler, change, .. } => {
+                if !self.scheduler_mut(scheduler)?.decided(*change) {
+                    return Err(unknown("undecided change", change));
+                }
+                self.changes.release(&[*change]);
+                Ok(())
+            }
+            Event::BuildsetUndecided { scheduler, tries, retry } => {
+                self.scheduler_mut(scheduler)?.retry = Some(Retry { tries: *tries, due: *retry });
+                Ok(())
+            }
+            Event::BuildsetOwed { scheduler, stamps, changes } => {
+                let owed = Owed { stamps: stamps.clone(), changes: changes.clone() };
+                self.scheduler_mut(scheduler)?.owed.push(owed);
+                self.changes.hold(changes);
+                Ok(())
+            }
+            Event::BuildsetForgone { scheduler, stamps, changes } => {
+                if !self.scheduler_mut(scheduler)?.pay(stamps, changes) {
+                    return Err(unknown("owed buildset", scheduler));
+                }
+                self.changes.release(changes);
+                Ok(())
+            }
+            Event::ScriptFailed { function, message, losses } => {
+                let trouble = self.troubles.entry(function.clone()).or_default();
+                trouble.message = Some(message.clone());
+                trouble.losses = *losses;
+                Ok(())
+            }
+            Event::ScriptSuspended { function, .. } => {
+                self.troubles.entry(function.clone()).or_default().suspended = true;
+                Ok(())
+            }
+            Event::ScriptRecovered { function } => self.script_recovered(function),
+            other => Err(format!("it decides nothing: {other:?}")),
+        }
+    }
+
+    fn change_undecided(&mut self, scheduler: &str, change: ChangeId, retry: Retry) -> Result<(), Refusal> {
+        if self.changes.get(change).is_none() {
+            return Err(unknown("change", &change));
+        }
+        let pending = &mut self.scheduler_mut(scheduler)?.pending;
+        match pending.iter_mut().find(|pending| pending.change == change) {
+            Some(known) => known.retry = retry,
+            None => {
+                pending.push(PendingChange { change, retry });
+                self.changes.hold(&[change]);
+            }
+        }
+        Ok(())
+    }
+
+    fn script_recovered(&mut self, function: &UserFunction) -> Result<(), Refusal> {
+        let trouble = self.troubles.get_mut(function).ok_or_else(|| unknown("trouble", function))?;
+        trouble.message = None;
+        if trouble.losses == 0 {
+            self.troubles.remove(function);
+        }
+        Ok(())
+    }
+
+    /// A configuration came into force: everything is asked again at once.
+    pub(super) fn ask_again(&mut self, at: Timestamp) {
+        self.troubles.clear();
+        let now = Retry { tries: 0, due: Some(at) };
+        for scheduler in self.schedulers.values_mut() {
+            scheduler.pending.iter_mut().for_each(|pending| pending.retry = now);
+            scheduler.retry = scheduler.retry.map(|_| now);
+        }
+        for step in self.builds.values_mut().filter_map(|build| build.step.as_mut()) {
+            // Those that are due at no time are carried out already.
+            step.undecided.values_mut().filter(|retry| retry.due.is_some()).for_each(|retry| *retry = now);
+        }
+    }
+}
+
+impl super::Scheduler {
+    /// A change waits no more; false if it did not.
+    pub fn decided(&mut self, change: ChangeId) -> bool {
+        let before = self.pending.len();
+        self.pending.retain(|pending| pending.change != change);
+        self.pending.len() < before
+    }
+
+    /// An owed buildset is made or given up; false if it was not owed.
+    pub fn pay(&mut self, stamps: &[StampSpec], changes: &[ChangeId]) -> bool {
+        let found = self.owed.iter().position(|owed| owed.stamps == stamps && owed.changes == changes);
+        found.map(|at| self.owed.remove(at)).is_some()
+    }
+
+    /// Takes a change into the queue, oldest first: one that had to wait for a decision goes before newer ones.
+    pub fn enqueue(&mut self, queued: QueuedChange) {
+        let at = self.queued.partition_point(|other| other.change <= queued.change);
+        self.queued.insert(at, queued);
+    }
+}

@@ -1,0 +1,104 @@
+//! The functions of a configuration that decide, by what they are for: facts and alerts name them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A function of the configuration: what it decides, and for what.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct UserFunction {
+    pub kind: FunctionKind,
+    /// The name of the scheduler or builder.
+    pub of: String,
+}
+
+/// What a function decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum FunctionKind {
+    /// Whether a scheduler takes a change.
+    Filter,
+    /// Whether a change is important to a scheduler.
+    Important,
+    /// The properties of a scheduler's buildsets.
+    Properties,
+    /// The priority of a builder's requests.
+    Priority,
+    /// Whether two requests of a builder may be one build.
+    Collapse,
+    /// Which request of a builder goes next.
+    NextBuild,
+    /// Which worker a request of a builder goes to.
+    NextWorker,
+    /// Whether a builder may start on a worker.
+    CanStart,
+    /// Whether pages leave a step of a builder out.
+    HideIf,
+    /// A pattern of a scheduler's filter; no function, but it decides and can be wrong.
+    Pattern,
+    /// When a timed scheduler is due: its `cron` and zone.
+    Times,
+}
+
+impl FunctionKind {
+    /// Its word in a configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Filter => "filter",
+            Self::Important => "important",
+            Self::Properties => "properties",
+            Self::Priority => "priority",
+            Self::Collapse => "collapse",
+            Self::NextBuild => "next_build",
+            Self::NextWorker => "next_worker",
+            Self::CanStart => "can_start",
+            Self::HideIf => "hide_if",
+            Self::Pattern => "pattern",
+            Self::Times => "times",
+        }
+    }
+
+    /// Whether it belongs to a scheduler; the others belong to builders.
+    #[must_use]
+    pub const fn is_of_scheduler(self) -> bool {
+        match self {
+            Self::Filter | Self::Important | Self::Properties | Self::Pattern | Self::Times => true,
+            Self::Priority | Self::Collapse | Self::NextBuild | Self::NextWorker | Self::CanStart | Self::HideIf => {
+                false
+            }
+        }
+    }
+
+    /// What happens until it decides again, for people.
+    #[must_use]
+    pub const fn meanwhile(self) -> &'static str {
+        match self {
+            Self::Filter | Self::Important => {
+                "the changes it has not decided on wait, and it is asked about them again"
+            }
+            Self::Properties => "the builds it should give properties to wait, and it is asked again",
+            Self::Priority => "the requests get priority 0",
+            Self::Collapse => "each request gets a build of its own",
+            Self::NextBuild => "the oldest request of the highest priority goes next",
+            Self::NextWorker => "the least loaded worker is taken",
+            Self::CanStart => "its requests start on no worker that it has not decided on",
+            Self::HideIf => "the step is shown",
+            Self::Pattern => "the pattern matches nothing",
+            Self::Times => "the scheduler does not start anything",
+        }
+    }
+}
+
+impl UserFunction {
+    /// The function of this kind of a scheduler or builder.
+    pub fn new(kind: FunctionKind, of: impl Into<String>) -> Self {
+        Self { kind, of: of.into() }
+    }
+}
+
+impl fmt::Display for UserFunction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let owner = if self.kind.is_of_scheduler() { "scheduler" } else { "builder" };
+        write!(f, "`{}` of {owner} `{}`", self.kind.word(), self.of)
+    }
+}

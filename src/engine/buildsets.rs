@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::decide::Silence;
 use super::pass::Pass;
+use super::words::short_reason;
 use crate::model::{
     BuildId, BuilderId, BuildsetId, BuildsetRecord, ChangeId, Event, FnId, FunctionKind, Outcome, Policy, Properties,
     Question, RequestId, RequestRecord, SchedulerPlan, SourceStamp, StampSpec, UserFunction, Value,
@@ -100,7 +101,7 @@ impl Pass<'_> {
         }
         let buildset = BuildsetRecord {
             id,
-            reason: making.reason,
+            reason: short_reason(making.reason),
             scheduler: making.scheduler,
             external_id: making.external_id,
             submitted: self.now,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use regex::Regex;
 
-use crate::model::{ForceParam, ForceParamKind, Value};
+use crate::model::{ForceParam, ForceParamKind, Value, check_property};
 
 /// What is wrong, by field.
 pub(super) type Errors = BTreeMap<String, String>;
@@ -74,6 +74,9 @@ fn read_item(param: &ForceParam, item: &Value) -> Result<Value, String> {
     let length = text.chars().count();
     if let Some(max) = param.length_max.filter(|max| usize::try_from(*max).is_ok_and(|max| length > max)) {
         return Err(format!("'{label}' is {length} characters long, at most {max} are allowed"));
+    }
+    if let Err(why) = check_property(&param.name, item, 0) {
+        return Err(format!("'{label}' {why}"));
     }
     match &param.kind {
         ForceParamKind::Text | ForceParamKind::TextArea { .. } | ForceParamKind::Fixed => Ok(Value::Str(text)),

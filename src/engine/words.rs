@@ -8,6 +8,17 @@ use crate::model::Outcome;
 /// Names and slugs are identifiers of the HTTP API, which bounds them (REST specification, 6.6 and 6.10).
 const NAME_MAX: usize = 50;
 
+/// Letters of the reason of a buildset: it is one line of many pages.
+const REASON_MAX: usize = 1_000;
+
+/// A reason, cut with a mark if it is too long to be read.
+pub(super) fn short_reason(reason: String) -> String {
+    match reason.char_indices().nth(REASON_MAX) {
+        Some((end, _)) => format!("{}…", &reason[..end]),
+        None => reason,
+    }
+}
+
 /// A step's name that no other step of the build has: `name`, `name_1`, `name_2`, ….
 pub(super) fn unique_name(name: &str, taken: &BTreeSet<String>) -> String {
     let base = shortened(name, NAME_MAX);

@@ -42,7 +42,7 @@ pub use plan::{
     RetentionPlan, SchedulerKind, SchedulerPlan, SecretsPlan, SourcePlace, StepPlan, WebPlan, WorkerPlan, dir_key,
     dirs_clash,
 };
-pub use property::{Properties, Property};
+pub use property::{Properties, Property, check_property};
 pub use records::{
     BuildRecord, BuilderRecord, BuildsetRecord, ChangeSourceRecord, LogKind, LogRecord, MasterRecord, RequestRecord,
     SchedulerRecord, StepRecord, Url, WorkerRecord,

@@ -52,6 +52,18 @@ impl Value {
         }
     }
 
+    /// About how many bytes it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        const EACH: usize = 8;
+        EACH + match self {
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Float(_) => 0,
+            Self::Str(text) => text.len(),
+            Self::List(items) => items.iter().map(Self::bytes).sum(),
+            Self::Map(items) => items.iter().map(|(name, value)| name.len() + value.bytes()).sum(),
+        }
+    }
+
     /// The same value for the JSON API.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {

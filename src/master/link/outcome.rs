@@ -145,7 +145,7 @@ impl Told {
             (Some("timeout_without_output"), _) => CommandEnd::IdleTimeout,
             (Some("timeout"), _) => CommandEnd::TotalTimeout,
             (Some("max_lines_failure"), _) => CommandEnd::TooManyLines,
-            (Some(other), _) => CommandEnd::Broken(format!("the worker killed it: {other}")),
+            (Some(other), _) => CommandEnd::Broken(format!("the worker killed it: {}", first_line(other))),
             (None, None) => CommandEnd::Broken(self.without_code()),
             (None, Some(_)) if self.signal.is_some() => CommandEnd::Killed(self.signal),
             (None, Some(-1)) if !meaning.is_file_command => CommandEnd::Killed(None),

@@ -14,9 +14,10 @@ use super::convert::{items_of, kind_of, plain, to_model, to_text};
 use super::place::{ArgRef, Spot};
 use super::registry::register;
 use super::signature::Native;
+use super::template::Template;
 use super::values::access::{AccessValue, LockValue};
 use crate::base::{Span, nearest};
-use crate::model::{FnId, LockAccess, LockMode, Properties, Property, Text, Value};
+use crate::model::{FnId, LockAccess, LockMode, Properties, Property, Text, Value, check_property};
 
 /// A declaration in progress.
 pub(super) struct Call<'v, 'r, 'a, 'e, 'c> {
@@ -332,6 +333,15 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
         Some(register(self.eval, self.collector, value))
     }
 
+    /// A user function that makes a text, or a template.
+    pub(super) fn maker(&mut self, name: &'static str, takes: &[&str]) -> Option<FnId> {
+        let value = self.value(name)?;
+        if Template::from_value(value).is_some() {
+            return Some(register(self.eval, self.collector, value));
+        }
+        self.function(name, takes)
+    }
+
     /// Whether a value can be called with these arguments; notes it if not.
     pub(super) fn is_function(&self, at: ArgRef, name: &str, value: Star<'v>, takes: &[&str]) -> bool {
         let wanted = format!("a function of ({})", takes.join(", "));
@@ -380,9 +390,15 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
     /// Properties with this source.
     pub(super) fn properties(&self, name: &'static str, source: &str) -> Properties {
         let mut properties = Properties::default();
+        let mut bytes = 0;
         for (key, value) in self.dict(name).unwrap_or_default() {
             match to_model(value) {
                 Ok(value) => {
+                    if let Err(why) = check_property(&key, &value, bytes) {
+                        self.problem(self.arg(name).key(&key), format!("{}: property `{key}` {why}", self.title), None);
+                        continue;
+                    }
+                    bytes += key.len() + value.bytes();
                     properties.0.insert(key, Property { value, source: source.to_owned() });
                 }
                 Err(why) => {
@@ -478,8 +494,5 @@ pub(super) fn count(number: usize, word: &str) -> String {
 /// Names are shown, linked and used as folders: something printable without surprises.
 fn is_name(name: &str) -> bool {
     const LENGTH_MAX: usize = 100;
-    !name.trim().is_empty()
-        && name.trim() == name
-        && name.chars().count() <= LENGTH_MAX
-        && !name.chars().any(|c| c.is_control() || "\"`<>\\".contains(c))
+    !name.trim().is_empty() && name.trim() == name && name.chars().count() <= LENGTH_MAX && !name.chars().any(|c| c.is_control() || "\"`<>\\".contains(c))
 }

@@ -9,6 +9,7 @@ use starlark::values::structs::StructRef;
 use starlark::values::tuple::TupleRef;
 use starlark::values::{Heap, UnpackValue, Value as Star, ValueLike};
 
+use super::template::{TEMPLATE_MARK, Template};
 use super::values::secret::{SECRET_MARK, TextValue};
 use crate::model::{Text, Value};
 
@@ -62,8 +63,11 @@ pub(super) fn items_of(value: Star<'_>) -> Option<&[Star<'_>]> {
     ListRef::from_value(value).map(ListRef::content).or_else(|| TupleRef::from_value(value).map(TupleRef::content))
 }
 
-/// Refuses text into which a secret was formatted: its value would not be there, only its name.
+/// Refuses text into which a secret or a template was formatted: its value would not be there, only its name.
 pub(super) fn plain(text: &str) -> Result<&str, String> {
+    if text.contains(TEMPLATE_MARK) {
+        return Err("holds a template that was turned into plain text; join with `+`, or write the whole text in interpolate(\"…\")".to_owned());
+    }
     if text.contains(SECRET_MARK) {
         return Err(
             "holds a secret that was turned into plain text; join with concat(\"…\", secret(\"name\"))".to_owned()
@@ -76,6 +80,9 @@ pub(super) fn plain(text: &str) -> Result<&str, String> {
 pub(super) fn to_text(value: Star<'_>) -> Result<Text, String> {
     if let Some(text) = value.downcast_ref::<TextValue>() {
         return Ok(text.0.clone());
+    }
+    if Template::from_value(value).is_some() {
+        return Err("depends on the build, and is needed before there is one: a template cannot stand here".to_owned());
     }
     match value.unpack_str() {
         Some(text) => plain(text).map(Text::plain),
@@ -96,6 +103,10 @@ pub(super) fn kind_of(value: Star<'_>) -> String {
         "tuple" => "a tuple".to_owned(),
         "struct" => "a record".to_owned(),
         "function" | "native_function" => "a function".to_owned(),
+        "template" => "a template".to_owned(),
+        "secret_text" => "a secret".to_owned(),
+        "step" => "a step".to_owned(),
+        "result" => "the result of a command".to_owned(),
         other => format!("a value of type `{other}`"),
     }
 }

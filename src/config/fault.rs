@@ -33,6 +33,9 @@ fn own_span(error: &starlark::Error) -> Option<&FileSpan> {
 /// The evaluator's words in our manner: a fragment without a full stop, and its suggestion as a hint.
 fn split_hint(text: &str) -> (String, Option<String>) {
     let text = text.trim().trim_start_matches("error: ").trim_start_matches("fail: ");
+    if let Some((message, hint)) = text.split_once("\nhint: ") {
+        return (lower_first(message), Some(hint.to_owned()));
+    }
     if let Some((message, rest)) = text.split_once(", did you mean ") {
         return (lower_first(message), Some(format!("did you mean {}", rest.trim_end_matches('.'))));
     }

@@ -7,6 +7,7 @@ use starlark::environment::{Globals, GlobalsBuilder, LibraryExtension};
 use super::declare::declarations;
 use super::evaluate::context_types;
 use super::pure::pure_functions;
+use super::template::template_functions;
 use super::values::secret::secret_functions;
 
 /// What Starlark offers beyond the standard. `json` comes from our own helpers.
@@ -31,6 +32,7 @@ pub(super) fn globals() -> &'static Globals {
             .with(declarations)
             .with(context_types)
             .with(pure_functions)
+            .with(template_functions)
             .build()
     })
 }

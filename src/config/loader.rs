@@ -241,6 +241,9 @@ impl Loader {
         self.interfaces.insert(name.to_owned(), interface);
         self.problems.extend(problems);
         self.warnings.extend(check::lint(ast));
+        let (problems, warnings) = check::shell_texts(ast);
+        self.problems.extend(problems);
+        self.warnings.extend(warnings);
     }
 
     fn finish(mut self, main: String) -> Result<Loaded, Refused> {

@@ -25,9 +25,11 @@ mod pure;
 mod reference;
 mod registry;
 mod scripts;
+mod shell;
 mod signature;
 mod sources;
 mod summary;
+mod template;
 mod values;
 
 pub use limits::STACK_BYTES;

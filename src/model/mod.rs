@@ -17,6 +17,7 @@ mod ids;
 mod outcome;
 mod plan;
 mod property;
+mod quote;
 mod records;
 mod report;
 mod script;
@@ -43,6 +44,7 @@ pub use plan::{
     dirs_clash,
 };
 pub use property::{Properties, Property, check_property};
+pub use quote::{Quote, is_harmless};
 pub use records::{
     BuildRecord, BuilderRecord, BuildsetRecord, ChangeSourceRecord, LogKind, LogRecord, MasterRecord, RequestRecord,
     SchedulerRecord, StepRecord, Url, WorkerRecord,

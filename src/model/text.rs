@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::quote::Quote;
+
 /// A part of a [`Text`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Piece {
@@ -9,6 +11,8 @@ pub enum Piece {
     Plain(String),
     /// The value of the secret of this name, filled in when the text is handed to a worker or server.
     Secret(String),
+    /// The same in a line for a shell, where the value is quoted as its surroundings need it.
+    QuotedSecret(String, Quote),
 }
 
 /// A text with places for secrets.
@@ -25,7 +29,7 @@ impl Text {
     /// The names of the secrets in it, in order.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|piece| match piece {
-            Piece::Secret(name) => Some(name.as_str()),
+            Piece::Secret(name) | Piece::QuotedSecret(name, _) => Some(name.as_str()),
             Piece::Plain(_) => None,
         })
     }
@@ -37,19 +41,27 @@ impl Text {
             .iter()
             .map(|piece| match piece {
                 Piece::Plain(text) => text.clone(),
-                Piece::Secret(name) => format!("<{name}>"),
+                Piece::Secret(name) | Piece::QuotedSecret(name, _) => format!("<{name}>"),
             })
             .collect()
     }
 
-    /// The text with each secret replaced by what `find` says; the name of the first one it does not
-    /// know is the error.
+    /// The text with each secret replaced by what `find` says, quoted where it stands in a shell's line.
+    ///
+    /// # Errors
+    /// What is wrong with the first secret that cannot be filled in, naming it.
     pub fn reveal(&self, mut find: impl FnMut(&str) -> Option<String>) -> Result<String, String> {
+        let mut value = |name: &str| find(name).ok_or_else(|| format!("secret `{name}` has no value"));
         let mut out = String::new();
         for piece in &self.0 {
             match piece {
                 Piece::Plain(text) => out.push_str(text),
-                Piece::Secret(name) => out.push_str(&find(name).ok_or_else(|| name.clone())?),
+                Piece::Secret(name) => out.push_str(&value(name)?),
+                Piece::QuotedSecret(name, quote) => {
+                    let quoted = quote.quoted(&value(name)?);
+                    let advice = "hand it over in `env`";
+                    out.push_str(&quoted.map_err(|why| format!("secret `{name}` {why}: {advice}"))?);
+                }
             }
         }
         Ok(out)

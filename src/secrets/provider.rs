@@ -57,7 +57,7 @@ impl Secrets {
         let values = text.secrets().map(|name| Ok((name.to_owned(), self.get(name)?)));
         let values: BTreeMap<String, String> = values.collect::<Result<_, SecretError>>()?;
         let revealed = text.reveal(|name| values.get(name).cloned());
-        let revealed = revealed.map_err(|name| refuse(format!("secret `{name}` has no value")))?;
+        let revealed = revealed.map_err(refuse)?;
         Ok((revealed, values.into_iter().collect()))
     }
 

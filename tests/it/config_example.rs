@@ -99,13 +99,15 @@ fn every_documented_example_loads() {
         }
         if let Some(library) = file.strip_prefix("@stdlib//") {
             let name = example.split('(').next().unwrap();
-            let inner = ["sh", "choice_param", "interpolate"].into_iter().filter(|inner| example.contains(inner));
+            let inner = ["sh", "choice_param", "interpolate", "shell_quote"]
+                .into_iter()
+                .filter(|inner| example.contains(inner));
             let names: std::collections::BTreeSet<&str> = inner.chain([name]).collect();
             for name in names {
                 let home = match name {
                     "sh" => "steps.star",
                     "choice_param" => "schedulers.star",
-                    "interpolate" => "text.star",
+                    "interpolate" | "shell_quote" => "text.star",
                     _ => library,
                 };
                 text = format!("load(\"@stdlib//{home}\", \"{name}\")\n{text}");

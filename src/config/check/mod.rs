@@ -6,8 +6,10 @@ mod directories;
 mod known;
 mod references;
 mod scope;
+mod shell_text;
 mod static_types;
 
 pub(super) use calls::Signatures;
 pub(super) use references::finish_plan;
+pub(super) use shell_text::shell_texts;
 pub(super) use static_types::{lint, types};

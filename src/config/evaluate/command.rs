@@ -2,46 +2,162 @@
 
 use std::collections::BTreeMap;
 
+use starlark::eval::Evaluator;
 use starlark::values::dict::DictRef;
-use starlark::values::{UnpackValue as _, Value, ValueLike as _};
+use starlark::values::{UnpackValue as _, Value};
 
 use super::super::convert::{items_of, kind_of, to_text};
 use super::super::declare::env_value;
-use super::super::values::secret::TextValue;
+use super::super::shell::{Part, check_windows_words, check_words, places, render};
+use super::super::template::{Template, parts_of, text_of, text_of_parts};
+use super::stop::Stop;
 use crate::base::Span;
-use crate::model::{CommandEnd, EnvValue, LogFileSpec, OnLost, Outcome, Program, Text};
+use crate::model::{CommandEnd, EnvValue, LogFileSpec, OnLost, Outcome, Piece, Program, Text};
 
-/// What to execute: a text is for the shell, a list is words.
-pub(super) fn program(value: Value<'_>) -> anyhow::Result<Program> {
-    if value.unpack_str().is_some() || value.downcast_ref::<TextValue>().is_some() {
-        let line = text("command", value)?;
-        anyhow::ensure!(line != Text::plain(""), "the command is empty");
-        return Ok(Program::Shell(line));
-    }
+/// What to execute: a text is for the shell, a list is words. Values of templates are quoted in a text as the
+/// place needs it, and stand in words as they are.
+pub(super) fn program<'v>(
+    value: Value<'v>,
+    ctx: Value<'v>,
+    eval: &mut Evaluator<'v, '_, '_>,
+) -> starlark::Result<Program> {
     let Some(items) = items_of(value) else {
-        anyhow::bail!("a command is a text for the shell or a list of words, not {}", kind_of(value));
+        return line(value, ctx, eval).map(Program::Shell);
     };
-    anyhow::ensure!(!items.is_empty(), "the command is empty");
-    let words = items
-        .iter()
-        .enumerate()
-        .map(|(index, word)| to_text(*word).map_err(|why| anyhow::anyhow!("word {} of the command {why}", index + 1)));
-    words.collect::<Result<_, _>>().map(Program::Argv)
+    let items = items.to_vec();
+    if items.is_empty() {
+        return Err(failure("the command is empty"));
+    }
+    let mut words = Vec::new();
+    for (index, item) in items.into_iter().enumerate() {
+        let found = parts(item, ctx, eval)?;
+        words.push(found.map_err(|why| failure(format!("word {} of the command {why}", index + 1)))?);
+    }
+    if let Some((message, hint)) = check_words(&words) {
+        return Err(failure(format!("{message}\nhint: {hint}")));
+    }
+    if let Some(problem) = check_windows_words(&words) {
+        return Err(unfit(problem));
+    }
+    Ok(Program::Argv(words.into_iter().map(text_of_parts).collect()))
 }
 
-/// A text that may hold secrets.
-pub(super) fn text(name: &str, value: Value<'_>) -> anyhow::Result<Text> {
-    to_text(value).map_err(|why| anyhow::anyhow!("`{name}` {why}"))
+fn line<'v>(value: Value<'v>, ctx: Value<'v>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<Text> {
+    let parts = parts(value, ctx, eval)?.map_err(|why| match value.unpack_str() {
+        Some(_) => failure(format!("the command {why}")),
+        None => failure(format!("a command is a text for the shell or a list of words, not {}", kind_of(value))),
+    })?;
+    let is_empty = |part: &Part| matches!(part, Part::Syntax(text) if text.is_empty());
+    if parts.iter().all(is_empty) {
+        return Err(failure("the command is empty"));
+    }
+    if let Some((message, hint)) = places(&parts) {
+        return Err(failure(format!("{message}\nhint: {hint}")));
+    }
+    let windows = is_windows(ctx, eval)?;
+    render(&parts, windows).map_err(unfit)
+}
+
+/// The line that the shell gets for a command; secrets show by name.
+pub(in crate::config) fn line_of<'v>(
+    value: Value<'v>,
+    ctx: Value<'v>,
+    eval: &mut Evaluator<'v, '_, '_>,
+) -> starlark::Result<String> {
+    program(value, ctx, eval).map(|program| words_of(&program))
+}
+
+/// A text, a text with secrets or a template as parts; why it is none.
+fn parts<'v>(
+    value: Value<'v>,
+    ctx: Value<'v>,
+    eval: &mut Evaluator<'v, '_, '_>,
+) -> starlark::Result<Result<Vec<Part>, String>> {
+    if let Some(template) = Template::from_value(value) {
+        return parts_of(template, ctx, eval).map(Ok);
+    }
+    let part = |piece: &Piece| match piece {
+        Piece::Plain(text) => Part::Syntax(text.clone()),
+        Piece::Secret(name) | Piece::QuotedSecret(name, _) => {
+            let value = Text(vec![Piece::Secret(name.clone())]);
+            Part::Value { value, place: format!("secret(\"{name}\")") }
+        }
+    };
+    Ok(to_text(value).map(|text| text.0.iter().map(part).collect()))
+}
+
+fn is_windows<'v>(ctx: Value<'v>, eval: &Evaluator<'v, '_, '_>) -> starlark::Result<bool> {
+    let heap = eval.heap();
+    let Some(worker) = ctx.get_attr("worker", heap)? else { return Ok(false) };
+    Ok(worker.get_attr("system", heap)?.and_then(Value::unpack_str) == Some("nt"))
+}
+
+/// A value from outside that cannot be used: the step fails, whatever else the script would do.
+fn unfit((message, hint): (String, String)) -> starlark::Error {
+    Stop::End { outcome: Some(Outcome::Failure), summary: Some(format!("{message}: {hint}")) }.error()
+}
+
+fn failure(message: impl Into<String>) -> starlark::Error {
+    starlark::Error::new_other(anyhow::Error::msg(message.into()))
+}
+
+/// A text that may hold secrets, or a template.
+pub(super) fn text<'v>(
+    name: &str,
+    value: Value<'v>,
+    ctx: Value<'v>,
+    eval: &mut Evaluator<'v, '_, '_>,
+) -> starlark::Result<Text> {
+    match Template::from_value(value) {
+        Some(template) => text_of(template, ctx, eval),
+        None => to_text(value).map_err(|why| failure(format!("`{name}` {why}"))),
+    }
 }
 
 /// The environment on top of the worker's.
-pub(super) fn environment(value: Value<'_>) -> anyhow::Result<BTreeMap<String, EnvValue>> {
-    let entries = entries("env", value)?;
-    let each = entries.into_iter().map(|(name, value)| {
-        let value = env_value(&name, value).map_err(|why| anyhow::anyhow!("environment variable `{name}` {why}"))?;
-        Ok((name, value))
-    });
-    each.collect()
+pub(super) fn environment<'v>(
+    value: Value<'v>,
+    ctx: Value<'v>,
+    eval: &mut Evaluator<'v, '_, '_>,
+) -> starlark::Result<BTreeMap<String, EnvValue>> {
+    let mut found = BTreeMap::new();
+    for (name, value) in entries("env", value)? {
+        let value = variable(&name, value, ctx, eval)?;
+        found.insert(name, value);
+    }
+    Ok(found)
+}
+
+fn variable<'v>(
+    name: &str,
+    value: Value<'v>,
+    ctx: Value<'v>,
+    eval: &mut Evaluator<'v, '_, '_>,
+) -> starlark::Result<EnvValue> {
+    let Some(template) = Template::from_value(value) else {
+        return env_value(name, value).map_err(|why| failure(format!("environment variable `{name}` {why}")));
+    };
+    let parts = parts_of(template, ctx, eval)?;
+    for part in &parts {
+        if let Part::Value { value, place } = part
+            && names_variable(&value.masked())
+        {
+            let message = format!("the value of `{place}` holds `${{…}}`, which workers replace in variables");
+            return Err(unfit((message, "hand it over as a word of a list command, or in `stdin`".to_owned())));
+        }
+    }
+    // The name is checked like any other.
+    env_value(name, Value::new_none()).map_err(|why| failure(format!("environment variable `{name}` {why}")))?;
+    Ok(EnvValue::Set(text_of_parts(parts)))
+}
+
+/// Whether a worker would replace a part of this text by a variable of its own.
+fn names_variable(text: &str) -> bool {
+    let inside = |rest: &str| {
+        let rest = rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
+        rest.starts_with('}')
+    };
+    text.split("${").skip(1).any(inside)
 }
 
 /// Files to follow: a path, or a dict of `path` and `follow`.

@@ -25,10 +25,12 @@ use super::run::Run;
 use super::steps::{parallel, sequential};
 use super::stop::Stop;
 use crate::config::convert::{plain, to_model, to_starlark};
+use crate::config::template::{Template, Told, text_of};
+use crate::config::values::secret::TextValue;
 use crate::config::values::step::FrozenStep;
 use crate::model::{
     Answer, Ask, BuildContext, CommandSpec, FileCommand, Outcome, Properties, Property, SourceStamp, StampSpec,
-    TriggerAsk,
+    TriggerAsk, check_property,
 };
 
 /// What is given to a step's function.
@@ -91,6 +93,27 @@ pub(in crate::config) fn context_types(builder: &mut GlobalsBuilder) {
 
 /// Text of one log entry: larger ones belong into a file or a command's output.
 const LOG_BYTES_MAX: usize = 1 << 20;
+
+/// Log entries of one step together: its journal keeps them.
+const LOGS_BYTES_MAX: usize = 16 << 20;
+
+/// Letters of a log's or link's name.
+const LABEL_MAX: usize = 200;
+
+/// Letters of a link's address: browsers take no longer ones.
+const URL_MAX: usize = 4_096;
+
+/// Letters of a path: systems take no longer ones.
+const PATH_MAX: usize = 4_096;
+
+/// Paths of one file command.
+const PATHS_MAX: usize = 10_000;
+
+/// Schedulers of one trigger.
+const SCHEDULERS_MAX: usize = 1_000;
+
+/// Where large values belong.
+const KEEP_ELSEWHERE: &str = "\nhint: write large texts to a log (ctx.log) or to a file on the worker";
 
 #[starlark_module]
 fn methods(builder: &mut MethodsBuilder) {
@@ -208,12 +231,13 @@ fn methods(builder: &mut MethodsBuilder) {
 
     /// Runs a command on the worker and waits for its end.
     ///
-    /// A text is a line for the shell, a list is words. Unless `check` is False, a command that does not
-    /// go well ends the step with its outcome.
+    /// A text is a line for the shell, a list is words. In a text that `interpolate` made, values are quoted, so
+    /// that they arrive as they are. Unless `check` is False, a command that does not go well ends the step with
+    /// its outcome.
     fn run<'v>(
-        #[starlark(this)] _this: &Ctx,
+        this: Value<'v>,
         #[starlark(require = pos)] command: Value<'v>,
-        #[starlark(require = named, default = "build")] workdir: &str,
+        #[starlark(require = named)] workdir: Option<Told<'v>>,
         #[starlark(require = named)] env: Option<NoneOr<Value<'v>>>,
         #[starlark(require = named, default = NoneOr::None)] timeout: NoneOr<&str>,
         #[starlark(require = named, default = NoneOr::Other("20m"))] idle_timeout: NoneOr<&str>,
@@ -235,15 +259,18 @@ fn methods(builder: &mut MethodsBuilder) {
         let given = |value: Option<NoneOr<Value<'v>>>| value.and_then(NoneOr::into_option);
         let usual = || run.plan.builders.get(&run.context.builder).map(|builder| builder.on_lost).unwrap_or_default();
         let spec = CommandSpec {
-            program: command::program(command)?,
-            workdir: plain(workdir).map_err(anyhow::Error::msg)?.to_owned(),
-            env: given(env).map(command::environment).transpose()?.unwrap_or_default(),
+            program: command::program(command, this, eval)?,
+            workdir: workdir.map_or_else(|| Ok("build".to_owned()), |workdir| workdir.text("workdir", this, eval))?,
+            env: given(env).map(|env| command::environment(env, this, eval)).transpose()?.unwrap_or_default(),
             idle_timeout: command::span("idle_timeout", idle_timeout.into_option())?,
             total_timeout: command::span("timeout", timeout.into_option())?,
             lines_max: lines_max.into_option(),
-            log: log.to_owned(),
+            log: {
+                bounded("the name of a log", log, LABEL_MAX)?;
+                log.to_owned()
+            },
             log_files: given(log_files).map(command::log_files).transpose()?.unwrap_or_default(),
-            stdin: given(stdin).map(|value| command::text("stdin", value)).transpose()?,
+            stdin: given(stdin).map(|value| command::text("stdin", value, this, eval)).transpose()?,
             exit_codes: given(exit_codes)
                 .map(command::exit_codes)
                 .transpose()?
@@ -267,81 +294,93 @@ fn methods(builder: &mut MethodsBuilder) {
 
     /// Makes folders on the worker, parents included.
     fn mkdir<'v>(
-        #[starlark(this)] _this: &Ctx,
-        #[starlark(args)] paths: UnpackTuple<String>,
+        this: Value<'v>,
+        #[starlark(args)] paths: UnpackTuple<Told<'v>>,
         #[starlark(require = named, default = true)] check: bool,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<ResultValue> {
-        let result = file(Run::of(eval)?, FileCommand::MakeDirs(paths.items), check)?;
+        let paths = all_told("paths", &paths.items, this, eval)?;
+        let result = file(Run::of(eval)?, FileCommand::MakeDirs(paths), check)?;
         Ok(ResultValue::of_command(&result))
     }
 
     /// Removes folders or files on the worker with all they hold; missing ones are fine.
     fn remove<'v>(
-        #[starlark(this)] _this: &Ctx,
-        #[starlark(args)] paths: UnpackTuple<String>,
+        this: Value<'v>,
+        #[starlark(args)] paths: UnpackTuple<Told<'v>>,
         #[starlark(require = named, default = true)] check: bool,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<ResultValue> {
-        let result = file(Run::of(eval)?, FileCommand::Remove(paths.items), check)?;
+        let paths = all_told("paths", &paths.items, this, eval)?;
+        let result = file(Run::of(eval)?, FileCommand::Remove(paths), check)?;
         Ok(ResultValue::of_command(&result))
     }
 
     /// Copies a file or tree on the worker.
     fn copy<'v>(
-        #[starlark(this)] _this: &Ctx,
-        #[starlark(require = pos)] source: &str,
-        #[starlark(require = pos)] target: &str,
+        this: Value<'v>,
+        #[starlark(require = pos)] source: Told<'v>,
+        #[starlark(require = pos)] target: Told<'v>,
         #[starlark(require = named, default = true)] check: bool,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<ResultValue> {
-        let command = FileCommand::Copy { from: source.to_owned(), to: target.to_owned() };
+        let source = source.text("source", this, eval)?;
+        let target = target.text("target", this, eval)?;
+        let command = FileCommand::Copy { from: source, to: target };
         Ok(ResultValue::of_command(&file(Run::of(eval)?, command, check)?))
     }
 
     /// Facts about a path on the worker: `is_dir`, `is_file`, `size`, `modified`; None if there is nothing.
     fn stat<'v>(
-        #[starlark(this)] _this: &Ctx,
-        #[starlark(require = pos)] path: &str,
+        this: Value<'v>,
+        #[starlark(require = pos)] path: Told<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Value<'v>> {
-        let result = file(Run::of(eval)?, FileCommand::Stat(path.to_owned()), false)?;
+        let path = path.text("path", this, eval)?;
+        let result = file(Run::of(eval)?, FileCommand::Stat(path), false)?;
         Ok(result.stat.map_or_else(Value::new_none, |numbers| stat_value(&numbers, eval.heap())))
     }
 
     /// The names in a folder on the worker, sorted.
     fn list_dir<'v>(
-        #[starlark(this)] _this: &Ctx,
-        #[starlark(require = pos)] path: &str,
+        this: Value<'v>,
+        #[starlark(require = pos)] path: Told<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Vec<String>> {
-        let mut files = file(Run::of(eval)?, FileCommand::List(path.to_owned()), true)?.files;
+        let path = path.text("path", this, eval)?;
+        let mut files = file(Run::of(eval)?, FileCommand::List(path), true)?.files;
         files.sort_unstable();
         Ok(files)
     }
 
     /// The paths on the worker that a pattern matches, sorted.
     fn glob<'v>(
-        #[starlark(this)] _this: &Ctx,
-        #[starlark(require = pos)] pattern: &str,
+        this: Value<'v>,
+        #[starlark(require = pos)] pattern: Told<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Vec<String>> {
-        let mut files = file(Run::of(eval)?, FileCommand::Glob(pattern.to_owned()), true)?.files;
+        let pattern = pattern.text("pattern", this, eval)?;
+        let mut files = file(Run::of(eval)?, FileCommand::Glob(pattern), true)?.files;
         files.sort_unstable();
         Ok(files)
     }
 
     /// Sets a property of the build; later steps see it.
     fn set_property<'v>(
-        #[starlark(this)] _this: &Ctx,
+        this: Value<'v>,
         #[starlark(require = pos)] name: &str,
         #[starlark(require = pos)] value: Value<'v>,
         #[starlark(require = named, default = NoneOr::None)] source: NoneOr<&str>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
+        let value = data_of(value, this, eval)?;
         let run = Run::of(eval)?;
         let value = to_model(value).map_err(|why| anyhow::anyhow!("property `{name}` {why}"))?;
+        check_property(name, &value, run.other_property_bytes(name)).map_err(|why| {
+            anyhow::anyhow!("property `{name}` {why}{KEEP_ELSEWHERE}", name = one_line(name).unwrap_or_default())
+        })?;
         let source = source.into_option().unwrap_or("Build").to_owned();
+        bounded("the source of a property", &source, LABEL_MAX)?;
         run.ask(Ask::SetProperty { name: name.to_owned(), value: value.clone(), source })?;
         run.set_property(name, value);
         Ok(NoneType)
@@ -349,12 +388,13 @@ fn methods(builder: &mut MethodsBuilder) {
 
     /// Sets the step's line for people.
     fn set_summary<'v>(
-        #[starlark(this)] _this: &Ctx,
-        #[starlark(require = pos)] text: &str,
+        this: Value<'v>,
+        #[starlark(require = pos)] text: Told<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
+        let text = text.text("text", this, eval)?;
         let run = Run::of(eval)?;
-        let text = one_line(text)?;
+        let text = one_line(&text)?;
         run.ask(Ask::SetSummary { step: run.step_key(), text: text.clone() })?;
         run.frame(|frame| frame.summary = Some(text));
         Ok(NoneType)
@@ -362,36 +402,45 @@ fn methods(builder: &mut MethodsBuilder) {
 
     /// Adds a link to the step.
     fn add_url<'v>(
-        #[starlark(this)] _this: &Ctx,
+        this: Value<'v>,
         #[starlark(require = pos)] name: &str,
-        #[starlark(require = pos)] url: &str,
+        #[starlark(require = pos)] url: Told<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
+        let url = url.text("url", this, eval)?;
         let run = Run::of(eval)?;
+        bounded("the name of a link", name, LABEL_MAX)?;
+        bounded("the address of a link", &url, URL_MAX)?;
         let known = ["http://", "https://", "file://", "mailto:", "/"];
         if !known.iter().any(|begin| url.starts_with(begin)) {
             return Err(starlark::Error::new_other(anyhow::anyhow!(
                 "`{url}` is no link: it must begin with http://, https://, file://, mailto: or /"
             )));
         }
-        run.ask(Ask::AddUrl { step: run.step_key(), name: name.to_owned(), url: url.to_owned() })?;
+        run.ask(Ask::AddUrl { step: run.step_key(), name: name.to_owned(), url })?;
         Ok(NoneType)
     }
 
     /// Appends lines to a log of the step.
     fn log<'v>(
-        #[starlark(this)] _this: &Ctx,
+        this: Value<'v>,
         #[starlark(require = pos)] name: &str,
-        #[starlark(require = pos)] text: &str,
+        #[starlark(require = pos)] text: Told<'v>,
         #[starlark(require = named, default = false)] html: bool,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
+        let text = text.text("text", this, eval)?;
         let run = Run::of(eval)?;
         if text.len() > LOG_BYTES_MAX {
             let text = format!("log `{name}`: {} bytes at once are more than {LOG_BYTES_MAX}", text.len());
             return Err(starlark::Error::new_other(anyhow::Error::msg(text)));
         }
-        let mut text = plain(text).map_err(anyhow::Error::msg)?.to_owned();
+        bounded("the name of a log", name, LABEL_MAX)?;
+        if run.log_bytes(text.len()) > LOGS_BYTES_MAX {
+            let text = format!("log `{name}`: the log entries of this step have more than {LOGS_BYTES_MAX} bytes");
+            return Err(starlark::Error::new_other(anyhow::Error::msg(text)));
+        }
+        let mut text = text;
         if !text.ends_with('\n') {
             text.push('\n');
         }
@@ -428,14 +477,23 @@ fn methods(builder: &mut MethodsBuilder) {
     /// `stamps` is a list of dicts (`codebase`, `repository`, `branch`, `revision`, `project`); without one,
     /// they check out what this build did.
     fn trigger<'v>(
-        #[starlark(this)] _this: &Ctx,
+        this: Value<'v>,
         #[starlark(require = pos)] schedulers: UnpackList<String>,
         #[starlark(require = named, default = true)] wait: bool,
         #[starlark(require = named)] properties: Option<Value<'v>>,
         #[starlark(require = named)] stamps: Option<UnpackList<Value<'v>>>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<ResultValue> {
+        let properties = properties.map(|all| entries_of(all, this, eval)).transpose()?;
+        let mut specs = Vec::new();
+        for stamp in stamps.map(|stamps| stamps.items).unwrap_or_default() {
+            specs.push(stamp_spec(entries_of(stamp, this, eval)?)?);
+        }
         let run = Run::of(eval)?;
+        if schedulers.items.len() > SCHEDULERS_MAX {
+            let text = format!("`schedulers`: {} are more than {SCHEDULERS_MAX}", schedulers.items.len());
+            return Err(starlark::Error::new_other(anyhow::Error::msg(text)));
+        }
         for name in &schedulers.items {
             if !run.plan.schedulers.contains_key(name) {
                 let text = format!("there is no scheduler `{name}`");
@@ -446,10 +504,7 @@ fn methods(builder: &mut MethodsBuilder) {
             schedulers: schedulers.items,
             wait,
             properties: properties.map(trigger_properties).transpose()?.unwrap_or_default(),
-            stamps: stamps
-                .map(|list| list.items.iter().map(|stamp| stamp_spec(*stamp)).collect())
-                .transpose()?
-                .unwrap_or_default(),
+            stamps: specs,
         };
         match run.ask(Ask::Trigger(ask))? {
             Some(Answer::Triggered(triggered)) => Ok(ResultValue::of_triggered(&triggered)),
@@ -478,27 +533,30 @@ fn methods(builder: &mut MethodsBuilder) {
 
     /// Ends the step as a failure.
     fn fail<'v>(
-        #[starlark(this)] _this: &Ctx,
-        #[starlark(require = pos, default = NoneOr::None)] message: NoneOr<&str>,
+        this: Value<'v>,
+        #[starlark(require = pos, default = NoneOr::None)] message: NoneOr<Told<'v>>,
+        eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
-        end(Outcome::Failure, message)
+        end(Outcome::Failure, message, this, eval)
     }
 
     /// Ends the step as skipped.
     fn skip<'v>(
-        #[starlark(this)] _this: &Ctx,
-        #[starlark(require = pos, default = NoneOr::None)] message: NoneOr<&str>,
+        this: Value<'v>,
+        #[starlark(require = pos, default = NoneOr::None)] message: NoneOr<Told<'v>>,
+        eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
-        end(Outcome::Skipped, message)
+        end(Outcome::Skipped, message, this, eval)
     }
 
     /// Makes the step one with warnings, and goes on.
     fn warn<'v>(
-        #[starlark(this)] _this: &Ctx,
-        #[starlark(require = pos)] message: &str,
+        this: Value<'v>,
+        #[starlark(require = pos)] message: Told<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
-        let message = one_line(message)?;
+        let message = message.text("message", this, eval)?;
+        let message = one_line(&message)?;
         Run::of(eval)?.frame(|frame| {
             frame.verdict = frame.verdict.worse(Outcome::Warnings);
             frame.summary = Some(message);
@@ -507,9 +565,64 @@ fn methods(builder: &mut MethodsBuilder) {
     }
 }
 
-fn end(outcome: Outcome, message: NoneOr<&str>) -> starlark::Result<NoneType> {
-    let summary = message.into_option().map(one_line).transpose()?;
+fn end<'v>(
+    outcome: Outcome,
+    message: NoneOr<Told<'v>>,
+    ctx: Value<'v>,
+    eval: &mut Evaluator<'v, '_, '_>,
+) -> starlark::Result<NoneType> {
+    let message = message.into_option().map(|message| message.text("message", ctx, eval)).transpose()?;
+    let summary = message.as_deref().map(one_line).transpose()?;
     Err(Stop::End { outcome: Some(outcome), summary }.error())
+}
+
+/// Texts, some of which may be templates.
+fn all_told<'v>(
+    name: &str,
+    texts: &[Told<'v>],
+    ctx: Value<'v>,
+    eval: &mut Evaluator<'v, '_, '_>,
+) -> starlark::Result<Vec<String>> {
+    if texts.len() > PATHS_MAX {
+        let text = format!("`{name}`: {} are more than {PATHS_MAX}", texts.len());
+        return Err(starlark::Error::new_other(anyhow::Error::msg(text)));
+    }
+    texts.iter().map(|text| text.text(name, ctx, eval).and_then(|path| path_of(name, path))).collect()
+}
+
+/// A path of sensible length.
+fn path_of(name: &str, path: String) -> starlark::Result<String> {
+    bounded(&format!("`{name}`"), &path, PATH_MAX)?;
+    Ok(path)
+}
+
+/// A text that stands on one line of a page, or names something.
+fn bounded(what: &str, text: &str, letters_max: usize) -> anyhow::Result<()> {
+    let letters = text.chars().count();
+    anyhow::ensure!(letters <= letters_max, "{what} has {letters} letters, more than {letters_max}");
+    anyhow::ensure!(!text.chars().any(char::is_control), "{what} has control characters in it");
+    Ok(())
+}
+
+/// Plain data, or a template as the text that it comes to.
+fn data_of<'v>(value: Value<'v>, ctx: Value<'v>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<Value<'v>> {
+    let Some(template) = Template::from_value(value) else { return Ok(value) };
+    let text = text_of(template, ctx, eval)?;
+    let heap = eval.heap();
+    let secret = text.secrets().next().is_some();
+    // A secret is refused by whoever takes plain data.
+    Ok(if secret { heap.alloc(TextValue(text)) } else { heap.alloc(text.masked()) })
+}
+
+/// A dict with its templates filled in; other values as they are.
+fn entries_of<'v>(value: Value<'v>, ctx: Value<'v>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<Value<'v>> {
+    let Some(entries) = DictRef::from_value(value) else { return Ok(value) };
+    let entries: Vec<(Value<'v>, Value<'v>)> = entries.iter().collect();
+    let mut filled = Vec::new();
+    for (name, value) in entries {
+        filled.push((name, data_of(value, ctx, eval)?));
+    }
+    Ok(eval.heap().alloc(AllocDict(filled)))
 }
 
 /// A text for one line of a page.
@@ -526,6 +639,12 @@ fn one_line(text: &str) -> anyhow::Result<String> {
 fn trigger_properties(value: Value<'_>) -> anyhow::Result<Properties> {
     match to_model(value) {
         Ok(crate::model::Value::Map(entries)) => {
+            let mut bytes = 0;
+            for (name, value) in &entries {
+                check_property(name, value, bytes)
+                    .map_err(|why| anyhow::anyhow!("property `{name}` {why}{KEEP_ELSEWHERE}"))?;
+                bytes += name.len() + value.bytes();
+            }
             let each = entries.into_iter();
             let each = each.map(|(name, value)| (name, Property { value, source: "Trigger".to_owned() }));
             Ok(Properties(each.collect()))

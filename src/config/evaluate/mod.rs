@@ -19,6 +19,7 @@ mod stop;
 
 use starlark::PrintHandler;
 
+pub(super) use command::line_of;
 pub(super) use context::{context_members, context_types};
 pub(super) use question::{decide, render};
 pub(super) use result::result_members;

@@ -10,8 +10,9 @@ use super::super::convert::{kind_of, to_model, to_starlark};
 use super::super::fault::problem_of;
 use super::super::limits::QUESTION;
 use super::super::scripts::{Cancel, Scripts};
+use super::super::template::{Template, message_text};
 use super::{Printer, facts};
-use crate::model::{FnId, Question, ScriptError, Value};
+use crate::model::{FnId, Question, ScriptError, Value, check_property};
 
 /// Asks a user function.
 pub(in crate::config) fn decide(scripts: &Scripts, function: FnId, question: &Question) -> Result<Value, ScriptError> {
@@ -46,7 +47,13 @@ fn call<T>(
         let heap = module.heap();
         let arguments = arguments(heap);
         let function = heap.access_owned_frozen_value(function);
-        let answer = eval.eval_function(function, &arguments, &[]).map_err(|error| {
+        let answer = match (Template::from_value(function), arguments.first()) {
+            (Some(template), Some(facts)) => {
+                message_text(template, *facts, &mut eval).map(|text| heap.alloc(text.masked()))
+            }
+            _ => eval.eval_function(function, &arguments, &[]),
+        };
+        let answer = answer.map_err(|error| {
             let problem = problem_of(&error, QUESTION);
             ScriptError { message: problem.to_string().trim_start_matches("error: ").to_owned() }
         })?;
@@ -103,7 +110,14 @@ fn answer_of(question: &Question, answer: Star<'_>) -> Result<Value, String> {
             workers.iter().position(|worker| worker.name == name)
         }),
         Question::Properties { .. } => match to_model(answer)? {
-            Value::Map(properties) => Ok(Value::Map(properties)),
+            Value::Map(properties) => {
+                let mut bytes = 0;
+                for (name, value) in &properties {
+                    check_property(name, value, bytes).map_err(|why| format!("property `{name}` {why}"))?;
+                    bytes += name.len() + value.bytes();
+                }
+                Ok(Value::Map(properties))
+            }
             Value::Null => Ok(Value::Map(std::collections::BTreeMap::new())),
             _ => Err(format!("must return a dict of properties, not {}", kind_of(answer))),
         },

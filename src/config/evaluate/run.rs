@@ -30,6 +30,10 @@ pub(super) struct Run {
     asked: Cell<usize>,
     /// Open steps, the outermost first.
     frames: RefCell<Vec<Frame>>,
+    /// Bytes of the properties with which the step began.
+    inherited_bytes: usize,
+    /// Bytes of log entries so far.
+    logged: Cell<usize>,
 }
 
 /// Where we are: the level's path, the next call number in it, and the properties set so far on the way.
@@ -38,6 +42,21 @@ pub(super) struct Place {
     pub(super) path: Vec<u32>,
     pub(super) next: u32,
     pub(super) properties: BTreeMap<String, Value>,
+    /// Bytes of these.
+    pub(super) property_bytes: usize,
+}
+
+impl Place {
+    /// Takes the properties that a branch set.
+    pub(super) fn take_properties(&mut self, branch: Self) {
+        for (name, value) in branch.properties {
+            self.property_bytes += name.len() + value.bytes();
+            let length = name.len();
+            if let Some(before) = self.properties.insert(name, value) {
+                self.property_bytes -= length + before.bytes();
+            }
+        }
+    }
 }
 
 /// A step in progress.
@@ -68,7 +87,21 @@ impl Run {
             asks: RefCell::default(),
             asked: Cell::new(0),
             frames: RefCell::new(vec![Frame::new(None)]),
+            inherited_bytes: job
+                .context
+                .properties
+                .0
+                .iter()
+                .map(|(name, property)| name.len() + property.value.bytes())
+                .sum(),
+            logged: Cell::new(0),
         }
+    }
+
+    /// Counts the bytes of a log entry; how many there are now.
+    pub(super) fn log_bytes(&self, bytes: usize) -> usize {
+        self.logged.set(self.logged.get().saturating_add(bytes));
+        self.logged.get()
     }
 
     /// The run that an evaluator works for.
@@ -158,8 +191,22 @@ impl Run {
         all
     }
 
+    /// Bytes of all properties but the one of this name, as far as they are known here: branches do not see
+    /// what the others set.
+    pub(super) fn other_property_bytes(&self, name: &str) -> usize {
+        let bytes = |value: Option<&Value>| value.map_or(0, |value| name.len() + value.bytes());
+        let place = self.place.borrow();
+        let own = place.property_bytes - bytes(place.properties.get(name));
+        let inherited = self.inherited_bytes - bytes(self.context.properties.get(name));
+        own + inherited
+    }
+
     pub(super) fn set_property(&self, name: &str, value: Value) {
-        self.place.borrow_mut().properties.insert(name.to_owned(), value);
+        let mut place = self.place.borrow_mut();
+        place.property_bytes += name.len() + value.bytes();
+        if let Some(before) = place.properties.insert(name.to_owned(), value) {
+            place.property_bytes -= name.len() + before.bytes();
+        }
     }
 
     pub(super) fn push_frame(&self, frame: Frame) {

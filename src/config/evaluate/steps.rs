@@ -57,10 +57,10 @@ pub(super) fn parallel<'v>(
     for (branch, step) in (0..).zip(steps) {
         let mut path = own.0.clone();
         path.push(branch);
-        run.set_place(super::run::Place { path, next: 0, properties: before.properties.clone() });
+        run.set_place(super::run::Place { path, next: 0, ..before.clone() });
         let step = as_step(eval, *step)?;
         let result = child(eval, ctx, step.get());
-        after.properties.extend(run.set_place(before.clone()).properties);
+        after.take_properties(run.set_place(before.clone()));
         match result {
             Ok(result) => {
                 tally(run, &step.get().flags, &result);

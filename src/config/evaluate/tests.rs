@@ -310,6 +310,17 @@ fn bounds_have_texts_of_their_own() {
         ("'a' * 2000000000", "more than 10000000"),
         ("[0] * 50000000", "more than 10000000"),
         ("list(range(30000000))", "more than 1000000"),
+        ("ctx.set_property('p', 'x' * 70000)", "property `p` has a value of 70008 bytes, more than 65536"),
+        ("ctx.set_property('x' * 300, 1)", "has a name of 300 bytes, more than 200"),
+        (
+            "for i in range(60):\n        ctx.set_property('p%d' % i, 'x' * 60000)",
+            "properties of this build to more than 1048576",
+        ),
+        ("for i in range(60):\n        ctx.log('l', 'x' * 1000000)", "log entries of this step have more than"),
+        ("ctx.add_url('n', 'https://x/' + 'x' * 5000)", "more than 4096"),
+        ("ctx.add_url('n' * 500, 'https://x/')", "more than 200"),
+        ("ctx.log('n' * 500, 'x')", "more than 200"),
+        ("ctx.mkdir('x' * 5000)", "more than 4096"),
         ("for i in range(20000):\n        ctx.set_property('a', i)", "more than 10000 things"),
     ] {
         let build = Build::of(&format!("def f(ctx):\n    {body}\n"));
@@ -401,4 +412,105 @@ builder(\"b\", workers = [\"w\"], steps = [step(\"s\", run = lambda ctx: None)])
     assert_eq!(build.loaded.scripts.render(mail.subject.unwrap(), &facts).as_deref(), Ok("linux Ann"));
     let error = build.loaded.scripts.render(mail.body.unwrap(), &facts).unwrap_err();
     assert!(error.message.contains("must return a text, not the number 5"), "{error}");
+}
+
+/// What the step `f` asks first, on a worker of this system, with the property `p`; or how it ends.
+fn first(body: &str, system: &str, p: &str) -> Result<Ask, EvalOutcome> {
+    let head = "load(\"@stdlib//text.star\", \"interpolate\")";
+    let mut build = Build::of(&format!("{head}\ndef f(ctx):\n    {body}\n"));
+    build.context.worker.system = system.to_owned();
+    build.context.properties.0.insert("p".to_owned(), Property { value: p.into(), source: "x".to_owned() });
+    match build.evaluate() {
+        EvalOutcome::Suspended { asks } | EvalOutcome::Done { asks, .. } if !asks.is_empty() => Ok(asks[0].1.clone()),
+        other => Err(end(other)),
+    }
+}
+
+fn line(body: &str, system: &str, p: &str) -> Result<String, EvalOutcome> {
+    first(body, system, p).map(|ask| match ask {
+        Ask::Run(spec) => super::command::words_of(&spec.program),
+        other => panic!("{other:?}"),
+    })
+}
+
+#[test]
+fn values_of_templates_are_data_in_lines_for_a_shell() {
+    let run = "ctx.run(interpolate('a %(prop:p)s \"%(prop:p)s\"'))";
+    assert_eq!(line(run, "posix", "$(x)").unwrap(), "a '$(x)' \"\"'$(x)'\"\"");
+    assert_eq!(line("ctx.run(['a', interpolate('%(prop:p)s')])", "posix", "$(x)").unwrap(), "a $(x)");
+}
+
+#[test]
+fn a_value_that_a_windows_shell_might_execute_fails_the_step() {
+    let run = "ctx.run(interpolate('build %(prop:p)s'))";
+    assert_eq!(line(run, "nt", "v1.2").unwrap(), "build v1.2");
+    for (run, system) in [
+        (run, "nt"),
+        ("ctx.run(interpolate('pwsh -c x %(prop:p)s'))", "posix"),
+        ("ctx.run(['cmd', '/c', interpolate('x %(prop:p)s')])", "nt"),
+    ] {
+        let Err(EvalOutcome::Done { outcome: Outcome::Failure, summary: Some(summary), .. }) = line(run, system, "a&b")
+        else {
+            panic!("{run}")
+        };
+        assert!(summary.contains("`%(prop:p)s`") && summary.contains("`env`"), "{summary}");
+    }
+    let Err(EvalOutcome::Done { outcome: Outcome::Failure, .. }) = line(run, "posix", "a\0b") else { panic!() };
+}
+
+#[test]
+fn a_value_for_a_variable_must_not_name_one() {
+    let run = "ctx.run('x', env = {'E': interpolate('${HOME}/%(prop:p)s')})";
+    let Ask::Run(spec) = first(run, "posix", "$HOME").unwrap() else { panic!() };
+    assert_eq!(spec.env["E"], EnvValue::Set(Text::plain("${HOME}/$HOME")));
+    let Err(EvalOutcome::Done { outcome: Outcome::Failure, .. }) = first(run, "posix", "${TOKEN}") else { panic!() };
+}
+
+#[test]
+fn templates_are_taken_where_texts_are() {
+    for (body, wanted) in [
+        ("ctx.set_property('q', interpolate('<%(prop:p)s>'))", "set q=<a b>"),
+        ("ctx.set_summary(interpolate('%(prop:p)s!'))", "summary a b!"),
+        ("ctx.add_url('u', interpolate('https://x/%(prop:p)s'))", "url u https://x/a b"),
+        ("ctx.log('l', interpolate('%(prop:p)s'))", "log l \"a b\\n\""),
+        ("ctx.mkdir(interpolate('d/%(prop:p)s'))", "MakeDirs([\"d/a b\"])"),
+    ] {
+        let shown = shown(&Key(vec![0]), &first(body, "posix", "a b").unwrap());
+        assert!(shown.contains(wanted), "{body}: {shown}");
+    }
+    let Err(EvalOutcome::Failed { message, .. }) = first("ctx.log('l', interpolate('%(secret:s)s'))", "posix", "")
+    else {
+        panic!()
+    };
+    assert!(message.contains("holds a secret"), "{message}");
+}
+
+#[test]
+fn a_template_never_becomes_a_text_unseen() {
+    for body in ["x = interpolate('%(prop:p)s')\n    ctx.run(str(x))", "ctx.run('a %s' % [interpolate('b')])"] {
+        let Err(EvalOutcome::Failed { message, .. }) = first(body, "posix", "") else { panic!("{body}") };
+        assert!(message.contains("holds a template"), "{message}");
+    }
+}
+
+#[test]
+fn a_template_is_a_mails_subject() {
+    let text = "
+load(\"@stdlib//notify.star\", \"mail\")
+load(\"@stdlib//text.star\", \"interpolate\")
+mail(to = [\"a@example.org\"], subject = interpolate(\"%(build:builder)s %(prop:v)s %(src::branch)s: %(build:reason)s\"))
+worker(\"w\")
+builder(\"b\", workers = [\"w\"], steps = [step(\"s\", run = lambda ctx: None)])
+";
+    let build = Build::whole(text);
+    let NotifierKind::Mail(mail) = &build.loaded.plan.notifiers["mail"].kind;
+    let map =
+        |entries: &[(&str, Value)]| Value::Map(entries.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect());
+    let facts = map(&[
+        ("builder", "linux".into()),
+        ("why", "forced".into()),
+        ("properties", map(&[("v", Value::Int(3))])),
+        ("stamps", Value::List(vec![map(&[("codebase", "".into()), ("branch", "main".into())])])),
+    ]);
+    assert_eq!(build.loaded.scripts.render(mail.subject.unwrap(), &facts).as_deref(), Ok("linux 3 main: forced"));
 }

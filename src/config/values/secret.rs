@@ -35,7 +35,7 @@ impl fmt::Display for TextValue {
         for piece in &self.0.0 {
             match piece {
                 Piece::Plain(text) => f.write_str(text)?,
-                Piece::Secret(name) => write!(f, "{SECRET_MARK}{name}\">")?,
+                Piece::Secret(name) | Piece::QuotedSecret(name, _) => write!(f, "{SECRET_MARK}{name}\">")?,
             }
         }
         Ok(())

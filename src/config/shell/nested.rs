@@ -1,0 +1,305 @@
+//! Words of a command that another shell or interpreter reads as code, where that can be seen.
+
+/// A word: its text without quotes, `\u{fffc}` for each place.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Word {
+    pub(super) text: String,
+    /// Something of it was quoted or expanded.
+    pub(super) quoted: bool,
+    /// It stands where the command's name does.
+    pub(super) leads: bool,
+    pub(super) places: Vec<usize>,
+}
+
+/// Stands for a place in the text of a word.
+pub(super) const PLACE: char = '\u{fffc}';
+
+impl Word {
+    pub(super) fn take(&mut self, place: usize) {
+        self.text.push(PLACE);
+        self.places.push(place);
+    }
+
+    /// The program that the word names: without its folder and `.exe`.
+    pub(super) fn program(&self) -> String {
+        let name = self.text.rsplit(['/', '\\']).next().unwrap_or_default().to_lowercase();
+        name.strip_suffix(".exe").unwrap_or(&name).to_owned()
+    }
+}
+
+const SHELLS: [&str; 11] = ["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "fish", "rbash", "csh", "tcsh"];
+
+/// Programs that take code after an option with one of these letters.
+const INTERPRETERS: [(&str, &[char]); 12] = [
+    ("python", &['c']),
+    ("python2", &['c']),
+    ("python3", &['c']),
+    ("perl", &['e', 'E']),
+    ("ruby", &['e']),
+    ("node", &['e', 'p']),
+    ("php", &['r']),
+    ("lua", &['e']),
+    ("su", &['c']),
+    ("runuser", &['c']),
+    ("script", &['c']),
+    ("flock", &['c']),
+];
+
+/// Commands all of whose words are code.
+const READERS: [&str; 8] = ["eval", "trap", "let", "alias", "unset", "rsh", "watch", "parallel"];
+
+/// Commands that run the command that follows them.
+const PREFIXES: &[&str] = &[
+    "sshpass",
+    "gosu",
+    "fakeroot",
+    "taskset",
+    "systemd-run",
+    "xvfb-run",
+    "nsenter",
+    "bwrap",
+    "lxc",
+    "wsl",
+    "sudo",
+    "doas",
+    "env",
+    "nice",
+    "ionice",
+    "nohup",
+    "setsid",
+    "stdbuf",
+    "timeout",
+    "time",
+    "exec",
+    "command",
+    "builtin",
+    "xargs",
+    "chroot",
+    "docker",
+    "podman",
+    "kubectl",
+    "strace",
+    "unshare",
+];
+
+/// Options of ssh that take a value.
+const SSH_VALUES: &str = "BbcDEeFIiJLlmOopQRSWw";
+
+/// What a place is inside of that another shell executes.
+pub(super) const SHELL_WORD: &str = "in something that another shell executes";
+const CODE_WORD: &str = "in something that another program executes";
+
+/// Whether a command reads commands from its standard input.
+pub(super) fn reads_code(words: &[Word]) -> bool {
+    let operands: Vec<String> =
+        words.iter().filter(|word| !word.text.starts_with('-') && !is_assignment(word)).map(Word::program).collect();
+    let reader = |program: &String| {
+        SHELLS.contains(&program.as_str()) || INTERPRETERS.iter().any(|(name, _)| is_version_of(program, name))
+    };
+    let is_prefix = |program: &String| PREFIXES.contains(&program.as_str());
+    let runs_ssh = operands.iter().find(|program| !is_prefix(program)).is_some_and(|first| first == "ssh");
+    // `sh build.sh` reads its file; behind a prefix, other operands may be the prefix's own.
+    let alone = operands.len() == 1 || operands.first().is_some_and(is_prefix);
+    runs_ssh || alone && operands.last().is_some_and(reader)
+}
+
+/// The places of a simple command that become code, each with what it is inside of.
+pub(super) fn refused(words: &[Word]) -> Vec<(usize, &'static str)> {
+    let mut found = Vec::new();
+    let mut may_lead = true;
+    for (index, word) in words.iter().enumerate() {
+        let program = word.program();
+        let rest = &words[index + 1..];
+        if SHELLS.contains(&program.as_str()) {
+            found.extend(of_code(rest, &['c'], SHELL_WORD));
+        }
+        if program == "busybox" {
+            continue;
+        }
+        if let Some((_, letters)) = INTERPRETERS.iter().find(|(name, _)| is_version_of(&program, name)) {
+            let why = if letters == &['c'] && !program.starts_with("python") { SHELL_WORD } else { CODE_WORD };
+            found.extend(of_code(rest, letters, why));
+        }
+        if !may_lead {
+            continue;
+        }
+        if READERS.contains(&program.as_str()) {
+            found.extend(places(rest, SHELL_WORD));
+        } else if program == "ssh" {
+            found.extend(of_ssh(rest));
+        } else if ["awk", "gawk", "mawk", "nawk"].contains(&program.as_str()) {
+            found.extend(of_awk(rest));
+        }
+        // Behind a prefix any word may be a command: its options are not known here.
+        let leads_on = PREFIXES.contains(&program.as_str()) || is_assignment(word) || is_prefixed(words, index);
+        may_lead = leads_on;
+    }
+    found
+}
+
+/// `python3.12` is a `python3`.
+fn is_version_of(program: &str, name: &str) -> bool {
+    program.strip_prefix(name).is_some_and(|rest| rest.chars().all(|c| c == '.' || c.is_ascii_digit()))
+}
+
+fn is_assignment(word: &Word) -> bool {
+    let name = word.text.split('=').next().unwrap_or_default();
+    word.text.contains('=') && !name.is_empty() && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
+}
+
+fn is_prefixed(words: &[Word], index: usize) -> bool {
+    let first = words[..index].iter().find(|word| !is_assignment(word));
+    first.is_some_and(|word| PREFIXES.contains(&word.program().as_str()))
+}
+
+fn places<'w>(words: &'w [Word], why: &'static str) -> impl Iterator<Item = (usize, &'static str)> + 'w {
+    words.iter().flat_map(|word| &word.places).map(move |place| (*place, why))
+}
+
+/// The code after an option such as `-c`, `-lc` or `--eval`: the first word behind it that is not an option.
+fn of_code(words: &[Word], letters: &[char], why: &'static str) -> Vec<(usize, &'static str)> {
+    const LONG: [&str; 5] = ["--eval", "--print", "--command", "--run", "--session-command"];
+    let mut found = Vec::new();
+    let mut code_follows = false;
+    let mut value_follows = false;
+    for word in words {
+        let text = word.text.as_str();
+        if std::mem::take(&mut value_follows) {
+            continue;
+        }
+        if text.starts_with(['-', '+']) && text.len() > 1 {
+            let is_short = !text.starts_with("--");
+            // `-o pipefail` takes a value, wherever it stands.
+            value_follows = is_short && text.ends_with(['o', 'O']);
+            if is_short && text.contains(letters) || LONG.iter().any(|name| text.starts_with(name)) {
+                code_follows = true;
+                // The code may stick to its option.
+                found.extend(places(std::slice::from_ref(word), why));
+            }
+        } else if code_follows {
+            found.extend(places(std::slice::from_ref(word), why));
+            break;
+        }
+    }
+    found
+}
+
+/// awk's program is its first word that is not an option.
+fn of_awk(words: &[Word]) -> Vec<(usize, &'static str)> {
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        match word.text.as_str() {
+            "-f" => return Vec::new(),
+            "-F" | "-v" => drop(rest.next()),
+            text if text.starts_with('-') && text != "--" => {}
+            "--" => {}
+            _ => return places(std::slice::from_ref(word), CODE_WORD).collect(),
+        }
+    }
+    Vec::new()
+}
+
+/// ssh joins the words behind the machine's name to a line for the shell there.
+fn of_ssh(words: &[Word]) -> Vec<(usize, &'static str)> {
+    let mut rest = words.iter().enumerate();
+    while let Some((index, word)) = rest.next() {
+        let Some(letters) = word.text.strip_prefix('-') else {
+            return places(&words[index + 1..], SHELL_WORD).collect();
+        };
+        if word.text == "--" {
+            continue;
+        }
+        if letters.starts_with('o') && !word.places.is_empty() {
+            return places(std::slice::from_ref(word), SHELL_WORD).collect();
+        }
+        let takes_next = letters.chars().count() == 1 && SSH_VALUES.contains(letters);
+        let is_option = takes_next && letters == "o";
+        if takes_next
+            && let Some((_, value)) = rest.next()
+            && is_option
+            && !value.places.is_empty()
+        {
+            return places(std::slice::from_ref(value), SHELL_WORD).collect();
+        }
+    }
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words of a line at its blanks; `@` is a place.
+    fn count(line: &str) -> usize {
+        let mut next = 0;
+        let words: Vec<Word> = line
+            .split(' ')
+            .map(|text| {
+                let mut word = Word::default();
+                for c in text.replace('_', " ").chars() {
+                    if c == '@' {
+                        word.take(next);
+                        next += 1;
+                    } else {
+                        word.text.push(c);
+                    }
+                }
+                word
+            })
+            .collect();
+        refused(&words).len()
+    }
+
+    #[test]
+    fn code_for_other_shells_is_found() {
+        for line in [
+            "sh -c make_@",
+            "bash -lc @",
+            "/bin/bash -e -c make_@ x",
+            "sudo -u me bash -c @",
+            "docker exec box sh -c @",
+            "xargs -I{} sh -c @",
+            "bash -o pipefail -c @",
+            "bash -c -o pipefail @",
+            "eval @",
+            "X=1 eval make @",
+            "sudo eval @",
+            "ssh host make @",
+            "ssh -p 22 -i key host @",
+            "ssh -o @ host",
+            "trap @ EXIT",
+            "python3.12 -c print(@)",
+            "perl -ne @",
+            "node --eval=@",
+            "su -c @ me",
+            "env A=b sh -c @",
+            "watch @",
+            "sshpass -p x ssh host make @",
+            "awk -F: -v x=y {print@}",
+        ] {
+            assert_eq!(count(line), 1, "{line}");
+        }
+    }
+
+    #[test]
+    fn plain_words_are_left_alone() {
+        for line in [
+            "make @",
+            "sh build.sh @",
+            "sh -c code name @",
+            "bash -x script @",
+            "rsync -e ssh @ host:",
+            "ssh @",
+            "ssh -p @ host",
+            "python3 setup.py -c @",
+            "git -c user.name=x commit -m @",
+            "echo eval @",
+            "sed s/x/@/ file",
+            "awk -v x=@ {print} @",
+            "printf -c @",
+        ] {
+            let wanted = usize::from(line.starts_with("python3 setup"));
+            assert_eq!(count(line), wanted, "{line}");
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! `check`: whether configurations are right.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::error::{CliError, REFUSED};
@@ -9,8 +9,8 @@ use crate::config;
 pub(super) fn run(files: &[PathBuf]) -> Result<ExitCode, CliError> {
     let mut refused = false;
     for file in files {
-        if !file.is_file() {
-            return Err(CliError::environment(format!("failed to read `{}`: no such file", file.display())));
+        if let Some(error) = unreadable(file) {
+            return Err(error);
         }
         match config::load(file) {
             Ok(loaded) => {
@@ -26,4 +26,18 @@ pub(super) fn run(files: &[PathBuf]) -> Result<ExitCode, CliError> {
         }
     }
     Ok(ExitCode::from(if refused { REFUSED } else { 0 }))
+}
+
+/// Why a path is no configuration, before anything of it is read.
+fn unreadable(path: &Path) -> Option<CliError> {
+    if path.is_file() {
+        return None;
+    }
+    if path.exists() && !path.is_dir() {
+        let message = format!("failed to read `{}`: it is not a regular file", path.display());
+        return Some(CliError::environment(message));
+    }
+    let problem = config::load(path).err()?.problems.into_iter().next()?;
+    let hint = problem.hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"));
+    Some(CliError::environment(format!("{}{hint}", problem.message)))
 }

@@ -11,6 +11,7 @@ use starlark::values::{UnpackValue, Value as Star, ValueLike};
 
 use super::collect::{Collector, Wanted};
 use super::convert::{items_of, kind_of, plain, to_model, to_text};
+use super::foreign;
 use super::place::{ArgRef, Spot};
 use super::registry::register;
 use super::signature::Native;
@@ -94,7 +95,7 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
     fn note_missing(&self) {
         for param in self.native.params {
             if param.default.is_none() && !self.given.contains_key(param.name) {
-                let hint = format!("it is {}: {}", param.kind, param.doc);
+                let hint = format!("`{}`: {}. {}", param.name, param.kind, param.doc);
                 self.collector.note(self.spot.clone(), missing_argument(&self.title, param.name), Some(hint));
             }
         }
@@ -152,8 +153,12 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
     /// The name of what is declared; a placeholder when it is unusable, so that the rest is checked too.
     pub(super) fn subject(&mut self, word: &str) -> String {
         let name = self.string("name").unwrap_or_default();
-        if self.value("name").is_some_and(|value| value.unpack_str().is_some()) && !is_name(&name) {
-            let hint = "use letters, digits and marks such as `-`, `_`, `.`, `/`; at most 100 of them".to_owned();
+        let letters = name.chars().count();
+        if letters > NAME_LENGTH_MAX {
+            let hint = format!("a name has at most {NAME_LENGTH_MAX} letters: it is shown, linked and part of paths");
+            self.problem(self.arg("name"), format!("the name of the {word} has {letters} letters"), Some(hint));
+        } else if self.value("name").is_some_and(|value| value.unpack_str().is_some()) && !is_name(&name) {
+            let hint = "use letters, digits and marks such as `-`, `_`, `.`, `/`".to_owned();
             self.problem(self.arg("name"), format!("`{name}` is no name for a {word}"), Some(hint));
         }
         if !name.is_empty() {
@@ -467,7 +472,8 @@ pub(super) fn unknown_argument<'n>(
     name: &str,
     known: impl Iterator<Item = &'n str> + Clone,
 ) -> (String, String) {
-    (format!("{title} has no argument `{name}`"), unknown_hint(name, known))
+    let meant = foreign::argument(title, name).unwrap_or_else(|| unknown_hint(name, known));
+    (format!("{title} has no argument `{name}`"), meant)
 }
 
 /// The problem of an argument that is not given.
@@ -491,8 +497,11 @@ pub(super) fn count(number: usize, word: &str) -> String {
     if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
 }
 
+/// Letters of a name. Names are parts of paths, whose parts have 255 bytes at most on most systems; generated names of
+/// schedulers have some 150.
+const NAME_LENGTH_MAX: usize = 200;
+
 /// Names are shown, linked and used as folders: something printable without surprises.
 fn is_name(name: &str) -> bool {
-    const LENGTH_MAX: usize = 100;
-    !name.trim().is_empty() && name.trim() == name && name.chars().count() <= LENGTH_MAX && !name.chars().any(|c| c.is_control() || "\"`<>\\".contains(c))
+    !name.trim().is_empty() && name.trim() == name && !name.chars().any(|c| c.is_control() || "\"`<>\\".contains(c))
 }

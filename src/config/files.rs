@@ -52,8 +52,11 @@ impl Files {
             Problem::placeless(format!("failed to read `{}`: {error}", path.display()), hint)
         };
         if path.is_dir() {
-            let hint = format!("name the file: `{}`", path.join("master.star").display());
-            return Err(Problem::placeless(format!("`{}` is a folder", path.display()), Some(hint)));
+            let hint = match configurations(path)[..] {
+                [] => "name the configuration's file; there is none in this directory".to_owned(),
+                ref found => format!("name the file: {}", found.join(" or ")),
+            };
+            return Err(Problem::placeless(format!("`{}` is a directory", path.display()), Some(hint)));
         }
         // The file itself may be a link: its folder is the one that the person named.
         let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
@@ -98,6 +101,9 @@ impl Files {
             let hint = "name files relative to this one, or from the configuration's folder: `//lib/x.star`".to_owned();
             return Err(ReadError::new(format!("`{asked}` is no relative path"), Some(hint)));
         }
+        if let Some(hint) = not_starlark(asked) {
+            return Err(ReadError::new(format!("`{asked}` is not a Starlark file"), Some(hint)));
+        }
         let (base, rest) = match asked.strip_prefix("//") {
             Some(rest) if !library::is_library(importer) => ("", rest),
             _ => folder_of(importer, asked),
@@ -134,6 +140,23 @@ impl Files {
                 names.filter(|name| !name.starts_with('@')).map(|name| root.join(name)).collect()
             }
         }
+    }
+}
+
+/// What to write instead of loading a file of another kind.
+fn not_starlark(asked: &str) -> Option<String> {
+    const DATA: [&str; 9] = ["json", "yaml", "yml", "toml", "ini", "cfg", "conf", "txt", "csv"];
+    let last = asked.rsplit('/').next().unwrap_or(asked);
+    match last.rsplit_once('.') {
+        Some((_, "py")) => Some("Python modules cannot be loaded: write what is needed into a `.star` file".to_owned()),
+        Some((_, ending)) if DATA.contains(&ending) => {
+            Some("write the data as a list or dict in a `.star` file, and load it from there".to_owned())
+        }
+        None => Some(format!("name the file: load(\"{}.star\", …)", asked.replace('.', "/"))),
+        Some(_) if asked.starts_with("buildbot.") => {
+            Some("the library is loaded file by file, e.g. load(\"@stdlib//steps.star\", \"sh\")".to_owned())
+        }
+        Some(_) => None,
     }
 }
 
@@ -186,10 +209,30 @@ fn read_below(root: &Path, name: &str, is_main: bool) -> Result<String, ReadErro
         return Err(ReadError::new(message, Some("write loops, or several files".to_owned())));
     }
     let bytes = std::fs::read(&real).map_err(fail)?;
-    String::from_utf8(bytes).map_err(|error| {
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        let hint = "save it as UTF-8".to_owned();
+        return Err(ReadError::new(format!("`{name}` is UTF-16"), Some(hint)));
+    }
+    String::from_utf8(bytes).map(without_mark).map_err(|error| {
         let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
         ReadError::new(format!("`{name}` is not UTF-8 in line {}", line + 1), Some("save it as UTF-8".to_owned()))
     })
+}
+
+/// A text without the mark that some editors put before UTF-8.
+fn without_mark(text: String) -> String {
+    text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)
+}
+
+/// The Starlark files of a directory, the usual name first; a few of them.
+fn configurations(folder: &Path) -> Vec<String> {
+    const LISTED_MAX: usize = 5;
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+    let mut found: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|ending| ending == "star")).collect();
+    found.sort_by_key(|path| (!path.ends_with("master.star"), path.clone()));
+    found.truncate(LISTED_MAX);
+    found.iter().map(|path| format!("`{}`", path.display())).collect()
 }
 
 /// The file beside a missing one that was probably meant.

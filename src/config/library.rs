@@ -3,6 +3,9 @@
 //! Configurations keep the text that they were loaded with, so a build that began under an older binary
 //! goes on with the library of that one.
 
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
 /// What names of library files begin with.
 pub(super) const PREFIX: &str = "@stdlib//";
 
@@ -33,6 +36,30 @@ pub(super) fn is_library(name: &str) -> bool {
     name.starts_with(PREFIX)
 }
 
+/// The functions that the library offers, with the file that each is in.
+pub(super) fn exports() -> &'static BTreeMap<&'static str, String> {
+    static EXPORTS: OnceLock<BTreeMap<&'static str, String>> = OnceLock::new();
+    EXPORTS.get_or_init(|| {
+        let mut found = BTreeMap::new();
+        // What people write in configurations comes before what authors of libraries and tests need.
+        for file in ["steps", "source", "schedulers", "notify", "text", "checks", "testing"] {
+            let name = format!("{PREFIX}{file}.star");
+            let lines = text(&name).unwrap_or_default().lines();
+            for function in lines.filter_map(|line| line.strip_prefix("def ")?.split('(').next()) {
+                if !function.starts_with('_') {
+                    found.entry(function).or_insert_with(|| name.clone());
+                }
+            }
+        }
+        found
+    })
+}
+
+/// The line that loads a function of the library.
+pub(super) fn load_line(name: &str) -> Option<String> {
+    exports().get(name).map(|file| format!("load(\"{file}\", \"{name}\")"))
+}
+
 /// The library and a main file, as kept sources.
 #[cfg(test)]
 pub(super) fn with_main(text: &str) -> std::collections::BTreeMap<String, String> {
@@ -43,6 +70,17 @@ pub(super) fn with_main(text: &str) -> std::collections::BTreeMap<String, String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn functions_are_found_with_their_files() {
+        assert_eq!(load_line("sh").as_deref(), Some("load(\"@stdlib//steps.star\", \"sh\")"));
+        assert_eq!(load_line("_title"), None);
+        let with_functions: Vec<String> =
+            names().filter(|name| text(name).is_some_and(|text| text.contains("\ndef "))).collect();
+        for file in with_functions {
+            assert!(exports().values().any(|known| *known == file), "{file} is not among the exports");
+        }
+    }
 
     #[test]
     fn every_file_opens_with_a_docstring() {

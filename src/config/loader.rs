@@ -173,6 +173,15 @@ impl Loader {
         };
         let loads = self.loads(name, &ast);
         self.check(name, &ast, &loads);
+        // Without all that it loads the file cannot run; what is missing was told at its `load`.
+        if ast.loads().iter().any(|load| !loads.contains_key(load.module_id)) {
+            return None;
+        }
+        let missing = check::missing_symbols(&ast, |asked| self.modules.get(loads.get(asked)?)?.as_ref());
+        if !missing.is_empty() {
+            self.problems.extend(missing);
+            return None;
+        }
         let mut modules: HashMap<&str, &FrozenModule> = HashMap::new();
         #[expect(clippy::iter_over_hash_type, reason = "the order of inserting into a map shows nowhere")]
         for (asked, found) in &loads {
@@ -241,6 +250,7 @@ impl Loader {
         self.interfaces.insert(name.to_owned(), interface);
         self.problems.extend(problems);
         self.warnings.extend(check::lint(ast));
+        self.problems.extend(check::step_words(ast));
         let (problems, warnings) = check::shell_texts(ast);
         self.problems.extend(problems);
         self.warnings.extend(warnings);
@@ -267,15 +277,23 @@ impl Loader {
     }
 }
 
-/// Problems by file (the main one first) and line, each once.
+/// Problems by file (the main one first) and line, each once; of two that say the same, the one with a hint.
 fn in_order(mut problems: Vec<Problem>, main: &str) -> Vec<Problem> {
     let key = |problem: &Problem| {
         let place = problem.place.clone();
         place.map(|place| (place.file != main, place.file, place.line, place.column))
     };
     problems.sort_by_key(key);
-    problems.dedup_by(|later, first| later.place == first.place && gist(later) == gist(first));
-    problems
+    let mut out: Vec<Problem> = Vec::new();
+    for problem in problems {
+        let same = out.iter_mut().rev().take_while(|other| other.place == problem.place);
+        match same.into_iter().find(|other| gist(other) == gist(&problem)) {
+            Some(other) if other.hint.is_none() => other.hint = problem.hint,
+            Some(_) => {}
+            None => out.push(problem),
+        }
+    }
+    out
 }
 
 /// A message without the function that it is about: an argument that a library function hands on is

@@ -7,6 +7,7 @@
 #![expect(unsafe_code, reason = "starlark's derives implement its unsafe marker traits; this room writes none itself")]
 
 mod args;
+mod brackets;
 mod check;
 mod collect;
 mod convert;
@@ -14,6 +15,7 @@ mod declare;
 mod evaluate;
 mod fault;
 mod files;
+mod foreign;
 mod globals;
 mod library;
 mod limits;
@@ -35,7 +37,7 @@ mod values;
 pub use limits::STACK_BYTES;
 pub use loader::{Loaded, load, load_sources};
 pub use problem::{Problem, Refused};
-pub use reference::{examples, reference};
+pub use reference::{examples, names_of_buildbot, reference};
 pub use scripts::{Cancel, Scripts};
 pub use sources::Sources;
 pub use summary::summary;

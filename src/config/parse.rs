@@ -5,6 +5,9 @@
 use starlark::codemap::FileSpan;
 use starlark::syntax::{AstModule, Dialect, DialectTypes};
 
+use super::brackets;
+use super::fault::NO_FORMATS;
+use super::foreign;
 use super::place::{excerpt_of, place_of};
 use super::problem::{Problem, excerpt};
 use crate::model::SourcePlace;
@@ -30,14 +33,15 @@ pub(super) fn parse(name: &str, text: &str) -> Result<AstModule, Problem> {
     if let Some(problem) = scan(name, text) {
         return Err(problem);
     }
-    AstModule::parse(name, text.to_owned(), &DIALECT).map_err(|error| parse_problem(name, &error))
+    AstModule::parse(name, text.to_owned(), &DIALECT)
+        .map_err(|error| brackets::problem(name, text).unwrap_or_else(|| parse_problem(name, &error)))
 }
 
 fn parse_problem(name: &str, error: &starlark::Error) -> Problem {
     let message = error.without_diagnostic().to_string();
     let message = message.trim_start_matches("Parse error: ").trim_end_matches('.').to_owned();
     let Some(span) = error.span() else { return Problem::placeless(format!("{name}: {message}"), None) };
-    let hint = python_hint(span, &message);
+    let hint = hint_for(span, &message);
     Problem { place: Some(place_of(span)), message: lower_first(&message), hint, excerpt: excerpt_of(span) }
 }
 
@@ -52,30 +56,13 @@ pub(super) fn lower_first(text: &str) -> String {
     }
 }
 
-/// Words of Python that Starlark lacks, and what to write instead.
-const PYTHON_WORDS: [(&str, &str); 14] = [
-    ("while", "there is no `while`: use `for` over a `range`"),
-    ("class", "there are no classes: use `struct(...)` or functions"),
-    ("import", "there is no `import`: write load(\"lib/file.star\", \"name\")"),
-    ("from", "there is no `import`: write load(\"lib/file.star\", \"name\")"),
-    ("try", "errors cannot be caught: check first, or look at a result's `.ok`"),
-    ("raise", "write fail(\"what is wrong\")"),
-    ("assert", "write: if not condition: fail(\"what is wrong\")"),
-    ("with", "there is no `with`"),
-    ("del", "there is no `del`: use the dict's `pop`"),
-    ("global", "globals cannot be changed from within a function: return the value"),
-    ("yield", "there are no generators: return a list"),
-    ("async", "there is no `async`: steps in ctx.parallel([...]) run at the same time"),
-    ("await", "there is no `await`: ctx.run(...) already waits"),
-    ("@", "there are no decorators: call the function with the other one"),
-];
-
-fn python_hint(span: &FileSpan, message: &str) -> Option<String> {
-    let line = span.file.source_line(span.resolve_span().begin.line).trim_start();
-    let first: String = line.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-    let word = if first.is_empty() { line.get(..1).unwrap_or_default() } else { first.as_str() };
-    let python = PYTHON_WORDS.iter().find(|(known, _)| *known == word).map(|(_, hint)| (*hint).to_owned());
-    python.or_else(|| message.contains("string literal").then(|| "put `+` between two strings to join them".to_owned()))
+/// The hint for a line that the parser does not understand.
+fn hint_for(span: &FileSpan, message: &str) -> Option<String> {
+    if message.to_lowercase().contains("f-string") || message.contains("format") {
+        return Some(NO_FORMATS.to_owned());
+    }
+    let line = span.file.source_line(span.resolve_span().begin.line);
+    foreign::syntax(line, message)
 }
 
 /// Looks for what the parser would choke on: tabs that indent, brackets too deep, a file too big.

@@ -87,6 +87,20 @@ impl Spot {
         Self { span: own.or_else(|| places().next()).cloned(), argument: None }
     }
 
+    /// The call of a function that reports a mistake of its caller: in a user's own file that is one call further out.
+    pub(super) fn of_helper(eval: &Evaluator<'_, '_, '_>) -> Self {
+        let frames = eval.call_stack().into_frames();
+        let mut places = frames.iter().rev().filter_map(|frame| frame.location.as_ref());
+        let inner = places.next();
+        let is_own = |span: &&FileSpan| !library::is_library(span.filename());
+        if inner.is_some_and(|span| is_own(&span))
+            && let Some(outer) = places.find(is_own)
+        {
+            return Self::of_span(outer.clone());
+        }
+        Self::of_call(eval)
+    }
+
     /// The same call, at one of its arguments.
     pub(super) fn at(&self, argument: ArgRef) -> Self {
         Self { span: self.span.clone(), argument: Some(argument) }

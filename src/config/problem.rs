@@ -70,8 +70,26 @@ impl fmt::Display for Refused {
     }
 }
 
+/// Letters of a line that are shown: more do not fit on a screen.
+const LINE_MAX: usize = 160;
+
+/// The part of a long line around a column, and where the column is in it.
+fn window(line: &str, column: u32) -> (String, u32) {
+    if line.chars().nth(LINE_MAX).is_none() {
+        return (line.to_owned(), column);
+    }
+    let at = column.saturating_sub(1) as usize;
+    let begin = at.saturating_sub(LINE_MAX / 2);
+    let part: String = line.chars().skip(begin).take(LINE_MAX).collect();
+    let (open, shift) = if begin > 0 { ("…", 1) } else { ("", 0) };
+    let close = if line.chars().nth(begin + LINE_MAX).is_some() { "…" } else { "" };
+    (format!("{open}{part}{close}"), u32::try_from(at - begin + shift + 1).unwrap_or(column))
+}
+
 /// A line of source with a marker below `width` characters from `column` (counted from 1).
 pub(super) fn excerpt(line_number: u32, line: &str, column: u32, width: usize) -> String {
+    let (line, column) = &window(line, column);
+    let column = *column;
     let number = line_number.to_string();
     let gutter = " ".repeat(number.len());
     // Tabs and wide characters would push the marker aside; one column a character is near enough.
@@ -102,6 +120,14 @@ error: there is no worker `linx`
    |      ^^^^
 hint: did you mean `linux`?";
         assert_eq!(problem.to_string(), text);
+    }
+
+    #[test]
+    fn long_lines_are_cut_around_the_place() {
+        let text = excerpt(1, &format!("{}HERE{}", "x".repeat(1_000), "y".repeat(1_000)), 1_001, 4);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[1].chars().count() < 180);
+        assert_eq!(lines[1].find("HERE").map(|at| lines[1][..at].chars().count()), Some(lines[2].find('^').unwrap()));
     }
 
     #[test]

@@ -46,6 +46,12 @@ pub fn reference() -> String {
     text
 }
 
+/// What Buildbot's names are here, as Markdown tables for the guide.
+#[must_use]
+pub fn names_of_buildbot() -> String {
+    super::foreign::guide_table()
+}
+
 fn of_native(native: &Native) -> String {
     let mut signature: Vec<String> = Vec::new();
     for (place, param) in native.params.iter().enumerate() {

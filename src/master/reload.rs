@@ -210,7 +210,10 @@ fn in_words(changes: &[PlanChange]) -> String {
     if changes.is_empty() {
         return "nothing that is listed differs".to_owned();
     }
-    let words: Vec<String> =
-        changes.iter().map(|change| format!("{} `{}` {}", change.kind, change.name, change.what)).collect();
-    words.join(", ")
+    let word = |change: &PlanChange| match change.name.as_str() {
+        // What has no name is there once: the scripts.
+        "" => format!("{} {}", change.kind, change.what),
+        name => format!("{} `{name}` {}", change.kind, change.what),
+    };
+    changes.iter().map(word).collect::<Vec<_>>().join(", ")
 }

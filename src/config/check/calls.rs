@@ -11,6 +11,7 @@ use starlark::syntax::AstModule;
 use starlark::syntax::ast::{ArgumentP, AstLiteral, AstNoPayload, ClauseP, ExprP, ForClauseP, StmtP};
 
 use super::super::args::{missing_argument, surplus_argument, unknown_argument, unknown_hint};
+use super::super::foreign;
 use super::super::library;
 use super::super::place::Spot;
 use super::super::problem::Problem;
@@ -258,13 +259,17 @@ impl Walk<'_> {
                 .map(|arg| arg.name.as_str())
                 .collect();
             for name in missing {
-                self.note(call, missing_argument(&title, name), None);
+                let hint = (name == CONTEXT).then(|| {
+                    let name = title.trim_matches('`');
+                    format!("write `{name}`, not `{name}()`: a build calls it with its `ctx`")
+                });
+                self.note(call, missing_argument(&title, name), hint);
             }
         }
     }
 
     fn unknown_member(&mut self, span: Span, name: &str) {
-        let hint = unknown_hint(name, context().keys().map(String::as_str));
+        let hint = foreign::member(name).unwrap_or_else(|| unknown_hint(name, context().keys().map(String::as_str)));
         self.note(span, format!("`ctx` has no `{name}`"), Some(hint));
     }
 

@@ -4,12 +4,16 @@ mod calls;
 mod cycles;
 mod directories;
 mod known;
+mod loads;
 mod references;
 mod scope;
 mod shell_text;
 mod static_types;
+mod step_words;
 
 pub(super) use calls::Signatures;
+pub(super) use loads::missing_symbols;
 pub(super) use references::finish_plan;
 pub(super) use shell_text::shell_texts;
 pub(super) use static_types::{lint, types};
+pub(super) use step_words::step_words;

@@ -70,12 +70,16 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         let mut call = Call::open(&NOTIFIER, args, eval)?;
         let name = call.subject("notifier");
         call.collector.declare(Kind::Notifier, &name, &call.spot);
-        call.word("kind", &[("mail", ())]);
+        let is_mail = call.word("kind", &[("mail", ())]).is_some();
         let mut on = call.words("on", &ON).unwrap_or_default();
         on.sort_unstable();
         on.dedup();
         if call.value("on").and_then(items_of).is_some_and(<[_]>::is_empty) {
             call.wrong("on", "is empty", Some("it would never speak; write for example [\"failure\"]".to_owned()));
+        }
+        if !is_mail {
+            // Of another kind nothing is known that could be wrong.
+            return Ok(NoneType);
         }
         let plan = NotifierPlan {
             name: name.clone(),

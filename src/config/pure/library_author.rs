@@ -20,7 +20,7 @@ const WANTED: [(&str, Wanted); 6] = [
 ];
 
 fn spot(eval: &Evaluator<'_, '_, '_>, argument: Option<&str>) -> Spot {
-    let spot = Spot::of_call(eval);
+    let spot = Spot::of_helper(eval);
     match argument {
         Some(name) => spot.at(ArgRef::named(name)),
         None => spot,

@@ -1,0 +1,281 @@
+//! Buildbot's names.
+
+/// Where a name was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A class, a function or a constant.
+    Name,
+    /// An argument, by its name.
+    Argument,
+    /// Something of what a step or renderer is given: `ctx` here.
+    Member,
+}
+
+/// One of Buildbot's names.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    pub(super) place: Place,
+    /// What to write instead, for people.
+    pub(super) write: &'static str,
+}
+
+const fn name(name: &'static str, write: &'static str) -> Row {
+    Row { name, place: Place::Name, write }
+}
+
+const fn argument(name: &'static str, write: &'static str) -> Row {
+    Row { name, place: Place::Argument, write }
+}
+
+const fn member(name: &'static str, write: &'static str) -> Row {
+    Row { name, place: Place::Member, write }
+}
+
+/// All rows. A name that stands here twice means different things in different places.
+pub(super) const ROWS: &[Row] = &[
+    // The configuration itself.
+    name("BuildmasterConfig", "nothing: declarations take effect by being called, e.g. worker(\"w\")"),
+    name("c", "nothing: declarations take effect by being called, e.g. worker(\"w\"), builder(\"b\", …)"),
+    name("util", "nothing: names are loaded one by one, e.g. load(\"@stdlib//text.star\", \"interpolate\")"),
+    name("steps", "nothing: names are loaded one by one, e.g. load(\"@stdlib//steps.star\", \"sh\")"),
+    name("schedulers", "nothing: names are loaded one by one, e.g. load(\"@stdlib//schedulers.star\", \"on_change\")"),
+    name(
+        "changes",
+        "nothing: names are loaded one by one, e.g. load(\"@stdlib//source.star\", \"git_poller\"); a build's changes are `ctx.changes`",
+    ),
+    name("reporters", "nothing: names are loaded one by one, e.g. load(\"@stdlib//notify.star\", \"mail\")"),
+    name("Worker", "worker(\"name\", password = secret(\"name\"), tags = [\"linux\"])"),
+    name("LocalWorker", "worker(\"name\") without a password: `starwright up` starts it"),
+    name("BuilderConfig", "builder(\"name\", workers = [\"w\"], steps = [sh(\"make\")])"),
+    name("BuildFactory", "a list: steps = [git(\"…\"), sh(\"make\")], or a function that returns one"),
+    name("MasterLock", "lock(\"name\", count = 1)"),
+    name("WorkerLock", "lock(\"name\", count = 1, per = \"worker\")"),
+    name("JanitorConfigurator", "database(keep_days = 90)"),
+    name("SecretInAFile", "secrets(dir = \"secrets\")"),
+    name("Secret", "secret(\"name\")"),
+    // Steps.
+    name("ShellCommand", "sh(\"make\"), with load(\"@stdlib//steps.star\", \"sh\")"),
+    name(
+        "ShellSequence",
+        "group(\"name\", [sh(\"a\"), sh(\"b\")]), with load(\"@stdlib//steps.star\", \"group\", \"sh\")",
+    ),
+    name(
+        "ShellArg",
+        "an element of group(\"name\", [sh(\"a\"), sh(\"b\")]), with load(\"@stdlib//steps.star\", \"group\", \"sh\")",
+    ),
+    name("Compile", "sh(\"make\", name = \"compile\"), with load(\"@stdlib//steps.star\", \"sh\")"),
+    name("Configure", "sh(\"./configure\", name = \"configure\"), with load(\"@stdlib//steps.star\", \"sh\")"),
+    name("Test", "sh(\"make test\", name = \"test\"), with load(\"@stdlib//steps.star\", \"sh\")"),
+    name(
+        "SetPropertyFromCommand",
+        "set_property_from_command(\"command\", property = \"name\"), with load(\"@stdlib//steps.star\", \"set_property_from_command\")",
+    ),
+    name("SetProperty", "set_property(\"name\", value), with load(\"@stdlib//steps.star\", \"set_property\")"),
+    name("SetProperties", "a function that calls ctx.set_property(\"name\", value) for each"),
+    name("MakeDirectory", "mkdir(\"path\"), with load(\"@stdlib//steps.star\", \"mkdir\")"),
+    name("RemoveDirectory", "remove(\"path\"), with load(\"@stdlib//steps.star\", \"remove\")"),
+    name("CopyDirectory", "copy(\"from\", \"to\"), with load(\"@stdlib//steps.star\", \"copy\")"),
+    name("FileExists", "ctx.stat(\"path\") in a function: None if there is nothing"),
+    name("Trigger", "trigger([\"scheduler\"]), with load(\"@stdlib//steps.star\", \"trigger\")"),
+    name("Git", "git(\"https://…\"), with load(\"@stdlib//source.star\", \"git\")"),
+    name("GitHub", "git(\"https://github.com/…\"), with load(\"@stdlib//source.star\", \"git\")"),
+    name("MasterShellCommand", "a builder whose worker runs beside the master: nothing runs in the master itself"),
+    name("StringDownload", "sh(\"cat > file\", stdin = \"text\"), with load(\"@stdlib//steps.star\", \"sh\")"),
+    name("FileUpload", "not there yet: let a command of the worker send the file"),
+    name("DirectoryUpload", "not there yet: let a command of the worker send the files"),
+    name("MultipleFileUpload", "not there yet: let a command of the worker send the files"),
+    name("FileDownload", "not there yet: let a command of the worker fetch the file"),
+    name("HTTPStep", "sh([\"curl\", …]), with load(\"@stdlib//steps.star\", \"sh\")"),
+    name("BuildStep", "a function of `ctx`: def my_step(ctx): …, written as steps = [my_step]"),
+    // Values that depend on the build.
+    name("Interpolate", "interpolate(\"…%(prop:name)s…\"), with load(\"@stdlib//text.star\", \"interpolate\")"),
+    name("WithProperties", "interpolate(\"…%(prop:name)s…\"), with load(\"@stdlib//text.star\", \"interpolate\")"),
+    name("Property", "a function: lambda ctx: ctx.property(\"name\")"),
+    name("renderer", "a plain function of `ctx`, given by its name: no decorator is needed"),
+    name("Transform", "a function: lambda ctx: …"),
+    name("FlattenList", "a function that joins the lists: lambda ctx: a + b"),
+    name("URLForBuild", "interpolate(\"%(build:url)s\"), with load(\"@stdlib//text.star\", \"interpolate\")"),
+    // Schedulers.
+    name(
+        "SingleBranchScheduler",
+        "on_change(\"name\", builders = […], branches = [\"main\"]), with load(\"@stdlib//schedulers.star\", \"on_change\")",
+    ),
+    name(
+        "AnyBranchScheduler",
+        "any_branch(\"name\", builders = […]), with load(\"@stdlib//schedulers.star\", \"any_branch\")",
+    ),
+    name(
+        "Dependent",
+        "dependent(\"name\", upstream = \"scheduler\", builders = […]), with load(\"@stdlib//schedulers.star\", \"dependent\")",
+    ),
+    name(
+        "Periodic",
+        "periodic(\"name\", every = \"12h\", builders = […]), with load(\"@stdlib//schedulers.star\", \"periodic\")",
+    ),
+    name(
+        "Nightly",
+        "nightly(\"name\", at = \"02:30\", builders = […]), with load(\"@stdlib//schedulers.star\", \"nightly\")",
+    ),
+    name("NightlyTriggerable", "a nightly and a triggerable scheduler for the same builders"),
+    name(
+        "Triggerable",
+        "triggerable(\"name\", builders = […]), with load(\"@stdlib//schedulers.star\", \"triggerable\")",
+    ),
+    name(
+        "ForceScheduler",
+        "force(\"name\", builders = […], params = […]), with load(\"@stdlib//schedulers.star\", \"force\")",
+    ),
+    name("Try_Userpass", "not there: force a build of the branch"),
+    name("Try_Jobdir", "not there: force a build of the branch"),
+    name("ChangeFilter", "change_filter(branch = [\"main\"])"),
+    name("StringParameter", "text_param(\"name\"), with load(\"@stdlib//schedulers.star\", \"text_param\")"),
+    name("TextParameter", "textarea_param(\"name\"), with load(\"@stdlib//schedulers.star\", \"textarea_param\")"),
+    name("IntParameter", "int_param(\"name\"), with load(\"@stdlib//schedulers.star\", \"int_param\")"),
+    name("BooleanParameter", "bool_param(\"name\"), with load(\"@stdlib//schedulers.star\", \"bool_param\")"),
+    name(
+        "ChoiceStringParameter",
+        "choice_param(\"name\", [\"a\", \"b\"]), with load(\"@stdlib//schedulers.star\", \"choice_param\")",
+    ),
+    name(
+        "FixedParameter",
+        "fixed_param(\"name\", \"value\"), with load(\"@stdlib//schedulers.star\", \"fixed_param\")",
+    ),
+    name("NestedParameter", "not there: list the parameters one after the other"),
+    name("CodebaseParameter", "nothing: every form asks for branch and revision"),
+    name("InheritBuildParameter", "not there: rebuild the build on its page"),
+    // Change sources and messages.
+    name(
+        "GitPoller",
+        "git_poller(\"https://…\", branches = [\"main\"]), with load(\"@stdlib//source.star\", \"git_poller\")",
+    ),
+    name("PBChangeSource", "change_hook(\"base\", user = …, password = secret(…)), or `starwright sendchange`"),
+    name("MailNotifier", "mail(to = [\"dev@example.org\"]), with load(\"@stdlib//notify.star\", \"mail\")"),
+    name("GitHubStatusPush", "not there yet"),
+    name("IRC", "not there yet"),
+    name("HttpStatusPush", "not there yet"),
+    name("SUCCESS", "the word \"success\""),
+    name("WARNINGS", "the word \"warnings\""),
+    name("FAILURE", "the word \"failure\""),
+    name("SKIPPED", "the word \"skipped\""),
+    name("EXCEPTION", "the word \"exception\""),
+    name("RETRY", "the word \"retry\""),
+    name("CANCELLED", "the word \"cancelled\""),
+    // Arguments of steps.
+    argument("doStepIf", "do_if = lambda ctx: …"),
+    argument("hideStepIf", "hide_if = lambda ctx, outcome: outcome == \"skipped\""),
+    argument("haltOnFailure", "halt_on_failure"),
+    argument("flunkOnFailure", "flunk_on_failure"),
+    argument("flunkOnWarnings", "flunk_on_warnings"),
+    argument("warnOnFailure", "warn_on_failure"),
+    argument("warnOnWarnings", "warn_on_warnings"),
+    argument("alwaysRun", "always_run"),
+    argument("decodeRC", "exit_codes = {0: \"success\", 2: \"warnings\"}"),
+    argument("maxTime", "timeout = \"1h\"; Buildbot's `timeout` is `idle_timeout`"),
+    argument("maxLines", "lines_max"),
+    argument("usePTY", "pty = True"),
+    argument("sigtermTime", "grace = \"10s\""),
+    argument("interruptSignal", "grace = \"10s\": the time between TERM and KILL"),
+    argument("initialStdin", "stdin = \"text\""),
+    argument("logfiles", "log_files = {\"name\": \"path\"}"),
+    argument("lazylogfiles", "log_files = {\"name\": \"path\"}: a log begins when its file is there"),
+    argument("want_stdout", "log_stdout"),
+    argument("want_stderr", "log_stderr"),
+    argument("logEnviron", "nothing: only variables that the configuration sets are shown"),
+    argument("description", "name for what pages show; ctx.set_summary(\"…\") in a function for what happened"),
+    argument("descriptionDone", "ctx.set_summary(\"…\") in a function"),
+    argument("descriptionSuffix", "name"),
+    argument("extract_fn", "extract = lambda result: {\"name\": result.stdout.strip()}"),
+    argument("schedulerNames", "the list itself: trigger([\"scheduler\"])"),
+    argument("waitForFinish", "wait = True"),
+    argument("set_properties", "properties = {\"name\": value}"),
+    argument("copy_properties", "properties = {\"name\": lambda ctx: ctx.property(\"name\")}"),
+    argument("updateSourceStamp", "stamps = lambda ctx: […]; by default builds get what this build checked out"),
+    argument("alwaysUseLatest", "a step of its own codebase: git(\"https://…\", codebase = \"name\")"),
+    argument("repourl", "the address itself: git(\"https://…\") or git_poller(\"https://…\")"),
+    argument("method", "clean = \"all\", \"untracked\" or \"clobber\", beside mode = \"full\""),
+    argument("shallow", "depth = 1"),
+    argument("retry", "fetch_retries = 2, fetch_delay = \"10s\""),
+    argument("retryFetch", "fetch_retries = 2, fetch_delay = \"10s\""),
+    argument("getDescription", "set_property_from_command(\"git describe --tags\", property = \"commit-description\")"),
+    // Arguments of builders and workers.
+    argument("workername", "workers = [\"name\"]"),
+    argument("workernames", "workers = [\"name\"]"),
+    argument("builddir", "dir"),
+    argument("workerbuilddir", "dir"),
+    argument("factory", "steps = […]"),
+    argument("collapseRequests", "collapse"),
+    argument("canStartBuild", "can_start = lambda builder, worker, request: …"),
+    argument("nextBuild", "next_build = lambda builder, requests: requests[0]"),
+    argument("nextWorker", "next_worker = lambda builder, workers, request: workers[0]"),
+    argument("max_builds", "slots"),
+    argument("notify_on_missing", "not there yet"),
+    argument("keepalive_interval", "nothing: connections are watched anyway"),
+    argument("defaultProperties", "properties"),
+    // Arguments of schedulers and filters.
+    argument("builderNames", "builders"),
+    argument("treeStableTimer", "quiet = \"1m\""),
+    argument("fileIsImportant", "important = [\"src/**\"], or a function of (change)"),
+    argument("onlyImportant", "only_important"),
+    argument("onlyIfChanged", "only_if_changed"),
+    argument("periodicBuildTimer", "every = \"12h\""),
+    argument("hour", "at = \"02:30\", or cron = \"30 2 * * *\""),
+    argument("minute", "at = \"02:30\", or cron = \"30 2 * * *\""),
+    argument("dayOfWeek", "days = [\"mon\"], or cron = \"30 2 * * 1\""),
+    argument("dayOfMonth", "cron = \"30 2 1 * *\""),
+    argument("filter_fn", "function = lambda change: …"),
+    argument("branch_re", "branch = matches(\"release/.*\")"),
+    argument("project_re", "project = matches(\"…\")"),
+    argument("repository_re", "repository = matches(\"…\")"),
+    argument("category_re", "category = matches(\"…\")"),
+    argument("branch_fn", "function = lambda change: …"),
+    argument("buttonName", "button"),
+    argument("reasonString", "reason"),
+    argument("pollInterval", "every = \"5m\""),
+    argument("pollinterval", "every = \"5m\""),
+    argument("pollAtLaunch", "nothing: it polls when the master starts"),
+    // Arguments of mail.
+    argument("fromaddr", "sender"),
+    argument("extraRecipients", "to"),
+    argument("sendToInterestedUsers", "blame"),
+    argument("relayhost", "host"),
+    argument("smtpPort", "port"),
+    argument("smtpUser", "user"),
+    argument("smtpPassword", "password"),
+    argument("useTls", "tls = \"starttls\""),
+    argument("addLogs", "log_lines = 50"),
+    // What a step is given.
+    member("getProperty", "ctx.property(\"name\")"),
+    member("setProperty", "ctx.set_property(\"name\", value)"),
+    member("hasProperty", "ctx.property(\"name\") != None"),
+    member("getProperties", "ctx.properties()"),
+    member("getBuild", "ctx itself: ctx.branch, ctx.changes, ctx.number"),
+    member("build", "ctx itself: ctx.branch, ctx.changes, ctx.number"),
+    member("addURL", "ctx.add_url(\"name\", \"https://…\")"),
+    member("addCompleteLog", "ctx.log(\"name\", \"text\")"),
+    member("addLog", "ctx.log(\"name\", \"text\")"),
+    member("addStep", "ctx.step(sh(\"…\"))"),
+    member("addStepsAfterCurrentStep", "ctx.step(sh(\"…\")) for each, or ctx.parallel([…])"),
+    member("runCommand", "ctx.run(\"command\")"),
+    member("allChanges", "ctx.changes"),
+    member("allFiles", "ctx.changes, each with `files`; or ctx.changed(\"src/**\")"),
+    member("getWorkerName", "ctx.worker.name"),
+    member("workername", "ctx.worker.name"),
+    member("results", "ctx.outcome"),
+];
+
+/// The table of the guide, as Markdown.
+pub(in crate::config) fn guide_table() -> String {
+    let mut text = String::new();
+    for (place, title) in [
+        (Place::Name, "### Classes, functions and constants"),
+        (Place::Argument, "### Arguments"),
+        (Place::Member, "### What a step is given"),
+    ] {
+        text += &format!("\n{title}\n\n| Buildbot | here |\n|---|---|\n");
+        for row in ROWS.iter().filter(|row| row.place == place) {
+            text += &format!("| `{}` | {} |\n", row.name, row.write.replace('|', "\\|"));
+        }
+    }
+    text
+}

@@ -3,6 +3,8 @@
 //! This room imports nothing of ours. It is the only one that reads the system clock, environment
 //! variables, or starts child processes.
 
+mod address_range;
+mod authority;
 mod clock;
 pub mod environment;
 pub mod files;
@@ -15,6 +17,8 @@ mod report;
 mod span;
 mod timestamp;
 
+pub use address_range::AddressRange;
+pub use authority::{Authority, Host};
 pub use clock::{Clock, SystemClock};
 pub use host::host_name;
 pub use logging::{LogForm, init as init_logging};

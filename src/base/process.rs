@@ -5,11 +5,13 @@
 //! came of them.
 
 mod child;
+mod files;
 mod run;
 #[cfg(unix)]
 pub mod tree;
 mod which;
 
 pub use child::{ChildSpec, Input, spawn_ourselves, spawn_ourselves_for};
+pub use files::open_files_max;
 pub use run::{ProcessError, ProcessOutput, ProcessSpec, run};
 pub use which::{which, which_in};

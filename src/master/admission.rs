@@ -14,7 +14,8 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use super::plan_in_force::PlanInForce;
-use crate::base::{Clock as _, Span, SystemClock, Timestamp, unique_id};
+use super::tries::Tries;
+use crate::base::{AddressRange, Clock as _, Span, SystemClock, Timestamp, unique_id};
 use crate::model::WorkerPlan;
 use crate::secrets::Secrets;
 
@@ -22,6 +23,8 @@ use crate::secrets::Secrets;
 const REMEMBERED_MAX: usize = 100;
 /// A name's refusals are logged at most this often.
 const LOG_EVERY: Span = Span::from_minutes(1);
+/// Lines about refusals in a minute, whatever their names: a stranger can make up any number of those.
+const LOG_LINES_MAX: u64 = 20;
 /// Longer headers are not looked into: a name and a password have no need for them.
 const HEADER_BYTES_MAX: usize = 4096;
 /// A name from a stranger is kept and logged up to this length.
@@ -34,6 +37,37 @@ pub enum Refusal {
     Unauthorized,
     /// Malformed: 400.
     Malformed(String),
+    /// Too many wrong tries: 429.
+    TooManyTries {
+        /// Seconds.
+        wait: u64,
+    },
+}
+
+impl std::fmt::Display for Refusal {
+    /// For the worker's own log. It must not tell a stranger which names there are.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unauthorized => {
+                f.write_str("wrong name or password; the master's log and its page of workers say which")
+            }
+            Self::Malformed(why) => f.write_str(why),
+            Self::TooManyTries { wait } => write!(f, "too many wrong passwords from this address; wait {wait} s"),
+        }
+    }
+}
+
+/// Whether a change hook may be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HookAccess {
+    Open,
+    /// The password is missing or wrong.
+    Denied,
+    /// Too many wrong passwords.
+    TooManyTries {
+        /// Seconds.
+        wait: u64,
+    },
 }
 
 /// A worker that was refused, for the pages.
@@ -61,12 +95,42 @@ pub(super) struct Admission {
     local_workers: bool,
     /// Passwords of local workers, drawn when first asked for.
     local: Mutex<BTreeMap<String, String>>,
-    refused: Mutex<VecDeque<RefusedWorker>>,
+    refused: Mutex<Refusals>,
+    tries: Tries,
+}
+
+/// Refusals and how often they were logged lately.
+#[derive(Debug, Default)]
+struct Refusals {
+    newest_first: VecDeque<RefusedWorker>,
+    minute: Option<Timestamp>,
+    logged: u64,
+    unlogged: u64,
+}
+
+impl Refusals {
+    /// Whether there is a line left in this minute; the first of the next one tells of those that were left out.
+    fn may_log(&mut self, at: Timestamp) -> bool {
+        if self.minute.is_none_or(|minute| at.since(minute) >= LOG_EVERY) {
+            let left_out = std::mem::take(&mut self.unlogged);
+            if left_out > 0 {
+                tracing::warn!(count = left_out, "further refusals of workers were not logged");
+            }
+            (self.minute, self.logged) = (Some(at), 0);
+        }
+        let may = self.logged < LOG_LINES_MAX;
+        if may {
+            self.logged += 1;
+        } else {
+            self.unlogged += 1;
+        }
+        may
+    }
 }
 
 impl Admission {
     pub fn new(plan: PlanInForce, base: PathBuf, local_workers: bool) -> Self {
-        Self { plan, base, local_workers, local: Mutex::default(), refused: Mutex::default() }
+        Self { plan, base, local_workers, local: Mutex::default(), refused: Mutex::default(), tries: Tries::default() }
     }
 
     /// The name of the worker that an `Authorization` header proves.
@@ -79,11 +143,51 @@ impl Admission {
             self.remember("", peer, why);
             Refusal::Malformed(why.to_owned())
         })?;
-        self.check(&name, &password).map_err(|why| {
-            self.remember(&name, peer, &why);
-            Refusal::Unauthorized
-        })?;
-        Ok(name)
+        let mut why = String::new();
+        let access = self.with_tries(&name, peer, || match self.check(&name, &password) {
+            Ok(()) => true,
+            Err(wrong) => {
+                why = wrong;
+                false
+            }
+        });
+        match access {
+            HookAccess::Open => Ok(name),
+            HookAccess::Denied => {
+                self.remember(&name, peer, &why);
+                Err(Refusal::Unauthorized)
+            }
+            HookAccess::TooManyTries { wait } => {
+                self.remember(&name, peer, "too many wrong passwords from its address");
+                Err(Refusal::TooManyTries { wait })
+            }
+        }
+    }
+
+    /// Whether a password is right, if there are tries left for it. Trusted proxies stand for many, and are not counted.
+    pub fn with_tries(&self, name: &str, peer: Option<SocketAddr>, is_right: impl FnOnce() -> bool) -> HookAccess {
+        let proxies = &self.plan.get().web.trusted_proxies;
+        let proxies: Vec<AddressRange> = proxies.iter().filter_map(|proxy| AddressRange::parse(proxy)).collect();
+        let address = peer.map(|peer| peer.ip()).filter(|ip| !proxies.iter().any(|range| range.contains(*ip)));
+        let now = SystemClock.now();
+        let name: String = name.chars().take(NAME_CHARS_MAX).collect();
+        if let Some(Err(wait)) = address.map(|address| self.tries.may(address, &name, now)) {
+            return HookAccess::TooManyTries { wait };
+        }
+        if is_right() {
+            return HookAccess::Open;
+        }
+        if let Some(address) = address {
+            self.tries.wrong(address, &name, now);
+        }
+        HookAccess::Denied
+    }
+
+    /// Remembers a connection that said nothing.
+    pub fn silent(&self, peer: SocketAddr) {
+        let why = "it said nothing; a worker of protocol `pb`? Workers must be created with \
+                   `--protocol=msgpack_experimental_v7`";
+        self.keep("", Some(peer), why);
     }
 
     /// The password of a local worker; none if it is not one.
@@ -95,16 +199,19 @@ impl Admission {
 
     /// Those refused lately, the newest first.
     pub fn refused(&self) -> Vec<RefusedWorker> {
-        lock(&self.refused).iter().cloned().collect()
+        lock(&self.refused).newest_first.iter().cloned().collect()
     }
 
     fn check(&self, name: &str, password: &str) -> Result<(), String> {
         let plan = self.plan.get();
-        let wanted = match plan.workers.get(name) {
-            Some(worker) => self.password(worker, &plan.secrets),
-            None => Err("no worker of this name is configured".to_owned()),
+        // For an unknown name the password of another worker is looked up and compared, so that it takes no less time.
+        let known = plan.workers.get(name);
+        let looked_up = known.or_else(|| plan.workers.values().find(|worker| worker.password.is_some()));
+        let wanted = looked_up.map(|worker| self.password(worker, &plan.secrets));
+        let wanted = match (wanted, known) {
+            (_, None) | (None, _) => Err("no worker of this name is configured".to_owned()),
+            (Some(wanted), Some(_)) => wanted,
         };
-        // An unknown name is compared, too, so that it takes no less time.
         let same = same_text(password, wanted.as_deref().unwrap_or_default());
         match wanted {
             Ok(_) if same => Ok(()),
@@ -128,17 +235,25 @@ impl Admission {
 
     /// Keeps a refusal for the pages, and logs it now and then.
     pub fn remember(&self, name: &str, peer: Option<SocketAddr>, why: &str) {
+        let (name, count, is_due) = self.keep(name, peer, why);
+        if is_due && lock(&self.refused).may_log(SystemClock.now()) {
+            tracing::warn!(worker = %name, ?peer, count, "a worker was refused: {why}");
+        }
+    }
+
+    /// The name without what a terminal would obey, how often it was refused for this reason, and whether it is time to
+    /// log it again.
+    fn keep(&self, name: &str, peer: Option<SocketAddr>, why: &str) -> (String, u64, bool) {
         let name: String = name.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect();
         let at = SystemClock.now();
-        let mut refused = lock(&self.refused);
+        let refused = &mut lock(&self.refused).newest_first;
         let earlier = refused.iter().position(|refused| refused.name == name && refused.why == why);
         let earlier = earlier.and_then(|place| refused.remove(place));
         let count = earlier.as_ref().map_or(1, |earlier| earlier.count + 1);
-        if earlier.is_none_or(|earlier| at.since(earlier.at) >= LOG_EVERY) || count.is_power_of_two() {
-            tracing::warn!(worker = %name, ?peer, count, "a worker was refused: {why}");
-        }
-        refused.push_front(RefusedWorker { name, peer, why: why.to_owned(), at, count });
+        let is_due = earlier.is_none_or(|earlier| at.since(earlier.at) >= LOG_EVERY) || count.is_power_of_two();
+        refused.push_front(RefusedWorker { name: name.clone(), peer, why: why.to_owned(), at, count });
         refused.truncate(REMEMBERED_MAX);
+        (name, count, is_due)
     }
 }
 

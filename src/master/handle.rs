@@ -13,7 +13,7 @@ use super::plan_in_force::PlanInForce;
 use super::reload::Reloads;
 use super::tasks::Tasks;
 use super::workers::Workers;
-use super::{Alerts, ForceAsk, Gone, HookError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket};
+use super::{Alerts, ForceAsk, Gone, HookAccess, HookError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket};
 use crate::base::chain;
 use crate::engine::{Input, RebuildAsk};
 use crate::model::{BuildId, Fact, HookPlan, NewChange, Plan, RequestId};
@@ -126,8 +126,12 @@ impl Handle {
         self.ask(move |ticket| Input::KillAsked { worker: name, why, ticket }).await
     }
 
-    /// Changes from `sendchange` and hooks; durable when it returns.
+    /// Changes from `sendchange` and hooks, of a bounded size; durable when it returns.
     pub async fn add_changes(&self, changes: Vec<NewChange>) -> Result<Reply, Gone> {
+        let changes = match changes.into_iter().map(vcs::bounded).collect::<Result<_, _>>() {
+            Ok(changes) => changes,
+            Err(why) => return Ok(Reply::Refused(why)),
+        };
         self.ask(move |ticket| Input::ChangesSeen { changes, ticket }).await
     }
 
@@ -159,25 +163,28 @@ impl Handle {
 
 /// Change hooks.
 impl Handle {
-    /// Whether the password of a change hook is right; a hook without one takes everybody.
-    pub fn may_hook(&self, dialect: &str, credentials: Option<(&str, &str)>) -> bool {
+    /// Whether a change hook may be called: it is declared, and its password, if it has one, is right.
+    pub fn may_hook(&self, dialect: &str, credentials: Option<(&str, &str)>, peer: Option<SocketAddr>) -> HookAccess {
         let plan = self.plan();
-        let Some(HookPlan { user, password: Some(password) }) = plan.web.hooks.get(dialect) else { return true };
-        let password = match Secrets::new(&plan.secrets, &self.shared.options.base()).reveal(password) {
-            Ok((password, _used)) => password,
-            Err(error) => {
-                tracing::warn!(%dialect, "a change hook was refused: {}", error.message);
-                return false;
-            }
-        };
-        credentials.is_some_and(|(name, given)| {
-            let right_name = user.as_deref().is_none_or(|user| same_text(user, name));
-            same_text(&password, given) && right_name
+        let Some(HookPlan { user, password }) = plan.web.hooks.get(dialect) else { return HookAccess::Denied };
+        let Some(password) = password else { return HookAccess::Open };
+        self.shared.admission.with_tries(&format!("change_hook {dialect}"), peer, || {
+            let password = match Secrets::new(&plan.secrets, &self.shared.options.base()).reveal(password) {
+                Ok((password, _used)) => password,
+                Err(error) => {
+                    tracing::warn!(%dialect, "a change hook was refused: {}", error.message);
+                    return false;
+                }
+            };
+            credentials.is_some_and(|(name, given)| {
+                let right_name = user.as_deref().is_none_or(|user| same_text(user, name));
+                same_text(&password, given) && right_name
+            })
         })
     }
 
     /// Takes the request of a change hook; the number of changes, which are durable when it returns.
-    /// A dialect that is not configured is refused like any other bad request; `base` needs no configuration.
+    /// Whether the hook is open was asked before ([`Self::may_hook`]).
     pub async fn hook(&self, dialect: &str, params: BTreeMap<String, Vec<String>>) -> Result<usize, HookError> {
         let changes = match dialect {
             "base" => vcs::base_hook(&params)?,
@@ -207,6 +214,11 @@ impl Handle {
     /// Workers that were refused lately, the newest first.
     pub fn refused_workers(&self) -> Vec<RefusedWorker> {
         self.shared.admission.refused()
+    }
+
+    /// Remembers for the pages that somebody connected and said nothing.
+    pub fn connection_was_silent(&self, peer: SocketAddr) {
+        self.shared.admission.silent(peer);
     }
 
     /// Serves the worker until its connection ends.

@@ -26,11 +26,12 @@ mod report_facts;
 mod socket;
 mod start;
 mod tasks;
+mod tries;
 mod watch;
 mod with_room;
 mod workers;
 
-pub use admission::{Refusal, RefusedWorker};
+pub use admission::{HookAccess, Refusal, RefusedWorker};
 pub use alerts::Alerts;
 pub use error::{Gone, MasterError, StartError};
 pub use handle::Handle;

@@ -66,6 +66,10 @@ pub struct WebPlan {
     pub listen: Option<String>,
     /// Shell patterns of origins that browsers may call the API from, beside our own.
     pub allowed_origins: Vec<String>,
+    /// Names by which people reach us beside the host of `master(url = …)`; `*.example.org` for all below one.
+    pub hosts: Vec<String>,
+    /// Addresses and ranges (`10.0.0.0/8`) of proxies whose word on the client's address and host counts.
+    pub trusted_proxies: Vec<String>,
     /// Change hooks by dialect.
     pub hooks: BTreeMap<String, HookPlan>,
 }

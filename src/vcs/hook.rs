@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use crate::base::Timestamp;
+use crate::base::{Timestamp, nearest};
 use crate::model::{NewChange, Properties, Value};
 
 /// Why a hook was refused (REST specification, section 15.4).
@@ -25,8 +25,14 @@ impl HookError {
 }
 
 /// The `base` dialect of `/change_hook`: parameters of a form or query, of which the first value of each name counts.
-/// An empty value is as good as none.
+/// An empty value is as good as none. A name that is not known is refused: a misspelt `branch` would build something else.
 pub fn base_hook(params: &BTreeMap<String, Vec<String>>) -> Result<Vec<NewChange>, HookError> {
+    if let Some(unknown) = params.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+        let shown: String = unknown.chars().take(NAME_CHARS_MAX).collect();
+        let near = nearest(&shown, FIELDS.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+        let rest = near.unwrap_or_else(|| format!("; known are {}", FIELDS.join(", ")));
+        return Err(HookError::bad(format!("the field `{shown}` is not known{rest}")));
+    }
     let first = |name: &str| params.get(name).and_then(|values| values.first()).filter(|value| !value.is_empty());
     let text = |name: &str| first(name).cloned();
     Ok(vec![NewChange {
@@ -45,6 +51,26 @@ pub fn base_hook(params: &BTreeMap<String, Vec<String>>) -> Result<Vec<NewChange
         properties: first("properties").map_or_else(|| Ok(Properties::default()), |json| properties(json))?,
     }])
 }
+
+const FIELDS: [&str; 15] = [
+    "author",
+    "who",
+    "committer",
+    "comments",
+    "files",
+    "branch",
+    "revision",
+    "revlink",
+    "category",
+    "repository",
+    "project",
+    "codebase",
+    "when_timestamp",
+    "when",
+    "properties",
+];
+/// A name that comes back in a refusal.
+const NAME_CHARS_MAX: usize = 64;
 
 fn files(json: &str) -> Result<Vec<String>, HookError> {
     let wrong = || HookError::bad("`files` must be a JSON list of paths, for example [\"src/a.c\"]");

@@ -4,10 +4,12 @@
 //! caller keeps, so a poll that is lost is simply made again.
 
 mod address;
+mod bounds;
 mod git;
 mod hook;
 mod poll;
 
+pub use bounds::bounded;
 pub use git::GitProgram;
 pub use hook::{HookError, base_hook};
 pub use poll::{PollError, poll, poll_with};

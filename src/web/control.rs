@@ -9,7 +9,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::broadcast;
 
-use crate::master::{Alerts, ForceAsk, Gone, Handle, HookError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket};
+use crate::master::{
+    Alerts, ForceAsk, Gone, Handle, HookAccess, HookError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket,
+};
 use crate::model::{BuildId, Fact, NewChange, Plan, RequestId};
 use crate::store::Store;
 
@@ -43,8 +45,8 @@ pub trait Control: Send + Sync + 'static {
     fn order(&self, command: Command) -> BoxFuture<'_, Result<Reply, Gone>>;
     /// Reads the configuration again.
     fn reload(&self, cause: String) -> BoxFuture<'_, Result<Reload, Gone>>;
-    /// Whether a change hook may be called with these credentials.
-    fn may_hook(&self, dialect: &str, credentials: Option<(&str, &str)>) -> bool;
+    /// Whether a change hook may be called with these credentials from this address.
+    fn may_hook(&self, dialect: &str, credentials: Option<(&str, &str)>, peer: Option<SocketAddr>) -> HookAccess;
     /// Takes the request of a change hook; the number of changes.
     fn hook<'a>(
         &'a self,
@@ -57,6 +59,8 @@ pub trait Control: Send + Sync + 'static {
     fn refused_workers(&self) -> Vec<RefusedWorker>;
     /// What needs a person: to list, and to raise what is seen here.
     fn alerts(&self) -> &Alerts;
+    /// Somebody connected and said nothing.
+    fn connection_was_silent(&self, peer: SocketAddr);
     /// Serves a worker until its connection ends.
     fn serve_worker(&self, seat: Seat, socket: Socket) -> BoxFuture<'_, ()>;
 }
@@ -100,8 +104,8 @@ impl Control for Handle {
         Box::pin(Self::reload(self, cause))
     }
 
-    fn may_hook(&self, dialect: &str, credentials: Option<(&str, &str)>) -> bool {
-        Self::may_hook(self, dialect, credentials)
+    fn may_hook(&self, dialect: &str, credentials: Option<(&str, &str)>, peer: Option<SocketAddr>) -> HookAccess {
+        Self::may_hook(self, dialect, credentials, peer)
     }
 
     fn hook<'a>(
@@ -122,6 +126,10 @@ impl Control for Handle {
 
     fn alerts(&self) -> &Alerts {
         Self::alerts(self)
+    }
+
+    fn connection_was_silent(&self, peer: SocketAddr) {
+        Self::connection_was_silent(self, peer);
     }
 
     fn serve_worker(&self, seat: Seat, socket: Socket) -> BoxFuture<'_, ()> {

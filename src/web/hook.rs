@@ -1,33 +1,74 @@
 //! `/change_hook`: changes told by forges and scripts (REST specification, section 15.4). Understands the
 //! envelope only; what a dialect means is the master's business.
+//!
+//! Unlike in the field, a hook is closed until the configuration declares it, takes POST only, and takes nothing from a
+//! page of another site: a picture on any page that somebody visits could start builds otherwise.
 
 use base64::Engine;
+use warp::http::header::HeaderValue;
 use warp::http::{Method, StatusCode, header};
 use warp::reply::Response;
 
+use super::origin::may_change;
 use super::request::{Request, decode};
-use super::respond::{self, set_text};
+use super::respond::{self, set, set_text};
 use super::site::Site;
+use crate::master::HookAccess;
 
 /// Plain words: a sender's own text comes back in refusals, and must not be taken for a page.
 const KIND: &str = "text/plain; charset=utf-8";
+/// The dialect of a call that names none.
+const USUAL: &str = "base";
+/// A longer one is nobody's; it comes back in the answer.
+const DIALECT_BYTES_MAX: usize = 64;
 
-/// Answers a request to a hook of a dialect.
-pub async fn answer(site: &Site, request: &Request, dialect: &str) -> Response {
-    if !matches!(request.method, Method::GET | Method::POST) {
-        return plain(StatusCode::METHOD_NOT_ALLOWED, "hooks take GET and POST");
-    }
-    let dialect = match decode(dialect) {
-        dialect if dialect.is_empty() => "base".to_owned(),
-        dialect if dialect.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => dialect,
-        _ => return plain(StatusCode::NOT_FOUND, "a dialect is a word of letters, digits and underscores"),
+/// What the head of a call decides.
+pub fn turn_away(site: &Site, request: &Request, dialect: &str) -> Option<Response> {
+    let Some(dialect) = dialect_of(dialect) else {
+        return Some(plain(StatusCode::NOT_FOUND, "a dialect is a word of letters, digits and underscores"));
     };
     let credentials = request.header(header::AUTHORIZATION).and_then(credentials);
     let told = credentials.as_ref().map(|(user, password)| (user.as_str(), password.as_str()));
-    if !site.control.may_hook(&dialect, told) {
-        let mut response = plain(StatusCode::UNAUTHORIZED, "Unauthorized");
-        set_text(&mut response, header::WWW_AUTHENTICATE, "basic realm=\"Protected area\"");
-        return response;
+    if !site.control.plan().web.hooks.contains_key(&dialect) {
+        return Some(plain(StatusCode::NOT_FOUND, closed(&dialect)));
+    }
+    if request.method != Method::POST {
+        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "a change hook takes POST only");
+        set(&mut response, header::ALLOW, HeaderValue::from_static("POST"));
+        return Some(response);
+    }
+    if !may_change(request, &site.control.url(), &[]) {
+        tracing::info!(dialect, peer = ?request.peer, "a change hook was called by a foreign page and refused");
+        let text = "a change hook takes nothing from a page of another site (`Origin`, `Sec-Fetch-Site` or `Referer` names one)";
+        return Some(plain(StatusCode::FORBIDDEN, text));
+    }
+    match site.control.may_hook(&dialect, told, request.peer) {
+        HookAccess::Open => None,
+        HookAccess::Denied => {
+            let mut response = plain(StatusCode::UNAUTHORIZED, "Unauthorized");
+            set_text(&mut response, header::WWW_AUTHENTICATE, "basic realm=\"Protected area\"");
+            Some(response)
+        }
+        HookAccess::TooManyTries { wait } => {
+            let text = format!("too many wrong passwords from this address; try again in {wait} s");
+            let mut response = plain(StatusCode::TOO_MANY_REQUESTS, text);
+            set_text(&mut response, header::RETRY_AFTER, &wait.to_string());
+            Some(response)
+        }
+    }
+}
+
+/// Takes the call of a hook that was not turned away.
+pub async fn answer(site: &Site, request: &Request, dialect: &str) -> Response {
+    let Some(dialect) = dialect_of(dialect) else { return respond::bare(StatusCode::NOT_FOUND) };
+    if !request.body.is_empty() && !request.has_form() {
+        let kind = request.header(header::CONTENT_TYPE).unwrap_or("no type at all");
+        let kind: String = kind.chars().take(DIALECT_BYTES_MAX).collect();
+        let text = format!(
+            "the hook `{dialect}` takes the fields of a form (application/x-www-form-urlencoded), not a body of {kind}; for \
+             example: curl -d branch=main -d revision=4f3a2b1 …"
+        );
+        return plain(StatusCode::BAD_REQUEST, text);
     }
     match site.control.hook(&dialect, request.form()).await {
         Ok(0) => plain(StatusCode::OK, "no change found"),
@@ -39,10 +80,23 @@ pub async fn answer(site: &Site, request: &Request, dialect: &str) -> Response {
     }
 }
 
+fn dialect_of(element: &str) -> Option<String> {
+    let dialect = decode(element.trim_end_matches('/'));
+    let is_word = dialect.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && dialect.len() <= DIALECT_BYTES_MAX;
+    is_word.then(|| if dialect.is_empty() { USUAL.to_owned() } else { dialect })
+}
+
+fn closed(dialect: &str) -> String {
+    format!(
+        "the change hook `{dialect}` is closed: the configuration does not declare it. To open the hook `{USUAL}`, add a \
+         line to the configuration: change_hook(\"{USUAL}\", user = \"push\", password = secret(\"hook\")), or \
+         change_hook(\"{USUAL}\") to let everybody call it"
+    )
+}
+
 fn plain(status: StatusCode, text: impl Into<String>) -> Response {
     respond::body(status, KIND, text.into())
 }
-
 /// User and password of a Basic authorization.
 fn credentials(header: &str) -> Option<(String, String)> {
     let (scheme, rest) = header.split_once(' ')?;

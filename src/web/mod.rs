@@ -5,14 +5,17 @@
 //! the master.
 
 mod api;
+mod bodies;
 mod connection;
 mod control;
+mod door;
 mod hook;
 mod live;
 mod origin;
 mod own;
 mod request;
 mod respond;
+mod seats;
 mod server;
 mod site;
 mod sync_stream;
@@ -20,5 +23,8 @@ mod ui;
 pub mod wire;
 mod worker_link;
 
+pub use bodies::BodyLimits;
+pub use connection::Patience;
 pub use control::{Command, Control};
-pub use server::{BindError, WebOptions, bind, serve};
+pub use seats::SeatLimits;
+pub use server::{BindError, WebLimits, WebOptions, bind, serve, serve_within};

@@ -1,13 +1,15 @@
 //! Which pages a browser may call us from (REST specification, section 14). Together with the required
 //! content type of JSON this keeps foreign pages from using a visitor's browser to steer the master.
 //!
-//! Without an `Origin` header nothing is checked: no browser sent the request.
+//! One function, [`may_change`], decides for everything that changes state. Without a word of a browser's nothing is
+//! checked: no browser sent the request. That the request was sent to a host of ours is the door's business.
 
 use warp::http::header::{self, HeaderValue};
 use warp::reply::Response;
 
 use super::request::Request;
 use super::respond::{set, set_text};
+use crate::base::Authority;
 
 /// Seconds for which a browser may remember the answer to a preflight.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("3600");
@@ -26,28 +28,26 @@ pub enum Origin {
 /// Judges a request: its origin must be ours (by the address in links or by the one it was sent to) or
 /// match one of `patterns` (shell patterns, without regard to case).
 pub fn judge(request: &Request, url: &str, patterns: &[String]) -> Origin {
-    let Some(origin) = request.headers.get(header::ORIGIN) else { return Origin::Absent };
+    let mut origins = request.headers.get_all(header::ORIGIN).iter();
+    let (origin, more) = (origins.next(), origins.next());
+    let Some(origin) = origin else { return Origin::Absent };
     let Some(origin) = origin.to_str().ok().map(str::to_ascii_lowercase) else { return Origin::Foreign };
-    let ours = origin == origin_of(url) || same_host(request, &origin);
-    if ours || patterns.iter().any(|pattern| matches(pattern, &origin)) {
+    // A page of the host that was asked cannot at the same time be one of another site.
+    let ours = is_url(url, &origin) || (same_host(request, &origin) && fetched_here(request));
+    if more.is_none() && (ours || patterns.iter().any(|pattern| matches(pattern, &origin))) {
         Origin::Allowed(origin)
     } else {
         Origin::Foreign
     }
 }
 
-/// Whether a form was sent by one of our own pages, or by no browser at all.
-pub fn is_own_form(request: &Request, url: &str) -> bool {
-    match request.header("sec-fetch-site") {
-        Some(site) => site == "same-origin",
-        None => match request.headers.get(header::ORIGIN).map(HeaderValue::to_str) {
-            None => true,
-            Some(Err(_)) => false,
-            Some(Ok(origin)) => {
-                let origin = origin.to_ascii_lowercase();
-                origin == origin_of(url) || same_host(request, &origin)
-            }
-        },
+/// Whether a request may change anything: it comes from one of our own pages, from an origin that `patterns` let in,
+/// or from no browser at all.
+pub fn may_change(request: &Request, url: &str, patterns: &[String]) -> bool {
+    match judge(request, url, patterns) {
+        Origin::Allowed(_) => true,
+        Origin::Foreign => false,
+        Origin::Absent => fetched_here(request) && referred_here(request, url),
     }
 }
 
@@ -58,19 +58,30 @@ pub fn allow(response: &mut Response, origin: &str) {
     set(response, header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
 }
 
-/// Scheme, host and port of an address, in lower case.
-fn origin_of(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default().to_ascii_lowercase();
-    let usual = if scheme == "https" { ":443" } else { ":80" };
-    format!("{scheme}://{}", host.strip_suffix(usual).unwrap_or(&host))
+/// Whether the browser, if it was one, does not say that another site's page is behind the request.
+fn fetched_here(request: &Request) -> bool {
+    request.headers.get_all("sec-fetch-site").iter().all(|site| matches!(site.as_bytes(), b"same-origin" | b"none"))
 }
 
-/// The page came from the very host and port that the request went to. The scheme may differ, because a
+/// Whether the page that is named as the one before, if any, is ours: old browsers tell nothing else.
+fn referred_here(request: &Request, url: &str) -> bool {
+    let pages = request.headers.get_all(header::REFERER).iter();
+    pages.map(HeaderValue::to_str).all(|page| page.is_ok_and(|page| is_url(url, page) || same_host(request, page)))
+}
+
+/// The page comes from the scheme, host and port of our address.
+fn is_url(url: &str, page: &str) -> bool {
+    let scheme = |url: &str| url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    scheme(url) == scheme(page) && Authority::of_url(page).is_some_and(|page| Some(page) == Authority::of_url(url))
+}
+
+/// The page comes from the very host and port that the request went to. The scheme may differ, because a
 /// proxy in front may speak TLS.
-fn same_host(request: &Request, origin: &str) -> bool {
-    let host = request.header(header::HOST).map(str::to_ascii_lowercase);
-    host.is_some_and(|host| origin.split_once("://").is_some_and(|(_, authority)| authority == host))
+fn same_host(request: &Request, page: &str) -> bool {
+    let Some(page) = Authority::of_url(page) else { return false };
+    let Some(host) = request.header(header::HOST).and_then(Authority::parse) else { return false };
+    page.host == host.host
+        && host.port.map_or_else(|| matches!(page.port, Some(80 | 443)), |port| page.port == Some(port))
 }
 
 fn matches(pattern: &str, origin: &str) -> bool {
@@ -88,7 +99,7 @@ mod tests {
     fn asked(headers: &[(&'static str, &'static str)]) -> Request {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            map.insert(*name, HeaderValue::from_static(value));
+            map.append(*name, HeaderValue::from_static(value));
         }
         Request {
             method: Method::POST,
@@ -100,25 +111,32 @@ mod tests {
         }
     }
 
+    fn may(headers: &[(&'static str, &'static str)]) -> bool {
+        may_change(&asked(headers), URL, &[])
+    }
+
     const URL: &str = "http://CI.example.org:80/path/";
 
     #[test]
     fn no_origin_means_no_browser() {
         assert_eq!(judge(&asked(&[]), URL, &[]), Origin::Absent);
-        assert!(is_own_form(&asked(&[]), URL));
+        assert!(may(&[]));
     }
 
     #[test]
     fn our_own_address_may_call_in_any_case() {
         let request = asked(&[("origin", "HTTP://ci.EXAMPLE.org")]);
         assert_eq!(judge(&request, URL, &[]), Origin::Allowed("http://ci.example.org".to_owned()));
+        assert_eq!(judge(&asked(&[("origin", "https://ci.example.org")]), URL, &[]), Origin::Foreign);
+        assert_eq!(judge(&asked(&[("origin", "http://ci.example.org:8080")]), URL, &[]), Origin::Foreign);
     }
 
     #[test]
     fn patterns_let_others_in() {
         let patterns = ["https://*.dash.example".to_owned()];
-        let request = asked(&[("origin", "https://eu.dash.example")]);
+        let request = asked(&[("origin", "https://eu.dash.example"), ("sec-fetch-site", "cross-site")]);
         assert_eq!(judge(&request, URL, &patterns), Origin::Allowed("https://eu.dash.example".to_owned()));
+        assert!(may_change(&request, URL, &patterns));
         assert_eq!(judge(&asked(&[("origin", "https://dash.evil")]), URL, &patterns), Origin::Foreign);
         assert_eq!(judge(&asked(&[("origin", "null")]), URL, &patterns), Origin::Foreign);
     }
@@ -127,14 +145,22 @@ mod tests {
     fn the_host_that_was_asked_is_ours_whatever_the_scheme() {
         let request = asked(&[("origin", "https://10.0.0.5:8010"), ("host", "10.0.0.5:8010")]);
         assert!(matches!(judge(&request, URL, &[]), Origin::Allowed(_)));
-        assert!(is_own_form(&request, URL));
+        assert!(may(&[("origin", "https://a.example"), ("host", "a.example")]));
+        assert!(may(&[("origin", "http://LOCALHOST:8010"), ("host", "localhost.:8010")]));
+        assert!(!may(&[("origin", "http://10.0.0.5:81"), ("host", "10.0.0.5:8010")]));
     }
 
     #[test]
-    fn a_form_of_another_site_is_refused() {
-        assert!(!is_own_form(&asked(&[("sec-fetch-site", "cross-site")]), URL));
-        assert!(!is_own_form(&asked(&[("sec-fetch-site", "same-site")]), URL));
-        assert!(!is_own_form(&asked(&[("origin", "http://evil.example"), ("host", "ci.example.org")]), URL));
-        assert!(is_own_form(&asked(&[("sec-fetch-site", "same-origin"), ("origin", "http://x")]), URL));
+    fn what_another_site_sent_changes_nothing() {
+        assert!(!may(&[("sec-fetch-site", "cross-site")]));
+        assert!(!may(&[("sec-fetch-site", "same-site")]));
+        assert!(!may(&[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")]));
+        assert!(!may(&[("origin", "http://evil.example"), ("host", "ci.example.org")]));
+        assert!(!may(&[("sec-fetch-site", "same-origin"), ("origin", "http://x"), ("host", "ci.example.org")]));
+        assert!(!may(&[("sec-fetch-site", "cross-site"), ("origin", "http://a:1"), ("host", "a:1")]));
+        assert!(!may(&[("origin", "http://ci.example.org"), ("origin", "http://evil.example")]));
+        assert!(!may(&[("referer", "http://evil.example/http://ci.example.org/")]));
+        assert!(may(&[("referer", "http://ci.example.org/builders/1"), ("sec-fetch-site", "same-origin")]));
+        assert!(may(&[("sec-fetch-site", "none")]));
     }
 }

@@ -44,6 +44,20 @@ pub async fn answer(site: &Arc<Site>, request: &Request, path: &str) -> Response
     response
 }
 
+/// Whether a path below `/api/` is one of ours that can be told something.
+pub fn takes_body(path: &str) -> bool {
+    let Some(path) = path.strip_prefix("starwright/v1/") else { return false };
+    !READ.contains(&path)
+}
+
+/// The answer to a call from a page that may not call us.
+pub fn foreign() -> Response {
+    json(StatusCode::FORBIDDEN, &ErrorAnswer { error: "invalid origin".to_owned() })
+}
+
+/// Paths that are only read.
+const READ: [&str; 4] = ["plan", "outbox", "sources", "health"];
+
 async fn dispatch(site: &Arc<Site>, request: &Request, path: &str) -> Answered {
     let posts = request.method == Method::POST;
     match path {

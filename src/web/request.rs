@@ -53,6 +53,16 @@ impl Request {
         self.has_type("application/json")
     }
 
+    /// Whether the body says that it is a form.
+    pub fn has_form(&self) -> bool {
+        self.has_type("application/x-www-form-urlencoded")
+    }
+
+    /// The length of the body, as told beforehand.
+    pub fn length(&self) -> Option<u64> {
+        self.header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok())
+    }
+
     /// Whether the sender can read `encoding`.
     pub fn accepts_encoding(&self, encoding: &str) -> bool {
         self.header(header::ACCEPT_ENCODING).is_some_and(|list| {
@@ -62,10 +72,6 @@ impl Request {
                 named && !parts.any(|part| matches!(part.replace(' ', "").as_str(), "q=0" | "q=0.0" | "q=0.00"))
             })
         })
-    }
-
-    fn has_form(&self) -> bool {
-        self.has_type("application/x-www-form-urlencoded")
     }
 
     fn has_type(&self, wanted: &str) -> bool {

@@ -1,49 +1,61 @@
 //! The accept loop: takes connections, hands requests to the [`Site`], ends in order.
 //!
 //! ```text
-//!            ┌ connection ─ HTTP ─ warp filter ─┬ a worker's upgrade ─► master
-//!  listener ─┤                                  └ everything else ────► Site::answer
+//!            ┌ connection ─ HTTP ─ door ─ warp filter ─┬ a worker's upgrade ─► master
+//!  listener ─┤                                         └ everything else ────► Site::answer
 //!            └ …  (one task each, all joined at the end)
 //! ```
 //!
-//! Why not warp's own: it panics where binding fails, knows no peers, and waits for silent clients for ever.
-//! Invariants: at most [`CONNECTIONS_MAX`] connections; [`serve`] returns within [`END_MAX`] of `stop`.
+//! Why not warp's own: it panics where binding fails, knows no peers, waits for silent clients for ever, and panics at
+//! requests without a path.
+//! Invariants: nobody's connections take the seats of others ([`Seats`]); [`serve`] returns within [`END_MAX`] of `stop`.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::Stream;
+use hyper::body::{Body, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower::Service;
 use warp::filters::BoxedFilter;
 use warp::filters::path::FullPath;
+use warp::http::header::{self, HeaderValue};
 use warp::http::{HeaderMap, Method, StatusCode};
 use warp::reply::Response;
 use warp::{Buf, Filter};
 
-use super::connection::{Peer, Wire};
+use super::bodies::BodyLimits;
+use super::connection::{Ended, Patience, Peer, Watched, Wire};
 use super::control::Control;
+use super::door::{self, House};
 use super::request::Request;
 use super::respond::{self, bare};
+use super::seats::{SeatLimits, Seats};
 use super::site::Site;
 use super::worker_link;
+use crate::base::process;
 
-/// Four times the thousand workers that we aim at, and room for browsers; each costs a file descriptor and some 20 KiB.
-const CONNECTIONS_MAX: usize = 4_096;
-/// A client that has not sent its request's head by then is broken or hostile. Also ends idle connections.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// The same for a request's body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-/// A change that names ten thousand files is below 1 MiB; a patch in a force form may be larger.
-const BODY_BYTES_MAX: usize = 16 << 20;
+/// Between two requests of one connection of HTTP/1; the first has less time ([`Patience`]).
+const NEXT_HEAD_MAX: Duration = Duration::from_secs(30);
+/// A head of a request: cookies and tokens fit ten times over.
+const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Requests at the same time on one connection of HTTP/2: a browser has some dozens.
+const STREAMS_MAX: u32 = 100;
+/// What we take of a stream, and of a connection, before somebody reads it: that many seats may use it up.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 256 << 10;
+/// A peer of HTTP/2 that is gone without a word is noticed after these two.
+const PING_EVERY: Duration = Duration::from_secs(20);
+const PING_ANSWER_MAX: Duration = Duration::from_secs(20);
 /// Until an answer begins. Answers take milliseconds; one that takes so long waits for something that may not come soon, such
 /// as room on the disk.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
@@ -51,12 +63,24 @@ const ANSWER_MAX: Duration = Duration::from_secs(60);
 const END_MAX: Duration = Duration::from_secs(5);
 /// Pause when the system has no more file descriptors, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Addresses whose silent connections are told of in one hour.
+const TOLD_MAX: usize = 100;
+/// After this long the same address is told of again.
+const TOLD_EVERY: Duration = Duration::from_secs(3_600);
 
 /// How to serve.
 #[derive(Clone, Debug)]
 pub struct WebOptions {
     /// Where to listen.
     pub listen: SocketAddr,
+}
+
+/// What strangers may use. The defaults are for service; tests have less patience.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WebLimits {
+    pub seats: SeatLimits,
+    pub patience: Patience,
+    pub bodies: BodyLimits,
 }
 
 /// Why we cannot listen.
@@ -86,31 +110,31 @@ pub async fn bind(options: &WebOptions) -> Result<TcpListener, BindError> {
 
 /// Serves the pages, the API and the workers until `stop`, then ends in order within a bound.
 pub async fn serve(control: impl Control, listener: TcpListener, stop: CancellationToken) {
-    let site = Site::new(Arc::new(control), Arc::new(crate::base::SystemClock), stop.clone());
-    serve_site(site, listener, stop).await;
+    let limits = WebLimits { seats: SeatLimits::within(process::open_files_max()), ..WebLimits::default() };
+    serve_within(limits, control, listener, stop).await;
 }
 
-/// The same for a site that is there already.
-pub(super) async fn serve_site(site: Arc<Site>, listener: TcpListener, stop: CancellationToken) {
-    let filter = routes(&site);
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+/// The same within other limits.
+pub async fn serve_within(limits: WebLimits, control: impl Control, listener: TcpListener, stop: CancellationToken) {
+    let site = Site::new(Arc::new(control), Arc::new(crate::base::SystemClock), limits.bodies, stop.clone());
+    let server = Arc::new(Server {
+        filter: routes(&site),
+        site: Arc::clone(&site),
+        patience: limits.patience,
+        told: Mutex::new((Instant::now(), BTreeSet::new())),
+    });
+    let seats = Seats::new(limits.seats);
     let graceful = GracefulShutdown::new();
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = accept(&listener, &room) => accepted,
+            accepted = accept(&listener) => accepted,
         };
-        if let Some((stream, addr, permit)) = accepted {
-            let serving = connection(stream, addr, filter.clone(), &graceful);
-            let cut = site.cut.clone();
-            connections.spawn(async move {
-                let _permit = permit;
-                tokio::select! {
-                    () = serving => {}
-                    () = cut.cancelled() => {}
-                }
-            });
+        if let Some((stream, addr)) = accepted {
+            let exempt = door::is_trusted(&site.control.plan().web, addr.ip());
+            let peer = Peer::new(addr, seats.enter((!exempt).then_some(addr.ip())));
+            connections.spawn(connection(&server, stream, peer, &graceful));
         }
     }
     drop(listener);
@@ -129,14 +153,18 @@ pub(super) async fn serve_site(site: Arc<Site>, listener: TcpListener, stop: Can
     site.workers.wait().await;
 }
 
-async fn accept(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    // While there is no room, the system's own queue holds newcomers.
-    let permit = Arc::clone(room).acquire_owned().await.ok()?;
+/// What all connections share.
+struct Server {
+    site: Arc<Site>,
+    filter: BoxedFilter<(Response,)>,
+    patience: Patience,
+    /// Addresses that were told of, and since when.
+    told: Mutex<(Instant, BTreeSet<IpAddr>)>,
+}
+
+async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     match listener.accept().await {
-        Ok((stream, addr)) => Some((stream, addr, permit)),
+        Ok(accepted) => Some(accepted),
         Err(error) => {
             tracing::warn!(%error, "failed to accept a connection");
             tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -146,30 +174,93 @@ async fn accept(
 }
 
 fn connection(
+    server: &Arc<Server>,
     stream: TcpStream,
-    addr: SocketAddr,
-    filter: BoxedFilter<(Response,)>,
+    peer: Peer,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<> {
-    let peer = Peer::new(addr);
     let wire = Wire::new(stream, &peer);
-    let service = tower::ServiceBuilder::new()
-        .map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
-            request.extensions_mut().insert(peer.clone());
-            request
-        })
-        .service(warp::service(filter));
+    let (serving, asking) = (Arc::clone(server), peer.clone());
+    let service = hyper::service::service_fn(move |request| {
+        let (server, peer) = (Arc::clone(&serving), asking.clone());
+        async move { Ok::<_, Infallible>(server.request(&peer, request).await) }
+    });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    builder.http2().timer(TokioTimer::new());
-    let serving =
-        builder.serve_connection_with_upgrades(TokioIo::new(wire), TowerToHyperService::new(service)).into_owned();
-    let watched = graceful.watch(serving);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(NEXT_HEAD_MAX).max_buf_size(HEAD_BYTES_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_ANSWER_MAX);
+    let http = graceful.watch(builder.serve_connection_with_upgrades(TokioIo::new(wire), service).into_owned());
+    let server = Arc::clone(server);
     async move {
-        if let Err(error) = watched.await {
-            // Clients that hang up are everyday life.
-            tracing::debug!(error = respond::error_text(error.as_ref()), peer = %addr, "connection ended early");
+        tokio::select! {
+            ended = http => if let Err(error) = ended {
+                // Clients that hang up are everyday life.
+                tracing::debug!(error = respond::error_text(error.as_ref()), peer = %peer.addr, "connection ended early");
+            },
+            ended = peer.ended(server.patience) => server.tell(&peer, ended),
+            () = server.site.cut.cancelled() => {}
         }
+    }
+}
+
+impl Server {
+    async fn request(
+        &self,
+        peer: &Peer,
+        request: hyper::Request<Incoming>,
+    ) -> hyper::Response<Watched<impl Body<Data = bytes::Bytes, Error: std::error::Error + Send + Sync> + use<>>> {
+        let Some(progress) = peer.begin_request() else {
+            let mut response = bare(StatusCode::SERVICE_UNAVAILABLE);
+            respond::set(&mut response, header::CONNECTION, HeaderValue::from_static("close"));
+            return response.map(Watched::unseated);
+        };
+        let (mut parts, body) = request.into_parts();
+        let (url, plan) = (self.site.control.url(), self.site.control.plan());
+        let response = match door::admit(&mut parts, House { url: &url, web: &plan.web }, peer.addr) {
+            Ok(from) => {
+                parts.extensions.insert(peer.on_behalf_of(from));
+                let Ok(response) =
+                    warp::service(self.filter.clone()).call(hyper::Request::from_parts(parts, body)).await;
+                response
+            }
+            Err(refused) => *refused,
+        };
+        response.map(|body| Watched::new(body, progress))
+    }
+
+    /// Says why a connection was ended: for the first of an address, where somebody may wonder.
+    fn tell(&self, peer: &Peer, ended: Ended) {
+        let address = peer.addr;
+        match ended {
+            Ended::Silent if self.is_news(address.ip()) => {
+                tracing::warn!(
+                    %address,
+                    "a connection said nothing for {:?} and was closed; a worker of protocol `pb` does that: workers must be \
+                     created with `--protocol=msgpack_experimental_v7`",
+                    self.patience.head
+                );
+                self.site.control.connection_was_silent(address);
+            }
+            Ended::Unread if self.is_news(address.ip()) => {
+                tracing::warn!(%address, "a reader took nothing for {:?} and was disconnected", self.patience.stall);
+            }
+            _ => tracing::debug!(%address, ?ended, "a connection was ended"),
+        }
+    }
+
+    fn is_news(&self, address: IpAddr) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.0.elapsed() >= TOLD_EVERY {
+            *told = (Instant::now(), BTreeSet::new());
+        }
+        told.1.len() < TOLD_MAX && told.1.insert(address)
     }
 }
 
@@ -202,20 +293,39 @@ where
     S: Stream<Item = Result<B, warp::Error>>,
     B: Buf,
 {
-    let body = match tokio::time::timeout(BODY_TIMEOUT, read_body(body)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(status)) => return respond::finish(bare(status)),
-        Err(_) => return respond::finish(bare(StatusCode::REQUEST_TIMEOUT)),
-    };
-    let request = Request {
+    let mut request = Request {
         method: head.method,
         path: head.path.as_str().to_owned(),
         query: head.query,
         headers: head.headers,
-        body,
+        body: bytes::Bytes::new(),
         peer: head.peer.map(|peer| peer.addr),
     };
-    respond::finish(in_time(ANSWER_MAX, site.answer(request)).await)
+    let answering = async {
+        if let Some(refusal) = site.turn_away(&request) {
+            return refusal;
+        }
+        // Its share of the budget is held until the answer is there.
+        let mut held = None;
+        if site.takes_body(&request) {
+            match site.bodies.read(request.length(), site.share_of(&request), body).await {
+                Ok(body) => request.body = held.insert(body).bytes.clone(),
+                Err(error) => return refuse_body(error),
+            }
+        }
+        let response = in_time(ANSWER_MAX, site.answer(request)).await;
+        drop(held);
+        response
+    };
+    respond::finish(answering.await)
+}
+
+fn refuse_body(error: super::bodies::BodyError) -> Response {
+    let (status, why) = error.answer();
+    let mut response = respond::body(status, respond::TEXT, format!("{why}\n"));
+    // What is left of it will not be read.
+    respond::set(&mut response, header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// The answer, or in its place that there is none for now.
@@ -226,24 +336,6 @@ async fn in_time(limit: Duration, answer: impl Future<Output = Response>) -> Res
         let text = serde_json::json!({ "error": why }).to_string();
         respond::body(StatusCode::SERVICE_UNAVAILABLE, respond::JSON, text)
     })
-}
-
-async fn read_body<B: Buf>(body: impl Stream<Item = Result<B, warp::Error>>) -> Result<Bytes, StatusCode> {
-    let mut body = std::pin::pin!(body);
-    let mut whole = Vec::new();
-    while let Some(piece) = body.next().await {
-        let mut piece = piece.map_err(|_| StatusCode::BAD_REQUEST)?;
-        if whole.len() + piece.remaining() > BODY_BYTES_MAX {
-            return Err(StatusCode::PAYLOAD_TOO_LARGE);
-        }
-        while piece.has_remaining() {
-            let chunk = piece.chunk();
-            whole.extend_from_slice(chunk);
-            let taken = chunk.len();
-            piece.advance(taken);
-        }
-    }
-    Ok(whole.into())
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Everything but the sockets: which part answers which path, and what all parts share.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -8,10 +9,11 @@ use tokio_util::task::TaskTracker;
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
+use super::bodies::{Bodies, BodyLimits};
 use super::control::Control;
 use super::request::Request;
 use super::respond;
-use super::{api, hook, live, own, ui};
+use super::{api, door, hook, live, origin, own, ui};
 use crate::base::Clock;
 
 /// Requests that read the store at the same time; the others wait in line. Reading takes microseconds, but a
@@ -26,6 +28,8 @@ pub struct Site {
     pub table: api::Table,
     pub readers: Arc<Semaphore>,
     pub long_answers: Arc<Semaphore>,
+    /// What arrives.
+    pub bodies: Arc<Bodies>,
     /// Open streams of events.
     pub streams: Arc<Semaphore>,
     /// Tasks that serve workers.
@@ -38,13 +42,19 @@ pub struct Site {
 
 impl Site {
     /// A site that serves until `stop`.
-    pub fn new(control: Arc<dyn Control>, clock: Arc<dyn Clock>, stop: CancellationToken) -> Arc<Self> {
+    pub fn new(
+        control: Arc<dyn Control>,
+        clock: Arc<dyn Clock>,
+        bodies: BodyLimits,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
         Arc::new(Self {
             control,
             clock,
             table: api::Table::new(),
             readers: Arc::new(Semaphore::new(READERS_MAX)),
             long_answers: Arc::new(Semaphore::new(api::LONG_MAX)),
+            bodies: Bodies::new(bodies),
             streams: Arc::new(Semaphore::new(live::STREAMS_MAX)),
             workers: TaskTracker::new(),
             stop,
@@ -52,14 +62,55 @@ impl Site {
         })
     }
 
-    /// Answers one request.
+    /// What a request's head alone decides: the refusal of everything that a foreign page sent to change something, and
+    /// of calls of a hook that is not open to the caller. To be asked before [`Self::answer`].
+    pub fn turn_away(self: &Arc<Self>, request: &Request) -> Option<Response> {
+        let path = one_slash(&request.path);
+        let (first, rest) = path.split_once('/').map_or((path.as_str(), ""), |(first, rest)| (first, rest));
+        if first == "change_hook" {
+            return hook::turn_away(self, request, rest);
+        }
+        if Self::reads(request) || request.method == Method::OPTIONS {
+            return None;
+        }
+        let patterns: &[String] = if first == "api" { &self.control.plan().web.allowed_origins } else { &[] };
+        if origin::may_change(request, &self.control.url(), patterns) {
+            return None;
+        }
+        tracing::info!(path = %request.path, peer = ?request.peer, "a request of a foreign page was refused");
+        Some(match (first, rest.split_once('/').map_or(rest, |(version, _)| version)) {
+            ("api", "v2" | "latest") => api::foreign(),
+            ("api", _) => own::foreign(),
+            _ => ui::foreign(self, request),
+        })
+    }
+
+    /// Whether a body is waited for. Nothing that only reads needs one.
+    pub fn takes_body(&self, request: &Request) -> bool {
+        let path = one_slash(&request.path);
+        let (first, rest) = path.split_once('/').map_or((path.as_str(), ""), |(first, rest)| (first, rest));
+        request.method == Method::POST
+            && match first {
+                "api" => api::takes_body(rest) || own::takes_body(rest),
+                "change_hook" => true,
+                _ => path == "reload" || (ui::takes_body(first) && !rest.is_empty()),
+            }
+    }
+
+    /// Against whose share of the bodies a request counts; none for trusted proxies, which bring those of many.
+    pub fn share_of(&self, request: &Request) -> Option<IpAddr> {
+        let address = request.peer?.ip();
+        (!door::is_trusted(&self.control.plan().web, address)).then_some(address)
+    }
+
+    /// Answers one request that was not turned away.
     pub async fn answer(self: &Arc<Self>, request: Request) -> Response {
         let path = one_slash(&request.path);
         let (first, rest) = path.split_once('/').map_or((path.as_str(), None), |(first, rest)| (first, Some(rest)));
         match (first, rest) {
             ("api", None) => api::versions(self),
             ("api", Some(rest)) => self.api(request, rest).await,
-            ("change_hook", dialect) => hook::answer(self, &request, dialect.unwrap_or("base")).await,
+            ("change_hook", dialect) => hook::answer(self, &request, dialect.unwrap_or_default()).await,
             ("events", None) => live::answer(self, &request),
             ("ws" | "sse" | "metrics", _) => respond::bare(StatusCode::NOT_FOUND),
             _ => ui::answer(self, request, &path).await,

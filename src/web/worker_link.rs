@@ -1,7 +1,7 @@
 //! Workers come through the same port: a request to upgrade to a WebSocket, with their name and password
 //! (worker protocol, section 2). This file turns such a request into a [`Socket`] and hands it to the master.
 //!
-//! Invariants: a refusal is a bare status, quick and cheap; the answer 101 carries neither a subprotocol nor
+//! Invariants: a refusal is a status and a line for the worker's log, quick and cheap; the answer 101 carries neither a subprotocol nor
 //! extensions, because either makes a stock worker hang up.
 
 use std::sync::Arc;
@@ -9,12 +9,13 @@ use std::sync::Arc;
 use futures_util::{SinkExt, StreamExt};
 use warp::filters::path::FullPath;
 use warp::filters::ws::{Message, WebSocket, Ws};
-use warp::http::{StatusCode, header};
+use warp::http::{HeaderMap, StatusCode, header};
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
 use super::connection::Peer;
-use super::respond::bare;
+use super::door::is_workers;
+use super::respond;
 use super::site::Site;
 use crate::master::{Frame, Refusal, Seat, Socket};
 
@@ -25,45 +26,63 @@ const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// What to do with a request to upgrade.
 enum Verdict {
     Welcome(Seat),
-    Refused(StatusCode),
+    Refused(StatusCode, String),
 }
 
 /// Answers the requests of workers; passes all others on.
 pub fn filter(site: Arc<Site>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
     let judge = Arc::clone(&site);
-    warp::header::exact_ignore_case("upgrade", "websocket")
-        .and(warp::path::full())
-        .and(warp::header::optional::<String>(header::AUTHORIZATION.as_str()))
+    warp::path::full()
+        .and(warp::header::headers_cloned())
         .and(warp::ext::optional::<Peer>())
-        .and_then(move |path: FullPath, authorization: Option<String>, peer: Option<Peer>| {
-            let verdict = judge_upgrade(&judge, path.as_str(), authorization.as_deref(), peer.as_ref());
+        .and_then(move |path: FullPath, headers: HeaderMap, peer: Option<Peer>| {
+            let verdict = judge_upgrade(&judge, path.as_str(), &headers, peer.as_ref());
             async move { verdict.map(|verdict| (verdict, peer)).ok_or_else(warp::reject::not_found) }
         })
         .untuple_one()
         .and(warp::ws().map(Some).or(warp::any().map(|| None)).unify())
         .map(move |verdict, peer: Option<Peer>, ws: Option<Ws>| match (verdict, ws) {
-            (Verdict::Refused(status), _) => bare(status),
-            (Verdict::Welcome(_), None) => bare(StatusCode::BAD_REQUEST),
+            (Verdict::Refused(status, why), _) => refuse(status, why),
+            (Verdict::Welcome(_), None) => {
+                refuse(StatusCode::BAD_REQUEST, "the request to upgrade to a WebSocket is not complete".to_owned())
+            }
             (Verdict::Welcome(seat), Some(ws)) => welcome(Arc::clone(&site), seat, peer, ws),
         })
 }
 
 /// None: it is no worker.
-fn judge_upgrade(site: &Site, path: &str, authorization: Option<&str>, peer: Option<&Peer>) -> Option<Verdict> {
-    // A browser that opens a WebSocket elsewhere sends no authorization.
-    if authorization.is_none() && path != "/" {
+fn judge_upgrade(site: &Site, path: &str, headers: &HeaderMap, peer: Option<&Peer>) -> Option<Verdict> {
+    if !is_workers(headers, path) {
         return None;
     }
+    // No worker sends one; a page that does tries passwords with its visitor's browser.
+    if headers.contains_key(header::ORIGIN) {
+        return Some(Verdict::Refused(StatusCode::FORBIDDEN, "a page is not a worker".to_owned()));
+    }
+    let authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     Some(match site.control.admit_worker(authorization, peer.map(|peer| peer.addr)) {
         Ok(seat) => Verdict::Welcome(seat),
-        Err(Refusal::Unauthorized) => Verdict::Refused(StatusCode::UNAUTHORIZED),
-        Err(Refusal::Malformed(_)) => Verdict::Refused(StatusCode::BAD_REQUEST),
+        Err(refusal) => {
+            let status = match &refusal {
+                Refusal::Unauthorized => StatusCode::UNAUTHORIZED,
+                Refusal::Malformed(_) => StatusCode::BAD_REQUEST,
+                Refusal::TooManyTries { .. } => StatusCode::TOO_MANY_REQUESTS,
+            };
+            Verdict::Refused(status, refusal.to_string())
+        }
     })
+}
+
+fn refuse(status: StatusCode, why: String) -> Response {
+    respond::finish(respond::body(status, respond::TEXT, why + "\n"))
 }
 
 fn welcome(site: Arc<Site>, seat: Seat, peer: Option<Peer>, ws: Ws) -> Response {
     if let Some(peer) = &peer {
         peer.acknowledge_quickly();
+        if !peer.become_worker() {
+            return refuse(StatusCode::SERVICE_UNAVAILABLE, "the master has no seat for a further worker".to_owned());
+        }
     }
     // The token keeps the end of the server waiting for this worker's task.
     let token = site.workers.token();
@@ -71,7 +90,8 @@ fn welcome(site: Arc<Site>, seat: Seat, peer: Option<Peer>, ws: Ws) -> Response 
         .max_frame_size(MESSAGE_BYTES_MAX)
         .on_upgrade(move |socket| async move {
             let _token = token;
-            let socket = adapt(socket, peer.map(|peer| peer.addr));
+            // The peer holds the worker's seat as long as this lasts.
+            let socket = adapt(socket, peer.as_ref().map(|peer| peer.addr));
             tokio::select! {
                 () = site.control.serve_worker(seat, socket) => {}
                 () = site.cut.cancelled() => {}

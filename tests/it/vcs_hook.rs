@@ -40,7 +40,8 @@ fn decoded(text: &str) -> String {
 
 #[test]
 fn recorded_requests_are_taken_as_recorded() {
-    for name in ["hook_base", "hook_base_default_path", "hook_base_empty", "hook_base_get"] {
+    // `hook_base_empty` is taken in the field, and refused by us: a change that says nothing would build anything.
+    for name in ["hook_base", "hook_base_default_path", "hook_base_get"] {
         let changes = base_hook(&params(&recorded(name)["request"])).unwrap();
         assert_eq!(changes.len(), 1, "{name}");
         let after = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/rest/hooks/{name}_after.json"));

@@ -10,6 +10,7 @@ use starlark::values::none::NoneType;
 use super::super::args::{Call, is_callable};
 use super::super::collect::Kind;
 use super::super::signature::{Native, optional, required};
+use crate::base::{AddressRange, Host};
 use crate::model::{CollapsePolicy, DatabasePlan, HookPlan, RetentionPlan};
 
 /// What `collapse` may be; `True` and `False` say the first two as well.
@@ -51,6 +52,20 @@ pub(super) static WEB: Native = Native {
             "list of text",
             "[]",
             "Shell patterns of origins that browsers may call the API from, beside our own.",
+        ),
+        optional(
+            "hosts",
+            "list of text",
+            "[]",
+            "Names by which people reach the pages, beside the host of `master(url = …)`, literal addresses and localhost; \
+             `*.example.org` stands for all below it. Requests for other hosts are refused.",
+        ),
+        optional(
+            "trusted_proxies",
+            "list of text",
+            "[]",
+            "Addresses or ranges (`10.0.0.0/8`) of proxies in front: their `X-Forwarded-For`, `X-Forwarded-Host` and \
+             `Forwarded` are believed, and limits for each address do not apply to them.",
         ),
     ],
 };
@@ -124,9 +139,13 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         if listen.as_ref().is_some_and(|listen| !is_address(listen)) {
             call.wrong("listen", "must be HOST:PORT", Some("for example \"127.0.0.1:8010\"".to_owned()));
         }
+        let hosts = hosts(&call);
+        let trusted_proxies = trusted_proxies(&call);
         let plan = &mut call.collector.plan.borrow_mut().web;
         plan.listen = listen;
         plan.allowed_origins = call.strings("allowed_origins").unwrap_or_default();
+        plan.hosts = hosts;
+        plan.trusted_proxies = trusted_proxies;
         Ok(NoneType)
     }
 
@@ -184,6 +203,29 @@ pub(super) fn collapse(call: &mut Call<'_, '_, '_, '_, '_>) -> Option<CollapsePo
         return None;
     }
     call.function("collapse", &["builder", "first", "second"]).map(CollapsePolicy::Function)
+}
+
+/// The argument `hosts` of `web`, in lower case.
+fn hosts(call: &Call<'_, '_, '_, '_, '_>) -> Vec<String> {
+    let hosts = call.strings("hosts").unwrap_or_default();
+    for host in &hosts {
+        if !matches!(Host::parse(host.strip_prefix("*.").unwrap_or(host)), Some(Host::Name(_))) {
+            let hint = "a name without port, for example \"ci.example.org\" or \"*.example.org\"; literal addresses are \
+                        always taken";
+            call.wrong("hosts", &format!("has {host:?}, which is not a host name"), Some(hint.to_owned()));
+        }
+    }
+    hosts.into_iter().map(|host| host.trim_end_matches('.').to_ascii_lowercase()).collect()
+}
+
+/// The argument `trusted_proxies` of `web`.
+fn trusted_proxies(call: &Call<'_, '_, '_, '_, '_>) -> Vec<String> {
+    let proxies = call.strings("trusted_proxies").unwrap_or_default();
+    for proxy in proxies.iter().filter(|proxy| AddressRange::parse(proxy).is_none()) {
+        let hint = "for example \"127.0.0.1\" or \"10.0.0.0/8\"".to_owned();
+        call.wrong("trusted_proxies", &format!("has {proxy:?}, which is neither an address nor a range"), Some(hint));
+    }
+    proxies
 }
 
 /// `HOST:PORT`, without asking any name server.

@@ -78,6 +78,16 @@ pub async fn answer(site: &Arc<Site>, request: Request, path: &str) -> Response 
     response
 }
 
+/// Whether a path below `/api/` is one of these: all take calls, and an error repeats the call's id.
+pub fn takes_body(path: &str) -> bool {
+    matches!(path.split('/').next(), Some("v2" | "latest"))
+}
+
+/// The answer to a call from a page that may not call us.
+pub fn foreign() -> Response {
+    rpc::foreign()
+}
+
 /// `/api`: where the versions are.
 pub fn versions(site: &Site) -> Response {
     let v2 = format!("{}api/v2", site.control.url());

@@ -1,6 +1,6 @@
 //! Buttons: forms that make the master do something, and lead back to a page that shows it.
 //!
-//! Invariant: nothing is done for a form that another site's page sent.
+//! That the form was sent by one of our own pages is seen to before ([`Site::turn_away`]).
 
 use std::sync::Arc;
 
@@ -16,20 +16,15 @@ use crate::master::{Reload, Reply};
 use crate::model::{BuildId, BuilderRecord, RequestId, SchedulerPlan};
 use crate::web::api::{ANONYMOUS, ForceError, force_ask};
 use crate::web::control::Command;
-use crate::web::origin::is_own_form;
 use crate::web::request::Request;
 use crate::web::respond::see_other;
 use crate::web::site::Site;
 
 /// Answers a form.
 pub async fn answer(site: &Arc<Site>, request: &Request, path: &[&str]) -> Result<Response, Trouble> {
-    if !is_own_form(request, &site.control.url()) {
-        return Err(Trouble {
-            status: StatusCode::FORBIDDEN,
-            text: "This form came from another site, so nothing was done. If the address of these pages differs from \
-                   the one the master knows, set it: master(url = …)."
-                .to_owned(),
-        });
+    if !request.body.is_empty() && !request.has_form() {
+        let text = "A form is expected here: fields of the type application/x-www-form-urlencoded. Nothing was done.";
+        return Err(Trouble { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, text: text.to_owned() });
     }
     tracing::info!(path = %request.path, peer = ?request.peer, "a button was pressed");
     match path {

@@ -49,6 +49,18 @@ pub async fn answer(site: &Arc<Site>, request: Request, path: &str) -> Response 
     }
 }
 
+/// Whether forms are sent to addresses below this one; the other pages are only read.
+pub fn takes_body(first: &str) -> bool {
+    matches!(first, "builders" | "builds" | "requests" | "workers" | "schedulers" | "sources" | "alerts" | "login")
+}
+
+/// The answer to a form that another site's page sent.
+pub fn foreign(site: &Arc<Site>, request: &Request) -> Response {
+    let text = "This form came from another site, so nothing was done. If the address of these pages differs from the \
+                one that the master knows, set it: master(url = …).";
+    error::error(&Visit::new(site, request), Trouble { status: StatusCode::FORBIDDEN, text: text.to_owned() })
+}
+
 async fn read(site: &Arc<Site>, request: Request, elements: Vec<String>) -> Response {
     let Ok(_permit) = site.readers.acquire().await else { return respond::bare(StatusCode::SERVICE_UNAVAILABLE) };
     let site = Arc::clone(site);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 use starwright::master::{ForceAsk, Reload, Reply};
 use starwright::model::{
-    AlertSubject, BuildId, BuilderId, BuildsetId, ChangeId, ConfigDigest, Event, PlanChange, RequestId, StampSpec,
-    Value,
+    AlertSubject, BuildId, BuilderId, BuildsetId, ChangeId, ConfigDigest, Event, HookPlan, PlanChange, RequestId,
+    StampSpec, Value,
 };
 use starwright::web::wire::{AlertsAnswer, ChangesAnswer, HealthAnswer, PlanAnswer, ReloadAnswer, ReloadOutcome};
 use starwright::web::{Command, Control as _};
@@ -14,6 +14,7 @@ use starwright::web::{Command, Control as _};
 use super::filled::{Filled, filled};
 use super::recorded::Recorded;
 use super::served::{Answer, Served};
+use super::world::World;
 
 fn served() -> (Filled, Served) {
     let filled = filled();
@@ -281,28 +282,129 @@ fn our_own_api_takes_changes_and_refuses_what_is_wrong() {
     assert_eq!(served.master.orders(), [Command::Poll { source: Some("poller".to_owned()) }]);
 }
 
+const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
+
+/// A site whose configuration declares the hooks `base` and `guarded`, which has a password.
+fn hooked() -> Served {
+    let mut world = World::empty();
+    for dialect in ["base", "guarded"] {
+        world.plan.web.hooks.insert(dialect.to_owned(), HookPlan::default());
+    }
+    Served::new(world.master())
+}
+
 #[test]
 fn change_hooks_are_handed_on_and_answered_in_the_usual_words() {
-    let (_, served) = served();
+    let served = hooked();
     let answer = served.form("/change_hook/base", "author=Ann+%3Cann%40example.org%3E&files=%5B%22a.c%22%5D&n=1");
     assert_eq!((answer.status, answer.text().as_str()), (200, "1 change found"));
     assert_eq!(served.form("/change_hook", "n=2").text(), "2 change found");
-    assert_eq!(served.page("/change_hook/base?n=0&author=Get").text(), "no change found");
+    assert_eq!(served.form("/change_hook/", "n=2").text(), "2 change found");
+    assert_eq!(served.ask("POST", "/change_hook/base?n=0&author=Query", &[], "").text(), "no change found");
     let hooks = served.master.hooks();
     assert_eq!(hooks[0].0, "base");
     assert_eq!(hooks[0].1["author"], ["Ann <ann@example.org>"]);
     assert_eq!(
-        hooks[2].1,
-        BTreeMap::from([("n".to_owned(), vec!["0".to_owned()]), ("author".to_owned(), vec!["Get".to_owned()])])
+        hooks[3].1,
+        BTreeMap::from([("n".to_owned(), vec!["0".to_owned()]), ("author".to_owned(), vec!["Query".to_owned()])])
     );
-    let unknown = served.form("/change_hook/nosuch", "");
-    assert_eq!((unknown.status, unknown.text().contains("'nosuch'")), (400, true));
+    let guarded = served.form("/change_hook/guarded", "n=1");
+    assert_eq!((guarded.status, guarded.text().as_str()), (401, "Unauthorized"));
+    assert_eq!(guarded.header("www-authenticate"), Some("basic realm=\"Protected area\""));
+    assert_eq!(
+        served.ask("POST", "/change_hook/guarded", &[("Authorization", "Basic aG9vazpwYTpzcw=="), FORM], "n=1").status,
+        200
+    );
+}
+
+#[test]
+fn a_hook_is_closed_until_the_configuration_declares_it() {
+    let served = Served::new(World::empty().master());
+    for path in ["/change_hook/base", "/change_hook", "//change_hook//base", "/change_hook/github", "/change_hook/BASE"]
+    {
+        let answer = served.form(path, "author=x&branch=main");
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(answer.text().contains("change_hook(\"base\")"), "{}", answer.text());
+        assert_eq!(served.page(&format!("{path}?author=x")).status, 404, "{path}");
+    }
     assert_eq!(served.form("/change_hook/a-b", "").status, 404);
-    let closed = served.form("/change_hook/closed", "");
-    assert_eq!((closed.status, closed.text().as_str()), (401, "Unauthorized"));
-    assert_eq!(closed.header("www-authenticate"), Some("basic realm=\"Protected area\""));
-    let headers = [("Authorization", "Basic aG9vazpwYTpzcw=="), ("Content-Type", "application/x-www-form-urlencoded")];
-    assert_eq!(served.ask("POST", "/change_hook/closed", &headers, "n=1").status, 200);
+    assert_eq!(served.master.hooks(), []);
+}
+
+#[test]
+fn a_hook_takes_nothing_by_get_and_nothing_from_a_foreign_page() {
+    let served = hooked();
+    for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"] {
+        let answer = served.ask(method, "/change_hook/base?author=x", &[], "");
+        assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")), "{method}");
+    }
+    for header in [
+        ("Origin", "http://evil.example"),
+        ("Origin", "null"),
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Sec-Fetch-Site", "same-site"),
+        ("Referer", "http://evil.example/"),
+    ] {
+        let answer = served.ask("POST", "/change_hook/base?author=x", &[header, FORM], "branch=main");
+        assert_eq!(answer.status, 403, "{header:?}");
+        assert!(answer.text().contains("another site"), "{}", answer.text());
+    }
+    let rebound = [("Sec-Fetch-Site", "same-origin"), ("Origin", "http://evil.example"), FORM];
+    assert_eq!(served.ask("POST", "/change_hook/base", &rebound, "branch=main").status, 403);
+    assert_eq!(served.master.hooks(), []);
+}
+
+#[test]
+fn a_hook_refuses_what_is_no_form_with_words() {
+    let served = hooked();
+    for kind in ["application/json", "text/plain", "multipart/form-data; boundary=x"] {
+        let answer = served.ask("POST", "/change_hook/base", &[("Content-Type", kind)], "{\"author\": \"x\"}");
+        assert_eq!(answer.status, 400, "{kind}");
+        assert!(answer.text().contains("fields of a form") && answer.text().contains(kind), "{}", answer.text());
+    }
+    assert_eq!(served.ask("POST", "/change_hook/base?author=x", &[], "n=1").status, 400, "no type at all");
+    assert_eq!(served.master.hooks(), []);
+}
+
+#[test]
+fn nothing_that_changes_state_is_done_for_a_foreign_page() {
+    let (filled, served) = served();
+    let build = filled.running.build;
+    for path in [
+        format!("/builds/{build}/stop"),
+        format!("/builds/{build}/rebuild"),
+        "/requests/1/cancel".to_owned(),
+        "/workers/w1/pause".to_owned(),
+        "/workers/w1/kill".to_owned(),
+        "/reload".to_owned(),
+        "/builders/1/force/by-hand".to_owned(),
+        "/api/starwright/v1/reload".to_owned(),
+        "/api/starwright/v1/changes".to_owned(),
+        "/api/starwright/v1/poll".to_owned(),
+        format!("/api/v2/builds/{build}"),
+        "/api/latest/forceschedulers/by-hand".to_owned(),
+        "/any/other".to_owned(),
+    ] {
+        for header in
+            [("Origin", "http://evil.example"), ("Sec-Fetch-Site", "cross-site"), ("Referer", "http://evil.example/")]
+        {
+            for kind in ["application/json", "application/x-www-form-urlencoded"] {
+                let answer = served.ask("POST", &path, &[header, ("Content-Type", kind)], "{}");
+                assert!(matches!(answer.status, 400 | 403), "{path} {header:?}: {}", answer.status);
+            }
+        }
+    }
+    assert_eq!(served.master.orders(), []);
+}
+
+#[test]
+fn a_page_s_form_takes_no_other_type() {
+    let (_, served) = served();
+    for kind in ["application/json", "text/plain", "multipart/form-data"] {
+        let answer = served.ask("POST", "/builders/1/force/by-hand", &[("Content-Type", kind)], "{\"version\": \"1\"}");
+        assert_eq!(answer.status, 415, "{kind}");
+    }
+    assert_eq!(served.master.orders(), []);
 }
 
 #[test]

@@ -29,6 +29,11 @@ pub struct Answer {
 impl Served {
     /// Serves a master.
     pub fn new(master: FakeMaster) -> Self {
+        Self::within(web::WebLimits::default(), master)
+    }
+
+    /// Serves a master within limits.
+    pub fn within(limits: web::WebLimits, master: FakeMaster) -> Self {
         let stop = CancellationToken::new();
         let (tell, told) = std::sync::mpsc::channel();
         let (serving, token) = (master.clone(), stop.clone());
@@ -38,7 +43,7 @@ impl Served {
                 let options = web::WebOptions { listen: "127.0.0.1:0".parse().unwrap() };
                 let listener = web::bind(&options).await.unwrap();
                 tell.send(listener.local_addr().unwrap()).unwrap();
-                web::serve(serving, listener, token).await;
+                web::serve_within(limits, serving, listener, token).await;
             });
         });
         Self { address: told.recv().unwrap(), master, stop, thread: Some(thread) }

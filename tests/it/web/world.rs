@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use starwright::base::{Span, SystemClock, Timestamp};
-use starwright::master::{Alerts, Frame, Gone, HookError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket};
+use starwright::master::{
+    Alerts, Frame, Gone, HookAccess, HookError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket,
+};
 use starwright::model::{
     Ask, BuildId, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Change, ChangeId, ChangeSourceId, CodebasePlan,
     ConfigDigest, Event, Fact, ForceParam, ForceParamKind, Key, LogId, LogKind, LogOpened, NewChange, Outcome, Plan,
@@ -320,6 +322,7 @@ impl World {
         FakeMaster(Arc::new(Inner {
             store: self.store.clone(),
             plan: Arc::new(self.plan.clone()),
+            silent: Mutex::default(),
             facts: self.facts.clone(),
             orders: Mutex::default(),
             reply: Mutex::new(Reply::Done),
@@ -394,6 +397,7 @@ struct Inner {
     reload: Mutex<Reload>,
     hooks: Mutex<Vec<(String, BTreeMap<String, Vec<String>>)>>,
     alerts: Alerts,
+    silent: Mutex<Vec<SocketAddr>>,
 }
 
 impl FakeMaster {
@@ -410,6 +414,11 @@ impl FakeMaster {
     /// What its next reload comes to.
     pub fn reload(&self, reload: Reload) {
         *self.0.reload.lock().unwrap() = reload;
+    }
+
+    /// Connections that said nothing, so far.
+    pub fn silent(&self) -> Vec<SocketAddr> {
+        self.0.silent.lock().unwrap().clone()
     }
 
     /// Hooks it was told of since the last look.
@@ -449,8 +458,13 @@ impl Control for FakeMaster {
         Box::pin(async move { Ok(reload) })
     }
 
-    fn may_hook(&self, dialect: &str, credentials: Option<(&str, &str)>) -> bool {
-        dialect != "closed" || credentials == Some(("hook", "pa:ss"))
+    fn may_hook(&self, dialect: &str, credentials: Option<(&str, &str)>, _: Option<SocketAddr>) -> HookAccess {
+        let right = dialect != "guarded" || credentials == Some(("hook", "pa:ss"));
+        if right { HookAccess::Open } else { HookAccess::Denied }
+    }
+
+    fn connection_was_silent(&self, peer: SocketAddr) {
+        self.0.silent.lock().unwrap().push(peer);
     }
 
     fn hook<'a>(
@@ -458,13 +472,7 @@ impl Control for FakeMaster {
         dialect: &'a str,
         params: BTreeMap<String, Vec<String>>,
     ) -> BoxFuture<'a, Result<usize, HookError>> {
-        let answer = match dialect {
-            "nosuch" => Err(HookError {
-                status: 400,
-                message: "The dialect specified, 'nosuch', wasn't whitelisted in change_hook".to_owned(),
-            }),
-            _ => Ok(params.get("n").and_then(|n| n[0].parse().ok()).unwrap_or(1)),
-        };
+        let answer = Ok(params.get("n").and_then(|n| n[0].parse().ok()).unwrap_or(1));
         self.0.hooks.lock().unwrap().push((dialect.to_owned(), params));
         Box::pin(async move { answer })
     }

@@ -1,0 +1,255 @@
+//! Bodies of requests: bounded one by one, together, and for each address, whatever connection or stream they come by.
+//!
+//! A body costs the budget what has arrived of it, until its request is answered. One that does not come forth ends soon,
+//! so that nobody can hold the budget with little effort.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use futures_util::{Stream, StreamExt as _};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+use warp::http::StatusCode;
+
+/// How much of bodies there may be, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimits {
+    /// Of one. Nobody can log in, so everybody is a stranger. The largest change that we take is below it.
+    pub each: usize,
+    /// Of all together.
+    pub total: usize,
+    /// Of those from one address.
+    pub address: usize,
+    /// Until it is there as a whole.
+    pub whole: Duration,
+    /// Between two pieces of it.
+    pub pause: Duration,
+    /// For others to make room.
+    pub wait: Duration,
+}
+
+impl Default for BodyLimits {
+    fn default() -> Self {
+        Self {
+            each: 960 << 10,
+            total: 64 << 20,
+            address: 16 << 20,
+            whole: Duration::from_secs(60),
+            pause: Duration::from_secs(10),
+            wait: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What all bodies share.
+#[derive(Debug)]
+pub struct Bodies {
+    limits: BodyLimits,
+    used: Mutex<Used>,
+    freed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Used {
+    total: usize,
+    by_address: BTreeMap<IpAddr, usize>,
+}
+
+/// A body, and its share of the budget as long as this lives.
+#[derive(Debug)]
+pub struct Body {
+    pub bytes: Bytes,
+    _share: Share,
+}
+
+#[derive(Debug)]
+struct Share {
+    bodies: Arc<Bodies>,
+    address: Option<IpAddr>,
+    bytes: usize,
+}
+
+/// Why there is no body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    TooLarge,
+    TooSlow,
+    /// Others use all that there is.
+    NoRoom,
+    /// The connection broke.
+    Broken,
+}
+
+impl BodyError {
+    /// The status of the answer, and its words.
+    pub fn answer(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large: at most 960 KiB are taken"),
+            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
+            Self::NoRoom => {
+                (StatusCode::SERVICE_UNAVAILABLE, "too many requests are being sent at once; try again soon")
+            }
+            Self::Broken => (StatusCode::BAD_REQUEST, "the body broke off"),
+        }
+    }
+}
+
+impl Bodies {
+    pub fn new(limits: BodyLimits) -> Arc<Self> {
+        Arc::new(Self { limits, used: Mutex::default(), freed: Notify::new() })
+    }
+
+    /// Reads a body. `told` is its length, if that was told; `address` is none for those that are exempt from the limit
+    /// for each.
+    pub async fn read<B: Buf, E>(
+        self: &Arc<Self>,
+        told: Option<u64>,
+        address: Option<IpAddr>,
+        body: impl Stream<Item = Result<B, E>>,
+    ) -> Result<Body, BodyError> {
+        if told.is_some_and(|told| told > self.limits.each as u64) {
+            return Err(BodyError::TooLarge);
+        }
+        let mut body = std::pin::pin!(body);
+        let mut share = Share { bodies: Arc::clone(self), address, bytes: 0 };
+        let mut whole = Vec::new();
+        let deadline = Instant::now() + self.limits.whole;
+        loop {
+            let by = deadline.min(Instant::now() + self.limits.pause);
+            let Some(piece) = timeout_at(by, body.next()).await.map_err(|_| BodyError::TooSlow)? else { break };
+            let mut piece = piece.map_err(|_| BodyError::Broken)?;
+            if whole.len() + piece.remaining() > self.limits.each {
+                return Err(BodyError::TooLarge);
+            }
+            share.grow(piece.remaining()).await?;
+            while piece.has_remaining() {
+                let chunk = piece.chunk();
+                whole.extend_from_slice(chunk);
+                let taken = chunk.len();
+                piece.advance(taken);
+            }
+        }
+        Ok(Body { bytes: whole.into(), _share: share })
+    }
+
+    fn take(&self, address: Option<IpAddr>, bytes: usize) -> bool {
+        let mut used = self.used();
+        let each = address.and_then(|address| used.by_address.get(&address).copied()).unwrap_or(0);
+        if used.total + bytes > self.limits.total || each + bytes > self.limits.address {
+            return false;
+        }
+        used.total += bytes;
+        if let Some(address) = address {
+            used.by_address.insert(address, each + bytes);
+        }
+        true
+    }
+
+    fn used(&self) -> MutexGuard<'_, Used> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Share {
+    /// Takes more, as soon as there is room for it.
+    async fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
+        let deadline = Instant::now() + self.bodies.limits.wait;
+        let bodies = Arc::clone(&self.bodies);
+        loop {
+            let freed = bodies.freed.notified();
+            if bodies.take(self.address, bytes) {
+                self.bytes += bytes;
+                return Ok(());
+            }
+            timeout_at(deadline, freed).await.map_err(|_| BodyError::NoRoom)?;
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut used = self.bodies.used();
+        used.total -= self.bytes;
+        if let Some(address) = self.address
+            && let Some(each) = used.by_address.get_mut(&address)
+        {
+            *each -= self.bytes;
+            if *each == 0 {
+                used.by_address.remove(&address);
+            }
+        }
+        drop(used);
+        self.bodies.freed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    /// Limits that a test need not wait for.
+    fn few() -> Arc<Bodies> {
+        let short = Duration::from_millis(20);
+        Bodies::new(BodyLimits { each: 10, total: 20, address: 12, whole: short * 5, pause: short, wait: short })
+    }
+
+    fn pieces(lengths: &[usize]) -> impl Stream<Item = Result<Bytes, ()>> + use<> {
+        let pieces: Vec<_> = lengths.iter().map(|length| Ok(Bytes::from(vec![b'x'; *length]))).collect();
+        stream::iter(pieces)
+    }
+
+    fn ip(last: u8) -> Option<IpAddr> {
+        Some(IpAddr::from([192, 0, 2, last]))
+    }
+
+    #[tokio::test]
+    async fn a_body_is_bounded_by_what_it_tells_and_by_what_comes() {
+        let bodies = few();
+        assert_eq!(bodies.read(None, None, pieces(&[4, 6])).await.unwrap().bytes.len(), 10);
+        assert_eq!(bodies.read(None, None, pieces(&[4, 7])).await.unwrap_err(), BodyError::TooLarge);
+        assert_eq!(
+            bodies.read(Some(11), None, stream::pending::<Result<Bytes, ()>>()).await.unwrap_err(),
+            BodyError::TooLarge
+        );
+        let broken = stream::iter([Err::<Bytes, ()>(())]);
+        assert_eq!(bodies.read(None, None, broken).await.unwrap_err(), BodyError::Broken);
+        assert_eq!(bodies.used().total, 0);
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_come_forth_ends() {
+        let stalls = pieces(&[1]).chain(stream::pending());
+        assert_eq!(few().read(Some(5), None, stalls).await.unwrap_err(), BodyError::TooSlow);
+        let drips = stream::unfold(tokio::time::interval(Duration::from_millis(15)), |mut beat| async {
+            beat.tick().await;
+            Some((Ok::<_, ()>(Bytes::new()), beat))
+        });
+        assert_eq!(few().read(Some(10), None, drips).await.unwrap_err(), BodyError::TooSlow);
+        assert_eq!(few().used().total, 0);
+    }
+
+    #[tokio::test]
+    async fn all_together_and_those_of_an_address_are_bounded() {
+        let bodies = few();
+        let first = bodies.read(None, ip(1), pieces(&[10])).await.unwrap();
+        assert_eq!(bodies.read(None, ip(1), pieces(&[3])).await.unwrap_err(), BodyError::NoRoom);
+        let second = bodies.read(None, ip(2), pieces(&[9])).await.unwrap();
+        assert_eq!(bodies.read(None, None, pieces(&[2])).await.unwrap_err(), BodyError::NoRoom);
+        let patient = Bodies::new(BodyLimits { wait: Duration::from_mins(1), ..bodies.limits });
+        let held = patient.read(None, ip(1), pieces(&[10])).await.unwrap();
+        let _also = patient.read(None, ip(2), pieces(&[9])).await.unwrap();
+        let waiting = patient.read(None, ip(3), pieces(&[5]));
+        let (waited, ()) = tokio::join!(waiting, async {
+            tokio::task::yield_now().await;
+            drop(held);
+        });
+        assert_eq!(waited.unwrap().bytes.len(), 5);
+        drop((first, second));
+        assert!(bodies.used().by_address.is_empty() && bodies.used().total == 0);
+    }
+}

@@ -5,6 +5,7 @@
 //! that is too slow is told that it missed some (`lagged`), and never holds anybody up.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,11 @@ use crate::model::{BuildId, Event, Fact, Outcome, StopTarget};
 
 /// Pages that are open at the same time; each costs a connection and some 10 KiB.
 pub const STREAMS_MAX: usize = 1_000;
+/// Of one address: the pages of everybody behind it.
+const STREAMS_EACH_MAX: usize = 200;
+/// After this long a stream ends, and a browser comes back by itself. Only those that do not read stay away: what they
+/// have not read may be in the buffers of both systems, where nobody sees it.
+const STREAM_AGE_MAX: Duration = Duration::from_secs(3_600);
 /// Shorter than the usual patience of proxies (60 s).
 const BEAT: Duration = Duration::from_secs(15);
 /// Builds whose builder a stream remembers.
@@ -48,8 +54,15 @@ pub fn answer(site: &Arc<Site>, request: &Request) -> Response {
         Ok(wanted) => wanted,
         Err(text) => return respond::body(StatusCode::BAD_REQUEST, respond::TEXT, text),
     };
-    let Ok(permit) = Arc::clone(&site.streams).try_acquire_owned() else {
-        return respond::body(StatusCode::SERVICE_UNAVAILABLE, respond::TEXT, "too many open streams of events");
+    let (permit, share) = match (Arc::clone(&site.streams).try_acquire_owned(), share(site, request)) {
+        (Ok(permit), Some(share)) => (permit, share),
+        (Err(_), _) => {
+            return respond::body(StatusCode::SERVICE_UNAVAILABLE, respond::TEXT, "too many open streams of events");
+        }
+        (_, None) => {
+            let text = "too many open streams of events from this address";
+            return respond::body(StatusCode::TOO_MANY_REQUESTS, respond::TEXT, text);
+        }
     };
     let live = Live {
         facts: site.control.subscribe(),
@@ -60,7 +73,9 @@ pub fn answer(site: &Arc<Site>, request: &Request) -> Response {
         wanted,
         greeted: false,
         beat: Instant::now() + BEAT,
+        ends: Instant::now() + STREAM_AGE_MAX,
         _permit: permit,
+        _share: share,
     };
     let pieces = futures_util::stream::unfold(live, |mut live| async move {
         live.next().await.map(|piece| (Ok::<_, std::convert::Infallible>(piece), live))
@@ -102,7 +117,37 @@ struct Live {
     /// When to say something, whatever happens.
     beat: Instant,
     builder_of: BTreeMap<u64, Option<u64>>,
+    /// When the reader has to come back.
+    ends: Instant,
     _permit: OwnedSemaphorePermit,
+    _share: Share,
+}
+
+/// One of the streams of an address; none for trusted proxies, which bring those of many.
+struct Share(Option<(Arc<Site>, IpAddr)>);
+
+fn share(site: &Arc<Site>, request: &Request) -> Option<Share> {
+    let Some(address) = site.share_of(request) else { return Some(Share(None)) };
+    let mut open = site.streams_of();
+    let streams = open.entry(address).or_default();
+    if *streams >= STREAMS_EACH_MAX {
+        return None;
+    }
+    *streams += 1;
+    Some(Share(Some((Arc::clone(site), address))))
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let Some((site, address)) = &self.0 else { return };
+        let mut open = site.streams_of();
+        if let Some(streams) = open.get_mut(address) {
+            *streams -= 1;
+            if *streams == 0 {
+                open.remove(address);
+            }
+        }
+    }
 }
 
 impl Live {
@@ -122,6 +167,9 @@ impl Live {
             return Some(LAGGED.into());
         }
         loop {
+            if Instant::now() >= self.ends {
+                return None;
+            }
             let fact = tokio::select! {
                 () = self.site.stop.cancelled() => return None,
                 fact = tokio::time::timeout_at(self.beat, self.facts.recv()) => fact,

@@ -1,7 +1,8 @@
 //! Everything but the sockets: which part answers which path, and what all parts share.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,8 @@ pub struct Site {
     pub bodies: Arc<Bodies>,
     /// Open streams of events.
     pub streams: Arc<Semaphore>,
+    /// The same by address.
+    streams_of: Mutex<BTreeMap<IpAddr, usize>>,
     /// Tasks that serve workers.
     pub workers: TaskTracker,
     /// No new requests; streams end.
@@ -56,6 +59,7 @@ impl Site {
             long_answers: Arc::new(Semaphore::new(api::LONG_MAX)),
             bodies: Bodies::new(bodies),
             streams: Arc::new(Semaphore::new(live::STREAMS_MAX)),
+            streams_of: Mutex::default(),
             workers: TaskTracker::new(),
             stop,
             cut: CancellationToken::new(),
@@ -123,6 +127,11 @@ impl Site {
             ("starwright", path) => own::answer(self, &request, path).await,
             _ => respond::body(StatusCode::NOT_FOUND, respond::TEXT, "{\"error\":\"no such version of the API\"}"),
         }
+    }
+
+    /// How many streams of events each address has open.
+    pub fn streams_of(&self) -> MutexGuard<'_, BTreeMap<IpAddr, usize>> {
+        self.streams_of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a request only reads.

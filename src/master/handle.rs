@@ -9,6 +9,7 @@ use tokio::sync::broadcast;
 use super::admission::{Admission, same_text};
 use super::inbox::Inbox;
 use super::options::Options;
+use super::order_bounds;
 use super::plan_in_force::PlanInForce;
 use super::reload::Reloads;
 use super::tasks::Tasks;
@@ -79,6 +80,10 @@ impl Handle {
 impl Handle {
     /// Starts builds by hand.
     pub async fn force(&self, ask: ForceAsk) -> Result<Reply, Gone> {
+        let wrong = order_bounds::force(&ask);
+        if !wrong.is_empty() {
+            return Ok(Reply::Invalid(wrong));
+        }
         self.ask(|ticket| Input::ForceAsked { ask, ticket }).await
     }
 
@@ -93,11 +98,17 @@ impl Handle {
 
     /// Stops a build.
     pub async fn stop(&self, build: BuildId, why: String, by: String) -> Result<Reply, Gone> {
+        if let Some(refused) = order_bounds::reason(&why).map(Reply::Refused) {
+            return Ok(refused);
+        }
         self.ask(move |ticket| Input::StopAsked { build, why, by, ticket }).await
     }
 
     /// Cancels a request; if its build runs, that is stopped.
     pub async fn cancel(&self, request: RequestId, why: String, by: String) -> Result<Reply, Gone> {
+        if let Some(refused) = order_bounds::reason(&why).map(Reply::Refused) {
+            return Ok(refused);
+        }
         self.ask(move |ticket| Input::CancelAsked { request, why, by, ticket }).await
     }
 
@@ -113,6 +124,9 @@ impl Handle {
 
     /// Pauses or unpauses a worker.
     pub async fn pause_worker(&self, name: String, paused: bool, reason: Option<String>) -> Result<Reply, Gone> {
+        if let Some(refused) = order_bounds::reason(reason.as_deref().unwrap_or_default()).map(Reply::Refused) {
+            return Ok(refused);
+        }
         self.ask(move |ticket| Input::PauseAsked { worker: name, paused, reason, ticket }).await
     }
 
@@ -121,8 +135,11 @@ impl Handle {
         self.ask(move |ticket| Input::GracefulAsked { worker: name, ticket }).await
     }
 
-    /// Drops a worker at once.
+    /// Ends a worker at once.
     pub async fn kill_worker(&self, name: String, why: String) -> Result<Reply, Gone> {
+        if let Some(refused) = order_bounds::reason(&why).map(Reply::Refused) {
+            return Ok(refused);
+        }
         self.ask(move |ticket| Input::KillAsked { worker: name, why, ticket }).await
     }
 
@@ -142,7 +159,7 @@ impl Handle {
 
     /// Loads the configuration anew; returns when it is in force, refused, or found unchanged.
     pub async fn reload(&self, cause: String) -> Result<Reload, Gone> {
-        self.shared.reloads.request(cause).await
+        self.shared.reloads.request(order_bounds::cause(&cause)).await
     }
 
     async fn ask(

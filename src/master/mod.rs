@@ -17,6 +17,7 @@ mod large_stack;
 pub mod link;
 mod log_writes;
 mod options;
+mod order_bounds;
 mod owner;
 mod plan_in_force;
 mod polls;

@@ -15,6 +15,7 @@ mod declare;
 mod evaluate;
 mod fault;
 mod files;
+mod folder_name;
 mod foreign;
 mod globals;
 mod library;

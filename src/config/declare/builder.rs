@@ -11,6 +11,7 @@ use starlark::values::none::NoneType;
 use super::super::args::Call;
 use super::super::collect::{Kind, Wanted};
 use super::super::convert::{items_of, kind_of, to_text};
+use super::super::folder_name;
 use super::super::signature::{Native, optional, required};
 use super::installation::{COLLAPSE_KIND, collapse};
 use super::step::step_plan;
@@ -171,7 +172,14 @@ fn slots_per_worker(call: &Call<'_, '_, '_, '_, '_>) -> u64 {
 
 /// Its directory: as given, with one spelling for each directory, or made of the name.
 fn folder(call: &Call<'_, '_, '_, '_, '_>, name: &str) -> String {
-    let Some(dir) = call.string("dir") else { return folder_of(name) };
+    let Some(dir) = call.string("dir") else {
+        let dir = folder_of(name);
+        if let Some(why) = folder_name::trouble(&dir).filter(|_| !name.is_empty()) {
+            let hint = "choose another name, or another directory with dir = …".to_owned();
+            call.wrong("name", &format!("{why}; a builder's name is that of its directory"), Some(hint));
+        }
+        return dir;
+    };
     let parts: Vec<&str> = dir.split(['/', '\\']).filter(|part| !part.is_empty() && *part != ".").collect();
     let inside = !parts.is_empty()
         && !dir.starts_with(['/', '\\'])
@@ -181,6 +189,8 @@ fn folder(call: &Call<'_, '_, '_, '_, '_>, name: &str) -> String {
     if !inside {
         let hint = "use a relative path without `..`".to_owned();
         call.wrong("dir", &format!("leaves the worker's base directory: `{dir}`"), Some(hint));
+    } else if let Some((part, why)) = parts.iter().find_map(|part| Some((part, folder_name::trouble(part)?))) {
+        call.wrong("dir", &format!("has the part `{part}`, which {why}"), None);
     }
     parts.join("/")
 }

@@ -10,7 +10,7 @@ use starlark::values::none::NoneType;
 use super::super::args::{Call, is_callable};
 use super::super::collect::Kind;
 use super::super::signature::{Native, optional, required};
-use crate::base::{AddressRange, Host};
+use crate::base::{AddressRange, Authority, Host};
 use crate::model::{CollapsePolicy, DatabasePlan, HookPlan, RetentionPlan};
 
 /// What `collapse` may be; `True` and `False` say the first two as well.
@@ -120,12 +120,14 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         call.collector.declare(Kind::Once, MASTER.name, &call.spot);
         let collapse = collapse(&mut call);
         let url = call.string("url").map(|url| if url.ends_with('/') { url } else { url + "/" });
-        if url.as_ref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
-            call.wrong("url", "must begin with http:// or https://", None);
+        check_url(&call, "url", url.as_deref());
+        let title_url = call.string("title_url");
+        if title_url.as_deref().is_none_or(|url| !url.to_ascii_lowercase().starts_with("mailto:")) {
+            check_url(&call, "title_url", title_url.as_deref());
         }
         let plan = &mut call.collector.plan.borrow_mut().master;
         plan.title = call.string("title").unwrap_or_else(|| plan.title.clone());
-        plan.title_url = call.string("title_url");
+        plan.title_url = title_url;
         plan.url = url;
         plan.reconnect_grace = call.span("reconnect_grace").unwrap_or(plan.reconnect_grace);
         plan.collapse = collapse.unwrap_or_else(|| plan.collapse.clone());
@@ -203,6 +205,18 @@ pub(super) fn collapse(call: &mut Call<'_, '_, '_, '_, '_>) -> Option<CollapsePo
         return None;
     }
     call.function("collapse", &["builder", "first", "second"]).map(CollapsePolicy::Function)
+}
+
+/// An address that becomes a link: of a web page, with a host, and without what ends or hides a part of it.
+fn check_url(call: &Call<'_, '_, '_, '_, '_>, name: &'static str, url: Option<&str>) {
+    let Some(url) = url else { return };
+    let lower = url.to_ascii_lowercase();
+    if !lower.starts_with("http://") && !lower.starts_with("https://") {
+        call.wrong(name, "must begin with http:// or https://", None);
+    } else if url.chars().any(|c| c.is_whitespace() || c.is_control()) || Authority::of_url(url).is_none() {
+        let hint = "for example \"https://ci.example.org/\"".to_owned();
+        call.wrong(name, "has no valid host", Some(hint));
+    }
 }
 
 /// The argument `hosts` of `web`, in lower case.

@@ -7,6 +7,7 @@ use starlark::values::none::NoneType;
 
 use super::super::args::Call;
 use super::super::collect::Kind;
+use super::super::folder_name;
 use super::super::signature::{Native, optional, required};
 use crate::model::WorkerPlan;
 
@@ -34,13 +35,18 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         let mut call = Call::open(&WORKER, args, eval)?;
         let name = call.subject("worker");
         call.collector.declare(Kind::Worker, &name, &call.spot);
-        if name.contains('/') {
-            call.wrong("name", "must not contain `/`", None);
+        if let Some(why) = folder_name::trouble(&name).filter(|_| !name.is_empty() && name.trim() == name) {
+            call.wrong("name", &format!("{why}; a worker's name is that of its directory"), None);
+        }
+        let password = call.text("password");
+        if password.as_ref().is_some_and(|password| password.masked().is_empty()) {
+            let hint = "leave it out for a local worker; otherwise secret(\"…\") or a text";
+            call.wrong("password", "is empty, so nobody could log in with it", Some(hint.to_owned()));
         }
         let slots = call.whole("slots", 1..=SLOTS_MAX).and_then(|slots| u64::try_from(slots).ok());
         let plan = WorkerPlan {
             name: name.clone(),
-            password: call.text("password"),
+            password,
             tags: call.strings("tags").unwrap_or_default(),
             slots: slots.unwrap_or(1),
             locks: call.locks("locks"),

@@ -75,6 +75,8 @@ pub enum Effect {
     Forget { worker: String, epoch: u64, commands: Vec<CommandId> },
     /// Cut a worker's connection: an older one of the same name, or one given up.
     Disconnect { worker: String, epoch: u64, why: String },
+    /// Tell a worker to end, and cut its connection soon whether it does or not.
+    KillWorker { worker: String, epoch: u64, why: String },
     /// Tell a worker to end.
     ShutDownWorker { worker: String, epoch: u64 },
     /// Append whole lines to a log. `n` counts the master's writes to this log from 0: a write already

@@ -217,14 +217,14 @@ impl Pass<'_> {
         self.reply(ticket, Reply::Done);
     }
 
-    /// Somebody wants a worker to drop out at once: its builds run elsewhere.
+    /// Somebody wants a worker to end at once: its builds run elsewhere.
     pub fn kill_asked(&mut self, worker: String, why: String, ticket: Option<Ticket>) {
         if self.refuse_unknown(&worker, ticket) {
             return;
         }
         if let Some(connection) = self.state.workers.get(&worker).and_then(|worker| worker.connection.clone()) {
             let epoch = connection.epoch;
-            self.disconnect(&worker, epoch, &why);
+            self.effects.push(Effect::KillWorker { worker: worker.clone(), epoch, why: why.clone() });
             self.record(Event::WorkerLost { worker: worker.clone(), epoch, why: why.clone(), give_up: None });
         }
         self.abandon_builds(&worker, &why);

@@ -51,6 +51,7 @@ impl Effects {
                 self.workers.send(&worker, epoch, LinkOrder::Forget { commands });
             }
             Effect::ShutDownWorker { worker, epoch } => self.workers.send(&worker, epoch, LinkOrder::ShutDown),
+            Effect::KillWorker { worker, epoch, why } => self.workers.kill(&worker, epoch, &why),
             Effect::Disconnect { worker, epoch, why } => self.workers.disconnect(&worker, epoch, &why),
         }
     }

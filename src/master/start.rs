@@ -133,6 +133,7 @@ impl Master {
             store: store.clone(),
             inbox: inbox.clone(),
             programs: Arc::clone(&programs),
+            plan: plan.clone(),
             base: options.base(),
             parting: AtomicBool::new(false),
         };

@@ -4,7 +4,7 @@
 //! "Epochs") and gets a number higher than all before. What a link observes goes to the owner; orders for a
 //! connection that is gone are dropped, because the engine hears of its end and asks again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::admission::Admission;
 use super::inbox::Inbox;
 use super::link::{self, Limits, LinkHandle, LinkHost, LinkOrder, Verdict};
+use super::plan_in_force::PlanInForce;
 use super::programs::Programs;
 use super::{Gone, Socket};
 use crate::base::{Clock as _, SystemClock, Timestamp};
@@ -54,6 +55,7 @@ pub(super) struct Host {
     pub store: Store,
     pub inbox: Inbox,
     pub programs: Arc<Programs>,
+    pub plan: PlanInForce,
     /// The folder of the configuration, where secrets are looked for.
     pub base: PathBuf,
     /// The master ends: connections that end now are left, and no worker is lost by it.
@@ -89,7 +91,7 @@ impl Workers {
         };
         if let Some(why) = newcomer.quarrel() {
             self.admission.remember(&worker, peer, &why);
-            return newcomer.refuse().await;
+            return newcomer.refuse(&why).await;
         }
         let door = Arc::clone(lock(&self.doors).entry(worker.clone()).or_default());
         let alone = door.lock().await;
@@ -98,7 +100,7 @@ impl Workers {
                 Verdict::Replace { why } => present.disconnect(&why),
                 Verdict::Refuse { why } => {
                     self.admission.remember(&worker, peer, &why);
-                    return newcomer.refuse().await;
+                    return newcomer.refuse(&why).await;
                 }
             }
         }
@@ -119,6 +121,13 @@ impl Workers {
     pub fn send(&self, worker: &str, epoch: u64, order: LinkOrder) {
         if let Some(link) = self.link(worker, epoch) {
             link.send(order);
+        }
+    }
+
+    /// Tells a worker to end and cuts its connection soon after, if it is still that one.
+    pub fn kill(&self, worker: &str, epoch: u64, why: &str) {
+        if let Some(link) = self.link(worker, epoch) {
+            link.kill(why);
         }
     }
 
@@ -157,6 +166,12 @@ impl Workers {
 }
 
 impl LinkHost for Host {
+    fn builder_dirs(&self, worker: &str) -> BTreeSet<String> {
+        let plan = self.plan.get();
+        let builders = plan.builders.values().filter(|builder| builder.workers.iter().any(|name| name == worker));
+        builders.map(|builder| builder.dir.clone()).collect()
+    }
+
     fn logs(&self) -> Logs {
         self.store.logs()
     }

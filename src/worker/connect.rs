@@ -23,6 +23,9 @@ const CONNECT_MAX: Duration = Duration::from_secs(20);
 /// How long the master may take to let us in.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(20);
 
+/// What is logged of a master's reason.
+const REASON_CHARS_MAX: usize = 200;
+
 /// A connection that the master accepted.
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -31,12 +34,12 @@ pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 pub(super) enum ConnectError {
     #[error("reach the master at `{host}:{port}`")]
     Unreachable { host: String, port: u16, source: io::Error },
-    #[error("the master at `{host}:{port}` did not answer within {} s", limit.as_secs())]
+    #[error("get an answer from the master at `{host}:{port}` within {} s", limit.as_secs())]
     Late { host: String, port: u16, limit: Duration },
-    #[error("the master refuses worker `{name}`: wrong name or password (HTTP status {status})")]
-    Login { name: String, status: u16 },
-    #[error("the master does not let worker `{name}` in now (HTTP status {status})")]
-    NotNow { name: String, status: u16 },
+    #[error("log in to the master as worker `{name}`: {why} (HTTP status {status})")]
+    Login { name: String, status: u16, why: String },
+    #[error("connect to the master as worker `{name}` for now: {why} (HTTP status {status})")]
+    NotNow { name: String, status: u16, why: String },
     #[error("speak to the master at `{url}`")]
     Handshake { url: String, source: Box<SocketError> },
     #[error("put name and password into a request")]
@@ -74,11 +77,49 @@ pub(super) async fn connect(address: &Address, options: &Options) -> Result<Sock
         Ok(Err(SocketError::Http(response))) => {
             let (name, status) = (options.name.clone(), response.status().as_u16());
             Err(if matches!(status, 401 | 403) {
-                ConnectError::Login { name, status }
+                ConnectError::Login {
+                    name,
+                    status,
+                    why: reason(response.body().as_deref()).unwrap_or("wrong name or password".into()),
+                }
             } else {
-                ConnectError::NotNow { name, status }
+                ConnectError::NotNow {
+                    name,
+                    status,
+                    why: reason(response.body().as_deref()).unwrap_or("it gives no reason".into()),
+                }
             })
         }
         Ok(Err(source)) => Err(wrong(source)),
+    }
+}
+
+/// What the master says in the body of its refusal, in one line without what a terminal would obey.
+fn reason(body: Option<&[u8]>) -> Option<String> {
+    let text = String::from_utf8_lossy(body?);
+    let line: String = text.lines().next()?.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect();
+    (!line.trim().is_empty()).then(|| line.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_of_a_refusal_is_one_bounded_line() {
+        assert_eq!(reason(None), None);
+        assert_eq!(reason(Some(b"\n")), None);
+        assert_eq!(reason(Some(b"wrong \x1b[31mname\r\nmore")), Some("wrong [31mname".to_owned()));
+        assert_eq!(reason(Some(&[b'x'; 10_000])).unwrap().len(), REASON_CHARS_MAX);
+    }
+
+    #[test]
+    fn errors_fit_after_failed_to() {
+        let why = "wrong name or password".to_owned();
+        let error = ConnectError::Login { name: "w".to_owned(), status: 401, why };
+        assert_eq!(
+            format!("failed to {error}"),
+            "failed to log in to the master as worker `w`: wrong name or password (HTTP status 401)"
+        );
     }
 }

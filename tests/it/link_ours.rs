@@ -389,7 +389,7 @@ async fn a_second_worker_of_the_name_is_refused_while_the_first_answers() {
         why,
         "two workers share the name `w1`: the one in `/srv/w` is connected, the one in `/srv/w` was refused"
     );
-    newcomer.refuse().await;
+    newcomer.refuse("the test wants it").await;
 }
 
 #[tokio::test]

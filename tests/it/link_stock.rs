@@ -279,6 +279,9 @@ async fn a_worker_that_cannot_tell_its_facts_works_with_relative_paths() {
     assert!(info.await["warning"].contains("UTF-8"));
     let (seq, _) = worker.request().await;
     worker.respond(seq, Ok(Wire::Nil)).await;
+    let (seq, request) = worker.request().await;
+    assert!(matches!(request, MasterRequest::Print { .. }), "{request:?}");
+    worker.respond(seq, Ok(Wire::Nil)).await;
     // Too late to matter.
     worker.respond(late, Ok(stock().write())).await;
     served.handle.send(dispatch(run("c", "make")));
@@ -311,6 +314,67 @@ async fn an_answer_to_shutdown_ends_the_link() {
     assert_eq!(request, MasterRequest::Shutdown);
     worker.respond(seq, Ok(Wire::Nil)).await;
     assert_eq!(served.end().await, "it was told to end");
+}
+
+#[tokio::test]
+async fn a_killed_worker_is_told_to_end_and_cut_off_whether_it_does_or_not() {
+    let host = FakeHost::new();
+    let (served, mut worker) = connect(&host, 1, &stock(), Limits::default()).await;
+    served.handle.kill("enough");
+    let (seq, request) = worker.request().await;
+    assert_eq!(request, MasterRequest::Shutdown);
+    worker.respond(seq, Ok(Wire::Nil)).await;
+    assert_eq!(served.end().await, "it was killed: enough");
+
+    let limits = Limits { goodbye: Duration::from_millis(20), ..Limits::default() };
+    let (served, mut deaf) = connect(&host, 2, &stock(), limits).await;
+    served.handle.kill("again");
+    assert_eq!(deaf.request().await.1, MasterRequest::Shutdown);
+    assert_eq!(served.end().await, "it was killed: again");
+}
+
+#[tokio::test]
+async fn an_option_that_an_old_worker_ignores_is_a_warning_in_the_log() {
+    let host = FakeHost::new();
+    let worker_commands = [("shell".to_owned(), "3.2".to_owned())].into();
+    let (served, mut worker) = connect(&host, 1, &WorkerInfo { worker_commands, ..stock() }, Limits::default()).await;
+    let mut limited = spec("make");
+    limited.lines_max = Some(500);
+    served.handle.send(dispatch(order("c", Work::Run(limited))));
+    worker.start().await;
+    worker.ask(told("c", vec![Update::Rc(0)])).await;
+    worker.ask(complete("c")).await;
+    host.ended("c").await;
+    let header = host.seen().text("c/header", STDIO, "h");
+    assert_eq!(header.matches("too old to stop after 500 lines").count(), 1, "{header}");
+}
+
+#[tokio::test]
+async fn texts_of_a_worker_that_end_in_a_state_are_bounded() {
+    let host = FakeHost::new();
+    let (served, mut worker) = connect(&host, 1, &stock(), Limits::default()).await;
+    served.handle.send(dispatch(order("c", Work::Run(spec("make")))));
+    worker.start().await;
+    let reason = Update::FailureReason("x".repeat(1 << 20));
+    worker.ask(told("c", vec![Update::Rc(-1), reason])).await;
+    worker.ask(complete("c")).await;
+    let CommandEnd::Broken(why) = host.ended("c").await.end else { panic!() };
+    assert!(why.len() < 5_000, "{} bytes", why.len());
+}
+
+#[tokio::test]
+async fn a_newcomer_that_is_sent_away_is_told_why() {
+    let (mut master, worker) = pair();
+    master.peer = None;
+    let mut worker = FakeWorker::new(worker);
+    let tell = async {
+        let (seq, _) = worker.request().await;
+        worker.respond(seq, Ok(stock().write())).await;
+        worker.request().await.1
+    };
+    let refuse = async { link::greet(master, Limits::default()).await.unwrap().refuse("the name is taken").await };
+    let ((), request) = tokio::join!(refuse, tell);
+    assert_eq!(request, MasterRequest::Print { message: "this worker is refused: the name is taken".to_owned() });
 }
 
 #[tokio::test]

@@ -448,6 +448,12 @@ impl World {
                 worker.running.retain(|command, _| !commands.contains(command));
                 worker.forgotten.extend(commands);
             }
+            Effect::KillWorker { worker, epoch, .. } => {
+                let fake = self.worker(&worker);
+                fake.told_to_end = true;
+                fake.epoch = fake.epoch.filter(|connected| *connected != epoch);
+                self.disconnected.push((worker, epoch));
+            }
             Effect::Disconnect { worker, epoch, .. } => {
                 let fake = self.worker(&worker);
                 if fake.epoch == Some(epoch) {

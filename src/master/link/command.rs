@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::host::{LinkHost, LogPlace};
 use super::lane::{Item, Receipt};
-use super::outcome::{Meaning, Told, first_line};
+use super::outcome::{Meaning, Told, first_line, note};
 use super::output::{part_of_chunk, part_of_lines, part_of_text};
 use crate::base::Timestamp;
 use crate::engine::{CommandOrder, Work};
@@ -20,6 +20,8 @@ use crate::protocol::{CommandReport, LogChunk, StdStream, Update};
 use crate::secrets::Redactor;
 use crate::store::LogPart;
 
+/// What `stat` tells has ten numbers everywhere.
+const STAT_NUMBERS_MAX: usize = 16;
 /// The log of file commands, and the one that takes what has no log of its own.
 const STDIO: &str = "stdio";
 
@@ -227,9 +229,9 @@ impl Command {
             }
             Update::Rc(code) => told.rc = Some(code),
             Update::Elapsed(seconds) => told.elapsed = Some(seconds),
-            Update::FailureReason(reason) => told.failure_reason = Some(reason),
+            Update::FailureReason(reason) => told.failure_reason = Some(note(&reason)),
             Update::Files(files) => told.files = files,
-            Update::Stat(stat) => told.stat = Some(stat),
+            Update::Stat(stat) => told.stat = Some(stat.into_iter().take(STAT_NUMBERS_MAX).collect()),
             Update::Chunk(_) | Update::Unknown { .. } => {}
         }
     }

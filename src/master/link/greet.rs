@@ -11,13 +11,18 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::handle::Identity;
 use super::limits::Limits;
+use super::outcome::first_line;
 use crate::master::{Frame, Socket};
 use crate::protocol::{Caps, MasterMessage, MasterRequest, Message, Seq, WorkerInfo, WorkerMessage};
 
 /// The number of our first request.
 const INFO_SEQ: u64 = 0;
+/// The number of the one that follows, for those that are sent away.
+const REFUSE_SEQ: u64 = 1;
 /// What a worker tells about itself is kept for ever and shown on pages: enough for every sensible `info` file.
 const FACT_BYTES_MAX: usize = 4096;
+/// Facts are named after files; a longer name is not kept.
+const FACT_NAME_BYTES_MAX: usize = 256;
 /// More facts than this are not kept.
 const FACTS_MAX: usize = 100;
 
@@ -47,7 +52,9 @@ pub async fn greet(mut socket: Socket, limits: Limits) -> Result<Newcomer, Strin
     sent.map_err(|_| "it takes no messages".to_owned())??;
     let (info, warning) = match timeout_at(deadline, read_info(&mut socket)).await {
         Ok(Ok(Ok(info))) => (info, None),
-        Ok(Ok(Err(failure))) => (WorkerInfo::default(), Some(format!("it could not tell its facts: {failure}"))),
+        Ok(Ok(Err(failure))) => {
+            (WorkerInfo::default(), Some(format!("it could not tell its facts: {}", first_line(&failure))))
+        }
         Ok(Err(ended)) => return Err(ended),
         Err(_) => (WorkerInfo::default(), Some(untold(limits))),
     };
@@ -90,7 +97,7 @@ impl Newcomer {
     pub fn identity(&self) -> Identity {
         Identity {
             instance: self.info.instance.clone(),
-            basedir: self.info.basedir.clone(),
+            basedir: bounded(&self.info.basedir),
             address: self.socket.peer.map(|peer| peer.ip()),
         }
     }
@@ -107,9 +114,12 @@ impl Newcomer {
         self.info.caps.quarrel("worker")
     }
 
-    /// Sends it away; a stock worker is back in two seconds.
-    pub async fn refuse(mut self) {
+    /// Sends it away, with the reason for its own log; a stock worker is back in two seconds.
+    pub async fn refuse(mut self, why: &str) {
+        let message = format!("this worker is refused: {why}");
+        let print = MasterMessage::Request { seq: Seq::from(REFUSE_SEQ), request: MasterRequest::Print { message } };
         let goodbye = async {
+            self.socket.outgoing.send(Frame::Binary(print.encode().into())).await?;
             self.socket.outgoing.send(Frame::Close).await?;
             self.socket.outgoing.close().await
         };
@@ -120,8 +130,9 @@ impl Newcomer {
     /// The facts for pages and matching. Without the environment, which may hold secrets.
     pub(super) fn facts(&self) -> BTreeMap<String, String> {
         let info = &self.info;
+        let known = info.facts.iter().filter(|(key, _)| key.len() <= FACT_NAME_BYTES_MAX);
         let mut facts: BTreeMap<String, String> =
-            info.facts.iter().take(FACTS_MAX).map(|(key, value)| (key.clone(), bounded(value))).collect();
+            known.take(FACTS_MAX).map(|(key, value)| (key.clone(), bounded(value))).collect();
         for (key, value) in [("system", &info.system), ("basedir", &info.basedir), ("version", &info.version)] {
             if !value.is_empty() {
                 facts.insert(key.to_owned(), bounded(value));

@@ -53,6 +53,7 @@ pub(super) struct Shared {
     pub epoch: u64,
     pub identity: Identity,
     cut: CancellationToken,
+    kill: CancellationToken,
     why: Mutex<Option<String>>,
 }
 
@@ -78,6 +79,7 @@ pub fn link(worker: &str, epoch: u64, newcomer: &Newcomer) -> (LinkHandle, LinkO
         epoch,
         identity: newcomer.identity(),
         cut: CancellationToken::new(),
+        kill: CancellationToken::new(),
         why: Mutex::new(None),
     });
     let handle = LinkHandle { shared: Arc::clone(&shared), orders: orders_in, probes: probes_in };
@@ -116,6 +118,11 @@ impl LinkHandle {
         self.shared.disconnect(why);
     }
 
+    /// Tells the worker's process to end, before all that waits in the queue; the connection ends with it, or soon.
+    pub fn kill(&self, why: &str) {
+        self.shared.kill(why);
+    }
+
     /// Whether the worker shows a sign of life within this time.
     pub async fn answers(&self, within: Duration) -> bool {
         let (asked, answer) = oneshot::channel();
@@ -128,6 +135,17 @@ impl Shared {
     fn disconnect(&self, why: &str) {
         self.why.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| why.to_owned());
         self.cut.cancel();
+    }
+
+    fn kill(&self, why: &str) {
+        self.why.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| format!("it was killed: {why}"));
+        self.kill.cancel();
+    }
+
+    /// Ends when the worker is to end; says why.
+    pub(super) async fn is_killed(&self) -> String {
+        self.kill.cancelled().await;
+        self.why.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
     }
 
     /// Ends when the connection is to be cut.

@@ -1,5 +1,7 @@
 //! Everything a link needs from its master.
 
+use std::collections::BTreeSet;
+
 use futures_util::future::BoxFuture;
 
 use crate::base::{Timestamp, chain};
@@ -24,6 +26,8 @@ pub trait LinkHost: Send + Sync + 'static {
     fn input(&self, input: Input) -> BoxFuture<'_, Result<(), Gone>>;
     /// The present moment.
     fn now(&self) -> Timestamp;
+    /// The directories of the builders that may run on a worker, below its base directory.
+    fn builder_dirs(&self, worker: &str) -> BTreeSet<String>;
     /// The secrets of a configuration.
     fn secrets(&self, plan: &ConfigDigest) -> Secrets;
 

@@ -54,3 +54,5 @@ pub(super) const APPENDS_MAX: usize = 64;
 pub(super) const OUTPUT_HEAD_MAX: usize = 64 << 10;
 /// Text of headers and failures that is kept to explain an end.
 pub(super) const NOTE_BYTES_MAX: usize = 4096;
+/// Names of files that a command may tell: they are kept in the journal of the build, too.
+pub(super) const FILES_BYTES_MAX: usize = 1 << 20;

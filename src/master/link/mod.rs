@@ -6,7 +6,7 @@
 //! let newcomer = link::greet(socket, Limits::default()).await?;             // who is it?
 //! if let Some(old) = present.get(&worker) {
 //!     match link::arbitrate(old, &newcomer).await {                         // two with one name?
-//!         Verdict::Refuse { why } => { newcomer.refuse().await; return }
+//!         Verdict::Refuse { why } => { newcomer.refuse(&why).await; return }
 //!         Verdict::Replace { why } => old.disconnect(&why),
 //!     }
 //! }
@@ -30,6 +30,8 @@ mod output;
 mod paths;
 mod serve;
 mod session;
+mod shell_version;
+mod sweep;
 
 pub use arbitrate::{Verdict, arbitrate};
 pub use greet::{Newcomer, greet};

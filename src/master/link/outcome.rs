@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::limits::{NOTE_BYTES_MAX, OUTPUT_HEAD_MAX};
+use super::limits::{FILES_BYTES_MAX, NOTE_BYTES_MAX, OUTPUT_HEAD_MAX};
 use crate::base::Span;
 use crate::engine::Work;
 use crate::model::{CommandEnd, CommandResult, Outcome};
@@ -35,7 +35,7 @@ impl Meaning {
 
     /// The result of one of our workers' commands. `interrupted` is the reason, if this link stopped it.
     pub fn reported(&self, report: &CommandReport, interrupted: Option<&str>) -> CommandResult {
-        let why = || report.why.clone();
+        let why = || note(&report.why);
         let end = match report.end {
             ReportedEnd::Exited => CommandEnd::Exited(report.code.unwrap_or(-1)),
             ReportedEnd::Killed => CommandEnd::Killed(report.signal),
@@ -51,8 +51,10 @@ impl Meaning {
         CommandResult {
             stdout: head(&report.stdout),
             stderr: head(&report.stderr).or(note),
-            cut: report.cut || report.stdout.len().max(report.stderr.len()) > OUTPUT_HEAD_MAX,
-            files: report.files.clone(),
+            cut: report.cut
+                || bounded_files(&report.files).len() < report.files.len()
+                || report.stdout.len().max(report.stderr.len()) > OUTPUT_HEAD_MAX,
+            files: bounded_files(&report.files),
             stat: report.stat.clone(),
             elapsed: Span::from_millis(report.elapsed_ms),
             ..self.bare(end)
@@ -126,8 +128,8 @@ impl Told {
         CommandResult {
             stdout: head(&self.stdout),
             stderr: head(&self.stderr).or(note),
-            cut: self.stdout.cut || self.stderr.cut,
-            files: self.files.clone(),
+            cut: self.stdout.cut || self.stderr.cut || bounded_files(&self.files).len() < self.files.len(),
+            files: bounded_files(&self.files),
             stat: self.stat.clone(),
             elapsed: self.elapsed.and_then(seconds).unwrap_or(ran),
             ..meaning.bare(end)
@@ -171,6 +173,26 @@ fn lossy_head(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(OUTPUT_HEAD_MAX)]);
     // A character cut in two at the end is no replacement character of the command's.
     if cut { text.trim_end_matches('\u{fffd}').to_owned() } else { text.into_owned() }
+}
+
+/// The first names of a listing, as far as the journal of a build has room for them.
+fn bounded_files(files: &[String]) -> Vec<String> {
+    let mut room = FILES_BYTES_MAX;
+    let mut fits = |file: &&String| {
+        let before = room;
+        room = room.saturating_sub(file.len() + 1);
+        before > file.len()
+    };
+    files.iter().take_while(|file| fits(file)).cloned().collect()
+}
+
+/// A text of a worker's that becomes part of a state: bounded, in one line, with a mark where it was cut.
+pub(super) fn note(text: &str) -> String {
+    let line = text.trim().replace(['\r', '\n'], " ");
+    if line.len() <= NOTE_BYTES_MAX {
+        return line;
+    }
+    format!("{}…", &line[..line.floor_char_boundary(NOTE_BYTES_MAX)])
 }
 
 /// The first line of a failure, without the words that all of them begin with.

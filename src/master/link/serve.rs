@@ -46,6 +46,7 @@ pub async fn serve(host: Arc<dyn LinkHost>, newcomer: Newcomer, mut orders: Link
     let (notices_in, mut notices) = mpsc::unbounded_channel();
     // Number 0 was the question for its facts.
     let mut session = Session::new(Arc::clone(&host), shared, limits, &told, 1, notices_in);
+    session.welcome(&told);
     let instance = told.instance.unwrap_or_default();
     info!(worker, epoch, resumes = session.resumes(), "worker connected");
     let connected =
@@ -111,6 +112,7 @@ impl Loop<'_> {
     ) -> String {
         let shared = Arc::clone(&orders.shared);
         let mut cut = pin!(shared.is_cut());
+        let mut killed = pin!(shared.is_killed().fuse());
         let mut heard = Instant::now();
         let mut next_ping = heard + self.limits.ping;
         // Those who wait for a sign of life.
@@ -123,6 +125,10 @@ impl Loop<'_> {
             let wake = [Some(next_ping), Some(silent), self.session.overdue()].into_iter().flatten().min();
             let went = tokio::select! {
                 why = &mut cut => Err(why),
+                why = &mut killed, if !killed.is_terminated() => {
+                    self.session.kill(why);
+                    Ok(())
+                }
                 ended = &mut writer => Err(ended.err().map_or_else(|| "the connection ended".to_owned(), broke)),
                 Some(notice) = notices.recv() => self.session.notice(notice),
                 Some(()) = self.session.tasks.next() => Ok(()),
@@ -176,6 +182,9 @@ impl Loop<'_> {
         let now = Instant::now();
         if now >= silent {
             return Err(format!("no sign of life for {}", shown(self.limits.silence)));
+        }
+        if let Some(why) = self.session.killed(now) {
+            return Err(why);
         }
         if self.session.overdue().is_some_and(|by| now >= by) {
             return Err(format!("it left a request unanswered for {}", shown(self.limits.answer)));

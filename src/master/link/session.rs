@@ -18,13 +18,15 @@ use super::limits::{Limits, OUTBOX_MAX, UNSYNCED_BYTES_MAX, UNSYNCED_MESSAGES_MA
 use super::order_args::{Prepared, prepare};
 use super::outcome::first_line;
 use super::paths::Site;
+use super::shell_version::ShellVersion;
+use super::sweep::{Sweep, SweepCommand};
 use crate::base::Timestamp;
 use crate::engine::{CommandOrder, Input, ResumeState, ResumedCommand, StopLevel, Work};
 use crate::master::Frame;
 use crate::model::{CommandEnd, CommandId, FileCommand};
 use crate::protocol::{
     Answer, Args, Caps, CommandArgs, InterruptLevel, MasterMessage, MasterRequest, Message, ResumeAnswer, ResumedState,
-    Seq, Settings, Wire, WorkerInfo, WorkerMessage, WorkerRequest,
+    Seq, Settings, Update, Wire, WorkerInfo, WorkerMessage, WorkerRequest,
 };
 use crate::secrets::Redactor;
 
@@ -52,6 +54,10 @@ enum Asked {
     ShutDown {
         by: Instant,
     },
+    /// A line for its log.
+    Print,
+    /// A command of the sweep.
+    Sweep,
 }
 
 /// The state of a live link.
@@ -70,6 +76,12 @@ pub(super) struct Session {
     /// Every value that this worker was given: none may show in its output, whichever command prints it.
     given: BTreeSet<(String, String)>,
     redactor: Redactor,
+    /// Removes directories that no builder has any more.
+    sweep: Option<Sweep>,
+    /// The version of the worker's `shell` command; none for ours.
+    shell: Option<ShellVersion>,
+    /// Why it is to end, and by when.
+    dying: Option<(String, Instant)>,
     unsynced_bytes: usize,
     unsynced_messages: usize,
     notices: mpsc::UnboundedSender<Notice>,
@@ -102,6 +114,9 @@ impl Session {
             commands: BTreeMap::new(),
             given: BTreeSet::new(),
             redactor: Redactor::default(),
+            sweep: None,
+            shell: (!caps.resume).then(|| ShellVersion::of(info)),
+            dying: None,
             unsynced_bytes: 0,
             unsynced_messages: 0,
             notices,
@@ -117,6 +132,52 @@ impl Session {
         };
         session.ask(MasterRequest::SetWorkerSettings(settings), Asked::Settings);
         session
+    }
+
+    /// Greets a stock worker: its `start` waits for this line in its log. One that wants leftovers removed has them looked
+    /// for.
+    pub fn welcome(&mut self, info: &WorkerInfo) {
+        if self.ours {
+            return;
+        }
+        self.ask(MasterRequest::Print { message: "attached".to_owned() }, Asked::Print);
+        if info.delete_leftover_dirs && !info.basedir.is_empty() {
+            let (sweep, first) = Sweep::new(self.shared.epoch, self.site.clone());
+            self.sweep = Some(sweep);
+            self.sweep_on(first);
+        }
+    }
+
+    fn sweep_on(&mut self, next: SweepCommand) {
+        let (command, args) = next;
+        let request =
+            MasterRequest::StartCommand { command, name: args.name().to_owned(), builder: None, args: args.write() };
+        self.ask(request, Asked::Sweep);
+    }
+
+    /// What a command of the sweep told. False if the command is none of its.
+    fn swept(&mut self, command: &CommandId, updates: Option<Vec<Update>>) -> bool {
+        let Some(sweep) = self.sweep.as_mut().filter(|sweep| sweep.has(command)) else { return false };
+        match updates {
+            Some(updates) => sweep.take(updates),
+            None => match sweep.next(&self.host.builder_dirs(&self.shared.worker)) {
+                Some(next) => self.sweep_on(next),
+                None => self.sweep = None,
+            },
+        }
+        true
+    }
+
+    /// Tells the worker to end at once.
+    pub fn kill(&mut self, why: String) {
+        let by = Instant::now() + self.limits.goodbye;
+        self.dying = Some((why, by));
+        self.ask(MasterRequest::Shutdown, Asked::ShutDown { by });
+    }
+
+    /// Why it has ended by now, if it was killed.
+    pub fn killed(&self, now: Instant) -> Option<String> {
+        self.dying.as_ref().filter(|(_, by)| now >= *by).map(|(why, _)| why.clone())
     }
 
     /// Whether the worker is one of ours.
@@ -138,7 +199,7 @@ impl Session {
     pub fn overdue(&self) -> Option<Instant> {
         let by = |asked: &Asked| match asked {
             Asked::Resume { by, .. } | Asked::ShutDown { by } => Some(*by),
-            Asked::Settings | Asked::Start(_) | Asked::Interrupt => None,
+            Asked::Settings | Asked::Start(_) | Asked::Interrupt | Asked::Print | Asked::Sweep => None,
         };
         self.asked.values().filter_map(by).min()
     }
@@ -200,6 +261,10 @@ impl Session {
                     self.unsynced_messages += 1;
                     return known.update(n, updates, receipt, &self.redactor, now);
                 }
+                if self.swept(&command, Some(updates)) {
+                    self.answer(receipt.seq, Ok(Wire::Nil));
+                    return Ok(());
+                }
                 self.refuse(receipt.seq, format!("command {command} is not known here"));
             }
             WorkerRequest::Complete { command, n, failure, report } => {
@@ -207,6 +272,10 @@ impl Session {
                     self.unsynced_bytes += receipt.bytes;
                     self.unsynced_messages += 1;
                     return self.completed(known, Completion { parts: n, failure, report }, receipt, now);
+                }
+                if self.swept(&command, None) {
+                    self.answer(receipt.seq, Ok(Wire::Nil));
+                    return Ok(());
                 }
                 self.refuse(receipt.seq, format!("command {command} is not known here"));
             }
@@ -251,8 +320,16 @@ impl Session {
                 }
             }
             (Asked::Resume { commands, announced, .. }, answer) => self.resumed(commands, announced, answer),
-            (Asked::ShutDown { .. }, _) => return Err("it was told to end".to_owned()),
-            (Asked::Settings | Asked::Start(_) | Asked::Interrupt, Ok(_)) => {}
+            (Asked::ShutDown { .. }, _) => {
+                let killed = self.dying.take().map(|(why, _)| why);
+                return Err(killed.unwrap_or_else(|| "it was told to end".to_owned()));
+            }
+            (Asked::Sweep, Err(why)) => {
+                warn!(worker = self.shared.worker, "the worker does not look for leftovers: {}", first_line(&why));
+                self.sweep = None;
+            }
+            (Asked::Print, Err(why)) => debug!(worker = self.shared.worker, "it does not print: {}", first_line(&why)),
+            (Asked::Settings | Asked::Start(_) | Asked::Interrupt | Asked::Print | Asked::Sweep, Ok(_)) => {}
         }
         Ok(())
     }
@@ -291,7 +368,8 @@ impl Session {
             Ok(prepared) => prepared,
             Err(why) => return command.fail(CommandEnd::Broken(why)),
         };
-        command.write_header(prepared.header.clone(), now);
+        let ignored = self.shell.map(|shell| shell.ignored(order)).unwrap_or_default();
+        command.write_header(format!("{ignored}{}", prepared.header), now);
         self.commands.insert(order.command.clone(), command);
         let (name, args) = self.give(prepared);
         let (command, builder) = (order.command.clone(), Some(order.builder.clone()));

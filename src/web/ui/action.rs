@@ -51,6 +51,7 @@ pub async fn answer(site: &Arc<Site>, request: &Request, path: &[&str]) -> Resul
                 "pause" => Command::PauseWorker { name, paused: true, reason },
                 "unpause" => Command::PauseWorker { name, paused: false, reason: None },
                 "stop" => Command::StopWorker { name },
+                "kill" => Command::KillWorker { name, why: reason.unwrap_or_else(|| "killed on its page".to_owned()) },
                 _ => return Err(Trouble::missing("There is no such button.")),
             };
             done(site, command, &back).await

@@ -2,7 +2,7 @@
 
 use super::{Place, finished_build, stdio};
 use crate::support::git::Repository;
-use crate::support::http::{items, request, wait_for};
+use crate::support::http::{control, items, request, wait_for};
 use crate::support::starwright::Running;
 use crate::support::stock_worker::StockWorker;
 
@@ -55,4 +55,67 @@ fn the_example_runs_on_an_unmodified_buildbot_worker() {
     );
     assert_eq!(forced.status.code(), Some(0), "{}", crate::support::starwright::said(&forced));
     assert!(worker.base().join("checks/packages/second-2.tar").is_file());
+}
+
+const REMOTE: &str = r#"
+load("@stdlib//steps.star", "sh")
+load("@stdlib//schedulers.star", "force")
+worker("w", password = "swordfish")
+builder("kept", workers = ["w"], steps = [sh("echo fine", name = "look")])
+force("by-hand", builders = ["kept"])
+"#;
+
+/// A master with one worker to come, and the port that it comes to.
+fn waiting(place: &Place) -> (Running, u16) {
+    let config = place.write("master.star", REMOTE);
+    let master = Running::start("master", &config, &place.path("data"), "127.0.0.1:0", &place.path("log"));
+    let port = master.address.rsplit(':').next().unwrap().parse().unwrap();
+    (master, port)
+}
+
+fn is_connected(address: &str) -> bool {
+    items(address, "workers").iter().any(|worker| worker["connected_to"][0].is_object())
+}
+
+#[test]
+fn a_stock_worker_is_started_by_hand_and_its_start_succeeds() {
+    let place = Place::new();
+    let (master, port) = waiting(&place);
+    let worker = StockWorker::make(port, "w", "swordfish", &["--delete-leftover-dirs"]);
+    std::fs::create_dir_all(worker.base().join("leftover/deep")).unwrap();
+    std::fs::create_dir_all(worker.base().join("kept/build")).unwrap();
+    std::fs::write(worker.base().join("a-file"), "stays").unwrap();
+    let started = worker.by_hand("start");
+    let log = std::fs::read_to_string(worker.base().join("twistd.log")).unwrap_or_default();
+    assert!(started.status.success(), "{started:?}\n{log}");
+    assert!(log.contains("message from master: attached"), "{log}");
+    wait_for(&master.address, "the leftovers to go", || (!worker.base().join("leftover").exists()).then_some(()));
+    for kept in ["kept/build", "a-file", "info", "buildbot.tac"] {
+        assert!(worker.base().join(kept).exists(), "{kept}");
+    }
+    assert!(worker.by_hand("stop").status.success());
+}
+
+#[test]
+fn a_kill_ends_a_stock_worker_s_process() {
+    let place = Place::new();
+    let (master, port) = waiting(&place);
+    let mut worker = StockWorker::start(port, "w", "swordfish");
+    wait_for(&master.address, "the worker to connect", || is_connected(&master.address).then_some(()));
+    let id = items(&master.address, "workers")[0]["workerid"].clone();
+    let answer = control(&master.address, &format!("workers/{id}"), "kill", serde_json::json!({"reason": "enough"}));
+    assert_eq!(answer["result"], serde_json::Value::Null, "{answer}");
+    wait_for(&master.address, "the process to end", || worker.has_ended().filter(|ended| *ended));
+    assert!(!is_connected(&master.address));
+}
+
+#[test]
+fn a_stock_worker_of_a_taken_name_reads_why_in_its_own_log() {
+    let place = Place::new();
+    let (master, port) = waiting(&place);
+    let _first = StockWorker::start(port, "w", "swordfish");
+    wait_for(&master.address, "the worker to connect", || is_connected(&master.address).then_some(()));
+    let second = StockWorker::start(port, "w", "swordfish");
+    let log = || std::fs::read_to_string(second.base().join("twistd.log")).unwrap_or_default();
+    wait_for(&master.address, "the refusal", || log().contains("two workers share the name `w`").then_some(()));
 }

@@ -1,6 +1,6 @@
 //! A link's surroundings: a master that remembers, and a worker that does as it is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -172,6 +172,10 @@ impl LinkHost for FakeHost {
         SystemClock.now()
     }
 
+    fn builder_dirs(&self, _worker: &str) -> BTreeSet<String> {
+        ["wanted".to_owned()].into()
+    }
+
     fn secrets(&self, _plan: &ConfigDigest) -> Secrets {
         let folder = self.secrets.lock().unwrap().clone();
         Secrets::new(&SecretsPlan::default(), &folder)
@@ -340,6 +344,12 @@ impl FakeWorker {
         let (seq, request) = self.request().await;
         let MasterRequest::SetWorkerSettings(settings) = request else { panic!("{request:?}") };
         self.respond(seq, Ok(Wire::Nil)).await;
+        if !settings.caps.resume {
+            // What the `start` of a stock worker waits for.
+            let (seq, request) = self.request().await;
+            assert_eq!(request, MasterRequest::Print { message: "attached".to_owned() });
+            self.respond(seq, Ok(Wire::Nil)).await;
+        }
         settings.caps
     }
 

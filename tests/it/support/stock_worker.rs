@@ -29,6 +29,13 @@ pub struct StockWorker {
 impl StockWorker {
     /// Makes a worker of this name and starts it; it connects to the port, again and again.
     pub fn start(port: u16, name: &str, password: &str) -> Self {
+        let mut worker = Self::make(port, name, password, &[]);
+        worker.run();
+        worker
+    }
+
+    /// Makes a worker with further options.
+    pub fn make(port: u16, name: &str, password: &str, options: &[&str]) -> Self {
         let python = python_with(&PACKAGES);
         let program = python.with_file_name("buildbot-worker");
         let folder = TempDir::new().unwrap();
@@ -36,14 +43,23 @@ impl StockWorker {
         let made = sealed(&program, folder.path())
             // Tries again soon, as it does for a master that is away for the first time.
             .args(["create-worker", "--protocol=msgpack_experimental_v7", "--maxdelay=2"])
+            .args(options)
             .arg(&base)
             .args([&format!("127.0.0.1:{port}"), name, password])
             .output()
             .unwrap();
         assert!(made.status.success(), "{made:?}");
-        let mut worker = Self { process: None, program, folder };
-        worker.run();
-        worker
+        Self { process: None, program, folder }
+    }
+
+    /// `start` or `stop`, as a person types it: in the background. What it ended with, and said.
+    pub fn by_hand(&self, command: &str) -> std::process::Output {
+        sealed(&self.program, self.folder.path()).arg(command).arg(self.base()).output().unwrap()
+    }
+
+    /// Whether its process has ended; none if it was never started here.
+    pub fn has_ended(&mut self) -> Option<bool> {
+        self.process.as_mut().map(|process| process.try_wait().unwrap().is_some())
     }
 
     /// Starts its process, unless it runs.

@@ -421,7 +421,10 @@ impl Sim {
             }
             Effect::Resume { worker, epoch, commands } => self.order_resume(&worker, epoch, commands),
             Effect::Forget { worker, epoch, commands } => self.order_forget(&worker, epoch, commands),
-            Effect::Disconnect { worker, epoch, .. } => self.order_disconnect(&worker, epoch),
+            // The worst case: it does not hear that it is to end, and comes back.
+            Effect::KillWorker { worker, epoch, .. } | Effect::Disconnect { worker, epoch, .. } => {
+                self.order_disconnect(&worker, epoch);
+            }
             Effect::ShutDownWorker { worker, epoch } => self.order_shut_down(&worker, epoch),
         }
     }

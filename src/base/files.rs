@@ -25,6 +25,48 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
+/// Makes a directory for what we keep, for our user alone, with a note for git that nothing in it belongs to a repository.
+/// What an earlier version left open to others is closed, down to the directories that `is_left` names: those of builds.
+pub fn keep_state_in(dir: &Path, is_left: impl Fn(&Path) -> bool) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    tighten(dir, &is_left)?;
+    let note = dir.join(".gitignore");
+    if note.exists() { Ok(()) } else { fs::write(note, "*\n") }
+}
+
+/// A directory that is closed hides all below it, so that only those found open are looked into: the first start of a
+/// newer version takes long, the later ones do not.
+#[cfg(unix)]
+fn tighten(dir: &Path, is_left: &impl Fn(&Path) -> bool) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    let is_open = |data: &fs::Metadata| data.mode() & 0o077 != 0;
+    if !is_open(&fs::symlink_metadata(dir)?) {
+        return Ok(());
+    }
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let data = match fs::symlink_metadata(&path) {
+            Ok(data) => data,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if data.is_dir() && !is_left(&path) {
+            tighten(&path, is_left)?;
+        } else if data.is_file() && is_open(&data) {
+            fs::set_permissions(&path, fs::Permissions::from_mode(data.mode() & 0o700))?;
+        }
+    }
+    // Last, so that a start that was interrupted is made good by the next one.
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+}
+
+/// Where permissions come with the directory above.
+#[cfg(not(unix))]
+fn tighten(_: &Path, _: &impl Fn(&Path) -> bool) -> io::Result<()> {
+    Ok(())
+}
+
 /// A lock on a file, held as long as this lives, and at most as long as our process.
 #[derive(Debug)]
 pub struct FileLock {
@@ -78,6 +120,36 @@ mod tests {
         sync_file(&path).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn state_is_for_its_user_alone_and_directories_of_builds_keep_their_modes() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        fs::create_dir_all(state.join("deep/er")).unwrap();
+        fs::create_dir(state.join("build")).unwrap();
+        for file in ["a", "deep/er/b", "build/c"] {
+            fs::write(state.join(file), "x").unwrap();
+            fs::set_permissions(state.join(file), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        for open in ["", "deep", "deep/er", "build"] {
+            fs::set_permissions(state.join(open), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        std::os::unix::fs::symlink("/etc/passwd", state.join("link")).unwrap();
+        keep_state_in(&state, |path| path.ends_with("build")).unwrap();
+        let mode = |path: &str| fs::metadata(state.join(path)).unwrap().permissions().mode() & 0o777;
+        for (path, wanted) in
+            [("", 0o700), ("a", 0o700), ("deep", 0o700), ("deep/er/b", 0o700), ("build", 0o755), ("build/c", 0o755)]
+        {
+            assert_eq!(mode(path), wanted, "{path}");
+        }
+        assert_eq!(fs::read_to_string(state.join(".gitignore")).unwrap(), "*\n");
+        fs::write(state.join(".gitignore"), "mine").unwrap();
+        keep_state_in(&state, |_| false).unwrap();
+        assert_eq!(fs::read_to_string(state.join(".gitignore")).unwrap(), "mine");
     }
 
     #[test]

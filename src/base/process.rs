@@ -9,9 +9,11 @@ mod files;
 mod run;
 #[cfg(unix)]
 pub mod tree;
+mod umask;
 mod which;
 
 pub use child::{ChildSpec, Input, spawn_ourselves, spawn_ourselves_for};
 pub use files::open_files_max;
 pub use run::{ProcessError, ProcessOutput, ProcessSpec, run};
+pub use umask::{keep_private, users_umask, with_umask};
 pub use which::{which, which_in};

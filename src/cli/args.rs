@@ -10,6 +10,7 @@ use super::client::Client;
 use super::error::CliError;
 use super::{builds, check, force, log, master, reload, sendchange, stop, store, up, worker};
 use crate::base::LogForm;
+use crate::base::process::keep_private;
 
 /// A CI engine in one binary.
 ///
@@ -293,6 +294,7 @@ pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|word| word == "run-command") && std::env::args_os().len() == 2 {
         return run_command();
     }
+    keep_private();
     let cli = Cli::parse();
     let form = if cli.log_json { LogForm::Json } else { LogForm::Text };
     match run(cli.command, form) {

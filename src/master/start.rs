@@ -4,6 +4,7 @@
 //! configuration comes into force. End: what observes and delivers ends first, while the owner still records
 //! what it says; then the owner, whose last facts, log lines and snapshot become durable; then the store.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -26,6 +27,7 @@ use super::reload::{Load, Reloader, Reloads};
 use super::tasks::Tasks;
 use super::workers::{Host, Workers};
 use super::{Alerts, Gone, Handle, MasterError, Options, Reload, StartError, housekeeping, watch};
+use crate::base::files::keep_state_in;
 use crate::base::{Clock, SystemClock, chain, host_name};
 use crate::config::{self, STACK_BYTES};
 use crate::engine::{Engine, Input};
@@ -214,11 +216,24 @@ impl Master {
 }
 
 async fn open_store(options: &Options) -> Result<Store, StartError> {
-    let path = options.data.clone();
-    std::fs::create_dir_all(&path).map_err(|source| StartError::Folder { path: path.clone(), source })?;
-    let opened = tokio::task::spawn_blocking(move || Store::open(&path)).await;
-    let opened = opened.map_err(|error| StartError::Bug { what: "open the store", why: error.to_string() })?;
-    opened.map_err(StartError::Store)
+    let data = options.data.clone();
+    let failed = |source| StartError::Folder { path: options.data.clone(), source };
+    std::fs::create_dir_all(&data).map_err(failed)?;
+    let opened = tokio::task::spawn_blocking(move || {
+        let opened = Store::open(&data)?;
+        // Only now, because the folder of a newer version, or of another process, is left as it is.
+        Ok((opened, keep_state_in(&data, |path| is_of_builds(&data, path))))
+    });
+    let opened = opened.await.map_err(|error| StartError::Bug { what: "open the store", why: error.to_string() })?;
+    let (store, kept) = opened.map_err(StartError::Store)?;
+    kept.map_err(failed)?;
+    Ok(store)
+}
+
+/// Whether a directory is one in which builds of a local worker work.
+fn is_of_builds(data: &Path, path: &Path) -> bool {
+    let below = path.strip_prefix(data.join("workers")).ok().map(|below| below.components().count());
+    below == Some(2) && path.file_name().is_some_and(|name| name != "spool")
 }
 
 async fn close_store(store: Store) {

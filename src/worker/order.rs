@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::process::users_umask;
 use crate::protocol::{EnvEntry, ProgramArg, ShellArgs};
 use crate::secrets::Redactor;
 
@@ -37,6 +38,9 @@ pub(super) struct Order {
     pub secrets: Vec<(String, String)>,
     /// Something was left out, because it must not be on the disk: a runner that has only this cannot run it.
     pub withheld: bool,
+    /// The mask of the files that the command makes; none for the runner's.
+    #[serde(default)]
+    pub umask: Option<u32>,
     /// Which start of the machine it was accepted in: what "exactly once" holds for.
     pub boot: String,
 }
@@ -126,6 +130,7 @@ impl Order {
             output_max: args.output_max,
             secrets: args.secrets.clone(),
             withheld: false,
+            umask: users_umask(),
             boot: boot.to_owned(),
         }
     }

@@ -11,7 +11,7 @@ use super::connect::connect;
 use super::options::{Options, WorkerError};
 use super::session::{SessionEnd, serve};
 use super::table::Table;
-use crate::base::files::{FileLock, LockError};
+use crate::base::files::{FileLock, LockError, keep_state_in};
 use crate::base::{chain, random_fraction};
 
 /// Pauses between connections grow from the first by a factor up to the last, and get up to a second of chance, so that
@@ -102,7 +102,8 @@ async fn wait(pause: Duration, table: &mut Table, stop: &CancellationToken) -> b
 /// Makes the base folder ours.
 fn open_folder(dir: &Path) -> Result<(PathBuf, FileLock), WorkerError> {
     let failed = |source: io::Error| WorkerError::Folder { dir: dir.to_owned(), source };
-    std::fs::create_dir_all(dir).map_err(failed)?;
+    // All but the spool is of builds, which keep their own modes.
+    keep_state_in(dir, |path| path.file_name().is_none_or(|name| name != "spool")).map_err(failed)?;
     let dir = dir.canonicalize().map_err(failed)?;
     match FileLock::take(&dir.join("worker.lock")) {
         Ok(mut lock) => {

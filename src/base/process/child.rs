@@ -10,6 +10,8 @@ use std::io;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use super::umask::with_umask;
+
 /// A program with its whole environment.
 #[derive(Clone, Debug)]
 pub struct ChildSpec {
@@ -21,6 +23,8 @@ pub struct ChildSpec {
     pub folder: PathBuf,
     /// All its variables.
     pub env: BTreeMap<OsString, OsString>,
+    /// The mask of the files that it makes; none for ours.
+    pub umask: Option<u32>,
 }
 
 /// What a child's standard input is.
@@ -43,13 +47,13 @@ impl ChildSpec {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        command.spawn()
+        with_umask(self.umask, || command.spawn())
     }
 
     /// Gives our process to it, with our standard streams. Returns only when that fails.
     #[cfg(unix)]
     pub fn replace_us(&self) -> io::Error {
-        std::os::unix::process::CommandExt::exec(&mut self.command())
+        with_umask(self.umask, || std::os::unix::process::CommandExt::exec(&mut self.command()))
     }
 
     #[expect(clippy::disallowed_methods, reason = "this room starts processes")]

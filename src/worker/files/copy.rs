@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use super::check;
+use crate::base::process::{users_umask, with_umask};
 
 /// What could not be copied, and why.
 pub(super) type Failed = (PathBuf, io::Error);
@@ -19,7 +20,7 @@ pub(super) fn copy(from: &Path, to: &Path, cancelled: &AtomicBool) -> Result<(),
         move |error| (path, error)
     };
     if let Some(parent) = to.parent() {
-        fs::create_dir_all(parent).map_err(fail(parent))?;
+        with_umask(users_umask(), || fs::create_dir_all(parent)).map_err(fail(parent))?;
     }
     let inside = if to.is_dir() { from.file_name().map(OsString::from) } else { None };
     let to = inside.map_or_else(|| to.to_owned(), |name| to.join(name));

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use crate::base::process::{users_umask, with_umask};
 use crate::protocol::CommandArgs;
 
 /// Names in one answer: with the longest usual names that is still far below the longest message.
@@ -63,7 +64,8 @@ pub(super) fn perform(args: &CommandArgs, cancelled: &AtomicBool) -> FileOutcome
 fn perform_into(args: &CommandArgs, cancelled: &AtomicBool, outcome: &mut FileOutcome) -> Result<(), Failure> {
     match args {
         CommandArgs::MakeDirs { paths } => {
-            paths.iter().try_for_each(|path| std::fs::create_dir_all(path).map_err(|error| failure(path, &error)))
+            let make = |path: &String| with_umask(users_umask(), || std::fs::create_dir_all(path));
+            paths.iter().try_for_each(|path| make(path).map_err(|error| failure(path, &error)))
         }
         CommandArgs::RemoveDirs { paths, .. } => {
             // All are tried; the last failure counts.

@@ -13,7 +13,7 @@ use super::job::{Job, Program};
 use super::recorder::{STDERR, STDOUT, SourceId};
 use super::terminal;
 use crate::base::environment::variables_os;
-use crate::base::process::{ChildSpec, Input, spawn_ourselves_for, which_in};
+use crate::base::process::{ChildSpec, Input, spawn_ourselves_for, which_in, with_umask};
 use crate::worker::order::{self, Order};
 
 /// How much a pipe from the command may hold: fewer and larger reads when it writes fast.
@@ -56,7 +56,7 @@ impl<'a> Command<'a> {
     /// Starts it. The error is a text for people.
     pub fn start(&self) -> Result<Running, String> {
         let folder = Path::new(&self.order.folder);
-        std::fs::create_dir_all(folder)
+        with_umask(self.order.umask, || std::fs::create_dir_all(folder))
             .map_err(|error| format!("failed to make the folder `{}`: {error}", self.order.folder))?;
         let program = self.program(folder)?;
         let started = if self.order.pty { start_in_terminal(program) } else { self.start_with_pipes(program) };
@@ -85,13 +85,14 @@ impl<'a> Command<'a> {
             words: words.into_iter().map(Into::into).collect(),
             folder: folder.to_owned(),
             env: self.env.clone(),
+            umask: self.order.umask,
         })
     }
 
     fn start_with_pipes(&self, program: Program) -> io::Result<Running> {
-        let Program { file, words, folder, env } = program;
+        let Program { file, words, folder, env, umask } = program;
         let input = if self.order.stdin.is_some() { Input::Pipe } else { Input::Empty };
-        let mut child = ChildSpec { file, words, folder, env }.spawn(input)?;
+        let mut child = ChildSpec { file, words, folder, env, umask }.spawn(input)?;
         if let (Some(mut pipe), Some(text)) = (child.stdin.take(), self.order.stdin.clone()) {
             // On a thread, because the command may write before it reads. It ends with the pipe.
             std::thread::spawn(move || pipe.write_all(text.as_bytes()));

@@ -59,6 +59,8 @@ pub(in crate::worker) struct Program {
     pub words: Vec<OsString>,
     pub folder: PathBuf,
     pub env: BTreeMap<OsString, OsString>,
+    /// The mask of the files that it makes; none for ours.
+    pub umask: Option<u32>,
 }
 
 /// Tells the worker, if it is there, that there is news in the spool.
@@ -107,7 +109,13 @@ mod tests {
     use super::*;
 
     fn entering(terminal: &str) -> Vec<u8> {
-        let program = Program { file: "/bin/sh".into(), words: vec![], folder: "/".into(), env: BTreeMap::default() };
+        let program = Program {
+            file: "/bin/sh".into(),
+            words: vec![],
+            folder: "/".into(),
+            env: BTreeMap::default(),
+            umask: None,
+        };
         Job::Enter { terminal: terminal.into(), program: Box::new(program) }.sealed()
     }
 

@@ -42,8 +42,8 @@ pub(super) fn enter(terminal: &Path, program: &Program) -> i32 {
         return NOT_STARTED;
     }
     drop(theirs);
-    let Program { file, words, folder, env } = program.clone();
-    let error = ChildSpec { file, words, folder, env }.replace_us();
+    let Program { file, words, folder, env, umask } = program.clone();
+    let error = ChildSpec { file, words, folder, env, umask }.replace_us();
     let text = format!("failed to start `{}`: {error}\r\n", program.file.display());
     let _nobody_else_to_tell = io::Write::write_all(&mut io::stderr(), text.as_bytes());
     NOT_STARTED

@@ -1,0 +1,62 @@
+//! The mask that takes permissions from the files that a process makes.
+//!
+//! What we keep is for us alone, whatever mask we were started with; what builds make is for whom the user's mask says.
+//! So our processes run with a mask of their own and remember the user's for the commands that they start.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// Nothing for the group, nothing for others.
+#[cfg(unix)]
+const OURS: u32 = 0o077;
+
+static USERS: OnceLock<u32> = OnceLock::new();
+/// A process has one mask; one thread at a time may change it.
+static CHANGING: Mutex<()> = Mutex::new(());
+
+/// From now on, files and directories that this process makes are for its user alone.
+pub fn keep_private() {
+    #[cfg(unix)]
+    {
+        let users = set(OURS);
+        // The first call counts: later ones would find our own mask.
+        let _ = USERS.set(users);
+    }
+}
+
+/// The mask that this process was started with; none if it still has it.
+#[must_use]
+pub fn users_umask() -> Option<u32> {
+    USERS.get().copied()
+}
+
+/// Does something under a user's mask; under ours, if there is none.
+pub fn with_umask<T>(mask: Option<u32>, work: impl FnOnce() -> T) -> T {
+    let Some(mask) = mask else { return work() };
+    let _alone = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _restored = Restored::after(mask);
+    work()
+}
+
+/// Puts the mask back, also when the work panics.
+struct Restored(#[cfg_attr(not(unix), expect(dead_code, reason = "there are no masks"))] u32);
+
+impl Restored {
+    fn after(mask: u32) -> Self {
+        #[cfg(unix)]
+        return Self(set(mask));
+        #[cfg(not(unix))]
+        Self(mask)
+    }
+}
+
+impl Drop for Restored {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        set(self.0);
+    }
+}
+
+#[cfg(unix)]
+fn set(mask: u32) -> u32 {
+    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(mask)).bits()
+}

@@ -4,12 +4,14 @@
 
 use starlark::docs::{DocFunction, DocItem, DocMember, DocModule, DocParam, DocString};
 
+use super::check::{CHANGE, REQUEST, WORKER};
 use super::declare;
 use super::evaluate::{context_members, result_members};
 use super::globals::globals;
 use super::library;
 use super::loader::library_documentation;
 use super::signature::Native;
+use crate::model::FunctionKind;
 
 const HEAD: &str = "\
 # Reference of the configuration language
@@ -38,6 +40,7 @@ pub fn reference() -> String {
     text += &members("ctx", context_members().members.iter());
     text += "\n## Results\n\nWhat `ctx.run`, `ctx.step` and others return.\n\n";
     text += &members("result", result_members().members.iter());
+    text += &records();
     text += "\n## Helpers\n\nPure: no clock, no files, no network.\n";
     text += &helpers(|item| matches!(item, DocItem::Module(_)));
     for (name, module) in library_documentation() {
@@ -50,6 +53,31 @@ pub fn reference() -> String {
 #[must_use]
 pub fn names_of_buildbot() -> String {
     super::foreign::guide_table()
+}
+
+/// What user functions of schedulers and builders get.
+fn records() -> String {
+    let mut text =
+        "\n## Requests, workers and changes\n\nWhat the functions of builders (`can_start`, `next_build`, ".to_owned();
+    text += "`next_worker`, `collapse`) and of schedulers get.\n`check` finds a field that there is not.\n";
+    for (name, fields) in [("request", &REQUEST[..]), ("worker", &WORKER[..]), ("change", &CHANGE[..])] {
+        text += &format!("\n### `{name}`\n\n");
+        fields.iter().for_each(|(field, doc)| text += &format!("* `{name}.{field}`: {doc}\n"));
+    }
+    text += "\nWhat is done while a function gives no answer, because it fails or takes too long; the function, its error and ";
+    text += "this are an alert:\n\n";
+    for (kinds, doc) in [
+        ("`filter`, `important`", FunctionKind::Filter.meanwhile()),
+        ("`properties`", FunctionKind::Properties.meanwhile()),
+        ("`can_start`", FunctionKind::CanStart.meanwhile()),
+        ("`next_build`", FunctionKind::NextBuild.meanwhile()),
+        ("`next_worker`", FunctionKind::NextWorker.meanwhile()),
+        ("`priority`", FunctionKind::Priority.meanwhile()),
+        ("`collapse`", FunctionKind::Collapse.meanwhile()),
+    ] {
+        text += &format!("* {kinds}: {doc}\n");
+    }
+    text
 }
 
 fn of_native(native: &Native) -> String {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use starlark::codemap::{Span, Spanned};
 use starlark::syntax::AstModule;
-use starlark::syntax::ast::{ArgumentP, AstLiteral, AstNoPayload, ClauseP, ExprP, ForClauseP, StmtP};
+use starlark::syntax::ast::{ArgumentP, AstLiteral, AstNoPayload, ClauseP, DefP, ExprP, ForClauseP, StmtP};
 
 use super::super::args::{missing_argument, surplus_argument, unknown_argument, unknown_hint};
 use super::super::foreign;
@@ -16,6 +16,7 @@ use super::super::library;
 use super::super::place::Spot;
 use super::super::problem::Problem;
 use super::known::{Known, Takes, context, natives};
+use super::records::{functions_of, unknown_fields};
 use super::scope::{of_body, of_clauses, of_parameters};
 
 type Stmt = Spanned<StmtP<AstNoPayload>>;
@@ -66,8 +67,16 @@ impl Signatures {
     /// What is wrong with the calls of a file that was learnt; and the secrets that it names.
     pub(in crate::config) fn check_calls(&self, name: &str, ast: &AstModule) -> (Vec<Problem>, Vec<String>) {
         let own = self.files.get(name);
-        let mut walk =
-            Walk { ast, own, hidden: Vec::new(), contexts: Vec::new(), problems: Vec::new(), secrets: Vec::new() };
+        let functions = functions_of(ast.statement());
+        let mut walk = Walk {
+            ast,
+            own,
+            functions,
+            hidden: Vec::new(),
+            contexts: Vec::new(),
+            problems: Vec::new(),
+            secrets: Vec::new(),
+        };
         walk.stmt(ast.statement());
         (walk.problems, walk.secrets)
     }
@@ -84,6 +93,8 @@ fn top_level(stmt: &Stmt) -> Vec<&Stmt> {
 struct Walk<'a> {
     ast: &'a AstModule,
     own: Option<&'a BTreeMap<String, Known>>,
+    /// The file's own functions.
+    functions: BTreeMap<&'a str, &'a DefP<AstNoPayload>>,
     /// Names that functions and comprehensions around us make their own.
     hidden: Vec<BTreeSet<String>>,
     /// For each function around us: whether `ctx` is its parameter (true) or some other thing (false).
@@ -198,6 +209,7 @@ impl Walk<'_> {
     fn call(&mut self, call: &Expr, function: &Expr, arguments: &[Argument]) {
         match &function.node {
             ExprP::Identifier(name) => {
+                self.records(&name.ident, arguments);
                 if let Some(Known::Function(takes)) = self.visible(&name.ident).cloned() {
                     self.arguments(call.span, &name.ident, &takes, arguments);
                 }
@@ -268,6 +280,14 @@ impl Walk<'_> {
         }
     }
 
+    /// Fields that the records do not have which functions get.
+    fn records(&mut self, callee: &str, arguments: &[Argument]) {
+        for unknown in unknown_fields(callee, arguments, &self.functions) {
+            let hint = unknown_hint(&unknown.name, unknown.fields.iter().map(|(field, _)| *field));
+            self.note(unknown.span, format!("`{}` has no `{}`", unknown.record, unknown.name), Some(hint));
+        }
+    }
+
     fn unknown_member(&mut self, span: Span, name: &str) {
         let hint = foreign::member(name).unwrap_or_else(|| unknown_hint(name, context().keys().map(String::as_str)));
         self.note(span, format!("`ctx` has no `{name}`"), Some(hint));
@@ -313,6 +333,30 @@ mod tests {
     }
 
     #[test]
+    fn fields_of_records_are_known() {
+        for (text, message) in [
+            ("builder(can_start = lambda b, w, r: w.nmae == 'x')", "`worker` has no `nmae`"),
+            ("builder(can_start = lambda builder, worker, request: request.branch)", "`request` has no `branch`"),
+            ("builder(next_build = lambda b, requests: requests[0].brnch)", "`request` has no `brnch`"),
+            (
+                "builder(next_build = lambda b, rs: sorted(rs, key = lambda r: r.stamps[0].brnch)[0])",
+                "`stamp` has no `brnch`",
+            ),
+            ("builder(next_worker = lambda b, ws, r: [w for w in ws if w.lod < 1][0])", "`worker` has no `lod`"),
+            ("master(collapse = lambda b, x, y: x.sha == y.id)", "`request` has no `sha`"),
+            ("any_branch('a', important = lambda change: change.file)", "`change` has no `file`"),
+            ("change_filter(function = lambda c: c.who == 'ann')", "`change` has no `who`"),
+            (
+                "def can(b, w, r):\n    for c in r.changes:\n        if c.message: return True\nbuilder(can_start = can)",
+                "`change` has no `message`",
+            ),
+        ] {
+            let found = messages(&format!("{text}\n"));
+            assert!(found.contains(&message.to_owned()), "{text}: {found:?}");
+        }
+    }
+
+    #[test]
     fn what_is_not_certain_is_left_alone() {
         for text in [
             "def f(worker):\n    worker(1, 2, 3)\n",
@@ -320,6 +364,9 @@ mod tests {
             "[worker(1, 2) for worker in []]\n",
             "def f(**kwargs): pass\nf(x = 1)\nworker(**{})\n",
             "def f(ctx):\n    ctx = 1\n    return ctx.nothing\n",
+            "def can(b, w, r):\n    w = struct(x = 1)\n    return w.x\nf(can_start = can)\n",
+            "f(can_start = lambda b, w, r: [w.x for w in []])\n",
+            "f(next_build = lambda b, rs: sorted(other(), key = lambda r: r.x))\n",
             "def g(run):\n    def f(ctx):\n        return [ctx.run('x') for run in []]\n",
         ] {
             assert_eq!(messages(text), Vec::<String>::new(), "{text}");

@@ -5,6 +5,7 @@ mod cycles;
 mod directories;
 mod known;
 mod loads;
+mod records;
 mod references;
 mod scope;
 mod shell_text;
@@ -13,6 +14,7 @@ mod step_words;
 
 pub(super) use calls::Signatures;
 pub(super) use loads::missing_symbols;
+pub(super) use records::{CHANGE, Field, REQUEST, WORKER};
 pub(super) use references::finish_plan;
 pub(super) use shell_text::shell_texts;
 pub(super) use static_types::{lint, types};

@@ -6,6 +6,7 @@ use starlark::values::list::AllocList;
 use starlark::values::structs::StructRef;
 use starlark::values::{Heap, UnpackValue as _, Value as Star};
 
+use super::super::check::{CHANGE, Field, REQUEST, WORKER};
 use super::super::convert::{kind_of, to_model, to_starlark};
 use super::super::fault::problem_of;
 use super::super::limits::QUESTION;
@@ -17,6 +18,26 @@ use crate::model::{FnId, Question, ScriptError, Value, check_property};
 /// Asks a user function.
 pub(in crate::config) fn decide(scripts: &Scripts, function: FnId, question: &Question) -> Result<Value, ScriptError> {
     call(scripts, function, |heap| arguments(question, heap), |answer| answer_of(question, answer))
+        .map_err(|error| with_fields(question, error))
+}
+
+/// Says what the records have, if the function wanted something else of them.
+fn with_fields(question: &Question, error: ScriptError) -> ScriptError {
+    if !error.message.contains("has no attribute") {
+        return error;
+    }
+    let records: &[(&str, &[Field])] = match question {
+        Question::Filter(_) | Question::Important(_) | Question::Properties { .. } => &[("change", &CHANGE)],
+        Question::Collapse { .. } | Question::NextBuild { .. } => &[("request", &REQUEST)],
+        Question::NextWorker { .. } | Question::CanStart { .. } => &[("worker", &WORKER), ("request", &REQUEST)],
+        Question::Priority { .. } => &[],
+    };
+    let list = |(name, fields): &(&str, &[Field])| {
+        let fields: Vec<&str> = fields.iter().map(|(field, _)| *field).collect();
+        format!("\n`{name}` has: {}", fields.join(", "))
+    };
+    let lists: String = records.iter().map(list).collect();
+    ScriptError { message: format!("{}{lists}", error.message) }
 }
 
 /// Asks a template for its text.

@@ -95,7 +95,8 @@ impl Pass<'_> {
 
     /// Takes a change; an important one lets the quiet period begin anew, and without one the builds start at once.
     fn queue_for_quiet(&mut self, plan: &SchedulerPlan, change: &Change, important: bool, quiet: Span) {
-        let due = important.then(|| self.now.plus(quiet));
+        // One that had to wait for a decision has had its quiet period already.
+        let due = important.then(|| change.arrived.min(self.now).plus(quiet));
         self.record(Event::ChangeQueued { scheduler: plan.name.clone(), change: change.id, important, due });
         if important && quiet == Span::ZERO && self.gate(&plan.name).is_none() {
             let line = line_of(plan, change);

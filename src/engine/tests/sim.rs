@@ -6,6 +6,7 @@
 
 pub mod bugs;
 mod calm;
+mod decisions;
 mod disk;
 mod draft;
 mod ledger;
@@ -37,7 +38,7 @@ const SEEDS: u64 = 100;
 const CHAOS: u64 = 400;
 
 /// What has to happen somewhere in the seeds of the suite.
-const KINDS: [&str; 51] = [
+const KINDS: [&str; 56] = [
     "Starlark evaluated",
     "cancelled",
     "clock put back",
@@ -55,9 +56,14 @@ const KINDS: [&str; 51] = [
     "crash at any moment",
     "crash before commit",
     "crash with a torn last write",
+    "decision failed",
+    "decision lost",
+    "decision postponed",
     "delivery failed",
     "doubled input",
+    "evaluation lost",
     "full disk, waited out",
+    "function suspended",
     "commit failed",
     "commit failed, but kept",
     "hook told twice",
@@ -225,7 +231,7 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 /// Every deliberate bug, within how many seeds it has to be found, and the rules that it may be found by.
-const BUGS: [(Bug, u64, &str); 28] = [
+const BUGS: [(Bug, u64, &str); 33] = [
     (Bug::LocksKeptOnStop, 100, "bug in the engine|locks"),
     (Bug::RequestTwiceAfterRestart, 40, "restored state|bug in the engine"),
     (Bug::RetryLost, 60, "requests"),
@@ -249,6 +255,11 @@ const BUGS: [(Bug, u64, &str); 28] = [
     (Bug::DirShared, 40, "directories"),
     (Bug::DirFreedTooEarly, 100, "directories"),
     (Bug::UnpauseUnnoticed, 100, "missed start"),
+    (Bug::UndecidedSkipped, 60, "decisions"),
+    (Bug::UndecidedStarts, 60, "decisions"),
+    (Bug::FailureUntold, 60, "decisions"),
+    (Bug::SuspendedAsked, 100, "decisions"),
+    (Bug::LossesForgotten, 100, "decisions"),
     (Bug::SentBeforeCommit, 200, "outbox"),
     (Bug::LogPartDoubledOnResume, 40, "logs"),
     (Bug::SnapshotBeforeLogs, 200, "logs"),

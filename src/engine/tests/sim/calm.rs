@@ -10,15 +10,16 @@ use crate::engine::Engine;
 use crate::model::{BuildId, CommandId, LogId};
 
 /// More steps than any calm takes, and the time after which nothing new means that something is stuck: longer than the
-/// longest pause that the engine makes by itself, half an hour between polls that failed.
+/// longest pause that the engine makes by itself, an hour between two questions to a function that failed.
 pub const STEPS_MAX: u64 = 60_000;
 pub const TIME_MAX: i64 = 20 * 86_400_000;
-const STILL_MAX: i64 = 45 * 60_000;
+const STILL_MAX: i64 = 75 * 60_000;
 
 impl Sim {
     /// Faults stop, people go home, machines come back - but for one that may stay away for ever.
     pub fn calm_down(&mut self) {
         self.chaos = false;
+        self.scene.moods.calm_down();
         self.doom = None;
         let ids: Vec<String> = self.machines.keys().cloned().collect();
         let deserted = if self.rng.chance(15) {
@@ -69,6 +70,7 @@ impl Sim {
             && self.asked.is_empty()
             && self.reference.requests.values().all(|request| self.may_wait(request))
             && !self.has_overdue_changes()
+            && self.is_decided()
             && self.unseen_commits().is_empty()
             && self.machines.values().all(|machine| machine.jobs.is_empty() || !self.is_wanted(&machine.worker))
     }
@@ -78,8 +80,10 @@ impl Sim {
         let (Some(plan), Some(builder)) = (&self.reference.plan, self.reference.builder_plan(request.builder)) else {
             return true;
         };
-        request.waits()
-            && builder.workers.iter().all(|name| !plan.workers.contains_key(name) || self.deserted.contains(name))
+        let suspended = self.is_suspended(crate::model::FunctionKind::CanStart, &builder.name);
+        request.waits() && suspended
+            || request.waits()
+                && builder.workers.iter().all(|name| !plan.workers.contains_key(name) || self.deserted.contains(name))
     }
 
     fn is_wanted(&self, worker: &str) -> bool {

@@ -8,6 +8,7 @@ use super::super::plans::{
     periodic, plan, step, triggerable,
 };
 use super::super::script::{Item, child, run_with, trigger};
+use super::decisions::{answer, is_fickle};
 use super::rng::Rng;
 use crate::base::Span;
 use crate::model::{
@@ -470,9 +471,18 @@ impl Draft {
         }
         for builder in &self.builders {
             made = self.builder(made, builder);
+            if is_fickle(self) && builder.locks.is_empty() && !builder.leaf {
+                let function = made.function(answer);
+                made = made.change_builder(&builder.name, |plan, _| plan.can_start = Some(function));
+            }
         }
         for scheduler in &self.schedulers {
-            made = made.scheduler(self.scheduler(scheduler));
+            let mut drafted = self.scheduler(scheduler);
+            if is_fickle(self) && matches!(scheduler.timing, Timing::Branch { .. } | Timing::AnyBranch { .. }) {
+                let function = made.function(answer);
+                drafted = drafted.filter(|filter| filter.function = Some(function));
+            }
+            made = made.scheduler(drafted);
         }
         for (name, on, builders) in &self.notifiers {
             let builders = builders.clone();

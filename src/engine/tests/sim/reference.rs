@@ -238,6 +238,7 @@ impl Reference {
             | Event::ScriptSuspended { .. }
             | Event::ScriptRecovered { .. }
             | Event::EvaluationLost { .. }
+            | Event::StepLinked { .. }
             | Event::TriggerRefused { .. }
             | Event::TriggerUndecided { .. } => {}
         }
@@ -295,7 +296,7 @@ impl Reference {
         );
         *queue = rest;
         if let SchedulerKind::Branch { .. } | SchedulerKind::AnyBranch { .. } = kind {
-            let newest = taken.iter().filter(|queued| queued.due.is_some()).max_by_key(|queued| queued.seq);
+            let newest = taken.iter().filter(|queued| queued.due.is_some()).max_by_key(|queued| queued.change);
             let newest = newest.unwrap_or_else(|| panic!("schedulers: `{scheduler}` builds without a change"));
             let due = newest.due.unwrap();
             assert!(

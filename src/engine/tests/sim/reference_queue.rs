@@ -213,11 +213,15 @@ impl Reference {
         for request in requests {
             let first = self.first_ready(*builder_id).map(|first| first.id);
             let right = first == Some(*request) || self.is_pressing(*builder_id, *request);
+            let right = right || self.is_moody(*builder_id);
             assert!(right, "priorities: build {build} takes {request}, but the first is {first:?}");
         }
         // A builder's turn comes with its first request.
         let rank = self.first_ready(*builder_id).map_or_else(|| self.requests[&requests[0]].rank(), RequestView::rank);
         for other in self.waiting_builders().filter(|other| other != builder_id) {
+            if self.is_moody(other) || self.is_moody(*builder_id) {
+                continue;
+            }
             let Some(first) = self.first_ready(other).filter(|first| first.rests_until.is_none()) else { continue };
             let could = self.wants_of(other).is_empty()
                 && self.builder_has_room(other)
@@ -283,6 +287,11 @@ impl Reference {
         self.builder_has_room(builder) && plan.workers.iter().any(fits)
     }
 
+    /// Whether a user function decides where its requests start.
+    pub fn is_moody(&self, builder: BuilderId) -> bool {
+        self.builder_plan(builder).is_some_and(|plan| plan.can_start.is_some())
+    }
+
     /// The request of a builder that goes next.
     pub fn first_ready(&self, builder: BuilderId) -> Option<&RequestView> {
         let ready = self
@@ -307,7 +316,8 @@ impl Reference {
             let contested = self.holds.iter().any(|held| wants.contains(&held.lock))
                 || self.waits.iter().any(|wait| wait.wants.iter().any(|want| wants.contains(&want.lock)))
                 || self.waiting_builders().any(|other| other != builder && !self.wants_of(other).is_disjoint(&wants));
-            if let Some(first) = self.first_ready(builder).filter(|_| !contested && self.has_room(builder)) {
+            let free = !contested && !self.is_moody(builder) && self.has_room(builder);
+            if let Some(first) = self.first_ready(builder).filter(|_| free) {
                 panic!(
                     "missed start: {first:?} could start; {:?}",
                     self.builder_plan(builder).map(|plan| &plan.workers)

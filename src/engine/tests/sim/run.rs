@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::super::script::Functions;
+use super::decisions::Moods;
 use super::disk::{Disk, Source};
 use super::draft::{self, BRANCHES, Draft};
 use super::ledger::Ledger;
@@ -19,8 +20,8 @@ use crate::base::Timestamp;
 use crate::config::{Cancel, Loaded};
 use crate::engine::Input;
 use crate::model::{
-    BuildId, CommandId, ConfigDigest, Cursor, Decision, EvalJob, EvalOutcome, EvalPart, FnId, Plan, Question, Report,
-    Script,
+    BuildId, ChangeId, CommandId, ConfigDigest, Cursor, Decision, EvalJob, EvalOutcome, EvalPart, FnId, Plan, Question,
+    Report, RequestId, Script,
 };
 
 /// What is told of the end of a run that failed.
@@ -62,6 +63,8 @@ pub struct Scene {
     pub plans: BTreeMap<ConfigDigest, (Arc<Plan>, Functions)>,
     /// Those whose steps are Starlark.
     pub starlark: BTreeMap<ConfigDigest, Loaded>,
+    /// How user functions feel.
+    pub moods: Moods,
 }
 
 impl Scene {
@@ -83,7 +86,7 @@ impl Scene {
 
 impl Script for Scene {
     fn decide(&self, plan: &ConfigDigest, function: FnId, question: &Question) -> Decision {
-        self.plans[plan].1.decide(plan, function, question)
+        self.moods.said(function, question, || self.plans[plan].1.decide(plan, function, question))
     }
 }
 
@@ -145,6 +148,10 @@ pub struct Sim {
     pub twins: BTreeSet<String>,
     /// Who waits for an answer.
     pub asked: BTreeSet<crate::engine::Ticket>,
+    /// Requests and the workers on which their builder may start them.
+    pub allowed: BTreeSet<(RequestId, String)>,
+    /// Changes that schedulers took, and in which process of the master.
+    pub taken: BTreeSet<(String, ChangeId, u64)>,
     pub first_draft: Draft,
     pub settled: bool,
     pub news_seen: u64,
@@ -183,7 +190,7 @@ impl Sim {
             queue: BTreeMap::new(),
             queued: 0,
             steps: 0,
-            scene: Scene::default(),
+            scene: Scene { moods: Moods::new(seed), ..Scene::default() },
             file: ConfigDigest::default(),
             disk: Disk::default(),
             shell: None,
@@ -205,6 +212,8 @@ impl Sim {
             deserted: BTreeSet::new(),
             twins: BTreeSet::new(),
             asked: BTreeSet::new(),
+            allowed: BTreeSet::new(),
+            taken: BTreeSet::new(),
             first_draft: draft.clone(),
             settled: false,
             news_seen: 0,

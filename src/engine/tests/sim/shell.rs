@@ -145,6 +145,7 @@ impl Sim {
         if self.trace.is_some() {
             self.note(format!("         > {}", short(&format!("{input:?}"))));
         }
+        let suspended = self.suspended(&input);
         let Some(shell) = &mut self.shell else { return };
         let before = shell.engine.last_seq();
         let turn = shell.engine.handle(now, input, &self.scene);
@@ -158,6 +159,7 @@ impl Sim {
             }
         }
         assert!(shell.shadow == shell.engine, "restored state: the fold of all facts differs from the live state");
+        self.check_decisions(&suspended, &turn.facts);
         if bugs::on(Bug::SentBeforeCommit) {
             for effect in turn.effects.iter().filter(|effect| matches!(effect, Effect::Deliver { .. })) {
                 let Effect::Deliver { report } = effect else { continue };
@@ -527,7 +529,10 @@ impl Sim {
         } else {
             return;
         }
-        let outcome = self.scene.evaluate(job);
+        let mut outcome = self.scene.evaluate(job);
+        if super::decisions::is_fickle(&self.draft) {
+            outcome = self.scene.moods.evaluated(outcome);
+        }
         if self.shape.starlark {
             self.saw("Starlark evaluated");
         }

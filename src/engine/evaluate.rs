@@ -172,8 +172,28 @@ impl Pass<'_> {
             }
             EvalOutcome::Failed { message, .. } => self.fail_script(id, &message),
             EvalOutcome::Lost { message } => self.fail_script(id, &self.lost_for_good(id, &message)),
-            EvalOutcome::Suspended { .. } | EvalOutcome::Done { .. } => {
-                self.fail_script(id, "`do_if` must give a truth value and ask for nothing");
+            EvalOutcome::Suspended { asks } => self.look(id, EvalPart::DoIf, asks),
+            EvalOutcome::Done { .. } => self.fail_script(id, "`do_if` must give a truth value"),
+        }
+    }
+
+    /// A condition wants to look at the worker first. What it asks for beyond looking is not done.
+    fn look(&mut self, id: BuildId, part: EvalPart, asks: Vec<(Key, Ask)>) {
+        for (key, ask) in asks {
+            let Some(step) = self.state.builds.get(&id).and_then(|build| build.step.as_ref()) else { return };
+            let fresh = !step.journal.0.contains_key(&key) && step.journal.0.len() < ASKS_MAX;
+            if fresh && key.part() == part && ask.only_looks() {
+                self.take_ask(id, key, ask);
+            }
+        }
+        let step = self.state.builds.get(&id).and_then(|build| build.step.as_ref());
+        let waits = step.is_some_and(super::state::Step::waits_for_answers);
+        if !waits && !self.up.evaluations.get(&id).is_some_and(|evaluation| evaluation.wanted) {
+            match part {
+                EvalPart::HideIf => self.end_step(id, false),
+                EvalPart::DoIf | EvalPart::Body => {
+                    self.fail_script(id, "`do_if` waits, but there is nothing that it waits for");
+                }
             }
         }
     }
@@ -191,7 +211,8 @@ impl Pass<'_> {
                 self.function_failed(&function, &message, 0);
                 false
             }
-            EvalOutcome::Suspended { .. } | EvalOutcome::Done { .. } => false,
+            EvalOutcome::Suspended { asks } => return self.look(id, EvalPart::HideIf, asks),
+            EvalOutcome::Done { .. } => false,
         };
         self.end_step(id, hidden);
     }

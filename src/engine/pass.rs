@@ -180,6 +180,7 @@ impl<'a> Pass<'a> {
             | Event::PlanRefused { .. }
             | Event::ChangeArrived { .. }
             | Event::EvaluationLost { .. }
+            | Event::StepLinked { .. }
             | Event::TriggerRefused { .. }
             | Event::TriggerUndecided { .. }
             | Event::BuildsetEnded { .. }

@@ -118,7 +118,9 @@ impl Pass<'_> {
 
     /// The body is done: what still runs for it is stopped, then it is decided whether to hide the step, then it ends.
     fn finish_step(&mut self, id: BuildId, plan: &StepPlan) -> bool {
-        let flies = |build: &Build| build.step.as_ref().is_some_and(|step| !step.flights.is_empty());
+        // What `hide_if` looks at goes on.
+        let looks = |flight: &super::state::Flight| flight.key.part() == EvalPart::HideIf;
+        let flies = |build: &Build| build.step.as_ref().is_some_and(|step| !step.flights.values().all(looks));
         if self.state.builds.get(&id).is_some_and(flies) {
             return self.stop_flights(id);
         }

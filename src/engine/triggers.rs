@@ -9,6 +9,9 @@ use crate::model::{
     Triggered, TriggeredBuild, Value,
 };
 
+/// At most so many links are made at once: more than anybody looks through.
+const LINKS_MAX: usize = 200;
+
 /// A trigger whose properties are not decided after so many tries, some two hours, is refused: a build must not hold its
 /// worker for a function that does not answer.
 const TRIES_MAX: u32 = 10;
@@ -41,18 +44,31 @@ impl Pass<'_> {
                 ..Making::of(scheduler, &format!("triggered by {name}"))
             };
             match self.draft(making) {
-                Ok(draft) => drafts.push(draft),
+                Ok(draft) => drafts.push((scheduler.name.clone(), draft)),
                 Err(silence) => return self.trigger_later(id, key, &scheduler.name, silence),
             }
         }
-        for draft in drafts {
-            self.make_draft(draft);
+        for (name, draft) in drafts {
+            let (_, requests) = self.make_draft(draft);
+            let links = requests.values().map(|request| (format!("{name} #{request}"), format!("requests/{request}")));
+            self.link(id, &key, links.collect());
         }
         if ask.wait {
             self.answer_trigger(id, &key);
         } else {
             let answer = Triggered { outcome: Outcome::Success, builds: Vec::new() };
             self.answer(id, key, Answer::Triggered(answer));
+        }
+    }
+
+    /// Gives the step that triggered something links to it: names and paths below the address of the pages.
+    fn link(&mut self, id: BuildId, key: &Key, links: Vec<(String, String)>) {
+        let base = self.plan().and_then(|plan| plan.master.url.clone()).unwrap_or_default();
+        let Some(step) = self.state.builds.get(&id).and_then(|build| build.step.as_ref()) else { return };
+        let step = step.step_at(key);
+        for (name, path) in links.into_iter().take(LINKS_MAX) {
+            let url = format!("{}/{path}", base.trim_end_matches('/'));
+            self.record(Event::StepLinked { build: id, step, name, url });
         }
     }
 
@@ -114,6 +130,12 @@ impl Pass<'_> {
         let builds: Vec<TriggeredBuild> = sets.iter().flat_map(|set| self.triggered_builds(set)).collect();
         let outcome = builds.iter().map(|build| build.outcome).fold(Outcome::Skipped, Outcome::worse);
         let outcome = if builds.is_empty() { Outcome::Success } else { outcome };
+        let links = builds.iter().filter_map(|build| {
+            let number = build.number?;
+            let name = format!("{}: {} #{number}", build.outcome, build.builder);
+            Some((name, format!("builders/{}/builds/{number}", build.builder_id)))
+        });
+        self.link(id, key, links.collect());
         self.answer(id, key.clone(), Answer::Triggered(Triggered { outcome, builds }));
     }
 

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
 use super::{
-    BuildId, BuilderId, CommandId, CommandResult, CommandSpec, FileCommand, LockAccess, Outcome, Properties, StampSpec,
-    StepId, Value,
+    BuildId, BuilderId, CommandId, CommandResult, CommandSpec, EvalPart, FileCommand, LockAccess, Outcome, Properties,
+    StampSpec, StepId, Value,
 };
 use crate::base::{Span, Timestamp};
 
@@ -54,7 +54,40 @@ pub enum Ask {
     WriteLog { step: Option<Key>, log: String, html: bool, text: String },
 }
 
+/// Asks of a `do_if` have keys below this one: no script counts so far.
+const DO_IF: u32 = u32::MAX - 2;
+/// The same for `hide_if`.
+const HIDE_IF: u32 = u32::MAX - 1;
+
+impl Key {
+    /// What the keys of a part of a step begin with.
+    #[must_use]
+    pub fn root_of(part: EvalPart) -> Vec<u32> {
+        match part {
+            EvalPart::DoIf => vec![DO_IF],
+            EvalPart::Body => Vec::new(),
+            EvalPart::HideIf => vec![HIDE_IF],
+        }
+    }
+
+    /// The part of a step that asked.
+    #[must_use]
+    pub fn part(&self) -> EvalPart {
+        match self.0.first() {
+            Some(&DO_IF) => EvalPart::DoIf,
+            Some(&HIDE_IF) => EvalPart::HideIf,
+            _ => EvalPart::Body,
+        }
+    }
+}
+
 impl Ask {
+    /// Whether it only looks at the worker.
+    #[must_use]
+    pub const fn only_looks(&self) -> bool {
+        matches!(self, Self::File(FileCommand::Stat(_) | FileCommand::List(_) | FileCommand::Glob(_)))
+    }
+
     /// Whether the script goes on without waiting for an answer.
     #[must_use]
     pub fn is_immediate(&self) -> bool {

@@ -155,6 +155,8 @@ pub enum Event {
     },
     /// The process that evaluated the script died or was too late, in this step, for the `losses`th time in this build.
     EvaluationLost { build: BuildId, step: StepId, name: String, part: EvalPart, message: String, losses: u32 },
+    /// The engine gave a step a link: to what it triggered.
+    StepLinked { build: BuildId, step: StepId, name: String, url: String },
     /// A trigger could not be carried out, because the schedulers it names are not there to be triggered.
     TriggerRefused { build: BuildId, key: Key, why: String },
     /// The properties of what a trigger starts are not decided: tried again at `retry`; none: tried again now.
@@ -219,6 +221,7 @@ impl Event {
             | Self::StepEnded { build, .. }
             | Self::Asked { build, .. }
             | Self::EvaluationLost { build, .. }
+            | Self::StepLinked { build, .. }
             | Self::TriggerRefused { build, .. }
             | Self::TriggerUndecided { build, .. }
             | Self::Answered { build, .. }

@@ -279,7 +279,10 @@ fn describe(fact: &Fact) -> Option<LiveEvent> {
             event.outcome = word(outcome);
             "step_ended"
         }
-        Event::StepRetried { step, .. } | Event::Asked { step, .. } | Event::LogClosed { step, .. } => {
+        Event::StepRetried { step, .. }
+        | Event::StepLinked { step, .. }
+        | Event::Asked { step, .. }
+        | Event::LogClosed { step, .. } => {
             event.step = Some(step.0);
             "step_changed"
         }

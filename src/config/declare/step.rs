@@ -27,12 +27,17 @@ pub(super) static STEP: Native = Native {
         optional("warn_on_failure", "bool", "False", "A failure makes the build one with warnings."),
         optional("warn_on_warnings", "bool", "True", "Warnings make the build one with warnings."),
         optional("always_run", "bool", "False", "Runs even after a failure that ended the build, or a stop."),
-        optional("do_if", "function of (ctx)", "None", "Whether to run it at all."),
+        optional(
+            "do_if",
+            "function of (ctx)",
+            "None",
+            "Whether to run it at all. It may look at the worker: `ctx.stat`, `ctx.glob`, `ctx.list_dir`.",
+        ),
         optional(
             "hide_if",
             "function of (ctx, outcome)",
             "None",
-            "Whether pages leave it out; gets the outcome's word.",
+            "Whether pages leave it out; gets the outcome's word. It may look at the worker as `do_if` may.",
         ),
         optional("retries", "whole number", "0", "How often to try again after a failure."),
         optional("retry_delay", "length of time", "\"10s\"", "Pause before a retry; doubles each time, up to 10m."),
@@ -84,8 +89,29 @@ fn read<'v>(mut call: Call<'v, '_, '_, '_, '_>) -> starlark::Result<Step<'v>> {
 }
 
 fn checked<'v>(call: &Call<'v, '_, '_, '_, '_>, name: &'static str, takes: &[&str]) -> Value<'v> {
-    let value = call.value(name).filter(|value| call.is_function(call.arg(name), name, *value, takes));
+    let value = call.value(name).filter(|value| {
+        !has_buildbots_arguments(call, name, *value) && call.is_function(call.arg(name), name, *value, takes)
+    });
     value.unwrap_or_else(Value::new_none)
+}
+
+/// Buildbot gives `doStepIf` the step, and `hideStepIf` the results and the step: such a function could not work here.
+fn has_buildbots_arguments(call: &Call<'_, '_, '_, '_, '_>, name: &'static str, value: Value<'_>) -> bool {
+    let (wanted, instead) = match name {
+        "do_if" => ("(ctx)", "lambda ctx: ctx.property(\"deploy\") == True"),
+        "hide_if" => ("(ctx, outcome)", "lambda ctx, outcome: outcome == \"skipped\""),
+        _ => return false,
+    };
+    let Some(spec) = value.parameters_spec() else { return false };
+    let signature = spec.parameters_str();
+    let theirs = signature.split(',').any(|param| matches!(param.trim(), "step" | "results" | "result"));
+    let surplus = name == "do_if" && !spec.can_fill_with_args(1, &[]) && spec.can_fill_with_args(2, &[]);
+    if theirs || surplus {
+        let message = format!("{}: `{name}` must be a function of {wanted}, but takes ({signature})", call.title);
+        let hint = format!("outcomes are words, and there is no step object; write for example `{instead}`");
+        call.problem(call.arg(name), message, Some(hint));
+    }
+    theirs || surplus
 }
 
 /// The plan of an element of `steps`: a step, or a plain function of `ctx`.

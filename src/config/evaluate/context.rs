@@ -506,8 +506,13 @@ fn methods(builder: &mut MethodsBuilder) {
             properties: properties.map(trigger_properties).transpose()?.unwrap_or_default(),
             stamps: specs,
         };
+        let names = ask.schedulers.join(", ");
         match run.ask(Ask::Trigger(ask))? {
-            Some(Answer::Triggered(triggered)) => Ok(ResultValue::of_triggered(&triggered)),
+            Some(Answer::Triggered(triggered)) => {
+                let result = ResultValue::of_triggered(&names, &triggered);
+                run.frame(|frame| frame.usual.clone_from(&result.summary));
+                Ok(result)
+            }
             other => Err(wrong_answer("a trigger", other)),
         }
     }
@@ -549,7 +554,7 @@ fn methods(builder: &mut MethodsBuilder) {
         end(Outcome::Skipped, message, this, eval)
     }
 
-    /// Makes the step one with warnings, and goes on.
+    /// Makes the step one with warnings, and goes on. It stays one whatever the function returns that is no worse.
     fn warn<'v>(
         this: Value<'v>,
         #[starlark(require = pos)] message: Told<'v>,
@@ -559,6 +564,7 @@ fn methods(builder: &mut MethodsBuilder) {
         let message = one_line(&message)?;
         Run::of(eval)?.frame(|frame| {
             frame.verdict = frame.verdict.worse(Outcome::Warnings);
+            frame.warned = true;
             frame.summary = Some(message);
         });
         Ok(NoneType)

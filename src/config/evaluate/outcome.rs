@@ -23,19 +23,35 @@ pub(super) fn finish(returned: starlark::Result<Value<'_>>, frame: Frame) -> sta
         Ok(value) => value,
         Err(error) => {
             let Some(Stop::End { outcome, summary }) = Stop::of(&error).cloned() else { return Err(error) };
-            let outcome = outcome.unwrap_or(frame.verdict);
-            return Ok(Finished { outcome, summary: summary.or(frame.summary), result: None });
+            let outcome = keep_warning(outcome.unwrap_or(frame.verdict), frame.warned);
+            return Ok(Finished { outcome, summary: summary.or(frame.summary).or(frame.usual), result: None });
         }
     };
+    let said = frame.summary.or(frame.usual);
     if value.is_none() {
-        return Ok(Finished { outcome: frame.verdict, summary: frame.summary, result: None });
+        return Ok(Finished { outcome: frame.verdict, summary: said, result: None });
     }
     if let Some(result) = value.downcast_ref::<ResultValue>() {
-        let summary = frame.summary.or_else(|| result.summary.clone());
-        return Ok(Finished { outcome: result.outcome, summary, result: Some(result.clone()) });
+        let outcome = keep_warning(result.outcome, frame.warned);
+        let result = ResultValue { outcome, ..result.clone() };
+        return Ok(Finished { outcome, summary: said.or_else(|| result.summary.clone()), result: Some(result) });
     }
     let outcome = returned_outcome(value).map_err(|text| starlark::Error::new_other(anyhow::Error::msg(text)))?;
-    Ok(Finished { outcome, summary: frame.summary, result: None })
+    Ok(Finished { outcome: keep_warning(outcome, frame.warned), summary: said, result: None })
+}
+
+/// A warning stays, unless the step comes to something worse.
+const fn keep_warning(outcome: Outcome, warned: bool) -> Outcome {
+    match outcome {
+        Outcome::Success | Outcome::Skipped if warned => Outcome::Warnings,
+        Outcome::Success
+        | Outcome::Skipped
+        | Outcome::Warnings
+        | Outcome::Failure
+        | Outcome::Exception
+        | Outcome::Retry
+        | Outcome::Cancelled => outcome,
+    }
 }
 
 fn returned_outcome(value: Value<'_>) -> Result<Outcome, String> {

@@ -70,10 +70,14 @@ impl ResultValue {
     }
 
     /// The result of triggered builds.
-    pub(super) fn of_triggered(triggered: &Triggered) -> Self {
-        let bad = triggered.builds.iter().filter(|build| !build.outcome.is_ok());
-        let bad: Vec<String> = bad.map(|build| format!("{} {}", build.builder, build.outcome)).collect();
-        let summary = (!bad.is_empty()).then(|| bad.join(", "));
+    pub(super) fn of_triggered(schedulers: &str, triggered: &Triggered) -> Self {
+        let counts = Outcome::ALL.into_iter().filter_map(|outcome| {
+            let count = triggered.builds.iter().filter(|build| build.outcome == outcome).count();
+            (count > 0).then(|| format!("{count} {outcome}"))
+        });
+        let counts = counts.collect::<Vec<_>>().join(", ");
+        let text = if counts.is_empty() { String::new() } else { format!(": {counts}") };
+        let summary = Some(format!("triggered {schedulers}{text}"));
         Self { builds: triggered.builds.clone(), ..Self::of_outcome(triggered.outcome, summary) }
     }
 }

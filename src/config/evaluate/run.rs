@@ -23,8 +23,8 @@ pub(super) struct Run {
     pub(super) plan: Arc<Plan>,
     pub(super) context: Arc<BuildContext>,
     journal: Arc<Journal>,
-    /// Whether asking is allowed: not in `do_if` and `hide_if`.
-    pub(super) may_ask: Cell<bool>,
+    /// Whether the script may change something: not in `do_if` and `hide_if`, which only look.
+    pub(super) may_act: Cell<bool>,
     place: RefCell<Place>,
     asks: RefCell<Vec<(Key, Ask)>>,
     asked: Cell<usize>,
@@ -66,13 +66,17 @@ pub(super) struct Frame {
     pub(super) key: Option<Key>,
     /// What its children and warnings come to.
     pub(super) verdict: Outcome,
+    /// It has warnings, whatever its function returns that is no worse.
+    pub(super) warned: bool,
     /// Its line for people.
     pub(super) summary: Option<String>,
+    /// Its line if nothing else says one: what it triggered.
+    pub(super) usual: Option<String>,
 }
 
 impl Frame {
     pub(super) const fn new(key: Option<Key>) -> Self {
-        Self { key, verdict: Outcome::Success, summary: None }
+        Self { key, verdict: Outcome::Success, warned: false, summary: None, usual: None }
     }
 }
 
@@ -82,8 +86,8 @@ impl Run {
             plan,
             context: Arc::clone(&job.context),
             journal: Arc::clone(&job.journal),
-            may_ask: Cell::new(job.part == EvalPart::Body),
-            place: RefCell::default(),
+            may_act: Cell::new(job.part == EvalPart::Body),
+            place: RefCell::new(Place { path: Key::root_of(job.part), ..Place::default() }),
             asks: RefCell::default(),
             asked: Cell::new(0),
             frames: RefCell::new(vec![Frame::new(None)]),
@@ -117,8 +121,9 @@ impl Run {
 
     /// The same, with the key that the ask got.
     pub(super) fn ask_at(&self, ask: Ask) -> starlark::Result<(Key, Option<Answer>)> {
-        if !self.may_ask.get() {
-            let text = "`do_if` and `hide_if` only look: they cannot run commands or change anything";
+        if !self.may_act.get() && !ask.only_looks() {
+            let text = "`do_if` and `hide_if` only look: they can use ctx.stat, ctx.glob and ctx.list_dir, but cannot \
+                        run commands or change anything";
             return Err(starlark::Error::new_other(anyhow::anyhow!(text)));
         }
         self.asked.set(self.asked.get() + 1);
@@ -160,7 +165,7 @@ impl Run {
         let mut key = place.path.clone();
         key.push(place.next);
         let next = self.journal.0.range(Key(key)..).next();
-        next.is_some_and(|(key, _)| key.0.starts_with(&place.path))
+        next.is_some_and(|(key, _)| key.0.starts_with(&place.path) && key.part() == Key(place.path.clone()).part())
     }
 
     /// Asks that are not in the journal yet, in the script's order.

@@ -61,6 +61,13 @@ fn conclude(run: &Run, part: EvalPart, returned: starlark::Result<Value<'_>>) ->
     if part != EvalPart::Body {
         return match returned {
             Ok(value) => EvalOutcome::Decided(value.to_bool()),
+            Err(error) if matches!(Stop::of(&error), Some(Stop::Suspend)) => {
+                EvalOutcome::Suspended { asks: run.take_asks() }
+            }
+            Err(error) if matches!(Stop::of(&error), Some(Stop::End { .. })) => {
+                let why = "`do_if` and `hide_if` give True or False; they cannot end the step";
+                EvalOutcome::Failed { asks: Vec::new(), message: why.to_owned() }
+            }
             Err(error) => EvalOutcome::Failed { asks: Vec::new(), message: failure(&error) },
         };
     }

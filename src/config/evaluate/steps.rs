@@ -114,7 +114,10 @@ fn tally(run: &Run, flags: &StepFlags, result: &ResultValue) {
         Outcome::Failure | Outcome::Warnings => return,
         other @ (Outcome::Exception | Outcome::Retry | Outcome::Cancelled) => other,
     };
-    run.frame(|frame| frame.verdict = frame.verdict.worse(counts));
+    run.frame(|frame| {
+        frame.verdict = frame.verdict.worse(counts);
+        frame.warned |= result.outcome == Outcome::Warnings && counts == Outcome::Warnings;
+    });
 }
 
 /// All attempts of a child step.
@@ -188,14 +191,14 @@ fn hidden<'v>(
     looking(eval, |eval| eval.eval_function(step.hide_if, &[ctx, word], &[])).map(starlark::values::Value::to_bool)
 }
 
-/// Runs something that must not ask for anything.
+/// Runs something that may look at the worker, but must not change anything.
 fn looking<'v, 'a, 'e, T>(
     eval: &mut Evaluator<'v, 'a, 'e>,
     work: impl FnOnce(&mut Evaluator<'v, 'a, 'e>) -> starlark::Result<T>,
 ) -> starlark::Result<T> {
     let run = Run::of(eval)?;
-    let before = run.may_ask.replace(false);
+    let before = run.may_act.replace(false);
     let result = work(eval);
-    run.may_ask.set(before);
+    run.may_act.set(before);
     result
 }

@@ -271,6 +271,108 @@ fn fail_warn_and_skip_end_or_mark_the_step() {
 }
 
 #[test]
+fn a_warning_stays_whatever_is_returned_that_is_no_worse() {
+    let outcome = |body: &str| {
+        let script = format!("def child(ctx):\n    ctx.warn('one')\n    return 'success'\ndef f(ctx):\n    {body}\n");
+        let EvalOutcome::Done { outcome, .. } = Build::of(&script).run(usual).1 else { panic!("{body}") };
+        outcome
+    };
+    for body in [
+        "ctx.warn('one')\n    return ctx.run('true', check = False)",
+        "r = ctx.run('true', check = False)\n    ctx.warn('one')\n    return r",
+        "ctx.warn('one')\n    return 'success'",
+        "ctx.warn('one')\n    return True",
+        "ctx.warn('one')\n    return 'skipped'",
+        "ctx.warn('one')\n    ctx.skip('nothing to do')",
+        "ctx.warn('one')\n    return [ctx.run('true')]",
+        "ctx.step(child)\n    return 'success'",
+        "return ctx.step(child)",
+        "ctx.parallel([child, child])\n    return ctx.run('true')",
+    ] {
+        assert_eq!(outcome(body), Outcome::Warnings, "{body}");
+    }
+    for body in [
+        "ctx.warn('one')\n    return 'failure'",
+        "ctx.warn('one')\n    return False",
+        "ctx.warn('one')\n    ctx.fail('red')",
+        "ctx.warn('one')\n    return ctx.run('false', check = False)",
+    ] {
+        assert_eq!(outcome(body), Outcome::Failure, "{body}");
+    }
+}
+
+#[test]
+fn a_condition_may_look_at_the_worker() {
+    let text = "
+worker(\"w\")
+def nothing(ctx):
+    return ctx.stat('build/none') == None and ctx.glob('*.c') == []
+builder(\"b\", workers = [\"w\"], steps = [
+    step(\"s\", run = lambda ctx: ctx.run('make') and None, do_if = nothing, hide_if = lambda ctx, outcome: nothing(ctx)),
+    step(\"t\", run = lambda ctx: None, do_if = lambda ctx: ctx.skip()),
+])
+";
+    let mut build = Build::whole(text);
+    let decide = |build: &Build, part| build.loaded.scripts.evaluate(&build.job(part), &Cancel::default());
+    for part in [EvalPart::DoIf, EvalPart::HideIf] {
+        for _ in 0..2 {
+            let EvalOutcome::Suspended { asks } = decide(&build, part) else { panic!("{part:?}") };
+            assert!(asks.len() == 1 && asks[0].0.part() == part && asks[0].1.only_looks(), "{asks:?}");
+            for (key, ask) in asks {
+                let answer = Answer::Command(CommandResult::of(CommandEnd::Exited(0), &[(0, Outcome::Success)].into()));
+                let entry = Entry { digest: ask.digest(), ask, answer: Some(answer), command: None, step: StepId(1) };
+                build.journal.0.insert(key, entry);
+            }
+        }
+        assert_eq!(decide(&build, part), EvalOutcome::Decided(true));
+    }
+    // The body does not mistake what the conditions asked for its own.
+    let EvalOutcome::Suspended { asks } = build.evaluate() else { panic!() };
+    assert_eq!(asks[0].0, Key(vec![0]));
+    build.step = 1;
+    let EvalOutcome::Failed { message, .. } = decide(&build, EvalPart::DoIf) else { panic!() };
+    assert!(message.contains("cannot end the step"), "{message}");
+}
+
+#[test]
+fn conditions_with_buildbots_arguments_are_refused() {
+    for (condition, words) in [
+        ("do_if = lambda step: True", "`do_if` must be a function of (ctx)"),
+        ("do_if = lambda a, b: True", "`do_if` must be a function of (ctx)"),
+        ("hide_if = lambda results, step: results == 3", "`hide_if` must be a function of (ctx, outcome)"),
+    ] {
+        let text = format!(
+            "worker(\"w\")\nbuilder(\"b\", workers = [\"w\"], steps = [step(\"s\", run = lambda ctx: None, {condition})])\n"
+        );
+        let sources = Sources { main: "master.star".to_owned(), files: library::with_main(&text) };
+        let refused = load_sources(sources).unwrap_err().to_string();
+        assert!(refused.contains(words) && refused.contains("write for example"), "{refused}");
+    }
+}
+
+#[test]
+fn a_trigger_counts_its_builds() {
+    let script = "triggerable('kids', builders = ['b'])\ndef f(ctx):\n    ctx.trigger(['kids'])\n";
+    let mut build = Build::of(&format!("load(\"@stdlib//schedulers.star\", \"triggerable\")\n{script}"));
+    let EvalOutcome::Suspended { asks } = build.evaluate() else { panic!() };
+    let one = |outcome| TriggeredBuild {
+        builder: "b".into(),
+        builder_id: BuilderId(1),
+        build: None,
+        number: Some(1),
+        outcome,
+    };
+    let builds = [Outcome::Success, Outcome::Failure, Outcome::Success].map(one).to_vec();
+    for (key, ask) in asks {
+        let answer = Answer::Triggered(Triggered { outcome: Outcome::Failure, builds: builds.clone() });
+        let entry = Entry { digest: ask.digest(), ask, answer: Some(answer), command: None, step: StepId(1) };
+        build.journal.0.insert(key, entry);
+    }
+    let EvalOutcome::Done { summary, .. } = build.evaluate() else { panic!() };
+    assert_eq!(summary.as_deref(), Some("triggered kids: 2 success, 1 failure"));
+}
+
+#[test]
 fn a_script_that_asks_for_something_else_fails_with_its_place() {
     let mut build = Build::of("def f(ctx):\n    ctx.run('new')\n");
     let old = Build::of("def f(ctx):\n    ctx.run('old')\n");

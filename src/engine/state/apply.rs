@@ -114,6 +114,7 @@ impl State {
             | Event::StepEnded { .. }
             | Event::Asked { .. }
             | Event::EvaluationLost { .. }
+            | Event::StepLinked { .. }
             | Event::TriggerRefused { .. }
             | Event::TriggerUndecided { .. }
             | Event::Answered { .. }

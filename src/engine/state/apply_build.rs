@@ -51,7 +51,7 @@ impl State {
                 self.build_mut(*build)?.losses = *losses;
                 Ok(())
             }
-            Event::TriggerRefused { build, .. } => self.build_mut(*build).map(drop),
+            Event::StepLinked { build, .. } | Event::TriggerRefused { build, .. } => self.build_mut(*build).map(drop),
             Event::TriggerUndecided { build, key, tries, retry } => {
                 let step = self.step_mut(*build)?;
                 step.undecided.insert(key.clone(), Retry { tries: *tries, due: *retry });

@@ -59,6 +59,24 @@ fn a_trigger_that_does_not_wait_goes_on_at_once() {
 }
 
 #[test]
+fn a_trigger_step_links_what_it_started() {
+    let mut world = world(family("slow", true));
+    world.force("parent");
+    let links = |world: &World| -> Vec<String> {
+        let links = world.events().filter_map(|event| match event {
+            Event::StepLinked { name, url, .. } => Some(format!("{name} {url}")),
+            _ => None,
+        });
+        links.collect()
+    };
+    assert_eq!(links(&world), ["kids #2 /requests/2", "kids #3 /requests/3"]);
+    world.end("slow", 0);
+    let all = links(&world);
+    assert!(all[2].starts_with("success: good #1 /builders/") && all[2].ends_with("/builds/1"), "{all:?}");
+    assert_eq!(all.len(), 4);
+}
+
+#[test]
 fn triggered_requests_that_are_waited_for_are_never_collapsed() {
     let mut world = world(family("slow", true).worker("p1", 2).per_worker("parent", 2));
     world.force("parent");

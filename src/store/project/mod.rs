@@ -62,6 +62,7 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
         | Event::TriggerUndecided { .. } => {}
         Event::SchedulerEnabled { scheduler, enabled } => names::scheduler_enabled(txn, scheduler, *enabled)?,
 
+        Event::StepLinked { build: _, step, name, url } => step::linked(txn, *step, name, url)?,
         Event::BuildsetMade { buildset, requests } => request::buildset_made(txn, buildset, requests)?,
         Event::RequestCollapsed { request, into } => request::collapsed(txn, *request, *into)?,
         Event::RequestPriority { request, priority } => request::priority(txn, *request, *priority)?,

@@ -82,9 +82,7 @@ pub(super) fn asked(
             build.properties.0.insert(name.clone(), Property { value: value.clone(), source: source.clone() });
         }),
         Ask::SetSummary { step: _, text } => change(txn, step, |step| text.clone_into(&mut step.state)),
-        Ask::AddUrl { step: _, name, url } => {
-            change(txn, step, |step| step.urls.push(Url { name: name.clone(), url: url.clone() }))
-        }
+        Ask::AddUrl { step: _, name, url } => linked(txn, step, name, url),
         Ask::Run(_)
         | Ask::File(_)
         | Ask::Wait(_)
@@ -94,6 +92,11 @@ pub(super) fn asked(
         | Ask::EndStep(_)
         | Ask::WriteLog { .. } => Ok(()),
     }
+}
+
+/// A step got a link.
+pub(super) fn linked(txn: &mut Txn<'_>, step: StepId, name: &str, url: &str) -> Result<(), StoreError> {
+    change(txn, step, |step| step.urls.push(Url { name: name.to_owned(), url: url.to_owned() }))
 }
 
 /// A log that is known already (a further command writes to it) stays as it is.

@@ -8,7 +8,7 @@ use super::pass::Pass;
 use super::steps::outcome_so_far;
 use super::timers::TimerKey;
 use super::underway::{Evaluation, Finish};
-use crate::base::Span;
+use crate::base::{Span, Timestamp};
 use crate::model::{
     Ask, BuildContext, BuildId, EvalJob, EvalOutcome, EvalPart, Event, FunctionKind, Key, Outcome, StepId, StepSummary,
     UserFunction, WorkerFacts,
@@ -151,9 +151,15 @@ impl Pass<'_> {
         true
     }
 
+    /// When a script is evaluated again whose process was lost.
+    pub fn evaluation_due(&self, id: BuildId) -> Option<Timestamp> {
+        let at = *self.up.evaluate_at.get(&id)?;
+        Some(super::timers::due(at, self.now, lost_pause(LOSSES_MAX)))
+    }
+
     /// Evaluates a script again whose process was lost, when its pause is over.
     pub fn evaluate_again(&mut self, id: BuildId) {
-        if self.up.evaluate_at.get(&id).is_some_and(|at| *at <= self.now) {
+        if self.evaluation_due(id).is_some_and(|at| at <= self.now) {
             self.up.evaluate_at.remove(&id);
             self.want_evaluation(id);
         }

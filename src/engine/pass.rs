@@ -281,6 +281,10 @@ impl<'a> Pass<'a> {
             TimerKey::Source(source) => self.order_poll(source),
             TimerKey::Report(report) => self.order_delivery(*report),
             TimerKey::Builder(builder) => {
+                // Whoever looks at the builder plans the next time; without free workers nobody does.
+                if let Some(retry) = self.up.retries.get_mut(builder) {
+                    retry.due = None;
+                }
                 self.up.builders.insert(*builder);
             }
             TimerKey::Function(function) => self.function_recovered(function),

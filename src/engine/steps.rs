@@ -223,7 +223,7 @@ impl Pass<'_> {
         let stops = stops.map(|due| (due, super::WakeReason::Stop(id)));
         let undecided = step.into_iter().flat_map(|step| step.undecided.values());
         let undecided = undecided.filter_map(|retry| Some((self.retry_due(*retry)?, super::WakeReason::Postponed)));
-        let again = self.up.evaluate_at.get(&id).map(|at| (*at, super::WakeReason::Evaluation(id)));
+        let again = self.evaluation_due(id).map(|at| (at, super::WakeReason::Evaluation(id)));
         pause.into_iter().chain(waits).chain(stops).chain(undecided).chain(again).min()
     }
 

@@ -38,7 +38,7 @@ const SEEDS: u64 = 100;
 const CHAOS: u64 = 400;
 
 /// What has to happen somewhere in the seeds of the suite.
-const KINDS: [&str; 56] = [
+const KINDS: [&str; 55] = [
     "Starlark evaluated",
     "cancelled",
     "clock put back",
@@ -63,7 +63,6 @@ const KINDS: [&str; 56] = [
     "doubled input",
     "evaluation lost",
     "full disk, waited out",
-    "function suspended",
     "commit failed",
     "commit failed, but kept",
     "hook told twice",
@@ -231,7 +230,7 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 /// Every deliberate bug, within how many seeds it has to be found, and the rules that it may be found by.
-const BUGS: [(Bug, u64, &str); 33] = [
+const BUGS: [(Bug, u64, &str); 31] = [
     (Bug::LocksKeptOnStop, 100, "bug in the engine|locks"),
     (Bug::RequestTwiceAfterRestart, 40, "restored state|bug in the engine"),
     (Bug::RetryLost, 60, "requests"),
@@ -258,8 +257,6 @@ const BUGS: [(Bug, u64, &str); 33] = [
     (Bug::UndecidedSkipped, 60, "decisions"),
     (Bug::UndecidedStarts, 60, "decisions"),
     (Bug::FailureUntold, 60, "decisions"),
-    (Bug::SuspendedAsked, 100, "decisions"),
-    (Bug::LossesForgotten, 100, "decisions"),
     (Bug::SentBeforeCommit, 200, "outbox"),
     (Bug::LogPartDoubledOnResume, 40, "logs"),
     (Bug::SnapshotBeforeLogs, 200, "logs"),

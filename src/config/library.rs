@@ -12,6 +12,9 @@ pub(super) const PREFIX: &str = "@stdlib//";
 /// Every file of the library.
 const FILES: &[(&str, &str)] = &[
     ("checks.star", include_str!("../../stdlib/checks.star")),
+    ("git_checkout.star", include_str!("../../stdlib/git_checkout.star")),
+    ("git_refs.star", include_str!("../../stdlib/git_refs.star")),
+    ("git_words.star", include_str!("../../stdlib/git_words.star")),
     ("notify.star", include_str!("../../stdlib/notify.star")),
     ("schedulers.star", include_str!("../../stdlib/schedulers.star")),
     ("source.star", include_str!("../../stdlib/source.star")),
@@ -42,7 +45,18 @@ pub(super) fn exports() -> &'static BTreeMap<&'static str, String> {
     EXPORTS.get_or_init(|| {
         let mut found = BTreeMap::new();
         // What people write in configurations comes before what authors of libraries and tests need.
-        for file in ["steps", "source", "schedulers", "notify", "text", "checks", "testing"] {
+        for file in [
+            "steps",
+            "source",
+            "schedulers",
+            "notify",
+            "text",
+            "checks",
+            "testing",
+            "git_checkout",
+            "git_refs",
+            "git_words",
+        ] {
             let name = format!("{PREFIX}{file}.star");
             let lines = text(&name).unwrap_or_default().lines();
             for function in lines.filter_map(|line| line.strip_prefix("def ")?.split('(').next()) {

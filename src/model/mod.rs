@@ -6,6 +6,7 @@
 //! (MessagePack maps with named fields, so that later versions can add fields with a default) and
 //! iterates in a fixed order.
 
+mod address;
 mod alert;
 mod ask;
 mod change;
@@ -24,6 +25,7 @@ mod script;
 mod text;
 mod value;
 
+pub use address::{login_header, normal_address, repository_name, secret_login, web_server, without_login};
 pub use alert::{Alert, AlertSubject};
 pub use ask::{Answer, Ask, BeginStep, Digest, EndStep, Entry, Journal, Key, TriggerAsk, Triggered, TriggeredBuild};
 pub use change::{Change, Cursor, NewChange, SourceStamp, StampSpec};
@@ -51,5 +53,5 @@ pub use records::{
 };
 pub use report::{Report, ReportReason, ReportSubject};
 pub use script::{CandidateWorker, Decision, Question, Script, ScriptError, Undecided, WaitingRequest};
-pub use text::{Piece, Text};
+pub use text::{AddressPart, Piece, Text};
 pub use value::Value;

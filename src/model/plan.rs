@@ -342,6 +342,9 @@ pub enum ChangeSourceKind {
         /// As the git program takes it.
         repository: String,
         branches: BranchChoice,
+        /// Glob patterns of tags to follow, too.
+        #[serde(default)]
+        tags: Vec<String>,
         every: Span,
         /// Give up one poll after this long.
         timeout: Span,

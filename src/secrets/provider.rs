@@ -56,9 +56,11 @@ impl Secrets {
     pub fn reveal(&self, text: &Text) -> Result<(String, Vec<(String, String)>), SecretError> {
         let values = text.secrets().map(|name| Ok((name.to_owned(), self.get(name)?)));
         let values: BTreeMap<String, String> = values.collect::<Result<_, SecretError>>()?;
-        let revealed = text.reveal(|name| values.get(name).cloned());
-        let revealed = revealed.map_err(refuse)?;
-        Ok((revealed, values.into_iter().collect()))
+        let mut find = |name: &str| values.get(name).cloned();
+        let revealed = text.reveal(&mut find).map_err(refuse)?;
+        let logins = text.logins(&mut find).into_iter().map(|login| ("login".to_owned(), login));
+        let logins: Vec<_> = logins.collect();
+        Ok((revealed, values.into_iter().chain(logins).collect()))
     }
 
     fn in_file(&self, name: &str) -> Result<Option<String>, SecretError> {

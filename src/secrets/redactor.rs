@@ -1,7 +1,7 @@
 //! Replaces values of secrets in output by their names.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ impl Redactor {
     /// value the first name by order stands for it.
     pub fn new(secrets: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut by_form = BTreeMap::<String, String>::new();
-        let secrets: BTreeMap<String, String> = secrets.into_iter().collect();
+        let secrets: BTreeSet<(String, String)> = secrets.into_iter().collect();
         for (name, value) in &secrets {
             for form in forms(value) {
                 by_form.entry(form).or_insert_with(|| format!("<{name}>"));

@@ -1,8 +1,10 @@
-//! Addresses of repositories without what must not be shown.
+//! Addresses of repositories, and the logins that they may hold.
 
-/// A user name in a web address that is at least this long is an access token: forges let people write one in
-/// place of a name. Their tokens have 20 characters and more; people's names rarely do.
-const TOKEN_CHARS_MIN: usize = 20;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use crate::base::environment::variable;
+use crate::model::{login_header, secret_login, web_server, without_login};
 
 /// What stands in for a secret.
 const MASK: &str = "***";
@@ -10,9 +12,8 @@ const MASK: &str = "***";
 /// An address, and what of it is secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Address {
-    /// As it was given, for the program that needs it.
-    pub full: String,
-    /// For people and records: login left out where it held a secret.
+    full: String,
+    /// For the git program, people and records: without a login that holds a secret.
     pub public: String,
     secrets: Vec<String>,
 }
@@ -20,18 +21,28 @@ pub(super) struct Address {
 impl Address {
     /// Takes an address as the git program takes it: URL, `user@host:path`, or path.
     pub(super) fn new(full: &str) -> Self {
-        let plain = || Self { full: full.to_owned(), public: full.to_owned(), secrets: Vec::new() };
-        let Some((scheme, rest)) = full.split_once("://") else { return plain() };
-        let end = rest.find('/').unwrap_or(rest.len());
-        let Some(at) = rest[..end].rfind('@') else { return plain() };
-        let login = &rest[..at];
-        let secret = match login.split_once(':') {
-            Some((_, password)) => password,
-            None if scheme.starts_with("http") && login.chars().count() >= TOKEN_CHARS_MIN => login,
-            None => return plain(),
+        let (user, password) = secret_login(full).unwrap_or_default();
+        let token = login_header(full).and_then(|header| header.rsplit(' ').next().map(str::to_owned));
+        let login = full.split_once("://").and_then(|(_, rest)| rest.split('/').next()?.rsplit_once('@'));
+        let login = login.filter(|_| !user.is_empty() || !password.is_empty()).map(|(login, _)| login.to_owned());
+        let hidden = if password.is_empty() { user } else { password };
+        let secrets = [login, token, Some(hidden)].into_iter().flatten().filter(|text| !text.is_empty());
+        Self { full: full.to_owned(), public: without_login(full), secrets: secrets.collect() }
+    }
+
+    /// Variables that bring the login to the git program: it is in no file, and no list of processes shows it. What the
+    /// master itself was given in this way stays.
+    pub(super) fn settings(&self) -> BTreeMap<String, Option<OsString>> {
+        let (Some(header), Some(server)) = (login_header(&self.full), web_server(&self.full)) else {
+            return BTreeMap::new();
         };
-        let secrets = [login, secret].into_iter().filter(|text| !text.is_empty()).map(ToOwned::to_owned);
-        Self { full: full.to_owned(), public: format!("{scheme}://{}", &rest[at + 1..]), secrets: secrets.collect() }
+        let count: usize = variable("GIT_CONFIG_COUNT").and_then(|count| count.parse().ok()).unwrap_or(0);
+        let set = |name: String, value: String| (name, Some(OsString::from(value)));
+        BTreeMap::from([
+            set("GIT_CONFIG_COUNT".to_owned(), (count + 1).to_string()),
+            set(format!("GIT_CONFIG_KEY_{count}"), format!("http.{server}.extraHeader")),
+            set(format!("GIT_CONFIG_VALUE_{count}"), header),
+        ])
     }
 
     /// A text of somebody else without the secrets of this address.
@@ -46,31 +57,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passwords_and_tokens_are_left_out() {
-        let public = |full: &str| Address::new(full).public;
-        assert_eq!(public("https://ann:pa:ss@example.org/r.git"), "https://example.org/r.git");
-        assert_eq!(public("https://ghp_0123456789abcdefghij@example.org/r.git"), "https://example.org/r.git");
-        assert_eq!(public("ssh://git:pw@example.org:2222/r"), "ssh://example.org:2222/r");
-    }
-
-    #[test]
-    fn addresses_without_secrets_stay_as_they_are() {
-        for full in [
-            "https://ann@example.org/r.git",
-            "https://example.org/@scope/r.git",
-            "ssh://git@example.org/r",
-            "git@example.org:r.git",
-            "/srv/git/r.git",
-            "C:\\git\\r",
-        ] {
-            assert_eq!(Address::new(full).public, full);
-        }
+    fn a_login_goes_to_git_by_itself() {
+        let address = Address::new("https://ann:pa:ss@example.org/r.git");
+        assert_eq!(address.public, "https://example.org/r.git");
+        let settings = address.settings();
+        let value = |name: &str| settings[name].as_ref().and_then(|value| value.to_str()).unwrap();
+        assert_eq!(value("GIT_CONFIG_KEY_0"), "http.https://example.org/.extraHeader");
+        assert_eq!(value("GIT_CONFIG_VALUE_0"), "Authorization: Basic YW5uOnBhOnNz");
+        assert!(Address::new("https://ann@example.org/r.git").settings().is_empty());
     }
 
     #[test]
     fn what_git_says_is_masked() {
         let address = Address::new("https://ann:s3cret@example.org/r.git");
-        let said = "fatal: unable to access 'https://ann:s3cret@example.org/r.git/': s3cret";
-        assert_eq!(address.mask(said), "fatal: unable to access 'https://example.org/r.git/': ***");
+        let said = "fatal: unable to access 'https://ann:s3cret@example.org/r.git/': s3cret YW5uOnMzY3JldA==";
+        assert_eq!(address.mask(said), "fatal: unable to access 'https://example.org/r.git/': *** ***");
     }
 }

@@ -9,12 +9,19 @@ use starwright::base::{Span, Timestamp};
 use starwright::config::{self, Cancel, Loaded};
 use starwright::model::*;
 
+/// The value of every secret.
+const TOKEN: &str = "tok3n-of-ci";
+
 struct World {
     scratch: tempfile::TempDir,
     loaded: Loaded,
     properties: Properties,
     branch: Option<String>,
     revision: Option<String>,
+    /// The repository that the build is for; none: whichever.
+    of: String,
+    /// Lines of the log that the step wrote itself.
+    told: String,
     /// Commands that ran.
     ran: Vec<String>,
 }
@@ -22,13 +29,17 @@ struct World {
 impl World {
     fn new(arguments: &str) -> Self {
         let scratch = tempfile::tempdir().unwrap();
-        let repository = scratch.path().join("origin");
-        std::fs::create_dir(&repository).unwrap();
+        let repository = format!("{:?}", scratch.path().join("origin").to_str().unwrap());
+        Self::of(scratch, &repository, arguments)
+    }
+
+    /// The repository is an expression.
+    fn of(scratch: tempfile::TempDir, repository: &str, arguments: &str) -> Self {
+        std::fs::create_dir(scratch.path().join("origin")).unwrap();
         std::fs::create_dir(scratch.path().join("builder")).unwrap();
         let text = format!(
             "load(\"@stdlib//source.star\", \"git\")\nworker(\"w\")\n\
-             builder(\"b\", workers = [\"w\"], steps = [git({:?}, fetch_delay = \"1ms\"{arguments})])\n",
-            repository.to_str().unwrap()
+             builder(\"b\", workers = [\"w\"], steps = [git({repository}, fetch_delay = \"1ms\"{arguments})])\n",
         );
         let file = scratch.path().join("master.star");
         std::fs::write(&file, text).unwrap();
@@ -39,11 +50,22 @@ impl World {
             properties: Properties::default(),
             branch: Some("main".to_owned()),
             revision: None,
+            of: String::new(),
+            told: String::new(),
             ran: Vec::new(),
         };
         world.origin(&["init", "--quiet", "--initial-branch=main", "."]);
         world.commit("one", "one");
         world
+    }
+
+    fn fetches(&self) -> usize {
+        self.ran.iter().filter(|words| words.starts_with("fetch")).count()
+    }
+
+    /// What git says in the checkout.
+    fn git(&self, words: &[&str]) -> String {
+        git_in(&self.builder_dir().join("build"), words)
     }
 
     fn builder_dir(&self) -> PathBuf {
@@ -70,6 +92,7 @@ impl World {
     fn build(&mut self) -> (Outcome, Option<String>) {
         let mut journal = Journal::default();
         self.ran.clear();
+        self.told.clear();
         for _ in 0..200 {
             let outcome = self.loaded.scripts.evaluate(&self.job(&journal), &Cancel::default());
             let asks = match outcome {
@@ -89,7 +112,12 @@ impl World {
     }
 
     fn job(&self, journal: &Journal) -> EvalJob {
-        let spec = StampSpec { branch: self.branch.clone(), revision: self.revision.clone(), ..StampSpec::default() };
+        let spec = StampSpec {
+            repository: self.of.clone(),
+            branch: self.branch.clone(),
+            revision: self.revision.clone(),
+            ..StampSpec::default()
+        };
         let context = BuildContext {
             build: BuildId(1),
             number: 1,
@@ -118,8 +146,10 @@ impl World {
     }
 
     fn apply(&mut self, ask: &Ask) {
-        if let Ask::SetProperty { name, value, source } = ask {
-            self.properties.set(name, value.clone(), source);
+        match ask {
+            Ask::SetProperty { name, value, source } => self.properties.set(name, value.clone(), source),
+            Ask::WriteLog { text, .. } => self.told += text,
+            _ => {}
         }
     }
 
@@ -143,11 +173,12 @@ impl World {
         command.args(&words[1..]).current_dir(folder);
         for (name, value) in &spec.env {
             let EnvValue::Set(text) = value else { panic!() };
-            command.env(name, text.masked());
+            command.env(name, text.reveal(&mut |_| Some(TOKEN.to_owned())).unwrap());
         }
         let output = sealed(&mut command).output().unwrap();
         let mut result =
             CommandResult::of(CommandEnd::Exited(i64::from(output.status.code().unwrap())), &spec.exit_codes);
+        result.stderr = spec.want_output.then(|| String::from_utf8(output.stderr).unwrap());
         result.stdout = spec.want_output.then(|| String::from_utf8(output.stdout).unwrap());
         result
     }
@@ -161,7 +192,9 @@ impl World {
                 result.stat = Some(vec![0o040_755, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
             }
             FileCommand::Stat(_) => result = CommandResult::of(CommandEnd::Exited(2), &codes),
-            FileCommand::Remove(paths) => paths.iter().for_each(|path| std::fs::remove_dir_all(at(path)).unwrap()),
+            FileCommand::Remove(paths) => paths.iter().map(|path| at(path)).for_each(|path| {
+                let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+            }),
             other => panic!("{other:?}"),
         }
         result.elapsed = Span::ZERO;
@@ -178,7 +211,7 @@ fn sealed(command: &mut Command) -> &mut Command {
         .env("GIT_AUTHOR_EMAIL", "a@example.org")
         .env("GIT_COMMITTER_NAME", "A")
         .env("GIT_COMMITTER_EMAIL", "a@example.org")
-        .env("GIT_ALLOW_PROTOCOL", "file")
+        .env("GIT_ALLOW_PROTOCOL", "file:http")
 }
 
 fn git_in(folder: &Path, words: &[&str]) -> String {
@@ -286,8 +319,9 @@ fn an_unreachable_repository_fails_and_keeps_the_checkout() {
     world.build();
     std::fs::rename(world.scratch.path().join("origin"), world.scratch.path().join("away")).unwrap();
     let (outcome, summary) = world.build();
-    assert_eq!((outcome, summary.as_deref()), (Outcome::Failure, Some("exit code 128")));
-    assert_eq!(world.ran.iter().filter(|words| words.starts_with("fetch")).count(), 2);
+    assert_eq!(outcome, Outcome::Failure);
+    assert!(summary.unwrap().contains("does not appear to be a git repository"));
+    assert_eq!(world.fetches(), 1, "trying again cannot help");
     assert_eq!(world.file("one").as_deref(), Some("one"));
 }
 
@@ -313,13 +347,222 @@ fn without_a_branch_the_default_one_is_built_and_depth_is_kept() {
     world.branch = None;
     let (outcome, summary) = world.build();
     assert_eq!(outcome, Outcome::Success);
-    assert!(summary.unwrap().ends_with("of the default branch"));
+    assert!(summary.unwrap().ends_with("of main"));
     assert_eq!(world.file("two").as_deref(), Some("two"));
 }
 
 #[test]
 fn a_branch_that_is_not_there_fails_with_gits_own_words() {
-    let mut world = World::new(", fetch_retries = 0");
+    let mut world = World::new("");
+    world.build();
+    let marker = world.builder_dir().join("build/.git/marker");
+    std::fs::write(&marker, "").unwrap();
     world.branch = Some("nowhere".to_owned());
-    assert_eq!(world.build(), (Outcome::Failure, Some("exit code 128".to_owned())));
+    let (outcome, summary) = world.build();
+    let summary = summary.unwrap();
+    assert_eq!(outcome, Outcome::Failure);
+    assert!(summary.starts_with("there is no branch or tag `nowhere` in ") && summary.contains("origin"), "{summary}");
+    assert!(summary.contains("couldn't find remote ref refs/heads/nowhere"), "{summary}");
+    assert!(marker.exists() && world.fetches() == 2, "a branch and a tag are asked for, once");
+
+    world.branch = Some("main".to_owned());
+    world.revision = Some("deadbeef".repeat(5));
+    let summary = world.build().1.unwrap();
+    assert!(summary.contains("there is no revision `deadbeef") && summary.contains("not our ref"), "{summary}");
+    world.revision = Some("deadbeef".to_owned());
+    assert!(world.build().1.unwrap().contains("write it in full"));
+    assert!(marker.exists());
+}
+
+#[test]
+fn the_checkout_is_an_ordinary_clone() {
+    let mut world = World::new("");
+    world.origin(&["tag", "-a", "-m", "first", "v1.0"]);
+    let second = world.commit("two", "two");
+    assert_eq!(world.build().0, Outcome::Success);
+    assert_eq!(world.git(&["rev-parse", "--abbrev-ref", "HEAD"]), "main");
+    assert_eq!(world.git(&["describe", "--always"]), format!("v1.0-1-g{}", &second[..7]));
+    world.git(&["branch", "-u", "origin/main"]);
+    world.git(&["fetch", "--quiet"]);
+    assert_eq!(world.git(&["rev-parse", "@{upstream}"]), second);
+
+    // A revision in the middle of a branch is on it, too.
+    world.revision = Some(world.origin(&["rev-parse", "HEAD~1"]));
+    assert_eq!(world.build().0, Outcome::Success);
+    assert_eq!(world.git(&["rev-parse", "--abbrev-ref", "HEAD"]), "main");
+    assert_eq!(world.fetches(), 0, "it is there");
+}
+
+#[test]
+fn tags_are_built_and_a_branch_of_the_name_wins() {
+    let mut world = World::new("");
+    let first = world.origin(&["rev-parse", "HEAD"]);
+    world.origin(&["tag", "v1"]);
+    world.origin(&["tag", "-a", "-m", "second", "v2"]);
+    world.origin(&["tag", "both"]);
+    let second = world.commit("two", "two");
+    world.origin(&["branch", "both"]);
+    for (branch, revision) in
+        [("v1", &first), ("v2", &first), ("refs/tags/v2", &first), ("tags/v1", &first), ("both", &second)]
+    {
+        world.branch = Some(branch.to_owned());
+        assert_eq!(world.build().0, Outcome::Success, "{branch}");
+        assert_eq!(world.git(&["rev-parse", "HEAD"]), *revision, "{branch}");
+    }
+    world.branch = Some("refs/tags/both".to_owned());
+    world.revision = Some(first.clone());
+    assert_eq!(world.build().0, Outcome::Success);
+    assert_eq!(world.git(&["rev-parse", "HEAD"]), first);
+}
+
+#[test]
+fn all_tags_are_as_the_server_has_them() {
+    let mut world = World::new(", tags = True");
+    let first = world.origin(&["rev-parse", "HEAD"]);
+    world.origin(&["tag", "gone"]);
+    world.origin(&["tag", "moved"]);
+    world.revision = Some(first);
+    world.build();
+    let second = world.commit("two", "two");
+    world.origin(&["tag", "-d", "gone"]);
+    world.origin(&["tag", "-f", "moved"]);
+    world.origin(&["tag", "late", "HEAD~1"]);
+    assert_eq!(world.build().0, Outcome::Success);
+    assert_eq!(world.git(&["tag", "--list"]), "late\nmoved");
+    assert_eq!(world.git(&["rev-parse", "moved"]), second);
+}
+
+#[test]
+fn what_is_no_name_is_refused_before_git_sees_it() {
+    let mut world = World::new("");
+    for name in [
+        "refs/heads/*:refs/heads/*",
+        "main:refs/heads/evil",
+        "--upload-pack=touch evil",
+        "^x",
+        "HEAD",
+        "@{-1}",
+        "a..b",
+        ":/text",
+        "a.lock",
+        "a b",
+        "a\nb",
+    ] {
+        world.branch = Some(name.to_owned());
+        let (outcome, summary) = world.build();
+        assert_eq!(outcome, Outcome::Failure, "{name}");
+        assert!(summary.unwrap().contains("cannot be the name of a branch or tag"), "{name}");
+        assert!(world.ran.is_empty(), "{name}: {:?}", world.ran);
+    }
+    world.branch = Some("main".to_owned());
+    for revision in ["HEAD", "main", "HEAD; touch evil", "--upload-pack=x", "+abcd", "abcd^"] {
+        world.revision = Some(revision.to_owned());
+        assert!(world.build().1.unwrap().contains("is not a revision"), "{revision}");
+        assert!(world.ran.is_empty(), "{revision}");
+    }
+    world.revision = None;
+    for name in ["+x", "ümläut", "a@b", "$(x)"] {
+        world.origin(&["branch", name]);
+        world.branch = Some(name.to_owned());
+        assert_eq!(world.build().0, Outcome::Success, "{name}");
+        assert_eq!(world.git(&["rev-parse", "--abbrev-ref", "HEAD"]), *name);
+    }
+}
+
+#[test]
+fn a_branch_may_become_a_folder_of_branches() {
+    let mut world = World::new("");
+    world.origin(&["branch", "a"]);
+    world.branch = Some("a".to_owned());
+    world.build();
+    world.origin(&["branch", "-m", "a", "a/b"]);
+    world.branch = Some("a/b".to_owned());
+    let marker = world.builder_dir().join("build/.git/marker");
+    std::fs::write(&marker, "").unwrap();
+    assert_eq!(world.build().0, Outcome::Success);
+    assert_eq!(world.git(&["rev-parse", "--abbrev-ref", "HEAD"]), "a/b");
+    assert!(marker.exists(), "the checkout is kept");
+}
+
+#[test]
+fn a_build_of_another_repository_leaves_this_one_at_its_own_branch() {
+    let mut world = World::new(", branch = \"dev\"");
+    world.origin(&["branch", "dev"]);
+    let first = world.origin(&["rev-parse", "HEAD"]);
+    world.commit("two", "two");
+    world.of = "https://example.org/app.git".to_owned();
+    world.revision = Some("deadbeef".repeat(5));
+    assert_eq!(world.build().0, Outcome::Success);
+    assert_eq!(world.git(&["rev-parse", "HEAD"]), first);
+    assert!(world.told.contains("The build is for https://example.org/app.git"), "{}", world.told);
+    assert_eq!(world.properties.get("got_revision"), None, "it is not the revision of what is built");
+}
+
+#[test]
+fn a_revision_that_is_not_on_its_branch_is_told() {
+    let mut world = World::new("");
+    world.origin(&["checkout", "--quiet", "-b", "dev"]);
+    let other = world.commit("two", "two");
+    world.revision = Some(other.clone());
+    assert_eq!(world.build().0, Outcome::Success);
+    assert_eq!(world.git(&["rev-parse", "HEAD"]), other);
+    assert!(world.told.contains("is not on `main`"), "{}", world.told);
+    assert_eq!(
+        world.git(&["rev-parse", "--abbrev-ref", "HEAD"]),
+        "HEAD",
+        "it is not called by the name of that branch"
+    );
+}
+
+#[test]
+fn a_login_is_in_no_file_and_no_argument() {
+    let scratch = tempfile::tempdir().unwrap();
+    let server = GitServer::start(scratch.path(), "ci", TOKEN);
+    let repository = format!("concat(\"http://ci:\", secret(\"token\"), \"@{}/origin\")", server.address);
+    let mut world = World::of(scratch, &repository, ", submodules = True");
+    let inner = world.scratch.path().join("inner");
+    std::fs::create_dir(&inner).unwrap();
+    git_in(&inner, &["init", "--quiet", "--initial-branch=main", "."]);
+    git_in(&inner, &["commit", "--quiet", "--allow-empty", "-m", "inner"]);
+    world.origin(&["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "../inner", "inner"]);
+    world.origin(&["commit", "--quiet", "-m", "inner"]);
+    // What an older version left behind is cleaned.
+    let build = world.builder_dir().join("build");
+    std::fs::create_dir_all(&build).unwrap();
+    git_in(&build, &["init", "--quiet", "."]);
+    git_in(&build, &["config", "remote.origin.url", &format!("http://ci:{TOKEN}@{}/origin", server.address)]);
+
+    let (outcome, summary) = world.build();
+    assert_eq!(outcome, Outcome::Success, "{summary:?}");
+    assert!(build.join("inner/.git").exists());
+    assert!(!world.ran.iter().any(|words| words.contains(TOKEN)));
+    assert_eq!(world.git(&["config", "remote.origin.url"]), format!("http://{}/origin", server.address));
+    let grep = Command::new("grep").args(["-rl", "-e", TOKEN, "-e", "Y2k6", "."]).current_dir(&build).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&grep.stdout), "");
+}
+
+/// `git http-backend` behind a login.
+struct GitServer {
+    address: String,
+    child: std::process::Child,
+}
+
+impl GitServer {
+    fn start(root: &Path, user: &str, password: &str) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/git_http.py");
+        let mut command = Command::new("python3");
+        command.arg(script).args([root.to_str().unwrap(), user, password]).stdout(std::process::Stdio::piped());
+        let mut child = sealed(&mut command).spawn().unwrap();
+        let mut line = String::new();
+        let out = child.stdout.take().unwrap();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(out), &mut line).unwrap();
+        Self { address: line.trim().to_owned(), child }
+    }
+}
+
+impl Drop for GitServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

@@ -321,3 +321,56 @@ async fn a_branch_that_moves_between_listing_and_fetching_is_not_told_twice() {
     source.program.program = "git".into();
     assert_eq!(source.seen().await, []);
 }
+
+#[tokio::test]
+async fn authors_and_messages_are_read_as_they_were_written() {
+    let (_dir, repository) = repository();
+    let mut source = GitSource::new(&repository.path, &[]);
+    source.poll().await;
+    std::fs::write(repository.path.join("message"), b"K\xe4se\n").unwrap();
+    repository.git(&["commit", "-q", "--allow-empty", "-m", "ü"]);
+    let script = "GIT_AUTHOR_NAME=$(printf 'J\\374rgen') GIT_AUTHOR_EMAIL=j@example.org git \
+                  -c i18n.commitEncoding=ISO-8859-1 commit -q --allow-empty -F message";
+    repository.shell(script);
+    let changes = source.poll().await;
+    let told: Vec<_> = changes.iter().map(|change| (change.author.as_str(), change.comments.as_str())).collect();
+    assert_eq!(told[1], ("Jürgen <j@example.org>", "Käse"));
+    assert_eq!(told[0].1, "ü");
+}
+
+#[tokio::test]
+async fn new_and_moved_tags_are_changes() {
+    let (_dir, repository) = repository();
+    repository.git(&["tag", "v0"]);
+    let mut source = GitSource::new(&repository.path, &[]).tags(&["v*"]);
+    assert_eq!(source.poll().await, [], "what is there is taken as seen");
+    let first = tip(&repository, "main");
+    repository.git(&["tag", "v1"]);
+    repository.git(&["tag", "-a", "-m", "the second", "v2"]);
+    repository.git(&["tag", "other"]);
+    repository.git(&["tag", "v-tree", "HEAD^{tree}"]);
+    let changes = source.poll().await;
+    let told: Vec<_> = changes.iter().map(|change| (change.branch.as_deref(), change.revision.as_ref())).collect();
+    assert_eq!(told, [(Some("refs/tags/v1"), Some(&first)), (Some("refs/tags/v2"), Some(&first))]);
+    assert_eq!(changes[1].comments, "the second");
+    assert_eq!(changes[1].category.as_deref(), Some("tag"));
+    assert_eq!(changes[1].properties.get("tag"), Some(&"v2".into()));
+    assert_eq!(source.poll().await, []);
+
+    let second = repository.commit("second", &[("a", "a")]);
+    repository.git(&["tag", "-f", "v1"]);
+    repository.git(&["tag", "-d", "v0"]);
+    assert_eq!(source.seen().await, pairs(&[("main", &second), ("refs/tags/v1", &second)]));
+}
+
+#[tokio::test]
+async fn tags_that_were_there_before_they_were_followed_are_no_changes() {
+    let (_dir, repository) = repository();
+    let mut source = GitSource::new(&repository.path, &[]);
+    source.poll().await;
+    repository.git(&["tag", "v1"]);
+    let mut source = source.tags(&["v*"]);
+    assert_eq!(source.poll().await, []);
+    repository.git(&["tag", "v2"]);
+    assert_eq!(source.seen().await, on("refs/tags/v2", &[&tip(&repository, "main")]));
+}

@@ -22,6 +22,7 @@ pub(super) static CHANGE_SOURCE: Native = Native {
         required("repository", "text", "Where the repository is, as the git program takes it."),
         optional("branches", "list of text", "the default branch", "Branches to look at."),
         optional("patterns", "list of glob patterns", "None", "Patterns of branches to look at."),
+        optional("tags", "True or list of glob patterns", "None", "Tags to follow, too; each new one is a change."),
         optional("every", "length of time", "\"5m\"", "How often."),
         optional("timeout", "length of time", "\"5m\"", "Gives up one poll after this long."),
         optional("changes_max", "whole number", "100", "So many new changes of a branch are recorded one by one."),
@@ -33,6 +34,9 @@ pub(super) static CHANGE_SOURCE: Native = Native {
 
 /// Polls more often than this would keep the repository's host busy with nothing.
 const EVERY_MIN: Span = Span::from_seconds(1);
+
+/// What whole names of tags begin with.
+const TAGS: &str = "refs/tags/";
 
 /// More changes of one poll would flood every page.
 const CHANGES_MAX: i64 = 10_000;
@@ -53,9 +57,11 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
             call.wrong("every", "must be at least 1s", None);
         }
         let changes_max = call.whole("changes_max", 1..=CHANGES_MAX).and_then(|n| u64::try_from(n).ok());
+        let (branches, tags) = with_tags(branches(&call), tags(&call));
         let kind = ChangeSourceKind::Git {
             repository,
-            branches: branches(&call),
+            branches,
+            tags,
             every,
             timeout: call.span_above_zero("timeout").unwrap_or(Span::from_minutes(5)),
             changes_max: changes_max.unwrap_or(100),
@@ -71,6 +77,39 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         call.collector.plan.borrow_mut().change_sources.entry(name).or_insert(plan);
         Ok(NoneType)
     }
+}
+
+/// All tags, or those that patterns match.
+fn tags(call: &Call<'_, '_, '_, '_, '_>) -> Vec<String> {
+    match call.value("tags").map(starlark::values::Value::unpack_bool) {
+        None | Some(Some(false)) => Vec::new(),
+        Some(Some(true)) => vec!["*".to_owned()],
+        Some(None) => call.globs("tags"),
+    }
+}
+
+/// Tags may also be named among the branches, by their whole names: `refs/tags/v*`.
+fn with_tags(branches: BranchChoice, mut tags: Vec<String>) -> (BranchChoice, Vec<String>) {
+    let mut split = |names: Vec<String>, is_pattern: bool| -> Vec<String> {
+        let (of_tags, others): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name.starts_with(TAGS));
+        tags.extend(of_tags.iter().map(|name| {
+            let tag = &name[TAGS.len()..];
+            if is_pattern { tag.to_owned() } else { globset::escape(tag) }
+        }));
+        let short = |name: String| name.strip_prefix("refs/heads/").map_or_else(|| name.clone(), str::to_owned);
+        others.into_iter().map(short).collect()
+    };
+    let branches = match branches {
+        BranchChoice::Default => BranchChoice::Default,
+        BranchChoice::Names(names) => {
+            let has_names = !names.is_empty();
+            let names = split(names, false);
+            // Nothing but tags: no branch at all, not one that is missing.
+            if names.is_empty() && has_names { BranchChoice::Patterns(names) } else { BranchChoice::Names(names) }
+        }
+        BranchChoice::Patterns(patterns) => BranchChoice::Patterns(split(patterns, true)),
+    };
+    (branches, tags)
 }
 
 fn branches(call: &Call<'_, '_, '_, '_, '_>) -> BranchChoice {

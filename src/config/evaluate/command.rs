@@ -82,6 +82,9 @@ fn parts<'v>(
             let value = Text(vec![Piece::Secret(name.clone())]);
             Part::Value { value, place: format!("secret(\"{name}\")") }
         }
+        Piece::Address { .. } => {
+            Part::Value { value: Text(vec![piece.clone()]), place: "the part of an address".to_owned() }
+        }
     };
     Ok(to_text(value).map(|text| text.0.iter().map(part).collect()))
 }

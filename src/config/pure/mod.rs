@@ -1,6 +1,7 @@
 //! Helpers without effects: the same arguments always give the same value, in time linear in their
 //! size. What could take long or much (patterns, repetitions, ranges) has a bound.
 
+mod address;
 mod duration;
 mod glob;
 mod guard;
@@ -21,6 +22,7 @@ pub(super) fn pure_functions(globals: &mut GlobalsBuilder) {
     globals.namespace("glob", glob::functions);
     globals.namespace("duration", duration::functions);
     globals.namespace("path", path::functions);
+    globals.namespace("address", address::functions);
     guard::functions(globals);
     library_author::functions(globals);
 }
@@ -67,6 +69,22 @@ mod tests {
         }
         assert!(value("json.decode('{')").unwrap_err().contains("is no JSON"));
         assert!(value("json.encode(secret('x'))").unwrap_err().contains("no plain data"));
+    }
+
+    #[test]
+    fn addresses_are_taken_apart() {
+        for (expression, wanted) in [
+            ("address.plain('https://ann:pw@example.org/r.git')", "https://example.org/r.git"),
+            ("address.normal('https://ann:pw@example.org/r.git')", "example.org/r"),
+            ("address.normal(concat('https://ann:', secret('t'), '@example.org/r.git'))", "example.org/r"),
+            ("address.name('git@example.org:team/app.git')", "app"),
+            ("address.server('https://example.org/r')", "https://example.org/"),
+            ("address.login_header('https://example.org/r')", ""),
+            ("type(address.login_header('https://ann:pw@example.org/r'))", "secret_text"),
+            ("address.shown(concat('https://ann:', secret('t'), '@example.org/r.git'))", "https://example.org/r.git"),
+        ] {
+            assert_eq!(value(expression).as_deref(), Ok(wanted), "{expression}");
+        }
     }
 
     #[test]

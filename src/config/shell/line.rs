@@ -88,7 +88,7 @@ fn unfit(place: &str, why: &str) -> Problem {
 fn fill(value: &Text, context: Context) -> Result<Vec<Piece>, &'static str> {
     let plain: String =
         value.0.iter().map(|piece| if let Piece::Plain(text) = piece { text.as_str() } else { "" }).collect();
-    let secret = value.secrets().next().is_some();
+    let secret = value.is_secret();
     if context.plain && !secret && !plain.is_empty() && plain.chars().all(is_harmless) {
         return Ok(vec![Piece::Plain(plain)]);
     }
@@ -98,6 +98,7 @@ fn fill(value: &Text, context: Context) -> Result<Vec<Piece>, &'static str> {
     let each = value.0.iter().map(|piece| match piece {
         Piece::Plain(text) => context.quote.quoted(text).map(Piece::Plain),
         Piece::Secret(name) | Piece::QuotedSecret(name, _) => Ok(Piece::QuotedSecret(name.clone(), context.quote)),
+        Piece::Address { .. } => Err("is a part of an address"),
     });
     each.collect()
 }
@@ -147,6 +148,7 @@ pub(in crate::config) fn check_windows_words(words: &[Vec<Part>]) -> Option<Prob
             let unfit_piece = value.0.iter().find_map(|piece| match piece {
                 Piece::Plain(text) => Quote::Checked.quoted(text).err(),
                 Piece::Secret(_) | Piece::QuotedSecret(..) => None,
+                Piece::Address { .. } => Some("is a part of an address"),
             });
             unfit_piece.map(|why| unfit(place, why))
         }
@@ -234,7 +236,7 @@ mod tests {
             Part::Value { value: Text(vec![Piece::Secret("tok".to_owned())]), place: "%(secret:tok)s".to_owned() };
         let text = render(&line, false).unwrap();
         assert_eq!(text.0[1], Piece::QuotedSecret("tok".to_owned(), Quote::Single));
-        assert_eq!(text.reveal(|_| Some("a'b".to_owned())).as_deref(), Ok("curl -u 'a'\\''b'"));
+        assert_eq!(text.reveal(&mut |_| Some("a'b".to_owned())).as_deref(), Ok("curl -u 'a'\\''b'"));
     }
 
     #[test]

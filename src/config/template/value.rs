@@ -96,6 +96,8 @@ pub(super) fn of_text(text: &Text) -> Vec<Segment> {
             let written = format!("secret(\"{name}\")");
             Segment::Place(Box::new(Place { written, key: Key::Secret(name.clone()), form: Form::Plain }))
         }
+        // Bears the mark of a secret in plain text, which is refused where the text is used.
+        Piece::Address { .. } => Segment::Text(TextValue(Text(vec![piece.clone()])).to_string()),
     });
     each.collect()
 }

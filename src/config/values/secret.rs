@@ -36,6 +36,8 @@ impl fmt::Display for TextValue {
             match piece {
                 Piece::Plain(text) => f.write_str(text)?,
                 Piece::Secret(name) | Piece::QuotedSecret(name, _) => write!(f, "{SECRET_MARK}{name}\">")?,
+                // As good as a secret: its value is not there yet.
+                Piece::Address { of, .. } => write!(f, "{SECRET_MARK}{}\">", of.masked())?,
             }
         }
         Ok(())

@@ -329,6 +329,7 @@ impl PlanBuilder {
             kind: ChangeSourceKind::Git {
                 repository: repository.into(),
                 branches: BranchChoice::Default,
+                tags: vec![],
                 every: span(every),
                 timeout: span("1m"),
                 changes_max: 100,

@@ -109,8 +109,8 @@ fn merged<'a>(order: &'a CommandOrder, spec: &'a CommandSpec) -> BTreeMap<&'a St
 
 fn holds_secret(value: &EnvValue) -> bool {
     match value {
-        EnvValue::Set(text) => text.secrets().next().is_some(),
-        EnvValue::Join(texts) => texts.iter().any(|text| text.secrets().next().is_some()),
+        EnvValue::Set(text) => text.is_secret(),
+        EnvValue::Join(texts) => texts.iter().any(Text::is_secret),
         EnvValue::Unset => false,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use super::remote::Remote;
+use super::remote::{Remote, TAGS};
 use crate::base::nearest;
 use crate::model::{BranchChoice, Cursor};
 
@@ -25,6 +25,12 @@ pub(super) fn choose(
             Ok(remote.branches.iter().filter(|(name, _)| set.is_match(name)).map(pair).collect())
         }
     }
+}
+
+/// What the chosen tags name, by their whole names.
+pub(super) fn choose_tags(patterns: &[String], remote: &Remote) -> Result<BTreeMap<String, String>, String> {
+    let set = compile(patterns)?;
+    Ok(remote.tags.iter().filter(|(name, _)| set.is_match(&name[TAGS.len()..])).map(pair).collect())
 }
 
 fn default(remote: &Remote) -> Result<BTreeMap<String, String>, String> {
@@ -84,7 +90,7 @@ mod tests {
 
     fn remote(branches: &[&str]) -> Remote {
         let branches = branches.iter().map(|name| ((*name).to_owned(), format!("tip-of-{name}"))).collect();
-        Remote { branches, head: Some("tip".into()), default: Some("main".into()) }
+        Remote { branches, tags: BTreeMap::new(), head: Some("tip".into()), default: Some("main".into()) }
     }
 
     fn names(choice: &BranchChoice, remote: &Remote) -> Vec<String> {

@@ -90,6 +90,17 @@ const MEANINGS: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// What git says if the server does not take the login that an address holds: it would ask for another one.
+const NO_LOGIN: &str = "the server wants a login, and git has none for it; set up a credential helper, or use an SSH \
+                        address with a key, for the user that runs the master";
+
+/// The cause in the case of an address that holds a login.
+pub(super) fn with_login(cause: &str) -> String {
+    let refused = "the server refused the login that git has for it; renew it in the address, and see that git on the \
+                   master is 2.31 or newer";
+    cause.replace(NO_LOGIN, refused)
+}
+
 /// Signs of a cache that is broken, as opposed to a server that is: lines of the server begin with `remote:`.
 const BROKEN_CACHE: &[&str] = &[
     "not a git repository",

@@ -14,6 +14,7 @@
 mod branches;
 mod cache;
 mod commit;
+mod encoding;
 mod explain;
 mod history;
 mod poll;

@@ -9,13 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use git2::{Oid, Repository};
 use tokio::time::Instant;
 
-use super::branches::choose;
+use super::branches::{choose, choose_tags};
 use super::cache::Cache;
-use super::commit::change;
-use super::explain::{failed, is_broken_cache, not_in_time, not_run};
+use super::commit::{change, tag_change};
+use super::explain::{failed, is_broken_cache, not_in_time, not_run, with_login};
 use super::history::Walk;
 use super::program::GitProgram;
-use super::remote::Remote;
+use super::remote::{Remote, TAGS};
 use crate::base::process::ProcessOutput;
 use crate::model::{BranchChoice, ChangeSourceKind, ChangeSourcePlan, Cursor, NewChange};
 use crate::vcs::PollError;
@@ -44,17 +44,20 @@ pub(in crate::vcs) async fn poll_git(
     cache: &Path,
     program: &GitProgram,
 ) -> Result<(Vec<NewChange>, Cursor), PollError> {
-    let ChangeSourceKind::Git { repository, branches, timeout, changes_max, .. } = &source.kind;
+    let ChangeSourceKind::Git { repository, branches, tags, timeout, changes_max, .. } = &source.kind;
+    let address = Address::new(repository);
     let poll = Poll {
         source: Arc::new(source.clone()),
-        program,
-        address: Address::new(repository),
+        program: program.with(address.settings()),
+        address,
         branches,
+        tags,
         cache: Cache::new(cache),
         deadline: Instant::now() + timeout.as_duration(),
         changes_max: usize::try_from(*changes_max).unwrap_or(usize::MAX),
     };
     poll.once(cursor).await.map_err(|cause| {
+        let cause = if poll.address.settings().is_empty() { cause } else { with_login(&cause) };
         let cause = poll.address.mask(&cause);
         PollError { message: format!("failed to poll git repository `{}`: {cause}", poll.address.public) }
     })
@@ -62,9 +65,11 @@ pub(in crate::vcs) async fn poll_git(
 
 struct Poll<'a> {
     source: Arc<ChangeSourcePlan>,
-    program: &'a GitProgram,
+    program: GitProgram,
     address: Address,
     branches: &'a BranchChoice,
+    /// Patterns of tags.
+    tags: &'a [String],
     cache: Cache,
     deadline: Instant,
     changes_max: usize,
@@ -78,10 +83,12 @@ impl Poll<'_> {
         if let Some(tip) = tips.values().find(|tip| tip.len() > SHA1_CHARS) {
             return Err(format!("it names commits by SHA-256 (`{tip}`), which this version cannot read"));
         }
-        let seen = cursor.clone().unwrap_or_default();
+        let mut seen = cursor.clone().unwrap_or_default();
+        let tags = self.look_at_tags(&remote, &mut seen)?;
+        let tips: BTreeMap<String, String> = tips.into_iter().chain(tags).collect();
         let moved: Vec<String> =
             tips.iter().filter(|(name, tip)| seen.get(*name) != Some(tip)).map(|(name, _)| name.clone()).collect();
-        let kept = seen.into_iter().filter(|(name, _)| tips.contains_key(name)).collect();
+        let kept: Cursor = seen.into_iter().filter(|(name, _)| tips.contains_key(name)).collect();
         if moved.is_empty() {
             self.tidy_up(1).await;
             return Ok((Vec::new(), kept));
@@ -89,6 +96,23 @@ impl Poll<'_> {
         let taken = self.take(moved, kept, cursor.is_none()).await?;
         self.tidy_up(UNTIDINESS_WHEN_BUSY).await;
         Ok(taken)
+    }
+
+    /// The tags that are followed. Those that were there when they began to be followed are taken as seen: `seen` knows
+    /// since which patterns that is.
+    fn look_at_tags(&self, remote: &Remote, seen: &mut Cursor) -> Result<BTreeMap<String, String>, String> {
+        if self.tags.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let mut tags = choose_tags(self.tags, remote)?;
+        let patterns = self.tags.join(" ");
+        if seen.insert(TAGS.to_owned(), patterns.clone()).as_ref() != Some(&patterns) {
+            for (name, id) in &tags {
+                seen.entry(name.clone()).or_insert_with(|| id.clone());
+            }
+        }
+        tags.insert(TAGS.to_owned(), patterns);
+        Ok(tags)
     }
 
     /// Lets git pack what many fetches left, in the time that the poll has left.
@@ -135,9 +159,15 @@ impl Poll<'_> {
         let mut args = vec!["ls-remote"];
         let doing = "listing its branches";
         match self.branches {
-            BranchChoice::Default => args.extend(["--symref", "--", &self.address.full, "HEAD"]),
+            BranchChoice::Default => {
+                args.extend(["--symref", "--", &self.address.public, "HEAD"]);
+                args.extend((!self.tags.is_empty()).then_some("refs/tags/*"));
+            }
             // Servers of today then send branches only, not every tag and pull request.
-            BranchChoice::Names(_) | BranchChoice::Patterns(_) => args.extend(["--heads", "--", &self.address.full]),
+            BranchChoice::Names(_) | BranchChoice::Patterns(_) => {
+                args.extend((!self.tags.is_empty()).then_some("--tags"));
+                args.extend(["--heads", "--", &self.address.public]);
+            }
         }
         let output = self.git(args.into_iter().map(OsString::from).collect(), doing).await?;
         if !output.ok() {
@@ -179,8 +209,11 @@ impl Poll<'_> {
         let mut args: Vec<OsString> =
             ["-c", "gc.auto=0", "-c", "maintenance.auto=false", "fetch", "--quiet", "--no-tags"].map(Into::into).into();
         // The repository may be a shallow checkout itself.
-        args.extend(["--update-shallow", "--no-recurse-submodules", "--", &self.address.full].map(Into::into));
-        args.extend(branches.iter().map(|name| format!("+refs/heads/{name}:{}", Cache::reference(name)).into()));
+        args.extend(["--update-shallow", "--no-recurse-submodules", "--", &self.address.public].map(Into::into));
+        let whole = |name: &String| {
+            if name.starts_with(TAGS) { name.clone() } else { format!("refs/heads/{name}") }
+        };
+        args.extend(branches.iter().map(|name| format!("+{}:{}", whole(name), Cache::reference(name)).into()));
         let output = self.git(args, doing).await.map_err(Fault::Other)?;
         match output.ok() {
             true => Ok(()),
@@ -252,8 +285,24 @@ impl Task {
                 }
             }
         }
+        self.walk_tags(&repository, &mut cursor, &mut changes)?;
         Cache::keep_only(&repository, cursor.keys().map(String::as_str))?;
         Ok((changes, cursor))
+    }
+
+    /// New and moved tags: one change each.
+    fn walk_tags(
+        &self,
+        repository: &Repository,
+        cursor: &mut Cursor,
+        changes: &mut Vec<NewChange>,
+    ) -> Result<(), git2::Error> {
+        for name in self.moved.iter().filter(|name| name.starts_with(TAGS)) {
+            let id = repository.refname_to_id(&Cache::reference(name))?;
+            cursor.insert(name.clone(), id.to_string());
+            changes.extend(tag_change(repository, id, name, &self.source, &self.address)?);
+        }
+        Ok(())
     }
 
     fn tips(&self, repository: &Repository) -> Result<BTreeMap<String, Oid>, git2::Error> {
@@ -261,12 +310,13 @@ impl Task {
             let id = repository.refname_to_id(&Cache::reference(name))?;
             Ok((name.clone(), repository.find_commit(id)?.id()))
         };
-        self.moved.iter().map(tip).collect()
+        self.moved.iter().filter(|name| !name.starts_with(TAGS)).map(tip).collect()
     }
 
     /// Old and new tips of the branches that were there before.
     fn known(&self, walk: &Walk<'_>, tips: &BTreeMap<String, Oid>) -> Vec<Oid> {
-        let old = self.kept.values().filter_map(|tip| walk.known(tip));
+        let branches = self.kept.iter().filter(|(name, _)| !name.starts_with(TAGS));
+        let old = branches.filter_map(|(_, tip)| walk.known(tip));
         let new = tips.iter().filter(|(name, _)| self.kept.contains_key(*name)).map(|(_, tip)| *tip);
         old.chain(new).collect()
     }

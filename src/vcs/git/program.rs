@@ -44,6 +44,12 @@ impl Default for GitProgram {
 }
 
 impl GitProgram {
+    /// The same with further variables.
+    pub(super) fn with(&self, more: BTreeMap<String, Option<OsString>>) -> Self {
+        let env = self.env.clone().into_iter().chain(more).collect();
+        Self { program: self.program.clone(), env }
+    }
+
     /// Runs git on the cache until `deadline`.
     pub(super) async fn run(
         &self,

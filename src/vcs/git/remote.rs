@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
-/// The branches of a repository.
+/// What whole names of tags begin with.
+pub(super) const TAGS: &str = "refs/tags/";
+
+/// The branches and tags of a repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Remote {
     /// Tip by branch.
     pub branches: BTreeMap<String, String>,
+    /// What each tag names, by its whole name; for one with a message that is an object of its own.
+    pub tags: BTreeMap<String, String>,
     /// What HEAD stands at.
     pub head: Option<String>,
     /// The branch that HEAD names.
@@ -27,6 +32,8 @@ impl Remote {
                 remote.head = Some(what.to_owned());
             } else if let Some(branch) = name.strip_prefix("refs/heads/") {
                 remote.branches.insert(branch.to_owned(), what.to_owned());
+            } else if name.starts_with(TAGS) && !name.ends_with("^{}") {
+                remote.tags.insert(name.to_owned(), what.to_owned());
             }
         }
         remote
@@ -40,10 +47,11 @@ mod tests {
     #[test]
     fn branches_and_the_default_are_read() {
         let remote = Remote::parse(
-            "ref: refs/heads/main\tHEAD\naa\tHEAD\naa\trefs/heads/main\nbb\trefs/heads/a/b\ncc\trefs/pull/1/head\ndd\trefs/remotes/o/HEAD\n",
+            "ref: refs/heads/main\tHEAD\naa\tHEAD\naa\trefs/heads/main\nbb\trefs/heads/a/b\ncc\trefs/pull/1/head\nee\trefs/tags/v1\naa\trefs/tags/v1^{}\ndd\trefs/remotes/o/HEAD\n",
         );
         assert_eq!(remote.default.as_deref(), Some("main"));
         assert_eq!(remote.head.as_deref(), Some("aa"));
+        assert_eq!(remote.tags, [("refs/tags/v1".into(), "ee".into())].into());
         assert_eq!(remote.branches, [("a/b".into(), "bb".into()), ("main".into(), "aa".into())].into());
     }
 }

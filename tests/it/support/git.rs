@@ -36,6 +36,12 @@ impl Repository {
         assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
+
+    /// A line for the shell, for bytes that are no text.
+    pub fn shell(&self, line: &str) {
+        let status = sealed(Command::new("sh").args(["-c", line]).current_dir(&self.path)).status().unwrap();
+        assert!(status.success(), "{line}");
+    }
 }
 
 /// A command without the user's git settings and with a fixed identity.

@@ -33,6 +33,7 @@ impl GitSource {
             codebase: "core".into(),
             category: Some("push".into()),
             kind: ChangeSourceKind::Git {
+                tags: vec![],
                 repository: repository.as_ref().to_str().unwrap().into(),
                 branches,
                 every: Span::from_minutes(5),
@@ -42,6 +43,14 @@ impl GitSource {
             place: SourcePlace::default(),
         };
         Self { plan, program, cursor: None, folder: TempDir::new().unwrap() }
+    }
+
+    /// Follows these tags, too.
+    pub fn tags(mut self, patterns: &[&str]) -> Self {
+        let ChangeSourceKind::Git { tags, .. } = &mut self.plan.kind;
+        *tags = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
+        self.plan.category = None;
+        self
     }
 
     /// Bounds the time of a poll.

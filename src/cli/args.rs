@@ -279,6 +279,9 @@ pub(super) struct SendchangeArgs {
     /// The message
     #[arg(long, short = 'm', default_value = "")]
     pub comments: String,
+    /// A name of this call: a second one of the same name records nothing
+    #[arg(long, value_name = "NAME")]
+    pub delivery: Option<String>,
     /// A property of the change; may be given several times
     #[arg(long = "property", short = 'p', value_name = "NAME=VALUE")]
     pub properties: Vec<String>,

@@ -30,6 +30,7 @@ pub(super) fn run(
         "comments": args.comments,
         "files": args.files,
         "properties": Json::Object(properties),
+        "delivery": args.delivery,
     });
     Ok(async move {
         let (status, answer) = client.own("changes", &change).await?;
@@ -38,7 +39,7 @@ pub(super) fn run(
         }
         match answer["changes"].as_array().and_then(|ids| ids.first()) {
             Some(id) => println!("change {id} is recorded"),
-            None => println!("the master knows this change already"),
+            None => println!("{}", answer["notes"][0].as_str().unwrap_or("nothing is recorded")),
         }
         Ok(ExitCode::SUCCESS)
     })

@@ -194,11 +194,12 @@ impl Pass<'_> {
         let Some(set) = self.state.buildsets.get(&id).filter(|set| set.ended.is_none()) else { return };
         let Some(outcome) = set.outcome() else { return };
         let (record, awaited_by) = (set.record.clone(), set.awaited_by.clone());
+        let changes = set.all_changes();
         // Dependents take the changes over before they leave.
-        self.start_dependents(&record, outcome);
+        self.start_dependents(&record, &changes, outcome);
         self.record(Event::BuildsetEnded { buildset: id, outcome });
         sabotage!(DependentOnFailure => if outcome == Outcome::Failure {
-            self.start_dependents(&record, Outcome::Success);
+            self.start_dependents(&record, &changes, Outcome::Success);
         });
         sabotage!(ParentNotTold => return);
         if let Some((build, key)) = awaited_by {

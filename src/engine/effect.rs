@@ -124,13 +124,51 @@ pub enum Work {
     File(FileCommand),
 }
 
+/// What became of a change that somebody told of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Intake {
+    /// It is recorded under this number.
+    Recorded(ChangeId),
+    /// The delivery came before, and recorded this change, if any. Nothing is recorded now.
+    SameDelivery(Option<ChangeId>),
+    /// A poller of its repository recorded it before.
+    Known { change: ChangeId, source: String },
+    /// A poller of its repository looks for it now, and will record it.
+    Awaited { source: String },
+}
+
+impl Intake {
+    /// The number of a change that was recorded now.
+    #[must_use]
+    pub const fn recorded(&self) -> Option<ChangeId> {
+        match self {
+            Self::Recorded(id) => Some(*id),
+            Self::SameDelivery(_) | Self::Known { .. } | Self::Awaited { .. } => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Intake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Recorded(id) => write!(f, "change {id} is recorded"),
+            Self::SameDelivery(Some(id)) => write!(f, "nothing is recorded: this delivery came before, as change {id}"),
+            Self::SameDelivery(None) => f.write_str("nothing is recorded: this delivery came before"),
+            Self::Known { change, source } => {
+                write!(f, "nothing is recorded: poller `{source}` has recorded it before, as change {change}")
+            }
+            Self::Awaited { source } => write!(f, "poller `{source}` looks for it now, and records what it finds"),
+        }
+    }
+}
+
 /// What an asker is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// Done, nothing to tell (also when there was nothing to do).
     Done,
-    /// New changes got these numbers.
-    Changes(Vec<ChangeId>),
+    /// What became of the changes, in order.
+    Changes(Vec<Intake>),
     /// A buildset was made; requests by builder.
     Buildset { buildset: BuildsetId, requests: BTreeMap<BuilderId, RequestId> },
     /// A configuration came into force, with these differences.

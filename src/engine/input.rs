@@ -29,7 +29,7 @@ pub enum Input {
     Woke,
 
     /// Changes from a hook, `sendchange` or a person.
-    ChangesSeen { changes: Vec<NewChange>, ticket: Option<Ticket> },
+    ChangesSeen { changes: Vec<NewChange>, by: Telling, ticket: Option<Ticket> },
     /// A poll ended.
     Polled { source: String, report: Result<ChangeReport, String> },
     /// Somebody wants this source (none: all) polled now.
@@ -71,6 +71,24 @@ pub enum Input {
     ReportSent { report: ReportId },
     /// It was not. `final_` when trying again cannot help (no recipient, refused address).
     ReportFailed { report: ReportId, error: String, final_: bool },
+}
+
+/// How somebody told of changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Telling {
+    pub how: How,
+    /// The name of this delivery, if the sender gives it one: the same name means the same delivery.
+    pub delivery: Option<String>,
+}
+
+/// Who tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum How {
+    /// A person or script that wants this change recorded.
+    #[default]
+    Sent,
+    /// A hook of a repository, which a poller may look at, too.
+    Hook,
 }
 
 /// A poll that went well.

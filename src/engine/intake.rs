@@ -1,22 +1,110 @@
-//! Changes arrive: each gets a number, once, and is shown to the schedulers.
+//! Changes arrive: each gets a number, once a source, and is shown to the schedulers.
+//!
+//! A *source* is whoever may tell of one change several times and means one: a declared poller, with the hooks that are
+//! called for its repository. Two pollers are two sources, even of one repository. Who sends a change explicitly is none:
+//! that is always recorded, unless it comes with the name of a delivery that came before.
+//!
+//! ```text
+//!   hook ──► pollers of its repository? ──none──► recorded
+//!                     │ some                        ▲
+//!                     ▼                             │ never polled yet, so that it would take the change for old
+//!          announced, poller woken ─────────────────┘
+//!                     │
+//!   poller ──► known? │ no ──► joined with what the hook knew ──► recorded
+//! ```
 
 use super::pass::Pass;
-use super::{Reply, Ticket};
-use crate::model::{Change, ChangeId, Event, NewChange, SourceStamp, SourceStampId, StampSpec};
+use super::watch::watches;
+use super::{How, Intake, Reply, Telling, Ticket};
+use crate::model::{
+    Change, ChangeId, ChangeSourcePlan, Event, NewChange, SourceStamp, SourceStampId, StampSpec, normal_address,
+    without_login,
+};
 
 impl Pass<'_> {
     /// Changes from outside.
-    pub fn changes_seen(&mut self, changes: Vec<NewChange>, ticket: Option<Ticket>) {
-        let ids = changes.into_iter().map(|change| self.change_seen(change, None)).collect();
-        self.reply(ticket, Reply::Changes(ids));
+    pub fn changes_seen(&mut self, changes: Vec<NewChange>, by: Telling, ticket: Option<Ticket>) {
+        if let Some(first) = by.delivery.as_deref().and_then(|delivery| self.state.changes.delivered(delivery)) {
+            let intake = vec![Intake::SameDelivery(first); changes.len()];
+            return self.reply(ticket, Reply::Changes(intake));
+        }
+        let mut intake = Vec::new();
+        for change in changes {
+            match by.how {
+                How::Sent => intake.push(Intake::Recorded(self.change_seen(change, None))),
+                How::Hook => self.hook_told(change, &mut intake),
+            }
+        }
+        if let Some(delivery) = by.delivery {
+            let change = intake.iter().find_map(Intake::recorded);
+            self.record(Event::DeliveryTaken { delivery, change });
+        }
+        self.reply(ticket, Reply::Changes(intake));
     }
 
-    /// One change. A revision that was reported before, by a hook and a poll for example, keeps its number.
+    /// A hook was called. What pollers of its repository see they record themselves, with all that the repository says.
+    fn hook_told(&mut self, change: NewChange, intake: &mut Vec<Intake>) {
+        let change = with_short_branch(change);
+        let pollers = self.pollers_of(&change);
+        if pollers.is_empty() {
+            return intake.push(Intake::Recorded(self.change_seen(change, None)));
+        }
+        sabotage!(HookRecordsToo => { self.change_seen(change.clone(), None); });
+        let mut awaiting = Vec::new();
+        for poller in pollers {
+            match self.told_to(&poller, &change) {
+                Some(known) => intake.push(known),
+                None => awaiting.push(poller.name),
+            }
+        }
+        if awaiting.is_empty() {
+            return;
+        }
+        self.record(Event::ChangeAnnounced { change: announcement(&change), sources: awaiting.clone() });
+        for source in awaiting {
+            self.poll_again(&source);
+            intake.push(Intake::Awaited { source });
+        }
+    }
+
+    /// What comes at once of a hook's call for a poller; nothing if the poller has to look.
+    fn told_to(&mut self, poller: &ChangeSourcePlan, change: &NewChange) -> Option<Intake> {
+        let own = owned(poller, change);
+        if let Some(known) = self.state.changes.same(Some(&poller.name), &own) {
+            return Some(Intake::Known { change: known, source: poller.name.clone() });
+        }
+        let was_polled = self.state.sources.get(&poller.name).is_some_and(|source| source.cursor.is_some());
+        if was_polled {
+            return None;
+        }
+        // Its first poll takes whatever is there for old.
+        Some(Intake::Recorded(self.change_seen(own, Some(poller.name.clone()))))
+    }
+
+    /// The pollers that would see a change.
+    fn pollers_of(&self, change: &NewChange) -> Vec<ChangeSourcePlan> {
+        let (Some(plan), false) = (self.plan(), change.repository.is_empty()) else { return Vec::new() };
+        let address = normal_address(&change.repository);
+        let sees = |poller: &&ChangeSourcePlan| {
+            let cursor = self.state.sources.get(&poller.name).and_then(|source| source.cursor.as_ref());
+            normal_address(repository_of(poller)) == address
+                && change.branch.as_deref().is_none_or(|branch| watches(poller, cursor, branch))
+        };
+        plan.change_sources.values().filter(sees).cloned().collect()
+    }
+
+    /// One change. What the same source told of before keeps its number.
     pub fn change_seen(&mut self, mut data: NewChange, source: Option<String>) -> ChangeId {
-        if let Some(known) = self.state.changes.same(&data) {
+        if let Some(known) = self.state.changes.same(source.as_ref(), &data) {
             return known;
         }
         sabotage!(PolledChangeLost => if source.is_some() && !self.facts.is_empty() { return ChangeId(0) });
+        if source.is_some()
+            && let Some(announced) = self.state.changes.announced(&data)
+        {
+            sabotage!(AnnouncedTakenForSeen => return ChangeId(0));
+            join(&mut data, announced);
+        }
         data.when.get_or_insert(self.now);
         let id = ChangeId(self.state.last.change + 1);
         let spec = StampSpec {
@@ -47,4 +135,53 @@ impl Pass<'_> {
             created: self.now,
         })
     }
+}
+
+fn repository_of(poller: &ChangeSourcePlan) -> &str {
+    let crate::model::ChangeSourceKind::Git { repository, .. } = &poller.kind;
+    repository
+}
+
+/// `main` and `refs/heads/main` are one.
+fn with_short_branch(mut change: NewChange) -> NewChange {
+    if let Some(short) = change.branch.as_deref().and_then(|branch| branch.strip_prefix("refs/heads/")) {
+        change.branch = Some(short.to_owned());
+    }
+    change
+}
+
+/// What a hook tells as the poller itself would.
+fn owned(poller: &ChangeSourcePlan, change: &NewChange) -> NewChange {
+    let or = |own: &String, told: &String| if own.is_empty() { told.clone() } else { own.clone() };
+    NewChange {
+        repository: without_login(repository_of(poller)),
+        project: or(&poller.project, &change.project),
+        codebase: poller.codebase.clone(),
+        category: poller.category.clone().or_else(|| change.category.clone()),
+        ..change.clone()
+    }
+}
+
+/// What of a hook's call a poller cannot know itself. Message and files it knows better.
+fn announcement(change: &NewChange) -> NewChange {
+    NewChange { comments: String::new(), files: Vec::new(), codebase: String::new(), when: None, ..change.clone() }
+}
+
+/// Adds to what a poller saw what only a hook knew.
+fn join(seen: &mut NewChange, told: &NewChange) {
+    let has_mail = |person: &str| person.contains('@');
+    if seen.author.is_empty() || !has_mail(&seen.author) && has_mail(&told.author) {
+        seen.author.clone_from(&told.author);
+    }
+    if told.committer.as_deref().is_some_and(has_mail) && !seen.committer.as_deref().is_some_and(has_mail) {
+        seen.committer.clone_from(&told.committer);
+    }
+    if seen.project.is_empty() {
+        seen.project.clone_from(&told.project);
+    }
+    seen.category = seen.category.take().or_else(|| told.category.clone());
+    seen.revlink = seen.revlink.take().or_else(|| told.revlink.clone());
+    let mut properties = told.properties.clone();
+    properties.update(&seen.properties);
+    seen.properties = properties;
 }

@@ -31,6 +31,7 @@ mod filter;
 mod form;
 mod input;
 mod intake;
+mod lines;
 mod locking;
 mod matching;
 mod outbox;
@@ -46,6 +47,7 @@ mod take;
 mod timers;
 mod triggers;
 mod underway;
+mod watch;
 mod words;
 mod workers;
 
@@ -53,5 +55,7 @@ mod workers;
 mod tests;
 
 pub use self::core::{Engine, Illegal, RestoreError};
-pub use effect::{CommandOrder, Deadline, Effect, Reply, StopLevel, Turn, WakeReason, Work};
-pub use input::{ChangeReport, CommandEnded, ForceAsk, Input, RebuildAsk, ResumeState, ResumedCommand, Ticket};
+pub use effect::{CommandOrder, Deadline, Effect, Intake, Reply, StopLevel, Turn, WakeReason, Work};
+pub use input::{
+    ChangeReport, CommandEnded, ForceAsk, How, Input, RebuildAsk, ResumeState, ResumedCommand, Telling, Ticket,
+};

@@ -179,6 +179,8 @@ impl<'a> Pass<'a> {
             Event::MasterStopped
             | Event::PlanRefused { .. }
             | Event::ChangeArrived { .. }
+            | Event::ChangeAnnounced { .. }
+            | Event::DeliveryTaken { .. }
             | Event::EvaluationLost { .. }
             | Event::StepLinked { .. }
             | Event::TriggerRefused { .. }

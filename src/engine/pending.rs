@@ -89,7 +89,7 @@ impl Pass<'_> {
     }
 
     /// A dependent scheduler will make its buildset later.
-    pub fn owe(&mut self, plan: &SchedulerPlan, ended: &BuildsetRecord) {
+    pub fn owe(&mut self, plan: &SchedulerPlan, ended: &BuildsetRecord, changes: &[ChangeId]) {
         let scheduler = plan.name.clone();
         let Some(state) = self.state.schedulers.get(&scheduler) else { return };
         if let Some(oldest) = state.owed.first().filter(|_| state.owed.len() >= OWED_MAX).cloned() {
@@ -97,7 +97,7 @@ impl Pass<'_> {
             self.record(Event::BuildsetForgone { scheduler: scheduler.clone(), stamps, changes });
         }
         let stamps: Vec<StampSpec> = ended.stamps.iter().map(|stamp| stamp.spec.clone()).collect();
-        self.record(Event::BuildsetOwed { scheduler, stamps, changes: ended.changes.clone() });
+        self.record(Event::BuildsetOwed { scheduler, stamps, changes: changes.to_vec() });
     }
 
     /// Makes the buildsets that a dependent scheduler owes, oldest first, as far as it can.

@@ -25,6 +25,8 @@ impl Pass<'_> {
         let last = self.up.polled.get(name).copied().max(source.polled);
         // A clock that went back must not silence a source until it is made up for.
         let last = last.filter(|last| *last <= self.now);
+        // What a hook told of is looked for at once, also after a restart.
+        let last = last.filter(|_| !source.wanted);
         let regular = last.map_or(self.now, |last| last.plus(every));
         let due = source.retry.map_or(regular, |retry| retry.min(self.now.plus(pause_max(every))));
         Some((due, WakeReason::Poll(name.to_owned())))
@@ -52,12 +54,17 @@ impl Pass<'_> {
             None => self.state.sources.keys().filter(|name| active(name)).cloned().collect(),
         };
         for name in names {
-            match self.up.polls.get_mut(&name) {
-                Some(poll) => poll.again = true,
-                None => self.order_poll(&name),
-            }
+            self.poll_again(&name);
         }
         self.reply(ticket, Reply::Done);
+    }
+
+    /// Has a source polled now; one that is being polled may have looked already, and is polled again right after.
+    pub fn poll_again(&mut self, name: &str) {
+        match self.up.polls.get_mut(name) {
+            Some(poll) => poll.again = true,
+            None => self.order_poll(name),
+        }
     }
 
     /// A poll ended.
@@ -85,7 +92,7 @@ impl Pass<'_> {
         }
         let Some(source) = self.state.sources.get(name) else { return };
         let stale = source.polled.is_none_or(|last| self.now.since(last) >= QUIET_FACT || last > self.now);
-        if stale || source.failures > 0 || source.cursor.as_ref() != Some(&report.cursor) {
+        if stale || source.wanted || source.failures > 0 || source.cursor.as_ref() != Some(&report.cursor) {
             self.record(Event::SourcePolled { source: name.to_owned(), cursor: report.cursor });
         }
         self.up.polled.insert(name.to_owned(), self.now);

@@ -1,10 +1,12 @@
 //! Schedulers: which changes they take, and when they make a buildset of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::buildsets::Making;
 use super::decide::Silence;
 use super::filter::filter_of;
+use super::lines::{Line, line_of, sets_of};
 use super::pass::Pass;
 use super::state::QueuedChange;
 use super::{Deadline, Reply, Ticket, WakeReason, cron, timers};
@@ -13,9 +15,6 @@ use crate::model::{
     BuildsetRecord, Change, ChangeId, Event, FunctionKind, ImportantFiles, Outcome, PlanChange, Question, SchedulerId,
     SchedulerKind, SchedulerPlan, StampSpec, UserFunction,
 };
-
-/// Where a line of changes comes from: an any-branch scheduler keeps a quiet period for each.
-type Line = (String, String, String, Option<String>);
 
 impl Pass<'_> {
     /// Shows a new change to all schedulers.
@@ -176,16 +175,29 @@ impl Pass<'_> {
         self.state.schedulers.get(scheduler).map_or(&[], |scheduler| &scheduler.queued)
     }
 
-    /// Makes a buildset of all that waits in a line.
+    /// Makes the buildsets of all that waits in a line.
     fn build_queue(&mut self, plan: &SchedulerPlan, line: Option<&Line>) {
         let changes: Vec<Arc<Change>> = (self.queued(&plan.name).iter())
             .filter_map(|queued| self.state.changes.get(queued.change))
             .filter(|change| line_of(plan, change).as_ref() == line)
             .cloned()
             .collect();
-        let branch = changes.last().and_then(|change| change.data.branch.clone());
-        let usual = branch.map_or_else(|| "changes".to_owned(), |branch| format!("changes on {branch}"));
-        self.build_changes(plan, &changes, &usual);
+        for set in self.important_sets(plan, &changes) {
+            let branch = set.last().and_then(|change| change.data.branch.clone());
+            let usual = branch.map_or_else(|| "changes".to_owned(), |branch| format!("changes on {branch}"));
+            if !self.build_changes(plan, &set, &usual) {
+                return;
+            }
+        }
+    }
+
+    /// The buildsets to make of these changes. Changes for which nothing important came yet go on waiting.
+    fn important_sets(&self, plan: &SchedulerPlan, changes: &[Arc<Change>]) -> Vec<Vec<Arc<Change>>> {
+        let important: BTreeSet<ChangeId> =
+            self.queued(&plan.name).iter().filter(|queued| queued.important).map(|queued| queued.change).collect();
+        let mut sets = sets_of(plan, changes);
+        sets.retain(|set| set.iter().any(|change| important.contains(&change.id)));
+        sets
     }
 
     /// Makes a buildset for changes, oldest first: of each codebase what its newest change says.
@@ -212,7 +224,7 @@ impl Pass<'_> {
         made.is_ok()
     }
 
-    /// A timed scheduler's moment has come, or was missed: one buildset either way.
+    /// A timed scheduler's moment has come, or was missed: it builds once either way, each branch that it has changes of.
     fn fire_timed(&mut self, plan: &SchedulerPlan) {
         let (usual, only_if_changed) = match &plan.kind {
             SchedulerKind::Periodic { every, only_if_changed, .. } => (format!("every {every}"), *only_if_changed),
@@ -223,15 +235,15 @@ impl Pass<'_> {
             | SchedulerKind::Triggerable
             | SchedulerKind::Force { .. } => return,
         };
-        let changed = self.queued(&plan.name).iter().any(|queued| queued.important);
-        let skipped = only_if_changed && !changed;
-        if !skipped {
-            let changes: Vec<Arc<Change>> =
-                self.state.changes.all(&self.queued(&plan.name).iter().map(|queued| queued.change).collect::<Vec<_>>());
-            if !self.build_changes(plan, &changes, &usual) {
+        let changes: Vec<ChangeId> = self.queued(&plan.name).iter().map(|queued| queued.change).collect();
+        let changes = self.state.changes.all(&changes);
+        let sets = if only_if_changed { self.important_sets(plan, &changes) } else { vec![changes] };
+        for set in &sets {
+            if !self.build_changes(plan, set, &usual) {
                 return;
             }
         }
+        let skipped = sets.is_empty();
         let next = self.next_moment(plan, Some(self.now));
         self.record(Event::SchedulerTimed { scheduler: plan.name.clone(), next, skipped });
     }
@@ -301,8 +313,8 @@ impl Pass<'_> {
         }
     }
 
-    /// A buildset ended: whoever depends on its scheduler goes on with the same sources.
-    pub fn start_dependents(&mut self, ended: &BuildsetRecord, outcome: Outcome) {
+    /// A buildset ended: whoever depends on its scheduler goes on with the same sources and all `changes` that were built.
+    pub fn start_dependents(&mut self, ended: &BuildsetRecord, changes: &[ChangeId], outcome: Outcome) {
         if !matches!(outcome, Outcome::Success | Outcome::Warnings) {
             return;
         }
@@ -312,10 +324,8 @@ impl Pass<'_> {
             let enabled = self.state.schedulers.get(&scheduler.name).is_some_and(|state| state.enabled);
             if enabled && *upstream == ended.scheduler {
                 let stamps: Vec<StampSpec> = ended.stamps.iter().map(|stamp| stamp.spec.clone()).collect();
-                if self.gate(&scheduler.name).is_some()
-                    || !self.make_dependent(scheduler, stamps, ended.changes.clone())
-                {
-                    self.owe(scheduler, ended);
+                if self.gate(&scheduler.name).is_some() || !self.make_dependent(scheduler, stamps, changes.to_vec()) {
+                    self.owe(scheduler, ended, changes);
                 }
             }
         }
@@ -364,11 +374,4 @@ impl Pass<'_> {
             }
         }
     }
-}
-
-/// The line of a change in this scheduler: an any-branch scheduler has many, others one.
-fn line_of(plan: &SchedulerPlan, change: &Change) -> Option<Line> {
-    let data = &change.data;
-    matches!(plan.kind, SchedulerKind::AnyBranch { .. })
-        .then(|| (data.codebase.clone(), data.repository.clone(), data.project.clone(), data.branch.clone()))
 }

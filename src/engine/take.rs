@@ -24,7 +24,7 @@ impl Pass<'_> {
             // What is due is done after every input.
             Input::Woke => {}
 
-            Input::ChangesSeen { changes, ticket } => self.changes_seen(changes, ticket),
+            Input::ChangesSeen { changes, by, ticket } => self.changes_seen(changes, by, ticket),
             Input::Polled { source, report } => self.polled(&source, report),
             Input::PollAsked { source, ticket } => self.poll_asked(source, ticket),
 

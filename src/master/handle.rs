@@ -14,10 +14,13 @@ use super::plan_in_force::PlanInForce;
 use super::reload::Reloads;
 use super::tasks::Tasks;
 use super::workers::Workers;
-use super::{Alerts, ForceAsk, Gone, HookAccess, HookError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket};
+use super::{
+    Alerts, ForceAsk, Gone, HookAccess, HookError, How, Intake, Refusal, RefusedWorker, Reload, Reply, Seat, Socket,
+    Telling,
+};
 use crate::base::chain;
 use crate::engine::{Input, RebuildAsk};
-use crate::model::{BuildId, Fact, HookPlan, NewChange, Plan, RequestId};
+use crate::model::{BuildId, BuildsetRecord, Fact, HookPlan, NewChange, Plan, RequestId};
 use crate::secrets::Secrets;
 use crate::store::{Store, StoreError};
 use crate::vcs;
@@ -144,12 +147,15 @@ impl Handle {
     }
 
     /// Changes from `sendchange` and hooks, of a bounded size; durable when it returns.
-    pub async fn add_changes(&self, changes: Vec<NewChange>) -> Result<Reply, Gone> {
+    pub async fn add_changes(&self, changes: Vec<NewChange>, by: Telling) -> Result<Reply, Gone> {
+        if let Some(refusal) = refused_delivery(by.delivery.as_deref()) {
+            return Ok(Reply::Refused(refusal));
+        }
         let changes = match changes.into_iter().map(vcs::bounded).collect::<Result<_, _>>() {
             Ok(changes) => changes,
             Err(why) => return Ok(Reply::Refused(why)),
         };
-        self.ask(move |ticket| Input::ChangesSeen { changes, ticket }).await
+        self.ask(move |ticket| Input::ChangesSeen { changes, by, ticket }).await
     }
 
     /// Poll now; none for all sources.
@@ -174,7 +180,11 @@ impl Handle {
         let Some(build) = store.build(id)? else { return Ok(None) };
         let Some(request) = store.request(build.request)? else { return Ok(None) };
         let buildset = store.buildset(request.buildset)?;
-        Ok(buildset.map(|buildset| RebuildAsk { build: id, builder: build.builder, buildset, owner }))
+        // A build may have changes of several requests: the new one has them, too.
+        Ok(buildset.map(|buildset| {
+            let buildset = BuildsetRecord { changes: build.changes, ..buildset };
+            RebuildAsk { build: id, builder: build.builder, buildset, owner }
+        }))
     }
 }
 
@@ -200,9 +210,9 @@ impl Handle {
         })
     }
 
-    /// Takes the request of a change hook; the number of changes, which are durable when it returns.
+    /// Takes the request of a change hook; what became of its changes, which is durable when it returns.
     /// Whether the hook is open was asked before ([`Self::may_hook`]).
-    pub async fn hook(&self, dialect: &str, params: BTreeMap<String, Vec<String>>) -> Result<usize, HookError> {
+    pub async fn hook(&self, dialect: &str, params: BTreeMap<String, Vec<String>>) -> Result<Vec<Intake>, HookError> {
         let changes = match dialect {
             "base" => vcs::base_hook(&params)?,
             other => {
@@ -212,10 +222,12 @@ impl Handle {
                 });
             }
         };
-        let count = changes.len();
-        match self.add_changes(changes).await {
+        let delivery = params.get("delivery").and_then(|values| values.first()).filter(|name| !name.is_empty());
+        let by = Telling { how: How::Hook, delivery: delivery.cloned() };
+        match self.add_changes(changes, by).await {
+            Ok(Reply::Changes(intake)) => Ok(intake),
             Ok(Reply::Refused(message) | Reply::Unknown(message)) => Err(HookError { status: 400, message }),
-            Ok(_) => Ok(count),
+            Ok(_) => Ok(Vec::new()),
             Err(gone) => Err(HookError { status: 500, message: gone.to_string() }),
         }
     }
@@ -247,4 +259,14 @@ impl Handle {
     pub fn local_password(&self, worker: &str) -> Option<String> {
         self.shared.admission.local_password(worker)
     }
+}
+
+/// Names of deliveries are remembered by their digest, so that the length only has to be bearable in a fact.
+const DELIVERY_CHARS_MAX: usize = 200;
+
+/// Why a delivery cannot have this name.
+fn refused_delivery(name: Option<&str>) -> Option<String> {
+    let name = name?;
+    (name.is_empty() || name.chars().count() > DELIVERY_CHARS_MAX)
+        .then(|| format!("the name of a delivery has 1 to {DELIVERY_CHARS_MAX} characters"))
 }

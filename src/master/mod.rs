@@ -42,5 +42,5 @@ pub use socket::{Frame, Socket};
 pub use start::Master;
 pub use workers::Seat;
 
-pub use crate::engine::{ForceAsk, Reply};
+pub use crate::engine::{ForceAsk, How, Intake, Reply, Telling};
 pub use crate::vcs::HookError;

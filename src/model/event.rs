@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Answer, Ask, BuildId, BuilderId, BuilderPlan, BuildsetRecord, Change, ChangeSourceId, CommandId, ConfigDigest,
-    Cursor, EvalPart, Key, LockAccess, LogId, LogKind, Outcome, Properties, Report, ReportId, RequestId, RequestRecord,
-    SchedulerId, StepId, UserFunction, WorkerId,
+    Cursor, EvalPart, Key, LockAccess, LogId, LogKind, NewChange, Outcome, Properties, Report, ReportId, RequestId,
+    RequestRecord, SchedulerId, StepId, UserFunction, WorkerId,
 };
 use crate::base::{Span, Timestamp};
 
@@ -48,6 +48,10 @@ pub enum Event {
 
     /// A change arrived.
     ChangeArrived { change: Change },
+    /// A hook told of a change that these pollers of its repository will see: what they cannot know themselves.
+    ChangeAnnounced { change: NewChange, sources: Vec<String> },
+    /// A delivery with a name was taken in; `change` is the first one that it recorded.
+    DeliveryTaken { delivery: String, change: Option<super::ChangeId> },
     /// A poll ended well; `cursor` is what the source has seen now.
     SourcePolled { source: String, cursor: Cursor },
     /// A poll failed; the next is due at `retry`.
@@ -235,6 +239,8 @@ impl Event {
             | Self::PlanAdopted { .. }
             | Self::PlanRefused { .. }
             | Self::ChangeArrived { .. }
+            | Self::ChangeAnnounced { .. }
+            | Self::DeliveryTaken { .. }
             | Self::SourcePolled { .. }
             | Self::SourceFailed { .. }
             | Self::ChangeQueued { .. }

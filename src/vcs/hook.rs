@@ -52,7 +52,7 @@ pub fn base_hook(params: &BTreeMap<String, Vec<String>>) -> Result<Vec<NewChange
     }])
 }
 
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 16] = [
     "author",
     "who",
     "committer",
@@ -68,6 +68,7 @@ const FIELDS: [&str; 15] = [
     "when_timestamp",
     "when",
     "properties",
+    "delivery",
 ];
 /// A name that comes back in a refusal.
 const NAME_CHARS_MAX: usize = 64;

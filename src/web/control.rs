@@ -10,7 +10,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::broadcast;
 
 use crate::master::{
-    Alerts, ForceAsk, Gone, Handle, HookAccess, HookError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket,
+    Alerts, ForceAsk, Gone, Handle, HookAccess, HookError, How, Intake, Refusal, RefusedWorker, Reload, Reply, Seat,
+    Socket, Telling,
 };
 use crate::model::{BuildId, Fact, NewChange, Plan, RequestId};
 use crate::store::Store;
@@ -27,7 +28,7 @@ pub enum Command {
     PauseWorker { name: String, paused: bool, reason: Option<String> },
     StopWorker { name: String },
     KillWorker { name: String, why: String },
-    AddChanges(Vec<NewChange>),
+    AddChanges { changes: Vec<NewChange>, delivery: Option<String> },
     Poll { source: Option<String> },
 }
 
@@ -47,12 +48,12 @@ pub trait Control: Send + Sync + 'static {
     fn reload(&self, cause: String) -> BoxFuture<'_, Result<Reload, Gone>>;
     /// Whether a change hook may be called with these credentials from this address.
     fn may_hook(&self, dialect: &str, credentials: Option<(&str, &str)>, peer: Option<SocketAddr>) -> HookAccess;
-    /// Takes the request of a change hook; the number of changes.
+    /// Takes the request of a change hook; what became of its changes.
     fn hook<'a>(
         &'a self,
         dialect: &'a str,
         params: BTreeMap<String, Vec<String>>,
-    ) -> BoxFuture<'a, Result<usize, HookError>>;
+    ) -> BoxFuture<'a, Result<Vec<Intake>, HookError>>;
     /// Checks a worker's `Authorization` header.
     fn admit_worker(&self, authorization: Option<&str>, peer: Option<SocketAddr>) -> Result<Seat, Refusal>;
     /// Workers that were refused lately, the newest first.
@@ -94,7 +95,9 @@ impl Control for Handle {
                 Command::PauseWorker { name, paused, reason } => self.pause_worker(name, paused, reason).await,
                 Command::StopWorker { name } => self.stop_worker(name).await,
                 Command::KillWorker { name, why } => self.kill_worker(name, why).await,
-                Command::AddChanges(changes) => self.add_changes(changes).await,
+                Command::AddChanges { changes, delivery } => {
+                    self.add_changes(changes, Telling { how: How::Sent, delivery }).await
+                }
                 Command::Poll { source } => self.poll(source).await,
             }
         })
@@ -112,7 +115,7 @@ impl Control for Handle {
         &'a self,
         dialect: &'a str,
         params: BTreeMap<String, Vec<String>>,
-    ) -> BoxFuture<'a, Result<usize, HookError>> {
+    ) -> BoxFuture<'a, Result<Vec<Intake>, HookError>> {
         Box::pin(Self::hook(self, dialect, params))
     }
 

@@ -4,6 +4,8 @@
 //! Unlike in the field, a hook is closed until the configuration declares it, takes POST only, and takes nothing from a
 //! page of another site: a picture on any page that somebody visits could start builds otherwise.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use warp::http::header::HeaderValue;
 use warp::http::{Method, StatusCode, header};
@@ -13,7 +15,7 @@ use super::origin::may_change;
 use super::request::{Request, decode};
 use super::respond::{self, set, set_text};
 use super::site::Site;
-use crate::master::HookAccess;
+use crate::master::{HookAccess, Intake};
 
 /// Plain words: a sender's own text comes back in refusals, and must not be taken for a page.
 const KIND: &str = "text/plain; charset=utf-8";
@@ -70,9 +72,8 @@ pub async fn answer(site: &Site, request: &Request, dialect: &str) -> Response {
         );
         return plain(StatusCode::BAD_REQUEST, text);
     }
-    match site.control.hook(&dialect, request.form()).await {
-        Ok(0) => plain(StatusCode::OK, "no change found"),
-        Ok(n) => plain(StatusCode::OK, format!("{n} change found")),
+    match site.control.hook(&dialect, form_with_delivery(request)).await {
+        Ok(intake) => plain(StatusCode::OK, fate(&intake)),
         Err(error) => {
             tracing::info!(dialect, error = %error.message, "a change hook was refused");
             plain(StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST), error.message)
@@ -92,6 +93,39 @@ fn closed(dialect: &str) -> String {
          line to the configuration: change_hook(\"{USUAL}\", user = \"push\", password = secret(\"hook\")), or \
          change_hook(\"{USUAL}\") to let everybody call it"
     )
+}
+
+/// What became of a hook's changes: the usual words where all are recorded, else the truth about each.
+fn fate(intake: &[Intake]) -> String {
+    if intake.is_empty() {
+        return "no change found".to_owned();
+    }
+    let found = format!("{} change found", intake.len());
+    if intake.iter().all(|one| one.recorded().is_some()) {
+        return found;
+    }
+    let each: Vec<String> = intake.iter().map(ToString::to_string).collect();
+    format!("{found}: {}", each.join("; "))
+}
+
+/// Headers by which senders name a delivery, so that one which they repeat is known.
+const DELIVERY_HEADERS: [&str; 6] = [
+    "Idempotency-Key",
+    "X-GitHub-Delivery",
+    "X-Gitea-Delivery",
+    "X-Gogs-Delivery",
+    "X-Gitlab-Event-UUID",
+    "X-Request-UUID",
+];
+
+/// The form, with the name of the delivery where only a header says it.
+fn form_with_delivery(request: &Request) -> BTreeMap<String, Vec<String>> {
+    let mut form = request.form();
+    let named = DELIVERY_HEADERS.iter().find_map(|name| request.header(*name));
+    if let Some(name) = named.filter(|name| !name.is_empty()) {
+        form.entry("delivery".to_owned()).or_insert_with(|| vec![name.to_owned()]);
+    }
+    form
 }
 
 fn plain(status: StatusCode, text: impl Into<String>) -> Response {

@@ -307,7 +307,9 @@ fn describe(fact: &Fact) -> Option<LiveEvent> {
         | Event::ReportSent { .. }
         | Event::ReportFailed { .. }
         | Event::ReportDropped { .. } => "outbox_changed",
-        Event::ChangeQueued { .. }
+        Event::ChangeAnnounced { .. }
+        | Event::DeliveryTaken { .. }
+        | Event::ChangeQueued { .. }
         | Event::SchedulerTimed { .. }
         | Event::ChangeUndecided { .. }
         | Event::ChangeDeclined { .. }

@@ -17,7 +17,7 @@ use super::wire::{
     RefusedPlan, ReloadAnswer, ReloadAsk, ReloadOutcome, SourcesAnswer, WireReport, WireSource,
 };
 use crate::base::Timestamp;
-use crate::master::{Reload, Reply};
+use crate::master::{Intake, Reload, Reply};
 use crate::model::{ConfigDigest, Event, Report, ReportReason, ReportSubject};
 use crate::store::{Store, StoreError};
 
@@ -107,9 +107,12 @@ fn reloaded(outcome: ReloadOutcome, digest: String) -> ReloadAnswer {
 
 async fn changes(site: &Site, ask: ChangesAsk) -> Answered {
     let changes = ask.changes.into_iter().map(Into::into).collect();
-    match site.control.order(Command::AddChanges(changes)).await.map_err(gone)? {
-        Reply::Changes(ids) => {
-            Ok(json(StatusCode::OK, &ChangesAnswer { changes: ids.into_iter().map(|id| id.0).collect() }))
+    match site.control.order(Command::AddChanges { changes, delivery: ask.delivery }).await.map_err(gone)? {
+        Reply::Changes(intake) => {
+            let recorded = intake.iter().filter_map(Intake::recorded).map(|id| id.0).collect();
+            let others = intake.iter().filter(|one| one.recorded().is_none());
+            let notes = others.map(ToString::to_string).collect();
+            Ok(json(StatusCode::OK, &ChangesAnswer { changes: recorded, notes }))
         }
         reply => done(reply),
     }

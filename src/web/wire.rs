@@ -70,20 +70,27 @@ pub struct RefusedPlan {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ChangesAsk {
     pub changes: Vec<WireChange>,
+    /// The name of this delivery: one that came before is not recorded again.
+    pub delivery: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for ChangesAsk {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let several = match serde_json::Value::deserialize(deserializer)? {
-            serde_json::Value::Object(mut one) => match one.remove("changes") {
-                Some(serde_json::Value::Array(several)) if one.is_empty() => several,
-                Some(_) => return Err(serde::de::Error::custom("`changes` must be a list, and stand alone")),
-                None => vec![serde_json::Value::Object(one)],
-            },
-            _ => return Err(serde::de::Error::custom("want an object")),
+        let serde_json::Value::Object(mut one) = serde_json::Value::deserialize(deserializer)? else {
+            return Err(serde::de::Error::custom("want an object"));
+        };
+        let delivery = match one.remove("delivery") {
+            None | Some(serde_json::Value::Null) => None,
+            Some(serde_json::Value::String(name)) => Some(name),
+            Some(_) => return Err(serde::de::Error::custom("`delivery` must be a text")),
+        };
+        let several = match one.remove("changes") {
+            Some(serde_json::Value::Array(several)) if one.is_empty() => several,
+            Some(_) => return Err(serde::de::Error::custom("`changes` must be a list, and stand alone")),
+            None => vec![serde_json::Value::Object(one)],
         };
         let changes = several.into_iter().map(read_change).collect::<Result<_, _>>();
-        changes.map(|changes| Self { changes }).map_err(serde::de::Error::custom)
+        changes.map(|changes| Self { changes, delivery }).map_err(serde::de::Error::custom)
     }
 }
 
@@ -144,6 +151,9 @@ impl From<WireChange> for NewChange {
 pub struct ChangesAnswer {
     /// The numbers that they got, in order.
     pub changes: Vec<u64>,
+    /// Why some of them are not recorded now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// `POST poll`.

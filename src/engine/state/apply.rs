@@ -54,10 +54,22 @@ impl State {
                 self.changes.arrived(change);
                 Ok(())
             }
+            Event::ChangeAnnounced { change, sources } => {
+                self.changes.announce(change, at);
+                sources.iter().try_for_each(|source| {
+                    self.source_mut(source)?.wanted = true;
+                    Ok(())
+                })
+            }
+            Event::DeliveryTaken { delivery, change } => {
+                self.changes.take_delivery(delivery, *change);
+                Ok(())
+            }
             Event::SourcePolled { source, cursor } => {
                 let source = self.source_mut(source)?;
                 source.cursor = Some(cursor.clone());
                 source.polled = Some(at);
+                source.wanted = false;
                 source.failures = 0;
                 source.retry = None;
                 Ok(())

@@ -1,12 +1,13 @@
 //! From state and fact to state: buildsets and requests.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::apply::{Refusal, unknown};
 use super::requests::newest;
 use super::{Buildset, Request, RequestEnd, State};
 use crate::base::Timestamp;
-use crate::model::{Ask, BuildId, BuildsetId, BuildsetRecord, Key, Outcome, RequestId, RequestRecord};
+use crate::model::{Ask, BuildId, BuildsetId, BuildsetRecord, ChangeId, Key, Outcome, RequestId, RequestRecord};
 
 impl State {
     pub(super) fn buildset_made(
@@ -43,6 +44,7 @@ impl State {
             requests: requests.iter().map(|request| (request.id, None)).collect(),
             awaited_by: self.trigger_of(set),
             ended: None,
+            changes: set.changes.clone(),
         };
         self.buildsets.insert(set.id, buildset);
         Ok(())
@@ -67,18 +69,16 @@ impl State {
             return Err(format!("request `{request}` is being built"));
         }
         let new = self.requests.get_mut(&into).ok_or_else(|| unknown("request", &into))?;
+        let set = self.buildsets.get_mut(&new.buildset).ok_or_else(|| unknown("buildset", &new.buildset))?;
         self.index.wait_no_more(new);
         new.order = new.order.min(old.order);
         new.priority = new.priority.max(old.priority);
-        let before = std::mem::take(&mut new.changes);
-        let mut all = before.clone();
-        all.extend(&old.changes);
-        all.sort_unstable();
-        all.dedup();
-        new.changes = newest(&all).to_vec();
+        for known in [&mut new.changes, &mut set.changes] {
+            let all = joined(known, &old.changes);
+            self.changes.hold(&all);
+            self.changes.release(&std::mem::replace(known, all));
+        }
         self.index.wait(new);
-        self.changes.hold(&self.requests[&into].changes);
-        self.changes.release(&before);
         Ok(())
     }
 
@@ -141,7 +141,13 @@ impl State {
         if self.buildsets.get(&id).is_some_and(|set| set.ended.is_some() && set.awaited_by.is_none())
             && let Some(set) = self.buildsets.remove(&id)
         {
-            self.changes.release(&set.record.changes);
+            self.changes.release(&set.changes);
         }
     }
+}
+
+/// Two lists of changes as one: oldest first, each once, the newest of them.
+fn joined(some: &[ChangeId], others: &[ChangeId]) -> Vec<ChangeId> {
+    let all: BTreeSet<ChangeId> = some.iter().chain(others).copied().collect();
+    newest(&all.into_iter().collect::<Vec<_>>()).to_vec()
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::announced::Announced;
 use super::recent::{Print, Recent};
 use crate::base::Timestamp;
 use crate::model::{Change, ChangeId, NewChange, SourceStamp, SourceStampId, StampSpec};
@@ -18,6 +19,8 @@ pub(in crate::engine) struct Changes {
     held: BTreeMap<ChangeId, Held>,
     newest: Option<ChangeId>,
     seen: Recent<ChangeId>,
+    announced: Announced,
+    deliveries: Recent<Option<ChangeId>>,
     lines: Recent<ChangeId>,
     stamps: Recent<(SourceStampId, Timestamp)>,
 }
@@ -28,10 +31,11 @@ struct Held {
     holders: u64,
 }
 
-/// One revision of one branch: two reports of it are one change. Changes without a revision never are.
-fn revision_print(change: &NewChange) -> Option<Print> {
-    let revision = change.revision.as_ref()?;
-    Some(Print::of(&(&change.repository, &change.codebase, &change.branch, revision)))
+/// One revision of one branch as a source sees it: two reports of it are one change. Changes without a revision, and
+/// those that somebody sends without being a source, never are.
+fn revision_print(source: Option<&String>, change: &NewChange) -> Option<Print> {
+    let (source, revision) = (source?, change.revision.as_ref()?);
+    Some(Print::of(&(source, &change.repository, &change.branch, revision)))
 }
 
 /// The line of history that a change continues.
@@ -40,9 +44,30 @@ fn line_print(change: &NewChange) -> Print {
 }
 
 impl Changes {
-    /// The change that reported the same revision before, if that was lately.
-    pub fn same(&self, change: &NewChange) -> Option<ChangeId> {
-        self.seen.get(revision_print(change)?).copied()
+    /// The change by which this source reported the same revision before, if that was lately.
+    pub fn same(&self, source: Option<&String>, change: &NewChange) -> Option<ChangeId> {
+        self.seen.get(revision_print(source, change)?).copied()
+    }
+
+    /// What a hook told of the change that a poller sees.
+    pub fn announced(&self, change: &NewChange) -> Option<&NewChange> {
+        self.announced.get(change)
+    }
+
+    /// A hook tells of a change that pollers will see.
+    pub fn announce(&mut self, change: &NewChange, at: Timestamp) {
+        self.announced.put(change, at);
+    }
+
+    /// The first change of a delivery that came before, if that was lately; the inner is none if it recorded none.
+    #[expect(clippy::option_option, reason = "that it came, and what it recorded, are two things")]
+    pub fn delivered(&self, delivery: &str) -> Option<Option<ChangeId>> {
+        self.deliveries.get(Print::of(&delivery)).copied()
+    }
+
+    /// Remembers a delivery.
+    pub fn take_delivery(&mut self, delivery: &str, change: Option<ChangeId>) {
+        self.deliveries.put(Print::of(&delivery), change);
     }
 
     /// The previous change of the same repository, project, codebase and branch.
@@ -74,7 +99,7 @@ impl Changes {
 
     /// Takes a new change in.
     pub fn arrived(&mut self, change: &Change) {
-        if let Some(print) = revision_print(&change.data) {
+        if let Some(print) = revision_print(change.source.as_ref(), &change.data) {
             self.seen.put(print, change.id);
         }
         self.lines.put(line_print(&change.data), change.id);

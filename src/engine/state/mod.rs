@@ -3,6 +3,7 @@
 //! Knows no configuration, no scripts and no effects: what it needs stands in the facts. So it can be rebuilt from facts
 //! alone, however old. Everything that is not open any more leaves it; what stays of ended work is counted per builder.
 
+mod announced;
 mod apply;
 mod apply_build;
 mod apply_request;

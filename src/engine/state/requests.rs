@@ -29,6 +29,8 @@ pub(in crate::engine) struct Buildset {
     /// The build and ask that wait for it.
     pub awaited_by: Option<(BuildId, Key)>,
     pub ended: Option<Outcome>,
+    /// Its changes and those of the requests that its own swallowed, oldest first.
+    pub changes: Vec<ChangeId>,
 }
 
 /// How a request ended.
@@ -46,6 +48,12 @@ impl Buildset {
         let ends: Option<Vec<Outcome>> =
             self.requests.values().map(|end| end.as_ref().map(|end| end.outcome)).collect();
         Some(ends?.into_iter().fold(Outcome::Skipped, Outcome::worse))
+    }
+
+    /// What was built for it: its changes and those of the requests that its own swallowed.
+    pub fn all_changes(&self) -> Vec<ChangeId> {
+        sabotage!(CollapsedForgottenByDependent => return self.record.changes.clone());
+        self.changes.clone()
     }
 }
 

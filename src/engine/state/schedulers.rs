@@ -90,6 +90,8 @@ pub(in crate::engine) struct Source {
     pub cursor: Option<Cursor>,
     /// The last poll that went well and was worth a fact.
     pub polled: Option<Timestamp>,
+    /// A hook told of something that it has yet to see.
+    pub wanted: bool,
     /// Polls that failed since.
     pub failures: u64,
     /// When to try again after a failure.
@@ -99,7 +101,7 @@ pub(in crate::engine) struct Source {
 impl Source {
     /// A source that was never there before.
     pub const fn new(id: ChangeSourceId) -> Self {
-        Self { id, active: true, cursor: None, polled: None, failures: 0, retry: None }
+        Self { id, active: true, cursor: None, polled: None, wanted: false, failures: 0, retry: None }
     }
 
     /// Forgets what it has seen.

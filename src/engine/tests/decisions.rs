@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use super::plans::{PlanBuilder, any_branch, dependent, force, periodic, plan, step, triggerable};
 use super::script::trigger;
 use super::world::World;
-use crate::engine::{ForceAsk, Input, Reply};
+use crate::engine::{ForceAsk, Input, Reply, Telling};
 use crate::model::{
     CollapsePolicy, Decision, EvalOutcome, Event, FnId, FunctionKind, NewChange, Outcome, Policy, Undecided, Value,
 };
@@ -139,7 +139,11 @@ fn undecided_changes_of_one_scheduler_are_bounded() {
     let switch = Switch::new(failed("oh"));
     let mut world = World::new(filtered(&switch));
     let max = crate::engine::state::PENDING_MAX;
-    world.input(Input::ChangesSeen { changes: vec![NewChange::default(); max + 3], ticket: None });
+    world.input(Input::ChangesSeen {
+        changes: vec![NewChange::default(); max + 3],
+        by: Telling::default(),
+        ticket: None,
+    });
     assert_eq!(
         facts(&world, |event| matches!(event, Event::ChangeDeclined { .. })),
         3,

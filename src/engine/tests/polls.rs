@@ -2,7 +2,7 @@
 
 use super::plans::{branch, plan};
 use super::world::World;
-use crate::engine::{ChangeReport, Input, Reply};
+use crate::engine::{ChangeReport, Input, Intake, Reply, Telling};
 use crate::model::{Cursor, Event, NewChange};
 
 fn world() -> World {
@@ -55,14 +55,6 @@ fn new_changes_start_builds_and_move_the_cursor_in_one_turn() {
         _ => None,
     });
     assert_eq!(source, Some(Some("repo".into())));
-}
-
-#[test]
-fn a_change_that_a_hook_told_of_is_not_built_twice() {
-    let mut world = world();
-    world.change_with(report(&["a"]).changes.remove(0));
-    world.polled("repo", Ok(report(&["a"])));
-    assert_eq!(world.buildsets("main").len(), 1);
 }
 
 #[test]
@@ -150,4 +142,140 @@ fn a_clock_that_goes_back_does_not_silence_a_source() {
     let wrong = world.now;
     world.set_clock(crate::base::Timestamp::from_seconds(wrong.as_seconds() - 86_400 * 300));
     assert_eq!(world.polls.len(), 1);
+}
+
+fn told(revision: &str) -> NewChange {
+    NewChange {
+        repository: "ssh://git@example.org/core.git".into(),
+        branch: Some("main".into()),
+        revision: Some(revision.into()),
+        ..NewChange::default()
+    }
+}
+
+fn seen(revision: &str) -> ChangeReport {
+    let change = NewChange {
+        repository: "https://example.org/core".into(),
+        author: "Ann".into(),
+        comments: "all of it".into(),
+        files: vec!["a.c".into()],
+        ..told(revision)
+    };
+    ChangeReport { changes: vec![change], cursor: cursor(revision) }
+}
+
+/// A poller that has looked once, and its repository's hook.
+fn hooked() -> World {
+    let scheduler = branch("main", &["linux"], "0s");
+    let mut world = World::new(plan().builder("linux", ["w1"]).scheduler(scheduler).poller(
+        "repo",
+        "https://example.org/core",
+        "5m",
+    ));
+    world.polled("repo", Ok(unchanged("a")));
+    world
+}
+
+fn changes(world: &World) -> Vec<crate::model::Change> {
+    let arrived = world.events().filter_map(|event| match event {
+        Event::ChangeArrived { change } => Some(change.clone()),
+        _ => None,
+    });
+    arrived.collect()
+}
+
+#[test]
+fn a_hook_wakes_the_poller_and_adds_what_only_it_knows() {
+    let mut world = hooked();
+    let mut properties = crate::model::Properties::default();
+    properties.set("pull", 7, "Change");
+    let hook = NewChange {
+        author: "Ann <ann@example.org>".into(),
+        revlink: Some("https://example.org/b".into()),
+        properties,
+        ..told("b")
+    };
+    assert_eq!(world.hook(hook), [Intake::Awaited { source: "repo".into() }]);
+    assert_eq!(world.polls.len(), 1);
+    world.restart();
+    world.polled("repo", Ok(seen("b")));
+    let [change] = changes(&world).try_into().unwrap();
+    assert_eq!((change.data.author.as_str(), change.data.comments.as_str()), ("Ann <ann@example.org>", "all of it"));
+    assert_eq!(change.data.revlink.as_deref(), Some("https://example.org/b"));
+    assert!(change.data.properties.get("pull").is_some() && change.source.as_deref() == Some("repo"));
+    assert_eq!(world.buildsets("main").len(), 1);
+}
+
+#[test]
+fn a_hook_that_comes_after_the_poll_records_nothing() {
+    let mut world = hooked();
+    world.advance("5m");
+    world.polled("repo", Ok(seen("b")));
+    let id = changes(&world)[0].id;
+    assert_eq!(world.hook(told("b")), [Intake::Known { change: id, source: "repo".into() }]);
+    assert_eq!(world.buildsets("main").len(), 1);
+}
+
+#[test]
+fn a_hook_during_the_first_poll_is_not_taken_for_old() {
+    let mut world = World::new(plan().builder("linux", ["w1"]).scheduler(branch("main", &["linux"], "0s")).poller(
+        "repo",
+        "https://example.org/core.git",
+        "5m",
+    ));
+    assert!(world.hook(told("b"))[0].recorded().is_some());
+    world.polled("repo", Ok(unchanged("b")));
+    assert_eq!(world.buildsets("main").len(), 1);
+}
+
+#[test]
+fn a_hook_of_a_repository_or_branch_that_no_poller_looks_at_is_always_recorded() {
+    let mut world = hooked();
+    for _ in 0..2 {
+        let other = NewChange { repository: "https://example.org/other".into(), ..told("b") };
+        assert!(world.hook(other)[0].recorded().is_some());
+        assert!(world.hook(NewChange { branch: Some("dev".into()), ..told("b") })[0].recorded().is_some());
+    }
+}
+
+#[test]
+fn who_sends_a_change_again_wants_it_built_again() {
+    let mut world = hooked();
+    for _ in 0..2 {
+        assert!(world.told(told("b"), Telling::default())[0].recorded().is_some());
+    }
+    world.advance("5m");
+    world.polled("repo", Ok(seen("b")));
+    assert_eq!(world.buildsets("main").len(), 3);
+}
+
+#[test]
+fn a_delivery_that_came_before_is_known_also_after_a_restart() {
+    let mut world = hooked();
+    let by = |name: &str| Telling { delivery: Some(name.into()), ..Telling::default() };
+    let first = world.told(told("b"), by("d1"))[0].recorded().unwrap();
+    world.restart();
+    assert_eq!(world.told(told("b"), by("d1")), [Intake::SameDelivery(Some(first))]);
+    assert!(world.told(told("b"), by("d2"))[0].recorded().is_some());
+    assert_eq!(world.buildsets("main").len(), 2);
+}
+
+#[test]
+fn two_pollers_of_a_repository_do_not_steal_from_each_other() {
+    let mut world = World::new(
+        plan()
+            .builder("linux", ["w1"])
+            .scheduler(branch("main", &["linux"], "0s"))
+            .poller("one", "https://example.org/core", "5m")
+            .poller("two", "https://example.org/core", "5m"),
+    );
+    for source in ["one", "two"] {
+        world.polled(source, Ok(unchanged("a")));
+    }
+    assert_eq!(world.hook(told("b")).len(), 2);
+    for source in ["one", "two"] {
+        world.polled(source, Ok(seen("b")));
+    }
+    let sources: Vec<_> = changes(&world).into_iter().map(|change| change.source.unwrap()).collect();
+    assert_eq!(sources, ["one", "two"]);
 }

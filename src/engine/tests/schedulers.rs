@@ -132,16 +132,6 @@ fn a_filter_function_that_fails_takes_nothing_and_says_so() {
 }
 
 #[test]
-fn a_revision_reported_twice_is_one_change() {
-    let mut world = world(branch("main", &["linux"], "0s"));
-    let change = NewChange { branch: Some("main".into()), revision: Some("abc".into()), ..NewChange::default() };
-    let first = world.change_with(change.clone());
-    let second = world.change_with(change);
-    assert_eq!(first, second);
-    assert_eq!(builds_of(&world), 1);
-}
-
-#[test]
 fn changes_of_one_line_follow_each_other_and_stamps_are_shared() {
     let mut world = world(branch("main", &["linux"], "0s"));
     world.change("main", &[]);
@@ -347,4 +337,116 @@ fn a_quiet_period_survives_a_restart() {
     world.advance("1s");
     assert_eq!(world.buildsets("main")[0].changes, [change]);
     let SchedulerKind::Branch { .. } = world.engine.plan().unwrap().schedulers["main"].kind else { unreachable!() };
+}
+
+fn pushed(repository: &str, branch: &str, file: &str) -> NewChange {
+    NewChange {
+        repository: repository.into(),
+        branch: Some(branch.into()),
+        files: vec![file.into()],
+        ..NewChange::default()
+    }
+}
+
+/// Repository and branch of each buildset.
+fn built(world: &World, scheduler: &str) -> Vec<String> {
+    let name = |set: &&crate::model::BuildsetRecord| {
+        let stamp = |stamp: &crate::model::SourceStamp| {
+            format!("{}:{}", stamp.spec.repository, stamp.spec.branch.as_deref().unwrap_or("-"))
+        };
+        set.stamps.iter().map(stamp).collect::<Vec<_>>().join("+")
+    };
+    world.buildsets(scheduler).iter().map(name).collect()
+}
+
+#[test]
+fn repositories_and_branches_of_one_quiet_period_are_all_built() {
+    let mut world = world(branch("main", &["linux"], "2s").filter(|filter| filter.branch = None));
+    for (repository, branch) in [("r1", "main"), ("r2", "main"), ("r1", "dev"), ("r1", "main")] {
+        world.change_with(pushed(repository, branch, "a.c"));
+    }
+    world.advance("2s");
+    assert_eq!(built(&world, "main"), ["r1:dev", "r1:main", "r2:main"]);
+    assert_eq!(world.buildsets("main")[1].changes.len(), 2, "of one branch, the newest of both");
+}
+
+#[test]
+fn a_busy_repository_does_not_hold_up_the_others() {
+    let mut world = world(branch("main", &["linux"], "2m"));
+    world.change_with(pushed("quiet", "main", "a.c"));
+    for _ in 0..4 {
+        world.advance("1m");
+        world.change_with(pushed("busy", "main", "a.c"));
+    }
+    assert_eq!(built(&world, "main"), ["quiet:main"]);
+}
+
+#[test]
+fn an_unimportant_change_waits_for_an_important_one_of_its_own_branch() {
+    let mut world =
+        world(branch("main", &["linux"], "2s").filter(|filter| filter.branch = None).unimportant(&["*.md"], false));
+    let docs = world.change_with(pushed("r", "dev", "a.md"));
+    world.change_with(pushed("r", "main", "a.c"));
+    world.advance("1h");
+    assert_eq!(built(&world, "main"), ["r:main"]);
+    let code = world.change_with(pushed("r", "dev", "a.c"));
+    world.advance("2s");
+    assert_eq!(world.buildsets("main")[1].changes, [docs, code]);
+}
+
+#[test]
+fn each_branch_that_changed_is_built_in_the_night() {
+    let nights = nightly("night", &["linux"], "0 3 * * *", true).unimportant(&["*.md"], false);
+    let mut world = world(nights);
+    for (repository, branch, file) in
+        [("r1", "main", "a.c"), ("r1", "dev", "a.c"), ("r2", "main", "a.c"), ("r2", "docs", "a.md")]
+    {
+        world.change_with(pushed(repository, branch, file));
+    }
+    world.advance("24h");
+    assert_eq!(built(&world, "night"), ["r1:main", "r1:dev", "r2:main"]);
+    world.advance("24h");
+    assert_eq!(built(&world, "night").len(), 3, "nothing new, and nothing but documents on one branch");
+}
+
+#[test]
+fn codebases_of_one_quiet_period_are_built_together() {
+    let two = branch("main", &["linux"], "2s").filter(|filter| filter.branch = None).codebases(&["app", "lib"]);
+    let mut world = world(two);
+    let of = |codebase: &str, branch: &str| NewChange { codebase: codebase.into(), ..pushed(codebase, branch, "a.c") };
+    world.change_with(of("app", "main"));
+    world.change_with(of("lib", "main"));
+    world.change_with(of("app", "main"));
+    world.advance("2s");
+    assert_eq!(built(&world, "main"), ["app:main+lib:main"]);
+    world.change_with(of("app", "dev"));
+    world.change_with(of("app", "main"));
+    world.change_with(of("lib", "dev"));
+    world.advance("2s");
+    assert_eq!(built(&world, "main")[1..], ["app:dev+lib:dev", "app:main+:-"]);
+}
+
+#[test]
+fn a_dependent_build_has_the_changes_of_requests_that_became_one() {
+    let mut world = World::new(
+        plan()
+            .builder_with("compile", ["w1"], vec![super::plans::step("compile")])
+            .builder("package", ["w2"])
+            .builder("ship", ["w2"])
+            .scheduler(branch("main", &["compile"], "0s"))
+            .scheduler(dependent("pack", &["package"], "main"))
+            .scheduler(dependent("out", &["ship"], "pack")),
+    );
+    world.connect("w1");
+    world.connect("w2");
+    world.hold("compile");
+    let first = world.change("main", &["a.c"]);
+    let second = world.change("main", &["b.c"]);
+    let third = world.change("main", &["c.c"]);
+    world.end("compile", 0);
+    world.end("compile", 0);
+    for scheduler in ["pack", "out"] {
+        let changes: Vec<_> = world.buildsets(scheduler).iter().map(|set| set.changes.clone()).collect();
+        assert_eq!(changes, [vec![first], vec![second, third]], "{scheduler}");
+    }
 }

@@ -230,7 +230,7 @@ fn setting(name: &str) -> Option<u64> {
 }
 
 /// Every deliberate bug, within how many seeds it has to be found, and the rules that it may be found by.
-const BUGS: [(Bug, u64, &str); 31] = [
+const BUGS: &[(Bug, u64, &str)] = &[
     (Bug::LocksKeptOnStop, 100, "bug in the engine|locks"),
     (Bug::RequestTwiceAfterRestart, 40, "restored state|bug in the engine"),
     (Bug::RetryLost, 60, "requests"),
@@ -238,18 +238,22 @@ const BUGS: [(Bug, u64, &str); 31] = [
     (Bug::SlotKeptOnLoss, 60, "bug in the engine|restored state|missed start"),
     (Bug::PriorityIgnored, 40, "priorities"),
     (Bug::QuietNotRestarted, 60, "quiet period"),
+    (Bug::BranchesJoined, 200, "schedulers"),
     (Bug::QuietLostOnRestart, 60, "liveness"),
     (Bug::ParentNotTold, 60, "liveness"),
     (Bug::StopTwiceEndsTwice, 200, "outbox"),
     (Bug::FencedConnectionHeard, 60, "epochs"),
     (Bug::WaitForgottenOnRestart, 60, "liveness|deadlines"),
     (Bug::DependentOnFailure, 200, "dependent schedulers"),
+    (Bug::CollapsedForgottenByDependent, 200, "dependent schedulers"),
     (Bug::ReportAgainOnRestart, 100, "outbox"),
     (Bug::PausedGetsBuilds, 100, "starts"),
     (Bug::WrongBranchAnswered, 40, "answers"),
     (Bug::GraceForgottenOnRestart, 40, "workers"),
     (Bug::SentAgainWithoutMemory, 60, "starts of commands"),
     (Bug::LockQueueJumped, 60, "locks"),
+    (Bug::HookRecordsToo, 60, "changes"),
+    (Bug::AnnouncedTakenForSeen, 60, "liveness"),
     (Bug::PolledChangeLost, 60, "liveness"),
     (Bug::DirShared, 40, "directories"),
     (Bug::DirFreedTooEarly, 100, "directories"),

@@ -9,8 +9,8 @@ use super::plans::{PlanBuilder, span};
 use super::script::{Functions, line_of};
 use crate::base::{Span, Timestamp};
 use crate::engine::{
-    ChangeReport, CommandEnded, CommandOrder, Effect, Engine, ForceAsk, Input, RebuildAsk, Reply, ResumeState,
-    ResumedCommand, StopLevel, Ticket, Work,
+    ChangeReport, CommandEnded, CommandOrder, Effect, Engine, ForceAsk, How, Input, Intake, RebuildAsk, Reply,
+    ResumeState, ResumedCommand, StopLevel, Telling, Ticket, Work,
 };
 use crate::model::{
     BuildId, BuilderId, BuildsetId, BuildsetRecord, ChangeId, CommandEnd, CommandId, CommandResult, ConfigDigest,
@@ -372,9 +372,20 @@ impl World {
     }
 
     pub fn change_with(&mut self, change: NewChange) -> ChangeId {
-        let reply = self.ask(|ticket| Input::ChangesSeen { changes: vec![change], ticket });
-        let Reply::Changes(ids) = reply else { panic!("{reply:?}") };
-        ids[0]
+        let intake = self.told(change, Telling::default());
+        intake[0].recorded().unwrap_or_else(|| panic!("{intake:?}"))
+    }
+
+    /// What becomes of a change that somebody tells of.
+    pub fn told(&mut self, change: NewChange, by: Telling) -> Vec<Intake> {
+        let reply = self.ask(|ticket| Input::ChangesSeen { changes: vec![change], by, ticket });
+        let Reply::Changes(intake) = reply else { panic!("{reply:?}") };
+        intake
+    }
+
+    /// A hook tells of a change.
+    pub fn hook(&mut self, change: NewChange) -> Vec<Intake> {
+        self.told(change, Telling { how: How::Hook, delivery: None })
     }
 
     /// The poll that was ordered ends.

@@ -48,6 +48,8 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
         Event::SourcePolled { source, cursor: _ } => names::source_polled(txn, at, source)?,
         Event::SourceFailed { source, error, failures: _, retry: _ } => names::source_failed(txn, source, error)?,
         Event::ChangeQueued { scheduler: _, change: _, important: _, due: _ }
+        | Event::ChangeAnnounced { .. }
+        | Event::DeliveryTaken { .. }
         | Event::SchedulerTimed { scheduler: _, next: _, skipped: _ }
         | Event::ChangeUndecided { .. }
         | Event::ChangeDeclined { .. }

@@ -1,6 +1,6 @@
 //! From a change to a build, its logs and its history.
 
-use starwright::master::Reply;
+use starwright::master::{Reply, Telling};
 use starwright::model::{Event, NewChange, Outcome};
 
 use super::house::House;
@@ -32,7 +32,7 @@ async fn a_change_becomes_a_build_with_logs_and_history() {
         revision: Some("abc".to_owned()),
         ..NewChange::default()
     };
-    let reply = running.handle().add_changes(vec![change]).await.unwrap();
+    let reply = running.handle().add_changes(vec![change], Telling::default()).await.unwrap();
     assert!(matches!(&reply, Reply::Changes(ids) if ids.len() == 1), "{reply:?}");
 
     let compile = commands.recv().await.unwrap();

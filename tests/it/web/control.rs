@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
-use starwright::master::{ForceAsk, Reload, Reply};
+use starwright::master::{ForceAsk, Intake, Reload, Reply};
 use starwright::model::{
     AlertSubject, BuildId, BuilderId, BuildsetId, ChangeId, ConfigDigest, Event, HookPlan, PlanChange, RequestId,
     StampSpec, Value,
@@ -252,13 +252,19 @@ fn our_own_api_reloads_and_tells_of_the_configuration() {
 #[test]
 fn our_own_api_takes_changes_and_refuses_what_is_wrong() {
     let (_, served) = served();
-    served.master.reply(Reply::Changes(vec![ChangeId(7), ChangeId(8)]));
-    let answer = own(&served, "POST", "changes", r#"{"changes": [{"author": "Ann", "files": ["a"]}, {}]}"#);
+    served.master.reply(Reply::Changes(vec![
+        Intake::Recorded(ChangeId(7)),
+        Intake::Recorded(ChangeId(8)),
+        Intake::SameDelivery(Some(ChangeId(6))),
+    ]));
+    let answer =
+        own(&served, "POST", "changes", r#"{"changes": [{"author": "Ann", "files": ["a"]}, {}], "delivery": "d1"}"#);
     let ids: ChangesAnswer = serde_json::from_str(&answer.text()).unwrap();
     assert_eq!(ids.changes, [7, 8]);
+    assert_eq!(ids.notes, ["nothing is recorded: this delivery came before, as change 6"]);
     let orders = served.master.orders();
-    let [Command::AddChanges(changes)] = orders.as_slice() else { panic!("{orders:?}") };
-    assert_eq!((changes.len(), changes[0].author.as_str()), (2, "Ann"));
+    let [Command::AddChanges { changes, delivery }] = orders.as_slice() else { panic!("{orders:?}") };
+    assert_eq!((changes.len(), changes[0].author.as_str(), delivery.as_deref()), (2, "Ann", Some("d1")));
     assert_eq!(own(&served, "POST", "changes", r#"{"author": "Bob", "branch": null}"#).status, 200);
     served.master.orders();
     for (method, path, body, status) in [

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use starwright::base::{Span, SystemClock, Timestamp};
 use starwright::master::{
-    Alerts, Frame, Gone, HookAccess, HookError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket,
+    Alerts, Frame, Gone, HookAccess, HookError, Intake, Refusal, RefusedWorker, Reload, Reply, Seat, Socket,
 };
 use starwright::model::{
     Ask, BuildId, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Change, ChangeId, ChangeSourceId, CodebasePlan,
@@ -471,8 +471,9 @@ impl Control for FakeMaster {
         &'a self,
         dialect: &'a str,
         params: BTreeMap<String, Vec<String>>,
-    ) -> BoxFuture<'a, Result<usize, HookError>> {
-        let answer = Ok(params.get("n").and_then(|n| n[0].parse().ok()).unwrap_or(1));
+    ) -> BoxFuture<'a, Result<Vec<Intake>, HookError>> {
+        let count = params.get("n").and_then(|n| n[0].parse().ok()).unwrap_or(1);
+        let answer = Ok(vec![Intake::Recorded(ChangeId(1)); count]);
         self.0.hooks.lock().unwrap().push((dialect.to_owned(), params));
         Box::pin(async move { answer })
     }

@@ -20,6 +20,8 @@ pub enum Bug {
     PriorityIgnored,
     /// A further change does not let the quiet period begin anew.
     QuietNotRestarted,
+    /// Changes of two branches become one build.
+    BranchesJoined,
     /// A quiet period that was running is forgotten by a restart.
     QuietLostOnRestart,
     /// A build that waits for what it triggered is not told of the end.
@@ -32,6 +34,8 @@ pub enum Bug {
     WaitForgottenOnRestart,
     /// A dependent scheduler does not look how its upstream ended.
     DependentOnFailure,
+    /// A dependent build does not know the changes of requests that its upstream swallowed.
+    CollapsedForgottenByDependent,
     /// Reports in the outbox are put there again by a restart.
     ReportAgainOnRestart,
     /// A paused worker gets builds.
@@ -44,6 +48,10 @@ pub enum Bug {
     SentAgainWithoutMemory,
     /// Who asks for locks later gets them first.
     LockQueueJumped,
+    /// A hook's call is recorded, and once more by the poller of its repository.
+    HookRecordsToo,
+    /// What a hook announced counts as seen, and the poller's change is dropped.
+    AnnouncedTakenForSeen,
     /// Of several changes that a poll finds, one is lost.
     PolledChangeLost,
     /// A second build of a builder gets the directory of the first one.

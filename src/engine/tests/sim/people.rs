@@ -6,7 +6,7 @@ use super::draft::{self, BRANCHES};
 use super::machine::Machine;
 use super::run::{Happening, Sim};
 use super::shell::{Doom, Then, commit};
-use crate::engine::{ForceAsk, Input, RebuildAsk, Reply, Ticket};
+use crate::engine::{ForceAsk, How, Input, Intake, RebuildAsk, Reply, Telling, Ticket};
 use crate::model::{BuildId, RequestId};
 
 impl Sim {
@@ -57,7 +57,8 @@ impl Sim {
             let kept = self.reference.sets.contains_key(buildset);
             assert!(kept, "durability: buildset {buildset} is acknowledged, and not durable");
         }
-        if let Reply::Changes(ids) = reply {
+        if let Reply::Changes(intake) = reply {
+            let ids: Vec<_> = intake.iter().filter_map(Intake::recorded).collect();
             let last = self.reference.last_ids.get("change").copied().unwrap_or(0);
             assert!(ids.iter().all(|id| id.0 <= last), "durability: changes {ids:?} are acknowledged, and not durable");
         }
@@ -91,7 +92,8 @@ impl Sim {
         if hook {
             self.saw(if again { "hook told twice" } else { "hook told" });
             let changes = vec![commit(&branch, &revision)];
-            self.ask(|ticket| Input::ChangesSeen { changes, ticket });
+            let by = Telling { how: How::Hook, delivery: None };
+            self.ask(|ticket| Input::ChangesSeen { changes, by, ticket });
         }
     }
 

@@ -72,6 +72,10 @@ pub struct Reference {
     pub commands: BTreeMap<CommandId, (BuildId, Key)>,
     pub answers: BTreeMap<CommandId, crate::model::CommandResult>,
     pub changes: BTreeMap<(Option<String>, Option<String>), ChangeId>,
+    /// Those that a poller or its hooks told of.
+    pub of_source: BTreeSet<(Option<String>, Option<String>)>,
+    /// The branch of each change.
+    pub branches: BTreeMap<ChangeId, Option<String>>,
     pub queued: BTreeMap<String, Vec<QueuedView>>,
     /// What pollers had seen when they first looked.
     pub watched: Option<crate::model::Cursor>,
@@ -81,6 +85,8 @@ pub struct Reference {
     pub to_report: BTreeSet<(BuildId, String)>,
     /// Dependent buildsets of this turn, and buildsets of this turn that they may follow, by scheduler.
     pub dependents: BTreeMap<String, i64>,
+    /// Changes that dependent buildsets of this turn have to carry, and those that they carry, by scheduler.
+    pub carried: BTreeMap<String, (Vec<Vec<ChangeId>>, Vec<Vec<ChangeId>>)>,
     /// Buildsets that a trigger asked for, of this turn.
     pub triggering: Option<(BuildId, Key, StepId, bool)>,
     /// Requests that somebody may have cancelled: asked, or because their parent is over.
@@ -149,8 +155,19 @@ impl Reference {
             Event::ChangeArrived { change } => {
                 self.fresh("change", change.id.0);
                 let key = (change.data.branch.clone(), change.data.revision.clone());
-                let before = self.changes.insert(key, change.id);
-                assert!(before.is_none(), "changes: {:?} arrived twice", change.data.revision);
+                self.branches.insert(change.id, change.data.branch.clone());
+                let before = self.changes.insert(key.clone(), change.id);
+                let from_source = change.source.is_some();
+                let was_from_source = self.of_source.contains(&key);
+                // Who is no source may tell as often as they like; a poller and its hooks tell once.
+                assert!(
+                    before.is_none() || !from_source && !was_from_source,
+                    "changes: {:?} arrived twice",
+                    change.data.revision
+                );
+                if from_source {
+                    self.of_source.insert(key);
+                }
             }
             Event::SourcePolled { cursor, .. } => {
                 self.watched.get_or_insert_with(|| cursor.clone());
@@ -228,6 +245,8 @@ impl Reference {
             | Event::BuildEnded { .. } => self.build_event(fact),
             Event::MasterStopped
             | Event::PlanRefused { .. }
+            | Event::ChangeAnnounced { .. }
+            | Event::DeliveryTaken { .. }
             | Event::SourceFailed { .. }
             | Event::ChangeUndecided { .. }
             | Event::ChangeDeclined { .. }
@@ -295,6 +314,8 @@ impl Reference {
             "schedulers: `{scheduler}` builds {changes:?}, of which it has {taken:?}"
         );
         *queue = rest;
+        let branches: BTreeSet<_> = changes.iter().filter_map(|change| self.branches.get(change)).collect();
+        assert!(branches.len() <= 1, "schedulers: `{scheduler}` builds {branches:?} at once");
         if let SchedulerKind::Branch { .. } | SchedulerKind::AnyBranch { .. } = kind {
             let newest = taken.iter().filter(|queued| queued.due.is_some()).max_by_key(|queued| queued.change);
             let newest = newest.unwrap_or_else(|| panic!("schedulers: `{scheduler}` builds without a change"));
@@ -351,6 +372,11 @@ impl Reference {
         let odd: Vec<_> = self.dependents.iter().filter(|(_, owed)| **owed != 0).collect();
         assert!(odd.is_empty(), "dependent schedulers: made without cause, or not made: {odd:?}");
         self.dependents.clear();
+        for (scheduler, (mut owed, mut made)) in std::mem::take(&mut self.carried) {
+            owed.sort();
+            made.sort();
+            assert_eq!(owed, made, "dependent schedulers: the changes of `{scheduler}`");
+        }
         self.triggering = None;
         self.check_builds();
         self.check_requests();

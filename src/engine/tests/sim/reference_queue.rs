@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::reference::Reference;
 use crate::base::{Span, Timestamp};
 use crate::model::{
-    BuildId, BuilderId, BuildsetId, BuildsetRecord, CollapsePolicy, Event, Fact, Key, Outcome, RequestId,
+    BuildId, BuilderId, BuildsetId, BuildsetRecord, ChangeId, CollapsePolicy, Event, Fact, Key, Outcome, RequestId,
     RequestRecord, SchedulerKind, StepId,
 };
 
@@ -23,6 +23,8 @@ pub struct RequestView {
     pub retries: u32,
     pub rests_until: Option<Timestamp>,
     pub collapsed: bool,
+    /// Its changes and those of the requests that became one with it.
+    pub changes: BTreeSet<ChangeId>,
     alike: String,
 }
 
@@ -51,6 +53,8 @@ pub struct SetView {
     pub awaited_by: Option<(BuildId, Key, StepId)>,
     pub ended: Option<Outcome>,
     pub record: BuildsetRecord,
+    /// Its changes and those of all requests that became one with its own.
+    pub changes: BTreeSet<ChangeId>,
 }
 
 impl Reference {
@@ -64,6 +68,7 @@ impl Reference {
         let plan = self.plan.as_ref().and_then(|plan| plan.schedulers.get(&set.scheduler));
         if plan.is_some_and(|plan| matches!(plan.kind, SchedulerKind::Dependent { .. })) {
             *self.dependents.entry(set.scheduler.clone()).or_default() -= 1;
+            self.carried.entry(set.scheduler.clone()).or_default().1.push(set.changes.clone());
         }
         let asked = self.triggering.clone().filter(|(build, ..)| set.parent == Some(*build) && set.rebuilt.is_none());
         let awaited_by = asked.filter(|asked| asked.3).map(|(build, key, step, _)| (build, key, step));
@@ -73,8 +78,14 @@ impl Reference {
             self.add_request(record, set);
         }
         let ends = requests.iter().map(|request| (request.id, None)).collect();
-        let view =
-            SetView { scheduler: set.scheduler.clone(), requests: ends, awaited_by, ended: None, record: set.clone() };
+        let view = SetView {
+            scheduler: set.scheduler.clone(),
+            requests: ends,
+            awaited_by,
+            ended: None,
+            record: set.clone(),
+            changes: set.changes.iter().copied().collect(),
+        };
         self.sets.insert(set.id, view);
     }
 
@@ -90,6 +101,7 @@ impl Reference {
             retries: 0,
             rests_until: None,
             collapsed: false,
+            changes: set.changes.iter().copied().collect(),
             alike: alike(set),
         };
         if self.collapses_alike(record.builder) && !record.waited_for {
@@ -122,10 +134,13 @@ impl Reference {
         let older = self.request(old);
         assert!(older.waits(), "collapse: {old} does not wait");
         older.collapsed = true;
-        let (order, priority) = (older.order, older.priority);
+        let (order, priority, changes) = (older.order, older.priority, older.changes.clone());
         let newer = self.request(new);
+        newer.changes.extend(&changes);
+        let set = newer.set;
         newer.order = newer.order.min(order);
         newer.priority = newer.priority.max(priority);
+        self.sets.get_mut(&set).unwrap().changes.extend(changes);
     }
 
     /// Whether a build waits for one that no configured builder can begin.
@@ -181,7 +196,7 @@ impl Reference {
         let worst = ends.into_iter().fold(Outcome::Skipped, Outcome::worse);
         assert_eq!(worst, outcome, "buildsets: {id}");
         set.ended = Some(outcome);
-        let scheduler = set.scheduler.clone();
+        let (scheduler, changes) = (set.scheduler.clone(), set.changes.iter().copied().collect::<Vec<_>>());
         if !matches!(outcome, Outcome::Success | Outcome::Warnings) {
             return;
         }
@@ -189,6 +204,7 @@ impl Reference {
         for after in plan.schedulers.values().filter(|after| !self.disabled.contains(&after.name)) {
             if matches!(&after.kind, SchedulerKind::Dependent { upstream } if *upstream == scheduler) {
                 *self.dependents.entry(after.name.clone()).or_default() += 1;
+                self.carried.entry(after.name.clone()).or_default().0.push(changes.clone());
             }
         }
     }

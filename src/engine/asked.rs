@@ -149,6 +149,17 @@ impl Pass<'_> {
         self.reply(ticket, Reply::Done);
     }
 
+    /// Somebody ends a build at once. What its worker still has of it is stopped when that connects.
+    pub fn end_build_asked(&mut self, build: BuildId, why: &str, ticket: Option<Ticket>) {
+        let reply = if self.state.builds.contains_key(&build) {
+            self.abandon(build, Outcome::Exception, why);
+            Reply::Done
+        } else {
+            Reply::Unknown(format!("no build `{build}` is running"))
+        };
+        self.reply(ticket, reply);
+    }
+
     /// Somebody changes a priority.
     pub fn priority_asked(&mut self, request: RequestId, priority: i64, ticket: Option<Ticket>) {
         let reply = match self.state.requests.get(&request) {

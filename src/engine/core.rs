@@ -52,14 +52,6 @@ pub enum RestoreError {
         /// The form it has.
         found: u32,
     },
-    /// A configuration that open work needs cannot be had.
-    #[error("load configuration `{digest}`, which open work needs: {why}")]
-    Plan {
-        /// Its digest.
-        digest: ConfigDigest,
-        /// Why not.
-        why: String,
-    },
     /// The facts do not fit together.
     #[error("replay the facts after the snapshot")]
     Illegal(#[from] Illegal),
@@ -149,7 +141,8 @@ impl Engine {
     }
 
     /// The state after a snapshot (none: nothing) and the facts that follow it. `plans` gives configurations by digest;
-    /// it is asked for those that the state still needs. Tell the engine [`Input::Started`] next.
+    /// it is asked for those that the state still needs. One that cannot be had costs the builds that pin it, and nobody
+    /// else: they end as exceptions that say why. Tell the engine [`Input::Started`] next.
     ///
     /// # Errors
     /// When something is damaged or missing; nothing is guessed.
@@ -167,8 +160,10 @@ impl Engine {
             engine.apply(fact)?;
         }
         for digest in engine.plans_needed() {
-            let plan = plans(&digest).map_err(|why| RestoreError::Plan { digest: digest.clone(), why })?;
-            engine.up.plans.insert(digest, plan);
+            match plans(&digest) {
+                Ok(plan) => drop(engine.up.plans.insert(digest, plan)),
+                Err(why) => drop(engine.up.unloadable.insert(digest, why)),
+            }
         }
         engine.up.prepare(&engine.state);
         Ok(engine)

@@ -41,6 +41,8 @@ pub enum Input {
     RebuildAsked { ask: RebuildAsk, ticket: Option<Ticket> },
     /// Somebody wants a build stopped.
     StopAsked { build: BuildId, why: String, by: String, ticket: Option<Ticket> },
+    /// Somebody ends a build at once, as an exception, whatever it does: it cannot go on.
+    EndAsked { build: BuildId, why: String, ticket: Option<Ticket> },
     /// Somebody wants a request cancelled (a running one's build is stopped).
     CancelAsked { request: RequestId, why: String, by: String, ticket: Option<Ticket> },
     /// Somebody changes a priority.

@@ -24,7 +24,9 @@ impl Pass<'_> {
     pub fn drive(&mut self, id: BuildId) {
         while let Some(build) = self.state.builds.get(&id) {
             let Some(plan) = self.up.plans.get(&build.plan).cloned() else {
-                return self.abandon(id, Outcome::Exception, "its configuration is not at hand");
+                let why = self.up.unloadable.get(&build.plan).map_or("it is not at hand", String::as_str);
+                let why = format!("its configuration cannot be loaded any more: {}", why.lines().next().unwrap_or(why));
+                return self.abandon(id, Outcome::Exception, &why);
             };
             let went_on = match &build.step {
                 Some(_) if build.stops_step() => self.wind_down(id),

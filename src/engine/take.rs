@@ -31,6 +31,7 @@ impl Pass<'_> {
             Input::ForceAsked { ask, ticket } => self.force_asked(ask, ticket),
             Input::RebuildAsked { ask, ticket } => self.rebuild_asked(ask, ticket),
             Input::StopAsked { build, why, by, ticket } => self.stop_asked(build, &why, &by, ticket),
+            Input::EndAsked { build, why, ticket } => self.end_build_asked(build, &why, ticket),
             Input::CancelAsked { request, why, by, ticket } => self.cancel_asked(request, &why, &by, ticket),
             Input::PriorityAsked { request, priority, ticket } => self.priority_asked(request, priority, ticket),
             Input::EnableAsked { scheduler, enabled, ticket } => self.enable_asked(scheduler, enabled, ticket),
@@ -56,8 +57,9 @@ impl Pass<'_> {
     /// A master took up work: nothing is connected, nothing is under way, and everything is looked at.
     fn started(&mut self, name: String, installation: String) {
         let plans = std::mem::take(&mut self.up.plans);
+        let unloadable = std::mem::take(&mut self.up.unloadable);
         let again = std::mem::take(&mut self.up.again);
-        *self.up = super::underway::Underway { plans, now: self.now, ..Default::default() };
+        *self.up = super::underway::Underway { plans, unloadable, now: self.now, ..Default::default() };
         self.up.prepare(self.state);
         self.record(Event::MasterStarted { name, installation });
         self.effects.extend(again);

@@ -23,6 +23,8 @@ use crate::model::{
 #[derive(Clone, Debug, Default)]
 pub(super) struct Underway {
     pub plans: BTreeMap<ConfigDigest, Arc<Plan>>,
+    /// Configurations that open work needs and that cannot be loaded any more: why.
+    pub unloadable: BTreeMap<ConfigDigest, String>,
     /// Compiled patterns of the configuration in force.
     pub filters: Filters,
     /// Which builders a worker can build, by the configuration in force.

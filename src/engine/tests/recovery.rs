@@ -3,7 +3,7 @@
 use super::plans::{plan, span, step};
 use super::script::{Item, child, run};
 use super::world::World;
-use crate::engine::{CommandEnded, Effect, Engine, Input, RestoreError};
+use crate::engine::{CommandEnded, Effect, Engine, Input, Reply, RestoreError};
 use crate::model::{CommandEnd, CommandResult, Event, Outcome};
 
 /// A build of two commands, the first of which runs.
@@ -247,7 +247,47 @@ fn facts_that_do_not_fit_are_refused() {
     let gap = &world.facts[1..];
     let Err(RestoreError::Illegal(illegal)) = Engine::restore(None, gap, &mut none) else { panic!() };
     assert_eq!((illegal.seq, illegal.why.as_str()), (2, "it should be fact 1"));
-    let Err(RestoreError::Plan { .. }) = Engine::restore(None, &world.facts, &mut none) else { panic!() };
+}
+
+#[test]
+fn a_configuration_that_cannot_be_loaded_any_more_costs_only_the_builds_that_pin_it() {
+    let mut world = world();
+    let old = world.engine.plan().unwrap().digest.clone();
+    world.adopt(plan().builder_with("linux", ["w1"], vec![step("one")]).builder("other", ["w1"]));
+    world.plans.remove(&old);
+    world.restart();
+    world.expect_ended("linux/1", Outcome::Exception);
+    let told = |event: &Event| matches!(event, Event::BuildEnded { state, .. } if state.contains("any more: gone"));
+    assert!(world.events().any(told));
+    world.connect("w1");
+    world.force("other");
+    assert!(world.builds().contains_key("other/1"));
+}
+
+#[test]
+fn the_next_configuration_comes_into_force_if_the_last_one_cannot_be_loaded_any_more() {
+    let mut world = world();
+    world.plans.clear();
+    world.restart();
+    assert_eq!(world.engine.plan(), None);
+    world.adopt(plan().builder_with("linux", ["w1"], vec![step("one")]).builder("other", ["w1"]));
+    world.expect_ended("linux/1", Outcome::Exception);
+    world.connect("w1");
+    world.force("other");
+    assert!(world.builds().contains_key("other/1"));
+}
+
+#[test]
+fn a_build_that_is_ended_by_hand_ends_as_exception_with_the_reason() {
+    let mut world = world();
+    let build = *world.engine.state().builds.keys().next().unwrap();
+    let reply = world.ask(|ticket| Input::EndAsked { build, why: "it is stuck".into(), ticket });
+    assert_eq!(reply, Reply::Done);
+    world.expect_ended("linux/1", Outcome::Exception);
+    let told = |event: &Event| matches!(event, Event::BuildEnded { state, .. } if state.contains("it is stuck"));
+    assert!(world.events().any(told));
+    let reply = world.ask(|ticket| Input::EndAsked { build, why: "again".into(), ticket });
+    assert!(matches!(reply, Reply::Unknown(_)), "{reply:?}");
 }
 
 #[test]

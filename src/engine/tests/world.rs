@@ -70,7 +70,7 @@ pub struct World {
     pub closed_logs: BTreeSet<LogId>,
     pub disconnected: Vec<(String, u64)>,
     replies: BTreeMap<Ticket, Reply>,
-    plans: BTreeMap<ConfigDigest, (Arc<Plan>, Functions)>,
+    pub plans: BTreeMap<ConfigDigest, (Arc<Plan>, Functions)>,
     queue: VecDeque<Input>,
     snapshot: (usize, Vec<u8>),
     inputs: usize,

@@ -1,17 +1,20 @@
 //! Where the texts of a configuration come from: its folder, or what was kept of an earlier load.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use super::library;
 use super::parse::FILE_BYTES_MAX;
 use super::place::Spot;
-use super::problem::Problem;
+use super::problem::{Problem, Refused};
 use super::sources::{CONFIG_DIR_FACT, Sources};
 use crate::base::nearest;
 
 /// A file cannot be had.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ReadError {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadError {
     message: String,
     hint: Option<String>,
 }
@@ -39,6 +42,50 @@ pub(super) enum Files {
         main: String,
     },
     Kept(Sources),
+    /// The folder of somebody else, who is asked for each file. `folder` is its absolute path.
+    Asked {
+        main: String,
+        folder: Option<String>,
+    },
+}
+
+/// A configuration's folder, for a load that happens in another process: reads what that asks for, and nothing else.
+#[derive(Debug)]
+pub struct Folder(Files);
+
+impl Folder {
+    /// The folder of a configuration file.
+    ///
+    /// # Errors
+    /// When there is no such file.
+    pub fn of(path: &Path) -> Result<Self, Refused> {
+        Files::on_disk(path).map(Self).map_err(|problem| Refused { problems: vec![problem] })
+    }
+
+    /// The first file's name.
+    #[must_use]
+    pub fn main(&self) -> &str {
+        self.0.main()
+    }
+
+    /// Its absolute path, if that is UTF-8.
+    #[must_use]
+    pub fn path(&self) -> Option<String> {
+        self.0.folder()
+    }
+
+    /// The text of a file in it.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no plain file inside the folder.
+    pub fn read(&self, name: &str) -> Result<String, ReadError> {
+        self.0.read(name)
+    }
+
+    /// The paths of those files that are on disk.
+    pub fn watch<'n>(&self, names: impl Iterator<Item = &'n String>) -> Vec<PathBuf> {
+        self.0.watch(names)
+    }
 }
 
 impl Files {
@@ -75,7 +122,7 @@ impl Files {
     /// The first file's name.
     pub(super) fn main(&self) -> &str {
         match self {
-            Self::Disk { main, .. } => main,
+            Self::Disk { main, .. } | Self::Asked { main, .. } => main,
             Self::Kept(sources) => &sources.main,
         }
     }
@@ -84,6 +131,7 @@ impl Files {
     pub(super) fn folder(&self) -> Option<String> {
         match self {
             Self::Disk { root, .. } => root.to_str().map(str::to_owned),
+            Self::Asked { folder, .. } => folder.clone(),
             Self::Kept(sources) => sources.fact(CONFIG_DIR_FACT).map(str::to_owned),
         }
     }
@@ -119,23 +167,26 @@ impl Files {
                 .get(name)
                 .cloned()
                 .ok_or_else(|| ReadError::new(format!("the kept configuration has no file `{name}`"), None)),
-            Self::Disk { .. } if library::is_library(name) => library::text(name).map(str::to_owned).ok_or_else(|| {
-                let names: Vec<String> = library::names().collect();
-                let meant = nearest(name, names.iter().map(String::as_str));
-                let hint = meant.map_or_else(
-                    || format!("there are: {}", names.join(", ")),
-                    |meant| format!("did you mean `{meant}`?"),
-                );
-                ReadError::new(format!("the standard library has no file `{name}`"), Some(hint))
-            }),
+            Self::Disk { .. } | Self::Asked { .. } if library::is_library(name) => {
+                library::text(name).map(str::to_owned).ok_or_else(|| {
+                    let names: Vec<String> = library::names().collect();
+                    let meant = nearest(name, names.iter().map(String::as_str));
+                    let hint = meant.map_or_else(
+                        || format!("there are: {}", names.join(", ")),
+                        |meant| format!("did you mean `{meant}`?"),
+                    );
+                    ReadError::new(format!("the standard library has no file `{name}`"), Some(hint))
+                })
+            }
             Self::Disk { root, main } => read_below(root, name, name == main),
+            Self::Asked { .. } => Err(ReadError::new(format!("nobody was asked for `{name}`"), None)),
         }
     }
 
     /// The paths of those files that are on disk.
     pub(super) fn watch<'n>(&self, names: impl Iterator<Item = &'n String>) -> Vec<PathBuf> {
         match self {
-            Self::Kept(_) => Vec::new(),
+            Self::Kept(_) | Self::Asked { .. } => Vec::new(),
             Self::Disk { root, .. } => {
                 names.filter(|name| !name.starts_with('@')).map(|name| root.join(name)).collect()
             }
@@ -192,6 +243,21 @@ fn outside(asked: &str) -> ReadError {
     ReadError::new(format!("`{asked}` is outside the configuration's folder"), Some(hint))
 }
 
+/// Opens a file without waiting for whoever may be at the other end of it.
+fn open_at_once(path: &Path) -> std::io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    options.open(path)
+}
+
+/// Reading a pipe or a device could wait for ever, or do something.
+fn not_a_file(name: &str, facts: &std::fs::Metadata) -> ReadError {
+    let what = if facts.is_dir() { "a directory" } else { "a pipe, a socket or a device" };
+    ReadError::new(format!("`{name}` is {what}, not a file"), Some("load a file with Starlark text".to_owned()))
+}
+
 fn read_below(root: &Path, name: &str, is_main: bool) -> Result<String, ReadError> {
     let path = root.join(name);
     let fail = |error: std::io::Error| {
@@ -203,12 +269,28 @@ fn read_below(root: &Path, name: &str, is_main: bool) -> Result<String, ReadErro
     if !is_main && !real.starts_with(root) {
         return Err(outside(name));
     }
-    let size = std::fs::metadata(&real).map_err(fail)?.len();
-    if size > FILE_BYTES_MAX as u64 {
-        let message = format!("`{name}` has {} MB, more than {}", size >> 20, FILE_BYTES_MAX >> 20);
-        return Err(ReadError::new(message, Some("write loops, or several files".to_owned())));
+    let facts = std::fs::metadata(&real).map_err(fail)?;
+    if !facts.is_file() {
+        return Err(not_a_file(name, &facts));
     }
-    let bytes = std::fs::read(&real).map_err(fail)?;
+    let too_large = |size: u64| {
+        let message = format!("`{name}` has {} MB, more than {}", size >> 20, FILE_BYTES_MAX >> 20);
+        ReadError::new(message, Some("write loops, or several files".to_owned()))
+    };
+    if facts.len() > FILE_BYTES_MAX as u64 {
+        return Err(too_large(facts.len()));
+    }
+    let file = open_at_once(&real).map_err(fail)?;
+    // What has the name now may be something else than a moment ago.
+    let facts = file.metadata().map_err(fail)?;
+    if !facts.is_file() {
+        return Err(not_a_file(name, &facts));
+    }
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(fail)?;
+    if bytes.len() > FILE_BYTES_MAX {
+        return Err(too_large(bytes.len() as u64));
+    }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         let hint = "save it as UTF-8".to_owned();
         return Err(ReadError::new(format!("`{name}` is UTF-16"), Some(hint)));
@@ -284,6 +366,22 @@ mod tests {
         let files = Files::on_disk(&inside.join("master.star")).unwrap();
         assert_eq!(files.read("link.star"), Err(outside("link.star")));
         assert!(files.read("master.star").is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_or_a_directory_is_refused_and_not_opened() {
+        let scratch = tempfile::tempdir().unwrap();
+        let fifo = scratch.path().join("fifo.star");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).unwrap();
+        std::fs::create_dir(scratch.path().join("dir.star")).unwrap();
+        std::os::unix::fs::symlink("fifo.star", scratch.path().join("link.star")).unwrap();
+        std::fs::write(scratch.path().join("master.star"), "").unwrap();
+        let files = Files::on_disk(&scratch.path().join("master.star")).unwrap();
+        for name in ["fifo.star", "dir.star", "link.star"] {
+            let error = files.read(name).unwrap_err();
+            assert!(error.message.contains("not a file"), "{}", error.message);
+        }
     }
 
     #[test]

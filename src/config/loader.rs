@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use starlark::docs::DocModule;
 use starlark::environment::{FrozenModule, Module};
 use starlark::eval::{Evaluator, ReturnFileLoader};
@@ -68,6 +69,74 @@ pub fn load_sources(sources: Sources) -> Result<Loaded, Refused> {
     on_big_stack(|| Loader::new(Files::kept(sources)).run())
 }
 
+/// What a load is doing, so that whoever watches can say what it was that did not end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// Text to syntax tree.
+    Parse,
+    /// Inferring types. Its absence changes no plan, so it may be given up.
+    Types,
+    /// Running the file's statements, and fixing their values.
+    Evaluate,
+    /// Adding the declarations up.
+    Finish,
+}
+
+/// What a load needs of the process that ordered it.
+pub trait LoadHost: Send {
+    /// The text of a file of the configuration's folder.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn read(&mut self, name: &str) -> Result<String, ReadError>;
+    /// The load begins something.
+    fn begins(&mut self, phase: Phase, file: &str);
+}
+
+/// What to load.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LoadAsk {
+    /// Where its texts are.
+    pub from: LoadFrom,
+    /// Files whose types are not checked, and why not.
+    pub untyped: BTreeMap<String, String>,
+}
+
+/// Where the texts of a configuration are.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum LoadFrom {
+    /// The host is asked for each. `folder` is the absolute path.
+    Host { main: String, folder: Option<String> },
+    /// They were kept.
+    Kept(Sources),
+}
+
+/// Loads on the present thread, which needs a large stack.
+///
+/// # Errors
+/// All problems of the configuration.
+pub fn load_for(ask: LoadAsk, host: Box<dyn LoadHost>) -> Result<Loaded, Refused> {
+    let files = match ask.from {
+        LoadFrom::Host { main, folder } => Files::Asked { main, folder },
+        LoadFrom::Kept(sources) => Files::kept(sources),
+    };
+    let mut loader = Loader::new(files);
+    loader.host = host;
+    loader.untyped = ask.untyped;
+    loader.run()
+}
+
+/// A load in the process that ordered it.
+struct Here;
+
+impl LoadHost for Here {
+    fn read(&mut self, name: &str) -> Result<String, ReadError> {
+        Err(ReadError::new(format!("nobody was asked for `{name}`"), None))
+    }
+
+    fn begins(&mut self, _: Phase, _: &str) {}
+}
+
 /// What the library's files say of themselves, in order of their names.
 pub(super) fn library_documentation() -> Vec<(String, DocModule)> {
     let files = library::names().filter_map(|name| Some((name.clone(), library::text(&name)?.to_owned())));
@@ -97,6 +166,9 @@ fn on_big_stack<T: Send>(work: impl FnOnce() -> Result<T, Refused> + Send) -> Re
 /// The load in progress.
 struct Loader {
     files: Files,
+    host: Box<dyn LoadHost>,
+    /// Files whose types are not checked, and why not.
+    untyped: BTreeMap<String, String>,
     collector: Collector,
     /// Finished files by name; none for one with an error.
     modules: HashMap<String, Option<FrozenModule>>,
@@ -121,6 +193,8 @@ impl Loader {
         *collector.folder.borrow_mut() = files.folder();
         Self {
             files,
+            host: Box::new(Here),
+            untyped: BTreeMap::new(),
             collector,
             modules: HashMap::new(),
             order: Vec::new(),
@@ -151,7 +225,10 @@ impl Loader {
         if self.texts.len() >= FILES_MAX {
             return Err(ReadError::new(format!("there are more than {FILES_MAX} files"), None));
         }
-        let text = self.files.read(name)?;
+        let text = match &self.files {
+            Files::Asked { .. } if !library::is_library(name) => self.host.read(name)?,
+            files => files.read(name)?,
+        };
         self.texts.insert(name.to_owned(), text.clone());
         self.chain.push(name.to_owned());
         let module = self.evaluate(name, &text);
@@ -164,6 +241,7 @@ impl Loader {
 
     /// Parses, checks and evaluates a text; none if that ended early.
     fn evaluate(&mut self, name: &str, text: &str) -> Option<FrozenModule> {
+        self.host.begins(Phase::Parse, name);
         let ast = match parse(name, text) {
             Ok(ast) => ast,
             Err(problem) => {
@@ -187,6 +265,7 @@ impl Loader {
         for (asked, found) in &loads {
             modules.insert(asked, self.modules.get(found)?.as_ref()?);
         }
+        self.host.begins(Phase::Evaluate, name);
         match run_module(name, ast, &modules, &self.collector) {
             Ok(module) => Some(module),
             // The evaluator stops at the first of the wrong calls that were found without running any.
@@ -242,6 +321,16 @@ impl Loader {
         self.miscalled |= !problems.is_empty();
         self.problems.extend(problems);
         secrets.iter().for_each(|secret| self.collector.name_secret(secret));
+        self.warnings.extend(check::lint(ast));
+        self.problems.extend(check::step_words(ast));
+        let (problems, warnings) = check::shell_texts(ast);
+        self.problems.extend(problems);
+        self.warnings.extend(warnings);
+        if let Some(why) = self.untyped.get(name) {
+            self.warnings.push(untyped(name, why));
+            return;
+        }
+        self.host.begins(Phase::Types, name);
         let interfaces = loads
             .iter()
             .filter_map(|(asked, other)| Some((asked.clone(), self.interfaces.get(other)?.clone())))
@@ -249,14 +338,10 @@ impl Loader {
         let (interface, problems) = check::types(ast, &interfaces);
         self.interfaces.insert(name.to_owned(), interface);
         self.problems.extend(problems);
-        self.warnings.extend(check::lint(ast));
-        self.problems.extend(check::step_words(ast));
-        let (problems, warnings) = check::shell_texts(ast);
-        self.problems.extend(problems);
-        self.warnings.extend(warnings);
     }
 
     fn finish(mut self, main: String) -> Result<Loaded, Refused> {
+        self.host.begins(Phase::Finish, &main);
         let mut plan = check::finish_plan(&self.collector, !self.incomplete);
         let noted = self.collector.problems.take();
         self.problems.extend(noted.into_iter().map(|noted| noted.spot.problem(noted.message, noted.hint)));
@@ -275,6 +360,12 @@ impl Loader {
         let scripts = Scripts::gather(Arc::clone(&plan), &self.order);
         Ok(Loaded { plan, scripts: Arc::new(scripts), sources: Arc::new(sources), watch, warnings: self.warnings })
     }
+}
+
+/// The remark on a file whose types could not be inferred.
+fn untyped(name: &str, why: &str) -> Problem {
+    let hint = "a value that grows in a loop, such as `x = (x, n)`, has a type without end: build a list instead";
+    Problem::placeless(format!("the types in `{name}` are not checked: inferring them {why}"), Some(hint.to_owned()))
 }
 
 /// Problems by file (the main one first) and line, each once; of two that say the same, the one with a hint.

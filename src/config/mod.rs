@@ -35,8 +35,10 @@ mod summary;
 mod template;
 mod values;
 
+pub use evaluate::take_printed;
+pub use files::{Folder, ReadError};
 pub use limits::STACK_BYTES;
-pub use loader::{Loaded, load, load_sources};
+pub use loader::{LoadAsk, LoadFrom, LoadHost, Loaded, Phase, load, load_for, load_sources};
 pub use problem::{Problem, Refused};
 pub use reference::{examples, names_of_buildbot, reference};
 pub use scripts::{Cancel, Scripts};

@@ -4,10 +4,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::SourcePlace;
 
 /// Something wrong in a configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// Where; none for what has no line (a missing file).
     pub place: Option<SourcePlace>,
@@ -21,7 +23,8 @@ pub struct Problem {
 
 impl Problem {
     /// A problem without a line.
-    pub(super) fn placeless(message: impl Into<String>, hint: Option<String>) -> Self {
+    #[must_use]
+    pub fn placeless(message: impl Into<String>, hint: Option<String>) -> Self {
         Self { place: None, message: message.into(), hint, excerpt: String::new() }
     }
 

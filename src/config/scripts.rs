@@ -9,7 +9,7 @@ use starlark::values::OwnedFrozenValue;
 
 use super::evaluate;
 use super::registry::functions;
-use crate::model::{EvalJob, EvalOutcome, FnId, Plan, Question, ScriptError, Value};
+use crate::model::{ConfigDigest, EvalJob, EvalOutcome, FnId, Plan, Question, ScriptError, Value};
 
 /// The functions of one configuration.
 pub struct Scripts {
@@ -46,6 +46,12 @@ impl Scripts {
         all.sort_by_key(|(id, _)| *id);
         debug_assert!(all.iter().zip(0..).all(|((id, _), place)| *id == place), "ids count from 0 without gaps");
         Self { plan, functions: all.into_iter().map(|(_, function)| function).collect() }
+    }
+
+    /// The configuration's digest.
+    #[must_use]
+    pub fn digest(&self) -> &ConfigDigest {
+        &self.plan.digest
     }
 
     pub(super) fn plan(&self) -> &Arc<Plan> {

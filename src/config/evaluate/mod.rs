@@ -10,6 +10,7 @@ mod context;
 mod facts;
 mod files;
 mod outcome;
+mod printed;
 mod question;
 mod result;
 mod run;
@@ -17,23 +18,13 @@ mod script;
 mod steps;
 mod stop;
 
-use starlark::PrintHandler;
-
 pub(super) use command::line_of;
 pub(super) use context::{context_members, context_types};
+pub(super) use printed::Printer;
+pub use printed::take_printed;
 pub(super) use question::{decide, render};
 pub(super) use result::result_members;
 pub(super) use script::evaluate;
-
-/// Takes what files and functions `print`: for whoever debugs them, never part of what a build shows.
-pub(super) struct Printer;
-
-impl PrintHandler for Printer {
-    fn println(&self, text: &str) -> starlark::Result<()> {
-        tracing::debug!(text, "the configuration printed");
-        Ok(())
-    }
-}
 
 #[cfg(test)]
 mod replay_law;

@@ -84,7 +84,7 @@ impl PrintHandler for Run {
     /// Once: what an earlier evaluation printed is not printed again.
     fn println(&self, text: &str) -> starlark::Result<()> {
         if !self.is_replaying() {
-            tracing::debug!(builder = self.context.builder, number = self.context.number, text, "a script printed");
+            super::printed::note(text);
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ pub mod base;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod evaluator;
 pub mod master;
 pub mod model;
 pub mod notify;

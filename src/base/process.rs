@@ -12,7 +12,7 @@ pub mod tree;
 mod umask;
 mod which;
 
-pub use child::{ChildSpec, Input, spawn_ourselves, spawn_ourselves_for};
+pub use child::{ChildSpec, HelperSpec, Input, spawn_ourselves, spawn_ourselves_for};
 pub use files::open_files_max;
 pub use run::{ProcessError, ProcessOutput, ProcessSpec, run};
 pub use umask::{keep_private, users_umask, with_umask};

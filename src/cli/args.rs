@@ -124,6 +124,13 @@ enum Command {
     /// (started by workers) Run one command and spool its output
     #[command(hide = true, name = "run-command")]
     RunCommand,
+    /// (started by masters and `check`) Evaluate Starlark
+    #[command(hide = true)]
+    Evaluator {
+        /// Load over a socket, and fork evaluators
+        #[arg(long)]
+        template: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -163,6 +170,20 @@ pub(super) enum StoreCommand {
     Import {
         /// The file to read, or - for standard input
         file: PathBuf,
+        #[command(flatten)]
+        folder: DataFolder,
+    },
+    /// End a build that cannot go on, as an exception
+    #[command(
+        name = "end-build",
+        after_help = "Examples:\n  starwright store end-build linux/12\n  starwright store end-build 812 --reason \"its script hangs\"\n\nFor a build that no running master gets to its end: with one, use `starwright stop`. What its worker still runs of it is\nstopped when the worker connects to the next master."
+    )]
+    EndBuild {
+        /// BUILDER/NUMBER, or a build's id
+        build: String,
+        /// Why; shown in the build's summary
+        #[arg(long, short, default_value = "it was ended by hand")]
+        reason: String,
         #[command(flatten)]
         folder: DataFolder,
     },
@@ -309,6 +330,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command, form: LogForm) -> Result<ExitCode, CliError> {
     match command {
         Command::RunCommand => Ok(run_command()),
+        Command::Evaluator { template } => Ok(crate::evaluator::main(template)),
         Command::Check { files } => check::run(&files),
         Command::Up(args) => up::run(&args, form),
         Command::Master(args) => master::run(&args, form),

@@ -4,25 +4,27 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::error::{CliError, REFUSED};
-use crate::config;
+use crate::evaluator::{Abort, Folder, Launcher, Load, Mode, load, summary};
 
 pub(super) fn run(files: &[PathBuf]) -> Result<ExitCode, CliError> {
     let mut refused = false;
+    let launcher = Launcher { mode: Mode::Plain, ..Launcher::default() };
     for file in files {
         if let Some(error) = unreadable(file) {
             return Err(error);
         }
-        match config::load(file) {
-            Ok(loaded) => {
+        match load(&launcher, file, &Abort::default()) {
+            Load::Loaded(loaded) => {
                 for warning in &loaded.warnings {
                     eprintln!("{}", warning.report("warning"));
                 }
-                println!("{}: ok ({})", file.display(), config::summary(&loaded.plan));
+                println!("{}: ok ({})", file.display(), summary(&loaded.plan));
             }
-            Err(report) => {
+            Load::Refused(report) => {
                 refused = true;
                 eprintln!("{report}");
             }
+            Load::Aborted => unreachable!("nobody else has the abort"),
         }
     }
     Ok(ExitCode::from(if refused { REFUSED } else { 0 }))
@@ -37,7 +39,7 @@ fn unreadable(path: &Path) -> Option<CliError> {
         let message = format!("failed to read `{}`: it is not a regular file", path.display());
         return Some(CliError::environment(message));
     }
-    let problem = config::load(path).err()?.problems.into_iter().next()?;
+    let problem = Folder::of(path).err()?.problems.into_iter().next()?;
     let hint = problem.hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"));
     Some(CliError::environment(format!("{}{hint}", problem.message)))
 }

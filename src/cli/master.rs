@@ -12,8 +12,8 @@ use super::args::MasterArgs;
 use super::error::CliError;
 use super::signals::{Signals, say};
 use crate::base::{LogForm, chain, init_logging};
-use crate::master::{Handle, Master, Options, Reload};
-use crate::{config, web};
+use crate::master::{Handle, Launcher, Load, Master, Options, Reload, load};
+use crate::web;
 
 /// Where we listen when nobody says otherwise: this machine only, for control needs no password yet.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8010";
@@ -71,7 +71,14 @@ impl House {
             return Err(CliError::environment(format!("failed to read `{}`: no such file", args.config.display()))
                 .hint("give the path of a configuration, for example examples/master.star"));
         }
-        let wanted = listen_address(args).await?;
+        let config = absolute(&args.config)?;
+        let launcher = Launcher::default();
+        // The configuration may say where to listen, so it is loaded first.
+        let first = match args.listen {
+            Some(_) => None,
+            None => Some(load(launcher.clone(), config.clone()).await),
+        };
+        let wanted = listen_address(args, first.as_ref()).await?;
         let listener = TcpListener::bind(wanted).await.map_err(|error| {
             CliError::environment(format!("failed to listen at {wanted}: {error}"))
                 .hint("another program may have the port; choose one with --listen HOST:PORT")
@@ -79,13 +86,14 @@ impl House {
         let address =
             listener.local_addr().map_err(|error| CliError::environment(format!("failed to listen: {error}")))?;
         let options = Options {
-            config: absolute(&args.config)?,
+            config,
             data: absolute(&args.data)?,
             url: format!("http://{}/", reachable(address)),
             watch: !args.no_watch,
             local_workers,
+            launcher,
         };
-        let master = Master::start(options).await.map_err(start_error)?;
+        let master = Master::start_loaded(options, first).await.map_err(start_error)?;
         Ok((master, listener, reachable(address)))
     }
 
@@ -133,14 +141,15 @@ fn start_error(error: crate::master::StartError) -> CliError {
 }
 
 /// The address to bind: the command line's, else the configuration's, else ours.
-async fn listen_address(args: &MasterArgs) -> Result<SocketAddr, CliError> {
+async fn listen_address(args: &MasterArgs, loaded: Option<&Load>) -> Result<SocketAddr, CliError> {
     if let Some(address) = args.listen {
         return Ok(address);
     }
-    let path = args.config.clone();
-    let loaded = tokio::task::spawn_blocking(move || config::load(&path)).await;
     // A faulty configuration is reported by the master, which may have an earlier one in force.
-    let named = loaded.ok().and_then(Result::ok).and_then(|loaded| loaded.plan.web.listen.clone());
+    let named = match loaded {
+        Some(Load::Loaded(loaded)) => loaded.plan.web.listen.clone(),
+        Some(Load::Refused(_) | Load::Aborted) | None => None,
+    };
     let named = named.unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
     let mut found = tokio::net::lookup_host(&named).await.map_err(|error| {
         CliError::environment(format!("failed to look up the address `{named}` of `web(listen = …)`: {error}"))
@@ -172,7 +181,11 @@ async fn until_signal(handle: &Handle, signals: &mut Signals) -> Result<(), CliE
     loop {
         tokio::select! {
             () = signals.next() => return Ok(()),
-            _ = hangup.recv() => tell_reload(handle.reload("SIGHUP".to_owned()).await.ok()),
+            _ = hangup.recv() => {
+                // A load that takes long must not keep us from the other signals.
+                let handle = handle.clone();
+                tokio::spawn(async move { tell_reload(handle.reload("SIGHUP".to_owned()).await.ok()) });
+            }
             why = handle.failed() => return Err(CliError::environment(format!("the master ended: {why}"))),
         }
     }

@@ -12,6 +12,7 @@ use super::error::CliError;
 use super::output::{bytes, count};
 use super::progress::Meter;
 use crate::base::{LogForm, chain, files, init_logging};
+use crate::master::{EndBuildError, Launcher, end_build_offline};
 use crate::store::StoreError;
 use crate::store::maintain::{self, CheckReport, DumpReport};
 
@@ -25,6 +26,7 @@ pub(super) fn run(command: &StoreCommand, form: LogForm) -> Result<ExitCode, Cli
         StoreCommand::Compact { folder } => compact(&absolute(&folder.data)?),
         StoreCommand::Export { file, folder } => export(file, folder),
         StoreCommand::Import { file, folder } => import(file, folder),
+        StoreCommand::EndBuild { build, reason, folder } => end_build(build, reason, &absolute(&folder.data)?),
         StoreCommand::Rebuild { force, folder } => rebuild(&absolute(&folder.data)?, *force),
     }
 }
@@ -177,6 +179,20 @@ fn rebuild(dir: &Path, force: bool) -> Result<ExitCode, CliError> {
         println!("the old database is in {}; remove it when all is well", aside.display());
     }
     Ok(ended_with(&report.damage, "could not be read; what they held is lost"))
+}
+
+/// Ends a build in a store that no master holds.
+fn end_build(build: &str, reason: &str, dir: &Path) -> Result<ExitCode, CliError> {
+    maintain::require(dir).map_err(failed)?;
+    let ended = end_build_offline(dir, Launcher::default(), build, reason).map_err(|error| match error {
+        EndBuildError::Store(error) => failed(error),
+        EndBuildError::Unknown { .. } | EndBuildError::Over { .. } => {
+            CliError::environment(chain(&error)).hint("name it as BUILDER/NUMBER, or by its id; the pages show both")
+        }
+        EndBuildError::Restore(_) => CliError::environment(format!("failed to {}", chain(&error))),
+    })?;
+    println!("{}: build {}/{} ended as exception: {reason}", dir.display(), ended.builder, ended.number);
+    Ok(ExitCode::SUCCESS)
 }
 
 fn held(report: &DumpReport) -> String {

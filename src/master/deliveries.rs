@@ -10,13 +10,13 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::errands::Errands;
-use super::evaluators::Evaluators;
 use super::inbox::Inbox;
+use super::large_stack::on_large_stack;
 use super::programs::Programs;
+use super::renders::Renders;
 use super::{MasterError, report_facts};
-use crate::config::Loaded;
 use crate::engine::Input;
-use crate::model::{MailPlan, NotifierKind, Report, ReportId};
+use crate::model::{MailPlan, NotifierKind, Plan, Report, ReportId};
 use crate::notify::{self, BuildFacts, MailMessage};
 use crate::secrets::Secrets;
 use crate::store::Store;
@@ -36,7 +36,7 @@ pub(super) struct Deliveries {
 pub(super) struct Post {
     pub store: Store,
     pub programs: Arc<Programs>,
-    pub evaluators: Arc<Evaluators>,
+    pub renders: Arc<Renders>,
     /// The folder of the configuration, where secrets are looked for.
     pub base: PathBuf,
     /// The address of the pages if the configuration names none.
@@ -96,23 +96,27 @@ impl Post {
             .map_err(|error| Failure { error: error.message, final_: error.final_ })
     }
 
-    /// Collects and renders on an evaluation thread, because templates are user functions.
+    /// Collects and renders on a thread of its own, because both block.
     async fn write(&self, report: Report) -> Result<Letter, Failure> {
         let post = self.clone();
-        let written = self.evaluators.call(move || post.letter(report)).await;
-        written.unwrap_or_else(|| Err(Failure::passing("the text could not be made")))
+        let written = on_large_stack("report", move || post.letter(report)).await;
+        written.unwrap_or_else(|why| Err(Failure::passing(format!("the text could not be made: {why}"))))
     }
 
     fn letter(&self, report: Report) -> Result<Letter, Failure> {
-        let loaded = self.programs.obtain(&report.plan).map_err(Failure::lasting)?;
-        let plan = mail_plan(&loaded, &report)?;
-        let facts = report_facts::collect(&self.store, report, &loaded.plan, &self.url, plan.log_lines)
+        let whole = self.programs.obtain(&report.plan).map_err(Failure::lasting)?;
+        let plan = mail_plan(&whole, &report)?;
+        let facts = report_facts::collect(&self.store, report, &whole, &self.url, plan.log_lines)
             .map_err(|error| Failure { final_: error.is_lasting(), error: crate::base::chain(&error) })?;
-        let message = render(&loaded, &plan, &facts);
-        let secrets = Secrets::new(&loaded.plan.secrets, &self.base);
+        let message = self.render(&whole, &plan, &facts);
+        let secrets = Secrets::new(&whole.secrets, &self.base);
         let password = plan.password.as_ref().map(|text| secrets.reveal(text)).transpose();
         let password = password.map_err(|error| Failure::passing(error.message))?.map(|(password, _used)| password);
         Ok(Letter { plan, password, message })
+    }
+
+    fn render(&self, whole: &Plan, plan: &MailPlan, facts: &BuildFacts) -> MailMessage {
+        notify::render_mail(plan, facts, &|function, value| self.renders.render(&whole.digest, function, value))
     }
 }
 
@@ -126,15 +130,9 @@ impl Failure {
     }
 }
 
-fn mail_plan(loaded: &Loaded, report: &Report) -> Result<MailPlan, Failure> {
-    match loaded.plan.notifiers.get(&report.notifier).map(|notifier| &notifier.kind) {
+fn mail_plan(whole: &Plan, report: &Report) -> Result<MailPlan, Failure> {
+    match whole.notifiers.get(&report.notifier).map(|notifier| &notifier.kind) {
         Some(NotifierKind::Mail(plan)) => Ok((**plan).clone()),
         None => Err(Failure::lasting(format!("notifier `{}` is not in its configuration", report.notifier))),
     }
-}
-
-fn render(loaded: &Loaded, plan: &MailPlan, facts: &BuildFacts) -> MailMessage {
-    notify::render_mail(plan, facts, &|function, value| {
-        loaded.scripts.render(function, value).map_err(|error| error.message)
-    })
 }

@@ -1,90 +1,88 @@
-//! The threads that evaluate: build scripts, and templates of reports.
+//! The threads that have build scripts evaluated, each with evaluator processes of its own.
 //!
-//! Two threads with a large stack take work from one queue. A build has at most one evaluation waiting; a
-//! newer one takes its place and cancels the one that runs. What runs too long is cancelled; what does not
-//! even stop then is given up: the build learns that its script failed, and another thread takes over.
-//! Panics become failures of the one piece of work. Knows nothing of the engine but its inputs.
+//! ```text
+//!   evaluate ──► queue ──► lane ──► evaluator of the build's configuration ──► Input::Evaluated
+//!                  ▲         │ none there
+//!                  └─────────┴── once its template is loaded
+//! ```
+//! A build has at most one evaluation waiting; a newer one takes its place. An evaluation that kills or outlasts its
+//! process is told as such, and the next has a new one. A lane never waits for a configuration to be loaded. Knows
+//! nothing of the engine but its inputs.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-
-use tokio::sync::oneshot;
+use std::time::Duration;
 
 use super::MasterError;
 use super::inbox::Inbox;
+use super::large_stack::STACK_BYTES;
 use super::programs::Programs;
-use super::tasks::{Tasks, panic_text};
-use crate::config::{Cancel, STACK_BYTES};
+use super::tasks::Tasks;
 use crate::engine::Input;
+use crate::evaluator::{Evaluator, Killer, Readiness};
 use crate::model::{BuildId, EvalJob, EvalOutcome};
 
-/// Threads: one slow script leaves one for everybody else, and two cores are what small machines have.
-const THREADS: usize = 2;
-/// Threads that may be stuck in work that was given up. More than that, and slow work is waited for: each stuck
-/// thread may hold a core and a large heap.
-const STUCK_MAX: usize = 4;
-/// An evaluation takes some 20 µs for a hundred recorded results; one of this length is a fault of the script that its
-/// own limits (steps, heap) did not catch.
-const EVALUATION_MAX: Duration = Duration::from_secs(10);
-/// What does not stop within this after it was cancelled (one huge native call) is given up.
-const CANCEL_GRACE: Duration = Duration::from_secs(5);
-/// How often the guard looks.
-const GUARD_EVERY: Duration = Duration::from_secs(1);
+/// Lanes: one slow script leaves one for everybody else, and two cores are what small machines have.
+const LANES: usize = 2;
+/// Evaluators that a lane keeps, one for each configuration: usually one is in force, and one about to go.
+const EVALUATORS_MAX: usize = 3;
+/// An evaluator that has had nothing to do for so long ends, and its template may.
+const IDLE_MAX: Duration = Duration::from_mins(1);
+/// How often a lane without work looks for those.
+const TIDY_EVERY: Duration = Duration::from_secs(20);
+/// A process that was killed from outside is no fault of the script: it is evaluated again, but not for ever.
+const TRIES_MAX: usize = 3;
 
-/// The queue and what runs; shared by the threads, the guard and those who order.
+/// The queue and what runs; shared by the lanes and those who order.
 #[derive(Debug)]
 pub(super) struct Evaluators {
     desk: Mutex<Desk>,
     bell: Condvar,
     programs: Arc<Programs>,
     inbox: Inbox,
-    tasks: Tasks,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Desk {
     /// Builds with a job, in order of asking.
     turns: VecDeque<BuildId>,
     jobs: BTreeMap<BuildId, Arc<EvalJob>>,
-    calls: VecDeque<Box<dyn FnOnce() + Send>>,
-    running: BTreeMap<u64, Running>,
-    last: u64,
-    stuck: usize,
+    /// Ends what each lane waits for.
+    running: BTreeMap<usize, Killer>,
     closed: bool,
 }
 
-/// A piece of work in a thread.
-#[derive(Debug)]
-struct Running {
-    since: Instant,
-    cancel: Cancel,
-    /// The build and turn; none for a call.
-    job: Option<(BuildId, u64)>,
+/// What one thread has.
+struct Lane {
+    number: usize,
+    evaluators: Vec<Evaluator>,
 }
 
+/// What there is to do.
 enum Work {
-    Evaluate(BuildId, Arc<EvalJob>),
-    Call(Box<dyn FnOnce() + Send>),
+    Job(BuildId, Arc<EvalJob>),
+    Tidy,
+    End,
 }
 
-impl std::fmt::Debug for Desk {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Desk").field("jobs", &self.jobs.len()).field("running", &self.running).finish_non_exhaustive()
-    }
+/// What became of a job.
+enum Done {
+    Outcome(EvalOutcome),
+    /// It comes again when its configuration is loaded.
+    Later,
 }
 
 impl Evaluators {
-    /// Starts the threads and their guard.
+    /// Starts the lanes.
     pub fn start(programs: Arc<Programs>, inbox: Inbox, tasks: &Tasks) -> Result<Arc<Self>, MasterError> {
-        let evaluators =
-            Arc::new(Self { desk: Mutex::default(), bell: Condvar::new(), programs, inbox, tasks: tasks.clone() });
-        for _ in 0..THREADS {
-            evaluators.start_thread()?;
+        let evaluators = Arc::new(Self { desk: Mutex::default(), bell: Condvar::new(), programs, inbox });
+        for number in 0..LANES {
+            let evaluators = Arc::clone(&evaluators);
+            tasks.thread("evaluator", STACK_BYTES, move || {
+                evaluators.serve(&mut Lane { number, evaluators: Vec::new() });
+                Ok(())
+            })?;
         }
-        let guard = Arc::clone(&evaluators);
-        tasks.spawn("evaluation guard", async move { guard.guard().await });
         let closer = Arc::clone(&evaluators);
         let stop = tasks.stop_token().clone();
         tasks.spawn_finite("evaluation closer", async move {
@@ -97,9 +95,6 @@ impl Evaluators {
     /// Orders an evaluation; comes back as [`Input::Evaluated`]. An older one of the same build is moot.
     pub fn evaluate(&self, build: BuildId, job: Arc<EvalJob>) {
         let mut desk = self.desk();
-        for running in desk.running.values().filter(|running| running.job.is_some_and(|(of, _)| of == build)) {
-            cancel(&running.cancel);
-        }
         if desk.jobs.insert(build, job).is_none() {
             desk.turns.push_back(build);
         }
@@ -107,135 +102,115 @@ impl Evaluators {
         self.bell.notify_one();
     }
 
-    /// Calls something that needs a thread like these; none if it panicked, was given up, or the master ends.
-    pub async fn call<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        let (sender, result) = oneshot::channel();
-        let call = Box::new(move || {
-            // An asker that went away needs no answer.
-            let _ = sender.send(work());
-        });
-        self.desk().calls.push_back(call);
-        self.bell.notify_one();
-        result.await.ok()
+    /// Puts a job that had to wait back into the queue, unless there is a newer one.
+    fn again(&self, build: BuildId, job: Arc<EvalJob>) {
+        let newer = self.desk().jobs.get(&build).is_some_and(|known| known.turn > job.turn);
+        if !newer {
+            self.evaluate(build, job);
+        }
     }
 
-    fn start_thread(self: &Arc<Self>) -> Result<(), MasterError> {
-        let evaluators = Arc::clone(self);
-        self.tasks.thread("evaluator", STACK_BYTES, move || {
-            while let Some((number, cancel, work)) = evaluators.take() {
-                if !evaluators.perform(number, &cancel, work) {
-                    return Ok(());
+    fn serve(self: &Arc<Self>, lane: &mut Lane) {
+        loop {
+            match self.take() {
+                Work::Job(build, job) => {
+                    let done = self.perform(lane, build, &job);
+                    self.desk().running.remove(&lane.number);
+                    if let Done::Outcome(outcome) = done {
+                        self.tell(build, job.turn, outcome);
+                    }
                 }
+                Work::Tidy => {
+                    lane.evaluators.retain(|evaluator| evaluator.idle() < IDLE_MAX);
+                    drop(self.programs.templates().tidy());
+                }
+                Work::End => return,
             }
-            Ok(())
-        })
+        }
     }
 
-    /// Waits for work; none when the master ends. Reports come after builds.
-    fn take(&self) -> Option<(u64, Cancel, Work)> {
+    /// Waits for work.
+    fn take(&self) -> Work {
         let mut desk = self.desk();
         loop {
             if desk.closed {
-                return None;
+                return Work::End;
             }
-            if let Some(work) = desk.next() {
-                return Some(desk.begin(work));
+            if let Some(build) = desk.turns.pop_front() {
+                let job = desk.jobs.remove(&build).expect("a build with a turn has a job");
+                return Work::Job(build, job);
             }
-            desk = self.bell.wait(desk).unwrap_or_else(PoisonError::into_inner);
+            let (waited, late) = self.bell.wait_timeout(desk, TIDY_EVERY).unwrap_or_else(PoisonError::into_inner);
+            if late.timed_out() && waited.turns.is_empty() && !waited.closed {
+                return Work::Tidy;
+            }
+            desk = waited;
         }
     }
 
-    /// Does a piece of work; false if it was given up meanwhile and this thread is one too many.
-    fn perform(&self, number: u64, cancel: &Cancel, work: Work) -> bool {
-        match work {
-            Work::Evaluate(build, job) => {
-                let outcome = self.outcome(&job, cancel);
-                let mine = self.end(number);
-                if mine {
-                    self.tell(build, job.turn, outcome);
+    fn perform(self: &Arc<Self>, lane: &mut Lane, build: BuildId, job: &Arc<EvalJob>) -> Done {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut evaluator = match self.evaluator(lane, build, job) {
+                Ok(evaluator) => evaluator,
+                Err(done) => return done,
+            };
+            if !self.begin(lane.number, evaluator.killer()) {
+                return Done::Later;
+            }
+            match evaluator.turn(build, job) {
+                Ok(outcome) => {
+                    lane.keep(evaluator);
+                    return Done::Outcome(outcome);
                 }
-                mine
-            }
-            Work::Call(call) => {
-                if let Err(panic) = catch_unwind(AssertUnwindSafe(call)) {
-                    tracing::error!("a call on an evaluation thread failed: {}", panic_text(panic.as_ref()));
+                Err(lost) if lost.killed && tries < TRIES_MAX => {}
+                Err(lost) => {
+                    let (builder, number) = (&job.context.builder, job.context.number);
+                    tracing::warn!(builder, number, "the evaluation of a build script was lost: {}", lost.message);
+                    return Done::Outcome(EvalOutcome::Lost { message: lost.message });
                 }
-                self.end(number)
             }
         }
     }
 
-    fn outcome(&self, job: &EvalJob, cancel: &Cancel) -> EvalOutcome {
-        let started = Instant::now();
-        let evaluate = || match self.programs.obtain(&job.plan) {
-            Ok(loaded) => loaded.scripts.evaluate(job, cancel),
-            Err(why) => failed(format!("configuration `{}` cannot be had: {why}", job.plan)),
-        };
-        match catch_unwind(AssertUnwindSafe(evaluate)) {
-            Ok(EvalOutcome::Failed { .. }) if started.elapsed() >= EVALUATION_MAX => failed(too_long()),
-            Ok(outcome) => outcome,
-            Err(panic) => failed(format!("the evaluation failed, which is a bug: {}", panic_text(panic.as_ref()))),
+    /// The lane's evaluator of the job's configuration, or a new one.
+    fn evaluator(self: &Arc<Self>, lane: &mut Lane, build: BuildId, job: &Arc<EvalJob>) -> Result<Evaluator, Done> {
+        if let Some(known) = lane.take(job) {
+            return Ok(known);
+        }
+        let again = (Arc::clone(self), Arc::clone(job));
+        match self.programs.templates().obtain(&job.plan, move || again.0.again(build, again.1)) {
+            Readiness::Ready(template) => {
+                template.evaluator().map_err(|lost| Done::Outcome(EvalOutcome::Lost { message: lost.message }))
+            }
+            Readiness::Starting => Err(Done::Later),
+            Readiness::Failed(why) => {
+                let message = format!("configuration `{}` cannot be had: {why}", job.plan);
+                Err(Done::Outcome(EvalOutcome::Failed { asks: Vec::new(), message }))
+            }
         }
     }
 
-    /// Takes the work off the list of what runs; false if it was given up before.
-    fn end(&self, number: u64) -> bool {
+    /// A lane waits for a process from now on; false if the master ends.
+    fn begin(&self, lane: usize, killer: Option<Killer>) -> bool {
         let mut desk = self.desk();
-        let mine = desk.running.remove(&number).is_some();
-        if !mine {
-            desk.stuck -= 1;
-        }
-        mine
+        desk.running.extend(killer.map(|killer| (lane, killer)));
+        !desk.closed
     }
 
-    /// Only called on our threads and by the guard's own thread, so it may block.
+    /// Only called on our threads, so it may block.
     fn tell(&self, build: BuildId, turn: u64, outcome: EvalOutcome) {
         // When the owner is gone the master ends, and the next one evaluates again.
         let _ = self.inbox.tell_blocking(Input::Evaluated { build, turn, outcome });
     }
 
-    async fn guard(self: Arc<Self>) -> Result<(), MasterError> {
-        loop {
-            tokio::time::sleep(GUARD_EVERY).await;
-            self.replace_stuck().await?;
-        }
-    }
-
-    /// Gives up what does not stop, tells so, and puts another thread in its place.
-    async fn replace_stuck(self: &Arc<Self>) -> Result<(), MasterError> {
-        for given_up in self.inspect() {
-            self.start_thread()?;
-            if let Some((build, turn)) = given_up {
-                // When the owner is gone the master ends, and the next one evaluates again.
-                let _ = self.inbox.tell(Input::Evaluated { build, turn, outcome: failed(too_long()) }).await;
-            }
-        }
-        Ok(())
-    }
-
-    /// Cancels what runs too long; gives up, and returns, what did not stop then.
-    fn inspect(&self) -> Vec<Option<(BuildId, u64)>> {
-        let mut desk = self.desk();
-        let mut given_up = Vec::new();
-        for (number, running) in &desk.running {
-            let elapsed = running.since.elapsed();
-            if elapsed >= EVALUATION_MAX {
-                cancel(&running.cancel);
-            }
-            if elapsed >= EVALUATION_MAX + CANCEL_GRACE && desk.stuck + given_up.len() < STUCK_MAX {
-                given_up.push(*number);
-            }
-        }
-        desk.stuck += given_up.len();
-        given_up.into_iter().filter_map(|number| desk.running.remove(&number)).map(|running| running.job).collect()
-    }
-
     fn close(&self) {
         let mut desk = self.desk();
         desk.closed = true;
-        desk.calls.clear();
-        desk.running.values().for_each(|running| cancel(&running.cancel));
+        let running = std::mem::take(&mut desk.running);
         drop(desk);
+        running.into_values().for_each(|killer| killer.kill());
         self.bell.notify_all();
     }
 
@@ -244,163 +219,18 @@ impl Evaluators {
     }
 }
 
-impl Desk {
-    fn next(&mut self) -> Option<Work> {
-        if let Some(build) = self.turns.pop_front() {
-            let job = self.jobs.remove(&build).expect("a build with a turn has a job");
-            return Some(Work::Evaluate(build, job));
+impl Lane {
+    /// The evaluator of the job's configuration, if there is a living one.
+    fn take(&mut self, job: &EvalJob) -> Option<Evaluator> {
+        let place = self.evaluators.iter().position(|evaluator| *evaluator.template().digest() == job.plan)?;
+        Some(self.evaluators.remove(place)).filter(|evaluator| !evaluator.is_dead())
+    }
+
+    /// Keeps an evaluator for the next job; the one that was used longest ago goes, if there are too many.
+    fn keep(&mut self, evaluator: Evaluator) {
+        self.evaluators.push(evaluator);
+        if self.evaluators.len() > EVALUATORS_MAX {
+            self.evaluators.remove(0);
         }
-        self.calls.pop_front().map(Work::Call)
-    }
-
-    fn begin(&mut self, work: Work) -> (u64, Cancel, Work) {
-        let cancel = Cancel::default();
-        let job = match &work {
-            Work::Evaluate(build, job) => Some((*build, job.turn)),
-            Work::Call(_) => None,
-        };
-        self.last += 1;
-        self.running.insert(self.last, Running { since: Instant::now(), cancel: cancel.clone(), job });
-        (self.last, cancel, work)
-    }
-}
-
-fn cancel(cancel: &Cancel) {
-    cancel.0.store(true, std::sync::atomic::Ordering::Relaxed);
-}
-
-fn failed(message: String) -> EvalOutcome {
-    EvalOutcome::Failed { asks: Vec::new(), message }
-}
-
-fn too_long() -> String {
-    format!("the script ran for more than {} s at a stretch and was stopped", EVALUATION_MAX.as_secs())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc::channel;
-
-    use tokio::sync::mpsc::Receiver;
-
-    use super::*;
-    use crate::master::inbox::Message;
-    use crate::model::{BuildContext, ConfigDigest, EvalPart, Journal};
-    use crate::store::Store;
-
-    const BOUND: Duration = Duration::from_mins(1);
-
-    struct Bench {
-        evaluators: Arc<Evaluators>,
-        inbox: Receiver<Message>,
-        tasks: Tasks,
-        _folder: tempfile::TempDir,
-    }
-
-    fn bench() -> Bench {
-        let folder = tempfile::TempDir::new().unwrap();
-        let store = Store::in_memory(folder.path()).unwrap();
-        let (sender, inbox) = Inbox::new();
-        let tasks = Tasks::new();
-        let evaluators = Evaluators::start(Arc::new(Programs::new(store)), sender, &tasks).unwrap();
-        Bench { evaluators, inbox, tasks, _folder: folder }
-    }
-
-    fn job(turn: u64) -> Arc<EvalJob> {
-        let context = BuildContext {
-            build: BuildId(1),
-            number: 1,
-            builder: "linux".to_owned(),
-            worker: crate::model::WorkerFacts::default(),
-            properties: crate::model::Properties::default(),
-            stamps: Vec::new(),
-            changes: Vec::new(),
-            reason: String::new(),
-            steps: Vec::new(),
-            outcome: crate::model::Outcome::Success,
-            url: String::new(),
-        };
-        Arc::new(EvalJob {
-            turn,
-            plan: ConfigDigest("unknown".to_owned()),
-            step: 0,
-            part: EvalPart::Body,
-            context: Arc::new(context),
-            journal: Arc::new(Journal::default()),
-            step_outcome: None,
-        })
-    }
-
-    async fn next(inbox: &mut Receiver<Message>) -> (u64, EvalOutcome) {
-        match inbox.recv().await {
-            Some(Message::Tell { input: Input::Evaluated { turn, outcome, .. }, .. }) => (turn, outcome),
-            _ => panic!("not an evaluation"),
-        }
-    }
-
-    /// Occupies both threads until the returned senders are dropped.
-    fn occupy(evaluators: &Arc<Evaluators>) -> Vec<std::sync::mpsc::Sender<()>> {
-        let (begun, started) = channel();
-        let senders = (0..THREADS).map(|_| {
-            let (sender, receiver) = channel::<()>();
-            let (evaluators, begun) = (Arc::clone(evaluators), begun.clone());
-            tokio::spawn(async move {
-                evaluators
-                    .call(move || {
-                        begun.send(()).unwrap();
-                        receiver.recv()
-                    })
-                    .await
-            });
-            sender
-        });
-        let senders = senders.collect();
-        tokio::task::block_in_place(|| (0..THREADS).for_each(|_| started.recv().unwrap()));
-        senders
-    }
-
-    #[tokio::test]
-    async fn a_job_without_its_configuration_fails_and_says_so() {
-        let mut bench = bench();
-        bench.evaluators.evaluate(BuildId(1), job(7));
-        let (turn, outcome) = next(&mut bench.inbox).await;
-        let EvalOutcome::Failed { message, .. } = outcome else { panic!("{outcome:?}") };
-        assert_eq!(turn, 7);
-        assert!(message.contains("`unknown` cannot be had"), "{message}");
-        assert!(bench.tasks.join(BOUND).await.is_empty());
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_newer_evaluation_takes_the_place_of_the_one_that_waits() {
-        let mut bench = bench();
-        let occupied = occupy(&bench.evaluators);
-        bench.evaluators.evaluate(BuildId(1), job(1));
-        bench.evaluators.evaluate(BuildId(1), job(2));
-        drop(occupied);
-        assert_eq!(next(&mut bench.inbox).await.0, 2);
-        assert!(bench.tasks.join(BOUND).await.is_empty());
-        assert!(bench.inbox.try_recv().is_err());
-    }
-
-    #[tokio::test]
-    async fn a_panic_ends_its_piece_of_work_only() {
-        let bench = bench();
-        assert_eq!(bench.evaluators.call(|| -> u8 { panic!("oops") }).await, None);
-        assert_eq!(bench.evaluators.call(|| 1).await, Some(1));
-        assert!(bench.tasks.join(BOUND).await.is_empty());
-    }
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn work_that_does_not_stop_is_given_up_and_others_go_on() {
-        let bench = bench();
-        let occupied = occupy(&bench.evaluators);
-        for running in bench.evaluators.desk().running.values_mut() {
-            running.since = Instant::now().checked_sub(EVALUATION_MAX + CANCEL_GRACE).unwrap();
-        }
-        bench.evaluators.replace_stuck().await.unwrap();
-        assert_eq!(bench.evaluators.call(|| 1).await, Some(1));
-        drop(occupied);
-        assert!(bench.tasks.join(BOUND).await.is_empty());
-        assert_eq!(bench.evaluators.desk().stuck, 0);
     }
 }

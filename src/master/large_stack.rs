@@ -5,7 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tokio::sync::oneshot;
 
 use super::tasks::panic_text;
-use crate::config::STACK_BYTES;
+
+/// Stack of threads that read messages of evaluators or the state of the engine: values may be nested a thousand deep.
+pub(super) const STACK_BYTES: usize = 16 << 20;
 
 /// Runs the work and returns its result; the text says why there is none (it panicked, or there is no thread to be had).
 pub(super) async fn on_large_stack<T: Send + 'static>(

@@ -5,8 +5,10 @@
 
 mod admission;
 mod alerts;
+mod decisions;
 mod deliveries;
 mod effects;
+mod end_build;
 mod errands;
 mod error;
 mod evaluators;
@@ -23,6 +25,7 @@ mod plan_in_force;
 mod polls;
 mod programs;
 mod reload;
+mod renders;
 mod report_facts;
 mod socket;
 mod start;
@@ -34,13 +37,15 @@ mod workers;
 
 pub use admission::{HookAccess, Refusal, RefusedWorker};
 pub use alerts::Alerts;
+pub use end_build::{EndBuildError, EndedBuild, end_build_offline};
 pub use error::{Gone, MasterError, StartError};
 pub use handle::Handle;
 pub use options::Options;
 pub use reload::Reload;
 pub use socket::{Frame, Socket};
-pub use start::Master;
+pub use start::{Master, load};
 pub use workers::Seat;
 
 pub use crate::engine::{ForceAsk, How, Intake, Reply, Telling};
+pub use crate::evaluator::{Launcher, Load, Mode};
 pub use crate::vcs::HookError;

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::evaluator::Launcher;
+
 /// How to run a master.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -15,6 +17,8 @@ pub struct Options {
     pub watch: bool,
     /// Whether local workers (those without password) are expected.
     pub local_workers: bool,
+    /// How evaluator processes are started.
+    pub launcher: Launcher,
 }
 
 impl Options {

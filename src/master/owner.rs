@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::MasterError;
+use super::decisions::Decisions;
 use super::effects::Effects;
 use super::inbox::Message;
 use super::log_writes::LogWrites;
@@ -54,6 +55,7 @@ pub(super) struct Parts {
     pub clock: Arc<dyn Clock>,
     pub inbox: mpsc::Receiver<Message>,
     pub programs: Arc<Programs>,
+    pub decisions: Decisions,
     pub store: Store,
     pub plan: PlanInForce,
     pub facts: broadcast::Sender<Arc<Fact>>,
@@ -172,7 +174,8 @@ impl Owner {
         if let Input::Evaluated { build, .. } = &input {
             batch.evaluated.remove(build);
         }
-        let turn = self.parts.engine.handle(self.parts.clock.now(), input, &*self.parts.programs);
+        self.parts.decisions.begin_pass();
+        let turn = self.parts.engine.handle(self.parts.clock.now(), input, &self.parts.decisions);
         batch.facts.extend(turn.facts);
         for effect in turn.effects {
             match effect {
@@ -243,17 +246,29 @@ impl Owner {
     fn note(&mut self, fact: &Fact) {
         match &fact.event {
             Event::PlanAdopted { digest, .. } => {
-                if let Some(loaded) = self.parts.programs.get(digest) {
-                    self.parts.plan.set(Arc::clone(&loaded.plan));
+                if let Some(plan) = self.parts.programs.get(digest) {
+                    self.parts.plan.set(plan);
                 }
-                self.parts.programs.retain(&self.parts.engine.plans_needed());
+                self.parts.programs.templates().keep(digest);
+                self.let_go();
             }
             Event::BuildEnded { .. } | Event::ReportSent { .. } | Event::ReportDropped { .. }
                 if self.parts.programs.len() > 1 =>
             {
-                self.parts.programs.retain(&self.parts.engine.plans_needed());
+                self.let_go();
             }
             _ => {}
+        }
+    }
+
+    /// Lets go of configurations that nothing needs any more. Processes end beside us.
+    fn let_go(&self) {
+        let gone = self.parts.programs.retain(&self.parts.engine.plans_needed());
+        if gone.is_empty() {
+            return;
+        }
+        if let Err(error) = std::thread::Builder::new().name("let go".to_owned()).spawn(move || drop(gone)) {
+            tracing::debug!(%error, "old configurations were let go by the owner itself");
         }
     }
 

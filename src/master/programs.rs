@@ -1,72 +1,78 @@
-//! The configurations at hand, by digest: the one in force, and those that open work still needs.
+//! The configurations at hand, by digest: the plans of the one in force and of those that open work still needs, and the
+//! processes that run their functions.
 //!
-//! A configuration that is not at hand is made again from the sources that the store keeps. The owner asks
-//! user functions through this table.
+//! The plans stay as long as they are needed. The processes come and go; one that is gone is made again from the sources
+//! that the store keeps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::config::{self, Loaded, Sources};
-use crate::model::{ConfigDigest, Decision, FnId, Question, Script, Undecided};
+use crate::evaluator::{Gone, Launcher, Loaded, Sources, TemplateOrigin, Templates};
+use crate::model::{ConfigDigest, Plan};
 use crate::store::Store;
 
 /// The table.
 #[derive(Debug)]
 pub(super) struct Programs {
-    store: Store,
-    table: Mutex<BTreeMap<ConfigDigest, Arc<Loaded>>>,
+    templates: Arc<Templates>,
+    plans: Mutex<BTreeMap<ConfigDigest, Arc<Plan>>>,
 }
 
 impl Programs {
-    pub fn new(store: Store) -> Self {
-        Self { store, table: Mutex::default() }
+    pub fn new(store: Store, launcher: Launcher) -> Self {
+        Self { templates: Arc::new(Templates::new(launcher, Kept(store))), plans: Mutex::default() }
     }
 
-    /// The configuration, if it is at hand.
-    pub fn get(&self, digest: &ConfigDigest) -> Option<Arc<Loaded>> {
-        self.table().get(digest).cloned()
+    /// The processes.
+    pub fn templates(&self) -> &Arc<Templates> {
+        &self.templates
     }
 
-    /// The configuration, made again from its kept sources if need be. Blocks; call it on a thread with
-    /// [`config::STACK_BYTES`] of stack. The text says why it cannot be had.
-    pub fn obtain(&self, digest: &ConfigDigest) -> Result<Arc<Loaded>, String> {
-        if let Some(loaded) = self.get(digest) {
-            return Ok(loaded);
+    /// The plan, if it is at hand.
+    pub fn get(&self, digest: &ConfigDigest) -> Option<Arc<Plan>> {
+        self.plans().get(digest).cloned()
+    }
+
+    /// The plan, made again from its kept sources if need be. Blocks. The text says why it cannot be had.
+    pub fn obtain(&self, digest: &ConfigDigest) -> Result<Arc<Plan>, String> {
+        if let Some(plan) = self.get(digest) {
+            return Ok(plan);
         }
-        let bytes = self.store.config(digest).map_err(|error| format!("its sources cannot be read: {error}"))?;
-        let bytes = bytes.ok_or("its sources are not in the store")?;
-        let loaded = config::load_sources(Sources::from_bytes(&bytes)?)
-            .map_err(|refused| format!("this version of Starwright refuses it:\n{refused}"))?;
-        Ok(self.insert(loaded))
+        let template = self.templates.obtain_now(digest)?;
+        self.plans().insert(digest.clone(), Arc::clone(template.plan()));
+        Ok(Arc::clone(template.plan()))
     }
 
     /// Puts a configuration at hand.
-    pub fn insert(&self, loaded: Loaded) -> Arc<Loaded> {
-        let loaded = Arc::new(loaded);
-        self.table().insert(loaded.plan.digest.clone(), Arc::clone(&loaded));
-        loaded
+    pub fn insert(&self, loaded: &Loaded) -> Arc<Plan> {
+        self.templates.insert(Arc::clone(&loaded.template));
+        self.plans().insert(loaded.plan.digest.clone(), Arc::clone(&loaded.plan));
+        Arc::clone(&loaded.plan)
     }
 
-    /// Lets go of all but these.
-    pub fn retain(&self, needed: &BTreeSet<ConfigDigest>) {
-        self.table().retain(|digest, _| needed.contains(digest));
+    /// Lets go of all but these. What is given back ends processes, which takes a moment: drop it where that disturbs
+    /// nobody.
+    pub fn retain(&self, needed: &BTreeSet<ConfigDigest>) -> Gone {
+        self.plans().retain(|digest, _| needed.contains(digest));
+        self.templates.retain(needed)
     }
 
     /// How many are at hand.
     pub fn len(&self) -> usize {
-        self.table().len()
+        self.plans().len()
     }
 
-    fn table(&self) -> MutexGuard<'_, BTreeMap<ConfigDigest, Arc<Loaded>>> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    fn plans(&self) -> MutexGuard<'_, BTreeMap<ConfigDigest, Arc<Plan>>> {
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Script for Programs {
-    fn decide(&self, plan: &ConfigDigest, function: FnId, question: &Question) -> Decision {
-        match self.obtain(plan) {
-            Ok(loaded) => Ok(loaded.scripts.decide(function, question)?),
-            Err(why) => Err(Undecided::Failed { message: format!("configuration `{plan}` cannot be had: {why}") }),
-        }
+/// The store, as the place of sources.
+struct Kept(Store);
+
+impl TemplateOrigin for Kept {
+    fn sources(&self, digest: &ConfigDigest) -> Result<Sources, String> {
+        let bytes = self.0.config(digest).map_err(|error| format!("its sources cannot be read: {error}"))?;
+        Sources::from_bytes(&bytes.ok_or("its sources are not in the store")?)
     }
 }

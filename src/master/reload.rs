@@ -6,12 +6,13 @@
 //!   API, CLI ────┘              (one at a time)  unchanged? ─► nothing
 //!                                                else       ─► sources kept, owner adopts
 //! ```
-//! One load runs; everything that is asked for meanwhile is answered by the next. Running builds never
-//! notice: they pin the configuration that they began with.
+//! One load runs, in a process of its own; everything that is asked for meanwhile is answered by the next, for which a
+//! load that takes long is given up. Running builds never notice: they pin the configuration that they began with.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -21,13 +22,18 @@ use super::plan_in_force::PlanInForce;
 use super::programs::Programs;
 use super::{Gone, MasterError};
 use crate::base::chain;
-use crate::config::{self, Loaded, Refused};
 use crate::engine::{Input, Reply};
+use crate::evaluator::{self, Abort, Launcher, Load, Loaded, Problem, Refused};
 use crate::model::{ConfigDigest, PlanChange};
 use crate::store::Store;
 
 /// Asks for a reload that may wait; further ones wait to be let in.
 const REQUESTS_MAX: usize = 64;
+
+/// A load that takes longer than this is given up for a newer one; shorter ones end by themselves before that helps.
+const SUPERSEDE_AFTER: Duration = Duration::from_secs(1);
+/// So many loads in a row are given up; then one runs to its end, however often it is asked for.
+const SUPERSEDED_MAX: usize = 5;
 
 /// The cause of the first load.
 pub(super) const START: &str = "start";
@@ -79,9 +85,6 @@ impl Reloads {
     }
 }
 
-/// A configuration that was loaded, right or refused; the text if the loader itself died.
-pub(super) type Load = Result<Result<Loaded, Refused>, String>;
-
 /// Loads configurations.
 #[derive(Debug)]
 pub(super) struct Reloader {
@@ -99,18 +102,24 @@ impl Reloader {
     /// Answers requests as long as the master runs; the first one with what was loaded already.
     pub async fn run(self, mut requests: Requests, first: Load) -> Result<(), MasterError> {
         let mut loaded = Some(first);
-        while let Some(first) = requests.0.recv().await {
-            let mut together = vec![first];
-            while let Ok(more) = requests.0.try_recv() {
-                together.push(more);
-            }
+        let mut waiting = Vec::new();
+        let mut superseded = 0;
+        while requests.gather(&mut waiting).await {
+            let mut together = std::mem::take(&mut waiting);
             let causes: BTreeSet<&str> = together.iter().map(|request| request.cause.as_str()).collect();
             let cause = causes.into_iter().collect::<Vec<_>>().join(", ");
             // What was loaded before the watch began answers nobody but the start: a change may have come between.
             let load = match loaded.take() {
                 Some(load) if cause == START => load,
-                Some(_) | None => self.load().await,
+                Some(_) | None => self.load(&mut requests, &mut waiting, superseded < SUPERSEDED_MAX).await,
             };
+            if matches!(load, Load::Aborted) {
+                superseded += 1;
+                together.append(&mut waiting);
+                waiting = together;
+                continue;
+            }
+            superseded = 0;
             let Ok(reload) = self.judge(load, cause).await else { break };
             for request in together {
                 // An asker that went away needs no answer.
@@ -121,18 +130,29 @@ impl Reloader {
         std::future::pending().await
     }
 
-    async fn load(&self) -> Load {
-        let path = self.path.clone();
-        on_large_stack("load", move || config::load(&path)).await
+    /// Loads. What is asked for meanwhile waits; if the load takes long it is given up for that, as far as it may be.
+    async fn load(&self, requests: &mut Requests, newer: &mut Vec<Request>, may_give_up: bool) -> Load {
+        let abort = AbortOnDrop::default();
+        let long = tokio::time::Instant::now() + SUPERSEDE_AFTER;
+        let mut load = std::pin::pin!(load(self.programs.templates().launcher().clone(), self.path.clone(), &abort.0));
+        loop {
+            tokio::select! {
+                load = &mut load => return load,
+                Some(request) = requests.0.recv(), if newer.len() < REQUESTS_MAX => newer.push(request),
+                () = tokio::time::sleep_until(long), if may_give_up && !newer.is_empty() => {
+                    tracing::info!("a load of the configuration took long and is given up for a newer one");
+                    abort.0.abort();
+                    return load.await;
+                }
+            }
+        }
     }
 
     async fn judge(&self, load: Load, cause: String) -> Result<Reload, Gone> {
         match load {
-            Ok(Ok(loaded)) => self.right(loaded, cause).await,
-            Ok(Err(refused)) => self.refuse(refused.to_string(), cause).await,
-            Err(why) => {
-                self.refuse(format!("the configuration could not be evaluated, which is a bug: {why}"), cause).await
-            }
+            Load::Loaded(loaded) => self.right(loaded, cause).await,
+            Load::Refused(refused) => self.refuse(refused.to_string(), cause).await,
+            Load::Aborted => self.refuse("the load was given up".to_owned(), cause).await,
         }
     }
 
@@ -153,7 +173,7 @@ impl Reloader {
         let reply = self
             .inbox
             .ask(move |ticket| {
-                let plan = Arc::clone(&programs.insert(loaded).plan);
+                let plan = programs.insert(&loaded);
                 Input::PlanLoaded { plan, cause: told, ticket: Some(ticket) }
             })
             .await?;
@@ -205,6 +225,45 @@ impl Reloader {
 /// The queue of requests.
 #[derive(Debug)]
 pub(super) struct Requests(mpsc::Receiver<Request>);
+
+impl Requests {
+    /// Waits until somebody waits, and lets everybody in who does; false if nobody ever will.
+    async fn gather(&mut self, waiting: &mut Vec<Request>) -> bool {
+        if waiting.is_empty() {
+            waiting.extend(self.0.recv().await);
+        }
+        while let Ok(more) = self.0.try_recv() {
+            waiting.push(more);
+        }
+        !waiting.is_empty()
+    }
+}
+
+/// Ends a load that nobody waits for any more.
+#[derive(Default)]
+struct AbortOnDrop(Abort);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Loads a configuration beside everything else.
+async fn load(launcher: Launcher, path: PathBuf, abort: &Abort) -> Load {
+    let abort = abort.clone();
+    let loaded = on_large_stack("load", move || evaluator::load(&launcher, &path, &abort)).await;
+    loaded.unwrap_or_else(|why| {
+        let message = format!("the configuration could not be loaded, which is a bug: {why}");
+        Load::Refused(Refused { problems: vec![Problem::placeless(message, None)] })
+    })
+}
+
+/// The same for the start: whoever drops it ends it.
+pub(super) async fn load_once(launcher: Launcher, path: PathBuf) -> Load {
+    let abort = AbortOnDrop::default();
+    load(launcher, path, &abort.0).await
+}
 
 fn in_words(changes: &[PlanChange]) -> String {
     if changes.is_empty() {

@@ -4,7 +4,7 @@
 //! configuration comes into force. End: what observes and delivers ends first, while the owner still records
 //! what it says; then the owner, whose last facts, log lines and snapshot become durable; then the store.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -12,25 +12,27 @@ use std::time::Duration;
 use tokio::sync::{broadcast, oneshot};
 
 use super::admission::Admission;
+use super::decisions::Decisions;
 use super::deliveries::{Deliveries, Post};
 use super::effects::Effects;
 use super::evaluators::Evaluators;
 use super::handle::Shared;
 use super::inbox::Inbox;
-use super::large_stack::on_large_stack;
+use super::large_stack::{STACK_BYTES, on_large_stack};
 use super::log_writes::LogWrites;
 use super::owner::{Owner, Parts};
 use super::plan_in_force::PlanInForce;
 use super::polls::Polls;
 use super::programs::Programs;
-use super::reload::{Load, Reloader, Reloads};
+use super::reload::{Reloader, Reloads, load_once};
+use super::renders::Renders;
 use super::tasks::Tasks;
 use super::workers::{Host, Workers};
 use super::{Alerts, Gone, Handle, MasterError, Options, Reload, StartError, housekeeping, watch};
 use crate::base::files::keep_state_in;
 use crate::base::{Clock, SystemClock, chain, host_name};
-use crate::config::{self, STACK_BYTES};
 use crate::engine::{Engine, Input};
+use crate::evaluator::{Launcher, Load};
 use crate::model::ConfigDigest;
 use crate::store::Store;
 
@@ -73,9 +75,26 @@ impl Master {
 
     /// The same with a clock of the caller's: what the engine decides follows that one.
     pub async fn start_at(options: Options, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        Self::start_with(options, clock, None).await
+    }
+
+    /// The same with the configuration as [`load`] found it a moment ago.
+    pub async fn start_loaded(options: Options, first: Option<Load>) -> Result<Self, StartError> {
+        Self::start_with(options, Arc::new(SystemClock), first).await
+    }
+
+    async fn start_with(options: Options, clock: Arc<dyn Clock>, first: Option<Load>) -> Result<Self, StartError> {
         let store = open_store(&options).await?;
-        let programs = Arc::new(Programs::new(store.clone()));
-        let first = load_file(&options, &programs).await;
+        let programs = Arc::new(Programs::new(store.clone(), options.launcher.clone()));
+        // Loaded before the engine is restored: if it is the configuration in force, which is usual, it need not be made
+        // again from the kept sources.
+        let first = match first {
+            Some(first) => first,
+            None => load_once(options.launcher.clone(), options.config.clone()).await,
+        };
+        if let Load::Loaded(loaded) = &first {
+            programs.insert(loaded);
+        }
         let (engine, snapshot) = recover(&store, &programs).await?;
         let foundation = Foundation { options, clock, store, programs, engine, snapshot };
         let master = Self::assemble(foundation, first)?;
@@ -129,6 +148,7 @@ impl Master {
         let inner = outer.group();
         let (inbox, messages) = Inbox::new();
         let plan = PlanInForce::new(engine.plan().cloned().unwrap_or_default());
+        programs.templates().keep(&plan.get().digest);
         let facts = broadcast::Sender::new(SUBSCRIBER_LAG_MAX);
         let admission = Arc::new(Admission::new(plan.clone(), options.base(), options.local_workers));
         let host = Host {
@@ -145,7 +165,7 @@ impl Master {
             deliveries: Arc::new(Deliveries::new(Post {
                 store: store.clone(),
                 programs: Arc::clone(&programs),
-                evaluators: Arc::clone(&evaluators),
+                renders: Arc::new(Renders::new(Arc::clone(&programs))),
                 base: options.base(),
                 url: options.url.clone(),
             })),
@@ -182,6 +202,7 @@ impl Master {
             snapshot,
             clock,
             inbox: messages,
+            decisions: Decisions::new(Arc::clone(&programs)),
             programs,
             store: store.clone(),
             plan: plan.clone(),
@@ -244,15 +265,9 @@ async fn close_store(store: Store) {
     }
 }
 
-/// Loads the file once before the engine is restored: if it is the configuration in force, which is usual, it need not be
-/// made again from the kept sources.
-async fn load_file(options: &Options, programs: &Arc<Programs>) -> Load {
-    let path = options.config.clone();
-    let load = on_large_stack("load", move || config::load(&path)).await;
-    if let Ok(Ok(loaded)) = &load {
-        programs.insert(loaded.clone());
-    }
-    load
+/// Loads a configuration, for [`Master::start_loaded`].
+pub async fn load(launcher: Launcher, config: PathBuf) -> Load {
+    load_once(launcher, config).await
 }
 
 /// The engine, and the last fact of the snapshot that it was restored from.
@@ -260,7 +275,7 @@ async fn recover(store: &Store, programs: &Arc<Programs>) -> Result<(Engine, u64
     let (store, programs) = (store.clone(), Arc::clone(programs));
     let recovered = on_large_stack("recover", move || {
         let recovered = store.recover().map_err(StartError::Store)?;
-        let mut plans = |digest: &ConfigDigest| programs.obtain(digest).map(|loaded| Arc::clone(&loaded.plan));
+        let mut plans = |digest: &ConfigDigest| programs.obtain(digest);
         let snapshot = recovered.snapshot.as_ref().map(|(_, bytes)| bytes.as_slice());
         let engine = Engine::restore(snapshot, &recovered.facts, &mut plans)?;
         Ok((engine, recovered.snapshot.map_or(0, |(seq, _)| seq)))
@@ -268,7 +283,7 @@ async fn recover(store: &Store, programs: &Arc<Programs>) -> Result<(Engine, u64
     recovered.await.map_err(|why| StartError::Bug { what: "restore the open work", why })?
 }
 
-/// Starts the owner's thread: its own runtime, and the stack that user functions asked in line need.
+/// Starts the owner's thread: its own runtime, and the stack that deeply nested values need.
 fn start_owner(owner: Owner, tasks: &Tasks) -> Result<oneshot::Receiver<()>, MasterError> {
     let (sender, ended) = oneshot::channel();
     tasks.thread("owner", STACK_BYTES, move || {

@@ -6,13 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::time::Duration;
 
 use notify::{EventKind, RecursiveMode, Watcher as _};
 use tokio::sync::{mpsc, watch};
 
-use super::MasterError;
 use super::reload::{Reload, Reloads};
+use super::{Gone, MasterError};
 
 /// Quiet time that ends a burst of events: an editor's save is over by then, and nobody waits noticeably.
 const QUIET: Duration = Duration::from_millis(200);
@@ -38,6 +39,8 @@ pub(super) async fn run(
     };
     let mut refused = false;
     let mut noted = None;
+    // The load that was asked for last. A newer one takes its place: it is what supersedes a load that hangs.
+    let mut asked: Option<Answer> = None;
     loop {
         let watched = Watched::new(&main, &files.borrow_and_update());
         let cause = if eye.look_at(&watched.folders) {
@@ -46,15 +49,30 @@ pub(super) async fn run(
         } else {
             tokio::select! {
                 cause = changed(&mut events, &mut noted, &watched, refused) => cause,
+                reload = answered(&mut asked) => match reload {
+                    Ok(reload) => {
+                        refused = matches!(reload, Reload::Refused { .. });
+                        continue;
+                    }
+                    Err(_gone) => return std::future::pending().await,
+                },
                 _ = files.changed() => continue,
                 () = tokio::time::sleep(MISSING_AGAIN), if !eye.sees(&watched.folders) => continue,
             }
         };
-        match reloads.request(cause).await {
-            Ok(reload) => refused = matches!(reload, Reload::Refused { .. }),
-            Err(_gone) => return std::future::pending().await,
-        }
+        let reloads = reloads.clone();
+        asked = Some(Box::pin(async move { reloads.request(cause).await }));
     }
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<Reload, Gone>> + Send>>;
+
+/// Waits for the answer to what was asked, once.
+async fn answered(asked: &mut Option<Answer>) -> Result<Reload, Gone> {
+    let Some(answer) = asked else { return std::future::pending().await };
+    let reload = answer.await;
+    *asked = None;
+    reload
 }
 
 /// What counts.

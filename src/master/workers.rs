@@ -189,8 +189,8 @@ impl LinkHost for Host {
 
     fn secrets(&self, plan: &ConfigDigest) -> Secrets {
         let none = SecretsPlan::default();
-        let loaded = self.programs.get(plan);
-        Secrets::new(loaded.as_ref().map_or(&none, |loaded| &loaded.plan.secrets), &self.base)
+        let plan = self.programs.get(plan);
+        Secrets::new(plan.as_ref().map_or(&none, |plan| &plan.secrets), &self.base)
     }
 }
 

@@ -11,6 +11,7 @@ mod config_example;
 mod config_git;
 mod config_golden;
 mod ends;
+mod evaluator;
 mod house;
 mod link_ours;
 mod link_recorded;

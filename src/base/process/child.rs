@@ -92,6 +92,39 @@ pub fn spawn_ourselves_for(args: &[&str], env: &BTreeMap<OsString, OsString>) ->
     command.spawn()
 }
 
+/// A program of ours that works for us and ends with us: no environment, no folder, three streams, its own group (so that
+/// an interrupt from the terminal is for us alone).
+#[derive(Debug)]
+pub struct HelperSpec<'a> {
+    /// Its file; none for our own.
+    pub file: Option<&'a std::path::Path>,
+    /// Its arguments.
+    pub args: &'a [&'a str],
+    /// What it reads.
+    pub stdin: Stdio,
+    /// Where it writes.
+    pub stdout: Stdio,
+    /// Where it complains.
+    pub stderr: Stdio,
+}
+
+impl HelperSpec<'_> {
+    /// Starts it.
+    #[expect(clippy::disallowed_methods, reason = "this room starts processes")]
+    pub fn spawn(self) -> io::Result<Child> {
+        let file = self.file.map_or_else(our_file, |file| Ok(file.to_owned()))?;
+        let mut command = Command::new(file);
+        #[cfg(unix)]
+        {
+            std::os::unix::process::CommandExt::arg0(&mut command, "starwright");
+            std::os::unix::process::CommandExt::process_group(&mut command, 0);
+            command.current_dir("/");
+        }
+        command.args(self.args).env_clear().stdin(self.stdin).stdout(self.stdout).stderr(self.stderr);
+        command.spawn()
+    }
+}
+
 /// The file of our own program. On Linux the kernel's name for it, which holds even when an update replaced the file,
 /// so that a process and its helpers are always of one version.
 fn our_file() -> io::Result<PathBuf> {

@@ -56,6 +56,15 @@ fn take_existing(dir: &Path) -> Result<(Folder, FolderLock, Format), StoreError>
     Ok((folder, lock, format))
 }
 
+/// Whether a folder holds a store.
+///
+/// # Errors
+/// When it does not, or cannot be read.
+pub fn require(dir: &Path) -> Result<(), StoreError> {
+    let found = Format::read(&existing(dir)?)?;
+    found.map(drop).ok_or_else(|| StoreError::Missing { dir: dir.to_owned() })
+}
+
 /// The layout of a folder that is there.
 fn existing(dir: &Path) -> Result<Folder, StoreError> {
     match std::fs::metadata(dir) {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use starwright::base::Clock;
-use starwright::master::{ForceAsk, Handle, Master, Options, Reply, StartError};
+use starwright::master::{ForceAsk, Handle, Launcher, Master, Options, Reply, StartError};
 use starwright::model::{BuildId, Event, Fact, LogId};
 use tempfile::TempDir;
 use tokio::sync::broadcast;
+
+use crate::support::starwright::PROGRAM;
 
 /// Nothing that a test waits for takes longer, however busy the machine; only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -62,13 +64,26 @@ impl House {
         Running::new(Master::start_at(self.options(), clock).await.unwrap())
     }
 
+    /// A master with other options.
+    pub async fn start_with(&self, change: impl FnOnce(&mut Options)) -> Running {
+        let mut options = self.options();
+        change(&mut options);
+        Running::new(Master::start(options).await.unwrap())
+    }
+
     fn options(&self) -> Options {
+        // A name of its own, by which its processes can be told from those of other tests.
+        let program = self.path("starwright");
+        if !program.exists() && std::fs::hard_link(PROGRAM, &program).is_err() {
+            std::fs::copy(PROGRAM, &program).unwrap();
+        }
         Options {
             config: self.path("master.star"),
             data: self.path("data"),
             url: "http://localhost:8010/".to_owned(),
             watch: false,
             local_workers: true,
+            launcher: Launcher { program: Some(program), ..Launcher::default() },
         }
     }
 }

@@ -2,6 +2,7 @@
 //! does what the test says, over a connection in memory.
 
 mod crash;
+mod evaluators;
 mod history;
 mod house;
 mod outbox;

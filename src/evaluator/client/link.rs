@@ -1,0 +1,144 @@
+//! Orders to a child and replies from it, each within a bound of time. Unix: the descriptors never block.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::super::frame::{self, FrameError};
+use super::super::limits::LAST_WORDS_MAX;
+
+/// Bytes that are asked for at once: what a pipe holds.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Why an exchange came to nothing.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The child is gone.
+    Closed,
+    /// It did not answer in time.
+    Late,
+    /// What it said, or should hear, is not a message.
+    Garbled(FrameError),
+}
+
+/// Both directions.
+#[derive(Debug)]
+pub(super) struct Link {
+    to: std::fs::File,
+    from: std::fs::File,
+    /// What was read beyond the last message.
+    ahead: Vec<u8>,
+}
+
+impl Link {
+    /// Over pipes, or two handles of one socket.
+    pub fn new(to: OwnedFd, from: OwnedFd) -> io::Result<Self> {
+        for end in [&to, &from] {
+            rustix::io::ioctl_fionbio(end, true)?;
+        }
+        Ok(Self { to: to.into(), from: from.into(), ahead: Vec::new() })
+    }
+
+    /// Whether the child's end is closed, or it says what nobody asked.
+    pub fn is_closed(&self) -> bool {
+        let mut waiting = [PollFd::new(&self.from, PollFlags::IN)];
+        poll(&mut waiting, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) != Ok(0)
+    }
+
+    /// Sends one message.
+    pub fn send<T: Serialize>(&mut self, message: &T, until: Instant) -> Result<(), Broken> {
+        let bytes = frame::encode(message).map_err(Broken::Garbled)?;
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            match self.to.write(rest) {
+                Ok(0) => return Err(Broken::Closed),
+                Ok(written) => rest = &rest[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait(&self.to, PollFlags::OUT, until)?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Err(Broken::Closed),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the next message.
+    pub fn receive<T: DeserializeOwned>(&mut self, until: Instant) -> Result<T, Broken> {
+        loop {
+            if let Some(end) = self.whole()? {
+                let message = frame::decode(&self.ahead[4..end]).map_err(Broken::Garbled)?;
+                self.ahead.drain(..end);
+                self.ahead.shrink_to(READ_BYTES);
+                return Ok(message);
+            }
+            self.read_more(until)?;
+        }
+    }
+
+    /// Where the first message ends, if it is there.
+    fn whole(&self) -> Result<Option<usize>, Broken> {
+        let Some(head) = self.ahead.first_chunk::<4>() else { return Ok(None) };
+        let end = 4 + frame::length(*head).map_err(Broken::Garbled)?;
+        Ok((self.ahead.len() >= end).then_some(end))
+    }
+
+    fn read_more(&mut self, until: Instant) -> Result<(), Broken> {
+        let held = self.ahead.len();
+        self.ahead.resize(held + READ_BYTES, 0);
+        let read = self.from.read(&mut self.ahead[held..]);
+        self.ahead.truncate(held + read.as_ref().copied().unwrap_or(0));
+        match read {
+            Ok(0) => Err(Broken::Closed),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait(&self.from, PollFlags::IN, until),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(_) => Err(Broken::Closed),
+        }
+    }
+}
+
+/// Waits until something can be read or written.
+fn wait(end: &std::fs::File, what: PollFlags, until: Instant) -> Result<(), Broken> {
+    let rest = until.saturating_duration_since(Instant::now());
+    if rest.is_zero() {
+        return Err(Broken::Late);
+    }
+    let rest = Timespec { tv_sec: rest.as_secs().cast_signed(), tv_nsec: rest.subsec_nanos().into() };
+    match poll(&mut [PollFd::from_borrowed_fd(end.as_fd(), what)], Some(&rest)) {
+        Ok(0) => Err(Broken::Late),
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(_) => Err(Broken::Closed),
+    }
+}
+
+/// Where a child complains.
+#[derive(Debug)]
+pub(super) struct Errors(std::fs::File);
+
+impl Errors {
+    pub fn new(from: OwnedFd) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&from, true)?;
+        Ok(Self(from.into()))
+    }
+
+    /// The beginning of what a child that is dead now said.
+    pub fn read(&mut self) -> String {
+        let mut said = vec![0; LAST_WORDS_MAX];
+        let mut length = 0;
+        while length < said.len() {
+            match self.0.read(&mut said[length..]) {
+                Ok(0) | Err(_) => break,
+                Ok(read) => length += read,
+            }
+        }
+        String::from_utf8_lossy(&said[..length]).into_owned()
+    }
+}
+
+/// A moment so far from now.
+pub(super) fn within(length: Duration) -> Instant {
+    Instant::now() + length
+}

@@ -1,0 +1,257 @@
+//! Has a configuration loaded by a child, and hands it the files that it asks for.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::super::limits::{FILES_ASKED_MAX, LOAD_WALL};
+use super::super::message::{LoadedReply, Order, Reply};
+use super::death::{Bounds, Death};
+use super::launcher::{Launcher, Mode};
+use super::link::{Broken, within};
+use super::process::{Body, Process, end_child};
+use super::template::Template;
+use crate::config::{Folder, LoadAsk, LoadFrom, Phase, Problem, Refused, Sources};
+use crate::model::Plan;
+
+/// Files whose types cannot be inferred, each found by a load that takes its time.
+const UNTYPED_MAX: usize = 10;
+/// A load that was killed from outside is begun once more.
+const KILLED_MAX: usize = 2;
+
+/// A configuration that is right.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What it says.
+    pub plan: Arc<Plan>,
+    /// Its texts.
+    pub sources: Arc<Sources>,
+    /// Files on disk that it consists of, to watch.
+    pub watch: Vec<PathBuf>,
+    /// Remarks that refuse nothing.
+    pub warnings: Vec<Problem>,
+    /// Its functions.
+    pub template: Arc<Template>,
+}
+
+/// What a load came to.
+#[derive(Clone, Debug)]
+pub enum Load {
+    /// It is right.
+    Loaded(Loaded),
+    /// It is not, or its load died: all problems.
+    Refused(Refused),
+    /// Somebody wanted it no more.
+    Aborted,
+}
+
+/// Ends a load from another thread; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Abort {
+    wanted: Arc<AtomicBool>,
+    child: Arc<Mutex<Option<Arc<Mutex<Child>>>>>,
+}
+
+impl Abort {
+    /// Kills the load's process; what it came to is [`Load::Aborted`].
+    pub fn abort(&self) {
+        self.wanted.store(true, Ordering::SeqCst);
+        if let Some(child) = self.child().take() {
+            end_child(&child);
+        }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::SeqCst)
+    }
+
+    /// From now on it is this child that is to be ended.
+    fn watch(&self, process: &Process) {
+        if let Body::Own(child) = &process.body {
+            *self.child() = Some(Arc::clone(child));
+        }
+        if self.is_wanted() {
+            self.abort();
+        }
+    }
+
+    fn child(&self) -> MutexGuard<'_, Option<Arc<Mutex<Child>>>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Loads a configuration from disk. Blocks.
+pub fn load(launcher: &Launcher, path: &Path, abort: &Abort) -> Load {
+    match Folder::of(path) {
+        Ok(folder) => {
+            let from = LoadFrom::Host { main: folder.main().to_owned(), folder: folder.path() };
+            Loading { launcher, folder: Some(folder), abort }.run(from)
+        }
+        Err(refused) => Load::Refused(refused),
+    }
+}
+
+/// Loads one from its kept sources. Blocks.
+pub(super) fn load_kept(launcher: &Launcher, sources: Sources) -> Load {
+    Loading { launcher, folder: None, abort: &Abort::default() }.run(LoadFrom::Kept(sources))
+}
+
+/// How one attempt ended without a result.
+struct Died {
+    death: Death,
+    doing: Option<(Phase, String)>,
+}
+
+enum Attempt {
+    Loaded(Box<LoadedReply>),
+    Refused(Vec<Problem>),
+    Died(Died),
+}
+
+struct Loading<'a> {
+    launcher: &'a Launcher,
+    folder: Option<Folder>,
+    abort: &'a Abort,
+}
+
+impl Loading<'_> {
+    fn run(&self, from: LoadFrom) -> Load {
+        let mut ask = LoadAsk { from, untyped: BTreeMap::new() };
+        let mut killed = 0;
+        loop {
+            let child = match self.start() {
+                Ok(child) => child,
+                Err(error) => {
+                    return refused(format!("failed to start a process for the configuration: {error}"), None);
+                }
+            };
+            let (mut process, socket) = child;
+            let attempt = self.attempt(&mut process, &ask);
+            if self.abort.is_wanted() {
+                return Load::Aborted;
+            }
+            match attempt {
+                Attempt::Loaded(reply) => return Load::Loaded(self.loaded(*reply, process, socket, &ask)),
+                Attempt::Refused(problems) => return Load::Refused(Refused { problems }),
+                Attempt::Died(Died { death, doing: Some((Phase::Types, file)) })
+                    if death != Death::Killed && ask.untyped.len() < UNTYPED_MAX =>
+                {
+                    ask.untyped.insert(file, death.words());
+                }
+                Attempt::Died(Died { death: Death::Killed, .. }) if killed + 1 < KILLED_MAX => killed += 1,
+                Attempt::Died(died) => return died.refused(),
+            }
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn start(&self) -> std::io::Result<(Process, Option<std::os::unix::net::UnixStream>)> {
+        match self.launcher.mode {
+            Mode::Fork => self.launcher.template().map(|(process, socket)| (process, Some(socket))),
+            Mode::Plain => Ok((self.launcher.plain()?, None)),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn start(&self) -> std::io::Result<(Process, Option<std::convert::Infallible>)> {
+        Ok((self.launcher.plain()?, None))
+    }
+
+    fn attempt(&self, process: &mut Process, ask: &LoadAsk) -> Attempt {
+        self.abort.watch(process);
+        let mut doing = None;
+        let limits = self.launcher.limits;
+        match self.converse(process, ask, &mut doing) {
+            Ok(attempt) => attempt,
+            Err(broken) => {
+                let inferring = matches!(doing, Some((Phase::Types, _)));
+                let processor = if inferring { limits.types } else { limits.load };
+                let death = process.bury(&broken, Bounds { processor, wall: LOAD_WALL });
+                Attempt::Died(Died { death, doing })
+            }
+        }
+    }
+
+    /// Answers the child until it has a result.
+    fn converse(
+        &self,
+        process: &mut Process,
+        ask: &LoadAsk,
+        doing: &mut Option<(Phase, String)>,
+    ) -> Result<Attempt, Broken> {
+        let until = within(LOAD_WALL);
+        let limits = self.launcher.limits;
+        let (micros, types_micros) = (limits.load.as_micros() as u64, limits.types.as_micros() as u64);
+        process.link.send(&Order::Load { ask: Cow::Borrowed(ask), micros, types_micros }, until)?;
+        let mut asked = 0;
+        loop {
+            match process.link.receive(until)? {
+                Reply::Begins(phase, file) => *doing = Some((phase, file)),
+                Reply::Read(name) => {
+                    asked += 1;
+                    let folder = self.folder.as_ref().filter(|_| asked <= FILES_ASKED_MAX).ok_or(Broken::Closed)?;
+                    process.link.send(&Order::Text(folder.read(&name)), until)?;
+                }
+                Reply::Loaded(reply) => return Ok(Attempt::Loaded(reply)),
+                Reply::Refused(problems) => return Ok(Attempt::Refused(problems)),
+                _ => return Err(Broken::Closed),
+            }
+        }
+    }
+
+    fn loaded(
+        &self,
+        reply: LoadedReply,
+        process: Process,
+        #[cfg(target_os = "linux")] socket: Option<std::os::unix::net::UnixStream>,
+        #[cfg(not(target_os = "linux"))] _: Option<std::convert::Infallible>,
+        ask: &LoadAsk,
+    ) -> Loaded {
+        self.abort.child().take();
+        if !reply.printed.is_empty() {
+            tracing::debug!(text = reply.printed, "the configuration printed");
+        }
+        let (plan, sources) = (Arc::new(reply.plan), Arc::new(reply.sources));
+        let ask = LoadAsk { from: LoadFrom::Kept((*sources).clone()), untyped: ask.untyped.clone() };
+        #[cfg(target_os = "linux")]
+        let template = match socket {
+            Some(socket) => Template::forking(plan.clone(), self.launcher, process, socket),
+            None => Template::plain(plan.clone(), self.launcher, process, ask),
+        };
+        #[cfg(not(target_os = "linux"))]
+        let template = Template::plain(plan.clone(), self.launcher, process, ask);
+        let watch = self.folder.as_ref().map(|folder| folder.watch(sources.files.keys())).unwrap_or_default();
+        Loaded { plan, sources, watch, warnings: reply.warnings, template: Arc::new(template) }
+    }
+}
+
+impl Died {
+    fn refused(self) -> Load {
+        let work = match &self.doing {
+            None => "loading the configuration".to_owned(),
+            Some((Phase::Parse, file)) => format!("parsing `{file}`"),
+            Some((Phase::Types, file)) => format!("inferring the types in `{file}`"),
+            Some((Phase::Evaluate, file)) => format!("evaluating `{file}`"),
+            Some((Phase::Finish, _)) => "adding the declarations up".to_owned(),
+        };
+        refused(format!("{work} {}", self.death.words()), self.death.hint().map(str::to_owned))
+    }
+}
+
+fn refused(message: String, hint: Option<String>) -> Load {
+    Load::Refused(Refused { problems: vec![Problem::placeless(message, hint)] })
+}
+
+/// Brings a fresh plain process to where the configuration is loaded.
+pub(super) fn prepare(launcher: &Launcher, ask: &LoadAsk) -> Result<Process, String> {
+    let mut process = launcher.plain().map_err(|error| error.to_string())?;
+    let loading = Loading { launcher, folder: None, abort: &Abort::default() };
+    match loading.attempt(&mut process, ask) {
+        Attempt::Loaded(_) => Ok(process),
+        Attempt::Refused(problems) => Err(Refused { problems }.to_string()),
+        Attempt::Died(Died { death, .. }) => Err(format!("loading the configuration {}", death.words())),
+    }
+}

@@ -1,0 +1,23 @@
+//! Starts children, asks them, bounds them, replaces them. Blocks; knows no async and evaluates nothing.
+
+mod death;
+mod evaluator;
+mod journals;
+mod launcher;
+#[cfg(unix)]
+mod link;
+#[cfg(not(unix))]
+#[path = "link_threads.rs"]
+mod link;
+mod load;
+mod process;
+mod template;
+mod templates;
+
+pub use death::Lost;
+pub use evaluator::{Evaluator, Spent};
+pub use launcher::{Launcher, Mode};
+pub use load::{Abort, Load, Loaded, load};
+pub use process::Killer;
+pub use template::Template;
+pub use templates::{Gone, Readiness, TemplateOrigin, Templates};

@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help test check tools bench simulate chaos torture
+.PHONY: help test check tools bench simulate chaos torture fuzz
 
 help: ## lists these words
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,14 @@ chaos: ## kills, cuts off and upgrades a whole installation, ten minutes for eac
 bench: ## measures speed, each figure beside its baseline
 	$(CARGO) bench --bench overhead
 	$(CARGO) bench --bench store
+	$(CARGO) bench --bench evaluator
+
+PROGRAMS ?= 1000000
+BUILDS ?= 10000
+
+fuzz: ## runs PROGRAMS=1000000 made-up programs in an evaluator, and BUILDS=10000 builds of such through a master, from SEED (1)
+	STARWRIGHT_FUZZ_PROGRAMS=$(PROGRAMS) STARWRIGHT_FUZZ_BUILDS=$(BUILDS) STARWRIGHT_FUZZ_SEED=$(or $(SEED),1) \
+		$(CARGO) test --release --test it evaluator::fuzz -- --nocapture
 
 ROUNDS ?= 500
 

@@ -19,11 +19,12 @@ pub enum Kind {
     MasterTerminated,
     WorkerTerminated,
     ConfigurationReplaced,
+    EvaluatorsKilled,
     ProgramReplaced,
 }
 
 /// How often each happens, in a hundred.
-const SHARES: [(Kind, u64); 10] = [
+const SHARES: [(Kind, u64); 11] = [
     (Kind::MasterKilled, 24),
     (Kind::WorkerKilled, 32),
     (Kind::LinkCut, 15),
@@ -34,6 +35,7 @@ const SHARES: [(Kind, u64); 10] = [
     (Kind::MasterTerminated, 5),
     (Kind::WorkerTerminated, 5),
     (Kind::ConfigurationReplaced, 3),
+    (Kind::EvaluatorsKilled, 12),
 ];
 
 /// One in so many processes that were killed is killed again while it starts.
@@ -53,6 +55,7 @@ impl Kind {
             Self::MasterTerminated => "master ended in order",
             Self::WorkerTerminated => "worker ended in order",
             Self::ConfigurationReplaced => "configuration replaced",
+            Self::EvaluatorsKilled => "evaluators killed",
             Self::ProgramReplaced => "program replaced on disk",
         }
     }
@@ -153,6 +156,7 @@ impl Faults {
                 std::thread::sleep(frozen);
                 fleet.freeze_worker(who, false);
             }
+            Kind::EvaluatorsKilled => fleet.kill_evaluators(who),
             Kind::ConfigurationReplaced => fleet.replace_configuration(),
             Kind::ProgramReplaced => fleet.replace_program(),
         }

@@ -138,6 +138,21 @@ impl Fleet {
         }
     }
 
+    /// SIGKILL for evaluator processes of the master: all of them, or every other one that is not a template.
+    pub fn kill_evaluators(&self, which: usize) {
+        let Some(master) = &self.master else { return };
+        let templates = evaluators_below(master.id());
+        let forked = templates.iter().flat_map(|template| evaluators_below(*template));
+        let victims: Vec<u32> = match which % 2 {
+            0 => forked.step_by(2).collect(),
+            _ => templates.clone(),
+        };
+        for pid in victims {
+            // It may have ended by itself.
+            let _gone = Command::new("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status();
+        }
+    }
+
     /// SIGKILL, and waits until it is gone.
     pub fn kill_worker(&mut self, n: usize) {
         match &mut self.workers[n].process {
@@ -266,4 +281,17 @@ fn free_port() -> u16 {
             return port;
         }
     }
+}
+
+/// Evaluator processes whose parent is this one.
+fn evaluators_below(parent: u32) -> Vec<u32> {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let below = numbers.filter(|pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let found = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse::<u32>().ok());
+        found == Some(parent) && words.starts_with(b"starwright\0evaluator")
+    });
+    below.collect()
 }

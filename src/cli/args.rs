@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::client::Client;
 use super::error::CliError;
-use super::{builds, check, force, log, master, reload, sendchange, stop, store, up, worker};
+use super::{builds, check, force, log, master, reload, sendchange, status, stop, store, up, worker};
 use crate::base::LogForm;
 use crate::base::process::keep_private;
 
@@ -32,7 +32,7 @@ struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done; a watched build ended with success or warnings
-  1   a watched build failed; a store was found damaged
+  1   a watched build failed; a store was found damaged; there are alerts (`status`)
   2   wrong arguments
   3   the configuration was refused
   4   a watched build ended with an exception
@@ -72,6 +72,15 @@ enum Command {
         after_help = "A faulty configuration changes nothing: the old one stays, and the problems are printed (exit code 3)."
     )]
     Reload {
+        #[command(flatten)]
+        master: MasterAddress,
+    },
+    /// Say what runs, what waits, which workers are connected, and what needs a hand
+    #[command(after_help = "Exit code 1 if there are alerts: something needs a hand. Else 0.")]
+    Status {
+        /// Print a JSON object
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         master: MasterAddress,
     },
@@ -336,6 +345,7 @@ fn run(command: Command, form: LogForm) -> Result<ExitCode, CliError> {
         Command::Master(args) => master::run(&args, form),
         Command::Worker(args) => worker::run(&args, form),
         Command::Reload { master } => client(|| reload::run(Client::new(&master.url)?)),
+        Command::Status { json, master } => client(|| status::run(Client::new(&master.url)?, json)),
         Command::Force(args) => client(|| force::run(Client::new(&args.master.url)?, &args)),
         Command::Builds { builder, limit, master } => {
             client(|| builds::run(Client::new(&master.url)?, builder.as_deref(), limit))

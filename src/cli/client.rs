@@ -66,6 +66,16 @@ impl Client {
         Ok((status, parse(&body, &url)?))
     }
 
+    /// What our own API tells at a path.
+    pub(super) async fn own_told(&self, path: &str) -> Result<Json, CliError> {
+        let url = format!("{}/api/starwright/v1/{path}", self.base);
+        let (status, body) = self.send(self.http.get(&url)).await?;
+        match status {
+            200 => parse(&body, &url),
+            _ => Err(CliError::environment(format!("{url} answered {status}: {}", error_text(&body)))),
+        }
+    }
+
     /// Finds a build by `BUILDER/NUMBER`, `BUILDER` (its newest) or id.
     pub(super) async fn build(&self, name: &str) -> Result<Json, CliError> {
         if let Ok(id) = name.parse::<u64>() {

@@ -15,6 +15,7 @@ mod progress;
 mod reload;
 mod sendchange;
 mod signals;
+mod status;
 mod stop;
 mod store;
 mod up;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tokio::sync::broadcast::error::RecvError;
@@ -14,8 +14,11 @@ use super::error::CliError;
 use super::master::{House, in_runtime};
 use crate::base::{LogForm, chain, init_logging};
 use crate::master::Handle;
-use crate::model::{Event, Plan};
+use crate::model::{AlertSubject, Event, Plan};
 use crate::worker;
+
+/// The kind of the alert about a local worker that ended by itself.
+const ENDED: &str = "ended";
 
 pub(super) fn run(args: &MasterArgs, form: LogForm) -> Result<ExitCode, CliError> {
     init_logging(form, "warn,starwright=info,warp=off,sled=warn");
@@ -98,20 +101,28 @@ impl LocalWorkers {
             if !self.running.contains_key(name)
                 && let Some(password) = self.handle.local_password(name)
             {
-                let started = start(&self.dir, self.address, name, password);
+                let started = start(&self.handle, self.dir.join(name), self.address, (name, password));
                 self.running.insert(name.to_owned(), started);
             }
         }
     }
 }
 
-fn start(dir: &Path, address: SocketAddr, name: &str, password: String) -> (CancellationToken, JoinHandle<()>) {
-    let token = CancellationToken::new();
-    let options = worker::Options { master: address.to_string(), name: name.to_owned(), password, dir: dir.join(name) };
-    let (stop, name) = (token.clone(), name.to_owned());
+/// Starts a worker; an alert says so if it ends by itself.
+fn start(
+    handle: &Handle,
+    dir: PathBuf,
+    address: SocketAddr,
+    (name, password): (&str, String),
+) -> (CancellationToken, JoinHandle<()>) {
+    let (token, handle) = (CancellationToken::new(), handle.clone());
+    let options = worker::Options { master: address.to_string(), name: name.to_owned(), password, dir };
+    let (stop, subject) = (token.clone(), AlertSubject::Worker(name.to_owned()));
+    handle.alerts().clear(&subject, ENDED);
     let task = tokio::spawn(async move {
         if let Err(error) = worker::run(options, stop).await {
-            tracing::error!(worker = %name, "the local worker ended: {}", chain(&error));
+            let hint = "put that right, then end `starwright up` and start it again".to_owned();
+            handle.alerts().raise(subject, ENDED, format!("the local worker ended: {}", chain(&error)), Some(hint));
         }
     });
     (token, task)

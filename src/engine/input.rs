@@ -69,8 +69,8 @@ pub enum Input {
     /// A build script was evaluated.
     Evaluated { build: BuildId, turn: u64, outcome: EvalOutcome },
 
-    /// A report was delivered.
-    ReportSent { report: ReportId },
+    /// A report was delivered; `remarks` say what is wrong with it all the same: who was left out, which template failed.
+    ReportSent { report: ReportId, remarks: Vec<String> },
     /// It was not. `final_` when trying again cannot help (no recipient, refused address).
     ReportFailed { report: ReportId, error: String, final_: bool },
 }

@@ -78,8 +78,11 @@ impl Pass<'_> {
     }
 
     /// A report was delivered.
-    pub fn report_sent(&mut self, report: ReportId) {
+    pub fn report_sent(&mut self, report: ReportId, remarks: Vec<String>) {
         if self.state.outbox.contains_key(&report) {
+            if !remarks.is_empty() {
+                self.record(Event::ReportRemarked { report, remarks });
+            }
             self.record(Event::ReportSent { report });
         }
         self.delivery_returned(report);

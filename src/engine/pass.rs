@@ -185,6 +185,7 @@ impl<'a> Pass<'a> {
             | Event::StepLinked { .. }
             | Event::TriggerRefused { .. }
             | Event::TriggerUndecided { .. }
+            | Event::ReportRemarked { .. }
             | Event::BuildsetEnded { .. }
             | Event::LocksAwaited { .. }
             | Event::LocksTaken { step: None, .. }

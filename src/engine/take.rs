@@ -49,7 +49,7 @@ impl Pass<'_> {
 
             Input::Evaluated { build, turn, outcome } => self.evaluated(build, turn, outcome),
 
-            Input::ReportSent { report } => self.report_sent(report),
+            Input::ReportSent { report, remarks } => self.report_sent(report, remarks),
             Input::ReportFailed { report, error, final_ } => self.report_failed(report, error, final_),
         }
     }

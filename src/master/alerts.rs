@@ -15,8 +15,8 @@ use crate::model::{Alert, AlertSubject};
 
 /// Alerts at the same time; further ones are counted and told as one. Nobody reads a thousand.
 const ALERTS_MAX: usize = 1000;
-/// Texts of one alert that are remembered as told. Trouble with more faces than this is told again now and then.
-const TOLD_MAX: usize = 16;
+/// Texts of one alert that are logged; with more faces than this the trouble is known, and only the newest text is shown.
+const TOLD_MAX: usize = 100;
 /// Longer texts and hints are cut: they may quote what a stranger sent.
 const TEXT_CHARS_MAX: usize = 8 * 1024;
 /// The kind of the alert about alerts that found no place.
@@ -27,6 +27,15 @@ const CROWDED: &str = "alerts";
 pub struct Alerts {
     clock: Arc<dyn Clock>,
     book: Arc<Mutex<Book>>,
+}
+
+/// Who tells the log of an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Its beginning and its texts are logged here.
+    Here,
+    /// Whoever noticed has logged it.
+    Elsewhere,
 }
 
 #[derive(Debug, Default)]
@@ -61,7 +70,7 @@ impl Alerts {
     pub fn raise(&self, subject: AlertSubject, kind: &str, text: impl Into<String>, hint: Option<String>) {
         let now = self.clock.now();
         let alert = Alert { subject, kind: kind.to_owned(), text: text.into(), hint, first: now, last: now };
-        lock(&self.book).put(alert, None);
+        lock(&self.book).put(alert, None, Told::Here);
     }
 
     /// It is over. Nothing happens if it was not raised.
@@ -84,8 +93,8 @@ impl Alerts {
         own.map(|((subject, kind), entry)| entry.alert(subject, kind)).collect()
     }
 
-    /// The alerts of a group are these now: new ones begin, missing ones are over.
-    pub fn replace(&self, group: &'static str, alerts: Vec<Alert>) {
+    /// The alerts of a group are these now: new ones begin, missing ones are over. `told` says who tells the log.
+    pub(super) fn replace(&self, group: &'static str, alerts: Vec<Alert>, told: Told) {
         let mut book = lock(&self.book);
         let present: BTreeSet<Key> = alerts.iter().map(|alert| (alert.subject.clone(), alert.kind.clone())).collect();
         let over: Vec<Key> = (book.entries.iter())
@@ -93,7 +102,7 @@ impl Alerts {
             .map(|(key, _)| key.clone())
             .collect();
         over.iter().for_each(|key| book.remove(key));
-        alerts.into_iter().for_each(|alert| book.put(alert, Some(group)));
+        alerts.into_iter().for_each(|alert| book.put(alert, Some(group), told));
     }
 }
 
@@ -104,7 +113,7 @@ impl fmt::Debug for Alerts {
 }
 
 impl Book {
-    fn put(&mut self, alert: Alert, group: Option<&'static str>) {
+    fn put(&mut self, alert: Alert, group: Option<&'static str>, told: Told) {
         let Alert { subject, kind, text, hint, first, last } = alert;
         let (text, hint) = (shortened(text), hint.map(shortened));
         let key = (subject, kind);
@@ -115,7 +124,7 @@ impl Book {
         entry.first = entry.first.min(first);
         entry.last = entry.last.max(last);
         entry.group = group;
-        if entry.is_news(&text) {
+        if entry.is_news(&text) && told == Told::Here {
             tracing::warn!(alert = %key.0, kind = %key.1, "{}", in_log(&text, hint.as_deref()));
         }
         entry.text = text;
@@ -172,13 +181,7 @@ impl Entry {
 
     /// Whether the log has not seen this text in this alert.
     fn is_news(&mut self, text: &str) -> bool {
-        if self.told.contains(text) {
-            return false;
-        }
-        if self.told.len() >= TOLD_MAX {
-            self.told.clear();
-        }
-        self.told.insert(text.to_owned())
+        self.told.len() < TOLD_MAX && self.told.insert(text.to_owned())
     }
 }
 
@@ -261,8 +264,8 @@ mod tests {
     fn replacing_a_group_leaves_the_others_alone() {
         let (_, alerts) = alerts();
         alerts.raise(source("own"), "poll", "raised", None);
-        alerts.replace("records", vec![at(source("p"), "one"), at(source("q"), "two")]);
-        alerts.replace("records", vec![at(source("q"), "two")]);
+        alerts.replace("records", vec![at(source("p"), "one"), at(source("q"), "two")], Told::Here);
+        alerts.replace("records", vec![at(source("q"), "two")], Told::Here);
         let shown: Vec<String> = alerts.list().into_iter().map(|alert| alert.subject.to_string()).collect();
         assert_eq!(shown, ["source `own`", "source `q`"]);
     }

@@ -23,6 +23,8 @@ use crate::store::Store;
 
 /// Deliveries at the same time: mail servers dislike more from one client.
 const DELIVERIES_AT_ONCE: usize = 4;
+/// Remarks that are recorded with a report: each recipient may give one.
+const REMARKS_MAX: usize = 20;
 
 /// Deliveries by report.
 #[derive(Debug)]
@@ -76,7 +78,7 @@ impl Deliveries {
                 let inbox = inbox.clone();
                 async move {
                     let input = match post.send(report).await {
-                        Ok(()) => Input::ReportSent { report: id },
+                        Ok(remarks) => Input::ReportSent { report: id, remarks },
                         Err(Failure { error, final_ }) => Input::ReportFailed { report: id, error, final_ },
                     };
                     // When the owner is gone the master ends, and the next one delivers again, recognisable as the same.
@@ -89,11 +91,13 @@ impl Deliveries {
 }
 
 impl Post {
-    async fn send(&self, report: Report) -> Result<(), Failure> {
+    /// Remarks say what is wrong with a mail that went out all the same.
+    async fn send(&self, report: Report) -> Result<Vec<String>, Failure> {
         let letter = self.write(report).await?;
-        notify::send_mail(&letter.plan, letter.password, &letter.message)
+        let left_out = notify::send_mail(&letter.plan, letter.password, &letter.message)
             .await
-            .map_err(|error| Failure { error: error.message, final_: error.final_ })
+            .map_err(|error| Failure { error: error.message, final_: error.final_ })?;
+        Ok(letter.message.remarks.into_iter().chain(left_out).take(REMARKS_MAX).collect())
     }
 
     /// Collects and renders on a thread of its own, because both block.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::MasterError;
 use super::plan_in_force::PlanInForce;
+use super::{Alerts, MasterError};
 use crate::base::{Clock as _, SystemClock, chain};
-use crate::model::RetentionPlan;
+use crate::model::{AlertSubject, RetentionPlan};
 use crate::store::Store;
 
 /// How often to look. Builds do not get old faster.
@@ -15,18 +15,18 @@ const EVERY: Duration = Duration::from_mins(1);
 const SLICES_MAX: usize = 50;
 
 /// Runs as long as the master.
-pub(super) async fn run(store: Store, plan: PlanInForce) -> Result<(), MasterError> {
+pub(super) async fn run(store: Store, plan: PlanInForce, alerts: Alerts) -> Result<(), MasterError> {
     loop {
         tokio::time::sleep(EVERY).await;
         let rules = plan.get().database.retention.clone();
         if rules != RetentionPlan::default() {
-            round(&store, &rules).await;
+            round(&store, &rules, &alerts).await;
         }
     }
 }
 
-async fn round(store: &Store, rules: &RetentionPlan) {
-    let mut removed = 0;
+async fn round(store: &Store, rules: &RetentionPlan, alerts: &Alerts) {
+    let (mut removed, mut trouble) = (0, None);
     for _ in 0..SLICES_MAX {
         let (store, rules) = (store.clone(), rules.clone());
         let slice = tokio::task::spawn_blocking(move || store.retire(&rules, SystemClock.now())).await;
@@ -34,13 +34,21 @@ async fn round(store: &Store, rules: &RetentionPlan) {
             Ok(Ok(0)) => break,
             Ok(Ok(builds)) => removed += builds,
             Ok(Err(error)) => {
-                tracing::error!(error = %chain(&error), "failed to remove old builds; trying again later");
+                trouble = Some(chain(&error));
                 break;
             }
             Err(error) => {
-                tracing::error!(%error, "failed to remove old builds; trying again later");
+                trouble = Some(error.to_string());
                 break;
             }
+        }
+    }
+    match trouble {
+        None => alerts.clear(&AlertSubject::Master, "retention"),
+        Some(trouble) => {
+            let text = format!("failed to remove old builds: {trouble}");
+            let hint = "it is tried again each minute; is the disk well?".to_owned();
+            alerts.raise(AlertSubject::Master, "retention", text, Some(hint));
         }
     }
     if removed > 0 {

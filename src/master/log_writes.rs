@@ -8,9 +8,9 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::MasterError;
 use super::errands::Errands;
 use super::with_room::with_room;
+use super::{Alerts, MasterError};
 use crate::model::{BuildId, LogId};
 use crate::store::{LogPart, Logs, StoreError};
 
@@ -27,6 +27,7 @@ const SOURCE: &str = "master";
 #[derive(Debug)]
 pub(super) struct LogWrites {
     logs: Logs,
+    alerts: Alerts,
     errands: Errands<(BuildId, LogId), Write>,
     room: Arc<Semaphore>,
 }
@@ -44,8 +45,8 @@ enum What {
 }
 
 impl LogWrites {
-    pub fn new(logs: Logs) -> Self {
-        Self { logs, errands: Errands::new(), room: Arc::new(Semaphore::new(WAITING_BYTES_MAX)) }
+    pub fn new(logs: Logs, alerts: Alerts) -> Self {
+        Self { logs, alerts, errands: Errands::new(), room: Arc::new(Semaphore::new(WAITING_BYTES_MAX)) }
     }
 
     /// Orders whole lines appended as the master's part `n` of a log; waits while too much waits.
@@ -60,11 +61,15 @@ impl LogWrites {
 
     /// Carries out what is ordered, until a write fails.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), MasterError> {
-        let logs = &self.logs;
+        let (logs, alerts) = (&self.logs, &self.alerts);
         let result = self
             .errands
             .run(LOGS_AT_ONCE, &stop, |(build, log), write| async move {
-                perform(logs, build, log, write).await.map_err(|source| MasterError::Log { build, log, source })
+                perform(logs, alerts, (build, log), write).await.map_err(|source| MasterError::Log {
+                    build,
+                    log,
+                    source,
+                })
             })
             .await;
         self.room.close();
@@ -89,11 +94,11 @@ fn permits(bytes: usize) -> u32 {
     u32::try_from(bytes).expect("the bound is far below 4 GiB")
 }
 
-async fn perform(logs: &Logs, build: BuildId, log: LogId, write: Write) -> Result<(), StoreError> {
+async fn perform(logs: &Logs, alerts: &Alerts, (build, log): (BuildId, LogId), write: Write) -> Result<(), StoreError> {
     match write.what {
         What::Append { n, part } => {
-            with_room("lines of logs", || logs.append(build, log, SOURCE, n, part.clone())).await
+            with_room(alerts, "lines of logs", || logs.append(build, log, SOURCE, n, part.clone())).await
         }
-        What::Close => with_room("the ends of logs", || logs.close(build, log)).await.map(|_lines| ()),
+        What::Close => with_room(alerts, "the ends of logs", || logs.close(build, log)).await.map(|_lines| ()),
     }
 }

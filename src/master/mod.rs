@@ -4,6 +4,9 @@
 //! `docs/design/replay-and-recovery.md`.
 
 mod admission;
+mod alert_survey;
+mod alert_watch;
+mod alert_workers;
 mod alerts;
 mod decisions;
 mod deliveries;

@@ -21,7 +21,6 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::MasterError;
 use super::decisions::Decisions;
 use super::effects::Effects;
 use super::inbox::Message;
@@ -29,9 +28,10 @@ use super::log_writes::LogWrites;
 use super::plan_in_force::PlanInForce;
 use super::programs::Programs;
 use super::with_room::with_room;
+use super::{Alerts, MasterError};
 use crate::base::{Clock, chain};
 use crate::engine::{Deadline, Effect, Engine, Input, Reply, Ticket};
-use crate::model::{BuildId, Event, Fact};
+use crate::model::{AlertSubject, BuildId, Event, Fact};
 use crate::store::{Store, StoreError};
 
 /// Facts that may wait for the disk; beyond that the owner takes no more inputs until they are durable. A
@@ -60,6 +60,7 @@ pub(super) struct Parts {
     pub plan: PlanInForce,
     pub facts: broadcast::Sender<Arc<Fact>>,
     pub effects: Effects,
+    pub alerts: Alerts,
     /// Cancelled when the master ends without order: the owner drops everything.
     pub stop: CancellationToken,
 }
@@ -210,10 +211,10 @@ impl Owner {
     /// Starts to make a batch durable.
     fn take_off(&mut self, mut batch: Batch) -> Flight {
         batch.snapshot = self.snapshots.due(&self.parts.engine);
-        let store = self.parts.store.clone();
+        let (store, alerts) = (self.parts.store.clone(), self.parts.alerts.clone());
         Box::pin(async move {
             if !batch.facts.is_empty() {
-                with_room("facts", || store.commit(batch.facts.clone())).await?;
+                with_room(&alerts, "facts", || store.commit(batch.facts.clone())).await?;
             }
             Ok(batch)
         })
@@ -238,7 +239,8 @@ impl Owner {
         }
         if let Some((seq, bytes)) = batch.snapshot {
             let (store, log_writes) = (self.parts.store.clone(), Arc::clone(&self.parts.effects.log_writes));
-            self.snapshots.saving = Some(tokio::spawn(keep_snapshot(store, log_writes, seq, bytes)));
+            let alerts = self.parts.alerts.clone();
+            self.snapshots.saving = Some(tokio::spawn(keep_snapshot(store, log_writes, alerts, (seq, bytes))));
         }
     }
 
@@ -275,20 +277,24 @@ impl Owner {
     async fn finish(self) -> Result<(), MasterError> {
         let (seq, bytes) = (self.parts.engine.last_seq(), self.parts.engine.snapshot());
         self.snapshots.settled().await;
-        keep_snapshot(self.parts.store, self.parts.effects.log_writes, seq, bytes).await;
+        keep_snapshot(self.parts.store, self.parts.effects.log_writes, self.parts.alerts, (seq, bytes)).await;
         Ok(())
     }
 }
 
 /// Keeps a snapshot whose facts are durable, once the log lines that follow from them are, too: after a restart only the
 /// lines of later facts are written again.
-async fn keep_snapshot(store: Store, log_writes: Arc<LogWrites>, seq: u64, bytes: Vec<u8>) {
+async fn keep_snapshot(store: Store, log_writes: Arc<LogWrites>, alerts: Alerts, (seq, bytes): (u64, Vec<u8>)) {
     if !log_writes.drained().await {
         return;
     }
-    if let Err(error) = store.save_snapshot(seq, bytes).await {
-        // The facts are there; a restart takes a little longer.
-        tracing::error!(error = %chain(&error), "failed to keep a snapshot");
+    match store.save_snapshot(seq, bytes).await {
+        Ok(()) => alerts.clear(&AlertSubject::Master, "snapshot"),
+        Err(error) => {
+            let text = format!("failed to keep a snapshot: {}", chain(&error));
+            let hint = "nothing is lost, but a restart takes longer; is the disk well?".to_owned();
+            alerts.raise(AlertSubject::Master, "snapshot", text, Some(hint));
+        }
     }
 }
 

@@ -178,7 +178,10 @@ impl Reloader {
             })
             .await?;
         Ok(match reply {
-            Reply::Adopted { changes, .. } if same && changes.is_empty() => Reload::Unchanged,
+            Reply::Adopted { changes, .. } if same && changes.is_empty() => {
+                tracing::info!(%cause, "the configuration is right again; nothing differs from the one in force");
+                Reload::Unchanged
+            }
             Reply::Adopted { digest, changes } => {
                 tracing::info!(%cause, %digest, "configuration in force: {}", if first { "the first".to_owned() } else { in_words(&changes) });
                 Reload::Adopted { digest, changes }
@@ -190,7 +193,8 @@ impl Reloader {
     /// Records the refusal, unless the same one stands already.
     async fn refuse(&self, report: String, cause: String) -> Result<Reload, Gone> {
         if self.refused_now().as_ref() != Some(&report) {
-            tracing::warn!(%cause, "the configuration was refused, the one in force stays:\n{report}");
+            // The alert that follows tells the log why.
+            tracing::info!(%cause, "the configuration was refused");
             let message = report.clone();
             self.inbox.ask(move |ticket| Input::PlanRefused { cause, message, ticket: Some(ticket) }).await?;
         }

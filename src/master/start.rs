@@ -12,6 +12,8 @@ use std::time::Duration;
 use tokio::sync::{broadcast, oneshot};
 
 use super::admission::Admission;
+use super::alert_survey::Survey;
+use super::alert_watch::Watch;
 use super::decisions::Decisions;
 use super::deliveries::{Deliveries, Post};
 use super::effects::Effects;
@@ -171,7 +173,7 @@ impl Master {
             })),
             evaluators,
             polls: Arc::new(Polls::new(options.data.join("poll"))),
-            log_writes: Arc::new(LogWrites::new(store.logs())),
+            log_writes: Arc::new(LogWrites::new(store.logs(), alerts.clone())),
             clock: Arc::clone(&clock),
             workers: Arc::clone(&workers),
         };
@@ -180,7 +182,18 @@ impl Master {
         let stop = outer.stop_token();
         outer.spawn("polls", Arc::clone(&effects.polls).run(plan.clone(), inbox.clone(), stop.clone()));
         outer.spawn_last("deliveries", Arc::clone(&effects.deliveries).run(inbox.clone(), stop.clone()));
-        outer.spawn("housekeeping", housekeeping::run(store.clone(), plan.clone()));
+        outer.spawn("housekeeping", housekeeping::run(store.clone(), plan.clone(), alerts.clone()));
+        let survey = Survey {
+            store: store.clone(),
+            plan: plan.clone(),
+            admission: Arc::clone(&admission),
+            base: options.base(),
+            local_workers: options.local_workers,
+            clock: Arc::clone(&clock),
+            started: clock.now(),
+        };
+        let alert_watch = Watch { alerts: alerts.clone(), store: store.clone(), survey, facts: facts.subscribe() };
+        outer.spawn("alerts", alert_watch.run());
         let (reloads, requests) = Reloads::new();
         let reloader = Reloader {
             path: options.config.clone(),
@@ -192,7 +205,7 @@ impl Master {
         };
         if options.watch {
             let files = reloader.files.subscribe();
-            outer.spawn("watch", watch::run(options.config.clone(), files, reloads.clone()));
+            outer.spawn("watch", watch::run(options.config.clone(), files, reloads.clone(), alerts.clone()));
         }
         outer.spawn("reloader", reloader.run(requests, first));
 
@@ -208,6 +221,7 @@ impl Master {
             plan: plan.clone(),
             facts: facts.clone(),
             effects,
+            alerts: alerts.clone(),
             stop: inner.stop_token().clone(),
         });
         let owner_ended = start_owner(owner, &inner)?;

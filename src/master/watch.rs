@@ -13,7 +13,8 @@ use notify::{EventKind, RecursiveMode, Watcher as _};
 use tokio::sync::{mpsc, watch};
 
 use super::reload::{Reload, Reloads};
-use super::{Gone, MasterError};
+use super::{Alerts, Gone, MasterError};
+use crate::model::AlertSubject;
 
 /// Quiet time that ends a burst of events: an editor's save is over by then, and nobody waits noticeably.
 const QUIET: Duration = Duration::from_millis(200);
@@ -29,11 +30,14 @@ pub(super) async fn run(
     main: PathBuf,
     mut files: watch::Receiver<Vec<PathBuf>>,
     reloads: Reloads,
+    alerts: Alerts,
 ) -> Result<(), MasterError> {
     let (mut eye, mut events) = match Eye::open() {
         Ok(eye) => eye,
         Err(error) => {
-            tracing::warn!(%error, "the configuration is not watched; use `starwright reload` after a change");
+            let text = format!("the configuration's files are not watched: {error}");
+            let hint = "use `starwright reload` after a change".to_owned();
+            alerts.raise(AlertSubject::Configuration, "watch", text, Some(hint));
             return std::future::pending().await;
         }
     };

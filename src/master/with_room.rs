@@ -5,42 +5,49 @@
 
 use std::time::Duration;
 
+use super::Alerts;
 use crate::base::chain;
+use crate::model::AlertSubject;
 use crate::store::StoreError;
 
 /// Between two tries: builds go on at once, as people see it, when there is room again.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Tries between two lines in the log.
-const TRIES_PER_LINE: u64 = 60;
 
-/// Does the work, as often as the disk is full, until it is done or fails otherwise. `what` names in the log what waits.
-pub(super) async fn with_room<T, F>(what: &'static str, work: impl FnMut() -> F) -> Result<T, StoreError>
+/// Does the work, as often as the disk is full, until it is done or fails otherwise. `what` names what waits, in an alert.
+pub(super) async fn with_room<T, F>(
+    alerts: &Alerts,
+    what: &'static str,
+    work: impl FnMut() -> F,
+) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
-    with_room_every(AGAIN, what, work).await
+    with_room_every(AGAIN, alerts, what, work).await
 }
 
 async fn with_room_every<T, F>(
     pause: Duration,
+    alerts: &Alerts,
     what: &'static str,
     mut work: impl FnMut() -> F,
 ) -> Result<T, StoreError>
 where
     F: Future<Output = Result<T, StoreError>>,
 {
-    let mut tries = 0;
+    let mut waited = false;
     loop {
         match work().await {
             Err(error) if error.is_full() => {
-                if tries % TRIES_PER_LINE == 0 {
-                    tracing::error!(error = %chain(&error), "{what} wait until there is room; nothing is lost");
-                }
-                tries += 1;
+                waited = true;
+                let text = format!("{what} wait until there is room; nothing is lost");
+                alerts.raise(AlertSubject::Master, what, text, Some(chain(&error)));
             }
             result => {
-                if tries > 0 && result.is_ok() {
-                    tracing::warn!("there is room again; {what} are durable");
+                if waited {
+                    alerts.clear(&AlertSubject::Master, what);
+                    if result.is_ok() {
+                        tracing::warn!("there is room again; {what} are durable");
+                    }
                 }
                 return result;
             }
@@ -52,8 +59,10 @@ where
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::sync::Arc;
 
     use super::*;
+    use crate::base::SystemClock;
 
     fn full() -> StoreError {
         StoreError::Full { dir: "store".into(), free_mib: 3 }
@@ -61,17 +70,20 @@ mod tests {
 
     #[tokio::test]
     async fn work_that_finds_the_disk_full_is_done_when_there_is_room() {
-        let tries = Cell::new(0);
-        let done = with_room_every(Duration::ZERO, "facts", || async {
+        let (tries, alerts) = (Cell::new(0), Alerts::new(Arc::new(SystemClock)));
+        let done = with_room_every(Duration::ZERO, &alerts, "facts", || async {
             tries.set(tries.get() + 1);
+            assert_eq!(alerts.list().len(), usize::from(tries.get() > 1), "as long as it waits");
             if tries.get() < 5 { Err(full()) } else { Ok("done") }
         });
         assert_eq!((done.await.unwrap(), tries.get()), ("done", 5));
+        assert_eq!(alerts.list(), []);
     }
 
     #[tokio::test]
     async fn another_failure_is_told_at_once() {
-        let failed = with_room_every(Duration::ZERO, "facts", || async { Err::<(), _>(StoreError::Closed) });
+        let alerts = Alerts::new(Arc::new(SystemClock));
+        let failed = with_room_every(Duration::ZERO, &alerts, "facts", || async { Err::<(), _>(StoreError::Closed) });
         assert!(matches!(failed.await, Err(StoreError::Closed)));
     }
 }

@@ -85,7 +85,7 @@ impl Workers {
         let newcomer = match link::greet(socket, Limits::default()).await {
             Ok(newcomer) => newcomer,
             Err(why) => {
-                tracing::warn!(%worker, ?peer, "a worker left before it told who it is: {why}");
+                self.admission.remember(&worker, peer, &format!("it left before it told who it is: {why}"));
                 return;
             }
         };

@@ -199,6 +199,8 @@ pub enum Event {
 
     /// A report went into the outbox.
     ReportQueued { report: Report },
+    /// It can be delivered, but not as it is meant: without some recipients, or in other words. Follows before its end.
+    ReportRemarked { report: ReportId, remarks: Vec<String> },
     /// It was delivered.
     ReportSent { report: ReportId },
     /// Delivery failed; tried again at `retry`.
@@ -267,6 +269,7 @@ impl Event {
             | Self::WorkerPaused { .. }
             | Self::WorkerGraceful { .. }
             | Self::ReportQueued { .. }
+            | Self::ReportRemarked { .. }
             | Self::ReportSent { .. }
             | Self::ReportFailed { .. }
             | Self::ReportDropped { .. } => None,

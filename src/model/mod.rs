@@ -51,7 +51,7 @@ pub use records::{
     BuildRecord, BuilderRecord, BuildsetRecord, ChangeSourceRecord, LogKind, LogRecord, MasterRecord, RequestRecord,
     SchedulerRecord, StepRecord, Url, WorkerRecord,
 };
-pub use report::{Report, ReportReason, ReportSubject};
+pub use report::{DeliveryRecord, Report, ReportReason, ReportSubject};
 pub use script::{CandidateWorker, Decision, Question, Script, ScriptError, Undecided, WaitingRequest};
 pub use text::{AddressPart, Piece, Text};
 pub use value::Value;

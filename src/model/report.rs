@@ -53,3 +53,15 @@ pub struct Report {
     /// When it was put into the outbox.
     pub made: Timestamp,
 }
+
+/// A report that did not arrive as it was meant, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryRecord {
+    pub report: Report,
+    /// When it was given up, or delivered in part.
+    pub at: Timestamp,
+    /// Nobody got it; else somebody did not get it, or not in the words that were wanted.
+    pub given_up: bool,
+    /// Why, for people.
+    pub why: String,
+}

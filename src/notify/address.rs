@@ -58,7 +58,7 @@ fn split(text: &str) -> (Option<String>, Option<&str>) {
     if let Some((name, rest)) = text.rsplit_once('<')
         && let Some(address) = rest.trim_end().strip_suffix('>')
     {
-        let name = one_line(name.trim().trim_matches('"'), NAME_CHARS_MAX);
+        let name = one_line(&unquoted(name.trim()), NAME_CHARS_MAX);
         let address = address.trim();
         return ((!name.is_empty()).then_some(name), (!address.is_empty()).then_some(address));
     }
@@ -69,9 +69,31 @@ fn split(text: &str) -> (Option<String>, Option<&str>) {
     }
 }
 
+/// A name without the quotes of a quoted one.
+fn unquoted(name: &str) -> String {
+    let Some(inner) = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+        return name.trim_matches('"').to_owned();
+    };
+    let mut out = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        // An escaped character stands for itself.
+        out.push(if c == '\\' { chars.next().unwrap_or(c) } else { c });
+    }
+    out
+}
+
+/// An address that a server can be told of. The domain becomes ASCII, which every server takes; the part before it may
+/// be in any script, which some servers take.
 fn valid(address: &str) -> Option<Address> {
-    let clean = !address.chars().any(|c| c.is_control() || c.is_whitespace());
-    if clean { address.parse().ok() } else { None }
+    if address.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>')) {
+        return None;
+    }
+    let (user, domain) = address.rsplit_once('@')?;
+    // A dot at the end names the root of all domains; mail knows no such form.
+    let domain = domain.strip_suffix('.').unwrap_or(domain);
+    let domain = if domain.is_ascii() { domain.to_owned() } else { idna::domain_to_ascii(domain).ok()? };
+    Address::new(user, domain).ok()
 }
 
 #[cfg(test)]
@@ -113,6 +135,39 @@ mod tests {
             "",
         ] {
             assert_eq!(shown(text, Some("example.org")), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn domains_of_any_script_become_ascii() {
+        assert_eq!(shown("Idn <user@exämple.org>", None).unwrap(), "Idn <user@xn--exmple-cua.org>");
+        assert_eq!(shown("user@BÜCHER.example.", None).unwrap(), "user@xn--bcher-kva.example");
+        assert_eq!(shown("jörg@example.org", None).unwrap(), "jörg@example.org");
+        assert_eq!(
+            identity(&mailbox("user@exämple.org").unwrap()),
+            identity(&mailbox("USER@xn--exmple-cua.org").unwrap())
+        );
+    }
+
+    #[test]
+    fn odd_addresses_are_put_right_or_refused() {
+        assert_eq!(shown("ann@example.org.", None).unwrap(), "ann@example.org");
+        let long = format!("{}@example.org", "x".repeat(65));
+        for text in
+            [&*long, "Team: a@example.org, b@example.org;", "a@b@example.org", "a@", "@b", "a@exa mple.org", "a@-.org"]
+        {
+            assert_eq!(shown(text, None), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_quoted_name_is_read_as_it_was_meant() {
+        let read = |text: &str| mailbox(text).unwrap().name.unwrap();
+        assert_eq!(read(r#""Doe, John" <j@example.org>"#), "Doe, John");
+        assert_eq!(read(r#""The \"Boss\" \\o/" <j@example.org>"#), r#"The "Boss" \o/"#);
+        for name in ["Doe, John", r#"The "Boss" \o/"#, "Jörg", "a\\"] {
+            let shown = Mailbox::new(Some(name.to_owned()), "j@example.org".parse().unwrap()).to_string();
+            assert_eq!(read(&shown), name, "{shown}");
         }
     }
 

@@ -1,24 +1,22 @@
-//! From a mail in plain words to its wire form. The builder encodes whatever is not ASCII and folds long lines.
+//! From a mail in plain words to its wire form. Who the server takes decides on the recipients, so the envelope comes first.
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use lettre::Message;
-use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::header::{Date, Headers};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 
-use super::MailMessage;
 use super::address::mailbox;
+use super::{MailMessage, header};
 
-/// A mail as it goes over the wire.
-pub(super) struct Composed {
+/// Sender and recipients.
+pub(super) struct Envelope {
     pub from: Mailbox,
     /// Never empty.
     pub to: Vec<Mailbox>,
-    pub bytes: Vec<u8>,
 }
 
-/// The wire form, or why there can be none.
-pub(super) fn compose(message: &MailMessage) -> Result<Composed, String> {
+/// Who a mail goes to, or why it can go to nobody.
+pub(super) fn envelope(message: &MailMessage) -> Result<Envelope, String> {
     let from = mailbox(&message.from)
         .ok_or_else(|| format!("the sender `{}` is no mail address; set `sender` to one", message.from))?;
     let to: Vec<Mailbox> = message.to.iter().filter_map(|text| mailbox(text)).collect();
@@ -28,23 +26,29 @@ pub(super) fn compose(message: &MailMessage) -> Result<Composed, String> {
                 .to_owned(),
         );
     }
+    Ok(Envelope { from, to })
+}
+
+/// The wire form. It is ASCII unless one of these addresses is not.
+pub(super) fn compose(message: &MailMessage, from: &Mailbox, to: &[Mailbox]) -> Vec<u8> {
     let millis = u64::try_from(message.date.as_millis()).unwrap_or(0);
-    let mut builder = Message::builder()
-        .message_id(Some(message.message_id.clone()))
-        .date(UNIX_EPOCH + Duration::from_millis(millis))
-        .from(from.clone())
-        .subject(message.subject.clone());
-    for recipient in &to {
-        builder = builder.to(recipient.clone());
-    }
+    let mut date = Headers::new();
+    date.set(Date::new(UNIX_EPOCH + Duration::from_millis(millis)));
+    let mut head = header::text("Message-ID", &message.message_id);
+    head += &date.to_string();
+    head += &header::mailboxes("From", std::slice::from_ref(from));
+    head += &header::mailboxes("To", to);
+    head += &header::text("Subject", &message.subject);
     for (name, value) in &message.headers {
-        let name = HeaderName::new_from_ascii(name.clone()).map_err(|_| format!("`{name}` is no name of a header"))?;
-        builder = builder.raw_header(HeaderValue::new(name, value.clone()));
+        head += &header::text(name, value);
     }
-    let built = match &message.html {
-        Some(html) => builder.multipart(MultiPart::alternative_plain_html(message.text.clone(), html.clone())),
-        None => builder.singlepart(SinglePart::plain(message.text.clone())),
-    };
-    let bytes = built.map_err(|error| format!("the mail cannot be written: {error}"))?.formatted();
-    Ok(Composed { from, to, bytes })
+    head += "MIME-Version: 1.0\r\n";
+    let mut bytes = head.into_bytes();
+    // Chooses an encoding that keeps lines short and the mail ASCII.
+    let text = SinglePart::plain(message.text.clone());
+    bytes.extend(match &message.html {
+        Some(html) => MultiPart::alternative().singlepart(text).singlepart(SinglePart::html(html.clone())).formatted(),
+        None => text.formatted(),
+    });
+    bytes
 }

@@ -23,6 +23,8 @@ pub struct MailMessage {
     pub html: Option<String>,
     /// Further headers, one line each.
     pub headers: BTreeMap<String, String>,
+    /// What is wrong with it although it can be sent: who is left out, which template failed.
+    pub remarks: Vec<String>,
     /// A server that refuses some recipients for the moment makes the mail wait for all of them, so
     /// that nobody gets it twice. Past some age it goes to those who can have it.
     pub wait_for_all: bool,

@@ -6,6 +6,7 @@ mod address;
 mod compose;
 mod excerpt;
 mod facts;
+mod header;
 mod html;
 mod message;
 mod recipients;

@@ -5,12 +5,17 @@ use std::collections::BTreeSet;
 use lettre::message::Mailbox;
 
 use super::BuildFacts;
-use super::address::{identity, is_nobodys, mailbox, person};
+use super::address::{address_of, identity, is_nobodys, mailbox, person};
+use super::wording::one_line;
 use crate::model::Recipients;
 
 /// A build with more people's changes in it than this (the first build of a long branch) is nobody's in
 /// particular; only the newest are asked.
 const BLAMED_MAX: usize = 50;
+/// Odd addresses that are remarked on: a history imported by a broken tool may have nothing else.
+const REMARKED_MAX: usize = 5;
+/// Of an author that is shown in a remark.
+const AUTHOR_CHARS_MAX: usize = 120;
 
 /// The recipients, and remarks on those that could not be used.
 pub(super) fn recipients(plan: &Recipients, facts: &BuildFacts) -> (Vec<Mailbox>, Vec<String>) {
@@ -26,8 +31,20 @@ pub(super) fn recipients(plan: &Recipients, facts: &BuildFacts) -> (Vec<Mailbox>
         for mailbox in blamed(plan, facts) {
             chosen.take(mailbox);
         }
+        remarks.extend(unreachable(plan, facts));
     }
     (chosen.mailboxes, remarks)
+}
+
+/// Remarks on authors who gave an address that is none.
+fn unreachable(plan: &Recipients, facts: &BuildFacts) -> Vec<String> {
+    let authors: BTreeSet<&str> = facts.changes.iter().map(|change| change.data.author.as_str()).collect();
+    let odd = authors
+        .into_iter()
+        .filter(|author| address_of(author).is_some() && person(author, plan.domain.as_deref()).is_none());
+    let remark =
+        |author: &str| format!("`{}` is no mail address; its author was left out.", one_line(author, AUTHOR_CHARS_MAX));
+    odd.take(REMARKED_MAX).map(remark).collect()
 }
 
 fn blamed(plan: &Recipients, facts: &BuildFacts) -> Vec<Mailbox> {

@@ -58,6 +58,7 @@ pub fn render_mail(plan: &MailPlan, facts: &BuildFacts, templates: Templates<'_>
         text: words.text,
         html: words.html,
         headers,
+        remarks: story.remarks,
         wait_for_all: facts.now.since(facts.report.made) < WAIT_FOR_ALL,
     }
 }

@@ -1,17 +1,19 @@
 //! Hands mails to a server. One connection a mail: reports are rare, and a kept connection is one more state.
 //!
 //! The transaction is driven here and not by the transport's own `send`, because that gives up a mail when the
-//! first of its recipients is refused.
+//! first of its recipients is refused. A recipient that cannot be served costs nobody else the mail: who is left out is
+//! told to the caller.
 
 use std::time::Duration;
 
+use lettre::message::Mailbox;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
 
-use super::compose::{Composed, compose};
+use super::compose::{Envelope, compose, envelope};
 use super::smtp_error::{Stage, explain, is_lasting};
 use super::wording::count;
 use super::{DeliveryError, MailMessage};
@@ -22,6 +24,8 @@ use crate::model::{MailPlan, MailTls};
 const TIMEOUT: Duration = Duration::from_mins(2);
 /// The mail is taken by then; saying good-bye is courtesy.
 const GOOD_BYE: Duration = Duration::from_secs(2);
+/// Recipients of one transaction: servers must take so many, and some take no more (RFC 5321, 4.5.3.1.8).
+const RECIPIENTS_MAX: usize = 100;
 /// Shorter passwords are not looked for in errors: they would tear ordinary words apart.
 const PASSWORD_CHARS_MIN: usize = 4;
 
@@ -40,8 +44,13 @@ impl Default for SendOptions {
     }
 }
 
-/// Hands a mail to the server, within a time bound. `password` is the revealed one.
-pub async fn send_mail(plan: &MailPlan, password: Option<String>, message: &MailMessage) -> Result<(), DeliveryError> {
+/// Hands a mail to the server, within a time bound. `password` is the revealed one. Returns remarks on recipients that
+/// do not get it.
+pub async fn send_mail(
+    plan: &MailPlan,
+    password: Option<String>,
+    message: &MailMessage,
+) -> Result<Vec<String>, DeliveryError> {
     send_mail_with(plan, password, message, &SendOptions::default()).await
 }
 
@@ -51,32 +60,42 @@ pub async fn send_mail_with(
     password: Option<String>,
     message: &MailMessage,
     options: &SendOptions,
-) -> Result<(), DeliveryError> {
-    let mail = compose(message).map_err(|message| DeliveryError { message, final_: true })?;
-    let mut talk = Talk { plan, server: format!("{}:{}", plan.host, plan.port), stage: Stage::Connect };
+) -> Result<Vec<String>, DeliveryError> {
+    let envelope = envelope(message).map_err(|message| DeliveryError { message, final_: true })?;
+    let server = format!("{}:{}", plan.host, plan.port);
+    let mut talk = Talk { plan, server, message, stage: Stage::Connect, left_out: Vec::new(), given: 0, begun: false };
     let login = plan.user.clone().map(|user| Credentials::new(user, password.clone().unwrap_or_default()));
-    let result =
-        match tokio::time::timeout(options.timeout, talk.deliver(&mail, login, message.wait_for_all, options)).await {
-            Ok(result) => result,
-            Err(_) => Err(talk.timed_out(options.timeout)),
-        };
-    result.map_err(|error| without(password.as_deref(), error))
+    let result = match tokio::time::timeout(options.timeout, talk.deliver(&envelope, login, options)).await {
+        Ok(result) => result,
+        Err(_) => Err(talk.timed_out(options.timeout)),
+    };
+    let hidden = |error| without(password.as_deref(), error);
+    talk.outcome(result).map_err(hidden).map(|remarks| {
+        let remarks = remarks.into_iter().map(|message| hidden(DeliveryError { message, final_: true }).message);
+        remarks.collect()
+    })
 }
 
 /// One conversation with a server.
 struct Talk<'a> {
     plan: &'a MailPlan,
     server: String,
+    message: &'a MailMessage,
     /// What is being done, for the error.
     stage: Stage,
+    /// Recipients that do not get the mail, and why.
+    left_out: Vec<(String, DeliveryError)>,
+    /// Recipients whose mail the server has taken.
+    given: usize,
+    /// A transaction was begun that came to nothing.
+    begun: bool,
 }
 
 impl Talk<'_> {
     async fn deliver(
         &mut self,
-        mail: &Composed,
+        envelope: &Envelope,
         login: Option<Credentials>,
-        wait_for_all: bool,
         options: &SendOptions,
     ) -> Result<(), DeliveryError> {
         let mut connection = self.connect(options).await?;
@@ -85,15 +104,54 @@ impl Talk<'_> {
             let answer = connection.auth(DEFAULT_MECHANISMS, login).await;
             self.told(answer)?;
         }
-        self.envelope(&mut connection, mail, wait_for_all).await?;
-        self.stage = Stage::Content;
-        let answer = connection.command(Data).await;
-        self.told(answer)?;
-        let answer = connection.message(&mail.bytes).await;
-        self.told(answer)?;
+        let served = self.servable(&connection, envelope)?;
+        for part in served.chunks(RECIPIENTS_MAX) {
+            self.transaction(&mut connection, envelope, part).await?;
+        }
+        if self.given == 0 {
+            return Err(self.all_refused());
+        }
         // From here on the mail is the server's, whatever happens to the connection.
         let _ = tokio::time::timeout(GOOD_BYE, connection.quit()).await;
         Ok(())
+    }
+
+    /// What it came to. Those who have the mail have it, so what failed afterwards is a remark and no error: another try
+    /// would give it to them twice.
+    fn outcome(self, result: Result<(), DeliveryError>) -> Result<Vec<String>, DeliveryError> {
+        let mut remarks: Vec<String> =
+            self.left_out.iter().map(|(who, why)| format!("`{who}` did not get it: {why}.")).collect();
+        match result {
+            Err(error) if self.given == 0 => return Err(error),
+            Err(error) => remarks.push(format!("only the first {} got it: {error}.", count(self.given, "recipient"))),
+            Ok(()) => {}
+        }
+        Ok(remarks)
+    }
+
+    /// The recipients whose addresses this server can take: letters beyond ASCII before the `@` need an extension.
+    fn servable(
+        &mut self,
+        connection: &AsyncSmtpConnection,
+        envelope: &Envelope,
+    ) -> Result<Vec<Mailbox>, DeliveryError> {
+        self.stage = Stage::Recipient;
+        if connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+            return Ok(envelope.to.clone());
+        }
+        if !is_ascii(&envelope.from) {
+            return Err(DeliveryError { final_: true, ..self.takes_no(&envelope.from) });
+        }
+        let (served, odd): (Vec<Mailbox>, Vec<Mailbox>) = envelope.to.iter().cloned().partition(is_ascii);
+        for mailbox in &odd {
+            let why = DeliveryError { final_: true, ..self.takes_no(mailbox) };
+            self.left_out.push((mailbox.email.to_string(), why));
+        }
+        if served.is_empty() { Err(self.all_refused()) } else { Ok(served) }
+    }
+
+    fn takes_no(&self, mailbox: &Mailbox) -> DeliveryError {
+        self.failed(&format!("takes no address with letters beyond ASCII, as in `{}`", mailbox.email))
     }
 
     async fn connect(&mut self, options: &SendOptions) -> Result<AsyncSmtpConnection, DeliveryError> {
@@ -128,67 +186,71 @@ impl Talk<'_> {
         self.told(built.map_err(|error| self.failed(&format!("the certificates cannot be read: {error}")))?)
     }
 
-    /// Names sender and recipients. Recipients that are refused for good do not keep the others from the mail.
-    async fn envelope(
+    /// Gives the mail to these recipients, but for those that the server refuses.
+    async fn transaction(
         &mut self,
         connection: &mut AsyncSmtpConnection,
-        mail: &Composed,
-        wait_for_all: bool,
+        envelope: &Envelope,
+        recipients: &[Mailbox],
     ) -> Result<(), DeliveryError> {
         self.stage = Stage::Sender;
-        let parameters = self.parameters(connection, mail)?;
-        let answer = connection.command(Mail::new(Some(mail.from.email.clone()), parameters)).await;
-        self.told(answer)?;
-        self.stage = Stage::Recipient;
-        let mut refusals: Vec<(String, DeliveryError)> = Vec::new();
-        for recipient in &mail.to {
-            if let Err(error) = connection.command(Rcpt::new(recipient.email.clone(), Vec::new())).await {
-                let explained = explain(&self.server, self.stage, &error);
-                let for_now = error.is_transient() && wait_for_all;
-                if error.status().is_none() || for_now || (error.is_permanent() && !is_lasting(&error)) {
-                    return Err(about(recipient.email.as_ref(), &explained));
-                }
-                refusals.push((recipient.email.to_string(), explained));
-            }
+        let bytes = compose(self.message, &envelope.from, recipients);
+        let needs_utf8 = recipients.iter().chain([&envelope.from]).any(|mailbox| !is_ascii(mailbox));
+        if std::mem::take(&mut self.begun) {
+            let answer = connection.command(Rset).await;
+            self.told(answer)?;
         }
-        self.judge(&refusals, mail.to.len())
-    }
-
-    /// All refused: an error, final if each refusal is. Some refused: a warning in the master's log.
-    fn judge(&self, refusals: &[(String, DeliveryError)], recipients: usize) -> Result<(), DeliveryError> {
-        if refusals.len() < recipients {
-            for (recipient, error) in refusals {
-                tracing::warn!(server = %self.server, recipient, "a recipient was refused, the others get the mail: {error}");
-            }
+        let parameters = parameters(connection, needs_utf8, bytes.is_ascii());
+        let answer = connection.command(Mail::new(Some(envelope.from.email.clone()), parameters)).await;
+        self.told(answer)?;
+        let taken = self.recipients(connection, recipients).await?;
+        if taken == 0 {
+            // Others may be; the next transaction begins with a clean slate.
+            self.begun = true;
             return Ok(());
         }
-        let Some((first, error)) = refusals.first() else { return Ok(()) };
-        let others = match recipients {
+        self.stage = Stage::Content;
+        let answer = connection.command(Data).await;
+        self.told(answer)?;
+        let answer = connection.message(&bytes).await;
+        self.told(answer)?;
+        self.given += taken;
+        Ok(())
+    }
+
+    /// Names the recipients; how many were taken. Those that are refused for good do not keep the others from the mail.
+    async fn recipients(
+        &mut self,
+        connection: &mut AsyncSmtpConnection,
+        recipients: &[Mailbox],
+    ) -> Result<usize, DeliveryError> {
+        self.stage = Stage::Recipient;
+        let mut taken = 0;
+        for recipient in recipients {
+            let Err(error) = connection.command(Rcpt::new(recipient.email.clone(), Vec::new())).await else {
+                taken += 1;
+                continue;
+            };
+            let explained = explain(&self.server, self.stage, &error);
+            // Once somebody has it there is no waiting for others.
+            let for_now = error.is_transient() && self.message.wait_for_all && self.given == 0;
+            if error.status().is_none() || for_now || (error.is_permanent() && !is_lasting(&error)) {
+                return Err(about(recipient.email.as_ref(), &explained));
+            }
+            self.left_out.push((recipient.email.to_string(), explained));
+        }
+        Ok(taken)
+    }
+
+    /// The error for a mail that nobody gets; final if each refusal is.
+    fn all_refused(&self) -> DeliveryError {
+        let Some((first, error)) = self.left_out.first() else { return self.failed("took no recipient") };
+        let others = match self.left_out.len() {
             1 => String::new(),
             n => format!(" and {}", count(n - 1, "other")),
         };
-        let final_ = refusals.iter().all(|(_, error)| error.final_);
-        Err(DeliveryError { final_, ..about(&format!("{first}{others}"), error) })
-    }
-
-    fn parameters(
-        &self,
-        connection: &AsyncSmtpConnection,
-        mail: &Composed,
-    ) -> Result<Vec<MailParameter>, DeliveryError> {
-        let mut parameters = Vec::new();
-        let mut addresses = mail.to.iter().chain([&mail.from]).map(|mailbox| mailbox.email.to_string());
-        if let Some(address) = addresses.find(|address| !address.is_ascii()) {
-            if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
-                let error = self.failed(&format!("takes no address with letters beyond ASCII, as in `{address}`"));
-                return Err(DeliveryError { final_: true, ..error });
-            }
-            parameters.push(MailParameter::SmtpUtfEight);
-        }
-        if !mail.bytes.is_ascii() && connection.server_info().supports_feature(Extension::EightBitMime) {
-            parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
-        }
-        Ok(parameters)
+        let final_ = self.left_out.iter().all(|(_, error)| error.final_);
+        DeliveryError { final_, ..about(&format!("{first}{others}"), error) }
     }
 
     fn told<T>(&self, answer: Result<T, Error>) -> Result<T, DeliveryError> {
@@ -203,6 +265,21 @@ impl Talk<'_> {
         let span = crate::base::Span::from(after);
         self.failed(&format!("did not answer within {span} while {}", self.stage.doing()))
     }
+}
+
+fn is_ascii(mailbox: &Mailbox) -> bool {
+    AsRef::<str>::as_ref(&mailbox.email).is_ascii()
+}
+
+fn parameters(connection: &AsyncSmtpConnection, needs_utf8: bool, ascii: bool) -> Vec<MailParameter> {
+    let mut parameters = Vec::new();
+    if needs_utf8 {
+        parameters.push(MailParameter::SmtpUtfEight);
+    }
+    if !ascii && connection.server_info().supports_feature(Extension::EightBitMime) {
+        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+    }
+    parameters
 }
 
 fn about(recipient: &str, error: &DeliveryError) -> DeliveryError {

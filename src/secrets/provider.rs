@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::forms::CHARS_MIN;
 use crate::base::environment;
 use crate::model::{SecretsPlan, Text};
 
@@ -50,6 +51,17 @@ impl Secrets {
             None => self.in_variable(name).ok_or_else(|| self.missing(name))?,
         };
         if value.is_empty() { Err(refuse(format!("secret `{name}` is empty"))) } else { Ok(value) }
+    }
+
+    /// What is wrong with a secret: it has no value, or one that is not hidden in outputs.
+    pub fn fault(&self, name: &str) -> Option<SecretError> {
+        match self.get(name) {
+            Err(error) => Some(error),
+            Ok(value) if value.chars().count() < CHARS_MIN => Some(refuse(format!(
+                "secret `{name}` is shorter than {CHARS_MIN} characters, so it is not hidden where output repeats it"
+            ))),
+            Ok(_) => None,
+        }
     }
 
     /// Fills a text's secrets in; also says which values it used (for a [`super::Redactor`]).

@@ -65,6 +65,10 @@ pub(crate) enum Table {
     LogPlace = 0x53,
 
     Outbox = 0x60,
+    /// Subject and kind to the alert that follows from facts.
+    Alert = 0x61,
+    /// Report to why it was given up, or delivered in part; the newest ones.
+    Undelivered = 0x62,
 
     /// Build whose records are gone and whose folder is about to go.
     Doomed = 0x70,
@@ -77,7 +81,7 @@ pub(crate) type Key = Vec<u8>;
 
 impl Table {
     /// All of them, for messages.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::Meta,
         Self::Tail,
         Self::PlanAdopted,
@@ -110,6 +114,8 @@ impl Table {
         Self::Log,
         Self::LogPlace,
         Self::Outbox,
+        Self::Alert,
+        Self::Undelivered,
         Self::Doomed,
         Self::LogsKept,
     ];

@@ -304,6 +304,7 @@ fn describe(fact: &Fact) -> Option<LiveEvent> {
             "worker_changed"
         }
         Event::ReportQueued { .. }
+        | Event::ReportRemarked { .. }
         | Event::ReportSent { .. }
         | Event::ReportFailed { .. }
         | Event::ReportDropped { .. } => "outbox_changed",

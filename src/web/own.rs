@@ -14,7 +14,7 @@ use super::respond::{self, error_text};
 use super::site::Site;
 use super::wire::{
     AlertsAnswer, ChangesAnswer, ChangesAsk, DoneAnswer, ErrorAnswer, HealthAnswer, OutboxAnswer, PlanAnswer, PollAsk,
-    RefusedPlan, ReloadAnswer, ReloadAsk, ReloadOutcome, SourcesAnswer, WireReport, WireSource,
+    RefusedPlan, ReloadAnswer, ReloadAsk, ReloadOutcome, SourcesAnswer, WireReport, WireSource, WireUndelivered,
 };
 use crate::base::Timestamp;
 use crate::master::{Intake, Reload, Reply};
@@ -180,7 +180,12 @@ fn plan(site: &Site, store: &Store) -> Result<PlanAnswer, StoreError> {
 
 fn outbox(store: &Store) -> Result<OutboxAnswer, StoreError> {
     let reports = store.outbox()?.into_iter().map(|(report, error)| wire_report(&report, error)).collect();
-    Ok(OutboxAnswer { reports })
+    let undelivered = store.undelivered()?.into_iter().map(|record| WireUndelivered {
+        report: wire_report(&record.report, Some(record.why)),
+        at: record.at.as_millis(),
+        given_up: record.given_up,
+    });
+    Ok(OutboxAnswer { reports, undelivered: undelivered.collect() })
 }
 
 fn sources(store: &Store) -> Result<SourcesAnswer, StoreError> {

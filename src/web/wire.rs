@@ -171,8 +171,23 @@ pub struct DoneAnswer {}
 /// Answer to `GET outbox`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxAnswer {
-    /// Oldest first.
+    /// Those that wait, oldest first.
     pub reports: Vec<WireReport>,
+    /// The newest ones that were given up, or delivered to some only; newest first.
+    #[serde(default)]
+    pub undelivered: Vec<WireUndelivered>,
+}
+
+/// A report that did not arrive as it was meant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireUndelivered {
+    /// Its `error` says why.
+    #[serde(flatten)]
+    pub report: WireReport,
+    /// When it was given up or delivered.
+    pub at: i64,
+    /// Nobody got it.
+    pub given_up: bool,
 }
 
 /// A report that waits to be delivered.

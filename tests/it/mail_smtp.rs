@@ -37,6 +37,7 @@ fn message(to: &[&str]) -> MailMessage {
         text: "It broke.\n.\nFrom here on, Łukasz.\n".into(),
         html: Some("<p>It <b>broke</b>.</p>".into()),
         headers: [("X-Starwright-Builder".to_owned(), "Größe".to_owned())].into(),
+        remarks: Vec::new(),
         wait_for_all: true,
     }
 }
@@ -181,8 +182,11 @@ async fn what_the_server_refuses_for_good_is_final_and_what_it_puts_off_is_not()
 #[tokio::test]
 async fn a_recipient_that_does_not_exist_keeps_nobody_else_from_the_mail() {
     let mut server = SmtpServer::answering(&["gone@example.org=550 no such user"]);
-    send_mail(&plan(server.port), None, &message(&["gone@example.org", "ann@example.org"])).await.unwrap();
+    let left_out =
+        send_mail(&plan(server.port), None, &message(&["gone@example.org", "ann@example.org"])).await.unwrap();
     assert_eq!(server.mail()["to"], serde_json::json!(["ann@example.org"]));
+    assert!(left_out.len() == 1 && left_out[0].contains("`gone@example.org` did not get it: "), "{left_out:?}");
+    assert!(left_out[0].contains("550 no such user"), "{left_out:?}");
 
     let nobody = SmtpServer::answering(&["a@example.org=550 no such user", "b@example.org=551 moved"]);
     let error = refused(&plan(nobody.port), None, &message(&["a@example.org", "b@example.org"])).await;
@@ -207,4 +211,67 @@ async fn a_mail_to_nobody_is_final() {
     assert!(error.final_ && error.message.contains("there is nobody to write to"), "{error}");
     let error = refused(&plan(1), None, &MailMessage { from: "ci".into(), ..message(&["ann@example.org"]) }).await;
     assert!(error.final_ && error.message.contains("the sender `ci` is no mail address"), "{error}");
+}
+
+/// Addresses that are not ASCII need an extension, which this server has not.
+#[tokio::test]
+async fn an_address_that_the_server_cannot_take_keeps_nobody_else_from_the_mail() {
+    let mut server = SmtpServer::old();
+    let sent = message(&["jörg@example.com", "Idn <user@exämple.org>", "team@example.org"]);
+    let left_out = send_mail(&plan(server.port), None, &sent).await.unwrap();
+    let mail = server.mail();
+    assert_eq!(mail["to"], serde_json::json!(["user@xn--exmple-cua.org", "team@example.org"]));
+    assert_eq!(mail["headers"]["To"], "Idn <user@xn--exmple-cua.org>, team@example.org");
+    assert!(mail["raw"].as_str().unwrap().is_ascii());
+    assert!(left_out.len() == 1 && left_out[0].contains("`jörg@example.com` did not get it: "), "{left_out:?}");
+
+    let error = refused(&plan(server.port), None, &message(&["jörg@example.com"])).await;
+    assert!(error.final_ && error.message.contains("takes no address with letters beyond ASCII"), "{error}");
+    let odd = MailMessage { from: "jörg@example.com".into(), ..message(&["team@example.org"]) };
+    let error = refused(&plan(server.port), None, &odd).await;
+    assert!(error.final_ && error.message.contains("jörg@example.com"), "{error}");
+}
+
+#[tokio::test]
+async fn an_address_in_any_script_is_written_to_where_the_server_can() {
+    let mut server = SmtpServer::plain();
+    let sent = message(&["Jörg <jörg@exämple.org>", "team@example.org"]);
+    assert_eq!(send_mail(&plan(server.port), None, &sent).await.unwrap(), Vec::<String>::new());
+    assert_eq!(server.mail()["to"], serde_json::json!(["jörg@xn--exmple-cua.org", "team@example.org"]));
+}
+
+#[tokio::test]
+async fn no_line_is_too_long_for_a_strict_server() {
+    let mut server = SmtpServer::strict();
+    let many: Vec<String> = (0..90).map(|n| format!("\"Doe, J. ({n})\" <developer{n}@example.org>")).collect();
+    let sent = MailMessage {
+        subject: "é".repeat(500),
+        text: format!("{}\n{}\r\nlone\rreturn\n", "x".repeat(2000), "ж".repeat(1200)),
+        headers: [
+            ("References".to_owned(), "<some-message@example.org> ".repeat(100)),
+            ("Reply-To".to_owned(), "dev@example.org,".repeat(100)),
+            ("X-Long".to_owned(), "x".repeat(1500)),
+        ]
+        .into(),
+        ..message(&many.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    send_mail(&plan(server.port), None, &sent).await.unwrap();
+    let mail = server.mail();
+    assert_eq!(mail["to"].as_array().unwrap().len(), 90);
+    assert_eq!(mail["headers"]["Subject"].as_str().unwrap(), sent.subject);
+    assert_eq!(mail["headers"]["X-Long"].as_str().unwrap(), "x".repeat(1500));
+    assert_eq!(mail["headers"]["To"].as_str().unwrap().matches("\"Doe, J. (").count(), 90);
+    let head = mail["raw"].as_str().unwrap().split("\r\n\r\n").next().unwrap().to_owned();
+    assert!(head.lines().all(|line| line.len() <= 78), "{head}");
+    assert!(mail["text"].as_str().unwrap().contains(&"ж".repeat(1200)));
+}
+
+#[tokio::test]
+async fn hundreds_of_recipients_get_it_in_parts_that_every_server_takes() {
+    let mut server = SmtpServer::strict();
+    let many: Vec<String> = (0..250).map(|n| format!("developer{n}@example.org")).collect();
+    let sent = message(&many.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(send_mail(&plan(server.port), None, &sent).await.unwrap(), Vec::<String>::new());
+    let parts: Vec<usize> = (0..3).map(|_| server.mail()["to"].as_array().unwrap().len()).collect();
+    assert_eq!(parts, [100, 100, 50]);
 }

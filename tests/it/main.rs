@@ -5,6 +5,7 @@
     reason = "tests start programs, read variables, and show logs"
 )]
 
+mod alerts;
 mod bars;
 mod chaos;
 mod config_example;

@@ -32,7 +32,7 @@ impl State {
                 self.installation.clone_from(installation);
                 Ok(())
             }
-            Event::MasterStopped => Ok(()),
+            Event::MasterStopped | Event::ReportRemarked { .. } => Ok(()),
             Event::PlanRefused { .. } => {
                 self.refused = true;
                 Ok(())

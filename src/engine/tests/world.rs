@@ -409,7 +409,7 @@ impl World {
         match result {
             Ok(()) => {
                 self.delivered.push(letter);
-                self.input(Input::ReportSent { report });
+                self.input(Input::ReportSent { report, remarks: Vec::new() });
             }
             Err((error, final_)) => self.input(Input::ReportFailed { report, error: error.into(), final_ }),
         }
@@ -487,7 +487,7 @@ impl World {
                 if !self.hold_letters {
                     self.letters.pop_back();
                     self.delivered.push(report.clone());
-                    self.queue.push_back(Input::ReportSent { report: report.id });
+                    self.queue.push_back(Input::ReportSent { report: report.id, remarks: Vec::new() });
                 }
             }
         }

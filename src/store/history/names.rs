@@ -3,11 +3,12 @@
 use super::list;
 use crate::base::Timestamp;
 use crate::model::{
-    BuilderId, BuilderRecord, ChangeSourceRecord, Fact, MasterRecord, Report, SchedulerRecord, WorkerRecord,
+    Alert, BuilderId, BuilderRecord, ChangeSourceRecord, DeliveryRecord, Fact, MasterRecord, Report, SchedulerRecord,
+    WorkerRecord,
 };
 use crate::store::backend::Order;
 use crate::store::key::Table;
-use crate::store::project::{PLAN_REFUSED, StoredRefusal, StoredReport, StoredWorker};
+use crate::store::project::{PLAN_REFUSED, StoredAlert, StoredRefusal, StoredReport, StoredWorker};
 use crate::store::txn::Records as _;
 use crate::store::{Scan, Store, StoreError};
 
@@ -58,6 +59,17 @@ impl Store {
     pub fn outbox(&self) -> Result<Vec<(Report, Option<String>)>, StoreError> {
         let stored: Vec<StoredReport> = list(&*self.backend()?, Table::Outbox, &EVERYTHING)?;
         Ok(stored.into_iter().map(|stored| (stored.report, stored.error)).collect())
+    }
+
+    /// The newest reports that were given up or delivered in part, newest first.
+    pub fn undelivered(&self) -> Result<Vec<DeliveryRecord>, StoreError> {
+        self.backend()?.records(&Table::Undelivered.all(), Order::Descending, usize::MAX)
+    }
+
+    /// Alerts that follow from facts: what failed and has not worked since.
+    pub fn alerts(&self) -> Result<Vec<Alert>, StoreError> {
+        let stored: Vec<StoredAlert> = list(&*self.backend()?, Table::Alert, &EVERYTHING)?;
+        Ok(stored.into_iter().map(|stored| stored.alert).collect())
     }
 
     /// Refused configuration that is newer than the one in force.

@@ -116,7 +116,7 @@ fn compared() -> [KeyRange; 3] {
     [
         Table::PlanAdopted.all(),
         between(Table::Builder, Table::BuildNumber),
-        between(Table::BuildOfWorker, Table::Outbox),
+        between(Table::BuildOfWorker, Table::Undelivered),
     ]
 }
 

@@ -1,10 +1,9 @@
-//! Single values: counters, the refused configuration, adopted ones, the outbox.
+//! Single values: counters, the refused configuration, adopted ones.
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::Timestamp;
-use crate::model::{Fact, Report, ReportId};
-use crate::store::StoreError;
+use crate::model::Fact;
 use crate::store::key::Table;
 use crate::store::txn::Txn;
 
@@ -22,14 +21,6 @@ pub(crate) struct StoredRefusal {
     pub message: String,
 }
 
-/// A report in the outbox.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StoredReport {
-    pub report: Report,
-    /// Why the last try failed.
-    pub error: Option<String>,
-}
-
 pub(super) fn plan_adopted(txn: &mut Txn<'_>, fact: &Fact) {
     txn.put(Table::PlanAdopted.id(fact.seq), fact);
     txn.remove(Table::Meta.name(PLAN_REFUSED));
@@ -37,12 +28,4 @@ pub(super) fn plan_adopted(txn: &mut Txn<'_>, fact: &Fact) {
 
 pub(super) fn plan_refused(txn: &mut Txn<'_>, at: Timestamp, message: &str) {
     txn.put(Table::Meta.name(PLAN_REFUSED), &StoredRefusal { at, message: message.to_owned() });
-}
-
-pub(super) fn report_queued(txn: &mut Txn<'_>, report: &Report) {
-    txn.put(Table::Outbox.id(report.id.0), &StoredReport { report: report.clone(), error: None });
-}
-
-pub(super) fn report_failed(txn: &mut Txn<'_>, report: ReportId, error: &str) -> Result<(), StoreError> {
-    txn.update::<StoredReport>(Table::Outbox.id(report.0), |stored| stored.error = Some(error.to_owned()))
 }

@@ -4,7 +4,9 @@
 //! the disk or the batch boundaries. A fact about something that is not there (its build was removed)
 //! changes nothing.
 
+mod alerts;
 mod build;
+mod delivery;
 mod meta;
 mod names;
 mod request;
@@ -15,8 +17,10 @@ use super::key::Table;
 use super::txn::{Records, Txn};
 use crate::model::{Event, Fact};
 
+pub(crate) use alerts::StoredAlert;
 pub(crate) use build::StoredEnd;
-pub(crate) use meta::{BUILDS_TOTAL, LAST_SEQ, PLAN_REFUSED, StoredRefusal, StoredReport};
+pub(crate) use delivery::StoredReport;
+pub(crate) use meta::{BUILDS_TOTAL, LAST_SEQ, PLAN_REFUSED, StoredRefusal};
 pub(crate) use names::StoredWorker;
 pub(crate) use step::StepPlace;
 
@@ -26,42 +30,45 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
     match &fact.event {
         Event::MasterStarted { name, installation: _ } => names::master_started(txn, at, name)?,
         Event::MasterStopped => names::master_stopped(txn, at)?,
-        Event::PlanAdopted {
-            digest: _,
-            cause: _,
-            changes: _,
-            builders,
-            workers,
-            schedulers,
-            change_sources,
-            about,
-        } => {
+        Event::PlanAdopted { digest: _, cause: _, changes, builders, workers, schedulers, change_sources, about } => {
             names::adopt_builders(txn, builders, about)?;
             names::adopt_workers(txn, workers)?;
             names::adopt_schedulers(txn, schedulers)?;
             names::adopt_change_sources(txn, change_sources)?;
             meta::plan_adopted(txn, fact);
+            alerts::plan_adopted(txn, changes, change_sources)?;
         }
-        Event::PlanRefused { cause: _, message } => meta::plan_refused(txn, at, message),
+        Event::PlanRefused { cause: _, message } => {
+            meta::plan_refused(txn, at, message);
+            alerts::plan_refused(txn, at, message)?;
+        }
 
         Event::ChangeArrived { change } => request::change_arrived(txn, change)?,
-        Event::SourcePolled { source, cursor: _ } => names::source_polled(txn, at, source)?,
-        Event::SourceFailed { source, error, failures: _, retry: _ } => names::source_failed(txn, source, error)?,
+        Event::SourcePolled { source, cursor: _ } => {
+            names::source_polled(txn, at, source)?;
+            alerts::source_polled(txn, source);
+        }
+        Event::SourceFailed { source, error, failures: _, retry: _ } => {
+            names::source_failed(txn, source, error)?;
+            alerts::source_failed(txn, at, source, error)?;
+        }
         Event::ChangeQueued { scheduler: _, change: _, important: _, due: _ }
         | Event::ChangeAnnounced { .. }
         | Event::DeliveryTaken { .. }
         | Event::SchedulerTimed { scheduler: _, next: _, skipped: _ }
         | Event::ChangeUndecided { .. }
-        | Event::ChangeDeclined { .. }
         | Event::BuildsetUndecided { .. }
         | Event::BuildsetOwed { .. }
-        | Event::BuildsetForgone { .. }
-        | Event::ScriptFailed { .. }
-        | Event::ScriptSuspended { .. }
-        | Event::ScriptRecovered { .. }
-        | Event::EvaluationLost { .. }
         | Event::TriggerRefused { .. }
         | Event::TriggerUndecided { .. } => {}
+        Event::ChangeDeclined { scheduler, change: _, why } => alerts::change_declined(txn, at, scheduler, *why)?,
+        Event::BuildsetForgone { scheduler, stamps: _, changes: _ } => alerts::buildset_forgone(txn, at, scheduler)?,
+        Event::ScriptFailed { function, message, losses: _ } => alerts::script_failed(txn, at, function, message)?,
+        Event::ScriptSuspended { function, message } => alerts::script_suspended(txn, at, function, message)?,
+        Event::ScriptRecovered { function } => alerts::script_recovered(txn, function),
+        Event::EvaluationLost { build, step: _, name, part: _, message, losses: _ } => {
+            alerts::evaluation_lost(txn, at, *build, (name.as_str(), message.as_str()))?;
+        }
         Event::SchedulerEnabled { scheduler, enabled } => names::scheduler_enabled(txn, scheduler, *enabled)?,
 
         Event::StepLinked { build: _, step, name, url } => step::linked(txn, *step, name, url)?,
@@ -145,7 +152,10 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
             step::asked(txn, *build, *step, ask, logs)?;
         }
         Event::LogClosed { build: _, step, log } => step::log_closed(txn, *step, *log)?,
-        Event::BuildEnded { build, outcome, state } => build::ended(txn, fact, *build, *outcome, state)?,
+        Event::BuildEnded { build, outcome, state } => {
+            build::ended(txn, fact, *build, *outcome, state)?;
+            alerts::build_ended(txn, *build);
+        }
 
         Event::WorkerConnected { worker, epoch, instance: _, resumes: _, info } => {
             names::worker_connected(txn, at, worker, *epoch, info)?;
@@ -154,11 +164,11 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
         Event::WorkerPaused { worker, paused, reason } => names::worker_paused(txn, worker, *paused, reason.as_ref())?,
         Event::WorkerGraceful { worker, graceful } => names::worker_graceful(txn, worker, *graceful)?,
 
-        Event::ReportQueued { report } => meta::report_queued(txn, report),
-        Event::ReportSent { report } | Event::ReportDropped { report, why: _ } => {
-            txn.remove(Table::Outbox.id(report.0));
-        }
-        Event::ReportFailed { report, error, tries: _, retry: _ } => meta::report_failed(txn, *report, error)?,
+        Event::ReportQueued { report } => delivery::queued(txn, report),
+        Event::ReportRemarked { report, remarks } => delivery::remarked(txn, at, *report, remarks)?,
+        Event::ReportSent { report } => delivery::sent(txn, *report)?,
+        Event::ReportDropped { report, why } => delivery::dropped(txn, at, *report, why)?,
+        Event::ReportFailed { report, error, tries: _, retry: _ } => delivery::failed(txn, at, *report, error)?,
     }
     names::master_seen(txn, at)?;
     txn.put_number(Table::Meta.name(LAST_SEQ), fact.seq);

@@ -5,6 +5,9 @@ use super::show::{Moment, count, worker_href};
 use crate::model::{Alert, AlertSubject};
 use crate::web::request::encode;
 
+/// Alerts on the first page; the API has them all.
+const SHOWN: usize = 50;
+
 /// An alert in a list.
 #[derive(Clone, Debug)]
 pub struct AlertRow {
@@ -22,18 +25,27 @@ pub struct AlertRow {
 pub struct AlertList {
     pub title: String,
     pub rows: Vec<AlertRow>,
+    /// How many are not shown.
+    pub more: usize,
 }
 
-/// Every alert.
+/// Every alert, but for that of the refused configuration, which the first page shows at length.
 pub fn all(visit: &Visit<'_>) -> AlertList {
-    let alerts: Vec<Alert> = visit.control.alerts().list();
-    AlertList { title: title(alerts.len()), rows: alerts.iter().map(|alert| row(visit, alert)).collect() }
+    let mut alerts = visit.control.alerts().list();
+    alerts.retain(|alert| alert.subject != AlertSubject::Configuration || alert.kind != "refused");
+    let rows = alerts.iter().take(SHOWN).map(|alert| row(visit, alert)).collect();
+    AlertList { title: title(alerts.len()), rows, more: alerts.len().saturating_sub(SHOWN) }
 }
 
 /// Those about one subject.
 pub fn of(visit: &Visit<'_>, subject: &AlertSubject) -> AlertList {
-    let alerts = visit.control.alerts().of(subject);
-    AlertList { title: String::new(), rows: alerts.iter().map(|alert| row(visit, alert)).collect() }
+    about(visit, std::slice::from_ref(subject))
+}
+
+/// Those about any of these.
+pub fn about(visit: &Visit<'_>, subjects: &[AlertSubject]) -> AlertList {
+    let alerts: Vec<Alert> = subjects.iter().flat_map(|subject| visit.control.alerts().of(subject)).collect();
+    AlertList { title: String::new(), rows: alerts.iter().map(|alert| row(visit, alert)).collect(), more: 0 }
 }
 
 fn title(alerts: usize) -> String {

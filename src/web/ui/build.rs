@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use askama::Template;
 use warp::http::StatusCode;
 
+use super::alerts::{self, AlertList};
 use super::changes::{ChangeRow, change_row};
 use super::lines::{LogRow, rows};
 use super::page::{BuildRow, Frame, Paged, Trouble, Visit, page};
 use super::pending::sources;
 use super::show::{Lasted, Link, Moment, State, build_href, builder_href, count, safe_href, worker_href};
-use crate::model::{BuildId, BuildRecord, BuilderRecord, LogKind, LogRecord, Outcome, StepId, StepRecord};
+use crate::model::{
+    AlertSubject, BuildId, BuildRecord, BuilderRecord, LogKind, LogRecord, Outcome, ReportSubject, StepId, StepRecord,
+};
 use crate::store::Scan;
 
 /// Last lines of a running or failed step that show without a click.
@@ -47,8 +50,18 @@ struct Build {
     more_changes: usize,
     properties: Vec<PropertyRow>,
     triggered: Vec<BuildRow>,
+    undelivered: Vec<Undelivered>,
+    alerts: AlertList,
     previous: Option<Link>,
     next: Option<Link>,
+}
+
+/// A report on the build that did not arrive as it was meant.
+struct Undelivered {
+    notifier: String,
+    given_up: bool,
+    at: Moment,
+    why: String,
 }
 
 struct StepRow {
@@ -138,6 +151,8 @@ pub fn build(visit: &Visit<'_>, named: &str, number: &str) -> Paged {
         more_changes: build.changes.len().saturating_sub(CHANGES),
         changes,
         properties: properties(&build),
+        undelivered: undelivered(visit, &build)?,
+        alerts: alerts::of(visit, &AlertSubject::Build(build.id)),
         triggered: triggered
             .iter()
             .map(|other| visit.row(other, &names.builder(other.builder), names.worker(other.worker)))
@@ -146,6 +161,22 @@ pub fn build(visit: &Visit<'_>, named: &str, number: &str) -> Paged {
         next: neighbour(visit, &builder, &build, false)?,
     };
     Ok(page(visit.request, StatusCode::OK, &view))
+}
+
+/// Reports on this build that were given up, or not delivered as they were meant.
+fn undelivered(visit: &Visit<'_>, build: &BuildRecord) -> Result<Vec<Undelivered>, Trouble> {
+    let mut records = visit.store.undelivered()?;
+    records.retain(|record| {
+        let ReportSubject::Build { build: about, .. } = &record.report.subject;
+        *about == build.id
+    });
+    let told = records.into_iter().map(|record| Undelivered {
+        notifier: record.report.notifier,
+        given_up: record.given_up,
+        at: visit.moment(record.at),
+        why: record.why,
+    });
+    Ok(told.collect())
 }
 
 fn neighbour(

@@ -104,12 +104,14 @@ pub fn one(visit: &Visit<'_>, number: &str) -> Paged {
     let row = request_row(visit, &request, &builder)?;
     let open = request.completed.is_none();
     let scheduler = visit.store.buildset(request.buildset)?.map(|set| set.scheduler).unwrap_or_default();
+    let mut concerned = vec![AlertSubject::Request(id)];
+    concerned.extend((open && request.claimed.is_none()).then(|| AlertSubject::Builder(builder.name.clone())));
     let mut frame = visit.frame(format!("Request {}", grouped(id.0)), "pending", "/events");
     frame.moves = open;
     let view = OneRequest {
         frame,
         state: if open && request.claimed.is_none() { State::WAITING } else { State::of(request.outcome) },
-        alerts: alerts::of(visit, &AlertSubject::Request(id)),
+        alerts: alerts::about(visit, &concerned),
         waits: open && request.claimed.is_none(),
         open,
         buildset: request.buildset.0,

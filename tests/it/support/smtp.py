@@ -23,8 +23,9 @@ def parts_of(message):
 
 
 class Handler:
-    def __init__(self, answers):
+    def __init__(self, answers, recipients):
         self.answers = answers
+        self.recipients = recipients
 
     async def handle_MAIL(self, server, session, envelope, address, options):
         if answer := self.answers.get("MAIL"):
@@ -35,6 +36,8 @@ class Handler:
     async def handle_RCPT(self, server, session, envelope, address, options):
         if answer := self.answers.get(address):
             return answer
+        if len(envelope.rcpt_tos) >= self.recipients:
+            return "452 4.5.3 too many recipients"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
@@ -67,6 +70,8 @@ async def main():
     parser.add_argument("--user")
     parser.add_argument("--password")
     parser.add_argument("--answer", action="append", default=[], help="WHAT=ANSWER: MAIL, DATA or a recipient")
+    parser.add_argument("--old", action="store_true", help="without SMTPUTF8")
+    parser.add_argument("--recipients", type=int, default=1000, help="how many a mail may have")
     options = parser.parse_args()
 
     context = None
@@ -81,8 +86,8 @@ async def main():
 
     def serve():
         return SMTP(
-            Handler(dict(answer.split("=", 1) for answer in options.answer)),
-            enable_SMTPUTF8=True,
+            Handler(dict(answer.split("=", 1) for answer in options.answer), options.recipients),
+            enable_SMTPUTF8=not options.old,
             tls_context=context if options.tls == "starttls" else None,
             require_starttls=options.tls == "starttls",
             auth_required=options.user is not None,

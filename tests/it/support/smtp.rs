@@ -41,6 +41,16 @@ impl SmtpServer {
         Self::with(&["--user", user, "--password", password])
     }
 
+    /// A server that takes ASCII addresses only.
+    pub fn old() -> Self {
+        Self::with(&["--old"])
+    }
+
+    /// A server that takes no more than every server must: lines of 998 bytes, 100 recipients.
+    pub fn strict() -> Self {
+        Self::with(&["--recipients", "100"])
+    }
+
     /// A server with fixed answers, each `WHAT=ANSWER`; WHAT is `MAIL`, `DATA` or a recipient.
     pub fn answering(answers: &[&str]) -> Self {
         let options: Vec<&str> = answers.iter().flat_map(|answer| ["--answer", answer]).collect();

@@ -248,6 +248,7 @@ impl Reference {
             | Event::ChangeAnnounced { .. }
             | Event::DeliveryTaken { .. }
             | Event::SourceFailed { .. }
+            | Event::ReportRemarked { .. }
             | Event::ChangeUndecided { .. }
             | Event::ChangeDeclined { .. }
             | Event::BuildsetUndecided { .. }

@@ -474,7 +474,10 @@ impl Sim {
             Input::ReportFailed { report: id, error: "refused".into(), final_: in_vain }
         } else {
             self.saw("delivered");
-            Input::ReportSent { report: id }
+            Input::ReportSent {
+                report: id,
+                remarks: if self.rng.chance(4) { vec!["somebody was left out".to_owned()] } else { Vec::new() },
+            }
         };
         let input = Box::new(input);
         if self.chaos && self.rng.chance(4) {

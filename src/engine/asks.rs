@@ -20,6 +20,10 @@ impl Pass<'_> {
             None => step.id,
         };
         match ask {
+            // It asks again when it has its slot back.
+            Ask::Run(_) | Ask::File(_) if self.waits_for_slot(id) => {
+                self.up.deadlocks |= self.up.slot_waits.insert(id);
+            }
             Ask::Run(_) | Ask::File(_) => self.ask_command(id, own, key, ask),
             Ask::Wait(span) => {
                 let due = self.now.plus(span);

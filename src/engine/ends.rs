@@ -52,6 +52,8 @@ impl Pass<'_> {
         self.up.evaluate_at.remove(&id);
         self.up.contexts.remove(&id);
         self.up.finishing.remove(&id);
+        self.up.slot_waits.remove(&id);
+        self.slot_given_back(build.lender);
         self.up.builders.insert(build.builder_id);
         self.look_at_worker(&build.worker);
         for request in &build.requests {

@@ -40,6 +40,7 @@ impl Pass<'_> {
         if evaluation.in_flight || !evaluation.wanted || self.up.evaluate_at.contains_key(&id) {
             return false;
         }
+        self.up.slot_waits.remove(&id);
         evaluation.turn += 1;
         evaluation.in_flight = true;
         evaluation.wanted = false;
@@ -111,6 +112,7 @@ impl Pass<'_> {
         }
         evaluation.in_flight = false;
         self.up.builds.insert(id);
+        self.up.lend |= self.up.parents.contains(&id);
         let Some(part) = evaluation.part else { return };
         let Some(build) = self.state.builds.get(&id) else { return };
         let Some(step) = build.step.as_ref().filter(|_| !build.stops_step()) else { return };
@@ -230,7 +232,8 @@ impl Pass<'_> {
                 let stuck = |step: &super::state::Step| !step.waits_for_answers();
                 let step = self.state.builds.get(&id).and_then(|build| build.step.as_ref());
                 let wanted = self.up.evaluations.get(&id).is_some_and(|evaluation| evaluation.wanted);
-                if step.is_some_and(stuck) && !wanted && !self.up.finishing.contains_key(&id) {
+                let slot = self.up.slot_waits.contains(&id);
+                if step.is_some_and(stuck) && !slot && !wanted && !self.up.finishing.contains_key(&id) {
                     self.fail_script(id, "the script waits, but there is nothing that it waits for");
                 }
             }

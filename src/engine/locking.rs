@@ -61,7 +61,7 @@ fn step_asker<'a>(state: &State, since: Since, waiter: &'a Waiter) -> Asker<'a> 
 
 /// Those who give nothing back before this owner has gone on: itself, the steps that it is inside of, its build, and in
 /// the same way the build that waits for its build.
-fn kin(state: &State, owner: Owner) -> Vec<Owner> {
+pub(super) fn kin(state: &State, owner: Owner) -> Vec<Owner> {
     let mut kin = Vec::new();
     let Some(build) = state.builds.get(&owner.build) else { return kin };
     let mut at = owner.step;

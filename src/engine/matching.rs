@@ -20,7 +20,7 @@ use crate::model::{
 const SHOWN_MAX: usize = 100;
 
 /// Where `can_start` or locks refuse a request, at most so many are tried.
-const TRIED_MAX: usize = 20;
+pub(super) const TRIED_MAX: usize = 20;
 
 /// Loads are compared in parts of a million of a worker's slots.
 const LOAD_SCALE: u64 = 1_000_000;
@@ -88,25 +88,28 @@ impl Pass<'_> {
     fn look_and_plan(&mut self, plan: &Arc<Plan>, builder: BuilderId) -> Look {
         self.asked.silence = None;
         let look = self.look_at_builder(plan, builder);
-        match self.asked.silence.take() {
-            None | Some(Silence::Suspended) => {
-                self.up.retries.remove(&builder);
-            }
-            Some(silence) => {
-                let known = self.up.retries.get(&builder).copied().unwrap_or_default();
-                let tries = known.tries + u32::from(silence == Silence::Failed);
-                self.up.retries.insert(builder, Retry { tries, due: self.retry_at(silence, tries) });
-            }
+        if !self.plan_retry(builder) {
+            self.up.retries.remove(&builder);
+            self.touch(TimerKey::Builder(builder));
         }
-        self.touch(TimerKey::Builder(builder));
         look
+    }
+
+    /// Plans to look at a builder again if a user function left something open since somebody last looked.
+    pub fn plan_retry(&mut self, builder: BuilderId) -> bool {
+        let silence = self.asked.silence.take().filter(|silence| *silence != Silence::Suspended);
+        let Some(silence) = silence else { return false };
+        let known = self.up.retries.get(&builder).copied().unwrap_or_default();
+        let tries = known.tries + u32::from(silence == Silence::Failed);
+        self.up.retries.insert(builder, Retry { tries, due: self.retry_at(silence, tries) });
+        self.touch(TimerKey::Builder(builder));
+        true
     }
 
     fn look_at_builder(&mut self, plan: &Arc<Plan>, builder: BuilderId) -> Look {
         let name = self.state.builders.get(&builder).map(|builder| builder.name.as_str());
         let Some(builder_plan) = name.and_then(|name| plan.builders.get(name)) else { return Look::Nothing };
-        let running = self.state.index.builds_of_builder.get(&builder).map_or(0, std::collections::BTreeSet::len);
-        if builder_plan.slots.is_some_and(|slots| running as u64 >= slots) {
+        if !self.builder_has_slot(builder_plan, builder) {
             return Look::Nothing;
         }
         let roomy = self.roomy_workers(builder_plan, builder);
@@ -120,6 +123,12 @@ impl Pass<'_> {
             }
         }
         Look::Nothing
+    }
+
+    /// Whether a builder may run one more build, wherever.
+    pub fn builder_has_slot(&self, plan: &BuilderPlan, builder: BuilderId) -> bool {
+        let running = self.state.index.builds_of_builder.get(&builder).map_or(0, std::collections::BTreeSet::len);
+        plan.slots.is_none_or(|slots| (running as u64) < slots)
     }
 
     /// Notes whether new builds may go to a worker.
@@ -148,7 +157,13 @@ impl Pass<'_> {
             1
         };
         let ids: Vec<RequestId> = self.ready(builder).take(many).map(|(_, _, id)| id).collect();
+        self.choose_among(plan, ids)
+    }
+
+    /// The one of these requests that the builder's function chooses; without a function, all.
+    pub fn choose_among(&mut self, plan: &BuilderPlan, ids: Vec<RequestId>) -> Vec<RequestId> {
         let Some(function) = plan.next_build else { return ids };
+        let ids: Vec<RequestId> = ids.into_iter().take(SHOWN_MAX).collect();
         let requests: Vec<Arc<WaitingRequest>> = ids.iter().filter_map(|id| self.waiting_request(*id)).collect();
         let question = Question::NextBuild { builder: plan.name.clone(), requests };
         let chosen = self.decide(&UserFunction::new(FunctionKind::NextBuild, &plan.name), function, question);
@@ -190,12 +205,17 @@ impl Pass<'_> {
         });
         let mut places = Vec::new();
         for (worker, dir) in free {
-            if builder.can_start.is_none_or(|function| self.can_start(builder, function, worker, request)) {
+            if self.may_start_at(builder, worker, request) {
                 let (worker, dir) = (worker.clone(), dir.clone());
                 places.push(Place { locks: locks_at(plan, builder, &worker), worker, dir, lender: None });
             }
         }
         places
+    }
+
+    /// Whether the builder's function lets a request start on a worker.
+    pub fn may_start_at(&mut self, builder: &BuilderPlan, worker: &str, request: RequestId) -> bool {
+        builder.can_start.is_none_or(|function| self.can_start(builder, function, worker, request))
     }
 
     fn can_start(&mut self, builder: &BuilderPlan, function: FnId, worker: &str, request: RequestId) -> bool {
@@ -270,7 +290,7 @@ impl Pass<'_> {
         None
     }
 
-    fn may_lock(&self, builder: BuilderId, kin: &[Owner], place: &Place) -> bool {
+    pub fn may_lock(&self, builder: BuilderId, kin: &[Owner], place: &Place) -> bool {
         if place.locks.is_empty() {
             return true;
         }
@@ -282,7 +302,7 @@ impl Pass<'_> {
     }
 
     /// The most willing of these workers, or the one that the builder's function chooses.
-    fn choose_worker(&mut self, plan: &BuilderPlan, workers: Vec<String>, request: RequestId) -> Option<String> {
+    pub fn choose_worker(&mut self, plan: &BuilderPlan, workers: Vec<String>, request: RequestId) -> Option<String> {
         let Some(function) = plan.next_worker else { return workers.into_iter().next() };
         let request = self.waiting_request(request)?;
         let candidates = workers.iter().map(|worker| self.candidate_worker(worker)).collect();

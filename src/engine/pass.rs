@@ -82,8 +82,13 @@ impl<'a> Pass<'a> {
                 self.drive(build);
             } else if std::mem::take(&mut self.up.locks) {
                 self.serve_steps();
+                self.up.lend = true;
             } else if !self.up.builders.is_empty() {
                 self.match_requests();
+            } else if std::mem::take(&mut self.up.lend) {
+                self.lend_slots();
+            } else if std::mem::take(&mut self.up.deadlocks) {
+                self.end_deadlock();
             } else if !self.fire_timers() {
                 self.prune_plans();
                 return;
@@ -97,6 +102,9 @@ impl<'a> Pass<'a> {
         self.up.builds.extend(self.state.builds.keys());
         self.up.builders.extend(self.state.index.waiting.keys());
         self.up.locks = true;
+        let parents = self.state.builds.values().filter(|build| build.has_triggers()).map(|build| build.id);
+        self.up.parents = parents.collect();
+        (self.up.lend, self.up.deadlocks) = (true, true);
         for worker in self.state.workers.keys().cloned().collect::<Vec<_>>() {
             self.note_free(&worker);
         }
@@ -136,10 +144,15 @@ impl<'a> Pass<'a> {
             Event::BuildsetMade { buildset, requests } => {
                 self.touch(TimerKey::Scheduler(buildset.scheduler.clone()));
                 self.up.builders.extend(requests.iter().map(|request| request.builder));
+                if requests.iter().any(|request| request.waited_for) {
+                    self.up.parents.extend(buildset.parent);
+                    (self.up.lend, self.up.deadlocks) = (true, true);
+                }
             }
             Event::RequestCollapsed { into: request, .. }
             | Event::RequestPriority { request, .. }
             | Event::RequestWaits { request, .. } => {
+                (self.up.lend, self.up.deadlocks) = (true, true);
                 self.up.builders.extend(self.state.requests.get(request).map(|request| request.builder));
                 self.touch(TimerKey::Request(*request));
             }
@@ -151,6 +164,7 @@ impl<'a> Pass<'a> {
                 self.up.touched.extend(requests.iter().copied().map(TimerKey::Request));
             }
             Event::LocksReleased { .. } => self.up.locks = true,
+            Event::LocksAwaited { .. } => self.up.deadlocks = true,
             Event::LocksTaken { build, step: Some(_), .. } | Event::Answered { build, .. } => {
                 self.want_evaluation(*build);
             }
@@ -187,7 +201,6 @@ impl<'a> Pass<'a> {
             | Event::TriggerUndecided { .. }
             | Event::ReportRemarked { .. }
             | Event::BuildsetEnded { .. }
-            | Event::LocksAwaited { .. }
             | Event::LocksTaken { step: None, .. }
             | Event::BuildState { .. }
             | Event::StepStarted { .. }
@@ -207,6 +220,7 @@ impl<'a> Pass<'a> {
         self.touch(TimerKey::Worker(worker.to_owned()));
         self.touch(TimerKey::Leftovers(worker.to_owned()));
         self.note_free(worker);
+        self.up.lend = true;
         let waiting = &self.state.index.waiting;
         let builders = self.up.builders_of_worker.get(worker).into_iter().flatten();
         self.up.builders.extend(builders.filter(|builder| waiting.contains_key(builder)));
@@ -279,6 +293,7 @@ impl<'a> Pass<'a> {
             TimerKey::Worker(worker) => self.give_up_worker(worker),
             TimerKey::Leftovers(worker) => self.look_at_worker(worker),
             TimerKey::Request(request) => {
+                self.up.lend = true;
                 self.up.builders.extend(self.state.requests.get(request).map(|request| request.builder));
             }
             TimerKey::Source(source) => self.order_poll(source),
@@ -288,6 +303,7 @@ impl<'a> Pass<'a> {
                 if let Some(retry) = self.up.retries.get_mut(builder) {
                     retry.due = None;
                 }
+                self.up.lend = true;
                 self.up.builders.insert(*builder);
             }
             TimerKey::Function(function) => self.function_recovered(function),

@@ -37,6 +37,14 @@ pub(super) struct Underway {
     pub builders: BTreeSet<BuilderId>,
     /// Whether to look at steps that wait for locks.
     pub locks: bool,
+    /// Builds that wait for builds which they triggered, and perhaps some that did.
+    pub parents: BTreeSet<BuildId>,
+    /// Builds that want to ask for a command, and wait for their slot, which they lent.
+    pub slot_waits: BTreeSet<BuildId>,
+    /// Whether somebody may lend or borrow a slot who could not before.
+    pub lend: bool,
+    /// Whether builds may have come to wait for each other.
+    pub deadlocks: bool,
     /// Whether configurations may have become needless.
     pub prune: bool,
     pub evaluations: BTreeMap<BuildId, Evaluation>,

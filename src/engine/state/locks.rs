@@ -161,6 +161,26 @@ impl Locks {
         None
     }
 
+    /// A lock that the asker cannot have as long as those who `keep` theirs do, and one of them.
+    pub fn kept_from(
+        &self,
+        asker: &Asker<'_>,
+        define: &Definitions<'_>,
+        keep: &dyn Fn(&Owner) -> bool,
+    ) -> Option<(String, Owner)> {
+        asker.wants.iter().find_map(|want| {
+            let lock = define(&want.lock)?;
+            let kept: Vec<(Owner, LockMode)> = self
+                .others(asker, want, lock)
+                .filter(|(owner, _)| keep(owner))
+                .map(|(owner, hold)| (owner, hold.mode))
+                .collect();
+            let modes: Vec<LockMode> = kept.iter().map(|(_, mode)| *mode).collect();
+            let first = kept.first().filter(|_| !fits(&modes, want.mode, lock, asker.worker))?;
+            Some((want.lock.clone(), first.0))
+        })
+    }
+
     /// Who holds what the asker cannot have for now.
     fn blockers(&self, asker: &Asker<'_>, define: &Definitions<'_>) -> BTreeSet<Owner> {
         let mut owners = BTreeSet::new();

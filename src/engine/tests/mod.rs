@@ -4,6 +4,7 @@ mod builds;
 mod clocks;
 mod decisions;
 mod directories;
+mod lending;
 mod locks;
 mod matching;
 mod plans;

@@ -38,7 +38,7 @@ const SEEDS: u64 = 100;
 const CHAOS: u64 = 400;
 
 /// What has to happen somewhere in the seeds of the suite.
-const KINDS: [&str; 55] = [
+const KINDS: [&str; 56] = [
     "Starlark evaluated",
     "cancelled",
     "clock put back",
@@ -87,6 +87,7 @@ const KINDS: [&str; 55] = [
     "snapshot damaged",
     "stock command ended unheard",
     "stock worker told to forget",
+    "slot lent",
     "stopped",
     "stopped twice",
     "worker forgot commands that nobody wants",
@@ -257,6 +258,10 @@ const BUGS: &[(Bug, u64, &str)] = &[
     (Bug::PolledChangeLost, 60, "liveness"),
     (Bug::DirShared, 40, "directories"),
     (Bug::DirFreedTooEarly, 100, "directories"),
+    (Bug::SlotNeverLent, 100, "liveness"),
+    (Bug::SlotLentTwice, 100, "lending"),
+    (Bug::SlotNotTakenBack, 200, "lending"),
+    (Bug::DeadlockUntold, 100, "liveness"),
     (Bug::UnpauseUnnoticed, 100, "missed start"),
     (Bug::UndecidedSkipped, 60, "decisions"),
     (Bug::UndecidedStarts, 60, "decisions"),

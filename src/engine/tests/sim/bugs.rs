@@ -58,6 +58,14 @@ pub enum Bug {
     DirShared,
     /// A directory is free as soon as its build ended, whatever still runs there.
     DirFreedTooEarly,
+    /// A build that only waits keeps its slot to itself.
+    SlotNeverLent,
+    /// A slot is lent to two builds at a time.
+    SlotLentTwice,
+    /// A build goes on while another one uses its slot.
+    SlotNotTakenBack,
+    /// Builds that wait for each other for ever are left alone.
+    DeadlockUntold,
     /// Nobody looks at the queue when a worker is not paused any more.
     UnpauseUnnoticed,
     /// A change that a filter did not decide on is forgotten.

@@ -22,7 +22,8 @@ impl Sim {
         self.scene.moods.calm_down();
         self.doom = None;
         let ids: Vec<String> = self.machines.keys().cloned().collect();
-        let deserted = if self.rng.chance(15) {
+        // In a family builds wait for others on any worker; nobody ends who waits for one that is gone for ever.
+        let deserted = if self.rng.chance(15) && !self.draft.family {
             self.rng.any(ids.iter().filter(|id| id.starts_with('w') && !id.ends_with('\'')).cloned())
         } else {
             None

@@ -1,7 +1,7 @@
 //! Random configurations: workers, builders with scripts, schedulers, locks, notifiers; and random changes of them.
 //!
-//! A draft is drawn so that whatever starts can end: builders that trigger others and wait for them use other workers
-//! and other locks than those, and schedulers depend on earlier ones only. Everything else may contradict itself.
+//! Schedulers depend on earlier ones only. Builders that trigger others and wait for them use other locks than those, and
+//! in most drafts other workers; in some they share workers, so that slots are lent and builds wait for each other.
 
 use super::super::plans::{
     PlanBuilder, SchedulerBuilder, StepBuilder, any_branch, branch, counting, dependent, exclusive, force, nightly,
@@ -99,6 +99,8 @@ pub struct Draft {
     pub edition: u64,
     /// How much more often than usual locks are taken, in a hundred.
     pub crowded: u64,
+    /// Builders that others trigger run on all workers, and trigger others themselves.
+    pub family: bool,
 }
 
 fn seconds(seconds: i64) -> String {
@@ -120,6 +122,7 @@ pub fn draw(rng: &mut Rng) -> Draft {
         grace: rng.range(20, 400),
         edition: 0,
         crowded: if rng.chance(35) { 45 } else { 0 },
+        family: leaves && rng.chance(45),
     };
     for number in 0..=rng.range(1, 3) {
         draft.workers.push(draw_worker(rng, &draft.locks, format!("w{number}"), false));
@@ -135,7 +138,8 @@ pub fn draw(rng: &mut Rng) -> Draft {
     }
     if leaves {
         for number in 0..=rng.range(0, 1) {
-            let builder = draw_builder(rng, &draft, format!("t{number}"), true, false);
+            let nested = draft.family && number > 0;
+            let builder = draw_builder(rng, &draft, format!("t{number}"), true, nested);
             draft.builders.push(builder);
         }
     }
@@ -184,7 +188,8 @@ fn draw_worker(rng: &mut Rng, locks: &[LockDraft], name: String, leaf: bool) -> 
 }
 
 fn draw_builder(rng: &mut Rng, draft: &Draft, name: String, leaf: bool, triggers: bool) -> BuilderDraft {
-    let all: Vec<String> = draft.workers.iter().filter(|w| w.leaf == leaf).map(|w| w.name.clone()).collect();
+    let all: Vec<String> =
+        draft.workers.iter().filter(|w| draft.family || w.leaf == leaf).map(|w| w.name.clone()).collect();
     let mut workers = rng.some(&all, 60);
     if workers.is_empty() {
         workers.push(rng.pick(&all).clone());
@@ -243,7 +248,10 @@ fn draw_item(rng: &mut Rng, draft: &Draft, name: &str, leaf: bool, triggers: boo
         63..66 => Item::Set(format!("p{}", rng.below(3)), Value::Str(name.to_owned())),
         66..68 => Item::Summary(name.to_owned()),
         68..69 => Item::Url(name.to_owned(), format!("http://x/{name}")),
-        69..78 if triggers => trigger(&["trigger-t0"], rng.chance(75)),
+        69..78 if triggers => {
+            let nested = draft.family && !leaf && rng.chance(50);
+            trigger(&[if nested { "trigger-t1" } else { "trigger-t0" }], rng.chance(75))
+        }
         78..88 if depth > 0 => {
             let branches = (0..=rng.below(3))
                 .map(|branch| draw_items(rng, draft, &format!("{name}p{branch}"), leaf, triggers, depth - 1));
@@ -310,9 +318,14 @@ fn draw_schedulers(rng: &mut Rng, draft: &mut Draft) {
     }
     add(rng, "by-hand", Timing::Force);
     if all.iter().any(|name| name == "t0") {
-        let builders = draft.builders.iter().filter(|builder| builder.leaf).map(|builder| builder.name.clone());
-        let (name, builders) = ("trigger-t0".to_owned(), builders.collect());
-        draft.schedulers.push(SchedulerDraft { name, builders, timing: Timing::Triggerable, priority: None });
+        let leaves: Vec<String> =
+            draft.builders.iter().filter(|builder| builder.leaf).map(|builder| builder.name.clone()).collect();
+        // What is triggered by those that others trigger triggers nothing itself.
+        let last = if draft.family { vec!["t0".to_owned()] } else { leaves.clone() };
+        for (name, builders) in [("trigger-t0", last), ("trigger-t1", leaves)] {
+            let (name, timing) = (name.to_owned(), Timing::Triggerable);
+            draft.schedulers.push(SchedulerDraft { name, builders, timing, priority: None });
+        }
     }
 }
 

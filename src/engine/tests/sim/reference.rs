@@ -19,6 +19,8 @@ use crate::model::{
 #[derive(Clone, Debug, Default)]
 pub struct WorkerView {
     pub epoch: Option<u64>,
+    /// When it connected.
+    pub connected: Timestamp,
     pub resumes: bool,
     pub paused: bool,
     pub graceful: bool,
@@ -192,12 +194,13 @@ impl Reference {
             Event::RequestWaits { request, .. } => self.request_waits(*request),
             Event::BuildsetEnded { buildset, outcome } => self.buildset_ended(*buildset, *outcome),
             Event::BuildStarted { .. } => self.build_started(fact),
-            Event::LocksAwaited { build, step, locks } => self.locks_awaited(*build, *step, locks),
+            Event::LocksAwaited { build, step, locks, .. } => self.locks_awaited(*build, *step, locks),
             Event::LocksTaken { build, step, locks } => self.locks_taken(*build, *step, locks),
             Event::LocksReleased { build, step } => self.locks_released(*build, *step),
             Event::WorkerConnected { worker, epoch, resumes, .. } => {
                 let view = self.workers.entry(worker.clone()).or_default();
                 view.epoch = Some(*epoch);
+                view.connected = fact.at;
                 view.resumes = *resumes;
                 self.tidied(worker, *resumes);
             }

@@ -56,6 +56,15 @@ pub struct LogView {
     pub name: String,
 }
 
+impl BuildView {
+    /// Whether nothing of it is open but triggers.
+    pub fn only_triggers(&self) -> bool {
+        let open = |ask: &&AskView| !ask.answered && !ask.ask.is_immediate();
+        let mut open = self.asks.values().filter(open);
+        !self.pausing && open.all(|ask| matches!(ask.ask, Ask::Trigger(_)))
+    }
+}
+
 impl Reference {
     pub fn step_in_progress(&self, build: BuildId) -> Option<StepId> {
         let steps = &self.builds.get(&build)?.steps;
@@ -190,6 +199,7 @@ impl Reference {
         }
         if let Some(command) = command {
             self.name_command(command, *build, key);
+            self.check_slot(*build);
         }
         let view = self.build(*build);
         let open = view.steps.get_mut(step).unwrap_or_else(|| panic!("asks: step {step} of build {build} is over"));

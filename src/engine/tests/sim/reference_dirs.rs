@@ -1,9 +1,9 @@
 //! The reference model of directories and slots: a directory belongs to one build at a time, a slot to one line of builds
 //! that wait for each other.
 
-use super::reference::Reference;
+use super::reference::{Reference, WorkerView};
 use crate::base::{Span, Timestamp};
-use crate::model::{BuildId, BuilderId, CommandId, dirs_clash};
+use crate::model::{BuildId, BuilderId, CommandId, RequestId, dirs_clash};
 
 /// A command that may still run although nobody waits for it. The model says so longer than the engine may.
 #[derive(Clone, Debug)]
@@ -22,8 +22,9 @@ impl Reference {
     pub fn untidy(&mut self, build: BuildId, command: &CommandId) {
         let Some(view) = self.builds.get(&build) else { return };
         let (worker, dir) = (view.worker.clone(), view.dir.clone());
-        let stock = self.workers.get(&worker).is_some_and(|view| view.epoch.is_some() && !view.resumes);
-        let over = stock.then(|| self.at.plus(KILL_TIME));
+        // What a stock worker had when it came back it was told to kill.
+        let told = |view: &WorkerView| view.epoch.is_some() && !view.resumes && view.connected == self.at;
+        let over = self.workers.get(&worker).is_some_and(told).then(|| self.at.plus(KILL_TIME));
         self.leftovers.push(Leftover { worker, command: command.clone(), dir, over });
     }
 
@@ -71,6 +72,27 @@ impl Reference {
         let used: Vec<&String> = builds.chain(left).collect();
         self.runs_on(builder, worker) < plan.slots_per_worker.max(1)
             && plan.slot_dirs().any(|dir| !used.iter().any(|used| dirs_clash(used, &dir)))
+    }
+
+    /// A build uses the slot of one that waits for it, at some remove, and does nothing else.
+    pub fn check_lender(&self, build: BuildId, request: RequestId, worker: &str, lender: BuildId) {
+        let view = self.builds.get(&lender).unwrap_or_else(|| panic!("lending: build {lender} is over"));
+        assert_eq!(view.worker, worker, "lending: build {build} runs elsewhere than {lender}");
+        let mut waits = self.awaiting_step(request).map(|owner| owner.0);
+        while let Some(ancestor) = waits.filter(|ancestor| *ancestor != lender) {
+            let first = self.builds[&ancestor].requests.first().copied();
+            waits = first.and_then(|request| self.awaiting_step(request)).map(|owner| owner.0);
+        }
+        assert!(waits.is_some(), "lending: build {lender} does not wait for build {build}");
+        let other = self.builds.iter().find(|(_, other)| other.lender == Some(lender));
+        assert!(other.is_none(), "lending: build {lender} lends its slot to build {build} beside {other:?}");
+        assert!(view.only_triggers(), "lending: build {lender} does other things: {view:?}");
+    }
+
+    /// A build asks for a command: nobody else uses its slot.
+    pub fn check_slot(&self, build: BuildId) {
+        let borrower = self.builds.iter().find(|(_, other)| other.lender == Some(build)).map(|(id, _)| id);
+        assert!(borrower.is_none(), "lending: build {build} asks for a command while {borrower:?} uses its slot");
     }
 
     /// Who had its slot from a build that ended has it from that one's lender, or for itself.

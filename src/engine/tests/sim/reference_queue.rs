@@ -212,7 +212,8 @@ impl Reference {
     // --- starts
 
     pub fn check_start(&mut self, fact: &Fact) {
-        let Event::BuildStarted { number, builder_id, worker, dir, requests, plan, build, .. } = &fact.event else {
+        let Event::BuildStarted { number, builder_id, worker, dir, lender, requests, plan, build, .. } = &fact.event
+        else {
             return;
         };
         self.fresh("build", build.0);
@@ -224,8 +225,13 @@ impl Reference {
         let found = self.builder_plan(*builder_id).unwrap_or_else(|| panic!("starts: builder {builder_id} is gone"));
         assert!(found.workers.contains(worker), "starts: build {build} is not for `{worker}`");
         assert!(self.builder_has_room(*builder_id), "slots: builder {builder_id} has none for build {build}");
-        self.check_worker(worker, *build);
         self.check_directory(*build, *builder_id, worker, dir);
+        if let Some(lender) = lender {
+            let takes = self.workers.get(worker).is_some_and(|view| view.epoch.is_some() && !view.paused);
+            assert!(takes, "starts: build {build} on `{worker}`, which takes none");
+            return self.check_lender(*build, requests[0], worker, *lender);
+        }
+        self.check_worker(worker, *build);
         for request in requests {
             let first = self.first_ready(*builder_id).map(|first| first.id);
             let right = first == Some(*request) || self.is_pressing(*builder_id, *request);

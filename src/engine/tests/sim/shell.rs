@@ -8,7 +8,7 @@ use super::bugs::{self, Bug};
 use super::disk::{LogWrite, Source};
 use super::run::{Happening, Sim, short};
 use crate::engine::{ChangeReport, Deadline, Effect, Engine, Input};
-use crate::model::{BuildId, CommandId, ConfigDigest, Cursor, EvalJob, Fact, NewChange, Report, ReportId};
+use crate::model::{BuildId, CommandId, ConfigDigest, Cursor, EvalJob, Event, Fact, NewChange, Report, ReportId};
 
 /// What is done once an input is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -235,6 +235,17 @@ impl Sim {
         self.disk.commit(&batch.facts());
         for turn in &batch.turns {
             self.reference.take(turn);
+            self.saw_lending(turn);
+        }
+    }
+
+    fn saw_lending(&mut self, turn: &[Arc<Fact>]) {
+        for fact in turn {
+            let Event::BuildStarted { lender: Some(lender), .. } = &fact.event else { continue };
+            self.saw("slot lent");
+            if self.reference.builds.get(lender).is_some_and(|view| view.lender.is_some()) {
+                self.saw("slot lent by a lent one");
+            }
         }
     }
 

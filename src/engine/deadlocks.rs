@@ -1,0 +1,189 @@
+//! Waits that cannot end: builds that wait for builds which can only start when those have ended.
+//!
+//! A build that waits for others keeps its directory, its slot (unless it lends it) and its locks until they have ended.
+//! What is found here waits for nothing else any more, whatever the workers and people do; so it is told at once: the
+//! step that waits fails, and says who waits for whom. Only what is certain counts: whoever does not wait for a build or a
+//! lock, ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::locking::{definitions, kin, kin_of_request};
+use super::matching::locks_at;
+use super::pass::Pass;
+use super::state::{Asker, Build, Owner};
+use crate::model::{BuildId, BuilderPlan, Event, Key, Plan, RequestId, dirs_clash};
+
+/// So many workers are named in one text.
+const NAMED_MAX: usize = 3;
+
+impl Pass<'_> {
+    /// Fails the youngest step that waits for what cannot come, if there is one.
+    pub fn end_deadlock(&mut self) {
+        sabotage!(DeadlockUntold => return);
+        let Some(plan) = self.plan() else { return };
+        let stuck = self.stuck_builds(&plan);
+        for id in stuck.iter().rev().copied() {
+            if let Some((key, why)) = self.hopeless_request(&plan, id, &stuck) {
+                self.up.deadlocks = true;
+                self.record(Event::TriggerRefused { build: id, key, why: why.clone() });
+                return self.fail_script(id, &why);
+            }
+        }
+        for id in stuck.iter().rev().copied() {
+            if let Some((owner, why)) = self.hopeless_locks(id, &stuck) {
+                self.up.deadlocks = true;
+                self.release_locks(owner.build, owner.step);
+                return self.fail_script(id, &why);
+            }
+        }
+    }
+
+    /// Builds that can never end: of those that wait, all but those whose waits can end, over and over.
+    fn stuck_builds(&self, plan: &Plan) -> BTreeSet<BuildId> {
+        let lock_waiters = self.state.locks.waiting().map(|(_, waiter)| waiter.owner.build);
+        let parents = self.up.parents.iter().copied();
+        let mut stuck: BTreeSet<BuildId> = parents.chain(lock_waiters).filter(|id| self.may_be_stuck(*id)).collect();
+        loop {
+            let ends: Vec<BuildId> = stuck.iter().copied().filter(|id| self.can_end(plan, *id, &stuck)).collect();
+            if ends.is_empty() {
+                return stuck;
+            }
+            stuck.retain(|id| !ends.contains(id));
+        }
+    }
+
+    fn may_be_stuck(&self, id: BuildId) -> bool {
+        let build = self.state.builds.get(&id);
+        !self.up.finishing.contains_key(&id) && build.is_some_and(|build| build.step.is_some() && !build.stops_step())
+    }
+
+    fn can_end(&self, plan: &Plan, id: BuildId, stuck: &BTreeSet<BuildId>) -> bool {
+        let mut known: BTreeMap<_, bool> = BTreeMap::new();
+        let awaited = self.awaited_requests(id).into_iter().all(|request| {
+            let Some(found) = self.state.requests.get(&request) else { return true };
+            match found.build {
+                Some(child) => !stuck.contains(&child),
+                // All requests of one builder that one build waits for are alike here.
+                None => *known.entry(found.builder).or_insert_with(|| self.obstacles(plan, request, stuck).is_none()),
+            }
+        });
+        awaited && self.hopeless_locks(id, stuck).is_none()
+    }
+
+    fn awaited_requests(&self, id: BuildId) -> Vec<RequestId> {
+        let step = self.state.builds.get(&id).and_then(|build| build.step.as_ref());
+        let sets = step.into_iter().flat_map(|step| step.triggers.values().flatten());
+        sets.filter_map(|set| self.state.buildsets.get(set)).flat_map(|set| set.requests.keys().copied()).collect()
+    }
+
+    fn hopeless_request(&self, plan: &Plan, id: BuildId, stuck: &BTreeSet<BuildId>) -> Option<(Key, String)> {
+        let waits = |request: &RequestId| self.state.requests.get(request).is_some_and(|found| found.build.is_none());
+        self.awaited_requests(id).into_iter().filter(waits).find_map(|request| {
+            let obstacles = self.obstacles(plan, request, stuck)?;
+            let found = self.state.requests.get(&request)?;
+            let (_, key) = self.state.buildsets.get(&found.buildset)?.awaited_by.clone()?;
+            let builder = &self.state.builders.get(&found.builder)?.name;
+            Some((key, format!("deadlock: the build of `{builder}` that it waits for can never start: {obstacles}")))
+        })
+    }
+
+    /// Why a request can start nowhere as long as these builds do not end; none: somewhere it can.
+    fn obstacles(&self, plan: &Plan, request: RequestId, stuck: &BTreeSet<BuildId>) -> Option<String> {
+        let found = self.state.requests.get(&request)?;
+        let builder = plan.builders.get(&self.state.builders.get(&found.builder)?.name)?;
+        let own: Vec<&Build> = self.of(stuck).filter(|build| build.builder_id == found.builder).collect();
+        if let Some(slots) = builder.slots.filter(|slots| own.len() as u64 >= *slots) {
+            let who = names(own.into_iter());
+            return Some(format!("its builder may run {slots} at a time, and {who} waits for it to end"));
+        }
+        let mut why = Vec::new();
+        for worker in &builder.workers {
+            why.push(self.obstacle_at(plan, builder, request, worker, stuck)?);
+        }
+        why.truncate(NAMED_MAX);
+        Some(if why.is_empty() { "no worker is configured for it".to_owned() } else { why.join("; ") })
+    }
+
+    fn obstacle_at(
+        &self,
+        plan: &Plan,
+        builder: &BuilderPlan,
+        request: RequestId,
+        worker: &str,
+        stuck: &BTreeSet<BuildId>,
+    ) -> Option<String> {
+        let there: Vec<&Build> = self.of(stuck).filter(|build| build.worker == worker).collect();
+        let own = there.iter().filter(|build| build.builder == builder.name).count() as u64;
+        let taken = |dir: &String| there.iter().find(|build| dirs_clash(&build.dir, dir));
+        if own >= builder.slots_per_worker.max(1) || builder.slot_dirs().all(|dir| taken(&dir).is_some()) {
+            let who = names(there.iter().copied().filter(|build| {
+                build.builder == builder.name || builder.slot_dirs().any(|dir| dirs_clash(&build.dir, &dir))
+            }));
+            let dir = &builder.dir;
+            return Some(format!(
+                "on worker `{worker}` its directory `{dir}` belongs to {who}, which waits itself (allow another one with `slots_per_worker`, or give it another worker)"
+            ));
+        }
+        let slots = plan.workers.get(worker).map_or(1, |plan| plan.slots.max(1));
+        let roots = || there.iter().copied().filter(|build| build.lender.is_none());
+        if roots().count() as u64 >= slots && !self.may_borrow(request, worker, stuck) {
+            return Some(format!("on worker `{worker}` all slots belong to {}, which wait themselves", names(roots())));
+        }
+        let wants = locks_at(plan, builder, worker);
+        let kin = kin_of_request(self.state, request);
+        let asker = Asker { since: (u64::MAX, 0), kin, worker, wants: &wants, beyond: false };
+        self.lock_obstacle(&asker, stuck)
+    }
+
+    /// Whether a build that waits for this request can lend it its slot, sooner or later.
+    fn may_borrow(&self, request: RequestId, worker: &str, stuck: &BTreeSet<BuildId>) -> bool {
+        let ancestors: BTreeSet<BuildId> =
+            kin_of_request(self.state, request).into_iter().map(|owner| owner.build).collect();
+        let there = ancestors.iter().filter_map(|id| self.state.builds.get(id)).filter(|build| build.worker == worker);
+        there.into_iter().any(|build| self.state.borrower_of(build).is_none_or(|borrower| !stuck.contains(&borrower)))
+    }
+
+    fn hopeless_locks(&self, id: BuildId, stuck: &BTreeSet<BuildId>) -> Option<(Owner, String)> {
+        let waits = self.state.locks.waiting().filter(|(_, waiter)| waiter.owner.build == id);
+        waits.into_iter().find_map(|(since, waiter)| {
+            let kin = kin(self.state, waiter.owner);
+            let (worker, wants) = (waiter.worker.as_str(), waiter.locks.as_slice());
+            let asker = Asker { since: (since, 0), kin, worker, wants, beyond: false };
+            Some((waiter.owner, format!("deadlock: {}", self.lock_obstacle(&asker, stuck)?)))
+        })
+    }
+
+    fn lock_obstacle(&self, asker: &Asker<'_>, stuck: &BTreeSet<BuildId>) -> Option<String> {
+        if asker.wants.is_empty() {
+            return None;
+        }
+        let define = definitions(&self.up.plans, self.state.plan.as_ref());
+        let kept = |owner: &Owner| stuck.contains(&owner.build) && self.keeps(*owner);
+        let (lock, holder) = self.state.locks.kept_from(asker, &define, &kept)?;
+        let who = names(self.state.builds.get(&holder.build).into_iter());
+        Some(format!("lock `{lock}` is held by {who}, which waits itself"))
+    }
+
+    /// Whether an owner of a build that cannot end keeps its locks as long as the build waits.
+    fn keeps(&self, owner: Owner) -> bool {
+        let Some(step) = self.state.builds.get(&owner.build).and_then(|build| build.step.as_ref()) else {
+            return false;
+        };
+        let inside = |step| kin(self.state, Owner { build: owner.build, step: Some(step) }).contains(&owner);
+        let triggers = step.triggers.keys().filter_map(|key| step.journal.0.get(key)).map(|entry| entry.step);
+        let waiting = self.state.locks.waiting().map(|(_, waiter)| waiter.owner);
+        let waiting = waiting.filter(|waiter| waiter.build == owner.build).filter_map(|waiter| waiter.step);
+        let slot = self.up.slot_waits.contains(&owner.build) && step.waits.is_empty() && step.flights.is_empty();
+        owner.step.is_none() || slot || triggers.chain(waiting).any(inside)
+    }
+
+    fn of<'s>(&'s self, ids: &'s BTreeSet<BuildId>) -> impl Iterator<Item = &'s Build> {
+        ids.iter().filter_map(|id| self.state.builds.get(id))
+    }
+}
+
+/// Builds in words.
+pub(super) fn names<'b>(builds: impl Iterator<Item = &'b Build>) -> String {
+    let name = |build: &Build| format!("build {} of `{}`", build.number, build.builder);
+    builds.take(NAMED_MAX).map(name).collect::<Vec<_>>().join(" and ")
+}

@@ -1,0 +1,148 @@
+//! Slots are lent: a build all of whose branches wait for builds that it triggered lends its slot to one of those, or of
+//! theirs, on its own worker. It asks for no command while its slot is lent, and needs none in order to end.
+//!
+//! Who lends to whom is a fact ([`super::state::Build::lender`]); whether a build could lend is looked up each time, so a
+//! restart needs nothing. A build whose script is being evaluated may be about to ask for a command, and does not lend.
+
+use std::collections::BTreeMap;
+
+use super::locking::kin_of_request;
+use super::matching::{Place, TRIED_MAX, locks_at};
+use super::pass::Pass;
+use super::state::{Build, Rank, State};
+use crate::model::{Ask, BuildId, BuilderId, BuilderPlan, Plan, RequestId};
+
+impl Pass<'_> {
+    /// Starts requests with slots that are lent to them; the innermost lender first.
+    pub fn lend_slots(&mut self) {
+        sabotage!(SlotNeverLent => return);
+        let Some(plan) = self.plan() else { return };
+        self.up.parents.retain(|id| self.state.builds.get(id).is_some_and(Build::has_triggers));
+        for lender in self.up.parents.iter().rev().copied().collect::<Vec<_>>() {
+            if self.lends(lender) {
+                self.lend(&plan, lender);
+            }
+        }
+    }
+
+    /// Whether all that a build does is to wait for builds that it triggered.
+    pub fn lends(&self, id: BuildId) -> bool {
+        let Some(build) = self.state.builds.get(&id) else { return false };
+        let Some(step) = build.step.as_ref().filter(|_| !build.stops_step()) else { return false };
+        let quiet = self.up.evaluations.get(&id).is_some_and(|evaluation| !evaluation.in_flight && !evaluation.wanted);
+        let open = || step.journal.0.iter().filter(|(_, entry)| entry.answer.is_none() && !entry.ask.is_immediate());
+        quiet
+            && build.has_triggers()
+            && !self.up.finishing.contains_key(&id)
+            && !self.up.slot_waits.contains(&id)
+            && step.flights.is_empty()
+            && open().all(|(key, entry)| matches!(entry.ask, Ask::Trigger(_)) && step.triggers.contains_key(key))
+            && self.is_unlent(build)
+    }
+
+    fn is_unlent(&self, build: &Build) -> bool {
+        sabotage!(SlotLentTwice => return true);
+        self.state.borrower_of(build).is_none()
+    }
+
+    /// Whether a build has to wait for its slot, which it lent, before it may ask for a command.
+    pub fn waits_for_slot(&self, id: BuildId) -> bool {
+        sabotage!(SlotNotTakenBack => return false);
+        self.state.builds.get(&id).is_some_and(|build| self.state.borrower_of(build).is_some())
+    }
+
+    /// A build ended that had its slot from another one: that one may go on.
+    pub fn slot_given_back(&mut self, lender: Option<BuildId>) {
+        if let Some(lender) = lender.filter(|lender| self.up.slot_waits.contains(lender)) {
+            self.want_evaluation(lender);
+        }
+    }
+
+    fn lend(&mut self, plan: &Plan, lender: BuildId) {
+        let Some(worker) = self.state.builds.get(&lender).map(|build| build.worker.clone()) else { return };
+        // A worker that is to go finishes its builds first, and these belong to them.
+        let takes = |worker: &super::state::Worker| worker.active && worker.connection.is_some() && !worker.paused;
+        if !self.state.workers.get(&worker).is_some_and(takes) {
+            return;
+        }
+        for (builder, ranks) in self.awaited_by_rank(lender) {
+            let name = self.state.builders.get(&builder).map(|builder| builder.name.as_str());
+            let Some(builder_plan) = name.and_then(|name| plan.builders.get(name)) else { continue };
+            if !builder_plan.workers.contains(&worker) {
+                continue;
+            }
+            self.asked.silence = None;
+            let lent = self.lend_to(plan, builder_plan, builder, ranks, &worker, lender);
+            self.plan_retry(builder);
+            if lent {
+                return;
+            }
+        }
+    }
+
+    /// Builders of the waiting requests that a build waits for at some remove, by their first one.
+    fn awaited_by_rank(&self, lender: BuildId) -> Vec<(BuilderId, Vec<RequestId>)> {
+        let mut waiting = Vec::new();
+        awaited(self.state, lender, &mut waiting);
+        let mut by_builder: BTreeMap<BuilderId, Vec<Rank>> = BTreeMap::new();
+        for request in waiting.iter().filter_map(|id| self.state.requests.get(id)) {
+            if request.rests(self.now).is_none() {
+                by_builder.entry(request.builder).or_default().push(request.rank());
+            }
+        }
+        by_builder.values_mut().for_each(|ranks| ranks.sort_unstable());
+        let mut builders: Vec<(BuilderId, Vec<Rank>)> = by_builder.into_iter().collect();
+        builders.sort_by(|(_, left), (_, right)| left.first().cmp(&right.first()));
+        let ids = |ranks: Vec<Rank>| ranks.into_iter().map(|(_, _, id)| id).collect();
+        builders.into_iter().map(|(builder, ranks)| (builder, ids(ranks))).collect()
+    }
+
+    fn lend_to(
+        &mut self,
+        plan: &Plan,
+        builder_plan: &BuilderPlan,
+        builder: BuilderId,
+        requests: Vec<RequestId>,
+        worker: &str,
+        lender: BuildId,
+    ) -> bool {
+        if !self.builder_has_slot(builder_plan, builder) {
+            return false;
+        }
+        let Some(dir) = self.free_dir(builder_plan, builder, worker) else { return false };
+        let locks = locks_at(plan, builder_plan, worker);
+        for request in self.choose_among(builder_plan, requests).into_iter().take(TRIED_MAX) {
+            let kin = kin_of_request(self.state, request);
+            let (worker, dir, locks) = (worker.to_owned(), dir.clone(), locks.clone());
+            let place = Place { worker, dir, lender: Some(lender), locks };
+            if self.may_lock(builder, &kin, &place)
+                && self.may_start_at(builder_plan, &place.worker, request)
+                && self.choose_worker(builder_plan, vec![place.worker.clone()], request).is_some()
+            {
+                self.start_build(builder_plan, request, place, None);
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl Build {
+    /// Whether it waits for builds that it triggered.
+    pub fn has_triggers(&self) -> bool {
+        self.step.as_ref().is_some_and(|step| !step.triggers.is_empty())
+    }
+}
+
+/// The waiting requests that a build waits for, at some remove.
+fn awaited(state: &State, build: BuildId, waiting: &mut Vec<RequestId>) {
+    let step = state.builds.get(&build).and_then(|build| build.step.as_ref());
+    let sets = step.into_iter().flat_map(|step| step.triggers.values().flatten());
+    for request in sets.filter_map(|set| state.buildsets.get(set)).flat_map(|set| set.requests.keys()) {
+        match state.requests.get(request).map(|request| request.build) {
+            Some(None) => waiting.push(*request),
+            Some(Some(child)) => awaited(state, child, waiting),
+            None => {}
+        }
+    }
+}

@@ -8,7 +8,7 @@ use super::pass::Pass;
 use super::state::State;
 use super::{Reply, Ticket};
 use crate::model::{
-    BuilderAbout, BuilderId, ChangeSourceId, Event, FunctionKind, Plan, SchedulerId, UserFunction, WorkerId,
+    BuilderAbout, BuilderId, ChangeSourceId, Event, FunctionKind, Plan, PlanChange, SchedulerId, UserFunction, WorkerId,
 };
 
 impl Pass<'_> {
@@ -23,7 +23,8 @@ impl Pass<'_> {
         if self.state.plan.as_ref() == Some(&digest) && !afresh {
             return self.reply(ticket, Reply::Adopted { digest, changes: Vec::new() });
         }
-        let changes = self.plan().map_or_else(Vec::new, |old| super::diff::compare(&old, plan));
+        let mut changes = self.plan().map_or_else(Vec::new, |old| super::diff::compare(&old, plan));
+        self.tell_left_requests(&mut changes);
         let builders = number(
             plan.builders.keys(),
             self.state.last.builder,
@@ -71,6 +72,19 @@ impl Pass<'_> {
         }
         self.reply(ticket, Reply::Adopted { digest, changes });
         self.up.prune = true;
+    }
+
+    /// A builder that goes leaves its waiting requests behind: whoever removed it is told.
+    fn tell_left_requests(&self, changes: &mut [PlanChange]) {
+        let gone = changes.iter_mut().filter(|change| change.kind == "builder" && change.what == "removed");
+        for change in gone {
+            let id = self.state.builder_ids.get(&change.name);
+            match id.and_then(|id| self.state.index.waiting.get(id)).map_or(0, std::collections::BTreeSet::len) {
+                0 => {}
+                1 => change.what.push_str(", and one request waits for its return"),
+                waiting => change.what.push_str(&format!(", and {waiting} requests wait for its return")),
+            }
+        }
     }
 
     fn complain_of_patterns(&mut self) {

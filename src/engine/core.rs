@@ -1,6 +1,6 @@
 //! The engine's face: one input in, one turn out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::pass::Pass;
 use super::state::State;
 use super::underway::Underway;
-use super::{Deadline, Effect, Input, Turn};
+use super::{Deadline, Effect, Input, StuckQueue, Turn};
 use crate::base::Timestamp;
-use crate::model::{Ask, ConfigDigest, Event, Fact, Plan, Script};
+use crate::model::{Ask, ConfigDigest, Event, Fact, Plan, RequestId, Script};
 
 /// The form of snapshots that this version writes. Earlier ones are read as long as they stand here: 1.
 const SNAPSHOT_VERSION: u32 = 1;
@@ -92,6 +92,23 @@ impl Engine {
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
         self.up.timers.first()
+    }
+
+    /// Why these requests wait, in words; those that do not wait are left out. Decides nothing.
+    pub fn why_waits(
+        &mut self,
+        now: Timestamp,
+        requests: &[RequestId],
+        scripts: &dyn Script,
+    ) -> BTreeMap<RequestId, Vec<String>> {
+        let pass = Pass::new(&mut self.state, &mut self.up, now, scripts);
+        let why = requests.iter().map(|id| (*id, pass.why_waits(*id)));
+        why.filter(|(_, why)| !why.is_empty()).collect()
+    }
+
+    /// Builders whose requests wait for what does not come by itself. Decides nothing.
+    pub fn stuck_queues(&mut self, now: Timestamp, scripts: &dyn Script) -> Vec<StuckQueue> {
+        Pass::new(&mut self.state, &mut self.up, now, scripts).stuck_queues()
     }
 
     /// Makes one recorded fact part of the state. Its `seq` must be the next one.

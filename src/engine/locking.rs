@@ -129,7 +129,8 @@ impl Pass<'_> {
         if let Some(other) = deadlock {
             return Wish::Hopeless(self.describe_deadlock(other.build, &locks));
         }
-        self.record(Event::LocksAwaited { build, step: Some(step), locks });
+        let state = self.locks_say(&asker).map_or_else(|| "waits for locks".to_owned(), |why| format!("waits: {why}"));
+        self.record(Event::LocksAwaited { build, step: Some(step), locks, state });
         Wish::Waits
     }
 

@@ -49,6 +49,7 @@ mod take;
 mod timers;
 mod triggers;
 mod underway;
+mod waiting;
 mod watch;
 mod words;
 mod workers;
@@ -61,3 +62,4 @@ pub use effect::{CommandOrder, Deadline, Effect, Intake, Reply, StopLevel, Turn,
 pub use input::{
     ChangeReport, CommandEnded, ForceAsk, How, Input, RebuildAsk, ResumeState, ResumedCommand, Telling, Ticket,
 };
+pub use waiting::StuckQueue;

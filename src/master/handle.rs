@@ -81,6 +81,11 @@ impl Handle {
 
 /// Asking.
 impl Handle {
+    /// Why these requests wait: one reason a line. Those that do not wait are left out.
+    pub async fn why_waits(&self, requests: Vec<RequestId>) -> Result<BTreeMap<RequestId, Vec<String>>, Gone> {
+        self.shared.inbox.why(requests).await
+    }
+
     /// Starts builds by hand.
     pub async fn force(&self, ask: ForceAsk) -> Result<Reply, Gone> {
         let wrong = order_bounds::force(&ask);

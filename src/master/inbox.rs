@@ -3,10 +3,13 @@
 //! When the queue is full, tellers wait. Nobody that the owner waits for may tell: the store and the log
 //! writer never do.
 
+use std::collections::BTreeMap;
+
 use tokio::sync::{mpsc, oneshot};
 
 use super::Gone;
-use crate::engine::{Input, Reply, Ticket};
+use crate::engine::{Input, Reply, StuckQueue, Ticket};
+use crate::model::RequestId;
 
 /// Inputs that wait for the owner. It takes some 100,000 a second, so this is a few milliseconds' worth:
 /// enough for a burst, short enough that a worker or caller notices a slow disk.
@@ -19,6 +22,10 @@ pub(super) enum Message {
     Tell { input: Input, durable: Option<oneshot::Sender<()>> },
     /// Something is asked. The closure runs on the owner, right before the engine gets its input.
     Ask { ask: Box<dyn FnOnce(Ticket) -> Input + Send>, reply: oneshot::Sender<Reply> },
+    /// Why do these requests wait?
+    Why { requests: Vec<RequestId>, reply: oneshot::Sender<BTreeMap<RequestId, Vec<String>>> },
+    /// Which queues wait for what does not come by itself?
+    Stuck { reply: oneshot::Sender<Vec<StuckQueue>> },
     /// End in order.
     Stop,
 }
@@ -51,6 +58,20 @@ impl Inbox {
         let (sender, durable) = oneshot::channel();
         self.send(Message::Tell { input, durable: Some(sender) }).await?;
         durable.await.map_err(|_| Gone)
+    }
+
+    /// Why these requests wait, in words.
+    pub(super) async fn why(&self, requests: Vec<RequestId>) -> Result<BTreeMap<RequestId, Vec<String>>, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Why { requests, reply }).await?;
+        answer.await.map_err(|_| Gone)
+    }
+
+    /// Queues that wait for what does not come by itself.
+    pub(super) async fn stuck(&self) -> Result<Vec<StuckQueue>, Gone> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Stuck { reply }).await?;
+        answer.await.map_err(|_| Gone)
     }
 
     /// Asks for something; the answer's facts are durable when it is there.

@@ -32,6 +32,7 @@ mod renders;
 mod report_facts;
 mod socket;
 mod start;
+mod stuck;
 mod tasks;
 mod tries;
 mod watch;

@@ -163,6 +163,20 @@ impl Owner {
                 self.turn(ask(ticket), batch);
                 false
             }
+            Message::Why { requests, reply } => {
+                let Parts { engine, clock, decisions, .. } = &mut self.parts;
+                decisions.begin_pass();
+                // An asker that went away needs no answer.
+                let _ = reply.send(engine.why_waits(clock.now(), &requests, &*decisions));
+                false
+            }
+            Message::Stuck { reply } => {
+                let Parts { engine, clock, decisions, .. } = &mut self.parts;
+                decisions.begin_pass();
+                // An asker that went away needs no answer.
+                let _ = reply.send(engine.stuck_queues(clock.now(), &*decisions));
+                false
+            }
             Message::Stop => {
                 self.turn(Input::Stopping, batch);
                 self.parts.inbox.close();

@@ -30,7 +30,7 @@ use super::reload::{Reloader, Reloads, load_once};
 use super::renders::Renders;
 use super::tasks::Tasks;
 use super::workers::{Host, Workers};
-use super::{Alerts, Gone, Handle, MasterError, Options, Reload, StartError, housekeeping, watch};
+use super::{Alerts, Gone, Handle, MasterError, Options, Reload, StartError, housekeeping, stuck, watch};
 use crate::base::files::keep_state_in;
 use crate::base::{Clock, SystemClock, chain, host_name};
 use crate::engine::{Engine, Input};
@@ -194,6 +194,8 @@ impl Master {
         };
         let alert_watch = Watch { alerts: alerts.clone(), store: store.clone(), survey, facts: facts.subscribe() };
         outer.spawn("alerts", alert_watch.run());
+        let stuck = stuck::run(inbox.clone(), alerts.clone(), plan.clone(), options.url.clone());
+        outer.spawn("stuck requests", stuck);
         let (reloads, requests) = Reloads::new();
         let reloader = Reloader {
             path: options.config.clone(),

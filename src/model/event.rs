@@ -116,8 +116,9 @@ pub enum Event {
         changes: Vec<super::ChangeId>,
         reason: String,
     },
-    /// A build (or its step) waits for locks, in this place of the queue.
-    LocksAwaited { build: BuildId, step: Option<StepId>, locks: Vec<LockAccess> },
+    /// A build (or its step) waits for locks, in this place of the queue. `state` tells people for which, and who holds
+    /// it.
+    LocksAwaited { build: BuildId, step: Option<StepId>, locks: Vec<LockAccess>, state: String },
     /// It got them.
     LocksTaken { build: BuildId, step: Option<StepId>, locks: Vec<LockAccess> },
     /// It gave them back.

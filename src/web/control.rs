@@ -44,6 +44,8 @@ pub trait Control: Send + Sync + 'static {
     fn url(&self) -> String;
     /// Has something done; what follows from it is durable when the answer comes.
     fn order(&self, command: Command) -> BoxFuture<'_, Result<Reply, Gone>>;
+    /// Why these requests wait: one reason a line.
+    fn why_waits(&self, requests: Vec<RequestId>) -> BoxFuture<'_, Result<BTreeMap<RequestId, Vec<String>>, Gone>>;
     /// Reads the configuration again.
     fn reload(&self, cause: String) -> BoxFuture<'_, Result<Reload, Gone>>;
     /// Whether a change hook may be called with these credentials from this address.
@@ -101,6 +103,10 @@ impl Control for Handle {
                 Command::Poll { source } => self.poll(source).await,
             }
         })
+    }
+
+    fn why_waits(&self, requests: Vec<RequestId>) -> BoxFuture<'_, Result<BTreeMap<RequestId, Vec<String>>, Gone>> {
+        Box::pin(Self::why_waits(self, requests))
     }
 
     fn reload(&self, cause: String) -> BoxFuture<'_, Result<Reload, Gone>> {

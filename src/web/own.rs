@@ -14,11 +14,12 @@ use super::respond::{self, error_text};
 use super::site::Site;
 use super::wire::{
     AlertsAnswer, ChangesAnswer, ChangesAsk, DoneAnswer, ErrorAnswer, HealthAnswer, OutboxAnswer, PlanAnswer, PollAsk,
-    RefusedPlan, ReloadAnswer, ReloadAsk, ReloadOutcome, SourcesAnswer, WireReport, WireSource, WireUndelivered,
+    RefusedPlan, ReloadAnswer, ReloadAsk, ReloadOutcome, SourcesAnswer, WaitingAnswer, WireReport, WireSource,
+    WireUndelivered,
 };
 use crate::base::Timestamp;
 use crate::master::{Intake, Reload, Reply};
-use crate::model::{ConfigDigest, Event, Report, ReportReason, ReportSubject};
+use crate::model::{ConfigDigest, Event, Report, ReportReason, ReportSubject, RequestId};
 use crate::store::{Store, StoreError};
 
 /// Why a request has no other answer.
@@ -60,6 +61,9 @@ const READ: [&str; 4] = ["plan", "outbox", "sources", "health"];
 
 async fn dispatch(site: &Arc<Site>, request: &Request, path: &str) -> Answered {
     let posts = request.method == Method::POST;
+    if let Some(number) = path.strip_prefix("requests/").and_then(|rest| rest.strip_suffix("/waiting")) {
+        return waiting(site, request, number).await;
+    }
     match path {
         "reload" if posts => reload(site, body(request)?).await,
         "changes" if posts => changes(site, body(request)?).await,
@@ -116,6 +120,22 @@ async fn changes(site: &Site, ask: ChangesAsk) -> Answered {
         }
         reply => done(reply),
     }
+}
+
+/// Why a request waits.
+async fn waiting(site: &Site, request: &Request, number: &str) -> Answered {
+    if !Site::reads(request) {
+        return Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path wants GET"));
+    }
+    let missing = || refused(StatusCode::NOT_FOUND, format!("there is no request `{number}`"));
+    let id = number.parse().map(RequestId).map_err(|_| missing())?;
+    let store = site.control.store().clone();
+    let found = tokio::task::spawn_blocking(move || store.request(id)).await;
+    if !matches!(found, Ok(Ok(Some(_)))) {
+        return Err(missing());
+    }
+    let why = site.control.why_waits(vec![id]).await.map_err(gone)?.remove(&id).unwrap_or_default();
+    Ok(json(StatusCode::OK, &WaitingAnswer { request: id.0, waits: !why.is_empty(), why }))
 }
 
 async fn poll(site: &Site, ask: PollAsk) -> Answered {

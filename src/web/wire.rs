@@ -224,6 +224,16 @@ pub struct WireSource {
     pub error: Option<String>,
 }
 
+/// Answer to `GET requests/N/waiting`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingAnswer {
+    pub request: u64,
+    /// Whether it waits for its build to start.
+    pub waits: bool,
+    /// Why, for people: one reason each, what matters most first.
+    pub why: Vec<String>,
+}
+
 /// Answer to `GET alerts`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlertsAnswer {

@@ -142,7 +142,12 @@ fn a_build_is_told_from_its_start_to_its_end() {
         store.commit_blocking(history.fact(begun)).unwrap();
         assert!(store.step(step).unwrap().unwrap().locks_acquired.is_some(), "no locks to wait for");
         store
-            .commit_blocking(history.fact(Event::LocksAwaited { build, step: Some(step), locks: Vec::new() }))
+            .commit_blocking(history.fact(Event::LocksAwaited {
+                build,
+                step: Some(step),
+                locks: Vec::new(),
+                state: "waits for locks".to_owned(),
+            }))
             .unwrap();
         assert_eq!(store.step(step).unwrap().unwrap().locks_acquired, None);
         store.commit_blocking(history.fact(Event::LocksTaken { build, step: Some(step), locks: Vec::new() })).unwrap();

@@ -17,7 +17,7 @@ impl State {
     pub(super) fn apply_build(&mut self, fact: &Fact) -> Result<(), Refusal> {
         match &fact.event {
             Event::BuildStarted { .. } => self.build_started(fact),
-            Event::LocksAwaited { build, step, locks } => {
+            Event::LocksAwaited { build, step, locks, state: _ } => {
                 let worker = self.build_mut(*build)?.worker.clone();
                 let owner = Owner { build: *build, step: *step };
                 self.locks.wait(fact.seq, Waiter { owner, worker, locks: locks.clone() });

@@ -18,5 +18,6 @@ mod script;
 pub(super) mod sim;
 mod stops;
 mod triggers;
+mod waiting;
 mod workers;
 mod world;

@@ -538,6 +538,19 @@ impl World {
 
     // --- what became of it
 
+    /// What a person has to do something about.
+    pub fn stuck(&mut self) -> Vec<String> {
+        let functions = self.functions();
+        let stuck = self.engine.stuck_queues(self.now, &functions).into_iter();
+        stuck.map(|queue| format!("{}: {}", queue.builder, queue.text)).collect()
+    }
+
+    /// Why a request waits.
+    pub fn why(&mut self, request: RequestId) -> Vec<String> {
+        let functions = self.functions();
+        self.engine.why_waits(self.now, &[request], &functions).remove(&request).unwrap_or_default()
+    }
+
     /// Events, newest last.
     pub fn events(&self) -> impl DoubleEndedIterator<Item = &Event> {
         self.facts.iter().map(|fact| &fact.event)

@@ -113,7 +113,7 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
                 changes: changes.clone(),
             },
         )?,
-        Event::LocksAwaited { build, step, locks: _ } => step::locks_awaited(txn, *build, *step)?,
+        Event::LocksAwaited { build, step, locks: _, state } => step::locks_awaited(txn, *build, *step, state)?,
         Event::LocksTaken { build, step, locks: _ } => step::locks_taken(txn, at, *build, *step)?,
         Event::LocksReleased { build: _, step: _ }
         | Event::StepDecided { build: _, step: _, part: _, yes: _ }

@@ -42,8 +42,18 @@ fn change(txn: &mut Txn<'_>, step: StepId, change: impl FnOnce(&mut StepRecord))
 }
 
 /// A step without locks has them from its start; one that must wait has not.
-pub(super) fn locks_awaited(txn: &mut Txn<'_>, _build: BuildId, step: Option<StepId>) -> Result<(), StoreError> {
-    step.map_or(Ok(()), |step| change(txn, step, |step| step.locks_acquired = None))
+pub(super) fn locks_awaited(
+    txn: &mut Txn<'_>,
+    _build: BuildId,
+    step: Option<StepId>,
+    state: &str,
+) -> Result<(), StoreError> {
+    step.map_or(Ok(()), |step| {
+        change(txn, step, |step| {
+            step.locks_acquired = None;
+            state.clone_into(&mut step.state);
+        })
+    })
 }
 
 pub(super) fn locks_taken(
@@ -52,7 +62,14 @@ pub(super) fn locks_taken(
     _build: BuildId,
     step: Option<StepId>,
 ) -> Result<(), StoreError> {
-    step.map_or(Ok(()), |step| change(txn, step, |step| step.locks_acquired = Some(at)))
+    step.map_or(Ok(()), |step| {
+        change(txn, step, |step| {
+            // What it waited for is no news any more.
+            if step.locks_acquired.replace(at).is_none() {
+                "running".clone_into(&mut step.state);
+            }
+        })
+    })
 }
 
 pub(super) fn ended(txn: &mut Txn<'_>, _build: BuildId, step: StepId, end: &End<'_>) -> Result<(), StoreError> {

@@ -12,7 +12,7 @@ use warp::reply::Response;
 use super::assets;
 use super::show::{Lasted, Moment, State, builder_href, first_line, short_revision};
 use crate::base::Timestamp;
-use crate::model::{BuildRecord, BuilderId, BuilderRecord, Plan, Value, WorkerId};
+use crate::model::{BuildRecord, BuilderId, BuilderRecord, Plan, RequestId, Value, WorkerId};
 use crate::store::{Store, StoreError};
 use crate::web::control::Control;
 use crate::web::request::Request;
@@ -93,6 +93,12 @@ impl<'a> Visit<'a> {
     pub fn new(site: &'a Site, request: &'a Request) -> Self {
         let control = &*site.control;
         Self { control, store: control.store(), plan: control.plan(), now: site.clock.now(), request }
+    }
+
+    /// Why these requests wait. A master that ends has no answer, and the page does without.
+    pub fn why_waits(&self, requests: Vec<RequestId>) -> BTreeMap<RequestId, Vec<String>> {
+        // Pages are made on a thread that may wait; the engine answers between two inputs.
+        tokio::runtime::Handle::current().block_on(self.control.why_waits(requests)).unwrap_or_default()
     }
 
     /// The surroundings of a page that shows whatever `events` tell of.

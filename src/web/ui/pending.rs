@@ -11,6 +11,8 @@ use crate::store::Scan;
 
 /// Requests on one page.
 const SHOWN: usize = 50;
+/// Commands shown that connect a worker; further ones look the same.
+const CONNECT_MAX: usize = 3;
 
 /// A request in a list.
 #[derive(Clone, Debug)]
@@ -23,6 +25,8 @@ pub struct RequestRow {
     pub source: String,
     pub priority: i64,
     pub submitted: Moment,
+    /// Why it waits, one reason a line.
+    pub why: Vec<String>,
 }
 
 #[derive(Template)]
@@ -42,6 +46,8 @@ struct OneRequest {
     state: State,
     alerts: AlertList,
     waits: bool,
+    /// How to connect its workers that never were, a command each.
+    connect: Vec<String>,
     open: bool,
     buildset: u64,
     scheduler: String,
@@ -62,6 +68,7 @@ pub fn request_row(visit: &Visit<'_>, request: &RequestRecord, builder: &Builder
         source: set.map(|set| sources(&set.stamps)).unwrap_or_default(),
         priority: request.priority,
         submitted: visit.moment(request.submitted),
+        why: Vec::new(),
     })
 }
 
@@ -86,11 +93,29 @@ pub fn list(visit: &Visit<'_>) -> Paged {
     let mut requests = visit.store.requests_waiting(Scan { after, descending: false, limit: SHOWN + 1 })?;
     let newer = (requests.len() > SHOWN).then(|| requests[SHOWN - 1].id.0);
     requests.truncate(SHOWN);
-    let rows = requests.iter().map(|request| request_row(visit, request, &names.builder(request.builder)));
+    let mut why = visit.why_waits(requests.iter().map(|request| request.id).collect());
+    let rows = requests.iter().map(|request| {
+        let row = request_row(visit, request, &names.builder(request.builder))?;
+        Ok(RequestRow { why: why.remove(&request.id).unwrap_or_default(), ..row })
+    });
     let mut frame = visit.frame("Waiting requests", "pending", "/events");
     frame.moves = true;
-    let view = Pending { requests: rows.collect::<Result<_, _>>()?, oldest: after.is_none(), newer, frame };
+    let view = Pending { requests: rows.collect::<Result<_, Trouble>>()?, oldest: after.is_none(), newer, frame };
     Ok(page(visit.request, StatusCode::OK, &view))
+}
+
+/// How to connect the workers of a builder that never were here.
+fn missing_workers(visit: &Visit<'_>, builder: &BuilderRecord) -> Vec<String> {
+    let Some(plan) = visit.plan.builders.get(&builder.name) else { return Vec::new() };
+    let known = visit.store.workers().unwrap_or_default();
+    let never = |name: &&String| known.iter().any(|worker| worker.name == **name && worker.since.is_none());
+    let url = visit.control.url();
+    let address = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest).trim_end_matches('/');
+    let command = |name: &String| match visit.plan.workers.get(name).map(|worker| &worker.password) {
+        Some(Some(_)) => format!("starwright worker --master {address} --name {name} --password-file FILE --dir DIR"),
+        _ => format!("starwright up   # starts the local worker `{name}` beside the master"),
+    };
+    plan.workers.iter().filter(never).take(CONNECT_MAX).map(command).collect()
 }
 
 pub fn one(visit: &Visit<'_>, number: &str) -> Paged {
@@ -101,18 +126,23 @@ pub fn one(visit: &Visit<'_>, number: &str) -> Paged {
     let builder = names.builder(request.builder);
     // A collapsed request has no builds of its own; those of the other one do its work.
     let builds = visit.store.builds_of_request(request.collapsed_into.unwrap_or(id))?;
-    let row = request_row(visit, &request, &builder)?;
+    let mut row = request_row(visit, &request, &builder)?;
+    let waits = request.completed.is_none() && request.claimed.is_none();
+    if waits {
+        row.why = visit.why_waits(vec![id]).remove(&id).unwrap_or_default();
+    }
     let open = request.completed.is_none();
     let scheduler = visit.store.buildset(request.buildset)?.map(|set| set.scheduler).unwrap_or_default();
     let mut concerned = vec![AlertSubject::Request(id)];
-    concerned.extend((open && request.claimed.is_none()).then(|| AlertSubject::Builder(builder.name.clone())));
+    concerned.extend(waits.then(|| AlertSubject::Builder(builder.name.clone())));
     let mut frame = visit.frame(format!("Request {}", grouped(id.0)), "pending", "/events");
     frame.moves = open;
     let view = OneRequest {
         frame,
-        state: if open && request.claimed.is_none() { State::WAITING } else { State::of(request.outcome) },
+        state: if waits { State::WAITING } else { State::of(request.outcome) },
         alerts: alerts::about(visit, &concerned),
-        waits: open && request.claimed.is_none(),
+        connect: if waits { missing_workers(visit, &builder) } else { Vec::new() },
+        waits,
         open,
         buildset: request.buildset.0,
         scheduler,

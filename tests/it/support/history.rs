@@ -342,7 +342,12 @@ impl History {
             state: "running".to_owned(),
         });
         if self.draw(3) == 0 {
-            self.pending.push(Event::LocksAwaited { build, step: Some(step), locks: Vec::new() });
+            self.pending.push(Event::LocksAwaited {
+                build,
+                step: Some(step),
+                locks: Vec::new(),
+                state: "waits for locks".to_owned(),
+            });
             self.pending.push(Event::LocksTaken { build, step: Some(step), locks: Vec::new() });
             self.pending.push(Event::LocksWaited { build, waited: Span::from_millis(40) });
         }

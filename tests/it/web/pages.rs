@@ -316,3 +316,23 @@ fn assets_are_kept_by_browsers_as_long_as_they_stay_the_same() {
     assert_eq!(served.page("/favicon.ico").header("content-type"), Some("image/svg+xml"));
     assert_eq!(served.page("/assets/nosuch.css").status, 404);
 }
+
+#[test]
+fn a_waiting_request_says_why_it_waits() {
+    let (filled, served) = served();
+    let html = page(&served, &format!("/requests/{}", filled.waiting));
+    for text in ["Why it waits", "worker `&#60;w&#62;`: never connected", "its turn comes"] {
+        assert!(html.contains(text), "{text}\n{html}");
+    }
+    let list = page(&served, "/pending");
+    assert!(list.contains("never connected") && !list.contains("its turn comes"), "{list}");
+    let ended = page(&served, &format!("/requests/{}", filled.good.request));
+    assert!(!ended.contains("Why it waits"), "{ended}");
+
+    let path = format!("/api/starwright/v1/requests/{}/waiting", filled.waiting);
+    let why = r#"["worker `<w>`: never connected","its turn comes"]"#;
+    assert_eq!(served.page(&path).text(), format!(r#"{{"request":{},"waits":true,"why":{why}}}"#, filled.waiting));
+    for path in ["/api/starwright/v1/requests/9999999/waiting", "/api/starwright/v1/requests/x/waiting"] {
+        assert_eq!(served.page(path).status, 404);
+    }
+}

@@ -453,6 +453,12 @@ impl Control for FakeMaster {
         Box::pin(async move { Ok(reply) })
     }
 
+    fn why_waits(&self, requests: Vec<RequestId>) -> BoxFuture<'_, Result<BTreeMap<RequestId, Vec<String>>, Gone>> {
+        let why = |id: RequestId| (id, vec!["worker `<w>`: never connected".to_owned(), "its turn comes".to_owned()]);
+        let why = requests.into_iter().map(why).collect();
+        Box::pin(async move { Ok(why) })
+    }
+
     fn reload(&self, _: String) -> BoxFuture<'_, Result<Reload, Gone>> {
         let reload = self.0.reload.lock().unwrap().clone();
         Box::pin(async move { Ok(reload) })

@@ -1,0 +1,229 @@
+//! Why a request waits, in words for people. Reads only; asks no user function.
+
+use std::collections::BTreeSet;
+
+use super::deadlocks::names;
+use super::locking::{kin_of_request, queue};
+use super::matching::locks_at;
+use super::pass::Pass;
+use super::state::{Asker, Build, Rank, Request};
+use crate::base::{Span, Timestamp};
+use crate::model::{BuilderId, BuilderPlan, LockAccess, Plan, RequestId, WorkerPlan, dirs_clash};
+
+/// So many workers are told of one request; a builder of a hundred is told in a sentence.
+const WORKERS_MAX: usize = 8;
+/// So many requests before this one are counted.
+const AHEAD_MAX: usize = 1_000;
+
+/// A worker that did not connect in this time will not come by itself.
+const NEVER_MAX: Span = Span::from_minutes(10);
+
+/// A builder whose requests wait for what does not come by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StuckQueue {
+    pub builder: String,
+    /// What they wait for, in a sentence without a full stop.
+    pub text: String,
+    /// A worker to connect; none: the builder is gone.
+    pub connect: Option<String>,
+    /// Since when they wait, and now.
+    pub since: Timestamp,
+    pub now: Timestamp,
+}
+
+impl Pass<'_> {
+    /// Queues that a person has to do something for: their builder is gone, or none of its workers was ever here.
+    pub fn stuck_queues(&self) -> Vec<StuckQueue> {
+        let Some(plan) = self.plan() else { return Vec::new() };
+        let queues = self.state.index.waiting.iter();
+        queues.filter_map(|(builder, ranks)| self.stuck_queue(&plan, *builder, ranks)).collect()
+    }
+
+    fn stuck_queue(&self, plan: &Plan, builder: BuilderId, ranks: &BTreeSet<Rank>) -> Option<StuckQueue> {
+        let since = self.state.requests.get(&ranks.iter().map(|(_, _, id)| *id).min()?)?.submitted;
+        let name = self.state.builders.get(&builder)?.name.clone();
+        let waiting = ranks.len();
+        let many = if waiting == 1 { "one request waits".to_owned() } else { format!("{waiting} requests wait") };
+        let stuck = |text: String, connect| StuckQueue { builder: name.clone(), text, connect, since, now: self.now };
+        let Some(found) = plan.builders.get(&name) else {
+            return Some(stuck(format!("{many}, but the builder is not configured any more"), None));
+        };
+        let never = |name: &&String| self.state.workers.get(*name).is_none_or(|worker| worker.epoch == 0);
+        let all = !found.workers.is_empty() && found.workers.iter().all(|name| never(&name));
+        (all && since.plus(NEVER_MAX) <= self.now).then(|| {
+            let names: Vec<String> = found.workers.iter().take(WORKERS_MAX).map(|name| format!("`{name}`")).collect();
+            let text = format!("{many}, but no worker that could build it ever connected: {}", names.join(", "));
+            stuck(text, found.workers.first().cloned())
+        })
+    }
+
+    /// Why a request waits: one reason a line, what matters most first. Empty: it does not wait.
+    pub fn why_waits(&self, id: RequestId) -> Vec<String> {
+        let Some(request) = self.state.requests.get(&id).filter(|request| request.build.is_none()) else {
+            return Vec::new();
+        };
+        let Some(plan) = self.plan() else { return vec!["no configuration is in force".to_owned()] };
+        let name = self.state.builders.get(&request.builder).map(|builder| builder.name.clone()).unwrap_or_default();
+        let Some(builder) = plan.builders.get(&name) else {
+            return vec![format!(
+                "builder `{name}` is not configured any more: the request waits for its return, or to be cancelled"
+            )];
+        };
+        let mut why = Vec::new();
+        if let Some(until) = request.rests(self.now) {
+            let rest = until.since(self.now);
+            why.push(format!("its last build is to be tried again, after a pause of another {rest}"));
+        }
+        why.extend(self.builder_is_full(builder, request));
+        why.extend(self.turn_of(request));
+        why.extend(self.workers_of(&plan, builder, request));
+        why
+    }
+
+    fn builder_is_full(&self, builder: &BuilderPlan, request: &Request) -> Option<String> {
+        if self.builder_has_slot(builder, request.builder) {
+            return None;
+        }
+        let running = self.state.index.builds_of_builder.get(&request.builder).into_iter().flatten();
+        let who = names(running.filter_map(|id| self.state.builds.get(id)));
+        Some(format!("builder `{}` runs as many builds as its `slots` allow: {who}", builder.name))
+    }
+
+    fn turn_of(&self, request: &Request) -> Option<String> {
+        let before = self.state.index.waiting.get(&request.builder)?.range(..request.rank()).take(AHEAD_MAX).count();
+        match before {
+            0 => None,
+            1 => Some("one other request of its builder is before it".to_owned()),
+            AHEAD_MAX => Some(format!("{AHEAD_MAX} or more other requests of its builder are before it")),
+            before => Some(format!("{before} other requests of its builder are before it")),
+        }
+    }
+
+    fn workers_of(&self, plan: &Plan, builder: &BuilderPlan, request: &Request) -> Vec<String> {
+        if builder.workers.is_empty() {
+            return vec![format!("no worker is configured for builder `{}`", builder.name)];
+        }
+        let shown = builder.workers.iter().take(WORKERS_MAX);
+        let mut why: Vec<String> = shown
+            .map(|name| {
+                let reason = plan.workers.get(name).map(|worker| self.worker_says(plan, builder, request, worker));
+                format!("worker `{name}`: {}", reason.unwrap_or_else(|| "is not configured".to_owned()))
+            })
+            .collect();
+        let more = builder.workers.len().saturating_sub(WORKERS_MAX);
+        if more > 0 {
+            why.push(format!("{more} more workers"));
+        }
+        why
+    }
+
+    fn worker_says(&self, plan: &Plan, builder: &BuilderPlan, request: &Request, worker: &WorkerPlan) -> String {
+        let name = worker.name.as_str();
+        let Some(state) = self.state.workers.get(name) else { return "never connected".to_owned() };
+        if state.connection.is_none() {
+            return if state.epoch == 0 { "never connected" } else { "is not connected" }.to_owned();
+        }
+        if state.paused {
+            return "is paused".to_owned();
+        }
+        if state.graceful {
+            return "finishes its builds and takes no new ones".to_owned();
+        }
+        let reason = self.no_directory(builder, request, name).or_else(|| self.no_slot(worker, request));
+        reason.or_else(|| self.no_locks(plan, builder, request, name)).unwrap_or_else(|| Self::no_reason(builder))
+    }
+
+    fn no_directory(&self, builder: &BuilderPlan, request: &Request, worker: &str) -> Option<String> {
+        if self.free_dir(builder, request.builder, worker).is_some() {
+            return None;
+        }
+        let there: Vec<&Build> =
+            self.state.builds_on(worker).into_iter().filter_map(|id| self.state.builds.get(&id)).collect();
+        let own = there.iter().copied().filter(|build| build.builder_id == request.builder);
+        let who = names(own);
+        if !who.is_empty() {
+            return Some(format!("{who} runs there, and `slots_per_worker` allows no other one beside it"));
+        }
+        let clashes = |dir: &str| builder.slot_dirs().any(|own| dirs_clash(dir, &own));
+        let who = names(there.into_iter().filter(|build| clashes(&build.dir)));
+        if !who.is_empty() {
+            return Some(format!("{who} uses the directory `{}`", builder.dir));
+        }
+        let used = self.state.dirs_in_use(worker, self.now);
+        let left = used.into_iter().find(|(_, dir)| clashes(dir)).map(|(build, _)| build.to_string());
+        let left = left.unwrap_or_default();
+        Some(format!("a command of build {left}, which is over, may still run in the directory `{}`", builder.dir))
+    }
+
+    fn no_slot(&self, worker: &WorkerPlan, request: &Request) -> Option<String> {
+        let (slots, taken) = (worker.slots.max(1), self.state.slots_taken(&worker.name));
+        if taken < slots {
+            return None;
+        }
+        let there = self.state.builds_on(&worker.name).into_iter();
+        let there: Vec<&Build> = there.filter_map(|id| self.state.builds.get(&id)).collect();
+        let ancestors = kin_of_request(self.state, request.id);
+        let lender = there.iter().find(|build| ancestors.iter().any(|owner| owner.build == build.id));
+        if let Some(lender) = lender {
+            let borrower = self.state.borrower_of(lender).and_then(|id| self.state.builds.get(&id));
+            let how = borrower.map_or_else(
+                || "lends its slot as soon as it only waits".to_owned(),
+                |borrower| format!("has lent its slot to {}", names(std::iter::once(borrower))),
+            );
+            return Some(format!("{}, which waits for it, {how}", names(std::iter::once(*lender))));
+        }
+        let who = names(there.into_iter().filter(|build| build.lender.is_none()));
+        Some(format!("{taken} of {slots} slots are taken: {who}"))
+    }
+
+    fn no_locks(&self, plan: &Plan, builder: &BuilderPlan, request: &Request, worker: &str) -> Option<String> {
+        let wants = locks_at(plan, builder, worker);
+        let kin = kin_of_request(self.state, request.id);
+        let asker = Asker { since: (self.state.seq, u64::MAX), kin, worker, wants: &wants, beyond: false };
+        self.locks_say(&asker)
+    }
+
+    fn no_reason(builder: &BuilderPlan) -> String {
+        let functions = [
+            ("can_start", builder.can_start),
+            ("next_worker", builder.next_worker),
+            ("next_build", builder.next_build),
+        ];
+        let named: Vec<String> =
+            functions.iter().filter(|(_, function)| function.is_some()).map(|(name, _)| format!("`{name}`")).collect();
+        if named.is_empty() {
+            "is free; its turn comes".to_owned()
+        } else {
+            format!("is free, but {} of the builder lets it wait", named.join(" or "))
+        }
+    }
+
+    /// Which lock somebody waits for, and who holds it; none: it could have all.
+    pub fn locks_say(&self, asker: &Asker<'_>) -> Option<String> {
+        if asker.wants.is_empty() {
+            return None;
+        }
+        let define = super::locking::definitions(&self.up.plans, self.state.plan.as_ref());
+        if let Some((lock, holder)) = self.state.locks.kept_from(asker, &define, &|_| true) {
+            return Some(format!("lock `{lock}` is held by {}", self.owner_name(holder)));
+        }
+        let queue = queue(self.state, self.up);
+        let may = self.state.locks.may_take(asker, &queue, &define);
+        (!may).then(|| format!("{} goes first to those who asked earlier", lock_names(asker.wants)))
+    }
+
+    fn owner_name(&self, owner: super::state::Owner) -> String {
+        let Some(build) = self.state.builds.get(&owner.build) else { return format!("build {}", owner.build) };
+        let step = build.step.as_ref().filter(|step| owner.step == Some(step.id)).map(|step| step.name.as_str());
+        let child = |step: &super::state::Step| Some(step.children.get(&owner.step?)?.name.clone());
+        let step = step.map(str::to_owned).or_else(|| build.step.as_ref().and_then(child));
+        let build = names(std::iter::once(build));
+        step.map_or_else(|| build.clone(), |step| format!("step `{step}` of {build}"))
+    }
+}
+
+/// Locks in words.
+fn lock_names(wants: &[LockAccess]) -> String {
+    let names: Vec<String> = wants.iter().map(|want| format!("`{}`", want.lock)).collect();
+    if names.len() == 1 { format!("lock {}", names[0]) } else { format!("locks {}", names.join(", ")) }
+}

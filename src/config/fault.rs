@@ -59,6 +59,13 @@ fn in_our_words(message: String, hint: Option<String>, span: Option<&FileSpan>) 
         let known = foreign::attribute(name);
         return (message, known.or(hint));
     }
+    if let Some(name) = quoted_between(&message, "attribute `", "` is not available") {
+        let known = foreign::attribute(name);
+        return (message, known.or(hint));
+    }
+    if adds_number_to_text(&message) {
+        return (message, Some("make a text of the number: str(…)".to_owned()));
+    }
     if FORMATS.iter().any(|words| message.to_lowercase().contains(words)) {
         return (message, Some(NO_FORMATS.to_owned()));
     }
@@ -72,6 +79,18 @@ fn in_our_words(message: String, hint: Option<String>, span: Option<&FileSpan>) 
 const FORMATS: [&str; 4] = ["format character", "key `:", "invalid format", "format string"];
 
 pub(super) const NO_FORMATS: &str = "there are no format specifications such as `:02d` or `%02d`: write pad(n, 2) or fixed(x, 2), with load(\"@stdlib//text.star\", \"fixed\", \"pad\")";
+
+/// Whether the message is about a sum of a text and a number.
+fn adds_number_to_text(message: &str) -> bool {
+    let of_sum = message.contains("`+`");
+    let names = |words: [&str; 2]| words.iter().any(|word| message.contains(&format!("`{word}`")));
+    of_sum && names(["str", "string"]) && names(["int", "float"])
+}
+
+/// What stands between two texts somewhere in a message.
+fn quoted_between<'m>(message: &'m str, begin: &str, end: &str) -> Option<&'m str> {
+    message.split_once(begin)?.1.split_once(end).map(|(inner, _)| inner)
+}
 
 /// What stands between two texts that a message begins and ends with.
 fn quoted_in<'m>(message: &'m str, begin: &str, end: &str) -> Option<&'m str> {

@@ -203,7 +203,7 @@ fn not_starlark(asked: &str) -> Option<String> {
         Some((_, ending)) if DATA.contains(&ending) => {
             Some("write the data as a list or dict in a `.star` file, and load it from there".to_owned())
         }
-        None => Some(format!("name the file: load(\"{}.star\", …)", asked.replace('.', "/"))),
+        None => Some(format!("name the file: load(\"{asked}.star\", …)")),
         Some(_) if asked.starts_with("buildbot.") => {
             Some("the library is loaded file by file, e.g. load(\"@stdlib//steps.star\", \"sh\")".to_owned())
         }

@@ -24,7 +24,7 @@ pub(in crate::config) fn command_problem(command: Value<'_>) -> Option<Problem> 
         return found.map(|(message, hint)| (message, Some(hint)));
     }
     if let Some(text) = command.unpack_str() {
-        return plain(text).err().map(|why| (format!("the command {why}"), None));
+        return plain(text).err().map(|why| (format!("the text {why}"), None));
     }
     line_problem(&segments(command))
 }

@@ -8,7 +8,7 @@ use starlark::values::{UnpackValue as _, Value};
 
 use super::super::convert::{items_of, kind_of, to_text};
 use super::super::declare::env_value;
-use super::super::shell::{Part, check_windows_words, check_words, places, render};
+use super::super::shell::{Part, check_input, check_input_of_words, check_windows_words, check_words, places, render};
 use super::super::template::{Template, parts_of, text_of, text_of_parts};
 use super::stop::Stop;
 use crate::base::Span;
@@ -96,7 +96,7 @@ fn is_windows<'v>(ctx: Value<'v>, eval: &Evaluator<'v, '_, '_>) -> starlark::Res
 }
 
 /// A value from outside that cannot be used: the step fails, whatever else the script would do.
-fn unfit((message, hint): (String, String)) -> starlark::Error {
+pub(in crate::config) fn unfit((message, hint): (String, String)) -> starlark::Error {
     Stop::End { outcome: Some(Outcome::Failure), summary: Some(format!("{message}: {hint}")) }.error()
 }
 
@@ -114,6 +114,31 @@ pub(super) fn text<'v>(
     match Template::from_value(value) {
         Some(template) => text_of(template, ctx, eval),
         None => to_text(value).map_err(|why| failure(format!("`{name}` {why}"))),
+    }
+}
+
+/// The text for the standard input of a command. Values of a template are refused where the command executes it.
+pub(super) fn input<'v>(
+    value: Value<'v>,
+    command: Value<'v>,
+    ctx: Value<'v>,
+    eval: &mut Evaluator<'v, '_, '_>,
+) -> starlark::Result<Text> {
+    let Some(template) = Template::from_value(value) else { return text("stdin", value, ctx, eval) };
+    let input = parts_of(template, ctx, eval)?;
+    let found = match items_of(command).map(<[Value<'v>]>::to_vec) {
+        Some(items) => {
+            let mut words = Vec::new();
+            for item in items {
+                words.push(parts(item, ctx, eval)?.map_err(failure)?);
+            }
+            check_input_of_words(&words, &input)
+        }
+        None => check_input(&parts(command, ctx, eval)?.map_err(failure)?, &input),
+    };
+    match found {
+        Some((message, hint)) => Err(failure(format!("{message}\nhint: {hint}"))),
+        None => Ok(text_of_parts(input)),
     }
 }
 

@@ -260,7 +260,7 @@ fn methods(builder: &mut MethodsBuilder) {
         let usual = || run.plan.builders.get(&run.context.builder).map(|builder| builder.on_lost).unwrap_or_default();
         let spec = CommandSpec {
             program: command::program(command, this, eval)?,
-            workdir: workdir.map_or_else(|| Ok("build".to_owned()), |workdir| workdir.text("workdir", this, eval))?,
+            workdir: workdir.map_or_else(|| Ok("build".to_owned()), |workdir| workdir.path("workdir", this, eval))?,
             env: given(env).map(|env| command::environment(env, this, eval)).transpose()?.unwrap_or_default(),
             idle_timeout: command::span("idle_timeout", idle_timeout.into_option())?,
             total_timeout: command::span("timeout", timeout.into_option())?,
@@ -270,7 +270,7 @@ fn methods(builder: &mut MethodsBuilder) {
                 log.to_owned()
             },
             log_files: given(log_files).map(command::log_files).transpose()?.unwrap_or_default(),
-            stdin: given(stdin).map(|value| command::text("stdin", value, this, eval)).transpose()?,
+            stdin: given(stdin).map(|value| command::input(value, command, this, eval)).transpose()?,
             exit_codes: given(exit_codes)
                 .map(command::exit_codes)
                 .transpose()?
@@ -324,8 +324,8 @@ fn methods(builder: &mut MethodsBuilder) {
         #[starlark(require = named, default = true)] check: bool,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<ResultValue> {
-        let source = source.text("source", this, eval)?;
-        let target = target.text("target", this, eval)?;
+        let source = source.path("source", this, eval)?;
+        let target = target.path("target", this, eval)?;
         let command = FileCommand::Copy { from: source, to: target };
         Ok(ResultValue::of_command(&file(Run::of(eval)?, command, check)?))
     }
@@ -336,7 +336,7 @@ fn methods(builder: &mut MethodsBuilder) {
         #[starlark(require = pos)] path: Told<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Value<'v>> {
-        let path = path.text("path", this, eval)?;
+        let path = path.path("path", this, eval)?;
         let result = file(Run::of(eval)?, FileCommand::Stat(path), false)?;
         Ok(result.stat.map_or_else(Value::new_none, |numbers| stat_value(&numbers, eval.heap())))
     }
@@ -347,7 +347,7 @@ fn methods(builder: &mut MethodsBuilder) {
         #[starlark(require = pos)] path: Told<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Vec<String>> {
-        let path = path.text("path", this, eval)?;
+        let path = path.path("path", this, eval)?;
         let mut files = file(Run::of(eval)?, FileCommand::List(path), true)?.files;
         files.sort_unstable();
         Ok(files)
@@ -359,7 +359,7 @@ fn methods(builder: &mut MethodsBuilder) {
         #[starlark(require = pos)] pattern: Told<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Vec<String>> {
-        let pattern = pattern.text("pattern", this, eval)?;
+        let pattern = pattern.path("pattern", this, eval)?;
         let mut files = file(Run::of(eval)?, FileCommand::Glob(pattern), true)?.files;
         files.sort_unstable();
         Ok(files)
@@ -593,7 +593,7 @@ fn all_told<'v>(
         let text = format!("`{name}`: {} are more than {PATHS_MAX}", texts.len());
         return Err(starlark::Error::new_other(anyhow::Error::msg(text)));
     }
-    texts.iter().map(|text| text.text(name, ctx, eval).and_then(|path| path_of(name, path))).collect()
+    texts.iter().map(|text| text.path(name, ctx, eval).and_then(|path| path_of(name, path))).collect()
 }
 
 /// A path of sensible length.

@@ -18,7 +18,7 @@ mod script;
 mod steps;
 mod stop;
 
-pub(super) use command::line_of;
+pub(super) use command::{line_of, unfit};
 pub(super) use context::{context_members, context_types};
 pub(super) use printed::Printer;
 pub use printed::take_printed;

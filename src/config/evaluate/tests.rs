@@ -561,6 +561,49 @@ fn a_value_that_a_windows_shell_might_execute_fails_the_step() {
 }
 
 #[test]
+fn a_value_must_not_lead_out_of_a_directory() {
+    for body in [
+        "ctx.run('x', workdir = interpolate('build/%(prop:p)s'))",
+        "ctx.mkdir('a', interpolate('%(prop:p)s'))",
+        "ctx.remove(interpolate('%(prop:p)s'))",
+        "ctx.copy('a', interpolate('%(prop:p)s'))",
+        "ctx.copy(interpolate('%(prop:p)s'), 'a')",
+        "ctx.stat(interpolate('%(prop:p)s'))",
+        "ctx.list_dir(interpolate('%(prop:p)s'))",
+        "ctx.glob(interpolate('%(prop:p)s/*'))",
+        "ctx.mkdir(interpolate('%(kw:d)s', d = lambda ctx: ctx.property('p')))",
+        "ctx.mkdir(interpolate('%(kw:d)s', d = interpolate('x/%(prop:p)s')))",
+    ] {
+        assert!(first(body, "posix", "a").is_ok(), "{body}");
+        let Err(EvalOutcome::Done { outcome: Outcome::Failure, summary: Some(summary), .. }) =
+            first(body, "posix", "../../x")
+        else {
+            panic!("{body}")
+        };
+        assert!(summary.contains("leads out of"), "{summary}");
+    }
+    let own = "ctx.mkdir(interpolate('%(kw:base)s/%(prop:p)s', base = '../shared'))";
+    let Ask::File { .. } = first(own, "posix", "a").unwrap() else { panic!() };
+}
+
+#[test]
+fn what_a_command_executes_from_its_input_takes_no_values() {
+    for command in ["'sh -s'", "'cat | bash'", "['python3', '-']", "interpolate('sh -s %(prop:p)s')"] {
+        let body = format!("ctx.run({command}, stdin = interpolate('echo %(prop:p)s'))");
+        let Err(EvalOutcome::Failed { message, .. }) = first(&body, "posix", "a") else { panic!("{body}") };
+        assert!(message.contains("`stdin` of a command that executes it") && message.contains("`env`"), "{message}");
+    }
+    for body in [
+        "ctx.run('cat > f', stdin = interpolate('%(prop:p)s'))",
+        "ctx.run('sh < build.sh', stdin = interpolate('%(prop:p)s'))",
+        "ctx.run('sh -s', stdin = interpolate('make'))",
+        "ctx.run('sh -s', stdin = secret('script'))",
+    ] {
+        assert!(first(body, "posix", "a").is_ok(), "{body}");
+    }
+}
+
+#[test]
 fn a_value_for_a_variable_must_not_name_one() {
     let run = "ctx.run('x', env = {'E': interpolate('${HOME}/%(prop:p)s')})";
     let Ask::Run(spec) = first(run, "posix", "$HOME").unwrap() else { panic!() };

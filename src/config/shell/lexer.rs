@@ -31,6 +31,13 @@ pub(super) fn contexts(items: &[Item]) -> Vec<Result<Context, &'static str>> {
     lexer.places
 }
 
+/// Whether a command of the line executes the line's standard input, or what is made of it.
+pub(super) fn reads_code(items: &[Item]) -> bool {
+    let mut lexer = Lexer { items, ..Lexer::default() };
+    lexer.commands(false);
+    lexer.reads_code
+}
+
 const HERE_DOCUMENT: &str = "in a here-document";
 const OPEN_QUOTE: &str = "in quotes that do not end";
 const DOUBT: &str = "after something that shells read differently";
@@ -72,6 +79,10 @@ struct Lexer<'i> {
     piped_from: Option<usize>,
     /// The first place of the simple command.
     command_from: usize,
+    /// The simple command has an input of its own.
+    redirected: bool,
+    /// A simple command without one executes its input.
+    reads_code: bool,
 }
 
 impl Lexer<'_> {
@@ -182,9 +193,12 @@ impl Lexer<'_> {
         for (place, why) in nested::refused(&words) {
             self.refuse(place, why);
         }
-        if let Some(first) = self.piped_from.filter(|_| nested::reads_code(&words)) {
+        let reads_code = nested::reads_code(&words);
+        if let Some(first) = self.piped_from.filter(|_| reads_code) {
             self.refuse_since(first, nested::SHELL_WORD);
         }
+        let redirected = std::mem::take(&mut self.redirected);
+        self.reads_code |= reads_code && !redirected;
         if !words.is_empty() {
             self.piped_from = None;
         }
@@ -202,6 +216,8 @@ impl Lexer<'_> {
     fn redirection(&mut self) {
         let first = self.char();
         self.at += 1;
+        // `<&` copies a descriptor, which may be that of the input.
+        self.redirected |= first == Some('<') && !matches!(self.char(), Some('&' | '('));
         match (first, self.char(), self.char_at(1)) {
             (Some('<'), Some('<'), Some('<')) => {
                 self.at += 2;

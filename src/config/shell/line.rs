@@ -1,6 +1,6 @@
 //! A line for a shell with values filled in.
 
-use super::lexer::{Context, Item, contexts};
+use super::lexer::{Context, Item, contexts, reads_code};
 use super::nested::{self, Word};
 use crate::model::{Piece, Quote, Text, is_harmless};
 
@@ -115,10 +115,35 @@ fn merged(pieces: Vec<Piece>) -> Vec<Piece> {
     out
 }
 
+/// The first place of a text for the standard input of a command that executes it, with a hint.
+pub(in crate::config) fn check_input(command: &[Part], input: &[Part]) -> Option<Problem> {
+    input_problem(input, || reads_code(&items(command)))
+}
+
+/// The same for a list command.
+pub(in crate::config) fn check_input_of_words(words: &[Vec<Part>], input: &[Part]) -> Option<Problem> {
+    input_problem(input, || nested::reads_code(&as_words(words).0))
+}
+
+fn input_problem(input: &[Part], executes: impl FnOnce() -> bool) -> Option<Problem> {
+    let place = input.iter().find_map(|part| match part {
+        Part::Value { place, .. } => Some(place),
+        Part::Syntax(_) => None,
+    })?;
+    executes().then(|| problem(place, "in `stdin` of a command that executes it"))
+}
+
 /// The words of a list command: the first place that another shell would execute, with a hint.
 pub(in crate::config) fn check_words(words: &[Vec<Part>]) -> Option<Problem> {
+    let (words, all) = as_words(words);
+    let found = nested::refused(&words).into_iter().next();
+    found.map(|(place, why)| problem(&all[place], why))
+}
+
+/// Words whose places have numbers, and how the places are written.
+fn as_words(words: &[Vec<Part>]) -> (Vec<Word>, Vec<String>) {
     let mut all = Vec::new();
-    let as_word = |parts: &Vec<Part>| {
+    let mut as_word = |parts: &Vec<Part>| {
         let mut word = Word::default();
         for part in parts {
             match part {
@@ -131,9 +156,8 @@ pub(in crate::config) fn check_words(words: &[Vec<Part>]) -> Option<Problem> {
         }
         word
     };
-    let words: Vec<Word> = words.iter().map(as_word).collect();
-    let found = nested::refused(&words).into_iter().next();
-    found.map(|(place, why)| problem(&all[place], why))
+    let words = words.iter().map(&mut as_word).collect();
+    (words, all)
 }
 
 /// The words of a list command that runs `cmd` or PowerShell: the first value that it might execute.

@@ -82,6 +82,18 @@ const PREFIXES: &[&str] = &[
     "unshare",
 ];
 
+/// Shells of Windows.
+const WINDOWS_SHELLS: [&str; 3] = ["cmd", "powershell", "pwsh"];
+
+/// Further programs that execute their standard input, unless they are given a file.
+const OTHER_READERS: [&str; 8] = ["pypy", "pypy3", "deno", "bun", "tclsh", "expect", "irb", "rscript"];
+
+/// Options of shells that take a value.
+const SHELL_VALUES: &[&str] = &["-o", "+o", "-O", "+O", "--rcfile", "--init-file"];
+
+/// Long options that code follows.
+const LONG_CODE: [&str; 5] = ["--eval", "--print", "--command", "--run", "--session-command"];
+
 /// Options of ssh that take a value.
 const SSH_VALUES: &str = "BbcDEeFIiJLlmOopQRSWw";
 
@@ -91,16 +103,101 @@ const CODE_WORD: &str = "in something that another program executes";
 
 /// Whether a command reads commands from its standard input.
 pub(super) fn reads_code(words: &[Word]) -> bool {
-    let operands: Vec<String> =
-        words.iter().filter(|word| !word.text.starts_with('-') && !is_assignment(word)).map(Word::program).collect();
-    let reader = |program: &String| {
-        SHELLS.contains(&program.as_str()) || INTERPRETERS.iter().any(|(name, _)| is_version_of(program, name))
-    };
-    let is_prefix = |program: &String| PREFIXES.contains(&program.as_str());
-    let runs_ssh = operands.iter().find(|program| !is_prefix(program)).is_some_and(|first| first == "ssh");
-    // `sh build.sh` reads its file; behind a prefix, other operands may be the prefix's own.
-    let alone = operands.len() == 1 || operands.first().is_some_and(is_prefix);
-    runs_ssh || alone && operands.last().is_some_and(reader)
+    let mut leads = true;
+    for (index, word) in words.iter().enumerate() {
+        if leads && !is_assignment(word) && program_reads_code(&word.program(), &words[index + 1..]) {
+            return true;
+        }
+        // Behind a prefix any word may be the command: its options are not known here.
+        leads =
+            leads && is_assignment(word) || PREFIXES.contains(&word.program().as_str()) || is_prefixed(words, index);
+    }
+    false
+}
+
+fn program_reads_code(program: &str, rest: &[Word]) -> bool {
+    let interpreter = INTERPRETERS.iter().find(|(name, _)| is_version_of(program, name));
+    match program {
+        "ssh" => ssh_reads_code(rest),
+        "busybox" => reads_code(rest),
+        "." | "source" => rest.first().is_some_and(names_standard_input),
+        "make" | "gmake" => rest.iter().any(names_standard_input),
+        // They start a shell for somebody, or record one, whatever their operands.
+        "su" | "runuser" | "script" => !rest.iter().any(|word| is_code_option(&word.text, &['c'])),
+        "flock" => reads_code(rest.get(1..).unwrap_or_default()),
+        "at" | "batch" => !rest.iter().any(|word| word.text == "-f"),
+        "parallel" => rest.iter().all(|word| word.text.starts_with('-')),
+        _ if SHELLS.contains(&program) => no_file_follows(rest, &['c'], SHELL_VALUES, &['s']),
+        _ if WINDOWS_SHELLS.contains(&program) => rest.is_empty() || rest.last().is_some_and(names_standard_input),
+        _ if OTHER_READERS.contains(&program) => no_file_follows(rest, &['e', 'p', 'c', 'f'], &[], &[]),
+        _ => interpreter.is_some_and(|(name, letters)| {
+            let values: &[&str] = if name.starts_with("python") { &["-W", "-X"] } else { &[] };
+            no_file_follows(rest, letters, values, &[])
+        }),
+    }
+}
+
+/// Whether neither an option with code nor a file stands before the end: then the program reads its standard input.
+fn no_file_follows(words: &[Word], code: &[char], values: &[&str], always: &[char]) -> bool {
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        let text = word.text.as_str();
+        if names_standard_input(word) {
+            return true;
+        }
+        if !text.starts_with(['-', '+']) {
+            return false;
+        }
+        let letters = if text.starts_with("--") { "" } else { &text[1..] };
+        if is_code_option(text, code) {
+            return false;
+        }
+        if letters.contains(always) {
+            return true;
+        }
+        if values.contains(&text) {
+            rest.next();
+        }
+    }
+    true
+}
+
+/// Whether code follows the option, as with `-c`, `-lc` or `--eval=…`.
+fn is_code_option(text: &str, letters: &[char]) -> bool {
+    let is_long = LONG_CODE.iter().any(|name| text.starts_with(name));
+    is_long || text.starts_with('-') && !text.starts_with("--") && text.contains(letters)
+}
+
+fn names_standard_input(word: &Word) -> bool {
+    ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0", "--file=-", "--makefile=-", "-f-"].contains(&word.text.as_str())
+}
+
+/// Without a command, ssh starts a shell there; otherwise what reads is the command.
+fn ssh_reads_code(words: &[Word]) -> bool {
+    let mut rest = words.iter().enumerate();
+    let mut has_host = false;
+    while let Some((index, word)) = rest.next() {
+        match word.text.strip_prefix('-') {
+            // `-tp 22`: the value of the last letter follows.
+            Some(letters) if letters.find(|c| SSH_VALUES.contains(c)).is_some_and(|at| at + 1 == letters.len()) => {
+                rest.next();
+            }
+            Some(_) => {}
+            None if has_host => return remote_reads_code(&words[index..]),
+            None => has_host = true,
+        }
+    }
+    true
+}
+
+fn remote_reads_code(words: &[Word]) -> bool {
+    let line = words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ");
+    let mut commands = line.split([';', '&', '|', '(', ')', '\n']).map(|command| {
+        let each =
+            command.split_whitespace().map(|word| Word { text: word.replace(['\'', '"'], ""), ..Word::default() });
+        each.collect::<Vec<_>>()
+    });
+    line.trim().is_empty() || commands.any(|command| reads_code(&command))
 }
 
 /// The places of a simple command that become code, each with what it is inside of.
@@ -158,7 +255,6 @@ fn places<'w>(words: &'w [Word], why: &'static str) -> impl Iterator<Item = (usi
 
 /// The code after an option such as `-c`, `-lc` or `--eval`: the first word behind it that is not an option.
 fn of_code(words: &[Word], letters: &[char], why: &'static str) -> Vec<(usize, &'static str)> {
-    const LONG: [&str; 5] = ["--eval", "--print", "--command", "--run", "--session-command"];
     let mut found = Vec::new();
     let mut code_follows = false;
     let mut value_follows = false;
@@ -171,7 +267,7 @@ fn of_code(words: &[Word], letters: &[char], why: &'static str) -> Vec<(usize, &
             let is_short = !text.starts_with("--");
             // `-o pipefail` takes a value, wherever it stands.
             value_follows = is_short && text.ends_with(['o', 'O']);
-            if is_short && text.contains(letters) || LONG.iter().any(|name| text.starts_with(name)) {
+            if is_short && text.contains(letters) || LONG_CODE.iter().any(|name| text.starts_with(name)) {
                 code_follows = true;
                 // The code may stick to its option.
                 found.extend(places(std::slice::from_ref(word), why));
@@ -278,6 +374,75 @@ mod tests {
             "awk -F: -v x=y {print@}",
         ] {
             assert_eq!(count(line), 1, "{line}");
+        }
+    }
+
+    fn reads(line: &str) -> bool {
+        let words = line.split(' ').map(|text| Word { text: text.replace('_', " "), ..Word::default() });
+        reads_code(&words.collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn programs_that_execute_their_input_are_found() {
+        for line in [
+            "sh",
+            "/bin/bash -e",
+            "sh -s",
+            "sh -s -- x",
+            "bash -es x",
+            "bash -o pipefail",
+            "bash --rcfile x -i",
+            "sh -",
+            "sh /dev/stdin",
+            "X=1 sh",
+            "sudo -u me bash -s x",
+            "docker exec -i box sh",
+            "env A=b python3 -",
+            "python3",
+            "python3.12 -u -",
+            "python -W error",
+            "perl -w",
+            "ruby",
+            "node -",
+            "ssh host",
+            "ssh -p 22 host bash -s x",
+            "ssh -tp 22 host -- sh",
+            "ssh host cd_x;_sh",
+            "busybox sh",
+            "su me",
+            ". /dev/stdin",
+            "make -f -",
+            "pwsh -Command -",
+            "cmd.exe",
+            "at now",
+            "flock lock sh",
+        ] {
+            assert!(reads(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn programs_that_take_their_input_as_data_are_not() {
+        for line in [
+            "cat",
+            "sh build.sh",
+            "sh -c cat",
+            "bash -lc cat",
+            "bash -o pipefail build.sh",
+            "python3 -c code",
+            "python3 -m json.tool",
+            "python3 read.py -",
+            "perl -ne print",
+            "ssh host cat",
+            "ssh -p 22 host cat_>_file",
+            "sudo -u me tee file",
+            "docker exec -i box cat",
+            "SHELL=/bin/sh make",
+            "su -c cat me",
+            "git apply -",
+            "docker login --password-stdin",
+        ] {
+            assert!(!reads(line), "{line}");
         }
     }
 

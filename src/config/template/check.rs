@@ -3,7 +3,7 @@
 use super::parse::{Form, Given, Segment, parse};
 use super::value::{Template, of_text};
 use crate::config::convert::{items_of, plain};
-use crate::config::shell::{Part, check_words, places};
+use crate::config::shell::{Part, check_input, check_input_of_words, check_words, places};
 use crate::config::values::secret::TextValue;
 use crate::model::Text;
 use starlark::values::{Value, ValueLike as _};
@@ -27,6 +27,20 @@ pub(in crate::config) fn command_problem(command: Value<'_>) -> Option<Problem> 
         return plain(text).err().map(|why| (format!("the text {why}"), None));
     }
     line_problem(&segments(command))
+}
+
+/// A template for the standard input of a command that is known before the build, and executes it.
+pub(in crate::config) fn input_problem(command: Value<'_>, input: Value<'_>) -> Option<Problem> {
+    let input = &Template::from_value(input)?.segments;
+    let inputs = [true, false].map(|there| flat(input, Choose::All(there)));
+    let words = items_of(command)
+        .map(|words| words.iter().map(|word| flat(&segments(*word), Choose::All(true))).collect::<Vec<_>>());
+    let line = flat(&segments(command), Choose::All(true));
+    let found = inputs.iter().find_map(|input| match &words {
+        Some(words) => check_input_of_words(words, input),
+        None => check_input(&line, input),
+    });
+    found.map(|(message, hint)| (message, Some(hint)))
 }
 
 fn segments(value: Value<'_>) -> Vec<Segment> {

@@ -21,7 +21,26 @@ pub(in crate::config) fn parts_of<'v>(
     ctx: Value<'v>,
     eval: &mut Evaluator<'v, '_, '_>,
 ) -> starlark::Result<Vec<Part>> {
-    let mut filler = Filler { from: ctx, eval, depth: 0, parts: Vec::new() };
+    filled(template, ctx, Trust::None, eval)
+}
+
+/// The same for a path: only what comes from outside is a value. The worker's own words and what the configuration
+/// gave as it stands are part of the text.
+pub(super) fn path_parts_of<'v>(
+    template: &Template<'v>,
+    ctx: Value<'v>,
+    eval: &mut Evaluator<'v, '_, '_>,
+) -> starlark::Result<Vec<Part>> {
+    filled(template, ctx, Trust::OwnWords, eval)
+}
+
+fn filled<'v>(
+    template: &Template<'v>,
+    ctx: Value<'v>,
+    trust: Trust,
+    eval: &mut Evaluator<'v, '_, '_>,
+) -> starlark::Result<Vec<Part>> {
+    let mut filler = Filler { from: ctx, eval, depth: 0, trust, parts: Vec::new() };
     filler.segments(&template.segments, &template.given)?;
     Ok(filler.parts)
 }
@@ -62,10 +81,18 @@ pub(in crate::config) fn text_of_parts(parts: Vec<Part>) -> Text {
     Text(pieces)
 }
 
+/// Which values count as the configuration's own text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    None,
+    OwnWords,
+}
+
 struct Filler<'v, 'r, 'a, 'e> {
     from: Value<'v>,
     eval: &'r mut Evaluator<'v, 'a, 'e>,
     depth: usize,
+    trust: Trust,
     parts: Vec<Part>,
 }
 
@@ -94,7 +121,15 @@ impl<'v> Filler<'v, '_, '_, '_> {
             Form::Plain | Form::Or { .. } => {}
         }
         let value = self.shown(value, written)?;
-        self.parts.push(Part::Value { value, place: written.to_owned() });
+        let is_own = match key {
+            Key::Worker(_) => true,
+            Key::Given(number) => given[*number].unpack_str().is_some(),
+            Key::Property(_) | Key::Stamp { .. } | Key::Build(_) | Key::Secret(_) => false,
+        };
+        self.parts.push(match self.trust {
+            Trust::OwnWords if is_own => Part::Syntax(value.masked()),
+            Trust::OwnWords | Trust::None => Part::Value { value, place: written.to_owned() },
+        });
         Ok(())
     }
 
@@ -120,7 +155,13 @@ impl<'v> Filler<'v, '_, '_, '_> {
             if self.depth >= DEPTH_MAX {
                 return Err(wrong(format!("`{written}`: templates are nested more than {DEPTH_MAX} deep")));
             }
-            let mut inner = Filler { from: self.from, eval: &mut *self.eval, depth: self.depth + 1, parts: Vec::new() };
+            let mut inner = Filler {
+                from: self.from,
+                eval: &mut *self.eval,
+                depth: self.depth + 1,
+                trust: self.trust,
+                parts: Vec::new(),
+            };
             inner.segments(&template.segments, &template.given)?;
             return Ok(text_of_parts(inner.parts));
         }

@@ -8,9 +8,10 @@ use starlark::values::dict::DictRef;
 use starlark::values::none::NoneType;
 use starlark::values::tuple::UnpackTuple;
 
-use super::check::command_problem;
+use super::check::{command_problem, input_problem};
 use super::fill::text_of;
 use super::parse::{Given, parse};
+use super::told::Told;
 use super::value::Template;
 use crate::config::collect::Collector;
 use crate::config::evaluate::line_of;
@@ -76,6 +77,16 @@ pub(in crate::config) fn template_functions(builder: &mut GlobalsBuilder) {
         Ok(if secret { heap.alloc(TextValue(text)) } else { heap.alloc(text.masked()) })
     }
 
+    /// A path of a template in a build; a value from outside that leads out of its directory ends the step.
+    fn _path_of<'v>(
+        #[starlark(require = pos)] argument: &str,
+        #[starlark(require = pos)] path: Told<'v>,
+        #[starlark(require = pos)] ctx: Value<'v>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> starlark::Result<String> {
+        path.path(argument, ctx, eval)
+    }
+
     /// The line that a shell would get for a command, secrets masked: for tests of library functions.
     fn _line_of<'v>(
         #[starlark(require = pos)] command: Value<'v>,
@@ -93,6 +104,18 @@ pub(in crate::config) fn template_functions(builder: &mut GlobalsBuilder) {
     ) -> anyhow::Result<NoneType> {
         if let Some((message, hint)) = command_problem(command) {
             note(eval, Some(ArgRef::positional(argument, 0)), message, hint)?;
+        }
+        Ok(NoneType)
+    }
+
+    /// Reports places of a text for the standard input of a command that executes it.
+    fn _check_input<'v>(
+        #[starlark(require = pos)] command: Value<'v>,
+        #[starlark(require = pos)] input: Value<'v>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> anyhow::Result<NoneType> {
+        if let Some((message, hint)) = input_problem(command, input) {
+            note(eval, Some(ArgRef::named("stdin")), message, hint)?;
         }
         Ok(NoneType)
     }

@@ -1,13 +1,14 @@
 //! Templates: texts whose places are filled in when a build needs them.
 //!
 //! `parse` reads the text into segments, without any Starlark; `value` is the opaque Starlark value, which
-//! joins and nests but is never a plain text; `fill` looks the values up. What surrounds a value in a line for
+//! joins and nests but is never a plain text; `fill` looks the values up; `path` keeps them from leading out of directories. What surrounds a value in a line for
 //! a shell is the business of [`shell`](super::shell).
 
 mod check;
 mod fill;
 mod functions;
 mod parse;
+mod path;
 mod told;
 mod value;
 

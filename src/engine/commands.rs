@@ -76,7 +76,7 @@ impl Pass<'_> {
     fn leftover_ended(&mut self, worker: String, command: CommandId) {
         let known = self.state.workers.get(&worker);
         if known.is_some_and(|known| known.stale.iter().any(|stale| stale.command == command)) {
-            self.record(Event::LeftoverEnded { worker, command });
+            self.record(Event::LeftoverEnded { worker, command, heard: true });
         }
     }
 

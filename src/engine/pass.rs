@@ -265,6 +265,7 @@ impl<'a> Pass<'a> {
                 Some((at, WakeReason::GiveUp(name.clone())))
             }
             TimerKey::Leftovers(name) => {
+                sabotage!(LeftoversForEver => return None);
                 let over = self.leftovers_over(name)?;
                 Some((over, WakeReason::Leftovers(name.clone())))
             }
@@ -291,7 +292,7 @@ impl<'a> Pass<'a> {
             TimerKey::Scheduler(name) => self.fire_scheduler(name),
             TimerKey::Build(build) => self.fire_build(*build),
             TimerKey::Worker(worker) => self.give_up_worker(worker),
-            TimerKey::Leftovers(worker) => self.look_at_worker(worker),
+            TimerKey::Leftovers(worker) => self.end_leftovers(worker),
             TimerKey::Request(request) => {
                 self.up.lend = true;
                 self.up.builders.extend(self.state.requests.get(request).map(|request| request.builder));

@@ -172,10 +172,20 @@ impl Pass<'_> {
         self.plan().map_or(GRACE, |plan| plan.master.reconnect_grace)
     }
 
-    /// When the next of a stock worker's leftovers has been killed: a directory becomes free.
+    /// When the next of a stock worker's leftovers has been killed: a directory becomes free. While the worker is away
+    /// nobody knows: it is told again when it comes back.
     pub fn leftovers_over(&self, name: &str) -> Option<Timestamp> {
-        let stale = self.state.workers.get(name)?.stale.iter();
-        stale.filter_map(|stale| stale.in_use(self.now).flatten()).min()
+        let worker = self.state.workers.get(name).filter(|worker| worker.connection.is_some())?;
+        worker.stale.iter().filter_map(|stale| stale.over(self.now)).min()
+    }
+
+    /// A stock worker has had its time to kill its leftovers. A fact, so that a clock that goes back changes nothing.
+    pub fn end_leftovers(&mut self, name: &str) {
+        let stale = self.state.workers.get(name).into_iter().flat_map(|worker| &worker.stale);
+        let over = stale.filter(|stale| stale.over(self.now).is_some_and(|over| over <= self.now));
+        for command in over.map(|stale| stale.command.clone()).collect::<Vec<_>>() {
+            self.record(Event::LeftoverEnded { worker: name.to_owned(), command, heard: false });
+        }
     }
 
     /// A lost worker stayed away too long: its builds end.

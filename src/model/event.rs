@@ -191,8 +191,14 @@ pub enum Event {
     },
     /// It is gone; its builds wait for it until `give_up`.
     WorkerLost { worker: String, epoch: u64, why: String, give_up: Option<Timestamp> },
-    /// A command that nobody waited for any more has ended: its directory is free.
-    LeftoverEnded { worker: String, command: CommandId },
+    /// A command that nobody waited for any more has ended, or a stock worker has had its time to kill it: its directory is
+    /// free.
+    LeftoverEnded {
+        worker: String,
+        command: CommandId,
+        /// The worker told of its end. Otherwise it is told to kill it once more if it loses its connection.
+        heard: bool,
+    },
     /// A person paused or unpaused it.
     WorkerPaused { worker: String, paused: bool, reason: Option<String> },
     /// It finishes its builds and takes no new ones.

@@ -141,8 +141,8 @@ impl State {
                 let connection = Connection { epoch: *epoch, instance: instance.clone(), resumes: *resumes };
                 self.worker_connected(worker, connection, info, at)
             }
-            Event::LeftoverEnded { worker, command } => {
-                self.worker_mut(worker)?.stale.retain(|stale| stale.command != *command);
+            Event::LeftoverEnded { worker, command, heard } => {
+                self.worker_mut(worker)?.leftover_ended(command, *heard);
                 Ok(())
             }
             Event::WorkerLost { worker, give_up, .. } => {

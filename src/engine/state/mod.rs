@@ -183,7 +183,7 @@ impl State {
         let builds = self.index.builds_of_worker.get(worker).into_iter().flatten();
         let builds = builds.filter_map(|id| self.builds.get(id)).map(|build| (build.id, build.dir.as_str()));
         let stale = self.workers.get(worker).into_iter().flat_map(|worker| &worker.stale);
-        let stale = stale.filter(|stale| stale.in_use(now).is_some());
+        let stale = stale.filter(|stale| stale.in_use(now));
         builds.chain(stale.map(|stale| (stale.build, stale.dir.as_str()))).collect()
     }
 

@@ -49,15 +49,19 @@ pub(in crate::engine) struct Stale {
     pub told: u8,
     /// When it has ended for certain; none: nobody knows.
     pub over: Option<Timestamp>,
+    /// That moment has passed: its directory is free until the worker comes back, and is told once more.
+    pub ended: bool,
 }
 
 impl Stale {
-    /// Until when its directory is in use, if that is known; none: it is free.
-    pub fn in_use(&self, now: Timestamp) -> Option<Option<Timestamp>> {
-        match self.over.map(|over| due(over, now, KILL_TIME)) {
-            Some(over) if over <= now => None,
-            over => Some(over),
-        }
+    /// Whether its directory is in use.
+    pub fn in_use(&self, now: Timestamp) -> bool {
+        !self.ended && self.over(now).is_none_or(|over| over > now)
+    }
+
+    /// When its directory becomes free, if that is known and still to come true.
+    pub fn over(&self, now: Timestamp) -> Option<Timestamp> {
+        self.over.filter(|_| !self.ended).map(|over| due(over, now, KILL_TIME))
     }
 }
 
@@ -99,6 +103,7 @@ impl Worker {
         for stale in &mut self.stale {
             stale.told += 1;
             stale.over = Some(at.plus(KILL_TIME));
+            stale.ended = false;
         }
     }
 
@@ -107,12 +112,22 @@ impl Worker {
         (!resumes).then(|| at.plus(KILL_TIME))
     }
 
+    /// One of them has ended. One that only ought to have ended is kept: the order to kill it may have been lost.
+    pub fn leftover_ended(&mut self, command: &CommandId, heard: bool) {
+        if heard {
+            return self.stale.retain(|stale| stale.command != *command);
+        }
+        for stale in self.stale.iter_mut().filter(|stale| stale.command == *command) {
+            stale.ended = true;
+        }
+    }
+
     /// Remembers a command that may still run there.
     pub fn leave_behind(&mut self, command: CommandId, build: BuildId, dir: &str, over: Option<Timestamp>) {
         if self.stale.len() >= STALE_MAX {
             self.stale.pop_front();
         }
         let told = u8::from(over.is_some());
-        self.stale.push_back(Stale { command, build, dir: dir.to_owned(), told, over });
+        self.stale.push_back(Stale { command, build, dir: dir.to_owned(), told, over, ended: false });
     }
 }

@@ -3,6 +3,7 @@
 use super::plans::{PlanBuilder, plan, step};
 use super::script::{Item, run, run_with};
 use super::world::World;
+use crate::base::Timestamp;
 use crate::engine::Input;
 use crate::model::{CollapsePolicy, Event, OnLost, Outcome, Value};
 
@@ -169,4 +170,31 @@ fn a_killed_worker_keeps_nothing_once_it_resumed() {
     world.ask(|ticket| Input::KillAsked { worker: "w1".into(), why: "on fire".into(), ticket });
     world.connect("w1");
     assert_eq!(dirs(&world), ["2 in linux"]);
+}
+
+#[test]
+fn a_directory_that_became_free_stays_free_when_the_clock_goes_back() {
+    let mut world = world(1);
+    world.connect("w1");
+    world.force("linux");
+    world.stop("linux/1");
+    world.lose("w1");
+    world.advance("1h");
+    world.connect_stock("w1");
+    world.advance("10s");
+    let ended = |event: &&Event| matches!(event, Event::LeftoverEnded { heard: false, .. });
+    assert_eq!(world.events().filter(ended).count(), 1);
+    world.set_clock(Timestamp::from_millis(world.now.as_millis() - 8_000));
+    world.force("linux");
+    world.expect_running("linux/2", "w1");
+    // The order to kill it may have been lost with the connection: it is told once more.
+    world.stop("linux/2");
+    world.lose("w1");
+    world.advance("1h");
+    world.force("linux");
+    world.connect_stock("w1");
+    world.advance("9s");
+    world.expect_none("linux/3");
+    world.advance("1s");
+    world.expect_running("linux/3", "w1");
 }

@@ -258,6 +258,7 @@ const BUGS: &[(Bug, u64, &str)] = &[
     (Bug::PolledChangeLost, 60, "liveness"),
     (Bug::DirShared, 40, "directories"),
     (Bug::DirFreedTooEarly, 100, "directories"),
+    (Bug::LeftoversForEver, 100, "missed start|liveness"),
     (Bug::SlotNeverLent, 100, "liveness"),
     (Bug::SlotLentTwice, 100, "lending"),
     (Bug::SlotNotTakenBack, 200, "lending"),

@@ -122,7 +122,7 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
         | Event::CommandRestarted { build: _, key: _, command: _, why: _ }
         | Event::BuildStopping { build: _, why: _, by: _, outcome: _ }
         | Event::StopEscalated { target: _, level: _, due: _ }
-        | Event::LeftoverEnded { worker: _, command: _ } => {}
+        | Event::LeftoverEnded { worker: _, command: _, heard: _ } => {}
         Event::BuildState { build, state } => build::state(txn, *build, state)?,
         Event::LocksWaited { build, waited } => build::locks_waited(txn, *build, *waited)?,
         Event::StepStarted { build, step, number, name, parent, index: _, key: _, attempt: _, state } => {

@@ -58,6 +58,8 @@ pub enum Bug {
     DirShared,
     /// A directory is free as soon as its build ended, whatever still runs there.
     DirFreedTooEarly,
+    /// Nobody looks whether a stock worker has had its time to kill its leftovers.
+    LeftoversForEver,
     /// A build that only waits keeps its slot to itself.
     SlotNeverLent,
     /// A slot is lent to two builds at a time.

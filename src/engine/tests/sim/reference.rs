@@ -204,7 +204,7 @@ impl Reference {
                 view.resumes = *resumes;
                 self.tidied(worker, *resumes);
             }
-            Event::LeftoverEnded { command, .. } => self.leftover_ended(command),
+            Event::LeftoverEnded { command, heard, .. } => self.leftover_ended(command, *heard),
             Event::WorkerLost { worker, epoch, why, give_up } => {
                 let view = self.workers.entry(worker.clone()).or_default();
                 let restart = why.contains("master was started");

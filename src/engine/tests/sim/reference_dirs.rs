@@ -13,6 +13,8 @@ pub struct Leftover {
     pub dir: String,
     /// A stock worker was told to kill it.
     over: Option<Timestamp>,
+    /// The engine said that it is over. It may not take that back, whatever the clock shows.
+    ended: bool,
 }
 
 const KILL_TIME: Span = Span::from_seconds(10);
@@ -25,13 +27,19 @@ impl Reference {
         // What a stock worker had when it came back it was told to kill.
         let told = |view: &WorkerView| view.epoch.is_some() && !view.resumes && view.connected == self.at;
         let over = self.workers.get(&worker).is_some_and(told).then(|| self.at.plus(KILL_TIME));
-        self.leftovers.push(Leftover { worker, command: command.clone(), dir, over });
+        self.leftovers.push(Leftover { worker, command: command.clone(), dir, over, ended: false });
     }
 
-    pub fn leftover_ended(&mut self, command: &CommandId) {
-        let known = self.leftovers.iter().any(|left| left.command == *command);
-        assert!(known, "directories: {command} ended as a leftover, but somebody waits for it");
-        self.leftovers.retain(|left| left.command != *command);
+    pub fn leftover_ended(&mut self, command: &CommandId, heard: bool) {
+        let known = self.leftovers.iter_mut().find(|left| left.command == *command);
+        let left = known.unwrap_or_else(|| panic!("directories: {command} ended, but it is no leftover"));
+        assert!(
+            heard || left.over.is_some(),
+            "directories: leftover {command} is over, but nobody was told to kill it"
+        );
+        assert!(heard || !left.ended, "directories: leftover {command} is over twice");
+        left.ended = true;
+        self.leftovers.retain(|left| !heard || left.command != *command);
     }
 
     /// A worker connects: one of ours has only what is wanted, a stock one kills the rest soon.
@@ -40,6 +48,7 @@ impl Reference {
         self.leftovers.retain(|left| !(resumes && left.worker == worker));
         for left in self.leftovers.iter_mut().filter(|left| left.worker == worker) {
             left.over = Some(over);
+            left.ended = false;
         }
     }
 
@@ -68,7 +77,7 @@ impl Reference {
         let Some(plan) = self.builder_plan(builder) else { return false };
         let builds = self.builds.values().filter(|view| view.worker == worker).map(|view| &view.dir);
         let left = self.leftovers.iter().filter(|left| left.worker == worker);
-        let left = left.filter(|left| left.over.is_none_or(|over| over > self.at)).map(|left| &left.dir);
+        let left = left.filter(|left| !left.ended && left.over.is_none_or(|over| over > self.at)).map(|left| &left.dir);
         let used: Vec<&String> = builds.chain(left).collect();
         self.runs_on(builder, worker) < plan.slots_per_worker.max(1)
             && plan.slot_dirs().any(|dir| !used.iter().any(|used| dirs_clash(used, &dir)))

@@ -426,7 +426,7 @@ fn build_events(id: u64, builder: u64) -> Vec<Event> {
         Event::Answered { build, key: Key(vec![0]), answer: Answer::Done },
         Event::LogClosed { build, step, log },
         Event::StepEnded { build, step, outcome, state: "compiled".to_owned(), hidden: false },
-        Event::BuildEnded { build, outcome, state: "build successful".to_owned() },
+        Event::BuildEnded { build, outcome, state: "build successful".to_owned(), culprits: Vec::new() },
         Event::RequestEnded { request: RequestId(id), outcome },
         Event::BuildsetEnded { buildset: BuildsetId(id), outcome },
     ]

@@ -153,11 +153,13 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
     /// The name of what is declared; a placeholder when it is unusable, so that the rest is checked too.
     pub(super) fn subject(&mut self, word: &str) -> String {
         let name = self.string("name").unwrap_or_default();
+        // A step's name is often its command, and is only shown: it may hold what a shell knows.
+        let fits = if word == "step" { is_title(&name) } else { is_name(&name) };
         let letters = name.chars().count();
         if letters > NAME_LENGTH_MAX {
             let hint = format!("a name has at most {NAME_LENGTH_MAX} letters: it is shown, linked and part of paths");
             self.problem(self.arg("name"), format!("the name of the {word} has {letters} letters"), Some(hint));
-        } else if self.value("name").is_some_and(|value| value.unpack_str().is_some()) && !is_name(&name) {
+        } else if self.value("name").is_some_and(|value| value.unpack_str().is_some()) && !fits {
             let hint = "use letters, digits and marks such as `-`, `_`, `.`, `/`".to_owned();
             self.problem(self.arg("name"), format!("`{name}` is no name for a {word}"), Some(hint));
         }
@@ -503,5 +505,10 @@ const NAME_LENGTH_MAX: usize = 200;
 
 /// Names are shown, linked and used as folders: something printable without surprises.
 fn is_name(name: &str) -> bool {
-    !name.trim().is_empty() && name.trim() == name && !name.chars().any(|c| c.is_control() || "\"`<>\\".contains(c))
+    is_title(name) && !name.contains(['"', '`', '<', '>', '\\'])
+}
+
+/// A line of text.
+fn is_title(name: &str) -> bool {
+    !name.trim().is_empty() && name.trim() == name && !name.chars().any(char::is_control)
 }

@@ -6,7 +6,7 @@ use super::buildsets::{Made, Making};
 use super::decide::Silence;
 use super::pass::Pass;
 use super::timers::TimerKey;
-use super::{ForceAsk, Input, RebuildAsk, Reply, Ticket, form};
+use super::{ForceAsk, Input, RebuildAsk, Reply, Ticket, form, words};
 use crate::base::nearest;
 use crate::model::{
     BuildId, Event, FunctionKind, Outcome, Plan, Policy, Properties, RequestId, SchedulerKind, SchedulerPlan,
@@ -16,6 +16,9 @@ use crate::model::{
 const FORM: &str = "Force Build Form";
 /// So many people may wait for the next pass; it is to begin at once.
 const LATER_MAX: usize = 1_000;
+
+/// What a force call makes, and the priority that it asks for.
+type Wanted = (Making, Option<i64>);
 
 impl Pass<'_> {
     /// Somebody wants builds.
@@ -62,21 +65,21 @@ impl Pass<'_> {
             }
         }
         let scheduler = find_scheduler(&plan, ask)?;
-        let mut making = match scheduler {
+        let (mut making, priority) = match scheduler {
             Some(scheduler) => self.force_by_form(scheduler, ask)?,
             None => force_directly(&plan, ask)?,
         };
         let given = &mut making.given;
         given.set("reason", ask.reason.as_str(), FORM);
         given.set("owner", ask.owner.as_str(), FORM);
-        making.reason = format!("A build was forced by '{}': {}", ask.owner, ask.reason);
-        if let Some(priority) = ask.priority {
+        making.reason = words::forced(&ask.owner, &ask.reason);
+        if let Some(priority) = priority {
             making.priority = Some(Policy::Fixed(priority));
         }
         Ok(self.make_buildset(making))
     }
 
-    fn force_by_form(&self, scheduler: &SchedulerPlan, ask: &ForceAsk) -> Result<Making, Reply> {
+    fn force_by_form(&self, scheduler: &SchedulerPlan, ask: &ForceAsk) -> Result<Wanted, Reply> {
         let name = &scheduler.name;
         if !self.state.schedulers.get(name).is_some_and(|state| state.enabled) {
             return Err(Reply::Refused(format!("scheduler `{name}` is switched off; enable it first")));
@@ -88,14 +91,14 @@ impl Pass<'_> {
             let has = scheduler.builders.join("`, `");
             return Err(Reply::Refused(format!("scheduler `{name}` has no builder `{stranger}`, but `{has}`")));
         }
-        let values = form::read(params, &ask.params).map_err(Reply::Invalid)?;
+        let answers = form::read(params, &ask.params, ask.priority.as_ref()).map_err(Reply::Invalid)?;
         let defaults: Vec<StampSpec> = scheduler.codebases.iter().map(|codebase| codebase.stamp.clone()).collect();
         let mut making = Making { stamps: choose_stamps(&defaults, &ask.stamps)?, ..Making::of(scheduler, "") };
         if !ask.builders.is_empty() {
             making.builders.clone_from(&ask.builders);
         }
-        making.given = as_properties(&values);
-        Ok(making)
+        making.given = as_properties(&answers.values);
+        Ok((making, answers.priority))
     }
 
     /// Somebody wants a build again: the same sources and properties.
@@ -109,7 +112,7 @@ impl Pass<'_> {
         let set = ask.buildset;
         let making = Making {
             scheduler: "rebuild".to_owned(),
-            reason: "rebuild".to_owned(),
+            reason: words::rebuilt(&ask.owner),
             external_id: set.external_id,
             parent: set.parent,
             rebuilt: Some(set.rebuilt.unwrap_or(ask.build)),
@@ -191,19 +194,22 @@ fn find_scheduler<'p>(plan: &'p Plan, ask: &ForceAsk) -> Result<Option<&'p Sched
 
 /// Without a force scheduler whatever is given becomes a property; sources are those of any scheduler that has the
 /// builder.
-fn force_directly(plan: &Plan, ask: &ForceAsk) -> Result<Making, Reply> {
+fn force_directly(plan: &Plan, ask: &ForceAsk) -> Result<Wanted, Reply> {
     let like = plan.schedulers.values().find(|scheduler| ask.builders.iter().all(|b| scheduler.builders.contains(b)));
     let defaults = like.map_or_else(
         || vec![StampSpec::default()],
         |like| like.codebases.iter().map(|codebase| codebase.stamp.clone()).collect(),
     );
-    Ok(Making {
+    let priority = form::read_priority(ask.priority.as_ref());
+    let priority = priority.map_err(|error| Reply::Invalid([("priority".to_owned(), error)].into()))?;
+    let making = Making {
         scheduler: "force".to_owned(),
         stamps: choose_stamps(&defaults, &ask.stamps)?,
         builders: ask.builders.clone(),
         given: as_properties(&ask.params),
         ..Making::default()
-    })
+    };
+    Ok((making, priority))
 }
 
 /// Stamps for all codebases: the ones asked for in place of the usual ones. Repository and project may be left out.

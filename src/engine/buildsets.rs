@@ -38,7 +38,7 @@ impl Making {
     pub fn of(plan: &SchedulerPlan, usual_reason: &str) -> Self {
         Self {
             scheduler: plan.name.clone(),
-            reason: plan.reason.clone().unwrap_or_else(|| format!("{usual_reason} (scheduler {})", plan.name)),
+            reason: plan.reason.clone().unwrap_or_else(|| usual_reason.to_owned()),
             builders: plan.builders.clone(),
             properties: plan.properties.clone(),
             properties_fn: plan.properties_fn,

@@ -7,7 +7,7 @@ use super::state::{Build, Flight};
 use super::{CommandEnded, CommandOrder, Effect, StopLevel, Work, timers};
 use crate::base::{Span, Timestamp};
 use crate::model::{
-    Answer, Ask, BuildId, CommandEnd, CommandId, CommandResult, CommandSpec, Event, OnLost, Outcome, StopTarget,
+    Answer, Ask, BuildId, CommandEnd, CommandId, CommandResult, CommandSpec, Event, Key, OnLost, Outcome, StopTarget,
 };
 
 /// After the command's own grace, a polite stop gets so long before the whole tree is killed.
@@ -68,6 +68,7 @@ impl Pass<'_> {
             }
             _ => {
                 let key = flight.key.clone();
+                self.log_file_failure(id, &key, &ended.result);
                 self.answer(id, key, Answer::Command(ended.result));
             }
         }
@@ -77,6 +78,21 @@ impl Pass<'_> {
         let known = self.state.workers.get(&worker);
         if known.is_some_and(|known| known.stale.iter().any(|stale| stale.command == command)) {
             self.record(Event::LeftoverEnded { worker, command, heard: true });
+        }
+    }
+
+    /// File commands have no output: what the worker said about one that failed becomes a log.
+    fn log_file_failure(&mut self, id: BuildId, key: &Key, result: &CommandResult) {
+        let step = self.state.builds.get(&id).and_then(|build| build.step.as_ref());
+        let Some(Ask::File(command)) = step.and_then(|step| step.ask(key)) else { return };
+        let Some(text) = result.stderr.clone().filter(|text| !text.trim().is_empty()) else { return };
+        if result.outcome.is_ok() || command.only_looks() {
+            return;
+        }
+        let mut below = key.clone();
+        below.0.push(OWN_KEY);
+        if step.is_some_and(|step| !step.journal.0.contains_key(&below)) {
+            self.take_ask(id, below, Ask::WriteLog { step: None, log: "stdio".to_owned(), html: false, text });
         }
     }
 
@@ -209,6 +225,8 @@ impl Pass<'_> {
     }
 }
 
+/// The last part of keys of log lines that the engine itself writes about an ask; no script gets this far.
+const OWN_KEY: u32 = u32::MAX;
 /// The last level of a stop: nothing more is done.
 const GIVEN_UP: u8 = 3;
 

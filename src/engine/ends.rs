@@ -1,6 +1,7 @@
 //! Builds end: by themselves, because somebody stopped them, because their worker is lost.
 
 use super::pass::Pass;
+use super::steps::culprits;
 use super::underway::Finish;
 use super::words;
 use crate::model::{BuildId, Event, Outcome, RequestId};
@@ -46,8 +47,10 @@ impl Pass<'_> {
         self.release_locks(id, None);
         let Some(build) = self.state.builds.get(&id).cloned() else { return };
         let previous = self.state.builders.get(&build.builder_id).and_then(|builder| builder.last);
-        let state = words::build_state(&build, outcome, why);
-        self.record(Event::BuildEnded { build: id, outcome, state: state.clone() });
+        let culprits = culprits(&build, self.up.plans.get(&build.plan).map(|plan| &**plan), outcome);
+        let state = words::build_state(&build, outcome, &culprits.iter().collect::<Vec<_>>(), why);
+        let culprits = culprits.iter().map(|culprit| culprit.step).collect();
+        self.record(Event::BuildEnded { build: id, outcome, state: state.clone(), culprits });
         self.up.evaluations.remove(&id);
         self.up.evaluate_at.remove(&id);
         self.up.contexts.remove(&id);

@@ -4,42 +4,87 @@ use std::collections::BTreeMap;
 
 use regex::Regex;
 
+use crate::base::nearest;
 use crate::model::{ForceParam, ForceParamKind, Value, check_property};
+
+/// Letters of a wrong value that a message repeats.
+const SHOWN_MAX: usize = 60;
 
 /// What is wrong, by field.
 pub(super) type Errors = BTreeMap<String, String>;
 
-/// The values of all parameters, or what is wrong with each. Parameters that the form does not have are left out.
-pub(super) fn read(params: &[ForceParam], given: &BTreeMap<String, Value>) -> Result<BTreeMap<String, Value>, Errors> {
-    let (mut values, mut errors) = (BTreeMap::new(), Errors::new());
+/// Words that tick a box, and words that do not.
+const YES: [&str; 4] = ["true", "yes", "on", "1"];
+const NO: [&str; 4] = ["false", "no", "off", "0"];
+
+/// What a form's answers came to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Answers {
+    pub values: BTreeMap<String, Value>,
+    pub priority: Option<i64>,
+}
+
+/// The values of all parameters and the priority, or what is wrong with each. This is the one judge of a form, whoever
+/// fills it in: a browser, a script, the command line.
+pub(super) fn read(
+    params: &[ForceParam],
+    given: &BTreeMap<String, Value>,
+    priority: Option<&Value>,
+) -> Result<Answers, Errors> {
+    let (mut answers, mut errors) = (Answers::default(), unknown_fields(params, given));
     for param in params {
         match read_param(param, given.get(&param.name)) {
             Ok(value) => {
-                values.insert(param.name.clone(), value);
+                answers.values.insert(param.name.clone(), value);
             }
             Err(error) => {
                 errors.insert(param.name.clone(), error);
             }
         }
     }
-    if errors.is_empty() { Ok(values) } else { Err(errors) }
+    match read_priority(priority) {
+        Ok(priority) => answers.priority = priority,
+        Err(error) => drop(errors.insert("priority".to_owned(), error)),
+    }
+    if errors.is_empty() { Ok(answers) } else { Err(errors) }
+}
+
+/// The priority that somebody wants; none as usual.
+pub(super) fn read_priority(given: Option<&Value>) -> Result<Option<i64>, String> {
+    let given = given.filter(|given| !is_blank(given));
+    given
+        .map(|given| whole(given).ok_or_else(|| format!("'priority': {} is not a whole number", shown(given))))
+        .transpose()
+}
+
+fn unknown_fields(params: &[ForceParam], given: &BTreeMap<String, Value>) -> Errors {
+    let names = || params.iter().map(|param| param.name.as_str());
+    let strangers = given.keys().filter(|name| !names().any(|known| known == name.as_str()));
+    let tell = |name: &String| match nearest(name, names()) {
+        Some(near) => (name.clone(), format!("the form has no field `{name}`; did you mean `{near}`?")),
+        None => (name.clone(), format!("the form has no field `{name}`")),
+    };
+    strangers.map(tell).collect()
 }
 
 fn read_param(param: &ForceParam, given: Option<&Value>) -> Result<Value, String> {
-    if param.kind == ForceParamKind::Fixed {
-        return Ok(param.default.clone());
-    }
+    let label = label(param);
     let items: Vec<Value> = match given {
         Some(Value::List(items)) => items.iter().filter(|item| !is_blank(item)).cloned().collect(),
         Some(value) if !is_blank(value) => vec![value.clone()],
         Some(_) | None => Vec::new(),
     };
+    if param.kind == ForceParamKind::Fixed {
+        let fixed = items.iter().all(|item| item.to_string() == param.default.to_string());
+        return if fixed { Ok(param.default.clone()) } else { Err(format!("'{label}' cannot be changed")) };
+    }
     if items.is_empty() {
-        // An unticked box is an answer.
-        return match (&param.kind, param.required) {
-            (ForceParamKind::Bool, _) => Ok(given.map_or_else(|| param.default.clone(), |_| Value::Bool(false))),
-            (_, true) => Err(format!("'{}' needs to be specified", param.label)),
-            (_, false) => Ok(param.default.clone()),
+        // What nobody mentions is as configured; what somebody leaves blank is an answer.
+        let mentioned = given.is_some_and(|given| *given != Value::Null);
+        return if param.required && (mentioned || is_blank(&param.default)) {
+            Err(format!("'{label}' needs to be specified"))
+        } else {
+            Ok(param.default.clone())
         };
     }
     let values: Result<Vec<Value>, String> = items.iter().map(|item| read_item(param, item)).collect();
@@ -50,8 +95,13 @@ fn read_param(param: &ForceParam, given: Option<&Value>) -> Result<Value, String
             Ok(Value::List(values))
         }
         (false, Some(last)) if values.is_empty() => Ok(last),
-        (false, _) => Err(format!("'{}' takes one value, not several", param.label)),
+        (false, _) => Err(format!("'{label}' takes one value, not several")),
     }
+}
+
+/// What people know a parameter by.
+fn label(param: &ForceParam) -> &str {
+    if param.label.is_empty() { &param.name } else { &param.label }
 }
 
 fn is_blank(value: &Value) -> bool {
@@ -63,12 +113,15 @@ fn is_blank(value: &Value) -> bool {
 }
 
 fn read_item(param: &ForceParam, item: &Value) -> Result<Value, String> {
-    let label = &param.label;
+    let label = label(param);
+    if matches!(item, Value::List(_) | Value::Map(_)) {
+        return Err(format!("'{label}': {} is not a text, number or truth value", shown(item)));
+    }
     let text = item.to_string();
     if let Some(pattern) = &param.regex {
         let regex = Regex::new(&format!("^(?:{pattern})")).map_err(|error| format!("'{label}': {error}"))?;
         if !regex.is_match(&text) {
-            return Err(format!("'{label}': `{text}` does not match the pattern `{pattern}`"));
+            return Err(format!("'{label}': {} does not match the pattern `{pattern}`", shown(item)));
         }
     }
     let length = text.chars().count();
@@ -80,19 +133,42 @@ fn read_item(param: &ForceParam, item: &Value) -> Result<Value, String> {
     }
     match &param.kind {
         ForceParamKind::Text | ForceParamKind::TextArea { .. } | ForceParamKind::Fixed => Ok(Value::Str(text)),
-        ForceParamKind::Int => match item {
-            Value::Int(number) => Ok(Value::Int(*number)),
-            _ => text.trim().parse().map(Value::Int).map_err(|_| format!("'{label}': `{text}` is no whole number")),
-        },
-        // The command line has only texts.
-        ForceParamKind::Bool => Ok(Value::Bool(*item == Value::Bool(true) || text.eq_ignore_ascii_case("true"))),
+        ForceParamKind::Int => {
+            whole(item).map(Value::Int).ok_or_else(|| format!("'{label}': {} is not a whole number", shown(item)))
+        }
+        ForceParamKind::Bool => truth(item)
+            .map(Value::Bool)
+            .ok_or_else(|| format!("'{label}': {} is neither yes nor no; write true or false", shown(item))),
         ForceParamKind::Choice { choices, strict } => {
             if *strict && !choices.contains(&text) {
-                return Err(format!("'{label}': `{text}` is none of {}", in_quotes(choices)));
+                return Err(format!("'{label}': {} is none of {}", shown(item), in_quotes(choices)));
             }
             Ok(Value::Str(text))
         }
     }
+}
+
+fn whole(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        Value::Str(text) => text.trim().parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Float(_) | Value::List(_) | Value::Map(_) => None,
+    }
+}
+
+fn truth(value: &Value) -> Option<bool> {
+    let word = match value {
+        Value::Bool(yes) => return Some(*yes),
+        Value::Int(_) | Value::Str(_) => value.to_string().trim().to_ascii_lowercase(),
+        Value::Null | Value::Float(_) | Value::List(_) | Value::Map(_) => return None,
+    };
+    let is_in = |words: [&str; 4]| words.contains(&word.as_str());
+    if is_in(YES) { Some(true) } else { is_in(NO).then_some(false) }
+}
+
+/// A value in a message, not longer than a line.
+fn shown(value: &Value) -> String {
+    format!("`{}`", super::words::ellipsized(&value.to_string(), SHOWN_MAX))
 }
 
 fn in_quotes(choices: &[String]) -> String {
@@ -119,8 +195,8 @@ mod tests {
     }
 
     fn read_one(param: &ForceParam, value: Value) -> Result<Value, String> {
-        read(std::slice::from_ref(param), &BTreeMap::from([(param.name.clone(), value)]))
-            .map(|mut values| values.remove(&param.name).unwrap())
+        read(std::slice::from_ref(param), &BTreeMap::from([(param.name.clone(), value)]), None)
+            .map(|mut answers| answers.values.remove(&param.name).unwrap())
             .map_err(|mut errors| errors.remove(&param.name).unwrap())
     }
 
@@ -132,6 +208,35 @@ mod tests {
         assert_eq!(read_one(&level, Value::Null), Ok("low".into()));
         level.required = true;
         assert_eq!(read_one(&level, "".into()), Err("'The level' needs to be specified".into()));
+    }
+
+    #[test]
+    fn a_required_parameter_that_nobody_mentions_takes_its_default() {
+        let mut version = param("version", ForceParamKind::Text);
+        version.required = true;
+        let none = BTreeMap::new();
+        let errors = read(std::slice::from_ref(&version), &none, None).unwrap_err();
+        assert_eq!(errors["version"], "'The version' needs to be specified");
+        version.default = "1.0".into();
+        assert_eq!(read(&[version], &none, None).unwrap().values["version"], "1.0".into());
+    }
+
+    #[test]
+    fn a_field_that_the_form_does_not_have_is_refused_with_the_nearest() {
+        let version = param("version", ForceParamKind::Text);
+        let given = BTreeMap::from([("verison".to_owned(), Value::from("1"))]);
+        let errors = read(&[version], &given, None).unwrap_err();
+        assert_eq!(errors["verison"], "the form has no field `verison`; did you mean `version`?");
+    }
+
+    #[test]
+    fn a_priority_is_a_whole_number() {
+        assert_eq!(read_priority(None), Ok(None));
+        assert_eq!(read_priority(Some(&" ".into())), Ok(None));
+        assert_eq!(read_priority(Some(&"-3".into())), Ok(Some(-3)));
+        for wrong in [Value::from("nope"), Value::Bool(true), Value::Float(1.5), "99999999999999999999".into()] {
+            assert!(read_priority(Some(&wrong)).unwrap_err().contains("whole number"), "{wrong:?}");
+        }
     }
 
     #[test]
@@ -157,13 +262,34 @@ mod tests {
     }
 
     #[test]
-    fn a_box_is_ticked_by_true_only_and_a_fixed_value_cannot_be_changed() {
+    fn a_box_takes_words_for_yes_and_no_and_nothing_else() {
         let tick = param("t", ForceParamKind::Bool);
-        assert_eq!(read_one(&tick, Value::Bool(true)), Ok(Value::Bool(true)));
-        assert_eq!(read_one(&tick, "yes".into()), Ok(Value::Bool(false)));
+        for yes in [Value::Bool(true), Value::Int(1), "yes".into(), "On".into(), " TRUE ".into(), "1".into()] {
+            assert_eq!(read_one(&tick, yes.clone()), Ok(Value::Bool(true)), "{yes:?}");
+        }
+        for no in [Value::Bool(false), Value::Int(0), "no".into(), "off".into(), "False".into(), "0".into()] {
+            assert_eq!(read_one(&tick, no.clone()), Ok(Value::Bool(false)), "{no:?}");
+        }
+        for wrong in [Value::from("maybe"), Value::Int(2), Value::Float(1.0), "y".into(), Value::Map(BTreeMap::new())] {
+            assert!(read_one(&tick, wrong.clone()).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_fixed_value_cannot_be_changed() {
         let mut fixed = param("f", ForceParamKind::Fixed);
         fixed.default = "as is".into();
-        assert_eq!(read_one(&fixed, "other".into()), Ok("as is".into()));
+        assert_eq!(read_one(&fixed, "as is".into()), Ok("as is".into()));
+        assert_eq!(read_one(&fixed, "".into()), Ok("as is".into()));
+        assert_eq!(read_one(&fixed, "other".into()), Err("'The f' cannot be changed".into()));
+    }
+
+    #[test]
+    fn a_text_is_not_a_list_or_map() {
+        let word = param("w", ForceParamKind::Text);
+        assert_eq!(read_one(&word, Value::Int(7)), Ok("7".into()));
+        assert!(read_one(&word, Value::Map(BTreeMap::new())).is_err());
+        assert!(read_one(&word, Value::List(vec![Value::List(vec!["a".into()])])).is_err());
     }
 
     #[test]
@@ -173,8 +299,9 @@ mod tests {
         let mut short = param("short", ForceParamKind::Text);
         short.length_max = Some(3);
         let given = BTreeMap::from([("word".to_owned(), "A1".into()), ("short".to_owned(), "four".into())]);
-        let errors = read(&[word, short], &given).unwrap_err();
+        let errors = read(&[word, short], &given, Some(&"high".into())).unwrap_err();
         assert!(errors["word"].contains("[a-z]+$"), "{errors:?}");
         assert!(errors["short"].contains("at most 3"), "{errors:?}");
+        assert!(errors["priority"].contains("`high`"), "{errors:?}");
     }
 }

@@ -115,7 +115,8 @@ pub struct ForceAsk {
     pub stamps: Vec<StampSpec>,
     pub reason: String,
     pub owner: String,
-    pub priority: Option<i64>,
+    /// As given; the engine says whether it is a number.
+    pub priority: Option<Value>,
 }
 
 /// A build again, from the store.

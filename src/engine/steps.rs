@@ -10,7 +10,7 @@
 
 use super::locking::Wish;
 use super::pass::Pass;
-use super::state::{Build, Owner, Step};
+use super::state::{Build, Culprit, DoneStep, Owner, Step};
 use super::underway::Finish;
 use super::words;
 use crate::base::Span;
@@ -205,12 +205,19 @@ impl Pass<'_> {
         }
         self.release_locks(id, Some(step));
         let state = words::step_state(name, summary.as_deref(), outcome);
-        let noteworthy = !matches!(outcome, Outcome::Success | Outcome::Skipped);
         let top = self.state.builds.get(&id).and_then(|build| build.step.as_ref()).is_some_and(|top| top.id == step);
-        self.record(Event::StepEnded { build: id, step, outcome, state: state.clone(), hidden });
-        if noteworthy && top {
+        self.record(Event::StepEnded { build: id, step, outcome, state, hidden });
+        if top && let Some(state) = self.build_so_far(id) {
             self.record(Event::BuildState { build: id, state });
         }
+    }
+
+    /// The line of a build whose last step just ended and counts against it.
+    fn build_so_far(&self, id: BuildId) -> Option<String> {
+        let build = self.state.builds.get(&id)?;
+        let steps = self.up.plans.get(&build.plan)?.builders.get(&build.builder).map_or(&[][..], |b| &b.steps);
+        let done = build.done.last()?;
+        words::build_so_far(done, Some(counts_as(done, steps)).filter(|outcome| *outcome != Outcome::Success)?)
     }
 
     /// When a build's script, or its stop, is due.
@@ -267,17 +274,33 @@ fn is_halted(build: &Build, steps: &[StepPlan]) -> bool {
 /// What the ended steps come to, each by its flags.
 pub(super) fn outcome_so_far(build: &Build, plan: &Plan) -> Outcome {
     let steps = plan.builders.get(&build.builder).map_or(&[][..], |builder| &builder.steps);
-    build.done.iter().filter(|done| !done.retried).fold(Outcome::Success, |so_far, done| {
-        let Some(step) = steps.get(done.index) else { return so_far.worse(done.outcome) };
-        so_far.worse(match done.outcome {
-            Outcome::Failure if step.flunk_on_failure => Outcome::Failure,
-            Outcome::Failure if step.warn_on_failure => Outcome::Warnings,
-            Outcome::Warnings if step.flunk_on_warnings => Outcome::Failure,
-            Outcome::Warnings if step.warn_on_warnings => Outcome::Warnings,
-            Outcome::Failure | Outcome::Warnings | Outcome::Success | Outcome::Skipped => Outcome::Success,
-            Outcome::Exception | Outcome::Retry | Outcome::Cancelled => done.outcome,
-        })
-    })
+    let counted = build.done.iter().filter(|done| !done.retried).map(|done| counts_as(done, steps));
+    counted.fold(Outcome::Success, Outcome::worse)
+}
+
+/// What an ended step adds to its build, by its flags.
+fn counts_as(done: &DoneStep, steps: &[StepPlan]) -> Outcome {
+    let Some(step) = steps.get(done.index) else { return done.outcome };
+    match done.outcome {
+        Outcome::Failure if step.flunk_on_failure => Outcome::Failure,
+        Outcome::Failure if step.warn_on_failure => Outcome::Warnings,
+        Outcome::Warnings if step.flunk_on_warnings => Outcome::Failure,
+        Outcome::Warnings if step.warn_on_warnings => Outcome::Warnings,
+        Outcome::Failure | Outcome::Warnings | Outcome::Success | Outcome::Skipped => Outcome::Success,
+        Outcome::Exception | Outcome::Retry | Outcome::Cancelled => done.outcome,
+    }
+}
+
+/// The steps that gave a build its outcome, in their order; hidden ones only if there are no others.
+pub(super) fn culprits(build: &Build, plan: Option<&Plan>, outcome: Outcome) -> Vec<Culprit> {
+    if matches!(outcome, Outcome::Success | Outcome::Skipped) {
+        return Vec::new();
+    }
+    let steps = plan.and_then(|plan| plan.builders.get(&build.builder)).map_or(&[][..], |builder| &builder.steps);
+    let counting = build.done.iter().filter(|done| !done.retried && counts_as(done, steps) == outcome);
+    let all: Vec<&Culprit> = counting.flat_map(|done| &done.culprits).collect();
+    let shown: Vec<&Culprit> = all.iter().copied().filter(|culprit| !culprit.hidden).collect();
+    if shown.is_empty() { all.into_iter().cloned().collect() } else { shown.into_iter().cloned().collect() }
 }
 
 impl Step {

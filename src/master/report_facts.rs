@@ -45,7 +45,7 @@ pub(super) fn collect(
     url: &str,
     log_lines: u64,
 ) -> Result<BuildFacts, CollectError> {
-    let ReportSubject::Build { build: id, outcome, previous, .. } = report.subject;
+    let ReportSubject::Build { build: id, previous, .. } = report.subject;
     let failed = |source| CollectError::Store { build: id, source };
     let build = store.build(id).map_err(failed)?.ok_or(CollectError::Removed(id))?;
     let builder = store.builder(build.builder).map_err(failed)?.unwrap_or_default();
@@ -58,7 +58,7 @@ pub(super) fn collect(
         worker: worker_name(store, &build).map_err(failed)?,
         buildset: buildset(store, &build).map_err(failed)?,
         changes: changes(store, &build).map_err(failed)?,
-        excerpts: excerpts(store, &notify::guilty_steps(outcome, &steps), log_lines).map_err(failed)?,
+        excerpts: excerpts(store, &notify::guilty_steps(&build, &steps), log_lines).map_err(failed)?,
         report,
         build,
         steps,

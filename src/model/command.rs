@@ -102,6 +102,30 @@ pub enum FileCommand {
     Glob(String),
 }
 
+impl FileCommand {
+    /// What it does, in a word.
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::MakeDirs(_) => "mkdir",
+            Self::Remove(_) => "remove",
+            Self::Copy { .. } => "copy",
+            Self::Stat(_) => "stat",
+            Self::List(_) => "list_dir",
+            Self::Glob(_) => "glob",
+        }
+    }
+
+    /// Whether a script asks it only to look: a path that is not there is an answer then.
+    #[must_use]
+    pub const fn only_looks(&self) -> bool {
+        matches!(self, Self::Stat(_))
+    }
+}
+
+/// The exit code of a program that cannot be started (POSIX shell, section 2.8.2).
+pub const NOT_STARTED_CODE: i64 = 127;
+
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CommandEnd {
@@ -117,7 +141,9 @@ pub enum CommandEnd {
     TooManyLines,
     /// The master stopped it.
     Interrupted(String),
-    /// It could not be started, or the worker failed at it; the reason.
+    /// There is no such program, or the worker may not start it; the reason. Counts as exit code 127, as in a shell.
+    NotStarted(String),
+    /// The worker failed at it; the reason.
     Broken(String),
     /// The worker was lost.
     Lost(String),
@@ -150,6 +176,7 @@ impl CommandResult {
     pub fn judge(end: &CommandEnd, exit_codes: &BTreeMap<i64, Outcome>) -> Outcome {
         match end {
             CommandEnd::Exited(code) => exit_codes.get(code).copied().unwrap_or(Outcome::Failure),
+            CommandEnd::NotStarted(_) => exit_codes.get(&NOT_STARTED_CODE).copied().unwrap_or(Outcome::Failure),
             CommandEnd::Killed(_) | CommandEnd::IdleTimeout | CommandEnd::TotalTimeout | CommandEnd::TooManyLines => {
                 Outcome::Failure
             }

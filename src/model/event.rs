@@ -177,7 +177,8 @@ pub enum Event {
     /// A stop did not help in time; the next stronger means is used (1: interrupt, 2: kill, 3: give up the worker).
     StopEscalated { target: StopTarget, level: u8, due: Option<Timestamp> },
     /// A build ended.
-    BuildEnded { build: BuildId, outcome: Outcome, state: String },
+    /// `culprits` are the steps that gave it a bad outcome, in their order, the innermost each.
+    BuildEnded { build: BuildId, outcome: Outcome, state: String, culprits: Vec<StepId> },
 
     /// A worker connected; `epoch` tells this connection from all earlier ones, which are void.
     WorkerConnected {

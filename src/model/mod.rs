@@ -29,7 +29,9 @@ pub use address::{login_header, normal_address, repository_name, secret_login, w
 pub use alert::{Alert, AlertSubject};
 pub use ask::{Answer, Ask, BeginStep, Digest, EndStep, Entry, Journal, Key, TriggerAsk, Triggered, TriggeredBuild};
 pub use change::{Change, Cursor, NewChange, SourceStamp, StampSpec};
-pub use command::{CommandEnd, CommandResult, CommandSpec, EnvValue, FileCommand, LogFileSpec, OnLost, Program};
+pub use command::{
+    CommandEnd, CommandResult, CommandSpec, EnvValue, FileCommand, LogFileSpec, NOT_STARTED_CODE, OnLost, Program,
+};
 pub use evaluation::{BuildContext, EvalJob, EvalOutcome, EvalPart, StepSummary, WorkerFacts};
 pub use event::{BuilderAbout, Declined, Event, Fact, LogOpened, PlanChange, StopTarget};
 pub use function::{FunctionKind, UserFunction};

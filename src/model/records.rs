@@ -125,6 +125,8 @@ pub struct BuildRecord {
     pub completed: Option<Timestamp>,
     pub outcome: Option<Outcome>,
     pub state: String,
+    /// The steps that gave it a bad outcome, in their order, the innermost each.
+    pub culprits: Vec<StepId>,
     /// Milliseconds spent waiting for locks outside steps.
     pub locks_wait_ms: u64,
     pub properties: Properties,

@@ -6,7 +6,7 @@ use super::excerpt::readable;
 use super::wording::{count, first_line, list, occasion, one_line, revision, verdict};
 use super::{BuildFacts, Excerpt};
 use crate::base::Span;
-use crate::model::{Change, MailPlan, Outcome, SourceStamp, StepRecord, Value};
+use crate::model::{BuildRecord, Change, MailPlan, Outcome, SourceStamp, StepRecord, Value};
 
 /// Changes that are listed; a mail with hundreds of them is not read.
 const CHANGES_MAX: usize = 20;
@@ -98,25 +98,19 @@ fn headline(name: &str, facts: &BuildFacts, culprits: &[&StepRecord]) -> String 
 
 /// The steps that made the build what it is, innermost only, in their order.
 pub(super) fn culprits(facts: &BuildFacts) -> Vec<&StepRecord> {
-    guilty_steps(facts.outcome(), &facts.steps)
+    guilty_steps(&facts.build, &facts.steps)
 }
 
-/// The steps that gave a build its bad outcome, innermost only, in their order; those of warnings, too. None for an
-/// outcome that is nobody's fault. Their logs are what a report quotes.
+/// The steps that gave a build its bad outcome, as the engine found them; none for an outcome that is nobody's fault.
+/// Their logs are what a report quotes.
 #[must_use]
-pub fn guilty_steps(build: Outcome, steps: &[StepRecord]) -> Vec<&StepRecord> {
-    let wanted = match build {
-        Outcome::Failure | Outcome::Exception | Outcome::Warnings => build,
-        Outcome::Success | Outcome::Skipped | Outcome::Retry | Outcome::Cancelled => return Vec::new(),
-    };
-    let any_wanted = steps.iter().any(|step| step.outcome == Some(wanted));
-    let is_guilty = |step: &&StepRecord| {
-        let flunked_by_warnings = wanted == Outcome::Failure && step.outcome == Some(Outcome::Warnings);
-        step.outcome == Some(wanted) || (flunked_by_warnings && !any_wanted)
-    };
-    let guilty: Vec<&StepRecord> = steps.iter().filter(is_guilty).collect();
-    let parents: Vec<_> = guilty.iter().filter_map(|step| step.parent).collect();
-    guilty.into_iter().filter(|step| !parents.contains(&step.id)).collect()
+pub fn guilty_steps<'s>(build: &BuildRecord, steps: &'s [StepRecord]) -> Vec<&'s StepRecord> {
+    match build.outcome {
+        Some(Outcome::Failure | Outcome::Exception | Outcome::Warnings) => {
+            steps.iter().filter(|step| build.culprits.contains(&step.id)).collect()
+        }
+        Some(Outcome::Success | Outcome::Skipped | Outcome::Retry | Outcome::Cancelled) | None => Vec::new(),
+    }
 }
 
 /// What the first failing step says, or the build, if that tells more than the headline.

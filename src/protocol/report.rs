@@ -40,19 +40,22 @@ pub enum ReportedEnd {
     TotalTimeout,
     TooManyLines,
     Interrupted,
-    /// Could not be started, or the worker failed at it.
+    /// There is no such program, or it may not be started.
+    NotStarted,
+    /// The worker failed at it.
     Broken,
     /// Its runner died.
     Lost,
 }
 
-const ENDS: [(ReportedEnd, &str); 8] = [
+const ENDS: [(ReportedEnd, &str); 9] = [
     (ReportedEnd::Exited, "exited"),
     (ReportedEnd::Killed, "killed"),
     (ReportedEnd::IdleTimeout, "idle_timeout"),
     (ReportedEnd::TotalTimeout, "total_timeout"),
     (ReportedEnd::TooManyLines, "too_many_lines"),
     (ReportedEnd::Interrupted, "interrupted"),
+    (ReportedEnd::NotStarted, "not_started"),
     (ReportedEnd::Broken, "broken"),
     (ReportedEnd::Lost, "lost"),
 ];

@@ -135,14 +135,19 @@ pub(super) fn ending(report: &StoredReport) -> (Vec<Update>, Option<String>) {
         StoredEnd::IdleTimeout => Some("timeout_without_output"),
         StoredEnd::TotalTimeout => Some("timeout"),
         StoredEnd::TooManyLines => Some("max_lines_failure"),
-        StoredEnd::Exited | StoredEnd::Killed | StoredEnd::Interrupted | StoredEnd::Broken | StoredEnd::Lost => None,
+        StoredEnd::Exited
+        | StoredEnd::Killed
+        | StoredEnd::Interrupted
+        | StoredEnd::NotStarted
+        | StoredEnd::Broken
+        | StoredEnd::Lost => None,
     };
     updates.extend(reason.map(|reason| Update::FailureReason(reason.to_owned())));
     if report.end == StoredEnd::Lost {
         return (updates, Some(report.why.clone()));
     }
     updates.push(Update::Rc(match (report.end, report.code) {
-        (StoredEnd::Broken, _) => 1,
+        (StoredEnd::NotStarted | StoredEnd::Broken, _) => 1,
         (StoredEnd::Exited, Some(code)) => code,
         // Somebody stopped it, whatever the process made of that.
         (_, Some(0) | None) => -1,

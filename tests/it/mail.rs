@@ -64,7 +64,8 @@ fn facts() -> BuildFacts {
             started: Timestamp::from_seconds(START),
             completed: Some(Timestamp::from_seconds(START + 200)),
             outcome: Some(Outcome::Failure),
-            state: "failed compile".into(),
+            state: "failed in `compile`: 'make' ended with exit code 2".into(),
+            culprits: vec![StepId(102)],
             locks_wait_ms: 0,
             properties: Properties::default(),
             plan: ConfigDigest::default(),
@@ -166,7 +167,17 @@ fn ended(facts: &mut BuildFacts, reason: ReportReason, now: Outcome, before: Opt
 }
 
 fn render(facts: &BuildFacts) -> MailMessage {
-    render_mail(&plan(), facts, &|_, _| panic!("no template is set"))
+    render_mail(&plan(), &blamed(facts), &|_, _| panic!("no template is set"))
+}
+
+/// The same, with the steps blamed that a test made bad: those that ended as the build, the innermost each.
+fn blamed(facts: &BuildFacts) -> BuildFacts {
+    let mut facts = facts.clone();
+    let bad = |step: &&StepRecord| step.outcome == facts.build.outcome;
+    let has_bad_child = |id: StepId| facts.steps.iter().filter(bad).any(|step| step.parent == Some(id));
+    let culprits = facts.steps.iter().filter(bad).map(|step| step.id).filter(|id| !has_bad_child(*id));
+    facts.build.culprits = culprits.collect();
+    facts
 }
 
 /// Compares both parts of a mail with their golden files.
@@ -281,7 +292,7 @@ fn many_changes_and_failures_are_cut_with_a_count() {
             before: 5,
         })
         .collect();
-    let mail = render_mail(&MailPlan { log_lines: 2, ..plan() }, &facts, &|_, _| panic!("no template is set"));
+    let mail = render_mail(&MailPlan { log_lines: 2, ..plan() }, &blamed(&facts), &|_, _| panic!("no template is set"));
     golden("many", &mail);
 }
 

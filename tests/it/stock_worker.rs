@@ -68,7 +68,7 @@ async fn commands_run_and_tell_how_they_ended() {
     let mut missing = wanting("");
     missing.program = Program::Argv(vec![Text::plain("no-such-program")]);
     let result = stage.run("missing", missing).await;
-    assert_eq!(result.end, CommandEnd::Exited(1));
+    assert_eq!(result.end, CommandEnd::NotStarted("there is no program `no-such-program`".to_owned()));
     assert!(result.stderr.unwrap().contains("No such file or directory"));
 
     let mut typed = wanting("cat");

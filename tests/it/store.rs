@@ -182,7 +182,8 @@ fn a_build_is_told_from_its_start_to_its_end() {
         store.commit_blocking(history.fact(ended)).unwrap();
         let waited = Event::LocksWaited { build, waited: Span::from_seconds(3) };
         store.commit_blocking(history.fact(waited)).unwrap();
-        let ended = Event::BuildEnded { build, outcome: Outcome::Warnings, state: "warnings".to_owned() };
+        let ended =
+            Event::BuildEnded { build, outcome: Outcome::Warnings, state: "warnings".to_owned(), culprits: Vec::new() };
         store.commit_blocking(history.fact(ended)).unwrap();
         let told = &store.steps(build).unwrap()[0];
         assert_eq!((told.outcome, told.hidden, told.state.as_str()), (Some(Outcome::Warnings), true, "compiled"));
@@ -227,7 +228,7 @@ fn facts_about_what_is_not_there_change_nothing() {
             },
             Event::LogClosed { build, step, log },
             Event::StepEnded { build, step, outcome: Outcome::Success, state: String::new(), hidden: false },
-            Event::BuildEnded { build, outcome: Outcome::Success, state: String::new() },
+            Event::BuildEnded { build, outcome: Outcome::Success, state: String::new(), culprits: Vec::new() },
             Event::RequestEnded { request: RequestId(70), outcome: Outcome::Success },
             Event::RequestWaits { request: RequestId(70), why: String::new() },
             Event::BuildsetEnded { buildset: BuildsetId(71), outcome: Outcome::Success },

@@ -12,7 +12,9 @@ use super::super::shell::{Part, check_input, check_input_of_words, check_windows
 use super::super::template::{Template, parts_of, text_of, text_of_parts};
 use super::stop::Stop;
 use crate::base::Span;
-use crate::model::{CommandEnd, EnvValue, LogFileSpec, OnLost, Outcome, Piece, Program, Text};
+use crate::model::{
+    CommandEnd, CommandResult, CommandSpec, EnvValue, FileCommand, LogFileSpec, OnLost, Outcome, Piece, Program, Text,
+};
 
 /// What to execute: a text is for the shell, a list is words. Values of templates are quoted in a text as the
 /// place needs it, and stand in words as they are.
@@ -256,21 +258,42 @@ pub(super) fn words_of(program: &Program) -> String {
     }
 }
 
-/// Why a command did not go well, in a few words.
-pub(super) fn explain_end(end: &CommandEnd, outcome: Outcome) -> Option<String> {
+/// Why a command did not go well, in a few words; limits are those of its order.
+pub(super) fn explain_end(end: &CommandEnd, outcome: Outcome, spec: Option<&CommandSpec>) -> Option<String> {
     if outcome == Outcome::Success {
         return None;
     }
+    let limit = |limit: fn(&CommandSpec) -> Option<String>| spec.and_then(limit);
     Some(match end {
         CommandEnd::Exited(code) => format!("exit code {code}"),
         CommandEnd::Killed(Some(signal)) => format!("killed by signal {signal}"),
         CommandEnd::Killed(None) => "killed".to_owned(),
-        CommandEnd::IdleTimeout => "stopped: no output for too long".to_owned(),
-        CommandEnd::TotalTimeout => "stopped: took too long".to_owned(),
-        CommandEnd::TooManyLines => "stopped: too many lines of output".to_owned(),
+        CommandEnd::IdleTimeout => match limit(|spec| Some(spec.idle_timeout?.to_string())) {
+            Some(limit) => format!("stopped: no output for {limit}"),
+            None => "stopped: no output for too long".to_owned(),
+        },
+        CommandEnd::TotalTimeout => match limit(|spec| Some(spec.total_timeout?.to_string())) {
+            Some(limit) => format!("stopped: took longer than {limit}"),
+            None => "stopped: took too long".to_owned(),
+        },
+        CommandEnd::TooManyLines => match limit(|spec| Some(spec.lines_max?.to_string())) {
+            Some(limit) => format!("stopped: more than {limit} lines of output"),
+            None => "stopped: too many lines of output".to_owned(),
+        },
         CommandEnd::Interrupted(why) if why.is_empty() => "stopped".to_owned(),
         CommandEnd::Interrupted(why) => format!("stopped: {why}"),
+        CommandEnd::NotStarted(why) => why.clone(),
         CommandEnd::Broken(why) => format!("could not run: {why}"),
         CommandEnd::Lost(why) => format!("worker lost: {why}"),
     })
+}
+
+/// Why a file command did not go well: the worker's own sentence, where it told one.
+pub(super) fn explain_file(result: &CommandResult, command: &FileCommand) -> Option<String> {
+    let said = result.stderr.as_deref().and_then(|note| note.lines().find(|line| !line.trim().is_empty()));
+    match (&result.end, said) {
+        (CommandEnd::Exited(code), Some(said)) if *code != 0 => Some(said.trim().to_owned()),
+        (CommandEnd::Exited(code), None) if *code != 0 => Some(format!("`{}` ended with code {code}", command.verb())),
+        (end, _) => explain_end(end, result.outcome, None),
+    }
 }

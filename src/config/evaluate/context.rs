@@ -19,7 +19,7 @@ use starlark::{starlark_module, starlark_simple_value};
 
 use super::command;
 use super::facts;
-use super::files::{file, wrong_answer};
+use super::files::{file, file_value, wrong_answer};
 use super::result::ResultValue;
 use super::run::Run;
 use super::steps::{parallel, sequential};
@@ -282,8 +282,8 @@ fn methods(builder: &mut MethodsBuilder) {
             grace: command::span("grace", Some(grace))?.unwrap_or_default(),
             on_lost: on_lost.into_option().map(command::on_lost).transpose()?.unwrap_or_else(usual),
         };
-        let result = match run.ask(Ask::Run(spec))? {
-            Some(Answer::Command(result)) => ResultValue::of_command(&result),
+        let result = match run.ask(Ask::Run(spec.clone()))? {
+            Some(Answer::Command(result)) => ResultValue::of_command(&result, &spec),
             other => return Err(wrong_answer("a command", other)),
         };
         if check && !result.outcome.is_ok() {
@@ -300,8 +300,7 @@ fn methods(builder: &mut MethodsBuilder) {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<ResultValue> {
         let paths = all_told("paths", &paths.items, this, eval)?;
-        let result = file(Run::of(eval)?, FileCommand::MakeDirs(paths), check)?;
-        Ok(ResultValue::of_command(&result))
+        file_value(Run::of(eval)?, &FileCommand::MakeDirs(paths), check)
     }
 
     /// Removes folders or files on the worker with all they hold; missing ones are fine.
@@ -312,8 +311,7 @@ fn methods(builder: &mut MethodsBuilder) {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<ResultValue> {
         let paths = all_told("paths", &paths.items, this, eval)?;
-        let result = file(Run::of(eval)?, FileCommand::Remove(paths), check)?;
-        Ok(ResultValue::of_command(&result))
+        file_value(Run::of(eval)?, &FileCommand::Remove(paths), check)
     }
 
     /// Copies a file or tree on the worker.
@@ -327,7 +325,7 @@ fn methods(builder: &mut MethodsBuilder) {
         let source = source.path("source", this, eval)?;
         let target = target.path("target", this, eval)?;
         let command = FileCommand::Copy { from: source, to: target };
-        Ok(ResultValue::of_command(&file(Run::of(eval)?, command, check)?))
+        file_value(Run::of(eval)?, &command, check)
     }
 
     /// Facts about a path on the worker: `is_dir`, `is_file`, `size`, `modified`; None if there is nothing.
@@ -337,7 +335,7 @@ fn methods(builder: &mut MethodsBuilder) {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Value<'v>> {
         let path = path.path("path", this, eval)?;
-        let result = file(Run::of(eval)?, FileCommand::Stat(path), false)?;
+        let result = file(Run::of(eval)?, &FileCommand::Stat(path), false)?;
         Ok(result.stat.map_or_else(Value::new_none, |numbers| stat_value(&numbers, eval.heap())))
     }
 
@@ -348,7 +346,7 @@ fn methods(builder: &mut MethodsBuilder) {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Vec<String>> {
         let path = path.path("path", this, eval)?;
-        let mut files = file(Run::of(eval)?, FileCommand::List(path), true)?.files;
+        let mut files = file(Run::of(eval)?, &FileCommand::List(path), true)?.files;
         files.sort_unstable();
         Ok(files)
     }
@@ -360,7 +358,7 @@ fn methods(builder: &mut MethodsBuilder) {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Vec<String>> {
         let pattern = pattern.path("pattern", this, eval)?;
-        let mut files = file(Run::of(eval)?, FileCommand::Glob(pattern), true)?.files;
+        let mut files = file(Run::of(eval)?, &FileCommand::Glob(pattern), true)?.files;
         files.sort_unstable();
         Ok(files)
     }

@@ -12,9 +12,11 @@ use starlark::values::structs::AllocStruct;
 use starlark::values::{Heap, NoSerialize, StarlarkPagablePanic, StarlarkValue, Value, starlark_value};
 use starlark::{starlark_module, starlark_simple_value};
 
-use super::command::explain_end;
+use super::command::{explain_end, explain_file};
 use crate::base::Span;
-use crate::model::{CommandEnd, CommandResult, Outcome, Triggered, TriggeredBuild};
+use crate::model::{
+    CommandEnd, CommandResult, CommandSpec, FileCommand, NOT_STARTED_CODE, Outcome, Triggered, TriggeredBuild,
+};
 
 /// The result of something that a script asked for.
 #[derive(Clone, Debug, ProvidesStaticType, NoSerialize, StarlarkPagablePanic, Allocative)]
@@ -39,11 +41,20 @@ pub(in crate::config) struct ResultValue {
 starlark_simple_value!(ResultValue);
 
 impl ResultValue {
-    /// The result of a command.
-    pub(super) fn of_command(result: &CommandResult) -> Self {
+    /// The result of a command that ran.
+    pub(super) fn of_command(result: &CommandResult, spec: &CommandSpec) -> Self {
+        Self::explained(result, explain_end(&result.end, result.outcome, Some(spec)))
+    }
+
+    /// The result of a file command.
+    pub(super) fn of_file(result: &CommandResult, command: &FileCommand) -> Self {
+        Self::explained(result, explain_file(result, command))
+    }
+
+    fn explained(result: &CommandResult, summary: Option<String>) -> Self {
         Self {
             outcome: result.outcome,
-            summary: explain_end(&result.end, result.outcome),
+            summary,
             end: Some(result.end.clone()),
             stdout: result.stdout.clone(),
             stderr: result.stderr.clone(),
@@ -137,11 +148,12 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(NoneOr::from_option(this.summary.clone()))
     }
 
-    /// The command's exit code; None if it did not end by itself.
+    /// The command's exit code; 127 if its program could not be started, None if it did not end by itself.
     #[starlark(attribute)]
     fn rc(this: &ResultValue) -> anyhow::Result<NoneOr<i64>> {
         Ok(match &this.end {
             Some(CommandEnd::Exited(code)) => NoneOr::Other(*code),
+            Some(CommandEnd::NotStarted(_)) => NoneOr::Other(NOT_STARTED_CODE),
             _ => NoneOr::None,
         })
     }

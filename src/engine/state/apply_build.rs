@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::apply::{Refusal, unknown};
-use super::builds::{DoneStep, Log, Pause, StepPlace, Stop};
+use super::builds::{Culprit, DoneStep, Log, Pause, StepPlace, Stop};
 use super::locks::Waiter;
 use super::{Build, Child, Escalation, Flight, Owner, Retry, State, Step};
 use crate::base::Timestamp;
@@ -45,7 +45,9 @@ impl State {
                 Ok(())
             }
             Event::StepRetried { build, at, .. } => self.step_retried(*build, *at),
-            Event::StepEnded { build, step, outcome, state, .. } => self.step_ended(*build, *step, *outcome, state),
+            Event::StepEnded { build, step, outcome, state, hidden } => {
+                self.step_ended(*build, *step, *outcome, state, *hidden)
+            }
             Event::Asked { build, .. } => self.asked(*build, fact),
             Event::EvaluationLost { build, losses, .. } => {
                 self.build_mut(*build)?.losses = *losses;
@@ -187,7 +189,14 @@ impl State {
         Ok(())
     }
 
-    fn step_ended(&mut self, id: BuildId, step: StepId, outcome: Outcome, state: &str) -> Result<(), Refusal> {
+    fn step_ended(
+        &mut self,
+        id: BuildId,
+        step: StepId,
+        outcome: Outcome,
+        state: &str,
+        hidden: bool,
+    ) -> Result<(), Refusal> {
         let build = self.builds.get_mut(&id).ok_or_else(|| unknown("build", &id))?;
         if build.preparing == Some(step) {
             build.preparing = None;
@@ -195,7 +204,10 @@ impl State {
         }
         let current = build.step.as_mut().ok_or_else(|| unknown("step", &step))?;
         if current.id != step {
-            current.children.remove(&step).ok_or_else(|| unknown("step", &step))?;
+            let child = current.children.remove(&step).ok_or_else(|| unknown("step", &step))?;
+            let state = state.to_owned();
+            let parent = child.parent;
+            current.note_culprit(Culprit { step, parent, name: child.name, outcome, state, hidden });
             current.summaries.remove(&step);
             current.logs.remove(&step);
             return Ok(());
@@ -203,6 +215,9 @@ impl State {
         if let Some(child) = current.children.keys().next() {
             return Err(format!("child step `{child}` is open"));
         }
+        let itself =
+            Culprit { step, parent: step, name: current.name.clone(), outcome, state: state.to_owned(), hidden };
+        current.note_culprit(itself);
         build.done.push(DoneStep {
             index: current.index,
             attempt: current.attempt,
@@ -210,6 +225,7 @@ impl State {
             outcome,
             state: state.to_owned(),
             retried: false,
+            culprits: std::mem::take(&mut current.culprits),
         });
         build.index = current.index + 1;
         if let Some(ended) = build.step.take() {

@@ -70,7 +70,24 @@ pub(in crate::engine) struct DoneStep {
     pub state: String,
     /// It is tried again: what it came to does not count.
     pub retried: bool,
+    /// The step that gave it its outcome: itself, or the innermost ones inside of it. Empty if all is well.
+    pub culprits: Vec<Culprit>,
 }
+
+/// A step that did not end well.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::engine) struct Culprit {
+    pub step: StepId,
+    /// The innermost step around it that is still open.
+    pub parent: StepId,
+    pub name: String,
+    pub outcome: Outcome,
+    pub state: String,
+    pub hidden: bool,
+}
+
+/// Ended child steps remembered as culprits; a line names one and counts the others.
+const CULPRITS_MAX: usize = 100;
 
 /// A pause before another attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -123,6 +140,8 @@ pub(in crate::engine) struct Step {
     pub triggering: Option<Key>,
     /// Commands that were asked for and have not ended.
     pub flights: BTreeMap<CommandId, Flight>,
+    /// Child steps that ended badly; the innermost, as far as the steps around them ended the same way.
+    pub culprits: Vec<Culprit>,
 }
 
 /// A child step.
@@ -208,6 +227,24 @@ impl Step {
             undecided: BTreeMap::new(),
             triggering: None,
             flights: BTreeMap::new(),
+            culprits: Vec::new(),
+        }
+    }
+
+    /// Takes note of a child step that ended: a bad one stands for itself, unless steps inside of it ended the same way.
+    pub fn note_culprit(&mut self, ended: Culprit) {
+        self.culprits.retain(|inner| inner.parent != ended.step || inner.outcome == ended.outcome);
+        let mut inside = false;
+        for inner in self.culprits.iter_mut().filter(|inner| inner.parent == ended.step) {
+            inner.parent = ended.parent;
+            inner.hidden |= ended.hidden;
+            inside = true;
+        }
+        if !inside
+            && !matches!(ended.outcome, Outcome::Success | Outcome::Skipped)
+            && self.culprits.len() < CULPRITS_MAX
+        {
+            self.culprits.push(ended);
         }
     }
 

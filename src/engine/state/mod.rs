@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use builds::{Build, Child, DoneStep, Escalation, Flight, Log, Step};
+pub(super) use builds::{Build, Child, Culprit, DoneStep, Escalation, Flight, Log, Step};
 pub(super) use changes::Changes;
 pub(super) use locks::{Asker, Locks, Owner, Since, Waiter};
 pub(super) use outbox::Queued;

@@ -3,8 +3,8 @@
 use super::plans::{plan, span, step};
 use super::script::{Item, child, run, run_with};
 use super::world::World;
-use crate::engine::Input;
-use crate::model::{Ask, CommandEnd, EndStep, EvalOutcome, Event, Key, Outcome, Value};
+use crate::engine::{CommandEnded, Input};
+use crate::model::{Ask, CommandEnd, CommandResult, EndStep, EvalOutcome, Event, FileCommand, Key, Outcome, Value};
 
 /// A world with one worker and a builder `linux` of these steps.
 fn world(steps: Vec<super::plans::StepBuilder>) -> World {
@@ -44,8 +44,8 @@ fn a_failure_halts_the_build_but_for_steps_that_always_run() {
     let mut world = world(vec![step("fail"), step("test"), step("clean").always()]);
     world.force("linux");
     world.expect_ended("linux/1", Outcome::Failure);
-    assert_eq!(world.steps("linux/1"), ["fail: fail (failure)", "clean: clean"]);
-    assert_eq!(world.build("linux/1").state, "failed fail (failure)");
+    assert_eq!(world.steps("linux/1"), ["fail: failed (failure)", "clean: clean"]);
+    assert_eq!(world.build("linux/1").state, "failed in `fail`");
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_failure_that_does_not_halt_lets_the_build_go_on() {
     let mut world = world(vec![step("fail").with(|step| step.halt_on_failure = false), step("test")]);
     world.force("linux");
     world.expect_ended("linux/1", Outcome::Failure);
-    assert_eq!(world.steps("linux/1"), ["fail: fail (failure)", "test: test"]);
+    assert_eq!(world.steps("linux/1"), ["fail: failed (failure)", "test: test"]);
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_condition_that_says_no_skips_the_step() {
     let mut world = world(vec![step("deploy").do_if(Ok(false)), step("test").do_if(Ok(true))]);
     world.force("linux");
     world.expect_ended("linux/1", Outcome::Success);
-    assert_eq!(world.steps("linux/1"), ["deploy: deploy (skipped)", "test: test"]);
+    assert_eq!(world.steps("linux/1"), ["deploy: skipped (skipped)", "test: test"]);
     assert!(world.running_commands().is_empty());
 }
 
@@ -125,8 +125,8 @@ fn a_failing_step_is_tried_again_after_growing_pauses() {
     assert_eq!(
         world.steps("linux/1"),
         [
-            "flaky: flaky (failure)",
-            "flaky (retry 1): flaky (retry 1) (failure)",
+            "flaky: failed (failure)",
+            "flaky (retry 1): failed (failure)",
             "flaky (retry 2): flaky (retry 2)",
             "test: test"
         ]
@@ -194,7 +194,7 @@ fn a_summary_is_the_line_of_its_step() {
     ]);
     world.force("linux");
     assert_eq!(world.steps("linux/1"), ["test: 12 passed", "lint: 3 remarks (warnings)"]);
-    assert_eq!(world.build("linux/1").state, "warnings 3 remarks (warnings)");
+    assert_eq!(world.build("linux/1").state, "warnings in `lint`: 3 remarks");
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn child_steps_left_open_are_ended_with_their_step() {
     world.force("linux");
     assert_eq!(
         world.steps("linux/1"),
-        ["fine: fine", "> lost: lost", "broken: oh (exception)", "> torn: torn (exception)"]
+        ["fine: fine", "> lost: lost", "broken: oh (exception)", "> torn: exception (exception)"]
     );
 }
 
@@ -429,4 +429,59 @@ fn a_child_step_that_a_failing_script_ends_keeps_its_log_until_its_command_has_s
     assert!(world.closed_logs.contains(&log));
     let steps = world.steps("linux/1");
     assert!(steps.contains(&"> inner: cut (warnings)".to_owned()), "{steps:?}");
+}
+
+#[test]
+fn the_line_of_a_build_names_the_steps_that_count() {
+    let mut world = world(vec![
+        step("fail").with(|step| (step.halt_on_failure, step.flunk_on_failure) = (false, false)),
+        step("outer").does([child("inner", [run("fail")])]).with(|step| step.halt_on_failure = false),
+        step("fail").with(|step| step.halt_on_failure = false),
+        step("fail").with(|step| step.halt_on_failure = false).hide_if(Ok(true)),
+    ]);
+    world.force("linux");
+    world.expect_ended("linux/1", Outcome::Failure);
+    assert_eq!(world.build("linux/1").state, "failed in `inner` (+ 1 more)");
+}
+
+#[test]
+fn a_failure_that_does_not_count_does_not_show_in_the_line_of_its_build() {
+    let mut world = world(vec![
+        step("fail").with(|step| (step.halt_on_failure, step.flunk_on_failure) = (false, false)).hide_if(Ok(true)),
+    ]);
+    world.force("linux");
+    world.expect_ended("linux/1", Outcome::Success);
+    assert_eq!(world.build("linux/1").state, "build successful");
+}
+
+#[test]
+fn a_hidden_step_is_named_where_it_alone_is_to_blame() {
+    let mut world = world(vec![step("fail").hide_if(Ok(true))]);
+    world.force("linux");
+    assert_eq!(world.build("linux/1").state, "failed in `fail`");
+}
+
+#[test]
+fn a_file_command_that_fails_leaves_a_log_that_says_why() {
+    let copy = FileCommand::Copy { from: "a".into(), to: "b".into() };
+    for (command, wanted) in [(copy, true), (FileCommand::Stat("a".into()), false)] {
+        let mut world = world(vec![step("files").does([Item::File(command.clone())])]);
+        world.hold(&format!("{command:?}"));
+        world.force("linux");
+        let order = world.worker("w1").running.values().next().unwrap().clone();
+        let exit_codes = [(0, Outcome::Success)].into();
+        let result = CommandResult {
+            stderr: Some("copy: `a`: No such file or directory".into()),
+            ..CommandResult::of(CommandEnd::Exited(2), &exit_codes)
+        };
+        let ended = CommandEnded { worker: "w1".into(), epoch: order.epoch, command: order.command.clone(), result };
+        world.input(Input::CommandEnded(ended));
+        let said = world.events().any(|event| match event {
+            Event::Asked { ask: Ask::WriteLog { log, text, .. }, .. } => {
+                log == "stdio" && text.contains("No such file")
+            }
+            _ => false,
+        });
+        assert_eq!(said, wanted, "{command:?}");
+    }
 }

@@ -28,8 +28,8 @@ fn a_stopped_build_ends_when_its_command_does() {
     assert_eq!(levels(&mut world), [StopLevel::Interrupt]);
     world.end_with("make", CommandEnd::Interrupted("enough".into()));
     world.expect_ended("linux/1", Outcome::Cancelled);
-    assert_eq!(world.steps("linux/1"), ["make: make (cancelled)"]);
-    assert_eq!(world.build("linux/1").state, "cancelled (enough) make (cancelled)");
+    assert_eq!(world.steps("linux/1"), ["make: cancelled (cancelled)"]);
+    assert_eq!(world.build("linux/1").state, "cancelled by ann in `make`: enough");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn steps_that_always_run_run_after_a_stop_and_a_second_stop_ends_them() {
     world.stop("linux/1");
     world.end_with("clean", CommandEnd::Interrupted("enough".into()));
     world.expect_ended("linux/1", Outcome::Cancelled);
-    assert_eq!(world.steps("linux/1"), ["make: make (cancelled)", "clean: clean (cancelled)"]);
+    assert_eq!(world.steps("linux/1"), ["make: cancelled (cancelled)", "clean: cancelled (cancelled)"]);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn child_steps_of_a_stopped_build_are_cancelled() {
     world.force("linux");
     world.stop("linux/1");
     world.end_with("make", CommandEnd::Interrupted("enough".into()));
-    assert_eq!(world.steps("linux/1"), ["all: all (cancelled)", "> inner: inner (cancelled)"]);
+    assert_eq!(world.steps("linux/1"), ["all: cancelled (cancelled)", "> inner: cancelled (cancelled)"]);
 }
 
 #[test]

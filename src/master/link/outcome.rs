@@ -43,6 +43,7 @@ impl Meaning {
             ReportedEnd::TotalTimeout => CommandEnd::TotalTimeout,
             ReportedEnd::TooManyLines => CommandEnd::TooManyLines,
             ReportedEnd::Interrupted => CommandEnd::Interrupted(interrupted.map_or_else(why, str::to_owned)),
+            ReportedEnd::NotStarted => CommandEnd::NotStarted(why()),
             ReportedEnd::Broken => CommandEnd::Broken(why()),
             ReportedEnd::Lost => CommandEnd::Lost(why()),
         };
@@ -74,6 +75,8 @@ pub(super) struct Told {
     signal: Option<i64>,
     /// Headers, bounded.
     notes: String,
+    /// The beginning of what it said on standard error, bounded.
+    errors: String,
     stdout: Head,
     stderr: Head,
 }
@@ -98,10 +101,19 @@ impl Told {
     pub fn heard(&mut self, stream: char, text: &[u8], meaning: &Meaning) {
         match stream {
             'h' => self.header(&String::from_utf8_lossy(text)),
-            'e' if meaning.want_output || meaning.is_file_command => self.stderr.push(text),
+            'e' => self.error(text, meaning),
             'o' if meaning.want_output => self.stdout.push(text),
             _ => {}
         }
+    }
+
+    fn error(&mut self, text: &[u8], meaning: &Meaning) {
+        if meaning.want_output || meaning.is_file_command {
+            self.stderr.push(text);
+        }
+        let text = String::from_utf8_lossy(text);
+        let room = NOTE_BYTES_MAX - self.errors.len();
+        self.errors.push_str(&text[..text.floor_char_boundary(room)]);
     }
 
     /// The signal stands nowhere but in this line (section 10.1).
@@ -150,8 +162,13 @@ impl Told {
             (Some(other), _) => CommandEnd::Broken(format!("the worker killed it: {}", first_line(other))),
             (None, None) => CommandEnd::Broken(self.without_code()),
             (None, Some(_)) if self.signal.is_some() => CommandEnd::Killed(self.signal),
-            (None, Some(-1)) if !meaning.is_file_command => CommandEnd::Killed(None),
-            (None, Some(code)) => CommandEnd::Exited(code),
+            (None, Some(-1)) if !meaning.is_file_command => {
+                not_started(&self.errors).map_or(CommandEnd::Killed(None), CommandEnd::NotStarted)
+            }
+            (None, Some(code)) => match not_started(&self.errors) {
+                Some(why) if !meaning.is_file_command && code != 0 => CommandEnd::NotStarted(why),
+                _ => CommandEnd::Exited(code),
+            },
         }
     }
 
@@ -166,6 +183,22 @@ impl Told {
         let note = self.notes.lines().next_back().map(|line| format!(": {line}")).unwrap_or_default();
         format!("the worker told no exit code; perhaps a name or variable is not UTF-8{note}")
     }
+}
+
+/// Why a stock worker could not start a program. It tells so in the child's place, on standard error: a heading with the
+/// program, then Python's traceback, whose last line is the reason. On Windows the worker itself says it.
+fn not_started(errors: &str) -> Option<String> {
+    let windows = || errors.strip_prefix("error in RunProcess._startCommand (")?.lines().next()?.strip_suffix(')');
+    if let Some(rest) = errors.strip_prefix("Upon execvpe ") {
+        let program = rest.split(" [").next().unwrap_or_default();
+        let program = program.trim_start_matches('b').trim_matches(['\'', '"']);
+        if errors.contains("FileNotFoundError: ") {
+            return Some(format!("there is no program `{program}`"));
+        }
+        let reason = errors.trim_end().lines().next_back().unwrap_or_default();
+        return Some(format!("failed to start `{program}`: {reason}"));
+    }
+    windows().map(str::to_owned)
 }
 
 fn lossy_head(bytes: &[u8]) -> String {
@@ -209,4 +242,30 @@ pub(super) fn first_line(failure: &str) -> String {
 
 fn seconds(seconds: f64) -> Option<Span> {
     std::time::Duration::try_from_secs_f64(seconds).ok().map(Span::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_a_stock_worker_could_not_start_is_named() {
+        let trace = "Upon execvpe b'no-such-linter' [b'no-such-linter', b'.'] in environment id 139828774353472\n\
+                     :Traceback (most recent call last):\n  File \"x.py\", line 583, in execvpe\n";
+        let missing = format!("{trace}FileNotFoundError: [Errno 2] No such file or directory\n");
+        assert_eq!(not_started(&missing).unwrap(), "there is no program `no-such-linter`");
+        let forbidden = format!("{trace}PermissionError: [Errno 13] Permission denied\n");
+        let text = "failed to start `no-such-linter`: PermissionError: [Errno 13] Permission denied";
+        assert_eq!(not_started(&forbidden).unwrap(), text);
+        let windows = "error in RunProcess._startCommand ((2, 'CreateProcess', 'not found'))\nTraceback\n";
+        assert_eq!(not_started(windows).unwrap(), "(2, 'CreateProcess', 'not found')");
+        assert_eq!(not_started("make: *** [all] Error 1\n"), None);
+    }
+
+    #[test]
+    fn a_missing_program_counts_as_exit_code_127_and_what_that_means_is_the_commands_choice() {
+        let end = CommandEnd::NotStarted("there is no program `x`".to_owned());
+        assert_eq!(CommandResult::judge(&end, &[(0, Outcome::Success)].into()), Outcome::Failure);
+        assert_eq!(CommandResult::judge(&end, &[(127, Outcome::Skipped)].into()), Outcome::Skipped);
+    }
 }

@@ -295,7 +295,15 @@ mod tests {
     }
 
     fn ended(seq: u64, build: u64) -> Arc<Fact> {
-        fact(seq, Event::BuildEnded { build: BuildId(build), outcome: Outcome::Success, state: String::new() })
+        fact(
+            seq,
+            Event::BuildEnded {
+                build: BuildId(build),
+                outcome: Outcome::Success,
+                state: String::new(),
+                culprits: Vec::new(),
+            },
+        )
     }
 
     fn open_files(folder: &Folder, last: u64) -> FactFiles {

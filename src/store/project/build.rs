@@ -4,14 +4,22 @@ use serde::{Deserialize, Serialize};
 
 use super::meta::BUILDS_TOTAL;
 use super::request;
-use crate::base::Span;
-use crate::model::{BuildId, BuildRecord, Fact, Outcome};
+use crate::base::{Span, Timestamp};
+use crate::model::{BuildId, BuildRecord, Outcome, StepId};
 use crate::store::StoreError;
 use crate::store::key::Table;
 use crate::store::txn::{Records, Txn};
 
 /// The state of a build that has said nothing yet.
 pub(super) const STARTING: &str = "starting";
+
+/// How a build ended.
+pub(super) struct End<'a> {
+    pub at: Timestamp,
+    pub outcome: Outcome,
+    pub state: &'a str,
+    pub culprits: &'a [StepId],
+}
 
 /// The end of a build, for as long as its fact is in the tail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,21 +62,16 @@ pub(super) fn locks_waited(txn: &mut Txn<'_>, build: BuildId, waited: Span) -> R
     change(txn, build, |build| build.locks_wait_ms = build.locks_wait_ms.saturating_add(waited.as_millis()))
 }
 
-pub(super) fn ended(
-    txn: &mut Txn<'_>,
-    fact: &Fact,
-    build: BuildId,
-    outcome: Outcome,
-    state: &str,
-) -> Result<(), StoreError> {
+pub(super) fn ended(txn: &mut Txn<'_>, seq: u64, build: BuildId, end: &End<'_>) -> Result<(), StoreError> {
     let running = Table::BuildRunning.id(build.0);
     if let Some(started) = txn.number(&running)? {
-        txn.put(Table::Ended.id(fact.seq), &StoredEnd { build: build.0, started });
+        txn.put(Table::Ended.id(seq), &StoredEnd { build: build.0, started });
     }
     txn.remove(running);
     change(txn, build, |build| {
-        build.completed = Some(fact.at);
-        build.outcome = Some(outcome);
-        state.clone_into(&mut build.state);
+        build.completed = Some(end.at);
+        build.outcome = Some(end.outcome);
+        end.state.clone_into(&mut build.state);
+        end.culprits.clone_into(&mut build.culprits);
     })
 }

@@ -107,6 +107,7 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
                 completed: None,
                 outcome: None,
                 state: build::STARTING.to_owned(),
+                culprits: Vec::new(),
                 locks_wait_ms: 0,
                 properties: properties.clone(),
                 plan: plan.clone(),
@@ -152,8 +153,9 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
             step::asked(txn, *build, *step, ask, logs)?;
         }
         Event::LogClosed { build: _, step, log } => step::log_closed(txn, *step, *log)?,
-        Event::BuildEnded { build, outcome, state } => {
-            build::ended(txn, fact, *build, *outcome, state)?;
+        Event::BuildEnded { build, outcome, state, culprits } => {
+            let end = build::End { at, outcome: *outcome, state, culprits };
+            build::ended(txn, fact.seq, *build, &end)?;
             alerts::build_ended(txn, *build);
         }
 

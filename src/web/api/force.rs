@@ -1,7 +1,7 @@
 //! From the parameters of a force call, or the fields of a form, to what the master is asked (REST
 //! specification, section 10.2). Types, patterns and required fields are checked by the engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::forceschedulers::{REASON, full_name};
 use super::rpc::ANONYMOUS;
@@ -24,14 +24,16 @@ pub fn force_ask(
     plan: &SchedulerPlan,
     params: &BTreeMap<String, Value>,
 ) -> Result<ForceAsk, ForceError> {
+    let owner = text(params, "username")?;
+    let reason = text(params, "reason")?.or_else(|| plan.reason.clone());
     Ok(ForceAsk {
         scheduler: Some(plan.name.clone()),
         builders: builders(store, plan, params)?,
         params: rest(plan, params),
-        stamps: stamps(plan, params),
-        reason: text(params, "reason").unwrap_or_else(|| plan.reason.clone().unwrap_or_else(|| REASON.to_owned())),
-        owner: text(params, "username").unwrap_or_else(|| ANONYMOUS.to_owned()),
-        priority: params.get("priority").and_then(number),
+        stamps: stamps(plan, params)?,
+        reason: reason.unwrap_or_else(|| REASON.to_owned()),
+        owner: owner.unwrap_or_else(|| ANONYMOUS.to_owned()),
+        priority: params.get("priority").map(single).cloned(),
     })
 }
 
@@ -46,8 +48,12 @@ fn builders(store: &Store, plan: &SchedulerPlan, params: &BTreeMap<String, Value
         }
         return Ok(vec![builder.name]);
     }
-    let Some(Value::List(names)) = params.get("builderNames") else { return Ok(Vec::new()) };
-    let asked: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
+    let asked = match params.get("builderNames") {
+        None | Some(Value::Null) => return Ok(Vec::new()),
+        Some(Value::List(names)) if !names.is_empty() => names.iter().map(Value::as_str).collect::<Option<Vec<&str>>>(),
+        Some(name) => name.as_str().map(|name| vec![name]),
+    };
+    let asked = asked.ok_or_else(|| ForceError::Wrong("'builderNames' must be a list of names".to_owned()))?;
     let chosen: Vec<String> = plan.builders.iter().filter(|name| asked.contains(&name.as_str())).cloned().collect();
     if chosen.is_empty() {
         let text = format!("scheduler `{}` can start none of the builders in 'builderNames'", plan.name);
@@ -57,39 +63,64 @@ fn builders(store: &Store, plan: &SchedulerPlan, params: &BTreeMap<String, Value
 }
 
 /// The codebases, if the asker wants any of them otherwise than configured. Blank means: as configured.
-fn stamps(plan: &SchedulerPlan, params: &BTreeMap<String, Value>) -> Vec<StampSpec> {
-    let wanted: Vec<StampSpec> = plan.codebases.iter().map(|codebase| stamp(codebase, params)).collect();
+fn stamps(plan: &SchedulerPlan, params: &BTreeMap<String, Value>) -> Result<Vec<StampSpec>, ForceError> {
+    let wanted: Result<Vec<StampSpec>, ForceError> =
+        plan.codebases.iter().map(|codebase| stamp(codebase, params)).collect();
+    let wanted = wanted?;
     let configured = plan.codebases.iter().map(|codebase| &codebase.stamp);
-    if wanted.iter().eq(configured) { Vec::new() } else { wanted }
+    Ok(if wanted.iter().eq(configured) { Vec::new() } else { wanted })
 }
 
-fn stamp(codebase: &CodebasePlan, params: &BTreeMap<String, Value>) -> StampSpec {
+fn stamp(codebase: &CodebasePlan, params: &BTreeMap<String, Value>) -> Result<StampSpec, ForceError> {
     let configured = &codebase.stamp;
     let field = |name: &str| text(params, &full_name(&configured.codebase, name));
-    StampSpec {
+    Ok(StampSpec {
         codebase: configured.codebase.clone(),
-        repository: field("repository").unwrap_or_else(|| configured.repository.clone()),
-        project: field("project").unwrap_or_else(|| configured.project.clone()),
-        branch: field("branch").or_else(|| configured.branch.clone()),
-        revision: field("revision").or_else(|| configured.revision.clone()),
-    }
+        repository: field("repository")?.unwrap_or_else(|| configured.repository.clone()),
+        project: field("project")?.unwrap_or_else(|| configured.project.clone()),
+        branch: field("branch")?.or_else(|| configured.branch.clone()),
+        revision: field("revision")?.or_else(|| configured.revision.clone()),
+    })
 }
 
-/// What is no field of every form.
+/// Fields that every form has.
+const COMMON: [&str; 6] = ["username", "owner", "reason", "priority", "builderid", "builderNames"];
+/// Fields of each codebase.
+const OF_CODEBASE: [&str; 4] = ["branch", "revision", "repository", "project"];
+
+/// What is no field of every form: parameters of this one, and what the engine refuses as unknown. A parameter may be
+/// called as a common field is; then both take the value.
 fn rest(plan: &SchedulerPlan, params: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
-    let SchedulerKind::Force { params: known, .. } = &plan.kind else { return BTreeMap::new() };
-    let own = known.iter().filter_map(|param| params.get_key_value(&param.name));
-    own.map(|(name, value)| (name.clone(), value.clone())).collect()
+    let SchedulerKind::Force { params: own, .. } = &plan.kind else { return BTreeMap::new() };
+    let of_codebases = plan
+        .codebases
+        .iter()
+        .flat_map(|codebase| OF_CODEBASE.iter().map(|name| full_name(&codebase.stamp.codebase, name)));
+    let common: BTreeSet<String> = COMMON.iter().map(|name| (*name).to_owned()).chain(of_codebases).collect();
+    let is_own = |name: &String| own.iter().any(|param| param.name == *name);
+    params
+        .iter()
+        .filter(|(name, _)| is_own(name) || !common.contains(*name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 /// A text that is not blank.
-fn text(params: &BTreeMap<String, Value>, name: &str) -> Option<String> {
-    let value = match params.get(name)? {
-        // The form of some browsers wraps single values.
-        Value::List(items) => items.first()?,
-        value => value,
+fn text(params: &BTreeMap<String, Value>, name: &str) -> Result<Option<String>, ForceError> {
+    let text = match params.get(name).map(single) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(value @ (Value::Str(_) | Value::Int(_))) => value.to_string(),
+        Some(_) => return Err(ForceError::Wrong(format!("'{name}' must be a text"))),
     };
-    value.as_str().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+    Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
+}
+
+/// The form of some browsers wraps single values.
+fn single(value: &Value) -> &Value {
+    match value {
+        Value::List(items) if items.len() < 2 => items.first().unwrap_or(&Value::Null),
+        value => value,
+    }
 }
 
 fn number(value: &Value) -> Option<i64> {

@@ -146,12 +146,12 @@ fn command(site: &Site, path: &str, found: &Found, call: &Call) -> Result<Option
         (Control::Build, "stop") => stop(&ask, call),
         (Control::Build, "rebuild") => {
             let build = ask.build()?.ok_or_else(|| missing(path))?;
-            Ok(Some(Command::Rebuild { build: build.id, owner: ANONYMOUS.to_owned() }))
+            Ok(Some(Command::Rebuild { build: build.id, owner: call.owner() }))
         }
         (Control::Request, "cancel") => Ok(Some(Command::Cancel {
             request: RequestId(ask.number("buildrequestid")?),
             why: call.reason(),
-            by: ANONYMOUS.to_owned(),
+            by: call.owner(),
         })),
         (Control::Request, "set_priority") => {
             let priority = whole(call.params.get("priority")).ok_or_else(|| wrong("priority", "a whole number"))?;
@@ -174,7 +174,7 @@ fn stop(ask: &Ask<'_>, call: &Call) -> Result<Option<Command>, RpcError> {
         ask.build()?.ok_or_else(|| missing(ask.path))?.id
     };
     let running = ask.store.build(build).map_err(ApiError::from)?.is_some_and(|build| build.completed.is_none());
-    Ok(running.then(|| Command::Stop { build, why: call.reason(), by: ANONYMOUS.to_owned() }))
+    Ok(running.then(|| Command::Stop { build, why: call.reason(), by: call.owner() }))
 }
 
 fn force(ask: &Ask<'_>, call: &Call) -> Result<Command, RpcError> {
@@ -214,6 +214,12 @@ fn worker(ask: &Ask<'_>, method: &str, call: &Call) -> Result<Command, RpcError>
 }
 
 impl Call {
+    /// Who says that it wants this. Nobody checks it: there is no login.
+    fn owner(&self) -> String {
+        let given = self.params.get("username").and_then(Value::as_str).map(str::trim);
+        given.filter(|name| !name.is_empty()).unwrap_or(ANONYMOUS).to_owned()
+    }
+
     fn reason(&self) -> String {
         self.params.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned()
     }

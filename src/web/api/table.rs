@@ -346,6 +346,7 @@ pub static ROUTES: &[Route] = &[
     at("commits/n:commitid", &absent::COMMIT, Rows(absent::nothing::<absent::Commit>), Nobody),
     at("forceschedulers", &forceschedulers::FORCE_SCHEDULER, Rows(forceschedulers::list), Nobody),
     at("forceschedulers/i:schedulername", &forceschedulers::FORCE_SCHEDULER, Rows(forceschedulers::one), Force),
+    at("forceschedulers/s:schedulername", &forceschedulers::FORCE_SCHEDULER, Rows(forceschedulers::one), Force),
     at("logchunks", &logs::LOG_CHUNK, Rows(logs::nowhere), Nobody),
     at("logs/n:logid", &logs::LOG, Rows(logs::one), Nobody),
     at("logs/n:logid/contents", &logs::LOG_CHUNK, Rows(logs::contents), Nobody),

@@ -167,7 +167,8 @@ pub fn params(plan: &SchedulerPlan, fields: &BTreeMap<String, Vec<String>>) -> B
     for param in params {
         let sent = fields.get(&param.name);
         let value = match &param.kind {
-            ForceParamKind::Bool => Some(Value::Bool(sent.is_some())),
+            // A browser sends "on" for a ticked box; anything else is judged as everywhere.
+            ForceParamKind::Bool => sent.is_none().then_some(Value::Bool(false)),
             ForceParamKind::Choice { .. } if param.multiple => {
                 let chosen = sent.into_iter().flatten().map(|value| Value::from(value.as_str()));
                 Some(Value::List(chosen.collect()))

@@ -51,10 +51,9 @@ impl FileOutcome {
 pub(super) fn perform(args: &CommandArgs, cancelled: &AtomicBool) -> FileOutcome {
     let start = Instant::now();
     let mut outcome = FileOutcome::default();
-    let name = args.name();
     if let Err(failure) = perform_into(args, cancelled, &mut outcome) {
         outcome.code = failure.code;
-        outcome.message = format!("{name}: {}", failure.message);
+        outcome.message = format!("{}: {}", verb(args), failure.message);
     }
     outcome.cancelled = outcome.code != 0 && cancelled.load(Ordering::Relaxed);
     outcome.elapsed_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -116,9 +115,27 @@ fn stat(path: &str) -> io::Result<Vec<u64>> {
     ])
 }
 
+/// The word that people use in a configuration for what the protocol calls otherwise.
+fn verb(args: &CommandArgs) -> &'static str {
+    match args {
+        CommandArgs::MakeDirs { .. } => "mkdir",
+        CommandArgs::RemoveDirs { .. } | CommandArgs::RemoveFile { .. } => "remove",
+        CommandArgs::Copy { .. } => "copy",
+        CommandArgs::Stat { .. } => "stat",
+        CommandArgs::List { .. } => "list_dir",
+        CommandArgs::Glob { .. } => "glob",
+        CommandArgs::Shell(_)
+        | CommandArgs::UploadFile { .. }
+        | CommandArgs::UploadDirectory { .. }
+        | CommandArgs::DownloadFile { .. } => args.name(),
+    }
+}
+
 fn failure(path: &str, error: &io::Error) -> Failure {
+    let text = error.to_string();
+    let text = text.split(" (os error ").next().unwrap_or_default();
     // What the system did not number is a failure all the same.
-    Failure { code: error.raw_os_error().map_or(1, i64::from), message: format!("{error}: {path}") }
+    Failure { code: error.raw_os_error().map_or(1, i64::from), message: format!("`{path}`: {text}") }
 }
 
 /// The error of a command that was told to stop.
@@ -146,7 +163,7 @@ mod tests {
         fs::write(&file, "").unwrap();
         let failed = done(&CommandArgs::MakeDirs { paths: vec![file.clone()] });
         assert_eq!(failed.code, 17);
-        assert!(failed.message.starts_with("mkdir: ") && failed.message.ends_with(&file), "{}", failed.message);
+        assert!(failed.message.starts_with("mkdir: ") && failed.message.contains(&file), "{}", failed.message);
     }
 
     #[test]

@@ -41,6 +41,15 @@ pub(super) struct Running {
     ended: Option<Ended>,
 }
 
+/// Why a command did not start; texts for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NotStarted {
+    /// Its program is missing or may not be run: the command's own fault.
+    Program(String),
+    /// The worker could not prepare for it.
+    Worker(String),
+}
+
 /// How the command's own process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ended {
@@ -53,14 +62,18 @@ impl<'a> Command<'a> {
         Self { order, env: merge(variables_os(), order, spool) }
     }
 
-    /// Starts it. The error is a text for people.
-    pub fn start(&self) -> Result<Running, String> {
+    /// Starts it.
+    pub fn start(&self) -> Result<Running, NotStarted> {
         let folder = Path::new(&self.order.folder);
-        with_umask(self.order.umask, || std::fs::create_dir_all(folder))
-            .map_err(|error| format!("failed to make the folder `{}`: {error}", self.order.folder))?;
-        let program = self.program(folder)?;
+        with_umask(self.order.umask, || std::fs::create_dir_all(folder)).map_err(|error| {
+            NotStarted::Worker(format!("failed to make the directory `{}`: {error}", self.order.folder))
+        })?;
+        let program = self.program(folder).map_err(NotStarted::Program)?;
         let started = if self.order.pty { start_in_terminal(program) } else { self.start_with_pipes(program) };
-        started.map_err(|error| format!("failed to start `{}`: {error}", self.name()))
+        started.map_err(|error| {
+            let why = format!("failed to start `{}`: {error}", self.name());
+            if is_of_program(&error) { NotStarted::Program(why) } else { NotStarted::Worker(why) }
+        })
     }
 
     fn program(&self, folder: &Path) -> Result<Program, String> {
@@ -114,6 +127,22 @@ impl<'a> Command<'a> {
             order::Program::Argv(words) => words.first().map_or("", String::as_str),
         }
     }
+}
+
+/// Whether starting failed because of what is to be started (not a program, no permission, a missing interpreter, too
+/// many words), and not because the machine is short of something.
+fn is_of_program(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    let exec_format = error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error());
+    exec_format
+        || matches!(
+            error.kind(),
+            Kind::NotFound
+                | Kind::PermissionDenied
+                | Kind::ArgumentListTooLong
+                | Kind::InvalidInput
+                | Kind::IsADirectory
+        )
 }
 
 /// Starts our own program in a session with a new terminal, which then gives way to the command's.

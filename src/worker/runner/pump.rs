@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::command::{Command, Ended, Running};
+use super::command::{Command, Ended, NotStarted, Running};
 use super::header;
 use super::job::News;
 use super::logfile::Follower;
@@ -117,7 +117,8 @@ impl<'a> Pump<'a> {
         self.follow_logs();
         let mut running = match command.start() {
             Ok(running) => running,
-            Err(why) => return self.broken(&why),
+            Err(NotStarted::Program(why)) => return self.fail(StoredEnd::NotStarted, &why),
+            Err(NotStarted::Worker(why)) => return self.fail(StoredEnd::Broken, &why),
         };
         drop(command);
         match self.pump(&mut running, news) {
@@ -125,7 +126,7 @@ impl<'a> Pump<'a> {
             Err(error) => {
                 tree::signal_group(running.leader, rustix::process::Signal::KILL);
                 let _how_many = tree::signal_descendants(rustix::process::Signal::KILL);
-                self.broken(&format!("the output cannot be spooled: {error}"))
+                self.fail(StoredEnd::Broken, &format!("the output cannot be spooled: {error}"))
             }
         }
     }
@@ -402,16 +403,16 @@ impl<'a> Pump<'a> {
     }
 
     /// The result of a command that could not be started, or not be followed.
-    fn broken(mut self, why: &str) -> io::Result<Ending> {
+    fn fail(mut self, end: StoredEnd, why: &str) -> io::Result<Ending> {
         let why = self.recorder.redact(why);
         let elapsed = Span::from(self.started.elapsed());
         // If the spool is full, the reason in the result must do.
         let _spool_is_full = self.say(&format!("{why}\n"));
-        self.close(StoredReport::of(StoredEnd::Broken, why), elapsed)
+        self.close(StoredReport::of(end, why), elapsed)
     }
 
     fn close(mut self, report: StoredReport, elapsed: Span) -> io::Result<Ending> {
-        let broken = report.end == StoredEnd::Broken;
+        let broken = matches!(report.end, StoredEnd::Broken | StoredEnd::NotStarted);
         self.recorder.flush().or_else(|error| if broken { Ok(()) } else { Err(error) })?;
         let (parts, _) = self.recorder.written();
         let (stdout, stderr, cut) = self.recorder.into_heads();

@@ -36,6 +36,7 @@ pub(in crate::worker) enum StoredEnd {
     TotalTimeout,
     TooManyLines,
     Interrupted,
+    NotStarted,
     Broken,
     Lost,
 }
@@ -78,6 +79,7 @@ impl StoredEnd {
             Self::TotalTimeout => ReportedEnd::TotalTimeout,
             Self::TooManyLines => ReportedEnd::TooManyLines,
             Self::Interrupted => ReportedEnd::Interrupted,
+            Self::NotStarted => ReportedEnd::NotStarted,
             Self::Broken => ReportedEnd::Broken,
             Self::Lost => ReportedEnd::Lost,
         }

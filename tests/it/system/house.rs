@@ -122,7 +122,7 @@ impl Running {
     /// Waits until a build ended; its outcome and state.
     pub async fn ended(&mut self, id: BuildId) -> (starwright::model::Outcome, String) {
         self.fact("end of the build", |event| match event {
-            Event::BuildEnded { build, outcome, state } if *build == id => Some((*outcome, state.clone())),
+            Event::BuildEnded { build, outcome, state, .. } if *build == id => Some((*outcome, state.clone())),
             _ => None,
         })
         .await

@@ -170,12 +170,14 @@ fn forms_of_force_schedulers_become_asks() {
             ("version".to_owned(), Value::from("2.0")),
             ("jobs".to_owned(), Value::Int(8)),
             ("clean".to_owned(), Value::Bool(true)),
+            // The engine says that there is no such field.
+            ("nosuch".to_owned(), Value::from("x")),
         ]
         .into(),
         stamps: Vec::new(),
         reason: "force build".to_owned(),
         owner: "Eve <eve@example.org>".to_owned(),
-        priority: Some(5),
+        priority: Some(Value::from("5")),
     };
     assert_eq!(served.master.orders(), [Command::Force(wanted)]);
 

@@ -312,7 +312,12 @@ impl World {
 
     /// A build ends, with its request and buildset.
     pub fn end(&mut self, made: &Made, outcome: Outcome, state: &str) {
-        self.fact(Event::BuildEnded { build: BuildId(made.build), outcome, state: state.to_owned() });
+        self.fact(Event::BuildEnded {
+            build: BuildId(made.build),
+            outcome,
+            state: state.to_owned(),
+            culprits: Vec::new(),
+        });
         self.fact(Event::RequestEnded { request: RequestId(made.request), outcome });
         self.fact(Event::BuildsetEnded { buildset: BuildsetId(made.buildset), outcome });
     }

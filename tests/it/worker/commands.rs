@@ -36,7 +36,7 @@ async fn a_missing_program_and_an_impossible_folder_are_named() {
     let words = vec!["no-such-program".to_owned()];
     let args = ShellArgs { command: ProgramArg::Argv(words), ..shell(&scene.build, "") };
     let heard = scene.peer.run("c-1", args).await;
-    assert_eq!(heard.report().end, ReportedEnd::Broken);
+    assert_eq!(heard.report().end, ReportedEnd::NotStarted);
     assert!(heard.report().why.contains("no program `no-such-program` in PATH"), "{}", heard.report().why);
     assert!(heard.header().contains("no-such-program"));
     let folder = scene.worker.log.join("below-a-file");

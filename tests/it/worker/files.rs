@@ -27,7 +27,11 @@ async fn folders_are_made_listed_copied_found_and_removed() {
     assert_eq!(run(&mut scene, "6", CommandArgs::RemoveFile { path: file.clone() }).await.code, Some(0));
     let missing = run(&mut scene, "7", CommandArgs::RemoveFile { path: file }).await;
     assert_eq!((missing.end, missing.code), (ReportedEnd::Exited, Some(2)));
-    assert!(missing.why.starts_with("rmfile: ") && missing.why.ends_with("x/a/note.txt"), "{}", missing.why);
+    assert!(
+        missing.why.starts_with("remove: `") && missing.why.ends_with("x/a/note.txt`: No such file or directory"),
+        "{}",
+        missing.why
+    );
     let removed = run(&mut scene, "8", CommandArgs::RemoveDirs { paths: vec![root.clone()], timeout: None }).await;
     assert_eq!(removed.code, Some(0));
     assert!(!std::path::Path::new(&root).exists());

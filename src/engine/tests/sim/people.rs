@@ -69,7 +69,13 @@ impl Sim {
         let priority = self.rng.chance(25).then(|| self.rng.range(-1, 6));
         let scheduler = self.rng.chance(20).then(|| "by-hand".to_owned());
         let builders = if scheduler.is_some() { vec![] } else { vec![builder] };
-        let ask = ForceAsk { scheduler, builders, owner: "ann".into(), priority, ..ForceAsk::default() };
+        let ask = ForceAsk {
+            scheduler,
+            builders,
+            owner: "ann".into(),
+            priority: priority.map(Into::into),
+            ..ForceAsk::default()
+        };
         self.saw("forced");
         self.ask(|ticket| Input::ForceAsked { ask, ticket });
     }

@@ -84,7 +84,7 @@ impl World {
                     let view = BuildView { id: *build, worker: worker.clone(), outcome: None, state: String::new() };
                     assert!(builds.insert(format!("{builder}/{number}"), view).is_none(), "numbers are used once");
                 }
-                Event::BuildEnded { build, outcome, state } => {
+                Event::BuildEnded { build, outcome, state, .. } => {
                     let view = builds.values_mut().find(|view| view.id == *build).unwrap();
                     assert!(view.outcome.replace(*outcome).is_none(), "a build ends once");
                     view.state.clone_from(state);
@@ -128,9 +128,10 @@ impl World {
                     let inside = if parent.is_some() { "> " } else { "" };
                     steps.push((*step, format!("{inside}{name}")));
                 }
-                Event::StepEnded { build, step, state, hidden, .. } if *build == id => {
+                Event::StepEnded { build, step, state, hidden, outcome } if *build == id => {
                     let line = &mut steps.iter_mut().find(|(id, _)| id == step).unwrap().1;
-                    *line = format!("{line}: {state}{}", if *hidden { " hidden" } else { "" });
+                    let how = if *outcome == Outcome::Success { String::new() } else { format!(" ({outcome})") };
+                    *line = format!("{line}: {state}{how}{}", if *hidden { " hidden" } else { "" });
                 }
                 _ => {}
             }

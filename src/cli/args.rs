@@ -8,14 +8,15 @@ use clap::{Args, Parser, Subcommand};
 
 use super::client::Client;
 use super::error::CliError;
-use super::{builds, check, force, log, master, reload, sendchange, status, stop, store, up, worker};
+use super::terminal::Colour;
+use super::{builds, cancel, check, force, log, master, pause, rebuild, reload, sendchange, status, stop, store, up, worker};
 use crate::base::LogForm;
 use crate::base::process::keep_private;
 
 /// A CI engine in one binary.
 ///
 /// A master reads its configuration from a Starlark file, watches repositories, and gives builds to
-/// workers. Builds survive a crash of the master: they go on where they were.
+/// workers. Builds survive a crash of the master: they continue where they were.
 ///
 /// Start here:  starwright up examples/master.star
 #[derive(Debug, Parser)]
@@ -32,16 +33,17 @@ struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done; a watched build ended with success or warnings
-  1   a watched build failed; a store was found damaged; there are alerts (`status`)
+  1   a watched build failed, a store was found damaged, or there are alerts (`status`)
   2   wrong arguments
   3   the configuration was refused
   4   a watched build ended with an exception
-  5   a watched build was cut off and will run again
+  5   a watched build was interrupted and will run again
   6   a watched build was cancelled
-  10  the environment: no master there, disk, network, no such build, no store there
-  20  a fault of Starwright itself
+  10  the environment: no master answers, disk, network, no such build, no store
+  20  a bug in Starwright
+  141 whoever read the output went away (as for any tool in a pipe)
 
-What is logged says STARWRIGHT_LOG, for example: STARWRIGHT_LOG=debug starwright master master.star";
+STARWRIGHT_LOG chooses what is logged, for example: STARWRIGHT_LOG=debug starwright master master.star";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -50,26 +52,24 @@ enum Command {
     Up(MasterArgs),
     /// Run a master
     #[command(
-        after_help = "Example:\n  starwright master master.star --data /var/lib/starwright --listen 0.0.0.0:8010\n\nSignals: SIGHUP loads the configuration again; SIGTERM ends in order (builds go on at their workers, the next\nmaster takes them up); a second SIGTERM ends at once."
+        after_help = "Example:\n  starwright master master.star --data /var/lib/starwright --listen 0.0.0.0:8010\n\nSignals: SIGHUP reloads the configuration. SIGTERM shuts down in an orderly way: builds continue on their workers, and the next master picks them up. A second SIGTERM ends at once."
     )]
     Master(MasterArgs),
     /// Run a worker
     #[command(
-        after_help = "Example:\n  starwright worker --master ci.example.org:8010 --name linux-1 --password-file secret --dir /srv/worker\n\nSignals: SIGTERM ends the worker, a second one at once. Its commands go on then, as they do when it is killed; the next\nworker in the same folder takes them up."
+        after_help = "Example:\n  starwright worker --master ci.example.org:8010 --name linux-1 --password-file secret --dir /srv/worker\n\nSignals: SIGTERM ends the worker, a second one ends it at once. Its commands keep running, as they do when it is killed, and the next worker in the same directory picks them up."
     )]
     Worker(WorkerArgs),
     /// Check configurations without running them
-    #[command(
-        after_help = "Prints \"ok\" with a summary, or every problem with its place and what would do (exit code 3)."
-    )]
+    #[command(after_help = "Prints \"ok\" with a summary, or every problem with its place and a hint (exit code 3).")]
     Check {
         /// Configuration files
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
-    /// Make a running master load its configuration again
+    /// Make a running master reload its configuration
     #[command(
-        after_help = "A faulty configuration changes nothing: the old one stays, and the problems are printed (exit code 3)."
+        after_help = "A faulty configuration changes nothing: the old one stays in force, and the problems are printed (exit code 3)."
     )]
     Reload {
         #[command(flatten)]
@@ -95,23 +95,29 @@ enum Command {
         #[arg(long, short)]
         builder: Option<String>,
         /// How many
-        #[arg(long, short = 'n', default_value_t = 20)]
+        #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
         limit: u64,
+        /// Print the records of the HTTP API as a JSON array, with the names of builder and worker
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         master: MasterAddress,
     },
     /// Print the log of a build, or of one of its steps
     #[command(
-        after_help = "Examples:\n  starwright log linux/12\n  starwright log linux/12 compile\n  starwright log linux -f      (the newest build, as it runs)"
+        after_help = "Examples:\n  starwright log linux/12\n  starwright log linux/12 compile     (one step; linux/12/compile does the same)\n  starwright log linux -f             (the newest build, as it runs)\n\nWith -f, the exit code is that of the build's result, and a restart of the master is waited for."
     )]
     Log {
         /// BUILDER/NUMBER, BUILDER (its newest build), or a build's id
         build: String,
-        /// Name or number of a step; all steps without it
+        /// Name or number of a step; without it, all steps
         step: Option<String>,
-        /// Go on until the build ends
+        /// Keep printing until the build ends
         #[arg(long, short)]
         follow: bool,
+        /// Pass on the colours in the log; other control sequences never reach the terminal
+        #[arg(long, value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
+        color: Colour,
         #[command(flatten)]
         master: MasterAddress,
     },
@@ -125,9 +131,46 @@ enum Command {
         #[command(flatten)]
         master: MasterAddress,
     },
-    /// Tell a master of a change, for sources that it cannot poll
+    /// Start a build again, with the same sources and properties
+    Rebuild {
+        /// BUILDER/NUMBER, BUILDER (its newest build), or a build's id
+        build: String,
+        /// Show the build's progress; the exit code is that of its result
+        #[arg(long, short)]
+        watch: bool,
+        #[command(flatten)]
+        master: MasterAddress,
+    },
+    /// Take back a build request; if it is being built, stop that build
+    Cancel {
+        /// The request's number, as `force` prints it
+        request: u64,
+        /// Why
+        #[arg(long, short, default_value = "")]
+        reason: String,
+        #[command(flatten)]
+        master: MasterAddress,
+    },
+    /// Give a worker no new builds
+    Pause {
+        /// The worker's name
+        worker: String,
+        /// Why; shown on the worker's page
+        #[arg(long, short, default_value = "")]
+        reason: String,
+        #[command(flatten)]
+        master: MasterAddress,
+    },
+    /// Give a paused worker builds again
+    Unpause {
+        /// The worker's name
+        worker: String,
+        #[command(flatten)]
+        master: MasterAddress,
+    },
+    /// Tell a master about a change, for sources that it cannot poll
     Sendchange(SendchangeArgs),
-    /// Look after the state folder of a master that is not running
+    /// Maintain the state directory of a master that is not running
     #[command(subcommand)]
     Store(StoreCommand),
     /// (started by workers) Run one command and spool its output
@@ -144,7 +187,7 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum StoreCommand {
-    /// Read everything and tell what is damaged
+    /// Read everything and report what is damaged
     #[command(
         after_help = "Changes nothing but this: what a killed master had begun is brought to its end. Exit code 1 if \
                             something is damaged."
@@ -153,7 +196,7 @@ pub(super) enum StoreCommand {
         #[command(flatten)]
         folder: DataFolder,
     },
-    /// Give back the room of what was removed
+    /// Reclaim the disk space of what was removed
     #[command(
         after_help = "Needs as much free space as the store has small records. A crash at any moment leaves the old or \
                             the new state."
@@ -162,9 +205,9 @@ pub(super) enum StoreCommand {
         #[command(flatten)]
         folder: DataFolder,
     },
-    /// Write everything into one file: the form for backups and for moving
+    /// Write everything into one file, for backups and for moving
     #[command(
-        after_help = "Examples:\n  starwright store export --data /var/lib/starwright backup.dump\n  starwright store export - | zstd > backup.dump.zst\n\nThe file appears when it is whole. Exit code 1 if something could not be read and is missing in it."
+        after_help = "Examples:\n  starwright store export --data /var/lib/starwright backup.dump\n  starwright store export - | zstd > backup.dump.zst\n\nThe file appears when it is complete. Exit code 1 if something could not be read and is missing from it."
     )]
     Export {
         /// The file to write, or - for standard output
@@ -172,9 +215,9 @@ pub(super) enum StoreCommand {
         #[command(flatten)]
         folder: DataFolder,
     },
-    /// Make a store from an exported file
+    /// Create a store from an exported file
     #[command(
-        after_help = "Examples:\n  starwright store import --data /var/lib/starwright backup.dump\n  zstd -dc backup.dump.zst | starwright store import --data restored -\n\nThe folder has to be empty or missing, and appears when it is whole. It is the same installation: run one of the two."
+        after_help = "Examples:\n  starwright store import --data /var/lib/starwright backup.dump\n  zstd -dc backup.dump.zst | starwright store import --data restored -\n\nThe directory has to be empty or missing, and appears when it is complete. It is the same installation: run only one of the two."
     )]
     Import {
         /// The file to read, or - for standard input
@@ -196,7 +239,7 @@ pub(super) enum StoreCommand {
         #[command(flatten)]
         folder: DataFolder,
     },
-    /// Make the database again from the fact files
+    /// Rebuild the database from the fact files
     #[command(
         after_help = "Restores history and open work when the database (the folder `sled`) is gone or damaged. A master does it by\nitself when it notices damage at its start. The old database is kept in `damaged`. Exit code 1 if fact files are\ndamaged, too: what is whole is there."
     )]
@@ -211,7 +254,7 @@ pub(super) enum StoreCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct DataFolder {
-    /// The master's state folder
+    /// The master's state directory
     #[arg(long, env = "STARWRIGHT_DATA", default_value = ".starwright")]
     pub data: PathBuf,
 }
@@ -220,13 +263,13 @@ pub(super) struct DataFolder {
 pub(super) struct MasterArgs {
     /// The configuration
     pub config: PathBuf,
-    /// Folder for history, logs and open work; made if missing
+    /// Directory for history, logs and open work; created if missing
     #[arg(long, env = "STARWRIGHT_DATA", default_value = ".starwright")]
     pub data: PathBuf,
-    /// Address for pages, API and workers; the configuration's `web(listen = …)` without it, else 127.0.0.1:8010
+    /// Address for pages, API and workers; the default is the configuration's `web(listen = …)`, else 127.0.0.1:8010
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<SocketAddr>,
-    /// Do not load the configuration again when its files change
+    /// Do not reload the configuration when its files change
     #[arg(long)]
     pub no_watch: bool,
 }
@@ -239,10 +282,10 @@ pub(super) struct WorkerArgs {
     /// The worker's name in the master's configuration
     #[arg(long)]
     pub name: String,
-    /// File that holds the password (a line end behind it does not count)
+    /// File that holds the password; a trailing newline does not count
     #[arg(long, value_name = "FILE")]
     pub password_file: PathBuf,
-    /// Folder for workspaces and the spool; made if missing
+    /// Directory for workspaces and the spool; created if missing
     #[arg(long)]
     pub dir: PathBuf,
 }
@@ -258,10 +301,10 @@ pub(super) struct MasterAddress {
 pub(super) struct ForceArgs {
     /// The builder
     pub builder: String,
-    /// A parameter of the force scheduler; may be given several times
+    /// A parameter of the force form; can be given several times
     #[arg(short = 'p', long = "param", value_name = "NAME=VALUE")]
     pub params: Vec<String>,
-    /// Which force scheduler, if the builder has several
+    /// The force scheduler, if the builder has several
     #[arg(long)]
     pub scheduler: Option<String>,
     /// Branch to build
@@ -273,6 +316,9 @@ pub(super) struct ForceArgs {
     /// Why; shown with the build
     #[arg(long, short, default_value = "")]
     pub reason: String,
+    /// Who wants it; without it, STARWRIGHT_USER or the name of the user who runs this
+    #[arg(long, value_name = "NAME")]
+    pub owner: Option<String>,
     /// Show the build's progress; the exit code is that of its result
     #[arg(long, short)]
     pub watch: bool,
@@ -312,10 +358,10 @@ pub(super) struct SendchangeArgs {
     /// A name of this call: a second one of the same name records nothing
     #[arg(long, value_name = "NAME")]
     pub delivery: Option<String>,
-    /// A property of the change; may be given several times
+    /// A property of the change; can be given several times
     #[arg(long = "property", short = 'p', value_name = "NAME=VALUE")]
     pub properties: Vec<String>,
-    /// Files touched
+    /// Files that it touched
     pub files: Vec<String>,
     #[command(flatten)]
     pub master: MasterAddress,
@@ -347,13 +393,21 @@ fn run(command: Command, form: LogForm) -> Result<ExitCode, CliError> {
         Command::Reload { master } => client(|| reload::run(Client::new(&master.url)?)),
         Command::Status { json, master } => client(|| status::run(Client::new(&master.url)?, json)),
         Command::Force(args) => client(|| force::run(Client::new(&args.master.url)?, &args)),
-        Command::Builds { builder, limit, master } => {
-            client(|| builds::run(Client::new(&master.url)?, builder.as_deref(), limit))
+        Command::Builds { builder, limit, json, master } => {
+            client(|| builds::run(Client::new(&master.url)?, builder.as_deref(), limit, json))
         }
-        Command::Log { build, step, follow, master } => {
-            client(|| log::run(Client::new(&master.url)?, &build, step.as_deref(), follow))
+        Command::Log { build, step, follow, color, master } => {
+            client(|| log::run(Client::new(&master.url)?, &build, step.as_deref(), follow, color.is_wanted()))
         }
         Command::Stop { build, reason, master } => client(|| stop::run(Client::new(&master.url)?, &build, &reason)),
+        Command::Rebuild { build, watch, master } => client(|| rebuild::run(Client::new(&master.url)?, &build, watch)),
+        Command::Cancel { request, reason, master } => {
+            client(|| cancel::run(Client::new(&master.url)?, request, &reason))
+        }
+        Command::Pause { worker, reason, master } => {
+            client(|| pause::run(Client::new(&master.url)?, &worker, true, &reason))
+        }
+        Command::Unpause { worker, master } => client(|| pause::run(Client::new(&master.url)?, &worker, false, "")),
         Command::Store(command) => store::run(&command, form),
         Command::Sendchange(args) => client(|| sendchange::run(Client::new(&args.master.url)?, &args)),
     }

@@ -7,13 +7,15 @@ use serde_json::Value as Json;
 
 use super::client::{Client, outcome_of};
 use super::error::CliError;
-use super::output::{badge, printable, took};
+use super::output::{badge, outln, took};
+use super::terminal::printable;
 use crate::base::Timestamp;
 
 pub(super) fn run<'a>(
     client: Client,
     builder: Option<&'a str>,
     limit: u64,
+    as_json: bool,
 ) -> Result<impl Future<Output = Result<ExitCode, CliError>> + 'a, CliError> {
     Ok(async move {
         let path = match builder {
@@ -23,8 +25,12 @@ pub(super) fn run<'a>(
         let builds = client.list(&path, "builds").await?.unwrap_or_default();
         let names = names_of(&client, "builders", "builderid").await?;
         let workers = names_of(&client, "workers", "workerid").await?;
+        if as_json {
+            print_json(builds, &names, &workers);
+            return Ok(ExitCode::SUCCESS);
+        }
         if builds.is_empty() {
-            println!("no builds yet; `starwright force BUILDER` starts one");
+            outln!("no builds yet; `starwright force BUILDER` starts one");
         }
         let name = |names: &BTreeMap<u64, String>, id: &Json| {
             id.as_u64().and_then(|id| names.get(&id).cloned()).unwrap_or_default()
@@ -32,7 +38,7 @@ pub(super) fn run<'a>(
         let title = |build: &Json| format!("{}/{}", name(&names, &build["builderid"]), build["number"]);
         let width = builds.iter().map(|build| title(build).chars().count()).max().unwrap_or_default();
         for build in &builds {
-            println!(
+            outln!(
                 "{:width$}  {:11}  {}  {:>7}  {}  {}",
                 title(build),
                 badge(outcome_of(build)),
@@ -44,6 +50,18 @@ pub(super) fn run<'a>(
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// The API's own records, with the names that their numbers stand for.
+fn print_json(builds: Vec<Json>, builders: &BTreeMap<u64, String>, workers: &BTreeMap<u64, String>) {
+    let named = builds.into_iter().map(|mut build| {
+        let name = |names: &BTreeMap<u64, String>, id: &Json| names.get(&id.as_u64()?).cloned().map(Json::String);
+        build["builder"] = name(builders, &build["builderid"]).unwrap_or_default();
+        build["worker"] = name(workers, &build["workerid"]).unwrap_or_default();
+        build["outcome"] = outcome_of(&build).map_or(Json::Null, |outcome| outcome.word().into());
+        build
+    });
+    outln!("{:#}", Json::Array(named.collect()));
 }
 
 async fn names_of(client: &Client, plural: &str, id: &str) -> Result<BTreeMap<u64, String>, CliError> {

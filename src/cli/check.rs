@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::error::{CliError, REFUSED};
-use crate::evaluator::{Abort, Folder, Launcher, Load, Mode, load, summary};
+use super::output::{errln, outln};
+use crate::evaluator::{Abort, Launcher, Load, Mode, load, summary};
 use crate::model::SecretsPlan;
 use crate::secrets::Secrets;
 
@@ -16,22 +17,20 @@ pub(super) fn run(files: &[PathBuf]) -> Result<ExitCode, CliError> {
     let mut refused = false;
     let launcher = Launcher { mode: Mode::Plain, ..Launcher::default() };
     for file in files {
-        if let Some(error) = unreadable(file) {
-            return Err(error);
-        }
+        check_is_file(file)?;
         match load(&launcher, file, &Abort::default()) {
             Load::Loaded(loaded) => {
                 for warning in &loaded.warnings {
-                    eprintln!("{}", warning.report("warning"));
+                    errln!("{}", warning.report("warning"));
                 }
                 for warning in secret_warnings(&loaded.plan.secrets, file) {
-                    eprintln!("warning: {warning}");
+                    errln!("warning: {warning}");
                 }
-                println!("{}: ok ({})", file.display(), summary(&loaded.plan));
+                outln!("{}: ok ({})", file.display(), summary(&loaded.plan));
             }
             Load::Refused(report) => {
                 refused = true;
-                eprintln!("{report}");
+                errln!("{report}");
             }
             Load::Aborted => unreachable!("nobody else has the abort"),
         }
@@ -52,16 +51,25 @@ fn secret_warnings(plan: &SecretsPlan, file: &Path) -> Vec<String> {
     faults
 }
 
-/// Why a path is no configuration, before anything of it is read.
-fn unreadable(path: &Path) -> Option<CliError> {
-    if path.is_file() {
-        return None;
+/// Says what is wrong with the path of a configuration that is not a file.
+pub(super) fn check_is_file(path: &Path) -> Result<(), CliError> {
+    let shown = path.display();
+    if path.is_dir() {
+        let inside = path.join("master.star");
+        let error = CliError::user(format!("`{shown}` is a directory; give the configuration file"));
+        return Err(if inside.is_file() {
+            error.hint(format!("did you mean `{}`?", inside.display()))
+        } else {
+            error.hint("it is usually called master.star")
+        });
     }
-    if path.exists() && !path.is_dir() {
-        let message = format!("failed to read `{}`: it is not a regular file", path.display());
-        return Some(CliError::environment(message));
+    match std::fs::metadata(path) {
+        Ok(data) if data.is_file() => Ok(()),
+        Ok(_) => Err(CliError::environment(format!("failed to read `{shown}`: it is not a regular file"))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(CliError::environment(format!("failed to read `{shown}`: no such file"))
+                .hint("give the path of a configuration, for example examples/master.star"))
+        }
+        Err(error) => Err(CliError::environment(format!("failed to read `{shown}`: {error}"))),
     }
-    let problem = Folder::of(path).err()?.problems.into_iter().next()?;
-    let hint = problem.hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"));
-    Some(CliError::environment(format!("{}{hint}", problem.message)))
 }

@@ -4,18 +4,48 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
+use tokio::time::{Instant, sleep};
+
 use super::error::CliError;
+use super::output::errln;
+use crate::base::environment::variable;
 use crate::base::{chain, nearest};
 use crate::model::Outcome;
+use crate::web::encode;
 
 /// A request that takes longer is given up: answers come from memory and a local disk.
 const ANSWER_TIME: Duration = Duration::from_secs(60);
+/// A master that was started a moment ago listens within this time, also on a slow disk.
+const START_TIME: Duration = Duration::from_secs(5);
+/// A master that is upgraded or restarted is back within this time; whoever follows a build waits for it.
+const RESTART_TIME: Duration = Duration::from_secs(120);
+/// Between two tries.
+const TRY_EVERY: Duration = Duration::from_millis(100);
 
 /// A master's API.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     http: reqwest::Client,
     base: String,
+    patience: Patience,
+}
+
+/// How long to wait for a master that does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    /// It may just be starting: only a refused connection is tried again, so nothing is done twice.
+    Start,
+    /// It was there and may be restarting: reading goes on when it is back.
+    Restart,
+}
+
+/// What a name on the command line means.
+#[derive(Clone, Debug)]
+pub(super) struct Named {
+    /// The build's record.
+    pub build: Json,
+    /// A step, if the name went on after the number.
+    pub step: Option<String>,
 }
 
 impl Client {
@@ -26,7 +56,12 @@ impl Client {
             .timeout(ANSWER_TIME)
             .build()
             .map_err(|error| CliError::environment(format!("failed to prepare HTTP: {}", chain(&error))))?;
-        Ok(Self { http, base: base.trim_end_matches('/').to_owned() })
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), patience: Patience::Start })
+    }
+
+    /// The same, for following something across a restart of the master.
+    pub(super) fn patient(self) -> Self {
+        Self { patience: Patience::Restart, ..self }
     }
 
     /// The items of a collection or the one item of a resource; none where there is no such thing.
@@ -56,7 +91,7 @@ impl Client {
         if status == 200 {
             return Ok(answer.get_mut("result").map(Json::take).unwrap_or_default());
         }
-        Err(CliError::user(control_error(&answer["error"]["message"])))
+        Err(CliError::user(control_error(&answer)))
     }
 
     /// A call of our own API.
@@ -76,30 +111,69 @@ impl Client {
         }
     }
 
-    /// Finds a build by `BUILDER/NUMBER`, `BUILDER` (its newest) or id.
+    /// Finds a build by `BUILDER`, `BUILDER/NUMBER` or id.
     pub(super) async fn build(&self, name: &str) -> Result<Json, CliError> {
-        if let Ok(id) = name.parse::<u64>() {
-            let found = self.list(&format!("builds/{id}"), "builds").await?.and_then(|mut items| items.pop());
-            return found.ok_or_else(|| {
-                CliError::environment(format!("there is no build with id {id}")).hint("`starwright builds` lists them")
-            });
+        let found = self.named(name).await?;
+        match found.step {
+            None => Ok(found.build),
+            Some(step) => Err(CliError::user(format!("`{name}` names step `{step}` of a build; name a build only"))),
         }
-        if let Some((builder, number)) = name.rsplit_once('/')
-            && let Ok(number) = number.parse::<u64>()
-        {
-            let id = self.builder_id(builder).await?;
-            let found = self.list(&format!("builders/{id}/builds/{number}"), "builds").await?;
-            return found.and_then(|mut items| items.pop()).ok_or_else(|| {
-                CliError::environment(format!("builder `{builder}` has no build {number}"))
-                    .hint(format!("`starwright builds --builder {builder}` lists them"))
-            });
+    }
+
+    /// Finds a build by `BUILDER` (its newest), `BUILDER/NUMBER` or id, and a step by `BUILDER/NUMBER/STEP`. Names of
+    /// builders and steps may hold slashes and end in numbers: the longest builder that the name begins with counts.
+    pub(super) async fn named(&self, name: &str) -> Result<Named, CliError> {
+        let builders = self.list("builders", "builders").await?.unwrap_or_default();
+        let known =
+            builders.iter().filter_map(|builder| Some((builder["name"].as_str()?, builder["builderid"].as_u64()?)));
+        let after = |builder: &str| match name.strip_prefix(builder)? {
+            "" => Some(""),
+            rest => rest.strip_prefix('/'),
+        };
+        let matching = known.filter_map(|(builder, id)| Some((builder, id, after(builder)?)));
+        let Some((builder, id, rest)) = matching.max_by_key(|(builder, ..)| builder.len()) else {
+            return match name.parse::<u64>() {
+                Ok(id) => Ok(Named { build: self.build_by_id(id).await?, step: None }),
+                Err(_) => Err(no_builder(without_number(name), &builders)),
+            };
+        };
+        let (number, step) = rest.split_once('/').map_or((rest, None), |(number, step)| (number, Some(step)));
+        let step = step.filter(|step| !step.is_empty()).map(str::to_owned);
+        match number.parse::<u64>() {
+            Ok(number) => Ok(Named { build: self.build_by_number(builder, id, number).await?, step }),
+            Err(_) if rest.is_empty() => Ok(Named { build: self.newest_build(builder, id).await?, step: None }),
+            Err(_) => Err(no_builder(name, &builders)),
         }
-        let id = self.builder_id(name).await?;
+    }
+
+    /// The build with this id.
+    pub(super) async fn build_by_id(&self, id: u64) -> Result<Json, CliError> {
+        let found = self.list(&format!("builds/{id}"), "builds").await?.and_then(|mut items| items.pop());
+        found.ok_or_else(|| {
+            CliError::environment(format!("there is no build with id {id}")).hint("`starwright builds` lists them")
+        })
+    }
+
+    async fn build_by_number(&self, builder: &str, id: u64, number: u64) -> Result<Json, CliError> {
+        let found = self.list(&format!("builders/{id}/builds/{number}"), "builds").await?;
+        found.and_then(|mut items| items.pop()).ok_or_else(|| {
+            CliError::environment(format!("builder `{builder}` has no build {number}"))
+                .hint(format!("`starwright builds --builder {builder}` lists them"))
+        })
+    }
+
+    async fn newest_build(&self, builder: &str, id: u64) -> Result<Json, CliError> {
         let newest = self.list(&format!("builders/{id}/builds?order=-number&limit=1"), "builds").await?;
         newest.and_then(|mut items| items.pop()).ok_or_else(|| {
-            CliError::environment(format!("builder `{name}` has no builds yet"))
-                .hint(format!("`starwright force {name}` starts one"))
+            CliError::environment(format!("builder `{builder}` has no builds yet"))
+                .hint(format!("`starwright force {builder}` starts one"))
         })
+    }
+
+    /// The build requests of a new buildset, by builder, from the answer that made it.
+    pub(super) fn request_in(result: &Json, builder: u64) -> Result<u64, CliError> {
+        let request = result[1][builder.to_string()].as_u64();
+        request.ok_or_else(|| CliError::bug("the master named no build request".to_owned()))
     }
 
     /// The id of a builder.
@@ -109,22 +183,106 @@ impl Client {
         if let Some(id) = found.and_then(|builder| builder["builderid"].as_u64()) {
             return Ok(id);
         }
-        let names: Vec<&str> = builders.iter().filter_map(|builder| builder["name"].as_str()).collect();
-        let error = CliError::user(format!("there is no builder `{name}`"));
-        Err(match nearest(name, names.iter().copied()) {
-            Some(near) => error.hint(format!("did you mean `{near}`?")),
-            None => error.hint(format!("builders are: {}", names.join(", "))),
-        })
+        Err(no_builder(name, &builders))
     }
 
+    /// Sends a request, again and again while the master may be on its way.
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<(u16, String), CliError> {
-        let unreachable = |error: reqwest::Error| {
-            CliError::environment(format!("failed to reach a master at {}: {}", self.base, chain(&error.without_url())))
-                .hint("is it running? `starwright up CONFIG` starts one; `--master URL` names another")
-        };
-        let answer = request.send().await.map_err(unreachable)?;
-        let status = answer.status().as_u16();
-        Ok((status, answer.text().await.map_err(unreachable)?))
+        let began = Instant::now();
+        let mut told = false;
+        loop {
+            let trial = request.try_clone().ok_or_else(|| CliError::bug("a request cannot be repeated"))?;
+            let failure = match exchange(trial).await {
+                Ok(answer) if !(self.patience == Patience::Restart && is_absence(answer.0)) => {
+                    if told && self.patience == Patience::Restart {
+                        errln!("the master is back");
+                    }
+                    return Ok(answer);
+                }
+                Ok(answer) => Failure { text: format!("it answered {}", answer.0), refused: false },
+                Err(failure) => failure,
+            };
+            let limit = if self.patience == Patience::Restart { RESTART_TIME } else { START_TIME };
+            let may_come = failure.refused || self.patience == Patience::Restart;
+            if !may_come || began.elapsed() >= limit {
+                return Err(self.unreachable(&failure.text));
+            }
+            if !std::mem::replace(&mut told, true) {
+                self.tell_wait(limit);
+            }
+            sleep(TRY_EVERY).await;
+        }
+    }
+
+    fn tell_wait(&self, limit: Duration) {
+        let seconds = limit.as_secs();
+        match self.patience {
+            Patience::Start => errln!("nobody listens at {} yet; waiting up to {seconds} s", self.base),
+            Patience::Restart => {
+                errln!("the master at {} does not answer; waiting up to {seconds} s for it to come back", self.base);
+            }
+        }
+    }
+
+    fn unreachable(&self, why: &str) -> CliError {
+        CliError::environment(format!("failed to reach a master at {}: {why}", self.base))
+            .hint("is it running? `starwright up CONFIG` starts one; `--master URL` names another")
+    }
+}
+
+/// Why there is no answer.
+struct Failure {
+    text: String,
+    /// Nobody listens at the address: nothing was sent.
+    refused: bool,
+}
+
+async fn exchange(request: reqwest::RequestBuilder) -> Result<(u16, String), Failure> {
+    let failure = |error: reqwest::Error| Failure {
+        refused: error.is_connect() && is_refused(&error),
+        text: chain(&error.without_url()),
+    };
+    let answer = request.send().await.map_err(failure)?;
+    let status = answer.status().as_u16();
+    Ok((status, answer.text().await.map_err(failure)?))
+}
+
+fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
+    let own = error.downcast_ref::<std::io::Error>();
+    own.is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
+        || error.source().is_some_and(is_refused)
+}
+
+/// Whether a status is what a proxy, or a master that ends, says when nobody is there.
+const fn is_absence(status: u16) -> bool {
+    matches!(status, 502..=504)
+}
+
+/// Who runs this: what a master is told about who wanted something.
+pub(super) fn user() -> Option<String> {
+    ["STARWRIGHT_USER", "USER", "LOGNAME"].into_iter().filter_map(variable).find(|name| !name.trim().is_empty())
+}
+
+/// A name as one part of a path of the API.
+pub(super) fn path_part(name: &str) -> String {
+    encode(name)
+}
+
+/// `BUILDER/NUMBER` without its number, for a message about the builder.
+fn without_number(name: &str) -> &str {
+    match name.rsplit_once('/') {
+        Some((builder, number)) if number.parse::<u64>().is_ok() => builder,
+        _ => name,
+    }
+}
+
+fn no_builder(name: &str, builders: &[Json]) -> CliError {
+    let names: Vec<&str> = builders.iter().filter_map(|builder| builder["name"].as_str()).collect();
+    let error = CliError::user(format!("there is no builder `{name}`"));
+    match nearest(name, names.iter().copied()) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None if names.is_empty() => error.hint("the configuration declares no builders"),
+        None => error.hint(format!("builders are: {}", names.join(", "))),
     }
 }
 
@@ -146,14 +304,15 @@ fn error_text(body: &str) -> String {
 }
 
 /// A control error is a text, or for a force form an object of field to text.
-fn control_error(message: &Json) -> String {
-    match message {
+fn control_error(answer: &Json) -> String {
+    match &answer["error"]["message"] {
         Json::Object(fields) => {
             let lines: Vec<String> =
                 fields.iter().map(|(field, text)| format!("{field}: {}", text.as_str().unwrap_or_default())).collect();
             lines.join("\n       ")
         }
         Json::String(text) => text.clone(),
-        other => other.to_string(),
+        // Before a call is looked at, the answer is that of any other address.
+        _ => answer["error"].as_str().map_or_else(|| answer.to_string(), str::to_owned),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::output::errln;
 use crate::base::Fault;
 use crate::model::Outcome;
 
@@ -43,9 +44,9 @@ impl CliError {
 
     /// Prints it and says how to exit.
     pub(super) fn show(&self) -> ExitCode {
-        eprintln!("error: {}", self.message);
+        errln!("error: {}", self.message);
         if let Some(hint) = &self.hint {
-            eprintln!("hint: {hint}");
+            errln!("hint: {hint}");
         }
         ExitCode::from(self.code)
     }

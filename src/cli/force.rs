@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use serde_json::{Map, Value as Json};
 
 use super::args::ForceArgs;
-use super::client::Client;
+use super::client::{Client, path_part, user};
 use super::error::CliError;
+use super::output::outln;
 use super::watch;
 use crate::base::nearest;
 
@@ -29,23 +30,33 @@ pub(super) fn run(
             let field = field_named(&fields, &name, args)?;
             params.insert(field, value);
         }
-        let extra =
-            [("reason", Some(&args.reason)), ("branch", args.branch.as_ref()), ("revision", args.revision.as_ref())];
+        let owner = args.owner.clone().or_else(user);
+        let extra = [
+            ("reason", Some(&args.reason)),
+            ("branch", args.branch.as_ref()),
+            ("revision", args.revision.as_ref()),
+            ("username", owner.as_ref()),
+        ];
         for (name, value) in extra {
             if let Some(value) = value.filter(|value| !value.is_empty()) {
                 params.insert(field_named(&fields, name, args)?, value.as_str().into());
             }
         }
         let name = scheduler["name"].as_str().unwrap_or_default();
-        let result = client.control(&format!("forceschedulers/{name}"), "force", Json::Object(params)).await?;
-        let request = result[1][builder.to_string()].as_u64();
-        let request = request.ok_or_else(|| CliError::bug("the master named no build request".to_owned()))?;
-        if args.watch {
-            return watch::request(&client, request, &args.builder).await;
-        }
-        println!("build request {request} is waiting; `starwright log {} -f` shows its build", args.builder);
-        Ok(ExitCode::SUCCESS)
+        let path = format!("forceschedulers/{}", path_part(name));
+        let result = client.control(&path, "force", Json::Object(params)).await?;
+        let request = Client::request_in(&result, builder)?;
+        follow_up(client, request, &args.builder, args.watch).await
     })
+}
+
+/// Watches a new build request, or says how to.
+pub(super) async fn follow_up(client: Client, request: u64, builder: &str, watch: bool) -> Result<ExitCode, CliError> {
+    if watch {
+        return watch::request(&client.patient(), request, builder).await;
+    }
+    outln!("build request {request} is waiting; `starwright log {builder} -f` follows its build");
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Splits `NAME=VALUE`.

@@ -8,7 +8,8 @@ use serde_json::Value as Json;
 
 use super::client::{Client, outcome_of};
 use super::error::{CliError, exit_code};
-use super::output::printable;
+use super::output::{check, outln};
+use super::terminal::{cleaned, printable};
 use super::watch::LOOK_EVERY;
 use crate::base::nearest;
 
@@ -20,14 +21,25 @@ pub(super) fn run<'a>(
     build: &'a str,
     step: Option<&'a str>,
     follow: bool,
+    colours: bool,
 ) -> Result<impl Future<Output = Result<ExitCode, CliError>> + 'a, CliError> {
     Ok(async move {
-        let id = client.build(build).await?["buildid"].as_u64().unwrap_or_default();
-        let mut printer = Printer { client, printed: BTreeMap::new(), heading: None, with_headings: step.is_none() };
+        let named = client.named(build).await?;
+        let id = named.build["buildid"].as_u64().unwrap_or_default();
+        let step = match (step, named.step) {
+            (Some(step), Some(other)) if step != other => {
+                let text = format!("`{build}` names step `{other}`, and `{step}` is another");
+                return Err(CliError::user(text).hint("name one of them"));
+            }
+            (step, other) => step.map(str::to_owned).or(other),
+        };
+        let client = if follow { client.patient() } else { client };
+        let printed = BTreeMap::new();
+        let mut printer = Printer { client, printed, heading: None, with_headings: step.is_none(), colours };
         loop {
             // The build is read before its logs: what ended before the last look is printed whole.
-            let record = printer.client.build(&id.to_string()).await?;
-            printer.build(id, step).await?;
+            let record = printer.client.build_by_id(id).await?;
+            printer.build(id, step.as_deref(), follow && record["complete"] != true).await?;
             if record["complete"] == true || !follow {
                 let outcome = outcome_of(&record).filter(|_| follow);
                 return Ok(outcome.map_or(ExitCode::SUCCESS, exit_code));
@@ -43,14 +55,16 @@ struct Printer {
     printed: BTreeMap<u64, u64>,
     heading: Option<u64>,
     with_headings: bool,
+    colours: bool,
 }
 
 impl Printer {
-    async fn build(&mut self, build: u64, wanted: Option<&str>) -> Result<(), CliError> {
+    /// Prints what is new of a build's logs. A step that is wanted `may_come` while the build runs.
+    async fn build(&mut self, build: u64, wanted: Option<&str>, may_come: bool) -> Result<(), CliError> {
         let steps = self.client.list(&format!("builds/{build}/steps"), "steps").await?.unwrap_or_default();
         let chosen: Vec<&Json> =
             steps.iter().filter(|step| wanted.is_none_or(|wanted| is_named(step, wanted))).collect();
-        if let (Some(wanted), true) = (wanted, chosen.is_empty()) {
+        if let (Some(wanted), true) = (wanted, chosen.is_empty() && !may_come) {
             return Err(no_such_step(wanted, &steps));
         }
         for step in chosen {
@@ -75,7 +89,7 @@ impl Printer {
                 break;
             }
             self.head(id, step, log);
-            from += print_lines(content, log["type"] == "s")?;
+            from += self.print_lines(content, log["type"] == "s");
         }
         self.printed.insert(id, from);
         Ok(())
@@ -84,24 +98,26 @@ impl Printer {
     fn head(&mut self, id: u64, step: &Json, log: &Json) {
         if self.with_headings && self.heading != Some(id) {
             let name = |json: &Json| printable(json.as_str().unwrap_or_default());
-            println!("── {} · {} ──", name(&step["name"]), name(&log["name"]));
+            outln!("── {} · {} ──", name(&step["name"]), name(&log["name"]));
             self.heading = Some(id);
         }
     }
-}
 
-/// Prints lines; those of a stdio log begin with the letter of their stream. Returns their number.
-fn print_lines(content: &str, streams: bool) -> Result<u64, CliError> {
-    let mut out = std::io::stdout().lock();
-    let mut count = 0;
-    for line in content.lines() {
-        let mut letters = line.chars();
-        let text = if streams && letters.next().is_some() { letters.as_str() } else { line };
-        writeln!(out, "{}", printable(text))
-            .map_err(|error| CliError::environment(format!("failed to print: {error}")))?;
-        count += 1;
+    /// Prints lines; those of a stdio log begin with the letter of their stream. Returns their number.
+    fn print_lines(&self, content: &str, streams: bool) -> u64 {
+        let mut text = String::with_capacity(content.len());
+        let mut count = 0;
+        for line in content.lines() {
+            let mut letters = line.chars();
+            let line = if streams && letters.next().is_some() { letters.as_str() } else { line };
+            text.push_str(&cleaned(line, self.colours));
+            text.push('\n');
+            count += 1;
+        }
+        let mut out = std::io::stdout().lock();
+        check(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+        count
     }
-    Ok(count)
 }
 
 fn is_named(step: &Json, wanted: &str) -> bool {

@@ -9,8 +9,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::args::MasterArgs;
+use super::check::check_is_file;
 use super::error::CliError;
-use super::signals::{Signals, say};
+use super::output::{say, write_report};
+use super::signals::Signals;
 use crate::base::{LogForm, chain, init_logging};
 use crate::master::{Handle, Launcher, Load, Master, Options, Reload, load};
 use crate::web;
@@ -24,7 +26,10 @@ pub(super) fn run(args: &MasterArgs, form: LogForm) -> Result<ExitCode, CliError
     init_logging(form, "info,warp=off,hyper=warn,sled=warn");
     in_runtime(async {
         let Some(house) = House::open(args, false).await? else { return Ok(ExitCode::SUCCESS) };
-        println!("Starwright's master listens at {}", house.url);
+        say(&format!("Starwright's master listens at {}", house.local_url()));
+        if house.url != house.local_url() {
+            say(&format!("Its pages are known as {}", house.url));
+        }
         house.serve(|_| async {}).await
     })
 }
@@ -67,10 +72,7 @@ impl House {
     }
 
     async fn start(args: &MasterArgs, local_workers: bool) -> Result<(Master, TcpListener, SocketAddr), CliError> {
-        if !args.config.is_file() {
-            return Err(CliError::environment(format!("failed to read `{}`: no such file", args.config.display()))
-                .hint("give the path of a configuration, for example examples/master.star"));
-        }
+        check_is_file(&args.config)?;
         let config = absolute(&args.config)?;
         let launcher = Launcher::default();
         // The configuration may say where to listen, so it is loaded first.
@@ -95,6 +97,11 @@ impl House {
         };
         let master = Master::start_loaded(options, first).await.map_err(start_error)?;
         Ok((master, listener, reachable(address)))
+    }
+
+    /// The address that it really listens at, as a browser on this machine takes it.
+    pub(super) fn local_url(&self) -> String {
+        format!("http://{}/", self.address)
     }
 
     pub(super) fn handle(&self) -> &Handle {
@@ -201,6 +208,6 @@ async fn until_signal(handle: &Handle, signals: &mut Signals) -> Result<(), CliE
 
 fn tell_reload(reload: Option<Reload>) {
     if let Some(Reload::Refused { report }) = reload {
-        eprintln!("{report}");
+        write_report(&report);
     }
 }

@@ -1,9 +1,9 @@
 //! The command line: a file a subcommand. The only room that wires the others together, and the only one
-//! that speaks to standard output.
-#![expect(clippy::disallowed_macros, reason = "speaking to the person at the terminal is what this room is for")]
+//! that speaks to standard output, by `output`, because `println!` panics when its reader has gone away.
 
 mod args;
 mod builds;
+mod cancel;
 mod check;
 mod client;
 mod error;
@@ -11,13 +11,16 @@ mod force;
 mod log;
 mod master;
 mod output;
+mod pause;
 mod progress;
+mod rebuild;
 mod reload;
 mod sendchange;
 mod signals;
 mod status;
 mod stop;
 mod store;
+mod terminal;
 mod up;
 mod watch;
 mod worker;

@@ -1,4 +1,9 @@
-//! Words and signs for the terminal.
+//! Words and signs for the terminal, and the way they get there.
+//!
+//! Invariant: a reader that goes away ends a client quietly, as it ends other tools, and never ends a master or worker.
+
+use std::fmt::Arguments;
+use std::io::{self, ErrorKind, Write};
 
 use crate::base::Span;
 use crate::model::Outcome;
@@ -59,10 +64,52 @@ pub(super) fn bytes(number: u64) -> String {
     format!("{}.{} {}", grouped(tenths / 10), tenths % 10, UNITS[unit])
 }
 
-/// A text of a master, safe for a terminal: control characters other than tabs and colour codes are left out.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || matches!(c, '\t' | '\x1b' | '\n')).collect()
+/// The exit code that a shell shows for a tool whose reader went away: 128 and the number of SIGPIPE.
+const PIPE_CLOSED: i32 = 141;
+/// The exit code for a full disk, as for other faults of the environment.
+const CANNOT_WRITE: i32 = 10;
+
+/// Writes a line to standard output; [`outln!`] is the way to call it.
+pub(super) fn out(line: Arguments<'_>) {
+    check(writeln!(io::stdout(), "{line}"));
 }
+
+/// Writes a line to standard error; [`errln!`] is the way to call it.
+pub(super) fn err(line: Arguments<'_>) {
+    check(writeln!(io::stderr(), "{line}"));
+}
+
+/// Ends the program if nobody reads any more what it says.
+pub(super) fn check(written: io::Result<()>) {
+    let Err(error) = written else { return };
+    if error.kind() != ErrorKind::BrokenPipe {
+        let _nobody_listens = writeln!(io::stderr(), "error: failed to print: {error}");
+        std::process::exit(CANNOT_WRITE);
+    }
+    std::process::exit(PIPE_CLOSED);
+}
+
+/// Says something to whoever may still listen: for masters and workers, which go on without listeners.
+pub(super) fn say(line: &str) {
+    let _nobody_listens = writeln!(io::stdout(), "{line}");
+}
+
+/// Writes a report to standard error, likewise.
+pub(super) fn write_report(report: &str) {
+    let _nobody_listens = writeln!(io::stderr(), "{report}");
+}
+
+/// Writes a line to standard output.
+macro_rules! outln {
+    ($($text:tt)*) => { $crate::cli::output::out(format_args!($($text)*)) };
+}
+
+/// Writes a line to standard error.
+macro_rules! errln {
+    ($($text:tt)*) => { $crate::cli::output::err(format_args!($($text)*)) };
+}
+
+pub(super) use {errln, outln};
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
-use super::output::grouped;
+use super::output::{check, errln, grouped};
 use crate::base::{Clock as _, Span, SystemClock, Timestamp};
 use crate::store::maintain::Progress;
 
@@ -36,18 +36,18 @@ impl Meter {
         let text = format!("{} {} {}", self.verb, grouped(progress.done), progress.what);
         if self.is_terminal {
             // Clears what is left of a longer line.
-            eprint!("\r{text}\x1b[K");
+            check(write!(io::stderr(), "\r{text}\x1b[K"));
             let _nobody_looks = io::stderr().flush();
             self.is_open = true;
         } else {
-            eprintln!("{text}");
+            errln!("{text}");
         }
     }
 
     /// Takes the line away, so that what follows stands alone.
     pub(super) fn end(&mut self) {
         if std::mem::take(&mut self.is_open) {
-            eprint!("\r\x1b[K");
+            check(write!(io::stderr(), "\r\x1b[K"));
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::client::Client;
 use super::error::CliError;
-use super::output::count;
+use super::output::{count, errln, outln};
 
 pub(super) fn run(client: Client) -> Result<impl Future<Output = Result<ExitCode, CliError>>, CliError> {
     Ok(async move {
@@ -15,10 +15,10 @@ pub(super) fn run(client: Client) -> Result<impl Future<Output = Result<ExitCode
             return Err(CliError::refused(text(&answer["error"])));
         }
         match answer["outcome"].as_str().unwrap_or_default() {
-            "unchanged" => println!("nothing differs; the configuration in force stays"),
+            "unchanged" => outln!("nothing differs; the configuration in force stays"),
             "adopted" => show_changes(answer["changes"].as_array().map(Vec::as_slice).unwrap_or_default()),
             "refused" => {
-                eprintln!("{}", text(&answer["report"]).trim_end());
+                errln!("{}", text(&answer["report"]).trim_end());
                 return Err(CliError::refused("the configuration was refused; the old one stays in force"));
             }
             other => return Err(CliError::bug(format!("the master answered `{other}` to a reload"))),
@@ -28,9 +28,9 @@ pub(super) fn run(client: Client) -> Result<impl Future<Output = Result<ExitCode
 }
 
 fn show_changes(changes: &[Json]) {
-    println!("in force, with {}", count(changes.len() as u64, "difference"));
+    outln!("in force, with {}", count(changes.len() as u64, "difference"));
     for change in changes {
-        println!("  {} {}: {}", text(&change["kind"]), text(&change["name"]), text(&change["what"]));
+        outln!("  {} {}: {}", text(&change["kind"]), text(&change["name"]), text(&change["what"]));
     }
 }
 

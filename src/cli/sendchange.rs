@@ -8,6 +8,7 @@ use super::args::SendchangeArgs;
 use super::client::Client;
 use super::error::CliError;
 use super::force::split_param;
+use super::output::outln;
 
 pub(super) fn run(
     client: Client,
@@ -38,8 +39,8 @@ pub(super) fn run(
             return Err(CliError::user(answer["error"].as_str().unwrap_or("the change was refused").to_owned()));
         }
         match answer["changes"].as_array().and_then(|ids| ids.first()) {
-            Some(id) => println!("change {id} is recorded"),
-            None => println!("{}", answer["notes"][0].as_str().unwrap_or("nothing is recorded")),
+            Some(id) => outln!("change {id} is recorded"),
+            None => outln!("{}", answer["notes"][0].as_str().unwrap_or("nothing is recorded")),
         }
         Ok(ExitCode::SUCCESS)
     })

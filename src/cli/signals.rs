@@ -2,8 +2,6 @@
 //!
 //! Invariant: from [`Signals::listen`] on none is missed, so the second one counts, however soon it comes.
 
-use std::io::Write as _;
-
 use super::error::CliError;
 
 /// Where they arrive.
@@ -52,9 +50,4 @@ impl Signals {
 pub(super) fn listen_for(kind: tokio::signal::unix::SignalKind) -> Result<tokio::signal::unix::Signal, CliError> {
     tokio::signal::unix::signal(kind)
         .map_err(|error| CliError::environment(format!("failed to listen for signals: {error}")))
-}
-
-/// Says something while ending. Who listened may be gone, which is no reason to end otherwise.
-pub(super) fn say(line: &str) {
-    let _nobody_listens = writeln!(std::io::stdout(), "{line}");
 }

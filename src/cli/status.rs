@@ -7,7 +7,8 @@ use serde_json::{Value as Json, json};
 
 use super::client::Client;
 use super::error::CliError;
-use super::output::{count, printable, took};
+use super::output::{count, outln, took};
+use super::terminal::printable;
 use crate::base::{Clock as _, SystemClock};
 
 /// Lines of one kind; the rest is counted.
@@ -21,7 +22,7 @@ pub(super) fn run(client: Client, as_json: bool) -> Result<impl Future<Output = 
     Ok(async move {
         let status = Status::read(&client).await?;
         if as_json {
-            println!("{}", status.json());
+            outln!("{}", status.json());
         } else {
             status.print();
         }
@@ -88,11 +89,11 @@ impl Status {
     fn print(&self) {
         let now = SystemClock.now().as_seconds();
         self.print_alerts(now);
-        println!("{} running", self.running.len());
+        outln!("{} running", self.running.len());
         for build in self.running.iter().take(SHOWN) {
             let since = took(now - build["started_at"].as_i64().unwrap_or(now));
             let title = format!("{}/{}", self.builder(build), build["number"]);
-            println!("  {title}  {since}  {}", printable(&text(&build["state_string"])));
+            outln!("  {title}  {since}  {}", printable(&text(&build["state_string"])));
         }
         more(self.running.len());
         self.print_waiting(now);
@@ -101,25 +102,25 @@ impl Status {
 
     fn print_alerts(&self, now: i64) {
         if self.alerts.is_empty() {
-            println!("nothing needs a hand");
+            outln!("nothing needs a hand");
             return;
         }
-        println!("{} to look at", count(self.alerts.len() as u64, "alert"));
+        outln!("{} to look at", count(self.alerts.len() as u64, "alert"));
         for alert in &self.alerts {
             let since = took(now - alert["first"].as_i64().unwrap_or_default().div_euclid(1000));
-            println!("  ! {}, for {since}:", printable(&subject(&alert["subject"])));
+            outln!("  ! {}, for {since}:", printable(&subject(&alert["subject"])));
             for line in printable(&text(&alert["text"])).lines() {
-                println!("    {line}");
+                outln!("    {line}");
             }
             if let Some(hint) = alert["hint"].as_str() {
-                println!("    hint: {}", printable(hint));
+                outln!("    hint: {}", printable(hint));
             }
         }
     }
 
     fn print_waiting(&self, now: i64) {
         let or_more = if self.waiting.len() >= WAITING_MAX { " or more" } else { "" };
-        println!("{}{or_more} waiting", self.waiting.len());
+        outln!("{}{or_more} waiting", self.waiting.len());
         let mut by_builder: BTreeMap<String, (u64, i64)> = BTreeMap::new();
         for request in &self.waiting {
             let submitted = request["submitted_at"].as_i64().unwrap_or(now);
@@ -127,7 +128,7 @@ impl Status {
             *entry = (entry.0 + 1, entry.1.min(submitted));
         }
         for (builder, (requests, oldest)) in by_builder.iter().take(SHOWN) {
-            println!("  {builder}  {}, the oldest for {}", count(*requests, "request"), took(now - oldest));
+            outln!("  {builder}  {}, the oldest for {}", count(*requests, "request"), took(now - oldest));
         }
         more(by_builder.len());
     }
@@ -136,15 +137,15 @@ impl Status {
         let away = self.workers.iter().filter(|worker| !is_connected(worker));
         let away: Vec<String> = away.map(|worker| text(&worker["name"])).collect();
         let connected = self.workers.len() - away.len();
-        println!("{connected} of {} connected", count(self.workers.len() as u64, "worker"));
+        outln!("{connected} of {} connected", count(self.workers.len() as u64, "worker"));
         if !away.is_empty() {
             let dots = if away.len() > SHOWN { ", …" } else { "" };
-            println!("  away: {}{dots}", away[..away.len().min(SHOWN)].join(", "));
+            outln!("  away: {}{dots}", away[..away.len().min(SHOWN)].join(", "));
         }
         let paused = self.workers.iter().filter(|worker| worker["paused"] == true);
         let paused: Vec<String> = paused.map(|worker| text(&worker["name"])).take(SHOWN).collect();
         if !paused.is_empty() {
-            println!("  paused: {}", paused.join(", "));
+            outln!("  paused: {}", paused.join(", "));
         }
     }
 
@@ -171,7 +172,7 @@ fn subject(subject: &Json) -> String {
 
 fn more(total: usize) {
     if total > SHOWN {
-        println!("  and {} more", total - SHOWN);
+        outln!("  and {} more", total - SHOWN);
     }
 }
 

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::client::Client;
+use super::client::{Client, user};
 use super::error::CliError;
+use super::output::outln;
 
 pub(super) fn run<'a>(
     client: Client,
@@ -15,11 +16,13 @@ pub(super) fn run<'a>(
     Ok(async move {
         let record = client.build(build).await?;
         if record["complete"] == true {
-            println!("build {build} has ended already");
+            outln!("build {build} has already ended");
             return Ok(ExitCode::SUCCESS);
         }
-        client.control(&format!("builds/{}", record["buildid"]), "stop", json!({"reason": reason})).await?;
-        println!("build {build} is stopping");
+        client
+            .control(&format!("builds/{}", record["buildid"]), "stop", json!({"reason": reason, "username": user()}))
+            .await?;
+        outln!("build {build} is stopping");
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use super::args::{DataFolder, StoreCommand};
 use super::error::CliError;
-use super::output::{bytes, count};
+use super::output::{bytes, count, errln, outln};
 use super::progress::Meter;
 use crate::base::{LogForm, chain, files, init_logging};
 use crate::master::{EndBuildError, Launcher, end_build_offline};
@@ -36,7 +36,7 @@ fn check(dir: &Path) -> Result<ExitCode, CliError> {
     let report = maintain::check(dir, &mut |progress| meter.show(progress)).map_err(failed)?;
     meter.end();
     for problem in &report.problems {
-        println!("{problem}");
+        outln!("{problem}");
     }
     let read = format!(
         "{}, {}, {}",
@@ -45,12 +45,12 @@ fn check(dir: &Path) -> Result<ExitCode, CliError> {
         count(report.log_files, "log file")
     );
     if report.problems.is_empty() {
-        println!("{}: sound ({read})", dir.display());
+        outln!("{}: sound ({read})", dir.display());
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{}: {} ({read})", dir.display(), count(report.problems.len() as u64, "problem"));
+    outln!("{}: {} ({read})", dir.display(), count(report.problems.len() as u64, "problem"));
     for advice in advice(&report) {
-        println!("{advice}");
+        outln!("{advice}");
     }
     Ok(ExitCode::from(DAMAGED))
 }
@@ -82,7 +82,7 @@ fn compact(dir: &Path) -> Result<ExitCode, CliError> {
     let mut meter = Meter::new("copied");
     let report = maintain::compact(dir, &mut |progress| meter.show(progress)).map_err(failed)?;
     meter.end();
-    println!(
+    outln!(
         "{}: {} before, {} now; {} of removed builds dropped",
         dir.display(),
         bytes(report.bytes_before),
@@ -106,7 +106,7 @@ fn export(file: &Path, folder: &DataFolder) -> Result<ExitCode, CliError> {
         export_to_file(&dir, &absolute(file)?, &mut meter)?
     };
     meter.end();
-    eprintln!("{}: exported {}", dir.display(), held(&report));
+    errln!("{}: exported {}", dir.display(), held(&report));
     Ok(ended_with(&report.damage, "could not be read and is missing in the dump"))
 }
 
@@ -153,7 +153,7 @@ fn import(file: &Path, folder: &DataFolder) -> Result<ExitCode, CliError> {
     };
     let report = report.map_err(failed)?;
     meter.end();
-    println!("{}: imported {}", dir.display(), held(&report));
+    outln!("{}: imported {}", dir.display(), held(&report));
     Ok(ended_with(&report.damage, "could not be read"))
 }
 
@@ -163,20 +163,20 @@ fn rebuild(dir: &Path, force: bool) -> Result<ExitCode, CliError> {
     let report = if force { maintain::rebuild(dir, tell) } else { maintain::rebuild_unless_poorer(dir, tell) };
     let report = report.map_err(failed)?;
     meter.end();
-    println!(
+    outln!(
         "{}: the database is made again: {}, {}",
         dir.display(),
         count(report.facts, "fact"),
         count(report.builds, "build")
     );
     if report.void > 0 {
-        println!("left out {} that nobody was ever told of", count(report.void, "fact"));
+        outln!("left out {} that nobody was ever told of", count(report.void, "fact"));
     }
     for torn in &report.torn {
-        println!("{torn}, as a kill leaves them; nobody was told what they held");
+        outln!("{torn}, as a kill leaves them; nobody was told what they held");
     }
     if let Some(aside) = &report.set_aside {
-        println!("the old database is in {}; remove it when all is well", aside.display());
+        outln!("the old database is in {}; remove it when all is well", aside.display());
     }
     Ok(ended_with(&report.damage, "could not be read; what they held is lost"))
 }
@@ -211,9 +211,9 @@ fn ended_with(damage: &[String], what: &str) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     for place in damage {
-        eprintln!("{place}");
+        errln!("{place}");
     }
-    eprintln!("warning: {} {what}", count(damage.len() as u64, "place"));
+    errln!("warning: {} {what}", count(damage.len() as u64, "place"));
     ExitCode::from(DAMAGED)
 }
 

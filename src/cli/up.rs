@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::args::MasterArgs;
 use super::error::CliError;
 use super::master::{House, in_runtime};
+use super::output::say;
 use crate::base::{LogForm, chain, init_logging};
 use crate::master::Handle;
 use crate::model::{AlertSubject, Event, Plan};
@@ -38,18 +39,20 @@ pub(super) fn run(args: &MasterArgs, form: LogForm) -> Result<ExitCode, CliError
 fn greet(args: &MasterArgs, house: &House) {
     let plan = house.handle().plan();
     let local: Vec<&str> = local_names(&plan).collect();
-    println!("Starwright is up.");
-    println!("  pages          {}", house.url);
-    println!("  configuration  {} (edit it: it is loaded again when it changes)", args.config.display());
-    println!("  state          {}", args.data.display());
-    if local.is_empty() {
-        println!(
-            "  workers        none here; declare one without a password, worker(\"local\"), to run builds on this machine"
-        );
+    let workers = if local.is_empty() {
+        "none here; declare one without a password, worker(\"local\"), to run builds on this machine".to_owned()
     } else {
-        println!("  workers        {}", local.join(", "));
+        local.join(", ")
+    };
+    say("Starwright is up.");
+    say(&format!("  pages          {}", house.local_url()));
+    if house.url != house.local_url() {
+        say(&format!("  known as       {}", house.url));
     }
-    println!("Press Ctrl-C to end.");
+    say(&format!("  configuration  {} (reloaded whenever you save it)", args.config.display()));
+    say(&format!("  state          {}", args.data.display()));
+    say(&format!("  workers        {workers}"));
+    say("Press Ctrl-C to stop.");
 }
 
 fn local_names(plan: &Plan) -> impl Iterator<Item = &str> {

@@ -8,7 +8,8 @@ use serde_json::Value as Json;
 
 use super::client::{Client, outcome_of};
 use super::error::{CliError, exit_code};
-use super::output::{badge, printable, took};
+use super::output::{badge, outln, took};
+use super::terminal::printable;
 use crate::model::Outcome;
 
 /// Between two looks; a person sees no difference, a master does not feel it.
@@ -16,7 +17,7 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 /// Watches a build request until it is complete. Exit code: that of its result.
 pub(super) async fn request(client: &Client, request: u64, builder: &str) -> Result<ExitCode, CliError> {
-    println!("build request {request} of {builder} is waiting");
+    outln!("build request {request} of {builder} is waiting");
     let mut shown = Shown::default();
     loop {
         let record = client.list(&format!("buildrequests/{request}"), "buildrequests").await?;
@@ -28,7 +29,7 @@ pub(super) async fn request(client: &Client, request: u64, builder: &str) -> Res
         if record["complete"] == true {
             let outcome = outcome_of(&record).unwrap_or(Outcome::Exception);
             if builds.is_empty() {
-                println!("{}: the request ended without a build", badge(Some(outcome)));
+                outln!("{}: the request ended without a build", badge(Some(outcome)));
             }
             return Ok(exit_code(outcome));
         }
@@ -53,7 +54,7 @@ impl Shown {
         }
         let name = format!("{builder}/{}", build["number"]);
         if self.builds.insert(id) {
-            println!("build {name} has started");
+            outln!("build {name} has started");
         }
         let steps = client.list(&format!("builds/{id}/steps"), "steps").await?.unwrap_or_default();
         for step in steps.iter().filter(|step| step["hidden"] != true) {
@@ -64,7 +65,7 @@ impl Shown {
             let seconds =
                 build["complete_at"].as_i64().unwrap_or_default() - build["started_at"].as_i64().unwrap_or_default();
             let state = printable(build["state_string"].as_str().unwrap_or_default());
-            println!("build {name}: {} after {}: {state}", badge(outcome_of(build)), took(seconds));
+            outln!("build {name}: {} after {}: {state}", badge(outcome_of(build)), took(seconds));
         }
         Ok(())
     }
@@ -73,13 +74,13 @@ impl Shown {
         let id = step["stepid"].as_u64().unwrap_or_default();
         let name = printable(step["name"].as_str().unwrap_or_default());
         if !step["started_at"].is_null() && step["complete"] != true && self.begun.insert(id) {
-            println!("  {} {name}", badge(None));
+            outln!("  {} {name}", badge(None));
         }
         if step["complete"] == true && self.ended.insert(id) {
             let seconds =
                 step["complete_at"].as_i64().unwrap_or_default() - step["started_at"].as_i64().unwrap_or_default();
             let state = printable(step["state_string"].as_str().unwrap_or_default());
-            println!("  {} {name} ({}): {state}", badge(outcome_of(step)), took(seconds));
+            outln!("  {} {name} ({}): {state}", badge(outcome_of(step)), took(seconds));
         }
     }
 }

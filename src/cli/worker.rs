@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::args::WorkerArgs;
 use super::error::CliError;
 use super::master::in_runtime;
-use super::signals::{Signals, say};
+use super::output::say;
+use super::signals::Signals;
 use crate::base::{LogForm, chain, init_logging};
 use crate::worker;
 

@@ -8,6 +8,7 @@
 mod alerts;
 mod bars;
 mod chaos;
+mod cli;
 mod config_example;
 mod config_git;
 mod config_golden;

@@ -389,7 +389,12 @@ impl History {
     fn build_ends(&mut self, index: usize) {
         let Running { build, of, .. } = self.running.remove(index);
         let outcome = Outcome::ALL[self.draw(6) as usize];
-        self.pending.push(Event::BuildEnded { build, outcome, state: format!("build {outcome}") });
+        self.pending.push(Event::BuildEnded {
+            build,
+            outcome,
+            state: format!("build {outcome}"),
+            culprits: Vec::new(),
+        });
         if outcome == Outcome::Retry {
             self.pending.push(Event::RequestWaits { request: of.request, why: "lost".to_owned() });
             self.waiting.push(of);

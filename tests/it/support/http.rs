@@ -91,3 +91,15 @@ pub fn wait_for<T>(address: &str, what: &str, mut look: impl FnMut() -> Option<T
     }
     panic!("waiting for {what}: it never came");
 }
+
+/// Waits until somebody listens at an address. Nobody tells when to look.
+///
+/// # Panics
+/// When nobody ever does.
+pub fn wait_for_listener(address: &str) {
+    let began = std::time::Instant::now();
+    while TcpStream::connect(address).is_err() {
+        assert!(began.elapsed() < PATIENCE, "nobody listens at {address}");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}

@@ -16,7 +16,7 @@ use super::link::{FakeHost, Served, serve};
 use super::python::python_with;
 
 /// The versions whose traffic was recorded (tests/fixtures/worker-protocol).
-const PACKAGES: [&str; 4] = ["buildbot-worker==4.3.0", "Twisted==26.10.0", "autobahn==26.10.2", "msgpack==1.2.4"];
+pub const PACKAGES: [&str; 4] = ["buildbot-worker==4.3.0", "Twisted==26.10.0", "autobahn==26.10.2", "msgpack==1.2.4"];
 
 /// A running worker; killed when dropped.
 pub struct StockWorker {

@@ -1,0 +1,29 @@
+//! `cancel`: takes a build request back, or stops its build.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::client::{Client, user};
+use super::error::CliError;
+use super::output::outln;
+
+pub(super) fn run(
+    client: Client,
+    request: u64,
+    reason: &str,
+) -> Result<impl Future<Output = Result<ExitCode, CliError>>, CliError> {
+    let params = json!({"reason": reason, "username": user()});
+    Ok(async move {
+        let path = format!("buildrequests/{request}");
+        let record = client.list(&path, "buildrequests").await?.and_then(|mut items| items.pop());
+        let record = record.ok_or_else(|| CliError::environment(format!("there is no build request {request}")))?;
+        if record["complete"] == true {
+            outln!("build request {request} has already ended");
+            return Ok(ExitCode::SUCCESS);
+        }
+        client.control(&path, "cancel", params).await?;
+        outln!("build request {request} is cancelled");
+        Ok(ExitCode::SUCCESS)
+    })
+}

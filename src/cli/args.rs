@@ -9,7 +9,9 @@ use clap::{Args, Parser, Subcommand};
 use super::client::Client;
 use super::error::CliError;
 use super::terminal::Colour;
-use super::{builds, cancel, check, force, log, master, pause, rebuild, reload, sendchange, status, stop, store, up, worker};
+use super::{
+    builds, cancel, check, force, log, master, pause, rebuild, reload, sendchange, status, stop, store, up, worker,
+};
 use crate::base::LogForm;
 use crate::base::process::keep_private;
 

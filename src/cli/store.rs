@@ -191,7 +191,7 @@ fn end_build(build: &str, reason: &str, dir: &Path) -> Result<ExitCode, CliError
         }
         EndBuildError::Restore(_) => CliError::environment(format!("failed to {}", chain(&error))),
     })?;
-    println!("{}: build {}/{} ended as exception: {reason}", dir.display(), ended.builder, ended.number);
+    outln!("{}: build {}/{} ended as exception: {reason}", dir.display(), ended.builder, ended.number);
     Ok(ExitCode::SUCCESS)
 }
 

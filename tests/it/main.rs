@@ -12,6 +12,7 @@ mod cli;
 mod config_example;
 mod config_git;
 mod config_golden;
+mod docs;
 mod ends;
 mod evaluator;
 mod house;

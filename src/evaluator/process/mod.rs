@@ -3,6 +3,8 @@
 #[cfg(unix)]
 mod confine;
 mod load;
+#[cfg(unix)]
+mod orphan;
 mod serve;
 #[cfg(unix)]
 mod sys;
@@ -34,16 +36,35 @@ pub fn main(template: bool) -> ExitCode {
     let theirs = Arc::clone(&ends);
     let Some(loaded) = on_stack(LOAD_STACK, move || load::load(&theirs)) else { return ExitCode::FAILURE };
     let Some(loaded) = loaded else { return ExitCode::SUCCESS };
-    #[cfg(unix)]
-    confine::to_work();
-    let served = on_stack(WORK_STACK, move || serve::serve(&loaded.scripts, &mut load::lock(&ends)));
+    let served = on_stack(WORK_STACK, move || {
+        #[cfg(unix)]
+        confine::to_work();
+        serve::serve(&loaded.scripts, &mut load::lock(&ends));
+    });
     served.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }
 
 /// Does work on a thread with so much stack, and waits for it; none if it panicked or there is no thread.
+#[cfg(unix)]
 fn on_stack<T: Send + 'static>(stack: usize, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    let thread = std::thread::Builder::new().name("evaluator".to_owned()).stack_size(stack).spawn(work);
-    thread.ok()?.join().ok()
+    let Some((working, watch)) = orphan::watch() else { return start(stack, work)?.join().ok() };
+    let thread = start(stack, move || {
+        let _working = working;
+        work()
+    });
+    watch.join(thread?)
+}
+
+#[cfg(not(unix))]
+fn on_stack<T: Send + 'static>(stack: usize, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    start(stack, work)?.join().ok()
+}
+
+fn start<T: Send + 'static>(
+    stack: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<std::thread::JoinHandle<T>> {
+    std::thread::Builder::new().name("evaluator".to_owned()).stack_size(stack).spawn(work).ok()
 }
 
 /// Where orders come from and replies go.

@@ -16,7 +16,7 @@ use super::chance::Chance;
 use super::recipe::{self, PASSWORD, WORKERS};
 use crate::support::git::sealed;
 use crate::support::proxy::Proxy;
-use crate::support::starwright::{PROGRAM, copy_program, signal};
+use crate::support::starwright::{PROGRAM, copy_program, evaluators_below, signal};
 use crate::support::stock_worker::StockWorker;
 
 /// A master and its workers, below one scratch folder.
@@ -281,17 +281,4 @@ fn free_port() -> u16 {
             return port;
         }
     }
-}
-
-/// Evaluator processes whose parent is this one.
-fn evaluators_below(parent: u32) -> Vec<u32> {
-    let all = std::fs::read_dir("/proc").unwrap().flatten();
-    let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let below = numbers.filter(|pid| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let found = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse::<u32>().ok());
-        found == Some(parent) && words.starts_with(b"starwright\0evaluator")
-    });
-    below.collect()
 }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::bench::with_builder;
 use crate::support::git::sealed;
 use crate::support::http::{control, items, wait_for};
-use crate::support::starwright::{PROGRAM, Running, said};
+use crate::support::starwright::{PROGRAM, Running, evaluators_below, said};
 
 fn starwright(args: &[&str], path: &Path) -> Output {
     sealed(Command::new(PROGRAM).args(args).arg(path)).output().unwrap()
@@ -40,6 +40,30 @@ fn check_of_types_that_grow_without_end_warns_and_passes() {
     let output = starwright(&["check"], &write(&dir, &text));
     assert!(output.status.success(), "{}", said(&output));
     assert!(said(&output).contains("the types in `master.star` are not checked"), "{}", said(&output));
+}
+
+#[test]
+fn an_evaluator_ends_with_a_check_that_is_killed() {
+    let dir = TempDir::new().unwrap();
+    // Some minutes of work, so that it does not end by itself within the patience of this test.
+    let path = write(&dir, "x = [int('9' * 5000000) for _ in range(9)]\n");
+    let mut check = sealed(Command::new(PROGRAM).arg("check").arg(&path)).spawn().unwrap();
+    let evaluator = until(|| evaluators_below(check.id()).first().copied());
+    check.kill().unwrap();
+    check.wait().unwrap();
+    until(|| (!Path::new(&format!("/proc/{evaluator}")).exists()).then_some(()));
+}
+
+/// Looks until there is something to see; far longer than it takes, and far shorter than the work above.
+fn until<T>(look: impl Fn() -> Option<T>) -> T {
+    let began = std::time::Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(30), "it did not come");
+        std::thread::yield_now();
+    }
 }
 
 const DEEP: &str =

@@ -158,3 +158,16 @@ pub fn run(address: &str, args: &[&str]) -> Output {
 pub fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
+
+/// Evaluator processes whose parent is this one.
+pub fn evaluators_below(parent: u32) -> Vec<u32> {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let below = numbers.filter(|pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let found = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse::<u32>().ok());
+        found == Some(parent) && words.starts_with(b"starwright\0evaluator")
+    });
+    below.collect()
+}

@@ -412,6 +412,7 @@ impl Lexer<'_> {
                 self.within("in `$(…)`", |lexer| lexer.commands(true));
             }
             Some(Item::Char('{')) => self.braces(in_double),
+            Some(Item::Char('[')) => self.doubt = true, // arithmetic in bash, a letter elsewhere
             Some(Item::Char('\'')) if !in_double => self.ansi(),
             Some(Item::Char('"')) if !in_double => {
                 let mut inner = Word::default();

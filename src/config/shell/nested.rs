@@ -45,8 +45,31 @@ const INTERPRETERS: [(&str, &[char]); 12] = [
     ("flock", &['c']),
 ];
 
-/// Commands all of whose words are code.
-const READERS: [&str; 8] = ["eval", "trap", "let", "alias", "unset", "rsh", "watch", "parallel"];
+/// Commands all of whose words are code, or names that bash evaluates (`a[$(…)]`).
+const READERS: &[&str] = &[
+    "eval",
+    "trap",
+    "let",
+    "alias",
+    "unset",
+    "rsh",
+    "watch",
+    "parallel",
+    "declare",
+    "typeset",
+    "local",
+    "read",
+    "mapfile",
+    "readarray",
+    "getopts",
+    "complete",
+    "bind",
+    "coproc",
+];
+
+/// Commands that evaluate their words as soon as they have one of these options.
+const READERS_BY_OPTION: [(&str, &[&str]); 4] =
+    [("test", &["-v", "-R"]), ("[", &["-v", "-R"]), ("printf", &["-v"]), ("env", &["-S", "--split-string"])];
 
 /// Commands that run the command that follows them.
 const PREFIXES: &[&str] = &[
@@ -220,7 +243,12 @@ pub(super) fn refused(words: &[Word]) -> Vec<(usize, &'static str)> {
         if !may_lead {
             continue;
         }
-        if READERS.contains(&program.as_str()) {
+        let by_option = READERS_BY_OPTION
+            .iter()
+            .any(|(name, options)| *name == program && rest.iter().any(|word| options.contains(&word.text.as_str())));
+        // A command whose name is a variable may be a shell.
+        let unknown = word.leads && word.quoted && program.is_empty() && rest.iter().any(|word| word.text == "-c");
+        if READERS.contains(&program.as_str()) || by_option || unknown {
             found.extend(places(rest, SHELL_WORD));
         } else if program == "ssh" {
             found.extend(of_ssh(rest));
@@ -372,6 +400,12 @@ mod tests {
             "watch @",
             "sshpass -p x ssh host make @",
             "awk -F: -v x=y {print@}",
+            "declare -i x=@",
+            "read @",
+            "test -v @",
+            "[ -v @ ]",
+            "printf -v @ x",
+            "env -S @",
         ] {
             assert_eq!(count(line), 1, "{line}");
         }

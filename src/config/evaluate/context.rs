@@ -112,6 +112,9 @@ const PATHS_MAX: usize = 10_000;
 /// Schedulers of one trigger.
 const SCHEDULERS_MAX: usize = 1_000;
 
+/// Properties of a build: each record of one is kept with all others, and pages show them in one table.
+const PROPERTIES_MAX: usize = 1_000;
+
 /// Where large values belong.
 const KEEP_ELSEWHERE: &str = "\nhint: write large texts to a log (ctx.log) or to a file on the worker";
 
@@ -377,6 +380,11 @@ fn methods(builder: &mut MethodsBuilder) {
         check_property(name, &value, run.other_property_bytes(name)).map_err(|why| {
             anyhow::anyhow!("property `{name}` {why}{KEEP_ELSEWHERE}", name = one_line(name).unwrap_or_default())
         })?;
+        if run.properties_without(name) >= PROPERTIES_MAX {
+            let text =
+                format!("property `{name}`: a build cannot have more than {PROPERTIES_MAX} properties{KEEP_ELSEWHERE}");
+            return Err(starlark::Error::new_other(anyhow::Error::msg(text)));
+        }
         let source = source.into_option().unwrap_or("Build").to_owned();
         bounded("the source of a property", &source, LABEL_MAX)?;
         run.ask(Ask::SetProperty { name: name.to_owned(), value: value.clone(), source })?;

@@ -206,6 +206,14 @@ impl Run {
         own + inherited
     }
 
+    /// How many properties have other names than this one, as far as they are known here.
+    pub(super) fn properties_without(&self, name: &str) -> usize {
+        let place = self.place.borrow();
+        let inherited = &self.context.properties.0;
+        let known = inherited.contains_key(name) || place.properties.contains_key(name);
+        inherited.len() + place.properties.len() - usize::from(known)
+    }
+
     pub(super) fn set_property(&self, name: &str, value: Value) {
         let mut place = self.place.borrow_mut();
         place.property_bytes += name.len() + value.bytes();

@@ -317,7 +317,8 @@ impl Loader {
         if library::is_library(name) {
             return;
         }
-        let (problems, secrets) = self.signatures.check_calls(name, ast);
+        let check::Calls { problems, warnings, secrets } = self.signatures.check_calls(name, ast);
+        self.warnings.extend(warnings);
         self.miscalled |= !problems.is_empty();
         self.problems.extend(problems);
         secrets.iter().for_each(|secret| self.collector.name_secret(secret));

@@ -65,7 +65,7 @@ impl Signatures {
     }
 
     /// What is wrong with the calls of a file that was learnt; and the secrets that it names.
-    pub(in crate::config) fn check_calls(&self, name: &str, ast: &AstModule) -> (Vec<Problem>, Vec<String>) {
+    pub(in crate::config) fn check_calls(&self, name: &str, ast: &AstModule) -> Calls {
         let own = self.files.get(name);
         let functions = functions_of(ast.statement());
         let mut walk = Walk {
@@ -75,10 +75,11 @@ impl Signatures {
             hidden: Vec::new(),
             contexts: Vec::new(),
             problems: Vec::new(),
+            warnings: Vec::new(),
             secrets: Vec::new(),
         };
         walk.stmt(ast.statement());
-        (walk.problems, walk.secrets)
+        Calls { problems: walk.problems, warnings: walk.warnings, secrets: walk.secrets }
     }
 }
 
@@ -88,6 +89,14 @@ fn top_level(stmt: &Stmt) -> Vec<&Stmt> {
         StmtP::Statements(inner) => inner.iter().flat_map(top_level).collect(),
         _ => vec![stmt],
     }
+}
+
+/// What is known of the calls of a file without running it.
+pub(in crate::config) struct Calls {
+    pub problems: Vec<Problem>,
+    pub warnings: Vec<Problem>,
+    /// The secrets that it names.
+    pub secrets: Vec<String>,
 }
 
 struct Walk<'a> {
@@ -100,6 +109,7 @@ struct Walk<'a> {
     /// For each function around us: whether `ctx` is its parameter (true) or some other thing (false).
     contexts: Vec<bool>,
     problems: Vec<Problem>,
+    warnings: Vec<Problem>,
     secrets: Vec<String>,
 }
 
@@ -284,7 +294,9 @@ impl Walk<'_> {
     fn records(&mut self, callee: &str, arguments: &[Argument]) {
         for unknown in unknown_fields(callee, arguments, &self.functions) {
             let hint = unknown_hint(&unknown.name, unknown.fields.iter().map(|(field, _)| *field));
-            self.note(unknown.span, format!("`{}` has no `{}`", unknown.record, unknown.name), Some(hint));
+            let message = format!("`{}` has no `{}`", unknown.record, unknown.name);
+            // A warning, as the line may never be reached; if it is, the decision fails, and an alert says so.
+            self.warnings.push(Spot::of_span(self.ast.file_span(unknown.span)).problem(message, Some(hint)));
         }
     }
 
@@ -316,7 +328,8 @@ mod tests {
         let ast = parse("x.star", text).unwrap();
         let mut signatures = Signatures::default();
         signatures.learn("x.star", &ast, &HashMap::new());
-        signatures.check_calls("x.star", &ast).0.into_iter().map(|problem| problem.message).collect()
+        let calls = signatures.check_calls("x.star", &ast);
+        calls.problems.into_iter().chain(calls.warnings).map(|problem| problem.message).collect()
     }
 
     #[test]
@@ -376,6 +389,6 @@ mod tests {
     #[test]
     fn secrets_of_functions_that_have_not_run_are_found() {
         let ast = parse("x.star", "f = lambda ctx: secret('deep')\n").unwrap();
-        assert_eq!(Signatures::default().check_calls("x.star", &ast).1, ["deep"]);
+        assert_eq!(Signatures::default().check_calls("x.star", &ast).secrets, ["deep"]);
     }
 }

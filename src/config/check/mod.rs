@@ -12,7 +12,7 @@ mod shell_text;
 mod static_types;
 mod step_words;
 
-pub(super) use calls::Signatures;
+pub(super) use calls::{Calls, Signatures};
 pub(super) use loads::missing_symbols;
 pub(super) use records::{CHANGE, Field, REQUEST, WORKER};
 pub(super) use references::finish_plan;

@@ -54,7 +54,7 @@ impl Pass<'_> {
     /// A command ended. Of one that nobody waits for any more it is news that its directory is free.
     pub fn command_ended(&mut self, ended: CommandEnded) {
         let Some(id) = self.state.index.commands.get(&ended.command).copied() else {
-            return self.leftover_ended(ended.worker, ended.command);
+            return self.leftover_ended(&ended.worker, ended.command);
         };
         let Some(build) = self.state.builds.get(&id).filter(|build| build.worker == ended.worker) else { return };
         let Some(flight) = build.step.as_ref().and_then(|step| step.flights.get(&ended.command)) else { return };
@@ -74,10 +74,11 @@ impl Pass<'_> {
         }
     }
 
-    fn leftover_ended(&mut self, worker: String, command: CommandId) {
-        let known = self.state.workers.get(&worker);
+    /// A command does not run, for certain. If it was left behind, its directory is free.
+    pub fn leftover_ended(&mut self, worker: &str, command: CommandId) {
+        let known = self.state.workers.get(worker);
         if known.is_some_and(|known| known.stale.iter().any(|stale| stale.command == command)) {
-            self.record(Event::LeftoverEnded { worker, command, heard: true });
+            self.record(Event::LeftoverEnded { worker: worker.to_owned(), command, heard: true });
         }
     }
 

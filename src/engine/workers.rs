@@ -38,6 +38,8 @@ impl Pass<'_> {
         for (build, command, flight) in flights {
             if flight.sent.is_none() {
                 self.dispatch(build, &command);
+                // Its build may be over by now: what was never sent runs nowhere.
+                self.leftover_ended(name, command);
             }
         }
         self.dismiss_if_idle(name);

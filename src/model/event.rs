@@ -197,7 +197,7 @@ pub enum Event {
     LeftoverEnded {
         worker: String,
         command: CommandId,
-        /// The worker told of its end. Otherwise it is told to kill it once more if it loses its connection.
+        /// The worker told of its end, or never had it. Otherwise it is told to kill it once more if it loses its connection.
         heard: bool,
     },
     /// A person paused or unpaused it.

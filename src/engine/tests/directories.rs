@@ -1,6 +1,6 @@
 //! A directory of a worker belongs to one build at a time.
 
-use super::plans::{PlanBuilder, plan, step};
+use super::plans::{PlanBuilder, plan, span, step};
 use super::script::{Item, run, run_with};
 use super::world::World;
 use crate::base::Timestamp;
@@ -197,4 +197,21 @@ fn a_directory_that_became_free_stays_free_when_the_clock_goes_back() {
     world.expect_none("linux/3");
     world.advance("1s");
     world.expect_running("linux/3", "w1");
+}
+
+#[test]
+fn a_command_asked_for_while_a_stock_worker_was_away_keeps_no_directory() {
+    let later = vec![Item::Wait(span("1m")), run("slow")];
+    let both = Item::Parallel(vec![vec![run("make")], later]);
+    let mut world = held(plan().builder_with("linux", ["w1"], vec![step("both").does([both])]));
+    world.connect_stock("w1");
+    world.force("linux");
+    world.lose("w1");
+    world.advance("2m");
+    world.connect_stock("w1");
+    world.expect_ended("linux/1", Outcome::Retry);
+    world.expect_none("linux/2");
+    // `make` is killed by now; `slow` was never sent, and so does not end.
+    world.advance("10s");
+    world.expect_running("linux/2", "w1");
 }

@@ -267,6 +267,8 @@ const BUGS: &[(Bug, u64, &str)] = &[
     (Bug::UndecidedSkipped, 60, "decisions"),
     (Bug::UndecidedStarts, 60, "decisions"),
     (Bug::FailureUntold, 60, "decisions"),
+    (Bug::SuspendedAsked, 100, "decisions"),
+    (Bug::LossesForgotten, 100, "decisions"),
     (Bug::SentBeforeCommit, 200, "outbox"),
     (Bug::LogPartDoubledOnResume, 40, "logs"),
     (Bug::SnapshotBeforeLogs, 200, "logs"),

@@ -15,7 +15,7 @@ use crate::model::{
     Undecided, UserFunction, Value,
 };
 
-/// More losses than a build or a function may cost.
+/// So many losses of a build are enough for the step that it is in.
 const LOSSES_MAX: u32 = 3;
 
 /// One question and what came of it.
@@ -32,6 +32,7 @@ struct Told {
 pub struct Moods {
     seed: Arc<AtomicU64>,
     moody: Arc<AtomicBool>,
+    deadly: Arc<AtomicBool>,
     told: Arc<Mutex<Vec<Told>>>,
 }
 
@@ -45,12 +46,18 @@ impl Moods {
         let moods = Self::default();
         moods.seed.store(seed, Ordering::Relaxed);
         moods.moody.store(true, Ordering::Relaxed);
+        moods.deadly.store(Rng::new(seed).chance(50), Ordering::Relaxed);
         moods
     }
 
     /// From now on everything is answered.
     pub fn calm_down(&self) {
         self.moody.store(false, Ordering::Relaxed);
+    }
+
+    /// In every second run with functions many processes die of them.
+    fn deaths(&self, usual: u64, many: u64) -> u64 {
+        if self.deadly.load(Ordering::Relaxed) { many } else { usual }
     }
 
     fn chance(&self, percent: u64) -> bool {
@@ -62,7 +69,7 @@ impl Moods {
     pub fn said(&self, function: FnId, question: &Question, answer: impl FnOnce() -> Decision) -> Decision {
         let said = if self.chance(12) {
             Err(Undecided::Failed { message: format!("no luck with {function}") })
-        } else if self.chance(6) {
+        } else if self.chance(self.deaths(6, 45)) {
             Err(Undecided::Lost { message: "it was killed".to_owned() })
         } else if self.chance(8) {
             Err(Undecided::Postponed)
@@ -80,7 +87,11 @@ impl Moods {
 
     /// An evaluation's outcome, or that its process was lost.
     pub fn evaluated(&self, outcome: EvalOutcome) -> EvalOutcome {
-        if self.chance(4) { EvalOutcome::Lost { message: "it was killed".to_owned() } } else { outcome }
+        if self.chance(self.deaths(4, 30)) {
+            EvalOutcome::Lost { message: "it was killed".to_owned() }
+        } else {
+            outcome
+        }
     }
 
     fn take(&self) -> Vec<Told> {
@@ -162,11 +173,13 @@ impl Sim {
                     let allowed = self.allowed.contains(&(requests[0], worker.clone()));
                     assert!(!asks || allowed, "decisions: `{builder}` starts on `{worker}`, which nothing allowed");
                 }
-                Event::EvaluationLost { losses, build, .. } => {
+                Event::EvaluationLost { build, step, part, losses, .. } => {
                     saw.push("evaluation lost");
-                    let hides = !self.reference.builds.contains_key(build);
-                    assert!(*losses <= LOSSES_MAX + 2 || hides, "decisions: build {build} lost {losses} evaluations");
+                    let lost = (*build, *step, *part, self.crashes());
+                    let given_up = *losses >= LOSSES_MAX && !self.given_up.insert(lost);
+                    assert!(!given_up, "decisions: {part:?} of step {step} was given up, and is evaluated again");
                 }
+                Event::StepRetried { build, .. } => self.given_up.retain(|(other, ..)| other != build),
                 Event::ChangeQueued { scheduler, change, .. } => {
                     let fresh = self.taken.insert((scheduler.clone(), *change, self.crashes()));
                     assert!(fresh, "decisions: change {change} is taken twice by `{scheduler}`");

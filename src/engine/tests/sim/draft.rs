@@ -131,6 +131,9 @@ pub fn draw(rng: &mut Rng) -> Draft {
     for number in 0..leaf_workers {
         draft.workers.push(draw_worker(rng, &draft.locks, format!("x{number}"), true));
     }
+    if draft.family {
+        crowd_together(&mut draft.workers);
+    }
     for number in 0..=rng.range(0, 3) {
         let triggers = leaves && (!kin || number == 0);
         let builder = draw_builder(rng, &draft, format!("b{number}"), false, triggers);
@@ -143,12 +146,44 @@ pub fn draw(rng: &mut Rng) -> Draft {
             draft.builders.push(builder);
         }
     }
+    if draft.family {
+        begin_with_a_trigger(&mut draft.builders);
+    }
     if kin {
         share_a_lock(&mut draft);
     }
     draw_schedulers(rng, &mut draft);
+    if !draft.family && draft.builders.len() % 2 == 1 {
+        let_upstream_collapse(&mut draft);
+    }
     draw_notifiers(rng, &mut draft);
     draft
+}
+
+/// A family has two workers with a slot each: who waits for its children takes the slot that they need.
+fn crowd_together(workers: &mut Vec<WorkerDraft>) {
+    workers.retain(|worker| ["w0", "x0"].contains(&worker.name.as_str()));
+    workers.iter_mut().for_each(|worker| worker.slots = 1);
+}
+
+/// The parents of a family do little else than to wait for their children, and those for theirs.
+fn begin_with_a_trigger(builders: &mut [BuilderDraft]) {
+    for builder in builders.iter_mut().filter(|builder| builder.name != "t0") {
+        let child = if builder.leaf { "trigger-t0" } else { "trigger-t1" };
+        builder.steps[0].items.insert(0, trigger(&[child], true));
+        builder.steps[0].do_if = None;
+    }
+}
+
+/// What others depend on is slow, one at a time, and ends well: its requests collapse, and dependent builds follow.
+fn let_upstream_collapse(draft: &mut Draft) {
+    let builder = &mut draft.builders[0];
+    (builder.slots, builder.collapse) = (Some(1), Some(true));
+    builder.steps.truncate(1);
+    builder.steps[0].items = vec![Item::Wait(Span::from_seconds(120))];
+    for scheduler in draft.schedulers.iter_mut().filter(|scheduler| scheduler.name == "on-main") {
+        scheduler.builders = vec![builder.name.clone()];
+    }
 }
 
 /// A builder and the one that it triggers take the same lock, which nobody else takes.

@@ -287,7 +287,7 @@ impl Reference {
 
     fn change_queued(&mut self, scheduler: &str, change: ChangeId, due: Option<Timestamp>) {
         assert!(!self.disabled.contains(scheduler), "schedulers: `{scheduler}` is off, and takes change {change}");
-        let known = self.changes.values().any(|id| *id == change);
+        let known = self.branches.contains_key(&change);
         assert!(known, "schedulers: there is no change {change}");
         let seq = self.seq;
         let queue = self.queued.entry(scheduler.to_owned()).or_default();

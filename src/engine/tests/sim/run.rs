@@ -21,7 +21,7 @@ use crate::config::{Cancel, Loaded};
 use crate::engine::Input;
 use crate::model::{
     BuildId, ChangeId, CommandId, ConfigDigest, Cursor, Decision, EvalJob, EvalOutcome, EvalPart, FnId, Plan, Question,
-    Report, RequestId, Script,
+    Report, RequestId, Script, StepId,
 };
 
 /// What is told of the end of a run that failed.
@@ -152,6 +152,8 @@ pub struct Sim {
     pub allowed: BTreeSet<(RequestId, String)>,
     /// Changes that schedulers took, and in which process of the master.
     pub taken: BTreeSet<(String, ChangeId, u64)>,
+    /// What is not evaluated again because too many processes died of it, and in which process of the master.
+    pub given_up: BTreeSet<(BuildId, StepId, EvalPart, u64)>,
     pub first_draft: Draft,
     pub settled: bool,
     pub news_seen: u64,
@@ -214,6 +216,7 @@ impl Sim {
             asked: BTreeSet::new(),
             allowed: BTreeSet::new(),
             taken: BTreeSet::new(),
+            given_up: BTreeSet::new(),
             first_draft: draft.clone(),
             settled: false,
             news_seen: 0,

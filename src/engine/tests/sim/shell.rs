@@ -278,6 +278,10 @@ impl Sim {
         if self.disk.is_writing(&Source::Master) && !bugs::on(Bug::SnapshotBeforeLogs) {
             return self.after(7, Happening::SnapshotKept(process, seq, bytes));
         }
+        if self.disk.is_writing(&Source::Master) {
+            // A snapshot that runs ahead of the logs: the worst moment to die.
+            self.after(1, Happening::Dies);
+        }
         self.disk.keep_snapshot(seq, bytes);
         self.saw("kept a snapshot");
         if let Some(shell) = &mut self.shell {

@@ -9,6 +9,7 @@ mod alerts;
 mod bars;
 mod chaos;
 mod cli;
+mod commits;
 mod config_example;
 mod config_git;
 mod config_golden;

@@ -1,5 +1,6 @@
 //! What several integration tests share.
 
+pub mod browser;
 pub mod git;
 pub mod git_source;
 pub mod history;
@@ -10,4 +11,5 @@ pub mod python;
 pub mod smtp;
 pub mod starwright;
 pub mod stock_worker;
+pub mod tier;
 pub mod wire_fixtures;

@@ -2,16 +2,30 @@
 
 CARGO ?= cargo
 
-.PHONY: help test check tools bench simulate chaos torture fuzz
+.PHONY: help test test-full bars check commits tools bench simulate chaos torture fuzz
 
 help: ## lists these words
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 tools: ## installs what the tests need
 	@tests/tools
 
 test: tools check ## installs what the tests need, then checks and tests everything
 	$(CARGO) test
+
+# The order: what fails soonest comes first.
+test-full: test commits ## everything: each browser size, a log of 1 GB, long simulation, torture, fuzzing and chaos (hours)
+	STARWRIGHT_TEST_FULL=1 $(CARGO) test --release --test it -- web::browser bars::logs
+	$(MAKE) simulate SEEDS=10000
+	$(MAKE) torture
+	$(MAKE) fuzz
+	$(MAKE) chaos
+
+commits: ## compiles each commit since UPSTREAM (origin/main)
+	@tests/each_commit $(or $(UPSTREAM),origin/main)
+
+bars: ## the benchmarks and figures as one report, target/bars.txt
+	@tests/bars
 
 check: ## format and lints, warnings denied
 	$(CARGO) fmt --all --check

@@ -1,6 +1,7 @@
 //! The product's first promises, seen from outside: the real program, real git, real signals.
 
 mod buildbot;
+mod logs;
 mod mail;
 
 use std::path::{Path, PathBuf};

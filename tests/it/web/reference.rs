@@ -13,7 +13,7 @@ use super::world::World;
 fn the_reference_lists_every_path_and_field() {
     let served = Served::new(World::empty().master());
     let specs = served.items("application.spec");
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/http-api.md");
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/rest-api-v2.md");
     let page = std::fs::read_to_string(&path).unwrap();
     let fresh = replace(&page, "paths", &paths(&specs));
     let fresh = replace(&fresh, "fields", &fields(&specs));
@@ -21,7 +21,7 @@ fn the_reference_lists_every_path_and_field() {
         std::fs::write(&path, &fresh).unwrap();
         return;
     }
-    assert_eq!(page, fresh, "docs/reference/http-api.md differs; STARWRIGHT_BLESS=1 rewrites its tables");
+    assert_eq!(page, fresh, "docs/reference/rest-api-v2.md differs; STARWRIGHT_BLESS=1 rewrites its tables");
 }
 
 fn replace(page: &str, name: &str, text: &str) -> String {

@@ -1,7 +1,7 @@
 //! Starwright: a CI engine in one binary.
 //!
-//! The rooms of the house and who may import whom stand in `docs/ARCHITECTURE.md`;
-//! `tests/it/architecture.rs` compares that table with the code.
+//! `docs/ARCHITECTURE.md` describes the rooms and says which may import which; `tests/it/house.rs` compares that table
+//! with the code.
 #![deny(unsafe_code)]
 
 pub mod base;

@@ -12,7 +12,8 @@ const FORCE_REASON: &str = "force build";
 /// A line of a list: what is longer is in the log.
 const LINE_CHARS_MAX: usize = 300;
 
-/// Names and slugs are identifiers of the HTTP API, which bounds them (REST specification, 6.6 and 6.10).
+/// Names of steps and slugs of logs are identifiers of the HTTP API, which bounds them
+/// (docs/reference/rest-api-v2.md#step).
 const NAME_MAX: usize = 50;
 
 /// Letters of the reason of a buildset: it is one line of many pages.
@@ -93,7 +94,8 @@ pub(super) fn build_so_far(done: &DoneStep, counts_as: Outcome) -> Option<String
     (!first.hidden).then(|| blame(verdict(counts_as), &culprits, None))
 }
 
-/// The line of a build that ended: how, who stopped it, in which step, and why: `failed in `test`: exit code 2 (+ 1 more)`.
+/// The line of a build that ended: how, who stopped it, in which step, and why: `failed in `test`: exit code 2 (+ 1
+/// more)`.
 pub(super) fn build_state(build: &Build, outcome: Outcome, culprits: &[&Culprit], why: Option<&str>) -> String {
     if outcome == Outcome::Success {
         return verdict(outcome).to_owned();

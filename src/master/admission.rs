@@ -30,7 +30,7 @@ const HEADER_BYTES_MAX: usize = 4096;
 /// A name from a stranger is kept and logged up to this length.
 const NAME_CHARS_MAX: usize = 64;
 
-/// Why a worker may not connect (worker protocol, section 2.2).
+/// Why a worker may not connect (docs/reference/worker-protocol.md#refusals).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Unknown name or wrong password: 401.
@@ -164,7 +164,8 @@ impl Admission {
         }
     }
 
-    /// Whether a password is right, if there are tries left for it. Trusted proxies stand for many, and are not counted.
+    /// Whether a password is right, if there are tries left for it. Trusted proxies stand for many, and are not
+    /// counted.
     pub fn with_tries(&self, name: &str, peer: Option<SocketAddr>, is_right: impl FnOnce() -> bool) -> HookAccess {
         let proxies = &self.plan.get().web.trusted_proxies;
         let proxies: Vec<AddressRange> = proxies.iter().filter_map(|proxy| AddressRange::parse(proxy)).collect();

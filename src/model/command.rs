@@ -55,7 +55,7 @@ pub struct CommandSpec {
     pub program: Program,
     /// Folder, relative to the builder's; created if missing. Usually `build`.
     pub workdir: String,
-    /// Environment on top of the worker's; merge rules as in the worker protocol, section 11.5.
+    /// Environment on top of the worker's, merged as in docs/reference/worker-protocol.md#environment.
     pub env: BTreeMap<String, EnvValue>,
     /// Stop after this long without output; none for no limit.
     pub idle_timeout: Option<Span>,
@@ -164,7 +164,7 @@ pub struct CommandResult {
     pub cut: bool,
     /// Paths, from `List` and `Glob`.
     pub files: Vec<String>,
-    /// The ten numbers of `Stat` (worker protocol, section 9.5).
+    /// The ten numbers of `Stat` (docs/reference/worker-protocol.md#stat).
     pub stat: Option<Vec<u64>>,
     /// How long it ran.
     pub elapsed: Span,

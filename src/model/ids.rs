@@ -51,7 +51,7 @@ number_ids! {
 }
 
 /// A command sent to a worker: unique for all time, over restarts and reinstallations
-/// (worker protocol, section 5.3: a reused id makes a stock worker lose the newer command's end).
+/// (a reused id makes a stock worker lose the newer command's end, docs/reference/worker-protocol.md#command-ids).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CommandId(pub String);

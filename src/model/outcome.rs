@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The seven ends of the field, with Buildbot's numbers (REST specification, section 7).
+/// The seven outcomes, with Buildbot's numbers (docs/reference/rest-api-v2.md#results).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Outcome {
     /// All well.

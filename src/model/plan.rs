@@ -295,7 +295,7 @@ pub enum SchedulerKind {
     Force { label: String, button: String, params: Vec<ForceParam> },
 }
 
-/// A parameter of a force scheduler (REST specification, section 10.1).
+/// A parameter of a force scheduler (docs/reference/rest-api-v2.md#force).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForceParam {
     pub name: String,
@@ -493,7 +493,8 @@ impl BuilderPlan {
 }
 
 impl Plan {
-    /// Every directory that builders use on this worker, below its base directory. Whoever tidies up there spares these.
+    /// Every directory that builders use on this worker, below its base directory. Whoever tidies up there spares
+    /// these.
     #[must_use]
     pub fn dirs_on(&self, worker: &str) -> Vec<String> {
         let builders = self.builders.values().filter(|builder| builder.workers.iter().any(|name| name == worker));
@@ -501,8 +502,8 @@ impl Plan {
     }
 }
 
-/// What makes directories below a worker's base directory the same, on whatever system: neither case nor dots and spaces
-/// at the end of a name count. One that begins with another one is inside of it.
+/// What makes directories below a worker's base directory the same, on whatever system: neither case nor dots and
+/// spaces at the end of a name count. One that begins with another one is inside of it.
 #[must_use]
 pub fn dir_key(dir: &str) -> Vec<String> {
     let parts = dir.split(['/', '\\']).filter(|part| !part.is_empty() && *part != ".");

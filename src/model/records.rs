@@ -1,5 +1,5 @@
 //! History as it is read: one record per noun, close to the resources of the HTTP API
-//! (REST specification, section 6).
+//! (docs/reference/rest-api-v2.md#types).
 
 use std::collections::BTreeMap;
 
@@ -195,7 +195,7 @@ pub struct LogRecord {
     pub step: StepId,
     pub build: BuildId,
     pub name: String,
-    /// The name fit for a path, unique in its step (REST specification, section 6.10).
+    /// The name, made fit for a path and unique in its step (docs/reference/rest-api-v2.md#step).
     pub slug: String,
     pub kind: LogKind,
     pub complete: bool,

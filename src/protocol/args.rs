@@ -1,4 +1,4 @@
-//! Arguments of `start_command` (section 9), typed.
+//! Arguments of `start_command`, typed (docs/reference/worker-protocol.md#commands).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -59,7 +59,7 @@ pub struct LogFileArg {
     pub follow: bool,
 }
 
-/// Arguments of `shell` (section 9.1) and our additions.
+/// Arguments of `shell` (docs/reference/worker-protocol.md#shell) and our additions (#start).
 #[derive(Clone, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "the wire's own switches")]
 pub struct ShellArgs {

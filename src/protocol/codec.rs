@@ -6,15 +6,15 @@
 
 use rmpv::Value;
 
-/// Largest message taken. A command's output comes in pieces far smaller (section 8.4), a listing of a
-/// folder with 100,000 names in some 10 MiB.
+/// Largest message that is read. Output comes in pieces that are far smaller
+/// (docs/reference/worker-protocol.md#buffering); a listing of a directory with 100,000 names has about 10 MiB.
 pub const MESSAGE_BYTES_MAX: usize = 32 << 20;
 /// Deepest nesting taken; the protocol needs 5.
 const DEPTH_MAX: usize = 32;
 /// Most values in one message: each costs some 40 bytes once decoded.
 const VALUES_MAX: usize = 1 << 20;
 
-/// Why bytes are no message. The connection cannot go on (section 3.1).
+/// Why bytes are not a message. The connection cannot continue (docs/reference/worker-protocol.md#messagepack).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     #[error("message of {bytes} bytes is longer than {MESSAGE_BYTES_MAX}")]

@@ -78,7 +78,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A text; bin that is UTF-8 counts as one (section 3.1).
+/// A string; bin that is UTF-8 counts as one (docs/reference/worker-protocol.md#messagepack).
 pub(super) fn text(value: &Value) -> Option<&str> {
     value.as_slice().and_then(|bytes| std::str::from_utf8(bytes).ok())
 }

@@ -1,4 +1,4 @@
-//! What a worker tells about itself (section 5.1).
+//! What a worker reports about itself (docs/reference/worker-protocol.md#info).
 
 use std::collections::BTreeMap;
 

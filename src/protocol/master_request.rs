@@ -1,4 +1,4 @@
-//! What a master asks of a worker (section 5).
+//! Requests of a master to a worker (docs/reference/worker-protocol.md#master-requests).
 
 use std::collections::BTreeMap;
 
@@ -80,7 +80,7 @@ impl InterruptLevel {
     }
 }
 
-/// How a worker buffers and cuts output (section 5.2), and which additions are in force.
+/// How a worker buffers and cuts output, and which additions are in force (docs/reference/worker-protocol.md#settings).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// A pattern in Python's syntax; each match becomes a line end.

@@ -1,4 +1,4 @@
-//! The envelope: requests with a number, and their answers (section 3.2).
+//! The envelope: numbered requests, and their responses (docs/reference/worker-protocol.md#envelope).
 
 use rmpv::Value;
 

@@ -1,4 +1,4 @@
-//! What a running command reports (sections 7 and 8).
+//! What a running command reports (docs/reference/worker-protocol.md#updates).
 
 use bytes::Bytes;
 use rmpv::Value;

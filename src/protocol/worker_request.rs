@@ -1,4 +1,4 @@
-//! What a worker tells and asks its master (section 6).
+//! Requests of a worker to its master (docs/reference/worker-protocol.md#worker-requests).
 
 use bytes::Bytes;
 use rmpv::Value;
@@ -42,7 +42,7 @@ pub enum WorkerRequest {
         accessed: Option<f64>,
         modified: Option<f64>,
     },
-    /// Wants bin (section 3.1); an empty one ends the file.
+    /// The response must be bin; an empty one ends the file (docs/reference/worker-protocol.md#transfers).
     ReadFile {
         command: CommandId,
         length: u64,

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use crate::base::{Timestamp, nearest};
 use crate::model::{NewChange, Properties, Value};
 
-/// Why a hook was refused (REST specification, section 15.4).
+/// Why a hook was refused (docs/reference/http-api.md#change_hookbase).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct HookError {
@@ -25,7 +25,8 @@ impl HookError {
 }
 
 /// The `base` dialect of `/change_hook`: parameters of a form or query, of which the first value of each name counts.
-/// An empty value is as good as none. A name that is not known is refused: a misspelt `branch` would build something else.
+/// An empty value is as good as none. A name that is not known is refused: a misspelt `branch` would build something
+/// else.
 pub fn base_hook(params: &BTreeMap<String, Vec<String>>) -> Result<Vec<NewChange>, HookError> {
     if let Some(unknown) = params.keys().find(|name| !FIELDS.contains(&name.as_str())) {
         let shown: String = unknown.chars().take(NAME_CHARS_MAX).collect();

@@ -1,7 +1,7 @@
 //! One TCP connection below HTTP, who is at its other end, and when it has to go.
 //!
-//! A stock worker's socket waits for our acknowledgement before it sends on (worker protocol, section 3.4), and the
-//! system delays that by some 40 ms. So once a connection is known to be a worker's, quick acknowledgement is
+//! A stock worker's socket waits for our acknowledgement before it sends on (docs/reference/worker-protocol.md#speed),
+//! and the system delays that by some 40 ms. So once a connection is known to be a worker's, quick acknowledgement is
 //! switched on again after every read: the system forgets it each time.
 //!
 //! Invariant: a connection without a complete head of a request ends by [`Patience::head`], one with nothing to do by

@@ -1,4 +1,4 @@
-//! `/change_hook`: changes told by forges and scripts (REST specification, section 15.4). Understands the
+//! `/change_hook`: changes told by forges and scripts (docs/reference/http-api.md#change_hookbase). Understands the
 //! envelope only; what a dialect means is the master's business.
 //!
 //! Unlike in the field, a hook is closed until the configuration declares it, takes POST only, and takes nothing from a

@@ -1,5 +1,5 @@
-//! Which pages a browser may call us from (REST specification, section 14). Together with the required
-//! content type of JSON this keeps foreign pages from using a visitor's browser to steer the master.
+//! Decides from which pages a browser may call us (docs/reference/rest-api-v2.md#origins). Together with the required
+//! content type JSON, this keeps foreign pages from using a visitor's browser to control the master.
 //!
 //! One function, [`may_change`], decides for everything that changes state. Without a word of a browser's nothing is
 //! checked: no browser sent the request. That the request was sent to a host of ours is the door's business.

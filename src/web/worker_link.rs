@@ -1,8 +1,9 @@
 //! Workers come through the same port: a request to upgrade to a WebSocket, with their name and password
-//! (worker protocol, section 2). This file turns such a request into a [`Socket`] and hands it to the master.
+//! (docs/reference/worker-protocol.md#handshake). This file turns such a request into a [`Socket`] and hands it to the
+//! master.
 //!
-//! Invariants: a refusal is a status and a line for the worker's log, quick and cheap; the answer 101 carries neither a subprotocol nor
-//! extensions, because either makes a stock worker hang up.
+//! Invariants: a refusal is a status and a line for the worker's log, quick and cheap; the answer 101 carries neither a
+//! subprotocol nor extensions, because either makes a stock worker hang up.
 
 use std::sync::Arc;
 

@@ -161,7 +161,7 @@ impl FileTask {
     }
 }
 
-/// The messages for a stock master (worker protocol, sections 9.2 to 9.6).
+/// The messages for a stock master (docs/reference/worker-protocol.md#file-commands).
 fn stock_messages(id: &CommandId, outcome: &FileOutcome, interrupted: bool) -> Vec<WorkerRequest> {
     let mut updates = Vec::new();
     if outcome.code == 0 {

@@ -1,4 +1,4 @@
-//! What the worker tells about itself and its machine (worker protocol, section 5.1).
+//! What the worker reports about itself and its machine (docs/reference/worker-protocol.md#info).
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -70,7 +70,7 @@ pub(super) enum Acked {
 pub(super) struct Acks {
     state: Mutex<AckState>,
     changed: Notify,
-    /// A stock master's failures change nothing (worker protocol, section 6).
+    /// A failure as a stock master's response changes nothing (docs/reference/worker-protocol.md#worker-requests).
     tolerant: bool,
 }
 

@@ -37,7 +37,7 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 /// How long a peer may be silent. A busy one answers late, so this is generous.
 const SILENCE_MAX: Duration = Duration::from_secs(180);
 
-/// A stock master's longest line, before it says so itself (worker protocol, section 4.1).
+/// The longest line for a stock master that has not sent settings yet (docs/reference/worker-protocol.md#settings).
 const LINE_MAX: usize = 4096;
 
 /// How a connection ended.

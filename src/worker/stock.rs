@@ -1,7 +1,7 @@
 //! What a stock master hears of a command: decoded text in whole lines, and numbers.
 //!
-//! Line ends are those of the worker protocol, section 8.3; text is never lost at over-long lines (which a stock
-//! worker does): they are cut.
+//! Line ends are those of docs/reference/worker-protocol.md#newlines; text is never lost at over-long lines (which a
+//! stock worker does): they are cut.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -128,7 +128,7 @@ impl Unfinished {
     }
 }
 
-/// How a command ended, in the words of the protocol's sections 9.1 and 10.
+/// How a command ended, as a stock master expects it (docs/reference/worker-protocol.md#outcome).
 pub(super) fn ending(report: &StoredReport) -> (Vec<Update>, Option<String>) {
     let mut updates = Vec::new();
     let reason = match report.end {

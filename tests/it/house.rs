@@ -1,4 +1,6 @@
-//! Checks of the house: who imports whom, forgotten files, sizes, headers, leftovers.
+//! Checks of the house: who imports whom, forgotten files, sizes, headers, leftovers, citations.
+
+mod citations;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -683,7 +683,7 @@ fn stamp_spec(value: Value<'_>) -> anyhow::Result<StampSpec> {
     Ok(spec)
 }
 
-/// The numbers of the worker protocol, section 9.5: mode first, size seventh, modification ninth.
+/// The numbers of docs/reference/worker-protocol.md#stat: mode first, size seventh, modification ninth.
 fn stat_value<'v>(numbers: &[u64], heap: Heap<'v>) -> Value<'v> {
     let number = |place: usize| numbers.get(place).copied().unwrap_or_default();
     let kind = number(0) & 0o170_000;

@@ -12,7 +12,8 @@ use crate::model::{BuildId, CommandId, WorkerId};
 /// a worker that was lost as often without ever coming back in between.
 const STALE_MAX: usize = 1_000;
 
-/// A stock worker kills what it is told to forget within this time; it cannot say so (worker protocol, 12.2).
+/// A stock worker kills what it is told to forget within this time; it cannot say so
+/// (docs/reference/worker-protocol.md#lost-connections).
 const KILL_TIME: Span = Span::from_seconds(10);
 
 /// A leftover is told to so many connections: the master may die before it has told the first.

@@ -1,5 +1,5 @@
 //! Two connections of one name: a worker that came back, or two workers that share a name?
-//! (docs/design/worker-link.md, "Epochs"; worker protocol, section 12.3.)
+//! (docs/design/worker-link.md, "Epochs"; docs/reference/worker-protocol.md#duplicates)
 
 use super::greet::Newcomer;
 use super::handle::{Identity, LinkHandle};

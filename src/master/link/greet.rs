@@ -1,4 +1,4 @@
-//! The first words of a connection: who is there? (Worker protocol, section 4.3.)
+//! Opens a connection: asks the worker who it is (docs/reference/worker-protocol.md#opening).
 //!
 //! Nothing of this is known to the engine yet, so a newcomer can still be refused.
 

@@ -6,14 +6,14 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// How long `get_worker_info` may take. A stock worker with a variable that is not UTF-8 never answers
-    /// (worker protocol, section 5.1); one that is busy takes some seconds.
+    /// (docs/reference/worker-protocol.md#info); one that is busy takes some seconds.
     pub info: Duration,
     /// How long other requests of ours may go unanswered where something waits for them.
     pub answer: Duration,
     /// Pause between our pings.
     pub ping: Duration,
     /// A connection without a byte for so long is dead. Minutes: a stock worker's only thread is busy while
-    /// it packs large folders (section 4.4).
+    /// it packs large directories (docs/reference/worker-protocol.md#liveness).
     pub silence: Duration,
     /// How long an older connection has to show that it lives when a second one of its name arrives.
     pub probe: Duration,

@@ -87,7 +87,7 @@ fn shell(
         timeout: spec.idle_timeout.map(Span::as_seconds_f64),
         max_time: spec.total_timeout.map(Span::as_seconds_f64),
         max_lines: spec.lines_max,
-        // Without a time for TERM, output would stop at the signal (section 11.4).
+        // Without a grace period, output would stop at the signal (docs/reference/worker-protocol.md#stopping).
         sigterm_time: (grace > 0.0).then_some(grace),
         use_pty: spec.pty,
         log_environ: false,
@@ -123,12 +123,13 @@ fn wire_env(
 ) -> Result<BTreeMap<String, EnvEntry>, SecretError> {
     let mut entries = BTreeMap::new();
     for (name, value) in env {
-        // Windows knows no case; a stock worker there would pass the variable twice (section 11.8).
+        // Windows ignores case, but a stock worker there would pass the variable twice
+        // (docs/reference/worker-protocol.md#windows).
         let name = if site.syntax == Syntax::Nt { name.to_uppercase() } else { (*name).clone() };
         let entry = match value {
             EnvValue::Set(text) => EnvEntry::Set(vault.open(text)?),
             EnvValue::Join(texts) => EnvEntry::Join(vault.open_all(texts)?),
-            // A stock worker fails at a command that removes this one (section 11.5).
+            // A stock worker fails if this one is removed (docs/reference/worker-protocol.md#environment).
             EnvValue::Unset if name == "PYTHONPATH" && !ours => continue,
             EnvValue::Unset => EnvEntry::Unset,
         };

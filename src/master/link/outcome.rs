@@ -1,4 +1,4 @@
-//! How a command ended, from what its worker told (worker protocol, section 10; docs/design/worker-link.md).
+//! Works out how a command ended from what its worker reported (docs/reference/worker-protocol.md#outcome).
 
 use std::collections::BTreeMap;
 
@@ -116,7 +116,7 @@ impl Told {
         self.errors.push_str(&text[..text.floor_char_boundary(room)]);
     }
 
-    /// The signal stands nowhere but in this line (section 10.1).
+    /// A stock worker names the signal in this line only (docs/reference/worker-protocol.md#outcome).
     fn header(&mut self, text: &str) {
         const KILLED: &str = "process killed by signal ";
         let signal = text.lines().find_map(|line| line.strip_prefix(KILLED)?.trim().parse().ok());
@@ -125,8 +125,8 @@ impl Told {
         self.notes.push_str(&text[..text.floor_char_boundary(room)]);
     }
 
-    /// The result at `complete`. Success needs everything: no failure, a code, no reason of the worker's own to kill, and
-    /// no interrupt of ours.
+    /// The result at `complete`. Success needs everything: no failure, a code, no reason of the worker's own to kill,
+    /// and no interrupt of ours.
     pub fn result(
         &self,
         meaning: &Meaning,
@@ -185,8 +185,8 @@ impl Told {
     }
 }
 
-/// Why a stock worker could not start a program. It tells so in the child's place, on standard error: a heading with the
-/// program, then Python's traceback, whose last line is the reason. On Windows the worker itself says it.
+/// Why a stock worker could not start a program. It tells so in the child's place, on standard error: a heading with
+/// the program, then Python's traceback, whose last line is the reason. On Windows the worker itself says it.
 fn not_started(errors: &str) -> Option<String> {
     let windows = || errors.strip_prefix("error in RunProcess._startCommand (")?.lines().next()?.strip_suffix(')');
     if let Some(rest) = errors.strip_prefix("Upon execvpe ") {

@@ -30,10 +30,10 @@ use crate::protocol::{
 };
 use crate::secrets::Redactor;
 
-/// Line ends of progress bars, terminals and Windows; the same as the stock master's, but quicker for the worker
-/// (worker protocol, section 8.3).
+/// Line ends of progress bars, terminals and Windows: the stock master's, written so that the worker matches them
+/// faster (docs/reference/worker-protocol.md#newlines).
 const NEWLINE_PATTERN: &str = r"\r\n|\r(?=.)|\x1b\[(?:u|[0-9]+;[0-9]+[Hf]|2J)|\x08\x08*";
-/// Section 17: large enough that a cut line loses at most a character.
+/// Large enough that a line loses at most one character per cut (docs/reference/worker-protocol.md#long-lines).
 const LINE_CHARS_MAX: u64 = 262_144;
 const BUFFER_BYTES: u64 = 65_536;
 /// How long a line may wait at the worker for others.
@@ -134,8 +134,8 @@ impl Session {
         session
     }
 
-    /// Greets a stock worker: its `start` waits for this line in its log. One that wants leftovers removed has them looked
-    /// for.
+    /// Greets a stock worker: its `start` waits for this line in its log. One that wants leftovers removed has them
+    /// looked for.
     pub fn welcome(&mut self, info: &WorkerInfo) {
         if self.ours {
             return;
@@ -395,7 +395,8 @@ impl Session {
         if let Some(known) = self.commands.get_mut(&command) {
             known.interrupt(&why);
         }
-        // A stock worker knows no levels: each further interrupt begins its way of killing anew (section 11.4).
+        // A stock worker knows no levels: each further interrupt starts its kill sequence over
+        // (docs/reference/worker-protocol.md#stopping).
         let level = self.ours.then_some(match level {
             StopLevel::Interrupt => InterruptLevel::Interrupt,
             StopLevel::Kill => InterruptLevel::Kill,

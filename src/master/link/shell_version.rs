@@ -1,4 +1,4 @@
-//! What an old stock worker leaves out of a command without a word (worker protocol, section 15).
+//! Options of a command that an old stock worker ignores silently (docs/reference/worker-protocol.md#versions).
 
 use crate::engine::{CommandOrder, Work};
 use crate::protocol::WorkerInfo;

@@ -1,5 +1,5 @@
-//! Removes what a stock worker asks us to: directories below its base directory that no builder has any more
-//! (`--delete-leftover-dirs`; worker protocol, section 4.2).
+//! Removes directories below a stock worker's base directory that no builder has any more, if the worker asks for it
+//! (`--delete-leftover-dirs`; docs/reference/worker-protocol.md#leftovers).
 //!
 //! The worker only says that it wants it; the master lists, looks which entries are directories, and has those removed:
 //! one command after the other. Files are left alone, and so is `info`, which is the worker's own.

@@ -1,5 +1,5 @@
 //! Values of fields, and the JSON that they make: keys sorted, everything but ASCII escaped, compact or
-//! indented by two spaces (REST specification, section 3).
+//! indented by two spaces (docs/reference/rest-api-v2.md#requests).
 //!
 //! Why not `serde_json::Value`: a list of a million builds is filtered by looking at one field of each; cells
 //! borrow from the record and cost nothing until they are shown.

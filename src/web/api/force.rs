@@ -1,5 +1,5 @@
-//! From the parameters of a force call, or the fields of a form, to what the master is asked (REST
-//! specification, section 10.2). Types, patterns and required fields are checked by the engine.
+//! Turns the parameters of a force call, or the fields of a form, into a request to the master
+//! (docs/reference/rest-api-v2.md#force). The engine checks types, patterns and required fields.
 
 use std::collections::{BTreeMap, BTreeSet};
 

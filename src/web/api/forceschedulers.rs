@@ -1,4 +1,4 @@
-//! `forceschedulers`: the forms by which people start builds (REST specification, section 10.1).
+//! `forceschedulers`: the forms by which people start builds (docs/reference/rest-api-v2.md#force).
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! The types of resources: which fields each has and of what type (REST specification, section 6). The query
+//! The types of resources: the fields of each and their types (docs/reference/rest-api-v2.md#types). The query
 //! language checks names and values against these tables; `application.spec` prints them.
 
 use super::cell::Cell;

@@ -1,5 +1,5 @@
-//! `logs`, their lines as `contents`, and whole logs as text (`raw`, `raw_inline`; REST specification,
-//! section 8).
+//! `logs`, their lines as `contents`, and whole logs as text (`raw`, `raw_inline`);
+//! docs/reference/rest-api-v2.md#logs.
 //!
 //! Invariant: however long a log is, only a slice of it is in memory.
 

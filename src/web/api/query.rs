@@ -1,4 +1,4 @@
-//! The query language (REST specification, section 5): parsing, and judging one row.
+//! The query language (docs/reference/rest-api-v2.md#query): parses a query, and matches one row against it.
 //!
 //! Pure. Knows nothing of where rows come from.
 

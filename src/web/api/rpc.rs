@@ -1,4 +1,4 @@
-//! Control: JSON-RPC by POST on the path of a resource (REST specification, section 9).
+//! Control: JSON-RPC by POST on the path of a resource (docs/reference/rest-api-v2.md#control).
 
 use std::collections::BTreeMap;
 

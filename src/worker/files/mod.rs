@@ -97,7 +97,7 @@ fn perform_into(args: &CommandArgs, cancelled: &AtomicBool, outcome: &mut FileOu
     }
 }
 
-/// The ten numbers of a path, links followed (worker protocol, section 9.5).
+/// The ten numbers of a path, links followed (docs/reference/worker-protocol.md#stat).
 fn stat(path: &str) -> io::Result<Vec<u64>> {
     let data = std::fs::metadata(path)?;
     let time = |seconds: i64| u64::try_from(seconds).unwrap_or(0);

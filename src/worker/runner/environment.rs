@@ -1,4 +1,5 @@
-//! The environment of a command: the worker's own with the order's changes (worker protocol, section 11.5).
+//! The environment of a command: the worker's own with the order's changes
+//! (docs/reference/worker-protocol.md#environment).
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};

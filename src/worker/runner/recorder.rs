@@ -244,7 +244,8 @@ impl Batch {
     }
 }
 
-/// Counts line ends in raw output as the worker protocol does (section 9.1): CR LF, CR and LF each as one.
+/// Counts line ends in raw output as `max_lines` does (docs/reference/worker-protocol.md#shell): CR LF, CR and LF each
+/// as one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LineCounter {
     pub lines: u64,

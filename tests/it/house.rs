@@ -1,6 +1,7 @@
 //! Checks of the house: who imports whom, forgotten files, sizes, headers, leftovers, citations.
 
 mod citations;
+mod glossary;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,7 +1,7 @@
 //! The shell: one task owns the engine; worker links, effects, reload, outbox, shutdown.
 //!
 //! The tasks and their queues stand in `docs/design/tasks.md`; what survives which crash, and how, in
-//! `docs/design/replay-and-recovery.md`.
+//! `docs/design/recovery.md`.
 
 mod admission;
 mod alert_survey;

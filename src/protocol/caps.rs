@@ -1,4 +1,4 @@
-//! Which of our additions both sides agreed on (docs/design/worker-link.md, "On the wire").
+//! Which of our additions both sides agreed on (docs/reference/worker-protocol.md#negotiation).
 
 use rmpv::Value;
 

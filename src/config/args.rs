@@ -460,11 +460,18 @@ pub(super) fn is_callable(value: Star<'_>) -> bool {
     matches!(value.get_type(), "function" | "native_function" | "bound_method") || value.parameters_spec().is_some()
 }
 
+/// Names that a hint lists: more fill the screen and help nobody.
+const LISTED_MAX: usize = 40;
+
 /// The hint for a name that does not exist.
 pub(super) fn unknown_hint<'n>(name: &str, known: impl Iterator<Item = &'n str> + Clone) -> String {
     match nearest(name, known.clone()) {
         Some(meant) => format!("did you mean `{meant}`?"),
-        None => format!("there are: {}", known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+        None => {
+            let more = if known.clone().nth(LISTED_MAX).is_some() { ", …" } else { "" };
+            let listed: Vec<String> = known.take(LISTED_MAX).map(|name| format!("`{name}`")).collect();
+            format!("there are: {}{more}", listed.join(", "))
+        }
     }
 }
 

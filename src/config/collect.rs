@@ -5,7 +5,7 @@
 //! [`Registry`](super::registry::Registry) of the module that names them.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use starlark::any::ProvidesStaticType;
 use starlark::eval::Evaluator;
@@ -85,6 +85,7 @@ pub(super) struct Collector {
     pub(super) problems: RefCell<Vec<Noted>>,
     pub(super) references: RefCell<Vec<Reference>>,
     declared: RefCell<BTreeMap<(Kind, String), Spot>>,
+    secrets: RefCell<BTreeSet<String>>,
     functions: Cell<u64>,
     /// The folder that holds the configuration.
     pub(super) folder: RefCell<Option<String>>,
@@ -140,9 +141,16 @@ impl Collector {
 
     /// Remembers that the configuration names a secret.
     pub(super) fn name_secret(&self, name: &str) {
-        let names = &mut self.plan.borrow_mut().secrets.names;
-        if let Err(place) = names.binary_search_by(|known| known.as_str().cmp(name)) {
-            names.insert(place, name.to_owned());
+        let mut secrets = self.secrets.borrow_mut();
+        if !secrets.contains(name) {
+            secrets.insert(name.to_owned());
         }
+    }
+
+    /// Takes the plan, as far as single declarations made it.
+    pub(super) fn take_plan(&self) -> Plan {
+        let mut plan = self.plan.take();
+        plan.secrets.names = self.secrets.take().into_iter().collect();
+        plan
     }
 }

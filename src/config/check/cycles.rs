@@ -11,9 +11,11 @@ pub(super) fn circle<'n>(
     let mut done: BTreeSet<&str> = BTreeSet::new();
     for start in names {
         let mut path: Vec<&str> = Vec::new();
+        let mut on_path: BTreeSet<&str> = BTreeSet::new();
         let mut at = Some(start);
         while let Some(name) = at.filter(|name| !done.contains(name)) {
-            if let Some(begin) = path.iter().position(|seen| *seen == name) {
+            if !on_path.insert(name) {
+                let begin = path.iter().position(|seen| *seen == name).unwrap_or(0);
                 let mut found = path[begin..].to_vec();
                 let first = (0..found.len()).min_by_key(|place| found[*place]).unwrap_or(0);
                 found.rotate_left(first);

@@ -1,6 +1,6 @@
 //! Names that one declaration uses and another one makes: checked when all files are done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::args::unknown_hint;
 use super::super::collect::{Collector, Kind, Reference, Wanted};
@@ -8,13 +8,17 @@ use super::cycles::circle;
 use crate::base::nearest;
 use crate::model::{Plan, SchedulerKind};
 
+/// Hints that name the nearest name are made for so many wrong names: each is compared with all that there are.
+const HINTS_MAX: usize = 100;
+
 /// Checks all names and resolves tags. `complete` is false when some file ended early: what it would
 /// have declared is unknown, so nothing is said about missing names.
 pub(in crate::config) fn finish_plan(collector: &Collector, complete: bool) -> Plan {
-    let mut plan = collector.plan.take();
+    let mut plan = collector.take_plan();
     if complete {
+        let mut names = Names::of(&plan);
         for reference in collector.references.take() {
-            check(collector, &plan, &reference);
+            names.check(collector, &reference);
         }
         note_circles(collector, &plan);
         super::directories::note_shared(collector, &plan);
@@ -23,54 +27,90 @@ pub(in crate::config) fn finish_plan(collector: &Collector, complete: bool) -> P
     plan
 }
 
-fn check(collector: &Collector, plan: &Plan, reference: &Reference) {
-    let name = reference.name.as_str();
-    let known = known_names(plan, reference.wanted);
-    if known.contains(name) {
-        return note_wrong_kind(collector, plan, reference);
-    }
-    let what = match reference.wanted {
-        Wanted::WorkerOrTag => "worker or tag",
-        Wanted::Worker => Kind::Worker.word(),
-        Wanted::Builder => Kind::Builder.word(),
-        Wanted::BuilderTag => "builder with tag",
-        Wanted::Scheduler | Wanted::Triggerable => Kind::Scheduler.word(),
-        Wanted::Lock => Kind::Lock.word(),
-    };
-    let hint =
-        if known.is_empty() { format!("no {what} is declared") } else { unknown_hint(name, known.iter().copied()) };
-    collector.note(reference.spot.clone(), format!("{}: there is no {what} `{name}`", reference.by), Some(hint));
+/// The names that a plan declares. Each is looked up where it is declared; only tags need sets of their own.
+struct Names<'p> {
+    plan: &'p Plan,
+    worker_tags: BTreeSet<&'p str>,
+    builder_tags: BTreeSet<&'p str>,
+    hints: usize,
 }
 
-fn known_names(plan: &Plan, wanted: Wanted) -> BTreeSet<&str> {
-    let mut names: BTreeSet<&str> = BTreeSet::new();
-    match wanted {
-        Wanted::WorkerOrTag => {
-            names.extend(plan.workers.keys().map(String::as_str));
-            names.extend(plan.workers.values().flat_map(|worker| worker.tags.iter().map(String::as_str)));
-        }
-        Wanted::Worker => names.extend(plan.workers.keys().map(String::as_str)),
-        Wanted::Builder => names.extend(plan.builders.keys().map(String::as_str)),
-        Wanted::BuilderTag => {
-            names.extend(plan.builders.values().flat_map(|builder| builder.tags.iter().map(String::as_str)));
-        }
-        Wanted::Scheduler | Wanted::Triggerable => names.extend(plan.schedulers.keys().map(String::as_str)),
-        Wanted::Lock => names.extend(plan.locks.keys().map(String::as_str)),
+impl<'p> Names<'p> {
+    fn of(plan: &'p Plan) -> Self {
+        let worker_tags = plan.workers.values().flat_map(|worker| worker.tags.iter().map(String::as_str));
+        let builder_tags = plan.builders.values().flat_map(|builder| builder.tags.iter().map(String::as_str));
+        Self { plan, worker_tags: worker_tags.collect(), builder_tags: builder_tags.collect(), hints: 0 }
     }
-    names
+
+    fn check(&mut self, collector: &Collector, reference: &Reference) {
+        if self.has(reference.wanted, &reference.name) {
+            return note_wrong_kind(collector, self.plan, reference);
+        }
+        let what = match reference.wanted {
+            Wanted::WorkerOrTag => "worker or tag",
+            Wanted::Worker => Kind::Worker.word(),
+            Wanted::Builder => Kind::Builder.word(),
+            Wanted::BuilderTag => "builder with tag",
+            Wanted::Scheduler | Wanted::Triggerable => Kind::Scheduler.word(),
+            Wanted::Lock => Kind::Lock.word(),
+        };
+        let hint = self.hint(reference, what);
+        let message = format!("{}: there is no {what} `{}`", reference.by, reference.name);
+        collector.note(reference.spot.clone(), message, hint);
+    }
+
+    fn has(&self, wanted: Wanted, name: &str) -> bool {
+        let plan = self.plan;
+        match wanted {
+            Wanted::WorkerOrTag => plan.workers.contains_key(name) || self.worker_tags.contains(name),
+            Wanted::Worker => plan.workers.contains_key(name),
+            Wanted::Builder => plan.builders.contains_key(name),
+            Wanted::BuilderTag => self.builder_tags.contains(name),
+            Wanted::Scheduler | Wanted::Triggerable => plan.schedulers.contains_key(name),
+            Wanted::Lock => plan.locks.contains_key(name),
+        }
+    }
+
+    fn hint(&mut self, reference: &Reference, what: &str) -> Option<String> {
+        if self.hints == HINTS_MAX {
+            return None;
+        }
+        self.hints += 1;
+        let known = self.all(reference.wanted);
+        let none = || format!("no {what} is declared");
+        Some(if known.is_empty() { none() } else { unknown_hint(&reference.name, known.iter().copied()) })
+    }
+
+    /// All names, for a hint.
+    fn all(&self, wanted: Wanted) -> BTreeSet<&'p str> {
+        fn keys<T>(map: &BTreeMap<String, T>) -> BTreeSet<&str> {
+            map.keys().map(String::as_str).collect()
+        }
+        let plan = self.plan;
+        match wanted {
+            Wanted::WorkerOrTag => &keys(&plan.workers) | &self.worker_tags,
+            Wanted::Worker => keys(&plan.workers),
+            Wanted::Builder => keys(&plan.builders),
+            Wanted::BuilderTag => self.builder_tags.clone(),
+            Wanted::Scheduler | Wanted::Triggerable => keys(&plan.schedulers),
+            Wanted::Lock => keys(&plan.locks),
+        }
+    }
 }
 
 fn note_wrong_kind(collector: &Collector, plan: &Plan, reference: &Reference) {
-    let scheduler = plan.schedulers.get(&reference.name);
-    let triggerable = scheduler.is_some_and(|scheduler| scheduler.kind == SchedulerKind::Triggerable);
-    if reference.wanted == Wanted::Triggerable && !triggerable {
-        let names = plan.schedulers.values().filter(|other| other.kind == SchedulerKind::Triggerable);
-        let names: Vec<&str> = names.map(|other| other.name.as_str()).collect();
-        let hint = nearest(&reference.name, names.iter().copied())
-            .map_or_else(|| "declare it with triggerable(...)".to_owned(), |name| format!("did you mean `{name}`?"));
-        let message = format!("{}: scheduler `{}` cannot be triggered", reference.by, reference.name);
-        collector.note(reference.spot.clone(), message, Some(hint));
+    if reference.wanted != Wanted::Triggerable {
+        return;
     }
+    let scheduler = plan.schedulers.get(&reference.name);
+    if scheduler.is_some_and(|scheduler| scheduler.kind == SchedulerKind::Triggerable) {
+        return;
+    }
+    let names = plan.schedulers.values().filter(|other| other.kind == SchedulerKind::Triggerable);
+    let hint = nearest(&reference.name, names.map(|other| other.name.as_str()))
+        .map_or_else(|| "declare it with triggerable(...)".to_owned(), |name| format!("did you mean `{name}`?"));
+    let message = format!("{}: scheduler `{}` cannot be triggered", reference.by, reference.name);
+    collector.note(reference.spot.clone(), message, Some(hint));
 }
 
 /// Schedulers that wait for each other would never start.
@@ -89,16 +129,19 @@ fn note_circles(collector: &Collector, plan: &Plan) {
 /// Names and tags of workers, in the order given, become names; each worker once.
 fn resolve_workers(plan: &mut Plan) {
     let Plan { workers, builders, .. } = plan;
+    let mut tagged: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for worker in workers.values() {
+        for tag in &worker.tags {
+            tagged.entry(tag).or_default().push(&worker.name);
+        }
+    }
     for builder in builders.values_mut() {
+        let mut taken = BTreeSet::new();
         let mut resolved: Vec<String> = Vec::new();
-        for asked in &builder.workers {
-            let tagged = workers.values().filter(|worker| worker.tags.contains(asked));
-            let names = match workers.get(asked) {
-                Some(worker) => vec![worker.name.clone()],
-                None => tagged.map(|worker| worker.name.clone()).collect(),
-            };
-            let fresh: Vec<String> = names.into_iter().filter(|name| !resolved.contains(name)).collect();
-            resolved.extend(fresh);
+        for asked in std::mem::take(&mut builder.workers) {
+            let named = workers.get(&asked).map(|worker| vec![worker.name.as_str()]);
+            let names = named.or_else(|| tagged.get(asked.as_str()).cloned()).unwrap_or_default();
+            resolved.extend(names.into_iter().filter(|name| taken.insert(*name)).map(str::to_owned));
         }
         builder.workers = resolved;
     }

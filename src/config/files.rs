@@ -86,6 +86,19 @@ impl Folder {
     pub fn watch<'n>(&self, names: impl Iterator<Item = &'n String>) -> Vec<PathBuf> {
         self.0.watch(names)
     }
+
+    /// Whether a load of this folder would give these sources again, which this program loaded before. What a load reads
+    /// depends on nothing but the texts that it has read so far, so only they are compared.
+    #[must_use]
+    pub fn holds(&self, sources: &Sources) -> bool {
+        let same = |(name, text): (&String, &String)| match name.as_str() {
+            CONFIG_DIR_FACT => self.path().as_ref() == Some(text),
+            // The library is part of this program.
+            name if library::is_library(name) => true,
+            name => self.read(name).is_ok_and(|now| now == *text),
+        };
+        self.main() == sources.main && sources.files.iter().all(same)
+    }
 }
 
 impl Files {

@@ -2,10 +2,13 @@
 //!
 //! ```text
 //!   file watch ──┐
-//!   SIGHUP ──────┼──► queue ──► reloader: load ─► refused?   ─► recorded, old one stays
-//!   API, CLI ────┘              (one at a time)  unchanged? ─► nothing
-//!                                                else       ─► sources kept, owner adopts
+//!   SIGHUP ──────┼──► queue ──► reloader: texts as in force? ─► nothing
+//!   API, CLI ────┘              (one at a time)  load ─► refused? ─► recorded, old one stays
+//!                                                     else     ─► sources kept, owner adopts
 //! ```
+//! The texts on disk are compared before anything is evaluated: a start, a touched file and a signal without a change cost
+//! no evaluation beside the one that the start needs.
+//!
 //! One load runs, in a process of its own; everything that is asked for meanwhile is answered by the next, for which a
 //! load that takes long is given up. Running builds never notice: they pin the configuration that they began with.
 
@@ -23,7 +26,7 @@ use super::programs::Programs;
 use super::{Gone, MasterError};
 use crate::base::chain;
 use crate::engine::{Input, Reply};
-use crate::evaluator::{self, Abort, Launcher, Load, Loaded, Problem, Refused};
+use crate::evaluator::{self, Abort, Folder, Launcher, Load, Loaded, Problem, Refused, Sources};
 use crate::model::{ConfigDigest, PlanChange};
 use crate::store::Store;
 
@@ -99,20 +102,27 @@ pub(super) struct Reloader {
 }
 
 impl Reloader {
-    /// Answers requests as long as the master runs; the first one with what was loaded already.
+    /// Answers requests as long as the master runs. The start comes first and gets what was loaded for it; whoever asked
+    /// meanwhile comes next.
     pub async fn run(self, mut requests: Requests, first: Load) -> Result<(), MasterError> {
-        let mut loaded = Some(first);
         let mut waiting = Vec::new();
+        let Some(start) = requests.start(&mut waiting).await else { return std::future::pending().await };
+        let mut seen = Seen::of(&first);
         let mut superseded = 0;
+        if self.judge(first, START.to_owned(), vec![start]).await.is_err() {
+            return std::future::pending().await;
+        }
         while requests.gather(&mut waiting).await {
             let mut together = std::mem::take(&mut waiting);
             let causes: BTreeSet<&str> = together.iter().map(|request| request.cause.as_str()).collect();
             let cause = causes.into_iter().collect::<Vec<_>>().join(", ");
-            // What was loaded before the watch began answers nobody but the start: a change may have come between.
-            let load = match loaded.take() {
-                Some(load) if cause == START => load,
-                Some(_) | None => self.load(&mut requests, &mut waiting, superseded < SUPERSEDED_MAX).await,
-            };
+            if let Some(files) = self.texts_in_force(seen.clone()).await {
+                if self.confirm(files, cause, together).await.is_err() {
+                    break;
+                }
+                continue;
+            }
+            let load = self.load(&mut requests, &mut waiting, superseded < SUPERSEDED_MAX).await;
             if matches!(load, Load::Aborted) {
                 superseded += 1;
                 together.append(&mut waiting);
@@ -120,14 +130,39 @@ impl Reloader {
                 continue;
             }
             superseded = 0;
-            let Ok(reload) = self.judge(load, cause).await else { break };
-            for request in together {
-                // An asker that went away needs no answer.
-                let _ = request.answer.send(reload.clone());
+            seen = Seen::of(&load).or(seen);
+            if self.judge(load, cause, together).await.is_err() {
+                break;
             }
         }
         // The owner is gone: wait to be stopped with the rest.
         std::future::pending().await
+    }
+
+    /// If the texts on disk are those of the configuration in force: their files.
+    async fn texts_in_force(&self, seen: Option<Seen>) -> Option<Vec<PathBuf>> {
+        let seen = seen.filter(|seen| seen.digest == self.plan.get().digest)?;
+        let path = self.path.clone();
+        let compared = tokio::task::spawn_blocking(move || {
+            let folder = Folder::of(&path).ok()?;
+            folder.holds(&seen.sources).then(|| folder.watch(seen.sources.files.keys()))
+        });
+        // A comparison that failed says nothing; the load will.
+        compared.await.ok().flatten()
+    }
+
+    /// Answers what is asked for while the texts are those in force. If others were refused before, they are right again.
+    async fn confirm(&self, files: Vec<PathBuf>, cause: String, asked: Vec<Request>) -> Result<(), Gone> {
+        self.files.send_replace(files);
+        if self.refused_now().is_some() {
+            let (plan, told) = (self.plan.get(), cause.clone());
+            self.inbox.ask(move |ticket| Input::PlanLoaded { plan, cause: told, ticket: Some(ticket) }).await?;
+            tracing::info!(%cause, "the configuration is right again; nothing differs from the one in force");
+        } else {
+            tracing::debug!(%cause, "the configuration is unchanged");
+        }
+        answer(asked, &Reload::Unchanged);
+        Ok(())
     }
 
     /// Loads. What is asked for meanwhile waits; if the load takes long it is given up for that, as far as it may be.
@@ -148,12 +183,14 @@ impl Reloader {
         }
     }
 
-    async fn judge(&self, load: Load, cause: String) -> Result<Reload, Gone> {
-        match load {
+    async fn judge(&self, load: Load, cause: String, asked: Vec<Request>) -> Result<(), Gone> {
+        let reload = match load {
             Load::Loaded(loaded) => self.right(loaded, cause).await,
             Load::Refused(refused) => self.refuse(refused.to_string(), cause).await,
             Load::Aborted => self.refuse("the load was given up".to_owned(), cause).await,
-        }
+        };
+        answer(asked, &reload?);
+        Ok(())
     }
 
     async fn right(&self, loaded: Loaded, cause: String) -> Result<Reload, Gone> {
@@ -226,11 +263,43 @@ impl Reloader {
     }
 }
 
+/// The last configuration that was loaded and right.
+#[derive(Clone, Debug)]
+struct Seen {
+    digest: ConfigDigest,
+    sources: Arc<Sources>,
+}
+
+impl Seen {
+    fn of(load: &Load) -> Option<Self> {
+        let Load::Loaded(loaded) = load else { return None };
+        Some(Self { digest: loaded.plan.digest.clone(), sources: Arc::clone(&loaded.sources) })
+    }
+}
+
+fn answer(asked: Vec<Request>, reload: &Reload) {
+    for request in asked {
+        // An asker that went away needs no answer.
+        let _ = request.answer.send(reload.clone());
+    }
+}
+
 /// The queue of requests.
 #[derive(Debug)]
 pub(super) struct Requests(mpsc::Receiver<Request>);
 
 impl Requests {
+    /// Waits for the request of the start; the others wait. None if it never comes.
+    async fn start(&mut self, waiting: &mut Vec<Request>) -> Option<Request> {
+        loop {
+            let request = self.0.recv().await?;
+            if request.cause == START {
+                return Some(request);
+            }
+            waiting.push(request);
+        }
+    }
+
     /// Waits until somebody waits, and lets everybody in who does; false if nobody ever will.
     async fn gather(&mut self, waiting: &mut Vec<Request>) -> bool {
         if waiting.is_empty() {

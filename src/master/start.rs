@@ -26,7 +26,7 @@ use super::owner::{Owner, Parts};
 use super::plan_in_force::PlanInForce;
 use super::polls::Polls;
 use super::programs::Programs;
-use super::reload::{Reloader, Reloads, load_once};
+use super::reload::{Reloader, Reloads, START, load_once};
 use super::renders::Renders;
 use super::tasks::Tasks;
 use super::workers::{Host, Workers};
@@ -240,7 +240,7 @@ impl Master {
         let started = Input::Started { name, installation: shared.store.installation() };
         let first = async {
             shared.inbox.tell_durably(started).await?;
-            self.handle.reload("start".to_owned()).await
+            self.handle.reload(START.to_owned()).await
         };
         match first.await {
             Ok(Reload::Refused { report }) if shared.plan.get().digest == ConfigDigest::default() => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::filter::Filters;
 use super::pass::Pass;
+use super::schedulers::Links;
 use super::state::State;
 use super::{Reply, Ticket};
 use crate::model::{
@@ -109,6 +110,7 @@ impl super::underway::Underway {
     pub fn prepare(&mut self, state: &State) {
         let Some(plan) = state.plan.as_ref().and_then(|digest| self.plans.get(digest)) else { return };
         self.filters = Filters::of(plan);
+        self.links = Links::of(plan);
         self.builders_of_worker = BTreeMap::new();
         for builder in plan.builders.values() {
             let Some(id) = state.builder_ids.get(&builder.name) else { continue };

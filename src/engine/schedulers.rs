@@ -1,6 +1,6 @@
 //! Schedulers: which changes they take, and when they make a buildset of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::buildsets::Making;
@@ -12,15 +12,41 @@ use super::state::QueuedChange;
 use super::{Deadline, Reply, Ticket, WakeReason, cron, timers};
 use crate::base::{Span, Timestamp};
 use crate::model::{
-    BuildsetRecord, Change, ChangeId, Event, FunctionKind, ImportantFiles, Outcome, PlanChange, Question, SchedulerId,
-    SchedulerKind, SchedulerPlan, StampSpec, UserFunction,
+    BuildsetRecord, Change, ChangeId, Event, FunctionKind, ImportantFiles, Outcome, Plan, PlanChange, Question,
+    SchedulerId, SchedulerKind, SchedulerPlan, StampSpec, UserFunction,
 };
 
+/// Which schedulers of a configuration have to do with what, so that nothing has to look at all of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Links {
+    /// Those that look at changes, in order of their names.
+    listeners: Arc<[String]>,
+    /// By the scheduler that they wait for, in order of their names.
+    dependents: BTreeMap<String, Arc<[String]>>,
+}
+
+impl Links {
+    pub fn of(plan: &Plan) -> Self {
+        let listeners = plan.schedulers.values().filter(|scheduler| filter_of(scheduler).is_some());
+        let mut dependents: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for scheduler in plan.schedulers.values() {
+            if let SchedulerKind::Dependent { upstream } = &scheduler.kind {
+                dependents.entry(upstream.clone()).or_default().push(scheduler.name.clone());
+            }
+        }
+        Self {
+            listeners: listeners.map(|scheduler| scheduler.name.clone()).collect(),
+            dependents: dependents.into_iter().map(|(upstream, names)| (upstream, names.into())).collect(),
+        }
+    }
+}
+
 impl Pass<'_> {
-    /// Shows a new change to all schedulers.
+    /// Shows a new change to all schedulers that look at changes.
     pub fn offer_change(&mut self, id: ChangeId) {
         let (Some(plan), Some(change)) = (self.plan(), self.state.changes.get(id).cloned()) else { return };
-        for scheduler in plan.schedulers.values() {
+        let listeners = Arc::clone(&self.up.links.listeners);
+        for scheduler in listeners.iter().filter_map(|name| plan.schedulers.get(name)) {
             self.offer_to(scheduler, &change);
         }
     }
@@ -160,7 +186,7 @@ impl Pass<'_> {
         let (SchedulerKind::Branch { quiet, .. } | SchedulerKind::AnyBranch { quiet, .. }) = &plan.kind else {
             return Vec::new();
         };
-        let mut ends: std::collections::BTreeMap<Option<Line>, Timestamp> = std::collections::BTreeMap::new();
+        let mut ends: BTreeMap<Option<Line>, Timestamp> = BTreeMap::new();
         for queued in self.queued(&plan.name) {
             if let (Some(due), Some(change)) = (queued.due, self.state.changes.get(queued.change)) {
                 sabotage!(QuietNotRestarted => if ends.contains_key(&line_of(plan, change)) { continue });
@@ -274,8 +300,10 @@ impl Pass<'_> {
     /// Gives new and changed timed schedulers their next moment.
     pub fn time_schedulers(&mut self, changes: &[PlanChange]) {
         let Some(plan) = self.plan() else { return };
+        let changed = changes.iter().filter(|change| change.kind == "scheduler");
+        let changed: BTreeSet<&str> = changed.map(|change| change.name.as_str()).collect();
         for scheduler in plan.schedulers.values() {
-            let changed = changes.iter().any(|change| change.kind == "scheduler" && change.name == scheduler.name);
+            let changed = changed.contains(scheduler.name.as_str());
             let untimed = self.state.schedulers.get(&scheduler.name).is_some_and(|state| state.next.is_none());
             if changed || untimed {
                 self.time_scheduler(scheduler);
@@ -319,10 +347,9 @@ impl Pass<'_> {
             return;
         }
         let Some(plan) = self.plan() else { return };
-        for scheduler in plan.schedulers.values() {
-            let SchedulerKind::Dependent { upstream } = &scheduler.kind else { continue };
-            let enabled = self.state.schedulers.get(&scheduler.name).is_some_and(|state| state.enabled);
-            if enabled && *upstream == ended.scheduler {
+        let dependents = self.up.links.dependents.get(&ended.scheduler).cloned().unwrap_or_default();
+        for scheduler in dependents.iter().filter_map(|name| plan.schedulers.get(name)) {
+            if self.state.schedulers.get(&scheduler.name).is_some_and(|state| state.enabled) {
                 let stamps: Vec<StampSpec> = ended.stamps.iter().map(|stamp| stamp.spec.clone()).collect();
                 if self.gate(&scheduler.name).is_some() || !self.make_dependent(scheduler, stamps, changes.to_vec()) {
                     self.owe(scheduler, ended, changes);

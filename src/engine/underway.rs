@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::decide::Asking;
 use super::filter::Filters;
+use super::schedulers::Links;
 use super::timers::{TimerKey, Timers};
 use super::{
     Effect, Input,
@@ -27,6 +28,8 @@ pub(super) struct Underway {
     pub unloadable: BTreeMap<ConfigDigest, String>,
     /// Compiled patterns of the configuration in force.
     pub filters: Filters,
+    /// Which of its schedulers have to do with what.
+    pub links: Links,
     /// Which builders a worker can build, by the configuration in force.
     pub builders_of_worker: BTreeMap<String, Vec<BuilderId>>,
     /// Workers that new builds may go to.

@@ -2,7 +2,7 @@
 //!
 //! Each function either refuses before it changes anything, or changes all that its fact means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::schedulers::QUEUED_MAX;
 use super::{Builder, Connection, Queued, QueuedChange, Scheduler, Source, State, Worker};
@@ -190,9 +190,10 @@ impl State {
     }
 
     fn name_schedulers(&mut self, schedulers: &BTreeMap<String, SchedulerId>, changes: &[PlanChange]) {
+        let replaced = replaced(changes, "scheduler");
         for (name, scheduler) in &mut self.schedulers {
             scheduler.active = schedulers.contains_key(name);
-            if !scheduler.active || is_replaced(changes, "scheduler", name) {
+            if !scheduler.active || replaced.contains(name.as_str()) {
                 self.changes.release(&scheduler.forget());
                 scheduler.last = None;
             }
@@ -204,9 +205,10 @@ impl State {
     }
 
     fn name_sources(&mut self, sources: &BTreeMap<String, ChangeSourceId>, changes: &[PlanChange]) {
+        let replaced = replaced(changes, "change source");
         for (name, source) in &mut self.sources {
             source.active = sources.contains_key(name);
-            if !source.active || is_replaced(changes, "change source", name) {
+            if !source.active || replaced.contains(name.as_str()) {
                 source.forget();
             }
         }
@@ -291,9 +293,10 @@ impl State {
     }
 }
 
-/// Whether a configuration put something else in the place of this name.
-fn is_replaced(changes: &[PlanChange], kind: &str, name: &str) -> bool {
-    changes.iter().any(|change| change.kind == kind && change.name == name && change.what == "replaced")
+/// The names in whose place a configuration put something else.
+fn replaced<'c>(changes: &'c [PlanChange], kind: &str) -> BTreeSet<&'c str> {
+    let replaced = changes.iter().filter(|change| change.kind == kind && change.what == "replaced");
+    replaced.map(|change| change.name.as_str()).collect()
 }
 
 /// The refusal of a fact about something that is not open.

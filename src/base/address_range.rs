@@ -1,4 +1,4 @@
-//! Ranges of network addresses: `10.0.0.0/8`, `fd00::/8`, or one address alone.
+//! Ranges of network addresses: `10.0.0.0/8`, `fd00::/8`, or a single address.
 
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ impl AddressRange {
         (prefix <= width).then_some(Self { first, prefix })
     }
 
-    /// Whether an address lies in it. An IPv4 address that came in through an IPv6 socket counts as what it is.
+    /// Whether it contains an address. An IPv4 address that arrived through an IPv6 socket counts as IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.first.to_canonical(), address.to_canonical()) {

@@ -1,6 +1,6 @@
 //! `HOST` or `HOST:PORT`, as HTTP writes them in `Host`, in `Origin` and in addresses.
 //!
-//! Invariant: two ways to write one host compare equal: case and a trailing dot do not matter.
+//! Invariant: different spellings of one host compare equal. Case and a trailing dot do not matter.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 /// The longest name that the domain name system allows.
 const NAME_BYTES_MAX: usize = 253;
 
-/// A machine as an address names it.
+/// The host part of an address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Host {
     /// A literal address.
@@ -17,7 +17,7 @@ pub enum Host {
     Name(String),
 }
 
-/// A host and perhaps a port.
+/// A host, and optionally a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority {
     pub host: Host,
@@ -38,7 +38,7 @@ impl Host {
         (name.len() <= NAME_BYTES_MAX && name.split('.').all(is_label)).then_some(Self::Name(name))
     }
 
-    /// Whether it can only mean this machine: nobody can point these names elsewhere.
+    /// Whether it always means this machine: nobody can make these names resolve to another one.
     #[must_use]
     pub fn is_loopback_name(&self) -> bool {
         matches!(self, Self::Name(name) if name == "localhost" || name.ends_with(".localhost"))

@@ -1,6 +1,6 @@
 //! The one place that reads environment variables.
 //!
-//! Whoever needs one asks here, so that a test or a sealed run knows where outside facts come in.
+//! Everything else asks here, so it is clear where the outside world comes in.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -33,7 +33,7 @@ pub fn variables() -> BTreeMap<String, String> {
     std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
 }
 
-/// The folder of the user that runs us.
+/// The home directory of the user that runs us.
 #[must_use]
 pub fn home() -> Option<PathBuf> {
     std::env::home_dir().filter(|path| !path.as_os_str().is_empty())

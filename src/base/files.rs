@@ -1,11 +1,11 @@
-//! What the standard library's files lack: replacement as one, locks that tell their holder, durable folders.
+//! What `std::fs` lacks: atomic replacement, locks that name their holder, durable directories.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
 
-/// Puts a file in place as one: readers see the old content or the new, never a part. Survives our own crash, but not
-/// by itself that of the machine (see [`sync_file`]).
+/// Replaces a file atomically: readers see the old or the new content, never a part. Survives a crash of our process,
+/// but not of the machine (see [`sync_file`]).
 pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
@@ -13,20 +13,20 @@ pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
     fs::rename(&beside, path)
 }
 
-/// Makes a file's content, and that it is there at all, survive a crash of the machine.
+/// Makes the content and the existence of a file survive a crash of the machine.
 pub fn sync_file(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()?;
     path.parent().map_or(Ok(()), sync_folder)
 }
 
-/// Makes the names in a folder survive a crash of the machine.
+/// Makes the names in a directory survive a crash of the machine.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     // Only unix can open folders; elsewhere the file system does it by itself.
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
-/// Makes a directory for what we keep, for our user alone, with a note for git that nothing in it belongs to a repository.
-/// What an earlier version left open to others is closed, down to the directories that `is_left` names: those of builds.
+/// Creates a private state directory, with a `.gitignore` that covers everything in it. Files that an earlier version
+/// left readable for others are made private, except below the directories that `is_left` names: those of builds.
 pub fn keep_state_in(dir: &Path, is_left: impl Fn(&Path) -> bool) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     tighten(dir, &is_left)?;
@@ -34,8 +34,8 @@ pub fn keep_state_in(dir: &Path, is_left: impl Fn(&Path) -> bool) -> io::Result<
     if note.exists() { Ok(()) } else { fs::write(note, "*\n") }
 }
 
-/// A directory that is closed hides all below it, so that only those found open are looked into: the first start of a
-/// newer version takes long, the later ones do not.
+/// A private directory hides everything below it, so only open ones are searched: the first start of a newer version
+/// takes long, the later ones do not.
 #[cfg(unix)]
 fn tighten(dir: &Path, is_left: &impl Fn(&Path) -> bool) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -61,29 +61,29 @@ fn tighten(dir: &Path, is_left: &impl Fn(&Path) -> bool) -> io::Result<()> {
     fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
 }
 
-/// Where permissions come with the directory above.
+/// On systems where permissions are inherited from the parent directory.
 #[cfg(not(unix))]
 fn tighten(_: &Path, _: &impl Fn(&Path) -> bool) -> io::Result<()> {
     Ok(())
 }
 
-/// A lock on a file, held as long as this lives, and at most as long as our process.
+/// A lock on a file, held until this is dropped or our process ends.
 #[derive(Debug)]
 pub struct FileLock {
     file: File,
 }
 
-/// Why a lock is not ours.
+/// Why a lock was not obtained.
 #[derive(Debug)]
 pub enum LockError {
-    /// Another process holds it; what that wrote into the file.
+    /// Another process holds it; the text is what it wrote into the file.
     Held(String),
     /// The file cannot be opened or locked.
     Io(io::Error),
 }
 
 impl FileLock {
-    /// Takes the lock on a file, which is made if missing, without waiting.
+    /// Locks a file without waiting. Creates it if it is missing.
     pub fn take(path: &Path) -> Result<Self, LockError> {
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         let mut file = open.map_err(LockError::Io)?;

@@ -1,4 +1,4 @@
-//! Where log lines go: standard error, for people or as JSON.
+//! Sets up logging: to standard error, as text or as JSON.
 
 use std::io::IsTerminal as _;
 
@@ -6,17 +6,17 @@ use tracing_subscriber::EnvFilter;
 
 use super::environment::variable_os;
 
-/// Form of the log lines.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogForm {
     /// For people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Starts logging. `STARWRIGHT_LOG` (`info`, `starwright::worker=debug`, …) decides what is shown; without
-/// it `default` does. Later calls change nothing.
+/// Starts logging. `STARWRIGHT_LOG` (`info`, `starwright::worker=debug`, …) is the filter; without it,
+/// `default` is. Later calls have no effect.
 pub fn init(form: LogForm, default: &str) {
     let filter = EnvFilter::try_from_env("STARWRIGHT_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     // Colours are for people who watch: in a file or a pipe they are noise.

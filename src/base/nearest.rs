@@ -1,4 +1,4 @@
-//! Finds the name that somebody probably meant.
+//! Finds the name that a user probably meant.
 
 /// The candidate nearest to `name`, if one is near enough to be worth suggesting.
 ///
@@ -13,7 +13,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Edit distance without regard to case; two neighbours that changed places count as one edit.
+/// Edit distance without regard to case; swapping two neighbours counts as one edit.
 fn distance(left: &str, right: &str) -> usize {
     let left: Vec<char> = left.to_lowercase().chars().collect();
     let right: Vec<char> = right.to_lowercase().chars().collect();

@@ -1,8 +1,7 @@
 //! The one place that starts other processes.
 //!
-//! [`run`] is for short helpers such as `git`: bounded in time and output, and nothing of it stays behind.
-//! [`which`] finds programs. [`ChildSpec`] is for the long-running commands of builds, and [`tree`] ends all that
-//! came of them.
+//! [`run`] is for short helpers such as `git`: bounded in time and output, with nothing left behind. [`which`] finds
+//! programs. [`ChildSpec`] is for the long-running commands of builds, and [`tree`] ends everything that they started.
 
 mod child;
 mod files;

@@ -2,13 +2,13 @@
 
 use uuid::Uuid;
 
-/// A name that is unique for all time: 32 hexadecimal digits.
+/// A name that is never used again: 32 hexadecimal digits.
 #[must_use]
 pub fn unique_id() -> String {
     Uuid::new_v4().simple().to_string()
 }
 
-/// So many bytes that nobody can guess.
+/// Random bytes that nobody can guess.
 #[must_use]
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut out = [0; N];

@@ -1,4 +1,4 @@
-//! How an error is shown to a person: the chain of causes on one line, a hint on the next.
+//! Shows an error to people: the chain of causes on one line, a hint on the next.
 
 use std::error::Error;
 
@@ -13,7 +13,7 @@ pub enum Fault {
     Bug,
 }
 
-/// An error and its causes, joined by `: `. A cause that the text before already ends with is left out.
+/// An error and its causes, joined by `: `. A cause is skipped if the text before it already ends with it.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

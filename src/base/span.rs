@@ -1,4 +1,4 @@
-//! A length of time, as users write it: `"90s"`, `"5m"`, `"1h30m"`, `"2d"`.
+//! A duration, as users write it: `"90s"`, `"5m"`, `"1h30m"`, `"2d"`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A length of time in whole milliseconds.
+/// A duration in whole milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Span(u64);
 
-/// Why a text is no length of time.
+/// Why a text is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a length of time; write for example \"90s\", \"5m\", \"1h30m\" or \"2d\"")]
 pub struct ParseSpanError {
@@ -22,22 +22,22 @@ const UNITS: [(&str, u64); 6] =
     [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000), ("w", 604_800_000)];
 
 impl Span {
-    /// No time at all.
+    /// Zero.
     pub const ZERO: Self = Self(0);
 
-    /// A length from milliseconds.
+    /// A duration in milliseconds.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// A length from seconds.
+    /// A duration in seconds.
     #[must_use]
     pub const fn from_seconds(seconds: u64) -> Self {
         Self(seconds.saturating_mul(1000))
     }
 
-    /// A length from minutes.
+    /// A duration in minutes.
     #[must_use]
     pub const fn from_minutes(minutes: u64) -> Self {
         Self::from_seconds(minutes.saturating_mul(60))
@@ -49,14 +49,14 @@ impl Span {
         self.0
     }
 
-    /// Seconds, with the fraction.
+    /// Seconds, with fraction.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "spans are far below 2^53 ms")]
     pub fn as_seconds_f64(self) -> f64 {
         self.0 as f64 / 1000.0
     }
 
-    /// The same length for timers.
+    /// As a `Duration`, for timers.
     #[must_use]
     pub const fn as_duration(self) -> Duration {
         Duration::from_millis(self.0)

@@ -36,7 +36,7 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
-    /// The moment `span` later; saturates at the end of time.
+    /// The moment `span` later; saturates.
     #[must_use]
     pub fn plus(self, span: Span) -> Self {
         Self(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))

@@ -1,16 +1,16 @@
-//! The shapes in which a value shows up in output: as it is, line by line, and as tools encode it.
+//! The forms in which a value can appear in output: unchanged, line by line, and as tools encode it.
 
 use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-/// Shortest value, line and encoded piece that is looked for: shorter ones stand everywhere by chance.
+/// The shortest value, line and encoded piece to look for. Shorter ones appear everywhere by chance.
 pub(super) const CHARS_MIN: usize = 4;
 /// Shortest piece of base64 from inside a longer text.
 const BASE64_INSIDE_MIN: usize = 6;
 
-/// All shapes of a value; none if it is too short.
+/// All forms of a value; none if it is too short.
 pub(super) fn forms(value: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for part in std::iter::once(value).chain(lines(value)).filter(|part| part.chars().count() >= CHARS_MIN) {
@@ -24,7 +24,7 @@ pub(super) fn forms(value: &str) -> BTreeSet<String> {
     found
 }
 
-/// The lines of a value of several, with and without the spaces around them.
+/// The lines of a multi-line value, with and without surrounding spaces.
 fn lines(value: &str) -> impl Iterator<Item = &str> {
     let several = value.contains(['\n', '\r']);
     value.split(['\n', '\r']).filter(move |_| several).flat_map(|line| [line, line.trim()])
@@ -48,7 +48,7 @@ fn base64_forms(value: &[u8]) -> Vec<String> {
     forms
 }
 
-/// Percent-encoding as the usual tools do it: they differ in what they leave as it is.
+/// Percent-encoding as the usual tools do it: they differ in what they leave unescaped.
 fn url_forms(value: &str) -> Vec<String> {
     const KEPT: [&str; 4] = ["-_.~", "-_.~/", "-_.~!'()*", "-_.*"];
     let mut forms = Vec::new();
@@ -71,7 +71,7 @@ fn percent(value: &str, kept: &str, upper: bool) -> String {
     value.bytes().map(byte).collect()
 }
 
-/// JSON's escapes: as few as needed, with `/` escaped, and with everything beyond ASCII escaped.
+/// JSON escapes: as few as possible, with `/` escaped, and with everything outside ASCII escaped.
 fn json_forms(value: &str) -> Vec<String> {
     let quoted = serde_json::Value::from(value).to_string();
     let short = quoted[1..quoted.len() - 1].to_owned();
@@ -90,7 +90,7 @@ fn json_forms(value: &str) -> Vec<String> {
     ]
 }
 
-/// Within the quotes of a shell, and of Python, in which a stock worker shows a command's words.
+/// In shell quotes, and in Python quotes, which a stock worker uses to show the words of a command.
 fn quoted_forms(value: &str) -> Vec<String> {
     let python = |quote: u8| {
         let byte = |byte: u8| match byte {

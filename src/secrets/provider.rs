@@ -1,6 +1,6 @@
-//! Where values come from: a folder with one file per secret, then environment variables of the master.
+//! Where values come from: a directory with one file per secret, then environment variables of the master.
 //!
-//! Nothing is kept: each value is read when it is needed, so that a changed secret works at once.
+//! Nothing is cached. Each value is read when it is needed, so a changed secret works at once.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,12 +11,12 @@ use super::forms::CHARS_MIN;
 use crate::base::environment;
 use crate::model::{SecretsPlan, Text};
 
-/// The folder beside the configuration, if the plan names none.
+/// The directory beside the configuration, if the plan names none.
 const FOLDER: &str = "secrets";
-/// Largest value taken: keys and certificates are a few KiB; a larger file is a mistake.
+/// The largest value that is read. Keys and certificates have a few KiB; a larger file is a mistake.
 const SECRET_BYTES_MAX: u64 = 64 << 10;
 
-/// A secret cannot be had; the text names it and where it was looked for, never its value.
+/// A secret has no value. The text names the secret and where it was looked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct SecretError {
@@ -32,7 +32,7 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// `base` is the folder of the configuration.
+    /// `base` is the directory of the configuration.
     pub fn new(plan: &SecretsPlan, base: &Path) -> Self {
         Self {
             folder: base.join(plan.dir.as_deref().unwrap_or(FOLDER)),
@@ -41,7 +41,7 @@ impl Secrets {
         }
     }
 
-    /// The value of a secret: of its file, without the line end at its end, else of its variable.
+    /// The value of a secret: the content of its file without a trailing newline, otherwise its variable.
     pub fn get(&self, name: &str) -> Result<String, SecretError> {
         if !is_file_name(name) {
             return Err(refuse(format!("secret `{name}` cannot be: a name is letters, digits, `-`, `_` and `.`")));
@@ -53,7 +53,7 @@ impl Secrets {
         if value.is_empty() { Err(refuse(format!("secret `{name}` is empty"))) } else { Ok(value) }
     }
 
-    /// What is wrong with a secret: it has no value, or one that is not hidden in outputs.
+    /// What is wrong with a secret: it has no value, or one that the redactor cannot hide.
     pub fn fault(&self, name: &str) -> Option<SecretError> {
         match self.get(name) {
             Err(error) => Some(error),
@@ -64,7 +64,7 @@ impl Secrets {
         }
     }
 
-    /// Fills a text's secrets in; also says which values it used (for a [`super::Redactor`]).
+    /// Fills in the secrets of a text, and returns the values that it used (for a [`super::Redactor`]).
     pub fn reveal(&self, text: &Text) -> Result<(String, Vec<(String, String)>), SecretError> {
         let values = text.secrets().map(|name| Ok((name.to_owned(), self.get(name)?)));
         let values: BTreeMap<String, String> = values.collect::<Result<_, SecretError>>()?;
@@ -109,7 +109,7 @@ const fn refuse(message: String) -> SecretError {
     SecretError { message }
 }
 
-/// Keeps a name inside the folder, on every system.
+/// Keeps a name inside the directory, on every system.
 fn is_file_name(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with('.')

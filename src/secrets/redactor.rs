@@ -9,8 +9,8 @@ use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::forms::forms;
 
-/// Replaces values of secrets (also base64, URL-encoded, JSON-escaped and single lines of multi-line ones) by
-/// `<name>`, in time linear in the text whatever the values. Cheap to clone; shows no value.
+/// Replaces values of secrets by `<name>`, also in base64, URL-encoded and JSON-escaped, and single lines of multi-line
+/// values. Takes time linear in the text, whatever the values. Cheap to clone; its debug output shows no value.
 #[derive(Clone, Default)]
 pub struct Redactor {
     patterns: Option<Arc<Patterns>>,
@@ -18,7 +18,7 @@ pub struct Redactor {
 
 struct Patterns {
     automaton: AhoCorasick,
-    /// What stands for each pattern.
+    /// The replacement for each pattern.
     names: Vec<String>,
 }
 
@@ -56,7 +56,7 @@ impl Redactor {
         self.patterns.is_none()
     }
 
-    /// Whole lines.
+    /// Redacts whole lines.
     #[must_use]
     pub fn redact<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
         let Some(patterns) = &self.patterns else { return Cow::Borrowed(text) };
@@ -74,7 +74,7 @@ impl Redactor {
         Cow::Owned(out)
     }
 
-    /// The same for text.
+    /// Redacts a text.
     #[must_use]
     pub fn redact_str<'a>(&self, text: &'a str) -> Cow<'a, str> {
         match self.redact(text.as_bytes()) {

@@ -1,7 +1,7 @@
-//! Starts long-running children: a command of a build, our own program beside it, and a program in our own place.
+//! Starts long-running children: the command of a build, our own program beside it, and a program that replaces ours.
 //!
-//! Nothing here runs code between fork and exec, so starting costs the same whatever memory we hold. What must happen
-//! in the child before the program (a session, a terminal) is done by our own program, which then gives way to it
+//! No code runs between fork and exec, so the cost of a start does not depend on how much memory we use. Whatever must
+//! happen in the child before the program (a session, a terminal) is done by our own program, which then calls exec
 //! ([`replace_by`]).
 
 use std::collections::BTreeMap;
@@ -17,22 +17,22 @@ use super::umask::with_umask;
 pub struct ChildSpec {
     /// Its file.
     pub file: PathBuf,
-    /// Its words, the name that it sees as its own first.
+    /// Its arguments, beginning with the name that it sees as its own.
     pub words: Vec<OsString>,
-    /// Its folder.
+    /// Its working directory.
     pub folder: PathBuf,
-    /// All its variables.
+    /// Its whole environment.
     pub env: BTreeMap<OsString, OsString>,
-    /// The mask of the files that it makes; none for ours.
+    /// Its umask; none for ours.
     pub umask: Option<u32>,
 }
 
-/// What a child's standard input is.
+/// The standard input of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     /// A pipe that we write to.
     Pipe,
-    /// Nothing: at its end at once.
+    /// Empty.
     Empty,
 }
 
@@ -50,7 +50,7 @@ impl ChildSpec {
         with_umask(self.umask, || command.spawn())
     }
 
-    /// Gives our process to it, with our standard streams. Returns only when that fails.
+    /// Replaces our process by it (exec), with our standard streams. Returns only when that fails.
     #[cfg(unix)]
     pub fn replace_us(&self) -> io::Error {
         with_umask(self.umask, || std::os::unix::process::CommandExt::exec(&mut self.command()))
@@ -71,7 +71,7 @@ impl ChildSpec {
     }
 }
 
-/// Starts our own program again with a pipe to its stdin and one from its stdout. It outlives us.
+/// Starts our own program again, with a pipe to its stdin and one from its stdout. It outlives us.
 #[expect(clippy::disallowed_methods, reason = "this room starts processes")]
 pub fn spawn_ourselves(args: &[&str]) -> io::Result<tokio::process::Child> {
     let mut command = tokio::process::Command::new(our_file()?);
@@ -81,7 +81,7 @@ pub fn spawn_ourselves(args: &[&str]) -> io::Result<tokio::process::Child> {
     command.spawn()
 }
 
-/// Starts our own program again with these variables alone, a pipe to its stdin and no output.
+/// Starts our own program again, with only these variables, a pipe to its stdin and no output.
 #[expect(clippy::disallowed_methods, reason = "this room starts processes")]
 pub fn spawn_ourselves_for(args: &[&str], env: &BTreeMap<OsString, OsString>) -> io::Result<Child> {
     let mut command = Command::new(our_file()?);
@@ -92,8 +92,8 @@ pub fn spawn_ourselves_for(args: &[&str], env: &BTreeMap<OsString, OsString>) ->
     command.spawn()
 }
 
-/// A program of ours that works for us and ends with us: no environment, no folder, three streams, its own group (so that
-/// an interrupt from the terminal is for us alone).
+/// A helper process of our own program, which ends with us: no environment, no working directory, three streams, and
+/// its own process group, so that an interrupt from the terminal reaches only us.
 #[derive(Debug)]
 pub struct HelperSpec<'a> {
     /// Its file; none for our own.
@@ -104,7 +104,7 @@ pub struct HelperSpec<'a> {
     pub stdin: Stdio,
     /// Where it writes.
     pub stdout: Stdio,
-    /// Where it complains.
+    /// Where its error messages go.
     pub stderr: Stdio,
 }
 
@@ -125,8 +125,8 @@ impl HelperSpec<'_> {
     }
 }
 
-/// The file of our own program. On Linux the kernel's name for it, which holds even when an update replaced the file,
-/// so that a process and its helpers are always of one version.
+/// The file of our own program. On Linux this is the kernel's name for it, which stays valid when an update replaces
+/// the file, so a process and its helpers always have the same version.
 fn our_file() -> io::Result<PathBuf> {
     if cfg!(target_os = "linux") { Ok(PathBuf::from("/proc/self/exe")) } else { std::env::current_exe() }
 }

@@ -1,11 +1,11 @@
 //! How many files and connections this process may have open.
 
-/// What we want at least: connections of workers and browsers, and files of the store. Many systems start programs with a
-/// limit of 1,024, which they may raise themselves.
+/// The least that we want, for connections of workers and browsers and for files of the store. Many systems start
+/// programs with a limit of 1,024, which programs may raise.
 #[cfg(unix)]
 const WANTED: u64 = 8_192;
 
-/// Raises the limit as far as it needs to be and can be, and says what it is; none if there is none.
+/// Raises the limit as far as necessary and possible, and returns it; none if there is no limit.
 #[cfg(unix)]
 #[must_use]
 pub fn open_files_max() -> Option<u64> {

@@ -1,7 +1,7 @@
 //! Runs a short helper program to its end, within bounds of time and output.
 //!
-//! Invariants: the program runs in a process group of its own; when `run` returns or is dropped, that group is gone;
-//! no more than `output_max` bytes of each stream are kept, the rest is read and thrown away.
+//! Invariants: the program runs in a process group of its own; when `run` returns or is dropped, that group is gone.
+//! At most `output_max` bytes of each stream are kept; the rest is read and discarded.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,20 +13,20 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
-/// How long a helper's pipes may stay open after it ended: something it left behind holds them, and is then killed.
+/// How long the pipes of a helper may stay open after it has ended. Then whatever holds them is killed.
 const PIPES_AFTER_END: Duration = Duration::from_millis(500);
 
-/// Bytes asked for at once from a helper's pipe.
+/// How many bytes to read from a pipe at once.
 const READ_BYTES: usize = 16 * 1024;
 
-/// What to run and how much of it.
+/// What to run, and within which limits.
 #[derive(Clone, Debug)]
 pub struct ProcessSpec {
-    /// Program, looked for in `PATH` unless it has a slash.
+    /// The program, looked for in `PATH` unless it contains a slash.
     pub program: OsString,
     /// Its arguments.
     pub args: Vec<OsString>,
-    /// Its folder; none for ours.
+    /// Its working directory; none for ours.
     pub cwd: Option<PathBuf>,
     /// Variables to set (or, with none, to remove) on top of our own.
     pub env: BTreeMap<String, Option<OsString>>,
@@ -39,7 +39,7 @@ pub struct ProcessSpec {
 }
 
 impl ProcessSpec {
-    /// A program without arguments in our own folder, with 60 seconds and 1 MiB of output for each stream.
+    /// A program without arguments in our working directory, limited to 60 seconds and 1 MiB of output per stream.
     pub fn new(program: impl Into<OsString>) -> Self {
         Self {
             program: program.into(),
@@ -59,7 +59,7 @@ impl ProcessSpec {
         self
     }
 
-    /// Runs in this folder.
+    /// Runs it in this directory.
     #[must_use]
     pub fn cwd(mut self, folder: impl Into<PathBuf>) -> Self {
         self.cwd = Some(folder.into());
@@ -86,7 +86,7 @@ impl ProcessSpec {
     }
 }
 
-/// How a helper ended and what it said.
+/// How a helper ended, and its output.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessOutput {
     /// Its exit code; none when a signal ended it.
@@ -121,28 +121,28 @@ impl ProcessOutput {
     }
 }
 
-/// Why a helper gave no output.
+/// Why a helper could not be run.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
     /// The program is not installed.
     #[error("`{program}` is not installed, or not in PATH")]
     NotFound { program: String },
-    /// Its folder is missing.
+    /// Its working directory does not exist.
     #[error("start `{program}` in `{}`, which is no folder", folder.display())]
     NoFolder { program: String, folder: PathBuf },
     /// It could not be started.
     #[error("start `{program}`")]
     Start { program: String, source: io::Error },
-    /// It ran for too long and was killed. What it wrote until then may tell why.
+    /// It ran for too long and was killed. Its output so far may say why.
     #[error("`{program}` did not end within {} s and was killed", timeout.as_secs_f64())]
     TimedOut { program: String, timeout: Duration, output: ProcessOutput },
-    /// Its output or end could not be read.
+    /// Its output or exit status could not be read.
     #[error("follow `{program}`")]
     Follow { program: String, source: io::Error },
 }
 
-/// Runs a helper to its end. Its whole process group is killed at the time-out, and when the returned future is
-/// dropped.
+/// Runs a helper to its end. Its whole process group is killed at the time-out, and when the returned future
+/// is dropped.
 pub async fn run(spec: &ProcessSpec) -> Result<ProcessOutput, ProcessError> {
     let mut child = start(spec)?;
     let group = Group::of(&child);
@@ -188,7 +188,7 @@ fn start(spec: &ProcessSpec) -> Result<Child, ProcessError> {
     })
 }
 
-/// Feeds and reads the helper until it ended and its pipes are closed, or stayed open for too long.
+/// Feeds and reads the helper until it has ended and its pipes are closed, or have stayed open for too long.
 async fn follow(child: &mut Child, spec: &ProcessSpec, output: &mut ProcessOutput) -> io::Result<ExitStatus> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let ProcessOutput { stdout: out_head, stderr: err_head, cut, .. } = output;

@@ -1,10 +1,10 @@
 //! Finds and ends whole process trees.
 //!
-//! A process group is not enough: a child that starts a session of its own leaves it. On Linux the tree is read from
-//! `/proc`: below a sub-reaper nothing gets lost, because orphans become its children. A variable in the environment
-//! finds what is left of a tree whose root is gone. Elsewhere only the group is known.
+//! A process group is not enough, because a child that starts a session of its own leaves it. On Linux the tree is read
+//! from `/proc`. Below a sub-reaper nothing gets lost, because orphans become its children. The remains of a tree whose
+//! root is gone are found by a variable in their environment. On other systems only the group is known.
 //!
-//! Invariant: a signal goes to the process that was meant, never to a newcomer with its number.
+//! Invariant: a signal reaches the process that was meant, never a new one that reuses its id.
 
 use std::io;
 
@@ -16,20 +16,20 @@ struct Entry {
     pid: Pid,
     parent: i32,
     group: i32,
-    /// Dead, but its parent has not asked how it ended.
+    /// A zombie: dead, but not yet reaped.
     zombie: bool,
-    /// When it started, in ticks since the machine did: tells a process from a later one with its number.
+    /// When it started, in ticks since boot. Distinguishes a process from a later one with the same id.
     started: u64,
 }
 
-/// Makes us the new parent of orphans below us, so that they stay findable.
+/// Makes us the new parent of orphans below us, so that we can still find them.
 pub fn adopt_orphans() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     Ok(())
 }
 
-/// Sends a signal to a process group; fine if nobody is left in it.
+/// Sends a signal to a process group; fine if it is empty.
 pub fn signal_group(leader: Pid, signal: Signal) {
     let _nobody_left = rustix::process::kill_process_group(leader, signal);
 }
@@ -64,7 +64,7 @@ pub fn has_descendants() -> bool {
     !below(&processes(), rustix::process::getpid()).is_empty()
 }
 
-/// Whether we have no child left, alive or not. Asks after those that are dead.
+/// Whether we have no child left, alive or dead. Reaps the dead ones.
 #[must_use]
 pub fn is_childless() -> bool {
     loop {
@@ -76,7 +76,7 @@ pub fn is_childless() -> bool {
     }
 }
 
-/// Asks after dead children other than `except`, so that they do not stay as zombies.
+/// Reaps dead children other than `except`.
 pub fn bury_orphans(except: Pid) {
     let us = rustix::process::getpid().as_raw_nonzero().get();
     for entry in processes().iter().filter(|entry| entry.parent == us && entry.zombie && entry.pid != except) {
@@ -84,8 +84,8 @@ pub fn bury_orphans(except: Pid) {
     }
 }
 
-/// Kills every process with this entry (`NAME=value`) in its environment, and what is below those, until none is
-/// left or `rounds` are over. Returns whether none is left.
+/// Kills every process with this entry (`NAME=value`) in its environment, and everything below it, until none is left
+/// or `rounds` are over. Returns whether none is left.
 #[must_use]
 pub fn kill_marked(entry: &str, rounds: u32) -> bool {
     let mut looks = 0;
@@ -117,9 +117,9 @@ pub fn kill_marked(entry: &str, rounds: u32) -> bool {
     false
 }
 
-/// A process that gives way to another program shows no environment for that moment, far shorter than this.
+/// A process that is calling exec shows no environment for a moment, which is far shorter than this.
 const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(2);
-/// Processes may also have been started without any environment: so often is looked again because of them.
+/// How often to look again because of processes without an environment; some were started without one.
 const LOOKS_MAX: u32 = 5;
 
 /// The signal of this name (without `SIG`, as in the worker protocol).
@@ -158,7 +158,7 @@ const SIGNALS: [(&str, Signal); 21] = [
     ("SYS", Signal::SYS),
 ];
 
-/// Sends a signal, unless the number belongs to another process by now.
+/// Sends a signal, unless the id belongs to another process by now.
 fn send(entry: &Entry, signal: Signal) {
     #[cfg(target_os = "linux")]
     {
@@ -206,8 +206,8 @@ fn read_entry(pid: Pid) -> Option<Entry> {
     Some(Entry { pid, parent, group, zombie: matches!(state, "Z" | "X"), started })
 }
 
-/// Whether a process's environment has this entry; none if it shows no environment at all. Those of other users cannot be
-/// read, and are not ours; threads of the kernel (below process 2) have none.
+/// Whether a process's environment has this entry; none if it shows no environment at all. Processes of other users
+/// cannot be read, and are not ours. Kernel threads (below process 2) have no environment.
 fn has_marker(process: &Entry, entry: &str) -> Option<bool> {
     let pid = process.pid.as_raw_nonzero();
     let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_else(|_| b"unreadable".to_vec());

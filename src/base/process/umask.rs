@@ -1,19 +1,19 @@
-//! The mask that takes permissions from the files that a process makes.
+//! The umask: which permissions new files do not get.
 //!
-//! What we keep is for us alone, whatever mask we were started with; what builds make is for whom the user's mask says.
-//! So our processes run with a mask of their own and remember the user's for the commands that they start.
+//! Our own files are private, whatever umask we were started with, while files of builds follow the user's umask. So
+//! our processes run with a umask of their own, and remember the user's for the commands that they start.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// Nothing for the group, nothing for others.
+/// No permissions for the group and for others.
 #[cfg(unix)]
 const OURS: u32 = 0o077;
 
 static USERS: OnceLock<u32> = OnceLock::new();
-/// A process has one mask; one thread at a time may change it.
+/// A process has one umask, so one thread at a time may change it.
 static CHANGING: Mutex<()> = Mutex::new(());
 
-/// From now on, files and directories that this process makes are for its user alone.
+/// Makes all files and directories that this process creates from now on private to its user.
 pub fn keep_private() {
     #[cfg(unix)]
     {
@@ -23,13 +23,13 @@ pub fn keep_private() {
     }
 }
 
-/// The mask that this process was started with; none if it still has it.
+/// The umask that this process was started with; none if it still has it.
 #[must_use]
 pub fn users_umask() -> Option<u32> {
     USERS.get().copied()
 }
 
-/// Does something under a user's mask; under ours, if there is none.
+/// Does something with the given umask; with ours, if none is given.
 pub fn with_umask<T>(mask: Option<u32>, work: impl FnOnce() -> T) -> T {
     let Some(mask) = mask else { return work() };
     let _alone = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -37,7 +37,7 @@ pub fn with_umask<T>(mask: Option<u32>, work: impl FnOnce() -> T) -> T {
     work()
 }
 
-/// Puts the mask back, also when the work panics.
+/// Restores the umask, also when the work panics.
 struct Restored(#[cfg_attr(not(unix), expect(dead_code, reason = "there are no masks"))] u32);
 
 impl Restored {

@@ -11,7 +11,7 @@ pub fn which(program: &str) -> Option<PathBuf> {
     which_in(program, environment::variable_os("PATH").as_deref(), Path::new("."))
 }
 
-/// The program of this name, looked for in the folders of `path`. A name with a slash is taken relative to `folder`.
+/// The program of this name, looked for in the directories of `path`. A name with a slash is relative to `folder`.
 #[must_use]
 pub fn which_in(program: &str, path: Option<&OsStr>, folder: &Path) -> Option<PathBuf> {
     if program.is_empty() {
@@ -24,7 +24,7 @@ pub fn which_in(program: &str, path: Option<&OsStr>, folder: &Path) -> Option<Pa
     folders.iter().flat_map(|dir| candidates(&folder.join(dir).join(program))).find(|file| is_program(file))
 }
 
-/// The file itself; on Windows also with the usual endings.
+/// The file itself; on Windows also with the usual extensions.
 fn candidates(file: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let endings: &[&str] = if cfg!(windows) { &["", ".exe", ".cmd", ".bat", ".com"] } else { &[""] };
     let file = file.as_os_str().to_owned();

@@ -1,7 +1,7 @@
-//! Bodies of requests: bounded one by one, together, and for each address, whatever connection or stream they come by.
+//! Bodies of requests, limited individually, in total, and per address, across all connections and streams.
 //!
-//! A body costs the budget what has arrived of it, until its request is answered. One that does not come forth ends soon,
-//! so that nobody can hold the budget with little effort.
+//! A body uses the budget for what has arrived of it, until its request is answered. A body that makes no progress is
+//! ended soon, so that nobody can occupy the budget with little effort.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,10 +1,10 @@
-//! One TCP connection below HTTP, who is at its other end, and when it has to go.
+//! One TCP connection below HTTP: who is at the other end, and when it is closed.
 //!
-//! A stock worker's socket waits for our acknowledgement before it sends on (docs/reference/worker-protocol.md#speed),
-//! and the system delays that by some 40 ms. So once a connection is known to be a worker's, quick acknowledgement is
-//! switched on again after every read: the system forgets it each time.
+//! A stock worker's socket waits for our acknowledgement before it continues (docs/reference/worker-protocol.md#speed),
+//! and the system delays the acknowledgement by about 40 ms. So once a connection is known to be a worker's, quick
+//! acknowledgement is enabled after every read, because the system resets it each time.
 //!
-//! Invariant: a connection without a complete head of a request ends by [`Patience::head`], one with nothing to do by
+//! Invariant: a connection without a complete request head ends by [`Patience::head`], an idle one by
 //! [`Patience::idle`], and one whose answers nobody reads by [`Patience::stall`], in every version of HTTP.
 
 use std::collections::BTreeMap;
@@ -24,10 +24,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::seats::Seat;
 
-/// Writes below this are the small change of HTTP/2 (settings, pings, windows), not answers.
+/// Smaller writes are the housekeeping of HTTP/2 (settings, pings, windows), not answers.
 const ANSWER_BYTES_MIN: usize = 64;
 
-/// How long a connection may take.
+/// Time limits of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     /// From its beginning to the first complete head of a request.

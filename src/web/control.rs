@@ -1,6 +1,6 @@
-//! What the pages and the API need of a running master, in words of the model.
+//! What the pages and the API need from a running master, in terms of the model.
 //!
-//! [`Control`] is the seam: [`Handle`] implements it, and tests put a table of answers in its place.
+//! [`Control`] is the seam: [`Handle`] implements it, and tests replace it by a table of answers.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

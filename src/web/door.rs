@@ -1,12 +1,12 @@
-//! What a request's head decides before anybody looks at what it asks for: that it has a path, and that it was sent to a
-//! host which is ours.
+//! Checks the head of a request before anything looks at its content: it must have a path, and it must have been sent
+//! to one of our hosts.
 //!
-//! Why hosts matter: a page whose name is pointed to our address (DNS rebinding) counts as our own to a browser, so its
-//! scripts could read and command everything. The name that the browser used gives it away.
+//! Why hosts matter: a page whose name resolves to our address (DNS rebinding) looks like our own to a browser, so its
+//! scripts could read and control everything. The name that the browser used gives it away.
 //!
-//! Invariant: behind the door `Host` is one valid host that is ours, whatever the version of HTTP and the form of the
-//! request's target; and nothing that only a proxy may say is left in the head of anybody else. Requests of workers to
-//! upgrade are exempt: they prove who they are, which no foreign page can do for them.
+//! Invariant: behind this check, `Host` is one valid host of ours, whatever the version of HTTP and the form of the
+//! request target, and headers that only a proxy may set have been removed from all other requests. Upgrade requests of
+//! workers are exempt: they authenticate explicitly, which no foreign page can do for them.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,8 +1,8 @@
-//! `/change_hook`: changes told by forges and scripts (docs/reference/http-api.md#change_hookbase). Understands the
-//! envelope only; what a dialect means is the master's business.
+//! `/change_hook`: changes reported by forges and scripts (docs/reference/http-api.md#change_hookbase). Parses only the
+//! envelope; the master interprets the dialect.
 //!
-//! Unlike in the field, a hook is closed until the configuration declares it, takes POST only, and takes nothing from a
-//! page of another site: a picture on any page that somebody visits could start builds otherwise.
+//! Unlike in Buildbot, a hook is closed until the configuration declares it, accepts only POST, and accepts nothing
+//! from pages of other sites. Otherwise an image on any page that somebody visits could start builds.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
-//! Live events: facts as they become durable, as a stream of server-sent events. A page asks for those of what
-//! it shows, and looks again at what changed.
+//! Live events: facts as they become durable, as a stream of server-sent events. A page subscribes to what it shows,
+//! and reloads what has changed.
 //!
-//! Invariants: at most [`STREAMS_MAX`] streams; each beats while nothing happens and ends at shutdown; a reader
-//! that is too slow is told that it missed some (`lagged`), and never holds anybody up.
+//! Invariants: there are at most [`STREAMS_MAX`] streams. Each sends a heartbeat while nothing happens, and ends at
+//! shutdown. A reader that is too slow is told that it has missed events (`lagged`), and never delays anybody else.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,8 +1,7 @@
-//! HTTP: the API, the pages, live events, change hooks, and the door for workers.
+//! HTTP: the API, the pages, live events, change hooks, and the connections of workers.
 //!
-//! [`bind`] takes the port, [`serve`] serves it. What the master can be asked stands in [`Control`]; the forms
-//! of our own API, which the command line uses too, in [`wire`]. Reads the store; changes nothing but through
-//! the master.
+//! [`serve`] serves a port. [`Control`] lists what the master can be asked for, and [`wire`] has the forms of our own
+//! API, which the command line uses as well. Reads the store; makes all changes through the master.
 
 mod api;
 mod bodies;

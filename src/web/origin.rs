@@ -1,8 +1,8 @@
 //! Decides from which pages a browser may call us (docs/reference/rest-api-v2.md#origins). Together with the required
 //! content type JSON, this keeps foreign pages from using a visitor's browser to control the master.
 //!
-//! One function, [`may_change`], decides for everything that changes state. Without a word of a browser's nothing is
-//! checked: no browser sent the request. That the request was sent to a host of ours is the door's business.
+//! One function, [`may_change`], decides for everything that changes state. A request without any browser header is not
+//! checked, because no browser sent it. [`super::door`] checks that the request was sent to one of our hosts.
 
 use warp::http::header::{self, HeaderValue};
 use warp::reply::Response;
@@ -14,14 +14,14 @@ use crate::base::Authority;
 /// Seconds for which a browser may remember the answer to a preflight.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("3600");
 
-/// What a request's origin is.
+/// The origin of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// None was told.
+    /// The request has none.
     Absent,
-    /// It may call; the text for `Access-Control-Allow-Origin`.
+    /// It may call us; the text for `Access-Control-Allow-Origin`.
     Allowed(String),
-    /// It may not.
+    /// It may not call us.
     Foreign,
 }
 
@@ -41,8 +41,8 @@ pub fn judge(request: &Request, url: &str, patterns: &[String]) -> Origin {
     }
 }
 
-/// Whether a request may change anything: it comes from one of our own pages, from an origin that `patterns` let in,
-/// or from no browser at all.
+/// Whether a request may change anything: it comes from one of our own pages, from an origin that `patterns` allow, or
+/// not from a browser.
 pub fn may_change(request: &Request, url: &str, patterns: &[String]) -> bool {
     match judge(request, url, patterns) {
         Origin::Allowed(_) => true,

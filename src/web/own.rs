@@ -1,4 +1,4 @@
-//! Our own API: what the API of the field has no words for. The forms are in [`super::wire`].
+//! Our own API, for what Buildbot's cannot express. The forms are in [`super::wire`].
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
-//! A request as the handlers see it: read whole, with its query and path elements decoded on demand.
+//! A request as the handlers see it: complete, with its query and path elements decoded on demand.
 //!
-//! Knows nothing of sockets and of warp; so handlers are called directly by tests.
+//! Knows neither sockets nor warp, so tests can call handlers directly.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

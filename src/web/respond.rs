@@ -1,6 +1,6 @@
 //! Answers: status, type, body, and the headers that every answer carries.
 //!
-//! Invariant: every answer says `nosniff`, so that a log is never taken for a page.
+//! Invariant: every answer has `nosniff`, so that a browser never takes a log for a page.
 
 use bytes::Bytes;
 use futures_util::Stream;

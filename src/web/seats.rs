@@ -1,13 +1,13 @@
-//! Who holds the connections: newcomers that have not said anything whole yet, guests, and workers, each with seats of
-//! their own, so that nobody can take those of the others.
+//! Limits connections in three groups: newcomers, which have not sent a complete request yet, guests, and workers. Each
+//! group has its own seats, so that no group can take those of another.
 //!
 //! ```text
 //!  accept ─► newcomer ──first complete head──► guest ──upgrade──► worker
 //!               │ full: the oldest goes          │ full: the longest idle goes
 //! ```
 //!
-//! Why the oldest newcomer goes and not the newest: whoever means it sends a request at once, and has become a guest
-//! before its turn comes; those that keep silent only drive out each other.
+//! Why the oldest newcomer is dropped and not the newest: a real client sends a request at once, and has become a guest
+//! before its turn comes. Silent connections only displace each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

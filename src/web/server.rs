@@ -1,4 +1,4 @@
-//! The accept loop: takes connections, hands requests to the [`Site`], ends in order.
+//! The accept loop: accepts connections, passes requests to the [`Site`], and shuts down in order.
 //!
 //! ```text
 //!            ┌ connection ─ HTTP ─ door ─ warp filter ─┬ a worker's upgrade ─► master
@@ -6,9 +6,9 @@
 //!            └ …  (one task each, all joined at the end)
 //! ```
 //!
-//! Why not warp's own: it panics where binding fails, knows no peers, waits for silent clients for ever, and panics at
-//! requests without a path.
-//! Invariants: nobody's connections take the seats of others ([`Seats`]); [`serve`] returns within [`END_MAX`] of `stop`.
+//! Why not warp's own loop: it panics if binding fails, does not know peers, waits indefinitely for silent clients, and
+//! panics at requests without a path. Invariants: no group of connections takes the seats of another ([`Seats`]), and
+//! [`serve`] returns within [`END_MAX`] of `stop`.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;

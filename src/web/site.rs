@@ -1,4 +1,4 @@
-//! Everything but the sockets: which part answers which path, and what all parts share.
+//! Everything except sockets: which part answers which path, and what all parts share.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! Makes a stream shareable between threads, as warp's bodies must be, although nobody ever shares it.
+//! Makes a stream `Sync`, as warp requires of bodies, although nothing ever shares it.
 
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};

@@ -1,7 +1,7 @@
-//! The forms of our own API below `/api/starwright/v1/`: what the command line sends and reads. Documented in
+//! The JSON forms of our own API, below `/api/starwright/v1/`, which the command line sends and reads. Documented in
 //! `docs/reference/http-api.md`.
 //!
-//! Plain data. Times are milliseconds since 1970. Fields may be added; readers leave out what they do not know.
+//! Plain data. Times are milliseconds since 1970. Fields may be added; readers ignore unknown ones.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,9 +1,9 @@
-//! Workers come through the same port: a request to upgrade to a WebSocket, with their name and password
+//! Workers connect through the same port, with a request to upgrade to a WebSocket and their name and password
 //! (docs/reference/worker-protocol.md#handshake). This file turns such a request into a [`Socket`] and hands it to the
 //! master.
 //!
-//! Invariants: a refusal is a status and a line for the worker's log, quick and cheap; the answer 101 carries neither a
-//! subprotocol nor extensions, because either makes a stock worker hang up.
+//! Invariants: a refusal is a status and one line for the worker's log, and costs little. The answer 101 has neither a
+//! subprotocol nor extensions, because either makes a stock worker disconnect.
 
 use std::sync::Arc;
 

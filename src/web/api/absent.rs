@@ -1,5 +1,5 @@
-//! Resources that this version has none of: projects, codebases, test results, build data. Their collections
-//! are empty and nothing is found by id, so that dashboards that look for them go on working.
+//! Resources that do not exist in this version: projects, codebases, test results, build data. Their collections are
+//! empty, and nothing is found by id, so dashboards that look for them keep working.
 
 use super::ask::{Answered, Ask};
 use super::cell::Cell;

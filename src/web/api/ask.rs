@@ -1,6 +1,6 @@
-//! One request for reading, on its way through an endpoint: path elements, query, and the answer that grows.
+//! One read request on its way through an endpoint: path elements, query, and the answer as it is written.
 //!
-//! Runs on a thread that may wait, because the store does.
+//! Runs on a thread that may block, because the store does.
 
 use std::sync::Arc;
 
@@ -14,16 +14,16 @@ use crate::model::Plan;
 use crate::store::Store;
 use crate::web::respond::{JSON, TEXT};
 
-/// Rows that are sorted in memory for one answer: some 100 MB of builds.
+/// Rows that are sorted in memory for one answer: about 100 MB of builds.
 const SORTED_MAX: usize = 100_000;
 
-/// A request for reading.
+/// A read request.
 pub struct Ask<'a> {
     pub store: &'a Store,
     pub plan: Arc<Plan>,
-    /// Below `/api/v2/`, decoded; for texts.
+    /// The path below `/api/v2/`, decoded; for error messages.
     pub path: &'a str,
-    /// The variable elements of the path by name, decoded.
+    /// The variable elements of the path, by name, decoded.
     pub params: &'a [(String, String)],
     /// The parameters of the query.
     pub pairs: &'a [(String, String)],
@@ -31,7 +31,7 @@ pub struct Ask<'a> {
     pub output: &'a mut Output,
 }
 
-/// What an endpoint made: the last of the answer's text.
+/// What an endpoint has written: the last piece of the answer.
 #[derive(Debug)]
 pub struct Answer {
     pub text: String,
@@ -57,7 +57,7 @@ impl Ask<'_> {
         self.text(name).parse().map_err(|_| ApiError::path(self.path))
     }
 
-    /// The error of a path that names nothing.
+    /// The error for a path whose resource does not exist.
     pub fn missing(&self) -> ApiError {
         ApiError::missing(self.path)
     }
@@ -74,23 +74,23 @@ impl Ask<'_> {
         Ok(self.envelope(R::KIND, |writer| write_row(writer, &row, &query), None))
     }
 
-    /// Answers with one resource that a closure writes: for those that are no record.
+    /// Answers with one resource that a closure writes, for resources that are not records.
     pub fn one_written(&self, kind: &Kind, write: impl FnOnce(&mut Writer)) -> Answer {
         self.envelope(kind, write, None)
     }
 
-    /// Answers with a list at hand.
+    /// Answers with a list that is in memory.
     pub fn list<R: Resource>(&mut self, rows: Vec<R>) -> Answered {
         let query = self.query::<R>()?;
         let rows = Rows::list(rows, &query);
         self.many(&query, rows)
     }
 
-    /// Answers with those rows that the query wants.
+    /// Answers with the rows that the query selects.
     pub fn many<R: Resource>(&mut self, query: &Query, rows: Rows<'_, R>) -> Answered {
         let mut page = Page::default();
         let mut writer = Writer::new(self.layout);
-        // "meta" comes before or after the items, as the letters have it.
+        // "meta" comes before or after the items, in alphabetical order.
         let meta_last = meta_follows(R::KIND);
         writer.open('{');
         if meta_last {
@@ -152,7 +152,7 @@ impl Ask<'_> {
         writer.item(page.written == 0);
         write_row(writer, row, query);
         page.written += 1;
-        // Where the head of the envelope is written last, the whole waits for it.
+        // If the head of the envelope is written last, everything waits for it.
         if meta_follows(R::KIND) { self.output.offer(&mut writer.out) } else { Ok(()) }
     }
 
@@ -197,19 +197,19 @@ impl Ask<'_> {
     }
 }
 
-/// Keys are in order of the alphabet, these two as well.
+/// Keys are in alphabetical order, including these two.
 fn meta_follows(kind: &Kind) -> bool {
     kind.plural < "meta"
 }
 
-/// How often to look whether anybody still waits.
+/// How often to check whether the client is still there.
 const LOOK_EVERY: usize = 1_000;
 
-/// What was written so far.
+/// What has been written so far.
 #[derive(Clone, Copy, Debug, Default)]
 struct Page {
     written: usize,
-    /// Rows that the filters took, written or not.
+    /// Rows that passed the filters, written or not.
     seen: usize,
     /// All rows.
     looked: usize,
@@ -238,8 +238,8 @@ fn write_fields<R: Resource>(writer: &mut Writer, row: &R, fields: &[&'static Fi
     writer.close('}', fields.is_empty());
 }
 
-/// All rows that the filters take, in the wanted order, and how many there were. With a limit only as many as
-/// can show are kept.
+/// All rows that pass the filters, in the requested order, and their number. With a limit, only as many rows as can be
+/// shown are kept.
 fn sort<R: Resource>(query: &Query, rows: Rows<'_, R>, output: &Output) -> Result<(Vec<R>, usize), ApiError> {
     let keep = query.limit.map_or(SORTED_MAX, |limit| limit.saturating_add(query.offset));
     if keep > SORTED_MAX {

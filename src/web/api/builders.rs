@@ -1,4 +1,4 @@
-//! `builders`: also those that have left the configuration, without a master.
+//! `builders`, including those that are no longer in the configuration, without a master.
 
 use super::ask::{Answered, Ask};
 use super::cell::Cell;

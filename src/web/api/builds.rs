@@ -1,5 +1,5 @@
-//! `builds`: by builder, worker, request, change or parent, and over all. The choice of index is here: which of
-//! the store's ordered lists gives the wanted builds soonest.
+//! `builds`: by builder, worker, request, change or parent, and all of them. Chooses the index: the ordered list of the
+//! store that finds the requested builds with the fewest reads.
 
 use std::collections::BTreeSet;
 
@@ -34,9 +34,10 @@ pub static BUILD: Kind = Kind {
     paged: true,
 };
 
-/// Up to so many lists are merged; beyond, the wanted builds are so common that reading all in order is quicker.
+/// At most this many lists are merged. With more, the requested builds are so common that reading all in order is
+/// faster.
 const MERGED_MAX: usize = 32;
-/// Builds that are looked through for those of one change: no index knows them, and they follow soon.
+/// Builds that are searched for those of one change. No index has them, and they follow soon after the change.
 const LOOKED_MAX: usize = 20_000;
 
 impl Resource for BuildRecord {

@@ -1,4 +1,4 @@
-//! Errors of the API: each has a status and a text for the caller; what failed inside goes to the log.
+//! Errors of the API. Each has a status and a text for the caller; internal details go to the log.
 
 use warp::http::StatusCode;
 
@@ -6,7 +6,7 @@ use super::cell::{Cell, to_json};
 use crate::store::StoreError;
 use crate::web::respond::error_text;
 
-/// Why a request has no other answer.
+/// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
     pub status: StatusCode,
@@ -14,7 +14,7 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// The caller asked wrongly.
+    /// The request is wrong.
     pub fn bad(text: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, text: text.into() }
     }
@@ -24,7 +24,7 @@ impl ApiError {
         Self { status: StatusCode::NOT_FOUND, text: format!("Invalid path: {path}") }
     }
 
-    /// The path is right, but there is no such thing.
+    /// The path is valid, but the resource does not exist.
     pub fn missing(path: &str) -> Self {
         Self { status: StatusCode::NOT_FOUND, text: format!("not found while getting from {path}") }
     }

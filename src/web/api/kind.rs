@@ -10,10 +10,10 @@ pub enum Type {
     /// Whole seconds since 1970.
     Time,
     Bool,
-    /// Text of the shape of a name.
+    /// An identifier.
     Ident,
     Text,
-    /// Bytes; JSON cannot show them.
+    /// Bytes, which JSON cannot represent.
     Binary,
     /// Any object.
     Json,
@@ -39,11 +39,11 @@ pub struct Field {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Kind {
     pub name: &'static str,
-    /// The key under which answers carry their items.
+    /// The key of the items in an answer.
     pub plural: &'static str,
     pub fields: &'static [Field],
-    /// Large tables: there null never matches a filter, text is compared without regard to ASCII case, and a
-    /// page's total is its length.
+    /// Large tables, in which null never matches a filter, text is compared without regard to ASCII case, and the total
+    /// of a page is its length.
     pub paged: bool,
 }
 

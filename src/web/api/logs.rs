@@ -42,10 +42,10 @@ pub static LOG_CHUNK: Kind = Kind {
     paged: false,
 };
 
-/// Lines that are read at once: some 256 KiB as logs go.
+/// Lines that are read at once: typically about 256 KiB.
 const SLICE: u64 = 2_000;
 
-/// A log of HTML comes from a build, so from anybody: it may run no scripts, send no forms, load nothing.
+/// An HTML log comes from a build, so anybody may have written it: it may not run scripts, send forms or load anything.
 pub const SANDBOX: HeaderValue =
     HeaderValue::from_static("sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:");
 
@@ -71,7 +71,7 @@ pub fn of_step(ask: &mut Ask<'_>) -> Answered {
         Some(step) => ask.store.logs_of_step(step.id)?,
         None => Vec::new(),
     };
-    // While a log grows, only the log itself knows how long it is.
+    // While a log grows, only the log itself knows its length.
     let logs = logs.into_iter().map(|log| if log.complete { Ok(Some(log)) } else { ask.store.log(log.id) });
     let logs: Vec<Option<LogRecord>> = logs.collect::<Result<_, _>>()?;
     ask.list(logs.into_iter().flatten().collect())
@@ -180,7 +180,7 @@ pub fn raw(ask: &Ask<'_>, inline: bool) -> Result<RawLog, ApiError> {
 }
 
 impl RawLog {
-    /// The answer, read slice by slice as the client takes it.
+    /// The answer, read in slices as the client consumes it.
     pub fn respond(self) -> Response {
         let html = self.log.kind == LogKind::Html;
         let file_name = self.file_name.clone();
@@ -230,7 +230,7 @@ fn join(lines: &[LogLine]) -> Bytes {
     text.into()
 }
 
-/// The name as it is, where a header can hold it; others in the way of RFC 6266.
+/// The name unchanged if a header can hold it; otherwise encoded as in RFC 6266.
 fn disposition(name: &str) -> String {
     let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
     if plain {
@@ -262,7 +262,7 @@ impl Ask<'_> {
     }
 }
 
-/// `logchunks` is listed among the top collections, but lines are found through their log only.
+/// `logchunks` is listed among the top collections, but lines can be read only through their log.
 pub fn nowhere(ask: &mut Ask<'_>) -> Answered {
     Err(ask.missing())
 }

@@ -1,4 +1,4 @@
-//! `masters`: there is one.
+//! `masters`. There is one.
 
 use super::ask::{Answered, Ask};
 use super::cell::Cell;

@@ -1,7 +1,7 @@
-//! `/api/v2`: history and state as JSON, in the shapes that dashboards and scripts of the field know.
+//! `/api/v2`: history, state and control as JSON, compatible with Buildbot's API (docs/reference/rest-api-v2.md).
 //!
-//! A file a resource; beside them the query language ([`query`]), the reading of large tables ([`rows`]), the
-//! way of the answer ([`ask`], [`output`]) and control by JSON-RPC ([`rpc`]).
+//! One file per resource. Beside them: the query language ([`query`]), reading large tables ([`rows`]), writing answers
+//! ([`ask`], [`output`]) and control by JSON-RPC ([`rpc`]).
 
 mod absent;
 mod ask;
@@ -55,7 +55,7 @@ use super::request::{Request, decode};
 use super::respond;
 use super::site::Site;
 
-/// The methods that a page of another origin may use.
+/// The methods that pages of other origins may use.
 const METHODS: [&str; 3] = ["GET", "POST", "HEAD"];
 
 /// Answers a request below `/api/v2`; `path` is what follows, still encoded.
@@ -78,17 +78,18 @@ pub async fn answer(site: &Arc<Site>, request: Request, path: &str) -> Response 
     response
 }
 
-/// Whether a path below `/api/` is one of these: all take calls, and an error repeats the call's id.
+/// Whether a path below `/api/` belongs to this API. All of its paths take calls, and an error repeats the id of the
+/// call.
 pub fn takes_body(path: &str) -> bool {
     matches!(path.split('/').next(), Some("v2" | "latest"))
 }
 
-/// The answer to a call from a page that may not call us.
+/// The answer to a call from a page whose origin is not allowed.
 pub fn foreign() -> Response {
     rpc::foreign()
 }
 
-/// `/api`: where the versions are.
+/// `/api`: the addresses of the versions.
 pub fn versions(site: &Site) -> Response {
     let v2 = format!("{}api/v2", site.control.url());
     let inner = Cell::Object(vec![("v2".into(), v2.into())]);
@@ -127,7 +128,7 @@ async fn read(site: &Arc<Site>, request: &Request, path: &str) -> Response {
     }
 }
 
-/// A request for reading, on its way to a thread that may wait.
+/// A read request on its way to a thread that may block.
 struct Job {
     site: Arc<Site>,
     found: Found,
@@ -138,7 +139,7 @@ struct Job {
 }
 
 impl Job {
-    /// The end for writing, with the leave to use it, and the ends for reading.
+    /// The writing end, with the permit to use it, and the reading ends.
     fn output(
         &mut self,
         kind: &'static str,

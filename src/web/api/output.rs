@@ -1,5 +1,5 @@
-//! The way of an answer's bytes from a reading thread to the connection: small answers go as one piece with
-//! their length, large ones piece by piece, so that memory stays flat whatever the size of the table.
+//! Moves the bytes of an answer from a reading thread to the connection. Small answers are sent as one piece with their
+//! length, large ones piece by piece, so that memory use does not depend on the size of the table.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use warp::http::StatusCode;
 
 use super::error::ApiError;
 
-/// Up to here an answer goes as one piece: some 4,000 builds.
+/// The largest answer that is sent as one piece: about 4,000 builds.
 const PIECE_BYTES: usize = 1 << 20;
-/// Pieces that may wait for a slow client.
+/// How many pieces may wait for a slow client.
 pub const PIECES_WAITING: usize = 4;
-/// A client that takes nothing for so long has gone.
+/// A client that reads nothing for this long is considered gone.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Long answers under way at the same time; each holds a thread for as long as its client takes.
+/// Long answers in progress at the same time. Each occupies a thread for as long as its client takes.
 pub const LONG_MAX: usize = 8;
 
 /// How an answer begins.
@@ -30,7 +30,7 @@ pub enum Begin {
     First(&'static str),
 }
 
-/// The reader was cut off; the connection is, too, so that nobody takes half an answer for a whole one.
+/// Reading failed halfway. The connection is closed, so that nobody takes half an answer for a complete one.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer was cut off")]
 pub struct CutOff;
@@ -44,19 +44,19 @@ pub struct Output {
     leave: Leave,
 }
 
-/// Leave to work on an answer: one of many while it may be short, one of few once it is long.
+/// Permit to work on an answer: one of many while it may be short, one of few once it is long.
 pub struct Leave {
     pub short: Option<OwnedSemaphorePermit>,
     pub long: Arc<Semaphore>,
 }
 
 impl Leave {
-    /// For looking something up, which makes no long answer.
+    /// For look-ups, whose answers are never long.
     pub fn none() -> Self {
         Self { short: None, long: Arc::new(Semaphore::new(0)) }
     }
 
-    /// Trades the one for the other.
+    /// Exchanges the short permit for a long one.
     fn lengthen(&mut self) -> Result<(), ApiError> {
         let long = Arc::clone(&self.long).try_acquire_owned();
         self.short = Some(long.map_err(|_| ApiError::busy("too many long answers under way; give a limit"))?);
@@ -75,7 +75,7 @@ impl Output {
         (Self { begin: Some(begin), pieces, kind, runtime: Handle::current(), leave }, began, coming)
     }
 
-    /// Passes on what has gathered, if it is much.
+    /// Sends what has accumulated, if it is enough.
     pub fn offer(&mut self, gathered: &mut String) -> Result<(), ApiError> {
         if gathered.len() < PIECE_BYTES {
             return Ok(());
@@ -83,7 +83,7 @@ impl Output {
         self.push(std::mem::take(gathered))
     }
 
-    /// Passes on the last piece.
+    /// Sends the last piece.
     pub fn end(mut self, status: StatusCode, kind: &'static str, last: String) {
         match self.begin.take() {
             // A client that is gone needs no answer.
@@ -103,7 +103,7 @@ impl Output {
         }
     }
 
-    /// Whether anybody still waits for the answer.
+    /// Whether the client is still waiting.
     pub fn is_wanted(&self) -> bool {
         !self.pieces.is_closed()
     }

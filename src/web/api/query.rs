@@ -1,6 +1,6 @@
 //! The query language (docs/reference/rest-api-v2.md#query): parses a query, and matches one row against it.
 //!
-//! Pure. Knows nothing of where rows come from.
+//! Pure. Does not know where rows come from.
 
 use super::cell::Cell;
 use super::error::ApiError;
@@ -56,7 +56,7 @@ pub enum Wanted {
     Text(String),
 }
 
-/// Whether the path names one resource or many.
+/// Whether the path leads to one resource or to many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     One,
@@ -111,7 +111,7 @@ impl Query {
         self.filters.iter().all(|filter| filter.takes(&row.cell(filter.field, &View::Plain), R::KIND.paged))
     }
 
-    /// The values that `field` is bound to by equality, if it is.
+    /// The values that `field` must be equal to, if it has such a filter.
     pub fn bound(&self, field: &str) -> Option<&[Wanted]> {
         self.filters.iter().find(|f| f.field == field && f.op == Op::Eq).map(|f| f.values.as_slice())
     }
@@ -129,7 +129,7 @@ impl Query {
         })
     }
 
-    /// The one truth value that `field` is bound to, if it is.
+    /// The boolean that `field` must be equal to, if it has such a filter.
     pub fn bound_bool(&self, field: &str) -> Option<bool> {
         match self.bound(field)? {
             [Wanted::Bool(yes)] => Some(*yes),
@@ -137,7 +137,7 @@ impl Query {
         }
     }
 
-    /// The range that the filters leave to a number: both ends are inside.
+    /// The range that the filters leave for a number; both ends are included.
     pub fn range(&self, field: &str) -> (u64, u64) {
         let (mut low, mut high) = (0, u64::MAX);
         for filter in self.filters.iter().filter(|filter| filter.field == field) {
@@ -173,7 +173,7 @@ impl Filter {
             (_, Op::Eq) => any(&|wanted| equal(cell, wanted)),
             (_, Op::Ne) => !any(&|wanted| equal(cell, wanted)),
             (_, Op::Contains) => any(&|wanted| contains(cell, wanted, paged)),
-            // Repeated comparisons never get here: they are left out when the query is read.
+            // Repeated comparisons never get here: they are dropped when the query is parsed.
             (_, Op::Lt) => any(&|wanted| compare(cell, wanted).is_some_and(std::cmp::Ordering::is_lt)),
             (_, Op::Le) => any(&|wanted| compare(cell, wanted).is_some_and(std::cmp::Ordering::is_le)),
             (_, Op::Gt) => any(&|wanted| compare(cell, wanted).is_some_and(std::cmp::Ordering::is_gt)),
@@ -241,7 +241,7 @@ fn filter(kind: &'static Kind, shape: Shape, param: &str, values: &[&str]) -> Re
         (Some(field), _) => (field, Op::Eq),
         (None, Some((name, op))) => match (kind.field(name), operator(op)) {
             (Some(field), Some(op)) => (field, op),
-            // Dashboards written for other versions send these; they have always been left out silently.
+            // Dashboards written for other versions send these. They have always been ignored silently.
             _ => return Ok(None),
         },
         (None, None) => return Err(ApiError::bad(format!("unrecognized query parameter '{param}'"))),
@@ -283,7 +283,7 @@ fn wanted(kind: Type, text: &str) -> Option<Wanted> {
     }
 }
 
-/// Whether a text has the shape of a name in a path.
+/// Whether a text is an identifier, which can be part of a path.
 pub fn is_ident(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '-'))
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))

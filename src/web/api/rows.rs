@@ -1,7 +1,7 @@
-//! Where the rows of a collection come from: a list at hand, or a large table read slice by slice.
+//! The rows of a collection: from a list in memory, or from a large table that is read in slices.
 //!
-//! Invariant: a large table is never in memory as a whole; a reader that stops early has read at most one
-//! slice too many.
+//! Invariant: a large table is never in memory as a whole. A reader that stops early has read at most one slice too
+//! many.
 
 use super::error::ApiError;
 use super::query::{Op, OrderKey, Query};
@@ -9,23 +9,23 @@ use crate::store::{Scan, StoreError};
 
 /// The smallest slice that is worth a call.
 const SLICE_MIN: usize = 16;
-/// The largest: some 512 KiB of builds.
+/// The largest slice: about 512 KiB of builds.
 const SLICE_MAX: usize = 512;
 
 /// Rows in some order.
 pub struct Rows<'a, R> {
     pub rows: Box<dyn Iterator<Item = Result<R, ApiError>> + 'a>,
-    /// Whether they come in the order that the query wants.
+    /// Whether they are in the order that the query asks for.
     pub sorted: bool,
 }
 
 impl<'a, R: 'a> Rows<'a, R> {
-    /// A list at hand, in the kind's usual order.
+    /// A list in memory, in the default order of its kind.
     pub fn list(rows: Vec<R>, query: &Query) -> Self {
         Self { rows: Box::new(rows.into_iter().map(Ok)), sorted: query.order.is_empty() }
     }
 
-    /// Nothing.
+    /// No rows.
     pub fn none() -> Self {
         Self { rows: Box::new(std::iter::empty()), sorted: true }
     }
@@ -41,8 +41,8 @@ pub struct Index<'q> {
     pub descending: bool,
 }
 
-/// Reads a table by one of its indexes, in the order that the query wants if the index has it, and only the
-/// range that its filters leave.
+/// Reads a table by one of its indexes: in the order that the query asks for, if the index has it, and only the range
+/// that the filters leave.
 pub fn scan<'a, T: 'a>(
     query: &Query,
     index: &Index<'_>,
@@ -82,11 +82,11 @@ pub fn scan<'a, T: 'a>(
     Rows { rows: Box::new(rows), sorted: direction.is_some() }
 }
 
-/// The direction in which the index gives the wanted order; none if it cannot.
+/// The direction in which the index has the requested order; none if it does not.
 fn direction(order: &[OrderKey], index: &Index<'_>) -> Option<bool> {
     match order {
         [] => Some(index.descending),
-        // The key tells all rows apart, so what comes after it is of no account.
+        // The key is unique, so what follows it does not matter.
         [first, ..] if first.field == index.key => Some(first.descending),
         [only] if index.alike.contains(&only.field) => Some(only.descending),
         [first, second, ..] if index.alike.contains(&first.field) && second.field == index.key => {
@@ -96,7 +96,7 @@ fn direction(order: &[OrderKey], index: &Index<'_>) -> Option<bool> {
     }
 }
 
-/// What will probably be needed at once: the page, if nothing is filtered out.
+/// How much to read first: the page, if nothing is filtered out.
 fn slice(query: &Query) -> usize {
     let filtered = query.filters.iter().any(|filter| filter.op != Op::Eq);
     match query.limit {
@@ -116,7 +116,7 @@ pub fn merge<'a, T: 'a>(
     if lists.len() == 1 {
         return lists.remove(0);
     }
-    // An order by something that only one list's index knows (a builder's own numbers) does not span lists.
+    // An order that exists in one list only (the numbers of one builder) does not hold across lists.
     let spans = query.order.first().is_none_or(|first| first.field != "number" || key == "number");
     let sorted = spans && lists.iter().all(|list| list.sorted);
     let descending = query.order.first().is_some_and(|first| first.descending);

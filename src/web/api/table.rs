@@ -1,7 +1,7 @@
-//! Every path of the API, in the alphabet's order: whom it concerns, what it answers, what it can be told.
+//! Every path of the API, in alphabetical order, with its answer and its control methods.
 //!
-//! Variable elements are written `n:` (a number), `i:` (a name of plain letters) or `s:` (any text). Where several
-//! patterns have the same shape, numbers are tried before names, and names before any text.
+//! Variable elements are written `n:` (a number), `i:` (an identifier) or `s:` (any text). Where several patterns have
+//! the same shape, numbers are tried first, then identifiers, then texts.
 
 use super::ask::{Answered, Ask};
 use super::kind::Kind;

@@ -1,6 +1,6 @@
-//! Buttons: forms that make the master do something, and lead back to a page that shows it.
+//! Buttons: forms that make the master do something, and redirect to a page that shows the result.
 //!
-//! That the form was sent by one of our own pages is seen to before ([`Site::turn_away`]).
+//! [`Site::turn_away`] has already checked that one of our own pages sent the form.
 
 use std::sync::Arc;
 

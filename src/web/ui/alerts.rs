@@ -1,4 +1,4 @@
-//! Alerts as pages show them: on top of the first page all of them, on the page of a subject its own.
+//! Alerts on pages: all of them at the top of the home page, and those of a subject on its own page.
 
 use super::page::Visit;
 use super::show::{Moment, count, worker_href};

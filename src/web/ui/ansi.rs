@@ -1,14 +1,13 @@
-//! Lines of terminals as HTML: colours become spans, every other control sequence disappears, and what is left
-//! is escaped.
+//! Converts lines of terminal output to HTML: colours become spans, all other control sequences are removed, and the
+//! rest is escaped.
 //!
-//! Pure, and linear in the line's length. Colours do not reach over the end of a line: each line can be shown
-//! alone, wherever in a log it stands.
+//! Pure, and linear in the length of the line. Colours end with their line, so that each line can be shown alone.
 
 use std::fmt::Write;
 
 use super::show::Escaped;
 
-/// The look of a piece of text.
+/// The style of a piece of text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Look {
     fore: Option<u8>,
@@ -19,7 +18,7 @@ struct Look {
     underline: bool,
 }
 
-/// One line as HTML. Of a line that was written over (`\r`, as progress bars do) the last state shows.
+/// One line as HTML. If a line was overwritten (`\r`, as progress bars do), its last state is shown.
 pub fn to_html(line: &str) -> String {
     let line = line.trim_end_matches('\r');
     let line = line.rsplit_once('\r').map_or(line, |(_, last)| last);

@@ -1,4 +1,4 @@
-//! Style sheet, script and icons: part of the program, named by their content, so that browsers may keep them.
+//! Style sheet, script and icons: embedded in the program, and named by their content, so that browsers may cache them.
 
 use warp::http::StatusCode;
 use warp::http::header::{self, HeaderValue};

@@ -1,4 +1,4 @@
-//! `/builders/NAME/builds/N`: one build: its steps, their logs, what it was made of and for.
+//! `/builders/NAME/builds/N`: one build, with its steps, logs, sources and reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! `/builders/NAME`: a builder's builds, what waits for it, and the forms that start it.
+//! `/builders/NAME`: the builds of a builder, its waiting requests, and the forms that start it.
 
 use askama::Template;
 use warp::http::StatusCode;

@@ -1,4 +1,4 @@
-//! `/changes`: what arrived, newest first; `/changes/N`: one of them, and the builds that it is in.
+//! `/changes`: all changes, newest first; `/changes/N`: one change, and the builds that contain it.
 
 use askama::Template;
 use warp::http::StatusCode;

@@ -1,4 +1,4 @@
-//! The page for what is not there or went wrong: says so in words, and where to go on.
+//! The page for errors and missing pages: says what is wrong, and where to continue.
 
 use askama::Template;
 use warp::http::StatusCode;

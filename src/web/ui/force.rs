@@ -1,7 +1,7 @@
-//! The form by which people start builds, and what a browser sends back.
+//! The form that starts builds, and what a browser sends back.
 //!
-//! The browser's texts become the parameters of a force call; the engine checks them, and what it finds wrong is
-//! shown beside the field, with what was typed still in it.
+//! The texts become the parameters of a force call. The engine checks them, and its errors are shown beside the fields,
+//! which keep what was typed.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `/`: every builder with its last builds, what runs and waits, recent changes.
+//! `/`: every builder with its latest builds, running builds, waiting requests, and recent changes.
 
 use askama::Template;
 use warp::http::StatusCode;

@@ -1,5 +1,5 @@
-//! A log: a range of its lines with numbers, times and colours. Whatever the log's length, a page reads one
-//! range; while the log grows, the page asks for what came since (`?after=N`).
+//! A log: a range of its lines, with numbers, times and colours. A page reads one range, however long the log is. While
+//! the log grows, the page asks for new lines (`?after=N`).
 
 use askama::Template;
 use warp::http::StatusCode;

@@ -1,6 +1,6 @@
-//! Pages for people: a file a page. They work without scripts; with them, they follow what happens.
+//! Pages for people, one file per page. They work without scripts; with scripts, they update themselves.
 //!
-//! A page is a view (finished texts) and a template; it reads the store on a thread that may wait.
+//! A page is a view (finished texts) and a template. It reads the store on a thread that may block.
 
 mod action;
 mod alerts;
@@ -94,6 +94,6 @@ fn page_of(visit: &Visit<'_>, path: &[&str]) -> Paged {
         ["changes", id] => changes::one(visit, id),
         ["workers"] => workers::list(visit),
         ["workers", name] => workers::one(visit, name),
-        _ => Err(Trouble::missing("This address leads nowhere. What you look for may have moved, or been mistyped.")),
+        _ => Err(Trouble::missing("Page not found: it may have moved, or the address is mistyped.")),
     }
 }

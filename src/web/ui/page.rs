@@ -1,5 +1,5 @@
-//! What all pages have in common: the frame around them, the way from a view to an answer, and the names of
-//! builders and workers.
+//! What all pages have in common: the frame around them, the path from a view to an answer, and the names of builders
+//! and workers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
 
-/// Why there is no page: the status and what to say.
+/// Why there is no page: the status and a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
     pub status: StatusCode,

@@ -1,4 +1,4 @@
-//! `/pending`: requests that wait; `/requests/N`: one request, and the builds that came of it.
+//! `/pending`: waiting requests; `/requests/N`: one request, and its builds.
 
 use askama::Template;
 use warp::http::StatusCode;

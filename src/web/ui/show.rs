@@ -1,5 +1,5 @@
-//! Small things that pages show everywhere: states, moments, lengths of time, links. Each prints itself as
-//! finished HTML, or as plain text that the template escapes.
+//! Small things that pages show everywhere: states, moments, durations, links. Each displays itself as finished HTML,
+//! or as plain text that the template escapes.
 
 use std::fmt;
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! `/workers`: all of them, and what they are at; `/workers/NAME`: one, with its builds.
+//! `/workers`: all workers, and what they are doing; `/workers/NAME`: one worker, with its builds.
 
 use askama::Template;
 use warp::http::StatusCode;
@@ -147,7 +147,7 @@ fn about(worker: &WorkerRecord) -> String {
     parts.join(" · ")
 }
 
-/// What the worker told of itself, but for its environment, which may hold secrets.
+/// What the worker has reported about itself, except its environment, which may contain secrets.
 fn info(worker: &WorkerRecord) -> Vec<(String, String)> {
     let open = worker.info.iter().filter(|(key, _)| !key.starts_with("environ"));
     open.map(|(key, value)| (key.clone(), value.trim().to_owned())).collect()

@@ -1,7 +1,7 @@
 //! What the store costs: commits, log lines in and out, and a long history.
 //!
-//! Each figure stands beside what the same disk does bare. `cargo bench --bench store` takes a history of 20,000 builds;
-//! `STARWRIGHT_BENCH_BUILDS=1000000` a long one, `STARWRIGHT_BENCH_DIR` another disk.
+//! Each figure stands beside what the same disk does bare. `cargo bench --bench store` takes a history of 20,000
+//! builds; `STARWRIGHT_BENCH_BUILDS=1000000` a long one, `STARWRIGHT_BENCH_DIR` another disk.
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "a program for the terminal")]
 
 use std::fs::File;

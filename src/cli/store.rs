@@ -1,4 +1,5 @@
-//! `store`: care of a state folder that no master holds. What is done is the store's; here are words, files and exit codes.
+//! `store`: care of a state folder that no master holds. What is done is the store's; here are words, files and exit
+//! codes.
 //!
 //! Standard output has the result in words (the dump itself for `export -`), standard error progress and findings.
 

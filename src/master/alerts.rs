@@ -15,7 +15,8 @@ use crate::model::{Alert, AlertSubject};
 
 /// Alerts at the same time; further ones are counted and told as one. Nobody reads a thousand.
 const ALERTS_MAX: usize = 1000;
-/// Texts of one alert that are logged; with more faces than this the trouble is known, and only the newest text is shown.
+/// Texts of one alert that are logged; with more faces than this the trouble is known, and only the newest text is
+/// shown.
 const TOLD_MAX: usize = 100;
 /// Longer texts and hints are cut: they may quote what a stranger sent.
 const TEXT_CHARS_MAX: usize = 8 * 1024;

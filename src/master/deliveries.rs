@@ -81,7 +81,8 @@ impl Deliveries {
                         Ok(remarks) => Input::ReportSent { report: id, remarks },
                         Err(Failure { error, final_ }) => Input::ReportFailed { report: id, error, final_ },
                     };
-                    // When the owner is gone the master ends, and the next one delivers again, recognisable as the same.
+                    // When the owner is gone the master ends, and the next one delivers again, recognisable as the
+                    // same.
                     let _ = inbox.tell(input).await;
                     Ok(())
                 }

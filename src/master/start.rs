@@ -70,7 +70,8 @@ struct Foundation {
 }
 
 impl Master {
-    /// Opens the store, recovers, loads the configuration (a refused one is an error only if no earlier one is in force).
+    /// Opens the store, recovers, loads the configuration (a refused one is an error only if no earlier one is in
+    /// force).
     pub async fn start(options: Options) -> Result<Self, StartError> {
         Self::start_at(options, Arc::new(SystemClock)).await
     }
@@ -88,8 +89,8 @@ impl Master {
     async fn start_with(options: Options, clock: Arc<dyn Clock>, first: Option<Load>) -> Result<Self, StartError> {
         let store = open_store(&options).await?;
         let programs = Arc::new(Programs::new(store.clone(), options.launcher.clone()));
-        // Loaded before the engine is restored: if it is the configuration in force, which is usual, it need not be made
-        // again from the kept sources.
+        // Loaded before the engine is restored: if it is the configuration in force, which is usual, it need not be
+        // made again from the kept sources.
         let first = match first {
             Some(first) => first,
             None => load_once(options.launcher.clone(), options.config.clone()).await,
@@ -109,8 +110,9 @@ impl Master {
         }
     }
 
-    /// Lets the workers go with what they run, within a bound: their connections end, and no new ones begin. Nothing of it
-    /// counts as a worker that was lost. Part of [`Master::stop`]; who serves the connections does it before he ends them.
+    /// Lets the workers go with what they run, within a bound: their connections end, and no new ones begin. Nothing of
+    /// it counts as a worker that was lost. Part of [`Master::stop`]; who serves the connections does it before he ends
+    /// them.
     pub async fn part_with_workers(&self) {
         self.handle.shared.workers.close().await;
     }

@@ -1,6 +1,6 @@
-//! Where the master is.
+//! The address of the master.
 
-/// A master's address.
+/// The address of a master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Address {
     /// `ws://…` or `wss://…`.
@@ -9,7 +9,7 @@ pub(super) struct Address {
     pub port: u16,
 }
 
-/// Why a text is no address.
+/// Why a text is not an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is no address of a master; write `HOST:PORT`, or `wss://HOST/` for one behind TLS")]
 pub struct AddressError {
@@ -28,7 +28,7 @@ impl Address {
         };
         let scheme = if default_port == 80 { "ws" } else { "wss" };
         let (place, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
-        // An IPv6 address stands in brackets, because it has colons itself.
+        // An IPv6 address is in brackets, because it contains colons.
         let (host, port) = match place.rsplit_once(':') {
             Some((host, port)) if !port.contains(']') => (host, port.parse().map_err(|_| refuse())?),
             _ if text.contains("://") => (place, default_port),

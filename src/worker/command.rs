@@ -444,9 +444,9 @@ impl CommandTask {
     }
 }
 
-/// Answers the request to start a command as soon as its order is kept: it is in the spool, which outlives every process
-/// of ours. A crash of the machine is noticed by the number of its start (see [`Spool::instance`]); where there is no
-/// such number, the order must survive it.
+/// Answers the request to start a command as soon as its order is kept: it is in the spool, which outlives every
+/// process of ours. A crash of the machine is noticed by the number of its start (see [`Spool::instance`]); where there
+/// is no such number, the order must survive it.
 ///
 /// [`Spool::instance`]: super::spool::Spool::instance
 async fn answer_when_kept(id: CommandId, folder: Folder, sync: bool, link: Link, seq: Seq) {

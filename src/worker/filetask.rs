@@ -1,5 +1,5 @@
-//! Work on files: done by the worker itself on a thread for such work. It has no spool: lost with the worker, it is
-//! simply asked for again, because it is the same done twice.
+//! File commands, which the worker performs itself on a blocking thread. They have no spool: if one is lost with the
+//! worker, the master simply asks again, because doing it twice is the same as doing it once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,7 +48,7 @@ impl FileTask {
         }
     }
 
-    /// Answers the request, does the work, and tells its end.
+    /// Answers the request, does the work, and reports its end.
     pub async fn start(mut self, link: Link, seq: Seq) -> CommandId {
         let (work, cancelled) = (self.work.clone(), Arc::clone(&self.cancelled));
         let mut doing = tokio::task::spawn_blocking(move || perform(&work.0, &cancelled));
@@ -62,7 +62,7 @@ impl FileTask {
                 biased;
                 ask = self.inbox.recv() => match ask {
                     Some(ask) => self.asked(ask).await,
-                    // The worker ends; what is half done is asked for again.
+                    // The worker ends. The master will ask again for what is half done.
                     None => return self.end(doing),
                 },
                 () = async { acks.expect("asked below").changed().await }, if answers_come => self.note_answer(),
@@ -127,7 +127,7 @@ impl FileTask {
         self.outcome.is_some() && (told || self.unwanted)
     }
 
-    /// Sends the end, once there is one and somebody to hear it.
+    /// Sends the end once there is one, and a connection.
     async fn tell(&mut self) {
         let (Some(outcome), Some((link, acks)), false) = (&self.outcome, &self.link, self.sent) else { return };
         let messages = match link.dialect {

@@ -1,5 +1,5 @@
-//! One connection as commands see it: a bounded queue to the writer, a window of bytes that may be unanswered, and the
-//! master's answers.
+//! One connection as commands see it: a bounded queue to the writer, a window of unacknowledged bytes, and the
+//! acknowledgements of the master.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -9,18 +9,18 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use crate::model::CommandId;
 use crate::protocol::{Answer, Seq, WorkerRequest};
 
-/// Output that may be unanswered on a connection.
+/// Output that may be unacknowledged on a connection.
 pub(super) const WINDOW_BYTES: usize = 8 * 1024 * 1024;
 
-/// Messages that wait for the writer. Those with output are bounded by the window as well.
+/// Messages that wait for the writer. Those with output are limited by the window as well.
 const QUEUE: usize = 256;
 
-/// How the master of this connection wants to hear of commands.
+/// How to report commands to the master of this connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
-    /// With our additions: parts byte by byte, answered when durable.
+    /// With our extension: parts byte for byte, acknowledged when durable.
     Ours,
-    /// As a stock master: lines of text, cut at so many characters.
+    /// For a stock master: lines of text, cut at this many characters.
     Stock { line_max: usize },
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Link {
     refusal: Arc<Refusal>,
 }
 
-/// The master cannot take what we send: the connection is of no use.
+/// The master cannot take what we send, so the connection is useless.
 #[derive(Debug, Default)]
 struct Refusal {
     why: OnceLock<String>,
@@ -47,16 +47,16 @@ pub(super) enum Outgoing {
     Response { seq: Seq, answer: Answer },
 }
 
-/// What is to be done with the answer to a request.
+/// What to do with the response to a request.
 #[derive(Debug)]
 pub(super) struct Receipt {
     acks: Arc<Acks>,
     what: Acked,
-    /// Its share of the window, given back with it.
+    /// Its share of the window, released with it.
     _room: Option<OwnedSemaphorePermit>,
 }
 
-/// What a request told.
+/// What a request reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Acked {
     /// This part.
@@ -65,7 +65,7 @@ pub(super) enum Acked {
     End,
 }
 
-/// What the master answered to one command's messages on one connection.
+/// The master's acknowledgements for one command on one connection.
 #[derive(Debug, Default)]
 pub(super) struct Acks {
     state: Mutex<AckState>,
@@ -77,16 +77,16 @@ pub(super) struct Acks {
 /// The state of [`Acks`].
 #[derive(Clone, Debug, Default)]
 pub(super) struct AckState {
-    /// All parts below this number are answered.
+    /// All parts below this number are acknowledged.
     pub parts: u64,
-    /// Later ones that were answered out of order.
+    /// Later ones that were acknowledged out of order.
     early: BTreeSet<u64>,
     pub end: bool,
-    /// The master cannot take it; why.
+    /// Why the master cannot take it.
     pub refused: Option<String>,
 }
 
-/// Leave to send one message.
+/// Permit to send one message.
 #[derive(Debug)]
 pub(super) struct Room {
     slot: mpsc::OwnedPermit<Outgoing>,
@@ -104,7 +104,7 @@ impl Link {
         (Self { out, window: Arc::new(Semaphore::new(WINDOW_BYTES)), dialect, refusal: Arc::default() }, queue)
     }
 
-    /// Waits for leave to send so many bytes of output.
+    /// Waits for a permit to send this many bytes of output.
     pub async fn room(self, bytes: usize) -> Result<Room, Closed> {
         let share = u32::try_from(bytes.min(WINDOW_BYTES)).expect("the window is far below 4 GiB");
         let window = self.window.acquire_many_owned(share).await.map_err(|_| Closed)?;
@@ -117,8 +117,8 @@ impl Link {
         self.out.send(Outgoing::Response { seq, answer }).await.map_err(|_| Closed)
     }
 
-    /// Tells the connection's owner that the master refused a message of a command. What it refused is sent again on
-    /// the next connection, if it still wants it then.
+    /// Reports to the owner of the connection that the master refused a message of a command. The message is sent again
+    /// on the next connection, if the master still wants it.
     pub fn refused(&self, command: &CommandId, why: &str) {
         if self.refusal.why.set(format!("the master refused a message of command {command}: {why}")).is_ok() {
             self.refusal.told.notify_one();
@@ -146,7 +146,7 @@ impl Room {
 }
 
 impl Receipt {
-    /// Takes the master's answer.
+    /// Takes the response of the master.
     pub fn answered(self, answer: Answer) {
         self.acks.take(self.what, answer);
     }
@@ -162,7 +162,7 @@ impl Acks {
         })
     }
 
-    /// Makes the owner look again.
+    /// Wakes the owner.
     pub fn poke(&self) {
         self.changed.notify_one();
     }
@@ -172,12 +172,12 @@ impl Acks {
         self.lock().clone()
     }
 
-    /// Waits until it changed since the last wait.
+    /// Waits until it has changed since the last wait.
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// Takes the answer to a message.
+    /// Takes the response to a message.
     pub fn take(&self, what: Acked, answer: Answer) {
         let mut state = self.lock();
         match (what, answer) {
@@ -201,17 +201,17 @@ impl Acks {
     }
 }
 
-/// Requests that wait for an answer, by their numbers.
+/// Requests without a response, by their numbers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Unanswered(Arc<Mutex<BTreeMap<u64, Receipt>>>);
 
 impl Unanswered {
-    /// Remembers what to do with the answer to this request.
+    /// Remembers what to do with the response to this request.
     pub fn insert(&self, number: u64, receipt: Receipt) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(number, receipt);
     }
 
-    /// Hands an answer to whom it belongs. False if nobody asked.
+    /// Delivers a response. False if there was no such request.
     pub fn answer(&self, number: Option<u64>, answer: Answer) -> bool {
         let receipt = number.and_then(|number| self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&number));
         receipt.map(|receipt| receipt.answered(answer)).is_some()

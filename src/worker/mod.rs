@@ -1,7 +1,7 @@
 //! The worker: connection, workspace, command runner, log stream, spool.
 //!
-//! [`run`] connects to a master and does what it asks; [`run_command`] is the process beside each command, which
-//! outlives it (docs/design/worker-link.md).
+//! [`run`] connects to a master and does what it asks. [`run_command`] is the process beside each command, which
+//! outlives the worker (docs/design/worker-link.md).
 
 mod address;
 #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! What a stock master hears of a command: decoded text in whole lines, and numbers.
+//! Reports of a command to a stock master: decoded text in whole lines, and numbers.
 //!
 //! Line ends are those of docs/reference/worker-protocol.md#newlines; text is never lost at over-long lines (which a
 //! stock worker does): they are cut.
@@ -11,7 +11,7 @@ use regex::Regex;
 use super::spool::{Part, StoredEnd, StoredReport, Stream};
 use crate::protocol::{Lines, StdStream, Update};
 
-/// What becomes a line end; a CR at the end of what was read is looked at when more comes.
+/// What becomes a line end. A CR at the end of a read is decided when more arrives.
 static LINE_ENDS: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\r\n|\r|\x1b\[(?:u|[0-9]+;[0-9]+[Hf]|2J)|\x08+").expect("the pattern is a constant"));
 
@@ -22,17 +22,17 @@ pub(super) struct StockText {
     unfinished: BTreeMap<(String, u8), Unfinished>,
 }
 
-/// The line of a stream that is not finished.
+/// The unfinished line of a stream.
 #[derive(Debug, Default)]
 struct Unfinished {
-    /// The bytes of a character that is not whole.
+    /// The bytes of an incomplete character.
     bytes: Vec<u8>,
     text: String,
     at: i64,
 }
 
 impl StockText {
-    /// Cuts lines at so many characters.
+    /// Cuts lines at this many characters.
     pub fn new(line_max: usize) -> Self {
         Self { line_max: line_max.max(2), unfinished: BTreeMap::new() }
     }
@@ -75,7 +75,7 @@ impl Unfinished {
             self.at = at;
         }
         self.decode(read);
-        // A CR that came last may be half of a CR LF.
+        // A CR at the end may be half of a CR LF.
         let waits = self.text.ends_with('\r');
         let ready = self.text.len() - usize::from(waits);
         let text = LINE_ENDS.replace_all(&self.text[..ready], "\n").into_owned();
@@ -85,7 +85,7 @@ impl Unfinished {
             rest = &rest[end + 1..];
             self.at = at;
         }
-        // An escape sequence that is not whole must be seen whole, so only what holds none may be cut.
+        // An escape sequence must be seen as a whole, so only text without one may be cut.
         let mut rest = rest.to_owned();
         while rest.chars().nth(line_max).is_some() {
             let cut = rest.char_indices().nth(line_max - 1).map_or(rest.len(), |(place, _)| place);
@@ -98,7 +98,7 @@ impl Unfinished {
         self.text = rest;
     }
 
-    /// Adds what can be decoded; bytes that are no UTF-8 become U+FFFD.
+    /// Adds what can be decoded. Invalid UTF-8 becomes U+FFFD.
     fn decode(&mut self, read: &[u8]) {
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.extend_from_slice(read);
@@ -149,7 +149,7 @@ pub(super) fn ending(report: &StoredReport) -> (Vec<Update>, Option<String>) {
     updates.push(Update::Rc(match (report.end, report.code) {
         (StoredEnd::NotStarted | StoredEnd::Broken, _) => 1,
         (StoredEnd::Exited, Some(code)) => code,
-        // Somebody stopped it, whatever the process made of that.
+        // It was stopped, however the process reacted to that.
         (_, Some(0) | None) => -1,
         (_, Some(code)) => code,
     }));

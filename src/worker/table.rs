@@ -99,8 +99,9 @@ impl Table {
         }
     }
 
-    /// Stops and forgets the commands of earlier connections that the master does not name, then says what became of the
-    /// others and sends what it lacks of them. Nothing may start in the directory of a command that is still being killed.
+    /// Stops and forgets the commands of earlier connections that the master does not name, then says what became of
+    /// the others and sends what it lacks of them. Nothing may start in the directory of a command that is still being
+    /// killed.
     pub async fn resume(&mut self, wanted: BTreeMap<CommandId, u64>, link: &Link, seq: Seq) {
         self.forget_all_but(&wanted).await;
         let state = |id: &CommandId| match self.entries.get(id) {

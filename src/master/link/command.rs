@@ -1,8 +1,8 @@
-//! A command that runs on the worker: where its output goes, what was told of it so far.
+//! A command that runs on the worker: where its output goes, and what has been reported so far.
 //!
-//! The numbers of parts: one of our workers counts a command's parts over all its logs, a log counts the parts of a
-//! command by itself. Each part goes to exactly one log, and what is durable of a command is always its first
-//! parts, so the sum of its logs' numbers is the number of the next part.
+//! Part numbers: one of our workers counts the parts of a command over all its logs, while a log counts the parts of a
+//! command by itself. Each part goes to exactly one log, and the durable parts of a command are always its first ones.
+//! So the next number is the sum of what its logs expect.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,9 +20,9 @@ use crate::protocol::{CommandReport, LogChunk, StdStream, Update};
 use crate::secrets::Redactor;
 use crate::store::LogPart;
 
-/// What `stat` tells has ten numbers everywhere.
+/// `stat` returns ten numbers everywhere; more are cut off.
 const STAT_NUMBERS_MAX: usize = 16;
-/// The log of file commands, and the one that takes what has no log of its own.
+/// The log of file commands, and of output that has no log of its own.
 const STDIO: &str = "stdio";
 
 /// A running command. Its lane ends when this is dropped.
@@ -39,17 +39,17 @@ pub(super) struct Command {
     /// The number of each log's next part.
     next: BTreeMap<LogId, u64>,
     items: mpsc::UnboundedSender<Item>,
-    /// Why this link stopped it.
+    /// The reason for which this link stopped it.
     interrupted: Option<String>,
     started: Timestamp,
     teller: Teller,
 }
 
-/// Who tells of it.
+/// Who reports about it.
 #[derive(Debug)]
 enum Teller {
     Stock(Box<Told>),
-    /// One of ours, with the number of parts so far.
+    /// One of our workers, with the number of parts so far.
     Ours {
         parts: u64,
     },
@@ -87,7 +87,7 @@ impl Command {
         }
     }
 
-    /// A command of one of our workers that may have told something on an earlier connection.
+    /// A command of one of our workers that may have sent output on an earlier connection.
     pub fn resumed(
         order: &CommandOrder,
         host: &dyn LinkHost,
@@ -111,12 +111,12 @@ impl Command {
         }
     }
 
-    /// The first reason stays.
+    /// The first reason is kept.
     pub fn interrupt(&mut self, why: &str) {
         self.interrupted.get_or_insert_with(|| why.to_owned());
     }
 
-    /// Writes above the output. Under a source of its own, so that it does not count as a part.
+    /// Writes lines above the output, under a source of its own, so that they do not count as a part.
     pub fn write_header(&self, text: String, now: Timestamp) {
         if let (Some(log), false) = (self.main, text.is_empty()) {
             let place = LogPlace { build: self.build, log };
@@ -125,13 +125,13 @@ impl Command {
         }
     }
 
-    /// Ends it without a word of the worker's.
+    /// Ends it without a report from the worker.
     pub fn fail(self, end: CommandEnd) {
         let result = self.meaning.bare(end);
         self.end(result, None);
     }
 
-    /// Takes an update; it is answered when its parts are durable. The error ends the connection.
+    /// Takes an update, which is acknowledged when its parts are durable. An error ends the connection.
     pub fn update(
         &mut self,
         n: Option<u64>,
@@ -150,7 +150,7 @@ impl Command {
         Ok(())
     }
 
-    /// Takes the last message. The error ends the connection.
+    /// Takes the last message. An error ends the connection.
     pub fn complete(self, last: &Completion, receipt: Receipt, now: Timestamp) -> Result<(), String> {
         let interrupted = self.interrupted.as_deref();
         let result = match (&self.teller, &last.report) {
@@ -170,7 +170,7 @@ impl Command {
         Ok(())
     }
 
-    /// Lines about a failure, for those who look closer.
+    /// Writes the details of a failure to the log.
     pub fn write_failure(&mut self, failure: &str, now: Timestamp) {
         self.append(self.main, part_of_text('h', format!("{}\n", failure.trim_end()), now));
     }
@@ -184,7 +184,7 @@ impl Command {
         format!("it told {got} of command {}, where part {expected} follows", self.id)
     }
 
-    /// One part per message; one without any counts as an empty part.
+    /// Takes a message with one part. A message without one counts as an empty part.
     fn take_numbered(&mut self, updates: Vec<Update>, now: Timestamp) -> Result<(), String> {
         let mut chunks = updates.into_iter().filter_map(|update| match update {
             Update::Chunk(chunk) => Some(chunk),
@@ -246,7 +246,7 @@ impl Command {
     }
 
     fn send(&self, item: Item) {
-        // A lane that has failed ends the connection; its items are told again on the next one.
+        // A lane that has failed ends the connection; its items are sent again on the next one.
         let _: Result<(), _> = self.items.send(item);
     }
 }

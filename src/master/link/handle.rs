@@ -1,4 +1,4 @@
-//! What the rest of the master holds of a live link: orders go in, nothing ever waits.
+//! The handle through which the rest of the master uses a live link. Giving it an order never waits.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,25 +12,26 @@ use super::limits::ORDERS_MAX;
 use crate::engine::{CommandOrder, StopLevel};
 use crate::model::CommandId;
 
-/// What a worker is to do. Each can be ordered again after a reconnect, so losing one with its connection is no harm.
+/// What a worker has to do. Every order can be repeated after a reconnect, so losing one with its connection does no
+/// harm.
 #[derive(Clone, Debug)]
 pub enum LinkOrder {
-    /// Run a command. What becomes of it comes as `Input::CommandEnded`, also if it cannot even be sent.
+    /// Run a command. Its end arrives as `Input::CommandEnded`, even if it cannot be sent.
     Dispatch(Box<CommandOrder>),
     /// Stop a command of this connection.
     Interrupt { command: CommandId, level: StopLevel, why: String },
-    /// Say which of these commands the worker still has, and go on with them; comes back as `Input::Resumed`. One
-    /// of our workers stops all others and takes no commands before, so it gets this after every
-    /// `Input::WorkerConnected` that resumes, perhaps without a command. *Never seen* is only right for commands that
-    /// were sent under the instance which the worker told this time. A stock worker has none of them.
+    /// Find out which of these commands the worker still has, and resume them. The answer arrives as `Input::Resumed`.
+    /// One of our workers stops all other commands, and takes no new ones before this order. So it gets this after
+    /// every `Input::WorkerConnected` that resumes, possibly without commands. *Never seen* is only right for commands
+    /// that were sent to the instance that the worker reports this time. A stock worker has none of them.
     Resume { commands: Vec<CommandOrder> },
     /// Stop leftovers of an earlier connection.
     Forget { commands: Vec<CommandId> },
-    /// End the worker's process.
+    /// Shut down the worker process.
     ShutDown,
 }
 
-/// Talks to a live link; cheap to clone.
+/// A handle to a live link; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct LinkHandle {
     shared: Arc<Shared>,
@@ -46,7 +47,7 @@ pub struct LinkOrders {
     pub(super) probes: mpsc::Receiver<oneshot::Sender<()>>,
 }
 
-/// What both ends know.
+/// What both ends share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub worker: String,
@@ -57,14 +58,14 @@ pub(super) struct Shared {
     why: Mutex<Option<String>>,
 }
 
-/// What tells a worker that came back from another one with its name.
+/// Distinguishes a worker that came back from another one with the same name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Of one of our workers: its spool.
+    /// The spool, for one of our workers.
     pub instance: Option<String>,
-    /// As the worker told; empty if it told nothing.
+    /// As the worker reports it; may be empty.
     pub basedir: String,
-    /// Where it called from; none within one process.
+    /// The address that it connected from; none within one process.
     pub address: Option<IpAddr>,
 }
 
@@ -72,7 +73,7 @@ pub struct Identity {
 #[must_use]
 pub fn link(worker: &str, epoch: u64, newcomer: &Newcomer) -> (LinkHandle, LinkOrders) {
     let (orders_in, orders) = mpsc::channel(ORDERS_MAX);
-    // One newcomer at a time is arbitrated; a second one sees "full" as "no answer".
+    // One newcomer is arbitrated at a time; for a second one, "full" means "no answer".
     let (probes_in, probes) = mpsc::channel(1);
     let shared = Arc::new(Shared {
         worker: worker.to_owned(),
@@ -105,20 +106,20 @@ impl LinkHandle {
         &self.shared.identity
     }
 
-    /// Queues an order. To a link that has ended it is lost, as are those that it had not sent: the engine asks again
-    /// when the worker is back. If the queue is full, the connection is cut.
+    /// Queues an order. If the link has ended, the order is lost, as are those that were not sent: the engine asks
+    /// again when the worker is back. If the queue is full, the connection is cut.
     pub fn send(&self, order: LinkOrder) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.orders.try_send(order) {
             self.disconnect("it takes no orders");
         }
     }
 
-    /// Ends the connection, at once and whatever waits in the queue. Commands go on without it.
+    /// Ends the connection at once, whatever is in the queue. Commands continue without it.
     pub fn disconnect(&self, why: &str) {
         self.shared.disconnect(why);
     }
 
-    /// Tells the worker's process to end, before all that waits in the queue; the connection ends with it, or soon.
+    /// Tells the worker process to shut down, ahead of the queue. The connection ends with it, or soon after.
     pub fn kill(&self, why: &str) {
         self.shared.kill(why);
     }
@@ -131,7 +132,7 @@ impl LinkHandle {
 }
 
 impl Shared {
-    /// The first reason stays.
+    /// The first reason is kept.
     fn disconnect(&self, why: &str) {
         self.why.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| why.to_owned());
         self.cut.cancel();
@@ -142,13 +143,13 @@ impl Shared {
         self.kill.cancel();
     }
 
-    /// Ends when the worker is to end; says why.
+    /// Resolves when the worker has to shut down, with the reason.
     pub(super) async fn is_killed(&self) -> String {
         self.kill.cancelled().await;
         self.why.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
     }
 
-    /// Ends when the connection is to be cut.
+    /// Resolves when the connection has to be cut.
     pub(super) async fn is_cut(&self) -> String {
         self.cut.cancelled().await;
         self.why.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()

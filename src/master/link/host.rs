@@ -20,7 +20,7 @@ pub struct LogPlace {
 
 /// The master, as a link sees it.
 pub trait LinkHost: Send + Sync + 'static {
-    /// The bodies of logs.
+    /// The contents of logs.
     fn logs(&self) -> Logs;
     /// Hands an input to the engine's owner; ends when its events are durable.
     fn input(&self, input: Input) -> BoxFuture<'_, Result<(), Gone>>;

@@ -1,6 +1,6 @@
 //! The master's end of one worker's connection, for stock workers and our own (docs/design/worker-link.md).
 //!
-//! The way of a connection, as its owner writes it:
+//! How the owner of a connection uses this module:
 //!
 //! ```text
 //! let newcomer = link::greet(socket, Limits::default()).await?;             // who is it?
@@ -14,8 +14,9 @@
 //! let end = link::serve(host, newcomer, orders).await;                      // until it ends
 //! ```
 //!
-//! A link knows the wire and what a command's output and end mean. It knows no engine: what it observes goes to
-//! its [`LinkHost`] as inputs, what to do comes as [`LinkOrder`]s. It keeps nothing that a restart would miss.
+//! A link knows the protocol, and what the output and the end of a command mean. It does not know the engine: it passes
+//! what it observes to its [`LinkHost`] as inputs, and gets its work as [`LinkOrder`]s. It holds nothing that a restart
+//! would miss.
 
 mod arbitrate;
 mod command;

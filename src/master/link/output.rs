@@ -1,4 +1,4 @@
-//! From updates on the wire to parts of logs.
+//! Converts updates of workers to parts of logs.
 
 use bytes::Bytes;
 
@@ -7,21 +7,21 @@ use crate::protocol::{Lines, LogChunk};
 use crate::secrets::Redactor;
 use crate::store::LogPart;
 
-/// A stock worker's lines, without secrets. Their times may be fewer than the lines: the last known one, or now,
-/// stands in.
+/// Lines of a stock worker, without secrets. If there are fewer times than lines, the last known one is repeated, or
+/// the present is used.
 pub(super) fn part_of_lines(stream: char, lines: &Lines, redactor: &Redactor, now: Timestamp) -> LogPart {
     let text = redactor.redact(lines.text.as_bytes()).into_owned();
     let times = lines.times.iter().map(|seconds| moment(*seconds)).collect();
     part(stream, Bytes::from(text), times, now)
 }
 
-/// A part of one of our workers, byte by byte as it is.
+/// A part of one of our workers, unchanged.
 pub(super) fn part_of_chunk(chunk: &LogChunk, now: Timestamp) -> LogPart {
     let times = chunk.times.iter().map(|millis| Timestamp::from_millis(*millis)).collect();
     part(chunk.stream.letter(), chunk.data.clone(), times, now)
 }
 
-/// Lines of the master's own.
+/// Lines of the master itself.
 pub(super) fn part_of_text(stream: char, text: String, now: Timestamp) -> LogPart {
     part(stream, Bytes::from(text), Vec::new(), now)
 }

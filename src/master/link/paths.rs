@@ -7,11 +7,11 @@ pub(super) enum Syntax {
     Nt,
 }
 
-/// Where a worker keeps its files.
+/// The base directory of a worker, and its syntax.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Site {
     pub syntax: Syntax,
-    /// Empty if the worker did not tell: then paths stay relative, which the worker takes from its base folder.
+    /// Empty if the worker did not report it. Then paths stay relative to its base directory.
     pub basedir: String,
 }
 
@@ -21,12 +21,12 @@ impl Site {
         Self { syntax, basedir: basedir.to_owned() }
     }
 
-    /// A folder's path below the base folder and a path below that one; each may be absolute by itself.
+    /// Joins the base directory, a directory below it and a path below that. Each may also be absolute.
     pub fn place(&self, folder: &str, path: &str) -> String {
         self.tidy(&self.join(&self.join(&self.basedir, folder), path))
     }
 
-    /// Whether a path that [`Self::place`] made is the base folder or one above it: no place for commands.
+    /// Whether a path from [`Self::place`] is the base directory or above it, where no command may run.
     pub fn is_base_or_above(&self, path: &str) -> bool {
         let base = self.tidy(&self.basedir);
         let (base, path) = match self.syntax {
@@ -53,7 +53,7 @@ impl Site {
         !self.root(path).is_empty()
     }
 
-    /// The part of a path that names no folder: `/`, `C:\`, `\\`.
+    /// The root of a path: `/`, `C:\`, `\\`.
     fn root<'a>(&self, path: &'a str) -> &'a str {
         let drive = match (self.syntax, path.as_bytes()) {
             (Syntax::Nt, [letter, b':', ..]) if letter.is_ascii_alphabetic() => 2,
@@ -63,7 +63,7 @@ impl Site {
         &path[..drive + slashes]
     }
 
-    /// Without `.`, `..` and doubled separators, as far as that can be said without looking.
+    /// Removes `.`, `..` and doubled separators, as far as that is possible without looking at the file system.
     fn tidy(&self, path: &str) -> String {
         let root = self.root(path);
         let mut names: Vec<&str> = Vec::new();

@@ -1,4 +1,4 @@
-//! The loop of a live link: reads, writes, takes orders, watches the time, and ends in order.
+//! The loop of a live link: reads, writes, takes orders, watches time limits, and ends in order.
 //!
 //! ```text
 //!              orders, probes, cut
@@ -31,12 +31,12 @@ use crate::base::Span;
 use crate::engine::Input;
 use crate::master::{Frame, Socket};
 
-/// Frames between loop and writer: some, so that the writer can send several with one system call.
+/// Frames between loop and writer: several, so that the writer can send them with one system call.
 const WRITES_MAX: usize = 32;
 
-/// Serves a worker's connection until it ends; says why it did. Tells the engine `WorkerConnected` at once and
-/// `WorkerLost` last. After the connection's end this takes at most [`Limits::drain`] and [`Limits::goodbye`], and as long
-/// as the engine's owner takes for one input.
+/// Serves the connection of a worker until it ends, and returns the reason. Sends `WorkerConnected` to the engine
+/// first, and `WorkerLost` last. After the end of the connection this takes at most [`Limits::drain`] and
+/// [`Limits::goodbye`], plus the time of the engine's owner for one input.
 pub async fn serve(host: Arc<dyn LinkHost>, newcomer: Newcomer, mut orders: LinkOrders) -> String {
     let shared = Arc::clone(&orders.shared);
     let (worker, epoch) = (shared.worker.clone(), shared.epoch);
@@ -44,7 +44,7 @@ pub async fn serve(host: Arc<dyn LinkHost>, newcomer: Newcomer, mut orders: Link
     let Newcomer { socket, info: told, limits, .. } = newcomer;
 
     let (notices_in, mut notices) = mpsc::unbounded_channel();
-    // Number 0 was the question for its facts.
+    // Number 0 was the request for its info.
     let mut session = Session::new(Arc::clone(&host), shared, limits, &told, 1, notices_in);
     session.welcome(&told);
     let instance = told.instance.unwrap_or_default();
@@ -75,7 +75,7 @@ pub async fn serve(host: Arc<dyn LinkHost>, newcomer: Newcomer, mut orders: Link
     if drained.is_err() {
         warn!(worker, epoch, "gave up output that arrived before the connection ended");
     }
-    // A master that is gone reads of the loss when it starts again.
+    // A master that is gone learns of the loss when it starts again.
     drop(host.input(Input::WorkerLost { worker, epoch, why: why.clone() }).await);
     why
 }
@@ -103,7 +103,7 @@ struct Loop<'a> {
 }
 
 impl Loop<'_> {
-    /// Runs until the connection is to end; says why.
+    /// Runs until the connection has to end, and returns the reason.
     async fn run(
         mut self,
         orders: &mut LinkOrders,
@@ -115,7 +115,7 @@ impl Loop<'_> {
         let mut killed = pin!(shared.is_killed().fuse());
         let mut heard = Instant::now();
         let mut next_ping = heard + self.limits.ping;
-        // Those who wait for a sign of life.
+        // Callers that wait for a sign of life.
         let mut probes: Vec<oneshot::Sender<()>> = Vec::new();
         loop {
             if !self.session.keeps_up() {
@@ -140,7 +140,7 @@ impl Loop<'_> {
                 }
                 frame = self.incoming.next(), if self.session.keeps_up() && self.session.has_room() => {
                     heard = Instant::now();
-                    // One who no longer waits needs no answer.
+                    // A caller that no longer waits needs no answer.
                     probes.drain(..).for_each(|probe| _ = probe.send(()));
                     self.frame(frame)
                 }

@@ -1,4 +1,4 @@
-//! What a link does with messages, orders and news of its lanes; the loop around it is in [`super::serve`].
+//! Handles the messages, orders and lane notices of a link. The loop around it is in [`super::serve`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -36,16 +36,16 @@ const NEWLINE_PATTERN: &str = r"\r\n|\r(?=.)|\x1b\[(?:u|[0-9]+;[0-9]+[Hf]|2J)|\x
 /// Large enough that a line loses at most one character per cut (docs/reference/worker-protocol.md#long-lines).
 const LINE_CHARS_MAX: u64 = 262_144;
 const BUFFER_BYTES: u64 = 65_536;
-/// How long a line may wait at the worker for others.
+/// How long the worker may keep a line to wait for others.
 const BUFFER_SECONDS: f64 = 0.3;
 
-/// A request of ours that waits for its response.
+/// A request of ours without its response.
 #[derive(Debug)]
 enum Asked {
     Settings,
     Start(CommandId),
     Interrupt,
-    /// `announced` lets the ends go on: the engine knows what was resumed.
+    /// `announced` releases the ends of commands: the engine knows what was resumed.
     Resume {
         commands: Vec<CommandId>,
         announced: CancellationToken,
@@ -67,20 +67,20 @@ pub(super) struct Session {
     limits: Limits,
     site: Site,
     ours: bool,
-    /// Commands for one of our workers that was not yet told what is still wanted of it: it would stop what an order
-    /// to come wants to go on with. None once it was told, and for stock workers.
+    /// Commands for one of our workers that has not yet been told what is still wanted: it would stop commands that a
+    /// later order resumes. None once it has been told, and for stock workers.
     early: Option<Vec<CommandOrder>>,
     next_seq: u64,
     asked: BTreeMap<u64, Asked>,
     commands: BTreeMap<CommandId, Command>,
-    /// Every value that this worker was given: none may show in its output, whichever command prints it.
+    /// Every secret value that this worker was given. None may appear in its output, whichever command prints it.
     given: BTreeSet<(String, String)>,
     redactor: Redactor,
-    /// Removes directories that no builder has any more.
+    /// The removal of directories that no builder has any more.
     sweep: Option<Sweep>,
     /// The version of the worker's `shell` command; none for ours.
     shell: Option<ShellVersion>,
-    /// Why it is to end, and by when.
+    /// Why it has to end, and by when.
     dying: Option<(String, Instant)>,
     unsynced_bytes: usize,
     unsynced_messages: usize,
@@ -92,7 +92,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// A session that has sent its settings. `next_seq` follows what was asked already.
+    /// A session that has sent its settings. `next_seq` follows the requests that were sent before.
     pub fn new(
         host: Arc<dyn LinkHost>,
         shared: Arc<Shared>,
@@ -134,8 +134,8 @@ impl Session {
         session
     }
 
-    /// Greets a stock worker: its `start` waits for this line in its log. One that wants leftovers removed has them
-    /// looked for.
+    /// Greets a stock worker, whose `start` command waits for this line in its log. Searches for leftovers if the
+    /// worker asks for it.
     pub fn welcome(&mut self, info: &WorkerInfo) {
         if self.ours {
             return;
@@ -155,7 +155,7 @@ impl Session {
         self.ask(request, Asked::Sweep);
     }
 
-    /// What a command of the sweep told. False if the command is none of its.
+    /// Takes a report about a command of the sweep. False if the command does not belong to it.
     fn swept(&mut self, command: &CommandId, updates: Option<Vec<Update>>) -> bool {
         let Some(sweep) = self.sweep.as_mut().filter(|sweep| sweep.has(command)) else { return false };
         match updates {
@@ -168,7 +168,7 @@ impl Session {
         true
     }
 
-    /// Tells the worker to end at once.
+    /// Tells the worker to shut down at once.
     pub fn kill(&mut self, why: String) {
         let by = Instant::now() + self.limits.goodbye;
         self.dying = Some((why, by));
@@ -185,7 +185,7 @@ impl Session {
         self.ours
     }
 
-    /// Whether the disk keeps up. If not, the socket is not read, and the worker's silence is ours.
+    /// Whether the disk keeps up. If not, the socket is not read, and the silence is ours.
     pub const fn keeps_up(&self) -> bool {
         self.unsynced_bytes < UNSYNCED_BYTES_MAX && self.unsynced_messages < UNSYNCED_MESSAGES_MAX
     }
@@ -204,7 +204,7 @@ impl Session {
         self.asked.values().filter_map(by).min()
     }
 
-    /// Hands an input to the engine's owner, beside everything else.
+    /// Passes an input to the engine's owner, concurrently with everything else.
     pub fn tell_engine(&self, input: Input, then: CancellationToken) {
         let (host, notices) = (Arc::clone(&self.host), self.notices.clone());
         let told = async move {
@@ -216,7 +216,7 @@ impl Session {
         self.tasks.push(told.boxed());
     }
 
-    /// No more comes from the worker: what has come goes on to its end.
+    /// Nothing more comes from the worker. What has arrived is processed to the end.
     pub fn wind_up(&mut self) {
         self.commands.clear();
         for asked in std::mem::take(&mut self.asked).into_values() {
@@ -226,7 +226,7 @@ impl Session {
         }
     }
 
-    /// News of a lane. The error ends the connection.
+    /// Takes a notice of a lane. An error ends the connection.
     pub fn notice(&mut self, notice: Notice) -> Result<(), String> {
         match notice {
             Notice::Durable(receipt) => {
@@ -239,7 +239,7 @@ impl Session {
         }
     }
 
-    /// A message of the worker. The error ends the connection.
+    /// Takes a message of the worker. An error ends the connection.
     pub fn message(&mut self, bytes: &[u8]) -> Result<(), String> {
         let message = WorkerMessage::decode(bytes).map_err(|error| format!("it sent what is no message: {error}"))?;
         match message {
@@ -334,7 +334,7 @@ impl Session {
         Ok(())
     }
 
-    /// An order of the master's.
+    /// Takes an order of the master.
     pub fn order(&mut self, order: LinkOrder) {
         match order {
             LinkOrder::Dispatch(order) => match &mut self.early {
@@ -377,7 +377,7 @@ impl Session {
         self.ask(MasterRequest::StartCommand { command, name, builder, args }, asked);
     }
 
-    /// Takes note of the secrets that leave with a command.
+    /// Remembers the secrets that leave with a command.
     fn give(&mut self, prepared: Prepared) -> (String, Args) {
         let known = self.given.len();
         self.given.extend(prepared.secrets);
@@ -430,7 +430,7 @@ impl Session {
         }
     }
 
-    /// A command whose logs cannot be read is not asked for: the worker stops it, and it counts as lost.
+    /// Resumes a command. If its logs cannot be read it is not requested: the worker stops it, and it counts as lost.
     fn take_up(&mut self, order: &CommandOrder, announced: CancellationToken) {
         if self.commands.contains_key(&order.command) {
             return;
@@ -470,7 +470,7 @@ impl Session {
         self.tell_engine(Input::Resumed { worker, epoch, commands }, announced);
     }
 
-    /// A new lane for a command; what goes in comes to the disk in order.
+    /// A new lane for a command, which writes its items to the disk in order.
     fn lane(&self, command: &CommandId, announced: CancellationToken) -> mpsc::UnboundedSender<Item> {
         let (items_in, items) = mpsc::unbounded_channel();
         let lane = Lane {

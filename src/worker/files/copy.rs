@@ -1,4 +1,4 @@
-//! Copies trees as `cp -R -P -p` does: links as links, with modes and times; into the target if that is a folder.
+//! Copies trees as `cp -R -P -p` does: links as links, with modes and times; into the target if that is a directory.
 
 use std::ffi::OsString;
 use std::fs::{self, File, FileTimes, Metadata};
@@ -13,7 +13,7 @@ use crate::base::process::{users_umask, with_umask};
 /// What could not be copied, and why.
 pub(super) type Failed = (PathBuf, io::Error);
 
-/// Copies. The target's parents are made.
+/// Copies a tree. Creates the parents of the target.
 pub(super) fn copy(from: &Path, to: &Path, cancelled: &AtomicBool) -> Result<(), Failed> {
     let fail = |path: &Path| {
         let path = path.to_owned();
@@ -58,7 +58,7 @@ fn copy_entry(from: &Path, to: &Path, data: &Metadata, cancelled: &AtomicBool) -
 
 /// Owner (if we may), mode and times of the original.
 fn keep_facts(to: &Path, data: &Metadata) -> io::Result<()> {
-    // Only root may give files away; others keep them, as `cp -p` does.
+    // Only root may change the owner; others keep the files, as `cp -p` does.
     let _not_allowed = std::os::unix::fs::lchown(to, Some(data.uid()), Some(data.gid()));
     if data.is_symlink() {
         return Ok(());

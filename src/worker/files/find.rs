@@ -1,5 +1,5 @@
-//! Lists folders, and finds paths by pattern: `*`, `?`, `[...]`, and `**` for any depth. Names that begin with a dot are
-//! found only where the pattern has the dot.
+//! Lists directories, and finds paths by pattern: `*`, `?`, `[...]`, and `**` for any depth. Names that begin with a
+//! dot match only if the pattern has the dot.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::check;
 
-/// The names in a folder.
+/// The names in a directory.
 pub(super) fn list(folder: &Path, most: usize) -> io::Result<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -48,8 +48,8 @@ pub(super) fn glob(pattern: &str, most: usize, cancelled: &AtomicBool) -> io::Re
     Ok(found.into_iter().map(|path| path.to_string_lossy().into_owned()).filter(|path| !path.is_empty()).collect())
 }
 
-/// The folder itself and all folders below it; with files, where the pattern ends here. Links are not followed, so
-/// that a circle of them ends.
+/// The directory itself and all directories below it; with files, if the pattern ends here. Links are not followed, so
+/// a cycle of links does no harm.
 fn below(
     path: &Path,
     with_files: bool,
@@ -79,7 +79,7 @@ fn below(
     Ok(())
 }
 
-/// The names in a folder; none in what cannot be read.
+/// The names in a directory; none if it cannot be read.
 fn names_of(folder: &Path) -> Vec<OsString> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect()
@@ -96,8 +96,8 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n) = (0, 0);
-    // Where the last star was, and what it has taken: going back there alone keeps this from growing beyond the
-    // product of both lengths.
+    // Where the last star was, and what it matches so far. Backtracking only to there keeps the time below the product
+    // of both lengths.
     let mut star: Option<(usize, usize)> = None;
     loop {
         let step = match pattern.get(p) {
@@ -127,7 +127,7 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// Whether a set (`[abc]`, `[a-z]`, `[!a]`) takes a letter: then its length. One that is not closed is a plain `[`.
+/// The length of a set (`[abc]`, `[a-z]`, `[!a]`) if it contains the letter. An unclosed set is a plain `[`.
 fn set(pattern: &[char], letter: char) -> Option<usize> {
     let negated = pattern.get(1) == Some(&'!');
     let first = if negated { 2 } else { 1 };

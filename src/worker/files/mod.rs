@@ -1,4 +1,5 @@
-//! File commands: make, remove, copy, look, find. The same done twice, so they need no spool; each can be cancelled.
+//! File commands: create, remove, copy, inspect, find. Doing one twice is the same as doing it once, so they need no
+//! spool. Each can be cancelled.
 
 mod copy;
 mod find;
@@ -13,27 +14,27 @@ use std::time::Instant;
 use crate::base::process::{users_umask, with_umask};
 use crate::protocol::CommandArgs;
 
-/// Names in one answer: with the longest usual names that is still far below the longest message.
+/// Names in one answer: with usual names, far below the longest message.
 const FILES_MAX: usize = 200_000;
 
 /// How a file command ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct FileOutcome {
-    /// 0, or the system's number of the error.
+    /// 0, or the error number of the system.
     pub code: i64,
     /// For people; empty if all is well.
     pub message: String,
     pub files: Vec<String>,
-    /// It is one that lists names, also when there are none.
+    /// Whether it lists names, even if there are none.
     pub lists: bool,
     pub stat: Option<Vec<u64>>,
     pub elapsed_ms: u64,
     pub cancelled: bool,
-    /// Not the files' fault but ours.
+    /// The fault is ours, not that of the files.
     pub broken: bool,
 }
 
-/// Why a file command stopped halfway.
+/// Why a file command failed.
 #[derive(Debug)]
 struct Failure {
     code: i64,
@@ -41,13 +42,13 @@ struct Failure {
 }
 
 impl FileOutcome {
-    /// The worker failed at it.
+    /// The worker itself failed.
     pub fn broken(message: String) -> Self {
         Self { code: -1, message, broken: true, ..Self::default() }
     }
 }
 
-/// Does a file command. Takes as long as the disk does.
+/// Performs a file command. Blocks as long as the disk takes.
 pub(super) fn perform(args: &CommandArgs, cancelled: &AtomicBool) -> FileOutcome {
     let start = Instant::now();
     let mut outcome = FileOutcome::default();
@@ -115,7 +116,7 @@ fn stat(path: &str) -> io::Result<Vec<u64>> {
     ])
 }
 
-/// The word that people use in a configuration for what the protocol calls otherwise.
+/// The name of the command in a configuration, which may differ from the one in the protocol.
 fn verb(args: &CommandArgs) -> &'static str {
     match args {
         CommandArgs::MakeDirs { .. } => "mkdir",
@@ -134,7 +135,7 @@ fn verb(args: &CommandArgs) -> &'static str {
 fn failure(path: &str, error: &io::Error) -> Failure {
     let text = error.to_string();
     let text = text.split(" (os error ").next().unwrap_or_default();
-    // What the system did not number is a failure all the same.
+    // An error without a number is a failure as well.
     Failure { code: error.raw_os_error().map_or(1, i64::from), message: format!("`{path}`: {text}") }
 }
 

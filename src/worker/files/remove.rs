@@ -1,4 +1,4 @@
-//! Removes trees, also those whose folders forbid it.
+//! Removes trees, even if permissions of their directories forbid it.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -11,7 +11,7 @@ use super::check;
 /// What could not be removed, and why.
 pub(super) type Failed = (String, io::Error);
 
-/// Removes a file, link, or folder with all it holds. A missing one is fine.
+/// Removes a file, a link, or a directory with its content. A missing one is fine.
 pub(super) fn remove(path: &Path, cancelled: &AtomicBool) -> Result<(), Failed> {
     let failed = |error: io::Error| (path.to_string_lossy().into_owned(), error);
     check(cancelled).map_err(failed)?;
@@ -23,7 +23,7 @@ pub(super) fn remove(path: &Path, cancelled: &AtomicBool) -> Result<(), Failed> 
     if !is_folder {
         return gone(fs::remove_file(path)).map_err(failed);
     }
-    // Only a folder that refuses is opened up, and only for its owner.
+    // Only a directory that refuses gets more permissions, and only for its owner.
     let entries = match fs::read_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             open_up(path).and_then(|()| fs::read_dir(path))

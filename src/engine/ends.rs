@@ -46,7 +46,8 @@ impl Pass<'_> {
     fn close_build(&mut self, id: BuildId, outcome: Outcome, why: Option<&str>) {
         self.release_locks(id, None);
         let Some(build) = self.state.builds.get(&id).cloned() else { return };
-        let previous = self.state.builders.get(&build.builder_id).and_then(|builder| builder.last);
+        let builder = self.state.builders.get(&build.builder_id);
+        let previous = builder.map(|builder| builder.results.previous(&build, outcome)).unwrap_or_default();
         let culprits = culprits(&build, self.up.plans.get(&build.plan).map(|plan| &**plan), outcome);
         let state = words::build_state(&build, outcome, &culprits.iter().collect::<Vec<_>>(), why);
         let culprits = culprits.iter().map(|culprit| culprit.step).collect();

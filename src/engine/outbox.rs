@@ -1,7 +1,7 @@
 //! Reports: who is told of a build that ended, and why; and deliveries that are tried until they succeed.
 
 use super::pass::Pass;
-use super::state::Build;
+use super::state::{Build, Previous};
 use super::timers::TimerKey;
 use super::{Deadline, Effect, WakeReason};
 use crate::base::Span;
@@ -18,12 +18,12 @@ const KEEP: Span = Span::from_minutes(7 * 24 * 60);
 
 impl Pass<'_> {
     /// Puts a report into the outbox for each notifier that speaks of this build.
-    pub fn report_build(&mut self, build: &Build, outcome: Outcome, previous: Option<Outcome>) {
+    pub fn report_build(&mut self, build: &Build, outcome: Outcome, previous: Previous) {
         let Some(plan) = self.plan() else { return };
         for notifier in plan.notifiers.values().filter(|notifier| concerns(notifier, build, &plan)) {
             if let Some(reason) = reason(&notifier.on, outcome, previous) {
-                let subject =
-                    ReportSubject::Build { build: build.id, builder: build.builder.clone(), outcome, previous };
+                let (builder, previous) = (build.builder.clone(), previous.outcome.filter(|_| !previous.unproven));
+                let subject = ReportSubject::Build { build: build.id, builder, outcome, previous };
                 let report = Report {
                     id: ReportId(self.state.last.report + 1),
                     notifier: notifier.name.clone(),
@@ -124,7 +124,7 @@ fn concerns(notifier: &NotifierPlan, build: &Build, plan: &Plan) -> bool {
 
 /// The most telling reason for which a notifier speaks: a turn for the worse or the better first, then any change, then
 /// the outcome as such.
-fn reason(on: &[NotifyOn], outcome: Outcome, previous: Option<Outcome>) -> Option<ReportReason> {
+fn reason(on: &[NotifyOn], outcome: Outcome, previous: Previous) -> Option<ReportReason> {
     let kind = match outcome {
         Outcome::Success => Some((NotifyOn::Success, ReportReason::Success)),
         Outcome::Warnings => Some((NotifyOn::Warnings, ReportReason::Warnings)),
@@ -135,12 +135,12 @@ fn reason(on: &[NotifyOn], outcome: Outcome, previous: Option<Outcome>) -> Optio
     };
     let is_bad = |outcome| matches!(outcome, Outcome::Failure | Outcome::Exception);
     let is_good = |outcome| matches!(outcome, Outcome::Success | Outcome::Warnings);
-    let was_bad = previous.is_some_and(is_bad);
-    let counts = is_bad(outcome) || is_good(outcome);
+    let was_bad = previous.outcome.is_some_and(is_bad);
+    let counts = (is_bad(outcome) || is_good(outcome)) && !previous.unproven;
     [
         (is_bad(outcome) && !was_bad).then_some((NotifyOn::Problem, ReportReason::Problem)),
-        (is_good(outcome) && was_bad).then_some((NotifyOn::Recovery, ReportReason::Recovery)),
-        (counts && previous.is_some_and(|previous| previous != outcome))
+        (is_good(outcome) && was_bad && counts).then_some((NotifyOn::Recovery, ReportReason::Recovery)),
+        (counts && previous.outcome.is_some_and(|previous| previous != outcome))
             .then_some((NotifyOn::Change, ReportReason::Change)),
         kind,
         Some((NotifyOn::Always, ReportReason::Always)),
@@ -159,7 +159,7 @@ mod tests {
     fn the_most_telling_reason_is_given() {
         use NotifyOn as On;
         let all = [On::Success, On::Failure, On::Problem, On::Recovery, On::Change, On::Always];
-        let told = |outcome, previous| reason(&all, outcome, previous);
+        let told = |outcome, previous| reason(&all, outcome, Previous { outcome: previous, unproven: false });
         assert_eq!(told(Outcome::Failure, Some(Outcome::Success)), Some(ReportReason::Problem));
         assert_eq!(told(Outcome::Failure, None), Some(ReportReason::Problem));
         assert_eq!(told(Outcome::Failure, Some(Outcome::Failure)), Some(ReportReason::Failure));
@@ -167,11 +167,18 @@ mod tests {
         assert_eq!(told(Outcome::Warnings, Some(Outcome::Success)), Some(ReportReason::Change));
         assert_eq!(told(Outcome::Success, Some(Outcome::Success)), Some(ReportReason::Success));
         assert_eq!(told(Outcome::Cancelled, Some(Outcome::Success)), Some(ReportReason::Always));
-        assert_eq!(reason(&[On::Failure], Outcome::Success, None), None);
+        assert_eq!(reason(&[On::Failure], Outcome::Success, Previous::default()), None);
     }
 
     #[test]
     fn a_first_success_is_no_recovery() {
-        assert_eq!(reason(&[NotifyOn::Recovery, NotifyOn::Change], Outcome::Success, None), None);
+        assert_eq!(reason(&[NotifyOn::Recovery, NotifyOn::Change], Outcome::Success, Previous::default()), None);
+    }
+
+    #[test]
+    fn a_success_that_skipped_what_was_broken_is_only_a_success() {
+        let on = [NotifyOn::Recovery, NotifyOn::Change, NotifyOn::Success];
+        let previous = Previous { outcome: Some(Outcome::Failure), unproven: true };
+        assert_eq!(reason(&on, Outcome::Success, previous), Some(ReportReason::Success));
     }
 }

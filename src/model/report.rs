@@ -18,9 +18,9 @@ pub enum ReportReason {
     Cancelled,
     /// It succeeded.
     Success,
-    /// It failed, and the one before did not.
+    /// It failed, and the previous build of the branch did not.
     Problem,
-    /// It succeeded, and the one before did not: back to green.
+    /// It succeeded, and the previous build of the branch did not: back to green.
     Recovery,
     /// Its outcome differs from that of the one before.
     Change,
@@ -31,8 +31,8 @@ pub enum ReportReason {
 /// What it is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReportSubject {
-    /// A build that ended; `previous` is the outcome of the one before it in this builder that counts
-    /// (neither cancelled nor retried nor skipped).
+    /// A build that ended; `previous` is the outcome of the last build of this builder on the same branch that says
+    /// something about it.
     Build { build: BuildId, builder: String, outcome: Outcome, previous: Option<Outcome> },
 }
 

@@ -74,7 +74,7 @@ impl State {
             Event::StopEscalated { target: StopTarget::Command { build, command }, level, due } => {
                 self.stop_escalated(*build, command, Escalation { level: *level, due: *due })
             }
-            Event::BuildEnded { build, outcome, .. } => self.build_ended(*build, *outcome),
+            Event::BuildEnded { build, outcome, culprits, .. } => self.build_ended(*build, *outcome, culprits),
             other => Err(format!("it is not about a build: {other:?}")),
         }
     }
@@ -364,7 +364,7 @@ impl State {
         Ok(())
     }
 
-    fn build_ended(&mut self, id: BuildId, outcome: Outcome) -> Result<(), Refusal> {
+    fn build_ended(&mut self, id: BuildId, outcome: Outcome, culprits: &[StepId]) -> Result<(), Refusal> {
         if self.locks.concern(id) {
             return Err(format!("build `{id}` still has locks"));
         }
@@ -376,12 +376,8 @@ impl State {
         sabotage!(SlotKeptOnLoss => if outcome == Outcome::Retry { return Ok(()) });
         self.index.build_ended(&build);
         self.hand_slot_on(&build);
-        let counts = match outcome {
-            Outcome::Success | Outcome::Warnings | Outcome::Failure | Outcome::Exception => true,
-            Outcome::Skipped | Outcome::Retry | Outcome::Cancelled => false,
-        };
-        if let Some(builder) = self.builders.get_mut(&build.builder_id).filter(|_| counts) {
-            builder.last = Some(outcome);
+        if let Some(builder) = self.builders.get_mut(&build.builder_id) {
+            builder.results.note(&build, outcome, culprits);
         }
         Ok(())
     }

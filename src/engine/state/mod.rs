@@ -13,6 +13,7 @@ mod locks;
 mod outbox;
 mod recent;
 mod requests;
+mod results;
 mod schedulers;
 mod undecided;
 mod workers;
@@ -27,14 +28,15 @@ pub(super) use locks::{Asker, Locks, Owner, Since, Waiter};
 pub(super) use outbox::Queued;
 pub(super) use recent::Print;
 pub(super) use requests::{Buildset, Rank, Request, RequestEnd};
+#[cfg(test)]
+pub(super) use results::BRANCHES_MAX;
+pub(super) use results::{Previous, Results};
 pub(super) use schedulers::{QueuedChange, Scheduler, Source};
 pub(super) use undecided::{OWED_MAX, Owed, PENDING_MAX, PendingChange, Retry, Trouble};
 pub(super) use workers::{Connection, Worker};
 
 use crate::base::Timestamp;
-use crate::model::{
-    BuildId, BuilderId, BuildsetId, CommandId, ConfigDigest, Outcome, ReportId, RequestId, UserFunction,
-};
+use crate::model::{BuildId, BuilderId, BuildsetId, CommandId, ConfigDigest, ReportId, RequestId, UserFunction};
 
 /// Everything that is open, and the counters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -92,8 +94,8 @@ pub(super) struct Builder {
     pub name: String,
     /// The last build's number.
     pub number: u64,
-    /// How its last build that counts ended: neither cancelled nor retried nor skipped.
-    pub last: Option<Outcome>,
+    /// How its last builds ended, by branch.
+    pub results: Results,
 }
 
 /// Ways to find things; follows from the rest.

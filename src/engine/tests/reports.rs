@@ -2,7 +2,9 @@
 
 use super::plans::{PlanBuilder, plan, step};
 use super::world::World;
-use crate::model::{Event, NotifyOn, Outcome, ReportReason, ReportSubject};
+use crate::engine::ForceAsk;
+use crate::engine::state::BRANCHES_MAX;
+use crate::model::{Event, NotifyOn, Outcome, ReportReason, ReportSubject, StampSpec};
 
 fn mailing(on: &[NotifyOn]) -> PlanBuilder {
     plan().builder("linux", ["w1"]).mail("mail", on)
@@ -58,6 +60,74 @@ fn cancelled_and_retried_builds_do_not_count_as_the_one_before() {
     world.connect("w1");
     world.end("make", 0);
     assert_eq!(reasons(&world), [ReportReason::Cancelled, ReportReason::Recovery]);
+}
+
+/// A build of `linux` from this branch, whose command ends with this code.
+fn build_branch(world: &mut World, branch: &str, code: i64) {
+    let stamps = vec![StampSpec { branch: Some(branch.into()), ..StampSpec::default() }];
+    world.force_with(ForceAsk { builders: vec!["linux".into()], stamps, ..ForceAsk::default() });
+    world.end("make", code);
+}
+
+#[test]
+fn a_build_is_compared_with_the_last_one_of_its_branch() {
+    let mut world = world(mailing(&[NotifyOn::Problem, NotifyOn::Recovery, NotifyOn::Change]));
+    for (branch, code) in [("main", 1), ("topic", 0), ("main", 1), ("topic", 1), ("topic", 0), ("main", 0)] {
+        build_branch(&mut world, branch, code);
+    }
+    let told = [ReportReason::Problem, ReportReason::Problem, ReportReason::Recovery, ReportReason::Recovery];
+    assert_eq!(reasons(&world), told);
+}
+
+#[test]
+fn the_branch_that_was_built_longest_ago_is_forgotten_first() {
+    let mut world = world(mailing(&[NotifyOn::Problem, NotifyOn::Recovery]));
+    build_branch(&mut world, "old", 1);
+    build_branch(&mut world, "main", 1);
+    for number in 2..BRANCHES_MAX {
+        build_branch(&mut world, &format!("topic-{number}"), 0);
+    }
+    build_branch(&mut world, "main", 1);
+    build_branch(&mut world, "one more", 0);
+    build_branch(&mut world, "old", 0);
+    build_branch(&mut world, "main", 0);
+    assert_eq!(reasons(&world), [ReportReason::Problem, ReportReason::Problem, ReportReason::Recovery]);
+}
+
+/// Two steps, `make` and `lint`, of which the first is skipped if that is wanted.
+fn skipping(make: bool) -> PlanBuilder {
+    let steps = vec![step("make").do_if(Ok(!make)), step("lint")];
+    plan().builder_with("linux", ["w1"], steps).mail("mail", &[NotifyOn::Recovery, NotifyOn::Change])
+}
+
+#[test]
+fn a_build_that_skips_what_was_broken_is_no_recovery() {
+    let mut world = world(skipping(false));
+    build(&mut world, 1);
+    world.adopt(skipping(true));
+    world.force("linux");
+    world.expect_ended("linux/2", Outcome::Success);
+    assert_eq!(reasons(&world), []);
+    world.adopt(skipping(false));
+    build(&mut world, 0);
+    assert_eq!(reasons(&world), [ReportReason::Recovery]);
+}
+
+#[test]
+fn a_step_that_did_not_run_since_it_broke_is_still_broken() {
+    let mut world = world(skipping(false));
+    world.hold("lint");
+    world.force("linux");
+    world.end("make", 0);
+    world.end("lint", 1);
+    build(&mut world, 1);
+    world.adopt(plan().builder_with("linux", ["w1"], vec![step("make"), step("lint").do_if(Ok(false))]));
+    build(&mut world, 0);
+    world.adopt(skipping(false));
+    world.force("linux");
+    world.end("make", 0);
+    world.end("lint", 0);
+    assert_eq!(reasons(&world), [ReportReason::Recovery], "only once `lint` ran");
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod reference_builds;
 mod reference_dirs;
 mod reference_locks;
 mod reference_queue;
+mod reference_results;
 mod rng;
 mod run;
 mod shell;
@@ -248,6 +249,8 @@ const BUGS: &[(Bug, u64, &str)] = &[
     (Bug::DependentOnFailure, 200, "dependent schedulers"),
     (Bug::CollapsedForgottenByDependent, 200, "dependent schedulers"),
     (Bug::ReportAgainOnRestart, 100, "outbox"),
+    (Bug::BranchesCompared, 100, "outbox|restored state"),
+    (Bug::SkippedRepairs, 200, "outbox"),
     (Bug::PausedGetsBuilds, 100, "starts"),
     (Bug::WrongBranchAnswered, 40, "answers"),
     (Bug::GraceForgottenOnRestart, 40, "workers"),

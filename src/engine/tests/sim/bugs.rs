@@ -40,6 +40,10 @@ pub enum Bug {
     ReportAgainOnRestart,
     /// A paused worker gets builds.
     PausedGetsBuilds,
+    /// A result is compared with that of another branch.
+    BranchesCompared,
+    /// A build that skips what is broken counts as its repair.
+    SkippedRepairs,
     /// The end of one of several parallel commands is taken for that of the first.
     WrongBranchAnswered,
     /// A worker that does not come back after a restart of the master is waited for, for ever.

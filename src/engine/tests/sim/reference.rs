@@ -58,7 +58,7 @@ pub struct Reference {
     /// Steps that have to be over by the end of the turn: what they waited for was cancelled.
     pub parents_over: Vec<super::reference_locks::Owner>,
     pub numbers: BTreeMap<BuilderId, u64>,
-    pub last_outcome: BTreeMap<BuilderId, Outcome>,
+    pub results: super::reference_results::Results,
     pub holds: Vec<Held>,
     pub waits: Vec<Waiting>,
     /// Since which fact the first request of a builder could start but for locks.

@@ -1,12 +1,13 @@
 //! The reference model of builds: steps, asks and answers, logs, ends, and what is to be reported of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::reference::Reference;
+use super::reference_results::TopSteps;
 use crate::base::Timestamp;
 use crate::model::{
     Answer, Ask, BuildId, BuilderId, CommandEnd, CommandId, ConfigDigest, Digest, Event, Fact, Key, LogId, LogOpened,
-    NotifyOn, Outcome, RequestId, StepId, StopTarget,
+    Outcome, RequestId, StepId, StopTarget,
 };
 
 /// A build that runs.
@@ -20,6 +21,7 @@ pub struct BuildView {
     pub plan: ConfigDigest,
     pub requests: Vec<RequestId>,
     pub steps: BTreeMap<StepId, StepView>,
+    pub top: TopSteps,
     pub asks: BTreeMap<Key, AskView>,
     pub stops: u64,
     /// The earliest fact since which its builder can have asked for its locks.
@@ -97,6 +99,7 @@ impl Reference {
             plan: plan.clone(),
             requests: requests.clone(),
             steps: BTreeMap::new(),
+            top: TopSteps::default(),
             asks: BTreeMap::new(),
             stops: 0,
             queued_since,
@@ -107,6 +110,9 @@ impl Reference {
     }
 
     pub fn build_event(&mut self, fact: &Fact) {
+        if let Some(build) = fact.event.build().and_then(|build| self.builds.get_mut(&build)) {
+            build.top.take(&fact.event);
+        }
         match &fact.event {
             Event::BuildStopping { build, .. } => self.stopping(*build),
             Event::StepStarted { build, step, parent, key, .. } => {
@@ -151,7 +157,7 @@ impl Reference {
                 assert!(open, "stops: {command} of build {build} is stopped, but nobody waits for it");
                 self.untidy(*build, command);
             }
-            Event::BuildEnded { build, outcome, .. } => self.build_ended(*build, *outcome),
+            Event::BuildEnded { build, outcome, culprits, .. } => self.build_ended(*build, *outcome, culprits),
             Event::BuildState { build, .. } | Event::StepDecided { build, .. } | Event::LocksWaited { build, .. } => {
                 self.build(*build);
             }
@@ -278,7 +284,7 @@ impl Reference {
         }
     }
 
-    fn build_ended(&mut self, id: BuildId, outcome: Outcome) {
+    fn build_ended(&mut self, id: BuildId, outcome: Outcome, culprits: &[StepId]) {
         let build = self.builds.remove(&id).unwrap_or_else(|| panic!("builds: {id} ended twice, or never began"));
         self.hand_slot_on(id, build.lender);
         assert!(build.steps.is_empty(), "builds: {id} ended with open steps");
@@ -288,16 +294,11 @@ impl Reference {
             "stops: build {id} was stopped, and ends {outcome:?}"
         );
         self.ended_builds.insert(id, outcome);
-        let previous = self.last_outcome.get(&build.builder).copied();
-        let counts = [Outcome::Success, Outcome::Warnings, Outcome::Failure, Outcome::Exception].contains(&outcome);
-        if counts {
-            self.last_outcome.insert(build.builder, outcome);
-        }
+        let occasions = self.compare(&build, outcome, culprits);
         if outcome == Outcome::Retry {
             return;
         }
         let Some(plan) = &self.plan else { return };
-        let occasions = occasions(outcome, previous);
         for notifier in plan.notifiers.values() {
             let concerned = notifier.builders.as_ref().is_none_or(|builders| builders.contains(&build.name));
             if concerned && notifier.on.iter().any(|on| occasions.contains(on)) {
@@ -305,26 +306,4 @@ impl Reference {
             }
         }
     }
-}
-
-/// All occasions that an end is.
-fn occasions(outcome: Outcome, previous: Option<Outcome>) -> BTreeSet<NotifyOn> {
-    let bad = |outcome: Outcome| outcome == Outcome::Failure || outcome == Outcome::Exception;
-    let good = |outcome: Outcome| outcome == Outcome::Success || outcome == Outcome::Warnings;
-    let was_bad = previous.is_some_and(bad);
-    let differs = previous.is_some_and(|previous| previous != outcome);
-    [
-        (NotifyOn::Always, true),
-        (NotifyOn::Success, outcome == Outcome::Success),
-        (NotifyOn::Warnings, outcome == Outcome::Warnings),
-        (NotifyOn::Failure, outcome == Outcome::Failure),
-        (NotifyOn::Exception, outcome == Outcome::Exception),
-        (NotifyOn::Cancelled, outcome == Outcome::Cancelled),
-        (NotifyOn::Problem, bad(outcome) && !was_bad),
-        (NotifyOn::Recovery, good(outcome) && was_bad),
-        (NotifyOn::Change, (bad(outcome) || good(outcome)) && differs),
-    ]
-    .into_iter()
-    .filter_map(|(on, is)| is.then_some(on))
-    .collect()
 }

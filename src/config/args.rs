@@ -18,7 +18,7 @@ use super::signature::Native;
 use super::template::Template;
 use super::values::access::{AccessValue, LockValue};
 use crate::base::{Span, nearest};
-use crate::model::{FnId, LockAccess, LockMode, Properties, Property, Text, Value, check_property};
+use crate::model::{FnId, LockAccess, LockMode, Properties, Property, SourcePlace, Text, Value, check_property};
 
 /// A declaration in progress.
 pub(super) struct Call<'v, 'r, 'a, 'e, 'c> {
@@ -99,6 +99,11 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
                 self.collector.note(self.spot.clone(), missing_argument(&self.title, param.name), Some(hint));
             }
         }
+    }
+
+    /// Where the call was written.
+    pub(super) fn place(&self) -> SourcePlace {
+        self.collector.place_of(&self.spot)
     }
 
     /// An argument of this call.

@@ -32,7 +32,7 @@ pub(super) fn problem(name: &str, text: &str) -> Option<Problem> {
 
 fn at(name: &str, line: u32, column: u32, text: &str, message: String, hint: String) -> Problem {
     Problem {
-        place: Some(SourcePlace { file: name.to_owned(), line, column }),
+        place: Some(SourcePlace { file: name.into(), line, column }),
         message,
         hint: Some(hint),
         excerpt: excerpt(line, text, column, 1),

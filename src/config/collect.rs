@@ -6,12 +6,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use starlark::any::ProvidesStaticType;
 use starlark::eval::Evaluator;
 
 use super::place::Spot;
-use crate::model::{FnId, Plan};
+use crate::model::{FnId, Plan, SourcePlace};
 
 /// A problem whose line is looked up later.
 #[derive(Clone, Debug)]
@@ -86,6 +87,7 @@ pub(super) struct Collector {
     pub(super) references: RefCell<Vec<Reference>>,
     declared: RefCell<BTreeMap<(Kind, String), Spot>>,
     secrets: RefCell<BTreeSet<String>>,
+    files: RefCell<BTreeSet<Arc<str>>>,
     functions: Cell<u64>,
     /// The folder that holds the configuration.
     pub(super) folder: RefCell<Option<String>>,
@@ -124,6 +126,11 @@ impl Collector {
     pub(super) fn spot_of(&self, kind: Kind, name: &str) -> Spot {
         let declared = self.declared.borrow();
         declared.get(&(kind, name.to_owned())).cloned().unwrap_or(Spot { span: None, argument: None })
+    }
+
+    /// File, line and column of a spot.
+    pub(super) fn place_of(&self, spot: &Spot) -> SourcePlace {
+        spot.place_among(&mut self.files.borrow_mut())
     }
 
     /// Remembers a name to be checked at the end.

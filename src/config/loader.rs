@@ -373,7 +373,7 @@ fn untyped(name: &str, why: &str) -> Problem {
 fn in_order(mut problems: Vec<Problem>, main: &str) -> Vec<Problem> {
     let key = |problem: &Problem| {
         let place = problem.place.clone();
-        place.map(|place| (place.file != main, place.file, place.line, place.column))
+        place.map(|place| (*place.file != *main, place.file, place.line, place.column))
     };
     problems.sort_by_key(key);
     let mut out: Vec<Problem> = Vec::new();

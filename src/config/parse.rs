@@ -76,7 +76,7 @@ fn scan(name: &str, text: &str) -> Option<Problem> {
         let inside_text = scanner.quote.is_some();
         let number = u32::try_from(index + 1).unwrap_or(u32::MAX);
         let at = |column: u32, message: String, hint: &str| Problem {
-            place: Some(SourcePlace { file: name.to_owned(), line: number, column }),
+            place: Some(SourcePlace { file: name.into(), line: number, column }),
             message,
             hint: Some(hint.to_owned()),
             excerpt: excerpt(number, line, column, 1),

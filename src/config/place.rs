@@ -4,6 +4,9 @@
 //! own file. Which argument is meant is found by parsing that file again, only when there is something
 //! to report: a right configuration pays nothing for it.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use starlark::codemap::{FileSpan, Span};
 use starlark::eval::Evaluator;
 use starlark::syntax::AstModule;
@@ -12,7 +15,7 @@ use starlark::syntax::ast::{ArgumentP, AstLiteral, AstNoPayload, ExprP};
 use super::library;
 use super::parse::DIALECT;
 use super::problem::{Problem, excerpt};
-use crate::model::SourcePlace;
+use crate::model::{SourcePlace, intern};
 
 type Expr = starlark::codemap::Spanned<ExprP<AstNoPayload>>;
 type Argument = starlark::codemap::Spanned<ArgumentP<AstNoPayload>>;
@@ -116,6 +119,12 @@ impl Spot {
         self.span.as_ref().map(place_of).unwrap_or_default()
     }
 
+    /// The same, with a file's name that all places of the file share.
+    pub(super) fn place_among(&self, files: &mut BTreeSet<Arc<str>>) -> SourcePlace {
+        let shared = |span: &FileSpan| place_in(span, intern(files, span.filename()));
+        self.span.as_ref().map(shared).unwrap_or_default()
+    }
+
     /// The problem report for this spot.
     pub(super) fn problem(&self, message: String, hint: Option<String>) -> Problem {
         let Some(span) = self.narrowed() else { return Problem::placeless(message, hint) };
@@ -132,9 +141,13 @@ impl Spot {
 
 /// File, line and column of the beginning of a span.
 pub(super) fn place_of(span: &FileSpan) -> SourcePlace {
+    place_in(span, Arc::from(span.filename()))
+}
+
+fn place_in(span: &FileSpan, file: Arc<str>) -> SourcePlace {
     let begin = span.resolve_span().begin;
     let count = |n: usize| u32::try_from(n + 1).unwrap_or(u32::MAX);
-    SourcePlace { file: span.filename().to_owned(), line: count(begin.line), column: count(begin.column) }
+    SourcePlace { file, line: count(begin.line), column: count(begin.column) }
 }
 
 /// The first line of a span with a marker below.

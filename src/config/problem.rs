@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn report_names_place_line_and_what_would_do() {
         let problem = Problem {
-            place: Some(SourcePlace { file: "master.star".to_owned(), line: 12, column: 5 }),
+            place: Some(SourcePlace { file: "master.star".into(), line: 12, column: 5 }),
             message: "there is no worker `linx`".to_owned(),
             hint: Some("did you mean `linux`?".to_owned()),
             excerpt: excerpt(12, "x = [linx]", 6, 4),

@@ -8,6 +8,8 @@
 //!
 //! Where a step stands follows from its facts, so nothing here is remembered: [`Pass::drive`] looks what can be done now.
 
+use std::sync::Arc;
+
 use super::locking::Wish;
 use super::pass::Pass;
 use super::state::{Build, Culprit, DoneStep, Owner, Step};
@@ -248,7 +250,7 @@ impl Pass<'_> {
 
 /// The plan of a step.
 pub(super) fn step_plan<'p>(build: &Build, plan: &'p Plan, index: usize) -> Option<&'p StepPlan> {
-    plan.builders.get(&build.builder)?.steps.get(index)
+    plan.builders.get(&build.builder)?.steps.get(index).map(Arc::as_ref)
 }
 
 /// The next step to begin: after a halt or a stop only those that always run, and after a second stop none.
@@ -263,7 +265,7 @@ fn next_index(build: &Build, plan: &Plan) -> Option<usize> {
     (from..steps.len()).find(|index| !halted || steps[*index].always_run)
 }
 
-fn is_halted(build: &Build, steps: &[StepPlan]) -> bool {
+fn is_halted(build: &Build, steps: &[Arc<StepPlan>]) -> bool {
     build.done.iter().filter(|done| !done.retried).any(|done| match done.outcome {
         Outcome::Failure => steps.get(done.index).is_some_and(|step| step.halt_on_failure),
         Outcome::Exception | Outcome::Retry | Outcome::Cancelled => true,
@@ -279,7 +281,7 @@ pub(super) fn outcome_so_far(build: &Build, plan: &Plan) -> Outcome {
 }
 
 /// What an ended step adds to its build, by its flags.
-fn counts_as(done: &DoneStep, steps: &[StepPlan]) -> Outcome {
+fn counts_as(done: &DoneStep, steps: &[Arc<StepPlan>]) -> Outcome {
     let Some(step) = steps.get(done.index) else { return done.outcome };
     match done.outcome {
         Outcome::Failure if step.flunk_on_failure => Outcome::Failure,

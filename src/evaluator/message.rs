@@ -72,8 +72,8 @@ pub(super) enum Reply {
 /// A configuration that was loaded.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct LoadedReply {
-    pub plan: Plan,
-    pub sources: Sources,
+    pub plan: Arc<Plan>,
+    pub sources: Arc<Sources>,
     pub warnings: Vec<Problem>,
     pub printed: String,
 }

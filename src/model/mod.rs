@@ -45,7 +45,7 @@ pub use plan::{
     DatabasePlan, ForceParam, ForceParamKind, HookPlan, ImportantFiles, LockAccess, LockMode, LockPlan, LockScope,
     MailPlan, MailTls, MasterPlan, Matcher, NotifierKind, NotifierPlan, NotifyOn, Plan, Policy, Recipients,
     RetentionPlan, SchedulerKind, SchedulerPlan, SecretsPlan, SourcePlace, StepPlan, WebPlan, WorkerPlan, dir_key,
-    dirs_clash,
+    dirs_clash, intern,
 };
 pub use property::{Properties, Property, check_property};
 pub use quote::{Quote, is_harmless};

@@ -1,6 +1,7 @@
 //! The whole configuration as data. User functions are opaque ids ([`FnId`]) that only `config` can call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +30,7 @@ pub struct Plan {
 /// Where something is declared: file relative to the configuration's folder, line and column from 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourcePlace {
-    pub file: String,
+    pub file: Arc<str>,
     pub line: u32,
     pub column: u32,
 }
@@ -163,7 +164,8 @@ pub struct BuilderPlan {
     pub dir: String,
     /// How many of its builds may run on one worker at a time, each in a directory of its own; 0 counts as 1.
     pub slots_per_worker: u64,
-    pub steps: Vec<StepPlan>,
+    /// Builders that were given the same step share it.
+    pub steps: Vec<Arc<StepPlan>>,
     /// None: the master's.
     pub collapse: Option<CollapsePolicy>,
     /// Higher goes first; default 0.
@@ -493,6 +495,32 @@ impl BuilderPlan {
 }
 
 impl Plan {
+    /// Makes one of what is equal, after a message was read: the names of files, and the steps that builders share.
+    pub fn share(&mut self) {
+        let mut files = BTreeSet::new();
+        let mut places: Vec<&mut SourcePlace> = Vec::new();
+        places.extend(self.workers.values_mut().map(|worker| &mut worker.place));
+        places.extend(self.schedulers.values_mut().map(|scheduler| &mut scheduler.place));
+        places.extend(self.change_sources.values_mut().map(|source| &mut source.place));
+        places.extend(self.notifiers.values_mut().map(|notifier| &mut notifier.place));
+        places.extend(self.locks.values_mut().map(|lock| &mut lock.place));
+        for builder in self.builders.values_mut() {
+            // A step that is shared already was given its names by whoever shares it.
+            places.extend(builder.steps.iter_mut().filter_map(Arc::get_mut).map(|step| &mut step.place));
+            places.push(&mut builder.place);
+        }
+        for place in places {
+            place.file = intern(&mut files, &place.file);
+        }
+        let mut known: HashMap<FnId, Arc<StepPlan>> = HashMap::new();
+        for step in self.builders.values_mut().flat_map(|builder| &mut builder.steps) {
+            let first = known.entry(step.body).or_insert_with(|| Arc::clone(step));
+            if first == step {
+                *step = Arc::clone(first);
+            }
+        }
+    }
+
     /// Every directory that builders use on this worker, below its base directory. Whoever tidies up there spares
     /// these.
     #[must_use]
@@ -500,6 +528,16 @@ impl Plan {
         let builders = self.builders.values().filter(|builder| builder.workers.iter().any(|name| name == worker));
         builders.flat_map(BuilderPlan::slot_dirs).collect()
     }
+}
+
+/// The one copy of a text.
+pub fn intern(known: &mut BTreeSet<Arc<str>>, text: &str) -> Arc<str> {
+    if let Some(known) = known.get(text) {
+        return Arc::clone(known);
+    }
+    let text: Arc<str> = Arc::from(text);
+    known.insert(Arc::clone(&text));
+    text
 }
 
 /// What makes directories below a worker's base directory the same, on whatever system: neither case nor dots and
@@ -515,4 +553,43 @@ pub fn dir_key(dir: &str) -> Vec<String> {
 pub fn dirs_clash(left: &str, right: &str) -> bool {
     let (left, right) = (dir_key(left), dir_key(right));
     left.starts_with(&right) || right.starts_with(&left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_steps_and_names_of_files_become_one() {
+        let place = |line| SourcePlace { file: "master.star".into(), line, column: 1 };
+        let step = |body| {
+            Arc::new(StepPlan {
+                name: "make".to_owned(),
+                body: FnId(body),
+                do_if: None,
+                hide_if: None,
+                halt_on_failure: true,
+                flunk_on_failure: true,
+                flunk_on_warnings: false,
+                warn_on_failure: false,
+                warn_on_warnings: true,
+                always_run: false,
+                retries: 0,
+                retry_delay: Span::ZERO,
+                locks: Vec::new(),
+                place: place(3),
+            })
+        };
+        let builder = || BuilderPlan { steps: vec![step(0), step(1)], place: place(5), ..BuilderPlan::default() };
+        let read = || Plan {
+            builders: BTreeMap::from([("a".to_owned(), builder()), ("b".to_owned(), builder())]),
+            ..Plan::default()
+        };
+        let mut plan = read();
+        plan.share();
+        assert_eq!(plan, read());
+        let (a, b) = (&plan.builders["a"], &plan.builders["b"]);
+        assert!(Arc::ptr_eq(&a.steps[0], &b.steps[0]) && Arc::ptr_eq(&a.steps[1], &b.steps[1]));
+        assert!(Arc::ptr_eq(&a.place.file, &b.place.file) && Arc::ptr_eq(&a.place.file, &a.steps[0].place.file));
+    }
 }

@@ -1,6 +1,7 @@
 //! `builder`: a kind of build, with its steps and the workers that can run it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use starlark::environment::GlobalsBuilder;
 use starlark::eval::{Arguments, Evaluator};
@@ -104,14 +105,14 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
             next_worker: call.function("next_worker", &["builder", "workers", "request"]),
             can_start: call.function("can_start", &["builder", "worker", "request"]),
             on_lost: call.word("on_lost", &ON_LOST).unwrap_or_default(),
-            place: call.spot.place(),
+            place: call.place(),
         };
         call.collector.plan.borrow_mut().builders.entry(name).or_insert(plan);
         Ok(NoneType)
     }
 }
 
-fn steps(call: &mut Call<'_, '_, '_, '_, '_>) -> Vec<StepPlan> {
+fn steps(call: &mut Call<'_, '_, '_, '_, '_>) -> Vec<Arc<StepPlan>> {
     let items = call.list("steps").unwrap_or_default();
     if items.is_empty() && call.value("steps").and_then(items_of).is_some() {
         call.wrong("steps", "is empty", Some("a build needs at least one step".to_owned()));

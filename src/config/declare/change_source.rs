@@ -72,7 +72,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
             codebase: call.string("codebase").unwrap_or_default(),
             category: call.string("category"),
             kind,
-            place: call.spot.place(),
+            place: call.place(),
         };
         call.collector.plan.borrow_mut().change_sources.entry(name).or_insert(plan);
         Ok(NoneType)

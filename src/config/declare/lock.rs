@@ -42,7 +42,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
             scope: call.word("scope", &SCOPES).unwrap_or(LockScope::Master),
             count: call.count_of("count", 1).unwrap_or(1),
             count_for: std::collections::BTreeMap::new(),
-            place: call.spot.place(),
+            place: call.place(),
         };
         for (worker, value) in call.dict("count_for").unwrap_or_default() {
             let at = call.arg("count_for").key(&worker);

@@ -88,7 +88,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
             tags: call.value("tags").map(|_| call.references("tags", Wanted::BuilderTag)).unwrap_or_default(),
             branches: branches(&call),
             kind: NotifierKind::Mail(Box::new(mail(&mut call))),
-            place: call.spot.place(),
+            place: call.place(),
         };
         call.collector.plan.borrow_mut().notifiers.entry(name).or_insert(plan);
         Ok(NoneType)

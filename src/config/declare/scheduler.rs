@@ -83,7 +83,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
             priority: priority(&mut call),
             reason: call.string("reason"),
             kind: kind(&mut call, &name),
-            place: call.spot.place(),
+            place: call.place(),
         };
         call.collector.plan.borrow_mut().schedulers.entry(name).or_insert(plan);
         Ok(NoneType)

@@ -1,5 +1,7 @@
 //! `step`: what one element of `steps = [...]` does, and what its outcome means.
 
+use std::sync::{Arc, OnceLock};
+
 use starlark::environment::GlobalsBuilder;
 use starlark::eval::{Arguments, Evaluator};
 use starlark::starlark_module;
@@ -66,7 +68,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
 
 fn read<'v>(mut call: Call<'v, '_, '_, '_, '_>) -> starlark::Result<Step<'v>> {
     let name = call.subject("step");
-    let usual = StepFlags::usual(call.spot.place());
+    let usual = StepFlags::usual(call.place());
     let flags = StepFlags {
         halt_on_failure: call.boolean("halt_on_failure", usual.halt_on_failure),
         flunk_on_failure: call.boolean("flunk_on_failure", usual.flunk_on_failure),
@@ -78,6 +80,7 @@ fn read<'v>(mut call: Call<'v, '_, '_, '_, '_>) -> starlark::Result<Step<'v>> {
         retry_delay: call.span("retry_delay").unwrap_or(usual.retry_delay),
         locks: call.locks("locks"),
         place: usual.place,
+        plan: OnceLock::new(),
     };
     Ok(Step {
         name,
@@ -114,8 +117,12 @@ fn has_buildbots_arguments(call: &Call<'_, '_, '_, '_, '_>, name: &'static str, 
     theirs || surplus
 }
 
-/// The plan of an element of `steps`: a step, or a plain function of `ctx`.
-pub(super) fn step_plan<'v>(call: &mut Call<'v, '_, '_, '_, '_>, at: ArgRef, value: Value<'v>) -> Option<StepPlan> {
+/// The plan of an element of `steps`: a step, which has one plan wherever it is used, or a plain function of `ctx`.
+pub(super) fn step_plan<'v>(
+    call: &mut Call<'v, '_, '_, '_, '_>,
+    at: ArgRef,
+    value: Value<'v>,
+) -> Option<Arc<StepPlan>> {
     let of_function;
     let step = match Step::from_value(value) {
         Some(step) => step,
@@ -123,7 +130,7 @@ pub(super) fn step_plan<'v>(call: &mut Call<'v, '_, '_, '_, '_>, at: ArgRef, val
             if !call.is_function(at, "steps", value, &["ctx"]) {
                 return None;
             }
-            of_function = Step::of_function(value, call.spot.place());
+            of_function = Step::of_function(value, call.place());
             &of_function
         }
         None => {
@@ -135,8 +142,12 @@ pub(super) fn step_plan<'v>(call: &mut Call<'v, '_, '_, '_, '_>, at: ArgRef, val
             return None;
         }
     };
+    Some(Arc::clone(step.flags.plan.get_or_init(|| Arc::new(plan_of(call, step)))))
+}
+
+fn plan_of<'v>(call: &mut Call<'v, '_, '_, '_, '_>, step: &Step<'v>) -> StepPlan {
     let flags = &step.flags;
-    Some(StepPlan {
+    StepPlan {
         name: step.name.clone(),
         body: call.register(step.run),
         do_if: (!step.do_if.is_none()).then(|| call.register(step.do_if)),
@@ -151,5 +162,5 @@ pub(super) fn step_plan<'v>(call: &mut Call<'v, '_, '_, '_, '_>, at: ArgRef, val
         retry_delay: flags.retry_delay,
         locks: flags.locks.clone(),
         place: flags.place.clone(),
-    })
+    }
 }

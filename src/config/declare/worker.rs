@@ -51,7 +51,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
             slots: slots.unwrap_or(1),
             locks: call.locks("locks"),
             properties: call.properties("properties", "Worker"),
-            place: call.spot.place(),
+            place: call.place(),
         };
         call.collector.plan.borrow_mut().workers.entry(name).or_insert(plan);
         Ok(NoneType)

@@ -34,7 +34,7 @@ pub(in crate::config) fn evaluate(scripts: &Scripts, job: &EvalJob, cancel: &Can
 }
 
 fn step_of<'p>(plan: &'p Plan, job: &EvalJob) -> Option<&'p StepPlan> {
-    plan.builders.get(&job.context.builder)?.steps.get(job.step)
+    plan.builders.get(&job.context.builder)?.steps.get(job.step).map(std::sync::Arc::as_ref)
 }
 
 fn call(scripts: &Scripts, job: &EvalJob, function: FnId, cancel: &Cancel) -> EvalOutcome {

@@ -1,6 +1,7 @@
 //! The value that `step(...)` makes: an element of `steps = [...]`, or something for `ctx.step`.
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use allocative::Allocative;
 use starlark::any::ProvidesStaticType;
@@ -11,7 +12,7 @@ use starlark::values::{
 };
 
 use crate::base::Span;
-use crate::model::{LockAccess, SourcePlace};
+use crate::model::{LockAccess, SourcePlace, StepPlan};
 
 /// What a step's outcome means for what it is a part of, and how it is tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(in crate::config) struct StepFlags {
     pub(in crate::config) retry_delay: Span,
     pub(in crate::config) locks: Vec<LockAccess>,
     pub(in crate::config) place: SourcePlace,
+    /// Its plan, once a builder has it: whoever else has the same step shares that.
+    pub(in crate::config) plan: OnceLock<Arc<StepPlan>>,
 }
 
 /// A step, over values of a module in the making or of a finished one.
@@ -108,6 +111,7 @@ impl StepFlags {
             retry_delay: Span::from_seconds(10),
             locks: Vec::new(),
             place,
+            plan: OnceLock::new(),
         }
     }
 }

@@ -297,7 +297,7 @@ fn a_lock_that_left_the_configuration_still_binds_builds_that_pin_it() {
     force_all(&mut world, &["a", "a"]);
     let mut without = old().worker("w1", 20).collapse(CollapsePolicy::Never);
     without.plan.locks.clear();
-    without.plan.builders.get_mut("a").unwrap().steps[0].locks.clear();
+    std::sync::Arc::make_mut(&mut without.plan.builders.get_mut("a").unwrap().steps[0]).locks.clear();
     world.adopt(without);
     assert_eq!(world.running_commands(), ["a"], "the second one pins the old configuration");
     world.end("a", 0);

@@ -79,7 +79,7 @@ impl StepBuilder {
         self.with(move |step| step.locks = locks)
     }
 
-    fn plan(self, functions: &mut Functions) -> StepPlan {
+    fn plan(self, functions: &mut Functions) -> Arc<StepPlan> {
         let mut plan = StepPlan {
             name: self.name,
             body: functions.body(self.items),
@@ -99,7 +99,7 @@ impl StepBuilder {
         for change in self.change {
             change(&mut plan);
         }
-        plan
+        Arc::new(plan)
     }
 }
 

@@ -214,7 +214,8 @@ impl Loading<'_> {
         if !reply.printed.is_empty() {
             tracing::debug!(text = reply.printed, "the configuration printed");
         }
-        let (plan, sources) = (Arc::new(reply.plan), Arc::new(reply.sources));
+        let (mut plan, sources) = (reply.plan, reply.sources);
+        Arc::make_mut(&mut plan).share();
         let ask = LoadAsk { from: LoadFrom::Kept((*sources).clone()), untyped: ask.untyped.clone() };
         #[cfg(target_os = "linux")]
         let template = match socket {

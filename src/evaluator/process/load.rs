@@ -21,8 +21,8 @@ pub(super) fn load(ends: &Arc<Mutex<Ends>>) -> Option<Loaded> {
     let result = config::load_for(ask.into_owned(), Box::new(host));
     let reply = match &result {
         Ok(loaded) => Reply::Loaded(Box::new(LoadedReply {
-            plan: (*loaded.plan).clone(),
-            sources: (*loaded.sources).clone(),
+            plan: Arc::clone(&loaded.plan),
+            sources: Arc::clone(&loaded.sources),
             warnings: loaded.warnings.clone(),
             printed: config::take_printed(),
         })),

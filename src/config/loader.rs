@@ -3,6 +3,7 @@
 //! Files are loaded once each, in the order in which they are first asked for. Knows where files are;
 //! what they mean is the declarations' business. Nothing outside the configuration's folder is read.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use super::files::{Files, ReadError};
 use super::globals::globals;
 use super::library;
 use super::limits::{LOAD, STACK_BYTES};
+use super::narrow::reports_of;
 use super::parse::parse;
 use super::place::Spot;
 use super::problem::{Problem, Refused};
@@ -345,7 +347,7 @@ impl Loader {
         self.host.begins(Phase::Finish, &main);
         let mut plan = check::finish_plan(&self.collector, !self.incomplete);
         let noted = self.collector.problems.take();
-        self.problems.extend(noted.into_iter().map(|noted| noted.spot.problem(noted.message, noted.hint)));
+        self.problems.extend(reports_of(noted));
         if !self.problems.is_empty() {
             return Err(Refused { problems: in_order(self.problems, &main) });
         }
@@ -377,12 +379,21 @@ fn in_order(mut problems: Vec<Problem>, main: &str) -> Vec<Problem> {
     };
     problems.sort_by_key(key);
     let mut out: Vec<Problem> = Vec::new();
+    // What was said of this place so far, and where. A loop may say thousands of things of one line.
+    let mut said: HashMap<String, usize> = HashMap::new();
     for problem in problems {
-        let same = out.iter_mut().rev().take_while(|other| other.place == problem.place);
-        match same.into_iter().find(|other| gist(other) == gist(&problem)) {
-            Some(other) if other.hint.is_none() => other.hint = problem.hint,
-            Some(_) => {}
-            None => out.push(problem),
+        if out.last().is_none_or(|last| last.place != problem.place) {
+            said.clear();
+        }
+        match said.entry(gist(&problem).to_owned()) {
+            Entry::Occupied(same) => {
+                let other = &mut out[*same.get()];
+                other.hint = other.hint.take().or(problem.hint);
+            }
+            Entry::Vacant(new) => {
+                new.insert(out.len());
+                out.push(problem);
+            }
         }
     }
     out

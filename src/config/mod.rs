@@ -21,6 +21,7 @@ mod globals;
 mod library;
 mod limits;
 mod loader;
+mod narrow;
 mod parse;
 mod place;
 mod problem;

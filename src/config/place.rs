@@ -1,24 +1,18 @@
 //! From a call in progress to the line that a person wrote.
 //!
 //! A declaration is often called through the standard library; what counts is the call in the user's
-//! own file. Which argument is meant is found by parsing that file again, only when there is something
-//! to report: a right configuration pays nothing for it.
+//! own file. Which argument of it is meant is found later, by `narrow`, only when there is something to report: a right
+//! configuration pays nothing for it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use starlark::codemap::{FileSpan, Span};
 use starlark::eval::Evaluator;
-use starlark::syntax::AstModule;
-use starlark::syntax::ast::{ArgumentP, AstLiteral, AstNoPayload, ExprP};
 
 use super::library;
-use super::parse::DIALECT;
 use super::problem::{Problem, excerpt};
 use crate::model::{SourcePlace, intern};
-
-type Expr = starlark::codemap::Spanned<ExprP<AstNoPayload>>;
-type Argument = starlark::codemap::Spanned<ArgumentP<AstNoPayload>>;
 
 /// A way from an argument to one of its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,12 +27,12 @@ pub(super) enum Part {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ArgRef {
     /// The argument's name.
-    name: String,
+    pub(super) name: String,
     /// Its place, if it may be given without its name.
-    position: Option<usize>,
-    parts: Vec<Part>,
+    pub(super) position: Option<usize>,
+    pub(super) parts: Vec<Part>,
     /// The name itself is meant, not the value.
-    is_name: bool,
+    pub(super) is_name: bool,
 }
 
 impl ArgRef {
@@ -125,17 +119,16 @@ impl Spot {
         self.span.as_ref().map(shared).unwrap_or_default()
     }
 
-    /// The problem report for this spot.
-    pub(super) fn problem(&self, message: String, hint: Option<String>) -> Problem {
-        let Some(span) = self.narrowed() else { return Problem::placeless(message, hint) };
+    /// The problem report for this spot: the call, or the part of it that `narrow` found.
+    pub(super) fn problem_at(&self, inner: Option<Span>, message: String, hint: Option<String>) -> Problem {
+        let Some(call) = &self.span else { return Problem::placeless(message, hint) };
+        let span = FileSpan { file: call.file.clone(), span: inner.unwrap_or(call.span) };
         Problem { place: Some(place_of(&span)), message, hint, excerpt: excerpt_of(&span) }
     }
 
-    /// The span of the argument, or of the call's first line if it cannot be found.
-    fn narrowed(&self) -> Option<FileSpan> {
-        let call = self.span.as_ref()?;
-        let inner = self.argument.as_ref().and_then(|argument| find_argument(call, argument));
-        Some(FileSpan { file: call.file.clone(), span: inner.unwrap_or(call.span) })
+    /// The same for the whole call, or the place in the file.
+    pub(super) fn problem(&self, message: String, hint: Option<String>) -> Problem {
+        self.problem_at(None, message, hint)
     }
 }
 
@@ -157,52 +150,4 @@ pub(super) fn excerpt_of(span: &FileSpan) -> String {
     let line = span.file.source_line(range.begin.line);
     let end = if range.end.line == range.begin.line { range.end.column } else { line.chars().count() };
     excerpt(place.line, line, place.column, end.saturating_sub(range.begin.column))
-}
-
-fn find_argument(call: &FileSpan, wanted: &ArgRef) -> Option<Span> {
-    let text = call.file.source().to_owned();
-    let ast = AstModule::parse(call.filename(), text, &DIALECT).ok()?;
-    let mut found = None;
-    ast.statement().visit_expr(|expr| visit(expr, call.span, &mut |arguments| found = locate(arguments, wanted)));
-    found
-}
-
-fn visit(expr: &Expr, call: Span, found: &mut impl FnMut(&[Argument])) {
-    if let ExprP::Call(_, arguments) = &expr.node
-        && expr.span == call
-    {
-        found(&arguments.args);
-    }
-    expr.visit_expr(|inner| visit(inner, call, found));
-}
-
-fn locate(arguments: &[Argument], wanted: &ArgRef) -> Option<Span> {
-    let named = arguments.iter().find(|argument| argument.name() == Some(&wanted.name));
-    let by_place = || {
-        let argument = arguments.get(wanted.position?)?;
-        matches!(argument.node, ArgumentP::Positional(_)).then_some(argument)
-    };
-    let argument = named.or_else(by_place)?;
-    if let (ArgumentP::Named(name, _), true) = (&argument.node, wanted.is_name) {
-        return Some(name.span);
-    }
-    let mut expr = argument.expr();
-    for part in &wanted.parts {
-        match inner(expr, part) {
-            Some(next) => expr = next,
-            None => break,
-        }
-    }
-    Some(expr.span)
-}
-
-fn inner<'a>(expr: &'a Expr, part: &Part) -> Option<&'a Expr> {
-    match (&expr.node, part) {
-        (ExprP::List(items) | ExprP::Tuple(items), Part::Item(index)) => items.get(*index),
-        (ExprP::Dict(entries), Part::Key(key)) => entries
-            .iter()
-            .find(|(name, _)| matches!(&name.node, ExprP::Literal(AstLiteral::String(text)) if text.node == *key))
-            .map(|(_, value)| value),
-        _ => None,
-    }
 }

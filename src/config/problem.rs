@@ -52,6 +52,9 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Problems that a report shows. One mistake in a loop makes thousands of them, and nobody reads on.
+const SHOWN_MAX: usize = 200;
+
 /// All problems of a configuration; `Display` is the report for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
@@ -63,11 +66,12 @@ impl std::error::Error for Refused {}
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for problem in &self.problems {
+        for problem in self.problems.iter().take(SHOWN_MAX) {
             writeln!(f, "{problem}\n")?;
         }
         match self.problems.len() {
             1 => f.write_str("the configuration has 1 problem"),
+            n if n > SHOWN_MAX => write!(f, "the configuration has {n} problems; the first {SHOWN_MAX} are shown"),
             n => write!(f, "the configuration has {n} problems"),
         }
     }

@@ -113,7 +113,7 @@ struct Walk<'a> {
     secrets: Vec<String>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
     fn stmt(&mut self, stmt: &Stmt) {
         match &stmt.node {
             StmtP::Def(def) => {
@@ -209,7 +209,7 @@ impl Walk<'_> {
         matches!(&expr.node, ExprP::Dot(object, _) if self.is_ctx(object))
     }
 
-    fn visible(&self, name: &str) -> Option<&Known> {
+    fn visible(&self, name: &str) -> Option<&'a Known> {
         if self.hidden.iter().any(|names| names.contains(name)) {
             return None;
         }
@@ -220,8 +220,8 @@ impl Walk<'_> {
         match &function.node {
             ExprP::Identifier(name) => {
                 self.records(&name.ident, arguments);
-                if let Some(Known::Function(takes)) = self.visible(&name.ident).cloned() {
-                    self.arguments(call.span, &name.ident, &takes, arguments);
+                if let Some(Known::Function(takes)) = self.visible(&name.ident) {
+                    self.arguments(call.span, &name.ident, takes, arguments);
                 }
                 if name.ident == "secret" {
                     self.secrets.extend(literal(arguments));
@@ -243,7 +243,7 @@ impl Walk<'_> {
     /// A call such as `regex.match(…)`.
     fn member_call(&mut self, call: &Expr, object: &Expr, member: &Spanned<String>, arguments: &[Argument]) {
         let ExprP::Identifier(space) = &object.node else { return };
-        let Some(Known::Space(functions)) = self.visible(&space.ident).cloned() else { return };
+        let Some(Known::Space(functions)) = self.visible(&space.ident) else { return };
         if functions.is_empty() {
             return;
         }

@@ -39,6 +39,7 @@ bench: ## measures speed, each figure beside its baseline
 	$(CARGO) bench --bench overhead
 	$(CARGO) bench --bench store
 	$(CARGO) bench --bench evaluator
+	$(CARGO) bench --bench scale
 
 PROGRAMS ?= 1000000
 BUILDS ?= 10000

@@ -30,8 +30,9 @@ pub(super) fn run() -> ExitCode {
     let ends = Arc::new(Mutex::new(Ends { from: Box::new(from), to: Box::new(to) }));
     let theirs = Arc::clone(&ends);
     let Some(loaded) = on_stack(LOAD_STACK, move || load(&theirs)) else { return ExitCode::FAILURE };
-    let Some(loaded) = loaded else { return ExitCode::SUCCESS };
-    let mut template = Template { scripts: loaded.scripts, ends, socket: Some(socket), children: BTreeSet::new() };
+    // Only the functions stay: texts and remarks were handed over.
+    let Some(scripts) = loaded.map(|loaded| loaded.scripts) else { return ExitCode::SUCCESS };
+    let mut template = Template { scripts, ends, socket: Some(socket), children: BTreeSet::new() };
     while let Some(order) = { lock(&template.ends).hear() } {
         let reply = match order {
             Order::Fork => template.fork(),

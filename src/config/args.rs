@@ -93,8 +93,10 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
     }
 
     fn note_missing(&self) {
+        let kind = self.given.get("kind").and_then(|kind| kind.unpack_str());
         for param in self.native.params {
-            if param.default.is_none() && !self.given.contains_key(param.name) {
+            let needed = param.default.is_none() && self.native.belongs(param.name, kind);
+            if needed && !self.given.contains_key(param.name) {
                 let hint = format!("`{}`: {}. {}", param.name, param.kind, param.doc);
                 self.collector.note(self.spot.clone(), missing_argument(&self.title, param.name), Some(hint));
             }

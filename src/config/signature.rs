@@ -11,12 +11,14 @@ pub(super) struct Native {
     pub(super) example: &'static str,
     /// How many of `params`, from the first, may be given without their names.
     pub(super) positional: usize,
-    /// What it takes, in order.
+    /// What it takes, in order: the arguments of all kinds.
     pub(super) params: &'static [Param],
+    /// The words for its argument `kind`, each with the arguments that only such a thing takes; none if there is no kind.
+    pub(super) kinds: &'static [(&'static str, &'static [Param])],
 }
 
 /// An argument of a native function.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Param {
     /// Its name.
     pub(super) name: &'static str,
@@ -47,6 +49,12 @@ impl Native {
     /// The names of all arguments.
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
         self.params.iter().map(|param| param.name)
+    }
+
+    /// Whether an argument has a meaning for this kind: every kind takes it, or this one does.
+    pub(super) fn belongs(&self, name: &str, kind: Option<&str>) -> bool {
+        let takes = |(_, params): &(&str, &[Param])| params.iter().any(|param| param.name == name);
+        !self.kinds.iter().any(takes) || self.kinds.iter().any(|of| kind == Some(of.0) && takes(of))
     }
 
     /// The place of an argument among those that may be given without their names.

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use super::watch::is_replaced;
 use crate::model::{
-    BuilderPlan, ChangeSourceKind, ChangeSourcePlan, CollapsePolicy, FnId, ImportantFiles, LockPlan, MasterPlan,
-    NotifierKind, NotifierPlan, Plan, PlanChange, Policy, SchedulerKind, SchedulerPlan, StepPlan, WorkerPlan,
+    BuilderPlan, ChangeSourcePlan, CollapsePolicy, FnId, ImportantFiles, LockPlan, MasterPlan, NotifierKind,
+    NotifierPlan, Plan, PlanChange, Policy, SchedulerKind, SchedulerPlan, StepPlan, WorkerPlan,
 };
 
 /// All differences, by kind and name.
@@ -68,9 +69,7 @@ fn is_other_scheduler(old: &SchedulerPlan, new: &SchedulerPlan) -> bool {
 
 /// What was seen of another repository says nothing about this one.
 fn is_other_source(old: &ChangeSourcePlan, new: &ChangeSourcePlan) -> bool {
-    let ChangeSourceKind::Git { repository: before, .. } = &old.kind;
-    let ChangeSourceKind::Git { repository: after, .. } = &new.kind;
-    before != after
+    is_replaced(&old.kind, &new.kind)
 }
 
 // The patterns below name every field, so that a new one shows here and cannot be forgotten.
@@ -163,11 +162,14 @@ fn same_lock(old: &LockPlan, new: &LockPlan) -> bool {
 }
 
 fn same_source(old: &ChangeSourcePlan, new: &ChangeSourcePlan) -> bool {
-    let ChangeSourcePlan { name, project, codebase, category, kind, place: _ } = old;
+    let ChangeSourcePlan { name, project, codebase, category, every, timeout, changes_max, kind, place: _ } = old;
     *name == new.name
         && *project == new.project
         && *codebase == new.codebase
         && *category == new.category
+        && *every == new.every
+        && *timeout == new.timeout
+        && *changes_max == new.changes_max
         && *kind == new.kind
 }
 
@@ -183,14 +185,20 @@ fn same_notifier(old: &NotifierPlan, new: &NotifierPlan) -> bool {
 
 fn same_notifier_kind(old: &NotifierKind, new: &NotifierKind) -> bool {
     let essence = |kind: &NotifierKind| {
-        let NotifierKind::Mail(mail) = kind;
-        let mut mail = mail.clone();
-        for function in [&mut mail.subject, &mut mail.body, &mut mail.html] {
-            *function = function.map(|_| FnId(0));
-        }
-        mail
+        let mut kind = kind.clone();
+        functions_of(&mut kind).into_iter().for_each(|function| *function = function.map(|_| FnId(0)));
+        kind
     };
     essence(old) == essence(new)
+}
+
+/// The user functions of a notifier; one line a kind.
+fn functions_of(kind: &mut NotifierKind) -> Vec<&mut Option<FnId>> {
+    match kind {
+        NotifierKind::Mail(mail) => vec![&mut mail.subject, &mut mail.body, &mut mail.html],
+        #[cfg(test)]
+        NotifierKind::Paper(paper) => vec![&mut paper.line],
+    }
 }
 
 fn same_scheduler(old: &SchedulerPlan, new: &SchedulerPlan) -> bool {

@@ -14,7 +14,7 @@
 //! ```
 
 use super::pass::Pass;
-use super::watch::watches;
+use super::watch::{repository_of, watches};
 use super::{How, Intake, Reply, Telling, Ticket};
 use crate::model::{
     Change, ChangeId, ChangeSourcePlan, Event, NewChange, SourceStamp, SourceStampId, StampSpec, normal_address,
@@ -87,7 +87,7 @@ impl Pass<'_> {
         let address = normal_address(&change.repository);
         let sees = |poller: &&ChangeSourcePlan| {
             let cursor = self.state.sources.get(&poller.name).and_then(|source| source.cursor.as_ref());
-            normal_address(repository_of(poller)) == address
+            repository_of(poller).is_some_and(|own| normal_address(own) == address)
                 && change.branch.as_deref().is_none_or(|branch| watches(poller, cursor, branch))
         };
         plan.change_sources.values().filter(sees).cloned().collect()
@@ -137,11 +137,6 @@ impl Pass<'_> {
     }
 }
 
-fn repository_of(poller: &ChangeSourcePlan) -> &str {
-    let crate::model::ChangeSourceKind::Git { repository, .. } = &poller.kind;
-    repository
-}
-
 /// `main` and `refs/heads/main` are one.
 fn with_short_branch(mut change: NewChange) -> NewChange {
     if let Some(short) = change.branch.as_deref().and_then(|branch| branch.strip_prefix("refs/heads/")) {
@@ -154,7 +149,7 @@ fn with_short_branch(mut change: NewChange) -> NewChange {
 fn owned(poller: &ChangeSourcePlan, change: &NewChange) -> NewChange {
     let or = |own: &String, told: &String| if own.is_empty() { told.clone() } else { own.clone() };
     NewChange {
-        repository: without_login(repository_of(poller)),
+        repository: without_login(repository_of(poller).unwrap_or(&change.repository)),
         project: or(&poller.project, &change.project),
         codebase: poller.codebase.clone(),
         category: poller.category.clone().or_else(|| change.category.clone()),

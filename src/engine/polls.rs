@@ -4,7 +4,7 @@ use super::pass::Pass;
 use super::timers::TimerKey;
 use super::{ChangeReport, Deadline, Effect, Reply, Ticket, WakeReason};
 use crate::base::Span;
-use crate::model::{ChangeSourceKind, Event, PlanChange};
+use crate::model::{Event, PlanChange};
 
 /// The first pause after a failure, if the source's interval is not shorter; it doubles.
 const PAUSE: Span = Span::from_seconds(30);
@@ -33,8 +33,7 @@ impl Pass<'_> {
     }
 
     fn poll_interval(&self, name: &str) -> Option<Span> {
-        let ChangeSourceKind::Git { every, .. } = self.plan()?.change_sources.get(name)?.kind;
-        Some(every)
+        Some(self.plan()?.change_sources.get(name)?.every)
     }
 
     /// Orders a poll.

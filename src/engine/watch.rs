@@ -1,17 +1,45 @@
-//! Whether a poller looks at a branch: as far as its declaration and what it has seen tell.
+//! What the engine wants to know of a kind of change source; one line a kind in each function.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use crate::model::{BranchChoice, ChangeSourceKind, ChangeSourcePlan, Cursor};
+use crate::model::{BranchChoice, ChangeSourceKind, ChangeSourcePlan, Cursor, GitPlan};
 
-/// Whether a change on this branch would be found by the poller.
+/// The repository that a poller looks at, as it was declared; none if it looks at something else.
+pub(super) fn repository_of(poller: &ChangeSourcePlan) -> Option<&str> {
+    match &poller.kind {
+        ChangeSourceKind::Git(git) => Some(&git.repository),
+        #[cfg(test)]
+        ChangeSourceKind::List(_) => None,
+    }
+}
+
+/// Whether a reload put something else in the place of a source: then what was seen of the old one says nothing.
+pub(super) fn is_replaced(old: &ChangeSourceKind, new: &ChangeSourceKind) -> bool {
+    match (old, new) {
+        (ChangeSourceKind::Git(old), ChangeSourceKind::Git(new)) => old.repository != new.repository,
+        #[cfg(test)]
+        (ChangeSourceKind::List(old), ChangeSourceKind::List(new)) => !new.texts.starts_with(&old.texts),
+        #[cfg(test)]
+        (ChangeSourceKind::Git(_), ChangeSourceKind::List(_))
+        | (ChangeSourceKind::List(_), ChangeSourceKind::Git(_)) => true,
+    }
+}
+
+/// Whether a change on this branch would be found by the poller, as far as its declaration and what it has seen tell.
 pub(super) fn watches(poller: &ChangeSourcePlan, cursor: Option<&Cursor>, branch: &str) -> bool {
-    let ChangeSourceKind::Git { branches, tags, .. } = &poller.kind;
+    match &poller.kind {
+        ChangeSourceKind::Git(git) => git_watches(git, cursor, branch),
+        #[cfg(test)]
+        ChangeSourceKind::List(_) => false,
+    }
+}
+
+fn git_watches(git: &GitPlan, cursor: Option<&Cursor>, branch: &str) -> bool {
     if let Some(tag) = branch.strip_prefix("refs/tags/") {
-        return compiled(tags).is_match(tag);
+        return compiled(&git.tags).is_match(tag);
     }
     let branch = branch.strip_prefix("refs/heads/").unwrap_or(branch);
-    match branches {
+    match &git.branches {
         // Which one that is was seen by the first poll.
         BranchChoice::Default => cursor.is_none_or(|cursor| cursor.contains_key(branch)),
         BranchChoice::Names(names) => {

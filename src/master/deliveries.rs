@@ -16,8 +16,8 @@ use super::programs::Programs;
 use super::renders::Renders;
 use super::{MasterError, report_facts};
 use crate::engine::Input;
-use crate::model::{MailPlan, NotifierKind, Plan, Report, ReportId};
-use crate::notify::{self, BuildFacts, MailMessage};
+use crate::model::{Report, ReportId, Value};
+use crate::notify::{Letter, channel};
 use crate::secrets::Secrets;
 use crate::store::Store;
 
@@ -53,13 +53,6 @@ struct Failure {
     final_: bool,
 }
 
-/// A mail with what its server wants to know.
-struct Letter {
-    plan: MailPlan,
-    password: Option<String>,
-    message: MailMessage,
-}
-
 impl Deliveries {
     pub fn new(post: Post) -> Self {
         Self { errands: Errands::new(), post }
@@ -92,36 +85,35 @@ impl Deliveries {
 }
 
 impl Post {
-    /// Remarks say what is wrong with a mail that went out all the same.
+    /// Remarks say what is wrong with a message that went out all the same.
     async fn send(&self, report: Report) -> Result<Vec<String>, Failure> {
-        let letter = self.write(report).await?;
-        let left_out = notify::send_mail(&letter.plan, letter.password, &letter.message)
-            .await
-            .map_err(|error| Failure { error: error.message, final_: error.final_ })?;
-        Ok(letter.message.remarks.into_iter().chain(left_out).take(REMARKS_MAX).collect())
+        let (letter, password) = self.write(report).await?;
+        let remarks = letter.deliver(password).await;
+        let remarks = remarks.map_err(|error| Failure { error: error.message, final_: error.final_ })?;
+        Ok(remarks.into_iter().take(REMARKS_MAX).collect())
     }
 
     /// Collects and renders on a thread of its own, because both block.
-    async fn write(&self, report: Report) -> Result<Letter, Failure> {
+    async fn write(&self, report: Report) -> Result<(Letter, Option<String>), Failure> {
         let post = self.clone();
         let written = on_large_stack("report", move || post.letter(report)).await;
         written.unwrap_or_else(|why| Err(Failure::passing(format!("the text could not be made: {why}"))))
     }
 
-    fn letter(&self, report: Report) -> Result<Letter, Failure> {
+    /// What is said, with the password that its way takes.
+    fn letter(&self, report: Report) -> Result<(Letter, Option<String>), Failure> {
         let whole = self.programs.obtain(&report.plan).map_err(Failure::lasting)?;
-        let plan = mail_plan(&whole, &report)?;
-        let facts = report_facts::collect(&self.store, report, &whole, &self.url, plan.log_lines)
+        let Some(notifier) = whole.notifiers.get(&report.notifier) else {
+            return Err(Failure::lasting(format!("notifier `{}` is not in its configuration", report.notifier)));
+        };
+        let facts = report_facts::collect(&self.store, report, &whole, &self.url, channel::log_lines(&notifier.kind))
             .map_err(|error| Failure { final_: error.is_lasting(), error: crate::base::chain(&error) })?;
-        let message = self.render(&whole, &plan, &facts);
+        let render = |function, value: &Value| self.renders.render(&whole.digest, function, value);
+        let letter = channel::write(&notifier.kind, &facts, &render);
         let secrets = Secrets::new(&whole.secrets, &self.base);
-        let password = plan.password.as_ref().map(|text| secrets.reveal(text)).transpose();
+        let password = channel::password(&notifier.kind).map(|text| secrets.reveal(text)).transpose();
         let password = password.map_err(|error| Failure::passing(error.message))?.map(|(password, _used)| password);
-        Ok(Letter { plan, password, message })
-    }
-
-    fn render(&self, whole: &Plan, plan: &MailPlan, facts: &BuildFacts) -> MailMessage {
-        notify::render_mail(plan, facts, &|function, value| self.renders.render(&whole.digest, function, value))
+        Ok((letter, password))
     }
 }
 
@@ -132,12 +124,5 @@ impl Failure {
 
     fn passing(error: impl Into<String>) -> Self {
         Self { error: error.into(), final_: false }
-    }
-}
-
-fn mail_plan(whole: &Plan, report: &Report) -> Result<MailPlan, Failure> {
-    match whole.notifiers.get(&report.notifier).map(|notifier| &notifier.kind) {
-        Some(NotifierKind::Mail(plan)) => Ok((**plan).clone()),
-        None => Err(Failure::lasting(format!("notifier `{}` is not in its configuration", report.notifier))),
     }
 }

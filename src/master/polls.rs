@@ -14,7 +14,7 @@ use super::errands::Errands;
 use super::inbox::Inbox;
 use super::plan_in_force::PlanInForce;
 use crate::engine::{ChangeReport, Input};
-use crate::model::{ChangeSourceKind, ChangeSourcePlan, Cursor};
+use crate::model::{ChangeSourcePlan, Cursor};
 use crate::vcs;
 
 /// Polls at the same time: they wait for the network most of the time, and unpack on a core otherwise.
@@ -75,7 +75,7 @@ impl Polls {
         tokio::fs::create_dir_all(&folder)
             .await
             .map_err(|error| format!("failed to make the folder `{}`: {error}", folder.display()))?;
-        let ChangeSourceKind::Git { timeout, .. } = &plan.kind;
+        let timeout = plan.timeout;
         let bound = timeout.as_duration() + TIMEOUT_GRACE;
         match tokio::time::timeout(bound, vcs::poll(&plan, cursor, &folder)).await {
             Ok(Ok((changes, cursor))) => Ok(ChangeReport { changes, cursor }),

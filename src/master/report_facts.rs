@@ -2,9 +2,9 @@
 
 use crate::base::{Clock as _, SystemClock};
 use crate::model::{
-    BuildId, BuildRecord, BuildsetRecord, Change, LogKind, LogRecord, Plan, Report, ReportSubject, StepRecord,
+    BuildId, BuildRecord, BuildsetRecord, Change, LogKind, LogRecord, Outcome, Plan, Report, ReportSubject, StepRecord,
 };
-use crate::notify::{self, BuildFacts, Excerpt};
+use crate::notify::{self, BuildFacts, Excerpt, ReportFacts};
 use crate::store::{Store, StoreError};
 
 /// Guilty steps whose logs are quoted; a build where everything fails needs no longer mail.
@@ -37,15 +37,30 @@ impl CollectError {
     }
 }
 
-/// Everything about the report's build. Blocks for the time of a few reads.
+/// Everything about what the report is about. Blocks for the time of a few reads.
 pub(super) fn collect(
     store: &Store,
     report: Report,
     plan: &Plan,
     url: &str,
     log_lines: u64,
+) -> Result<ReportFacts, CollectError> {
+    match report.subject {
+        ReportSubject::Build { build, previous, .. } => {
+            let facts = of_build(store, (build, previous), plan, url, log_lines, report)?;
+            Ok(ReportFacts::Build(Box::new(facts)))
+        }
+    }
+}
+
+fn of_build(
+    store: &Store,
+    (id, previous): (BuildId, Option<Outcome>),
+    plan: &Plan,
+    url: &str,
+    log_lines: u64,
+    report: Report,
 ) -> Result<BuildFacts, CollectError> {
-    let ReportSubject::Build { build: id, previous, .. } = report.subject;
     let failed = |source| CollectError::Store { build: id, source };
     let build = store.build(id).map_err(failed)?.ok_or(CollectError::Removed(id))?;
     let builder = store.builder(build.builder).map_err(failed)?.unwrap_or_default();

@@ -42,11 +42,13 @@ pub use ids::{
 pub use outcome::Outcome;
 pub use plan::{
     BranchChoice, BuilderPlan, ChangeFilter, ChangeSourceKind, ChangeSourcePlan, CodebasePlan, CollapsePolicy,
-    DatabasePlan, ForceParam, ForceParamKind, HookPlan, ImportantFiles, LockAccess, LockMode, LockPlan, LockScope,
-    MailPlan, MailTls, MasterPlan, Matcher, NotifierKind, NotifierPlan, NotifyOn, Plan, Policy, Recipients,
+    DatabasePlan, ForceParam, ForceParamKind, GitPlan, HookPlan, ImportantFiles, LockAccess, LockMode, LockPlan,
+    LockScope, MailPlan, MailTls, MasterPlan, Matcher, NotifierKind, NotifierPlan, NotifyOn, Plan, Policy, Recipients,
     RetentionPlan, SchedulerKind, SchedulerPlan, SecretsPlan, SourcePlace, StepPlan, WebPlan, WorkerPlan, dir_key,
     dirs_clash, intern,
 };
+#[cfg(test)]
+pub use plan::{ListPlan, PaperPlan};
 pub use property::{Properties, Property, check_property};
 pub use quote::{Quote, is_harmless};
 pub use records::{

@@ -332,27 +332,41 @@ pub struct ChangeSourcePlan {
     pub project: String,
     pub codebase: String,
     pub category: Option<String>,
+    /// How often it is polled.
+    pub every: Span,
+    /// Give up one poll after this long.
+    pub timeout: Span,
+    /// At most so many changes of one branch per poll are recorded one by one, newest kept.
+    pub changes_max: u64,
     pub kind: ChangeSourceKind,
     pub place: SourcePlace,
 }
 
-/// What kind of change source.
+/// What kind of change source: one line each. `docs/ARCHITECTURE.md` names the other places of a kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChangeSourceKind {
     /// Polls a git repository.
-    Git {
-        /// As the git program takes it.
-        repository: String,
-        branches: BranchChoice,
-        /// Glob patterns of tags to follow, too.
-        #[serde(default)]
-        tags: Vec<String>,
-        every: Span,
-        /// Give up one poll after this long.
-        timeout: Span,
-        /// At most so many changes of one branch per poll are recorded one by one, newest kept.
-        changes_max: u64,
-    },
+    Git(GitPlan),
+    /// Tells of a list of texts, one after the other.
+    #[cfg(test)]
+    List(ListPlan),
+}
+
+/// A git repository to poll.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitPlan {
+    /// As the git program takes it.
+    pub repository: String,
+    pub branches: BranchChoice,
+    /// Glob patterns of tags to follow, too.
+    pub tags: Vec<String>,
+}
+
+/// Texts that become changes: the kind of source that only tests have.
+#[cfg(test)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListPlan {
+    pub texts: Vec<String>,
 }
 
 /// Which branches to look at.
@@ -398,10 +412,22 @@ pub enum NotifyOn {
     Always,
 }
 
-/// How a notifier speaks.
+/// How a notifier speaks: one line a kind. `docs/ARCHITECTURE.md` names the other places of a kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NotifierKind {
     Mail(Box<MailPlan>),
+    /// Writes a line into a file.
+    #[cfg(test)]
+    Paper(PaperPlan),
+}
+
+/// A file to write lines into: the kind of notifier that only tests have.
+#[cfg(test)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaperPlan {
+    pub file: String,
+    /// The user's function for the line.
+    pub line: Option<FnId>,
 }
 
 /// Transport security of a mail server.

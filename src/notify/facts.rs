@@ -5,6 +5,13 @@ use crate::model::{
     BuildRecord, BuilderRecord, BuildsetRecord, Change, Outcome, Report, ReportSubject, StepRecord, Value,
 };
 
+/// What a report is about, with everything that a message about it can tell: one line a subject.
+#[derive(Clone, Debug)]
+pub enum ReportFacts {
+    /// A build that ended.
+    Build(Box<BuildFacts>),
+}
+
 /// Everything a message about a build can tell.
 #[derive(Clone, Debug)]
 pub struct BuildFacts {
@@ -46,15 +53,20 @@ pub struct Excerpt {
 
 impl BuildFacts {
     /// How the build ended.
-    pub(super) fn outcome(&self) -> Outcome {
-        let ReportSubject::Build { outcome, .. } = &self.report.subject;
-        *outcome
+    pub(super) const fn outcome(&self) -> Outcome {
+        self.outcomes().0
     }
 
     /// How the one before it ended.
     pub(super) fn previous(&self) -> Option<Outcome> {
-        let ReportSubject::Build { previous, .. } = &self.report.subject;
-        previous.or(self.previous)
+        self.outcomes().1.or(self.previous)
+    }
+
+    /// How the build and the one before it ended, as the report says.
+    const fn outcomes(&self) -> (Outcome, Option<Outcome>) {
+        match &self.report.subject {
+            ReportSubject::Build { outcome, previous, .. } => (*outcome, *previous),
+        }
     }
 
     /// The person who forced the build, if one did.

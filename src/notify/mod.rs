@@ -3,12 +3,15 @@
 //! This room knows no store and no clock: whoever calls collects the [`BuildFacts`] first.
 
 mod address;
+pub mod channel;
 mod compose;
 mod excerpt;
 mod facts;
 mod header;
 mod html;
 mod message;
+#[cfg(test)]
+mod paper;
 mod recipients;
 mod render;
 mod send;
@@ -18,7 +21,8 @@ mod template;
 mod text;
 mod wording;
 
-pub use facts::{BuildFacts, Excerpt};
+pub use channel::Letter;
+pub use facts::{BuildFacts, Excerpt, ReportFacts};
 pub use message::MailMessage;
 pub use render::{Templates, render_mail};
 pub use send::{SendOptions, send_mail, send_mail_with};

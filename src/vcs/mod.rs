@@ -7,6 +7,8 @@ mod address;
 mod bounds;
 mod git;
 mod hook;
+#[cfg(test)]
+mod list;
 mod poll;
 
 pub use bounds::bounded;

@@ -32,7 +32,10 @@ pub async fn poll_with(
     cache: &Path,
     program: &GitProgram,
 ) -> Result<(Vec<NewChange>, Cursor), PollError> {
+    // One line a kind.
     match &source.kind {
-        ChangeSourceKind::Git { .. } => poll_git(source, cursor, cache, program).await,
+        ChangeSourceKind::Git(git) => poll_git(source, git, cursor, cache, program).await,
+        #[cfg(test)]
+        ChangeSourceKind::List(list) => Ok(super::list::poll_list(source, list, cursor)),
     }
 }

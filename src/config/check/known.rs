@@ -10,7 +10,7 @@ use starlark::syntax::ast::{AstNoPayload, DefP, ParameterP};
 use super::super::declare;
 use super::super::evaluate::context_members;
 use super::super::globals::globals;
-use super::super::signature::Native;
+use super::super::signature::{Native, Param};
 
 /// What a function takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,7 +47,9 @@ impl Takes {
     }
 
     fn of_table(native: &Native) -> Self {
-        let arguments = native.params.iter().map(|param| Argument::new(param.name, param.default.is_none()));
+        // What only some kind needs is missed when the kind is known.
+        let needed = |param: &Param| param.default.is_none() && native.belongs(param.name, None);
+        let arguments = native.params.iter().map(|param| Argument::new(param.name, needed(param)));
         let mut positional: Vec<Argument> = arguments.collect();
         let named = positional.split_off(native.positional);
         Self { positional, named, more: false, anything: false }

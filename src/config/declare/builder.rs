@@ -23,6 +23,7 @@ pub(super) static BUILDER: Native = Native {
     doc: "Defines a kind of build: its steps, in order, and the workers that can run them.",
     example: "builder(\"linux\", workers = [\"linux-1\"], steps = [step(\"hello\", run = lambda ctx: ctx.run(\"make\"))])",
     positional: 1,
+    kinds: &[],
     params: &[
         required("name", "text", "The name in pages, and of its directory."),
         required("workers", "list of text", "Names or tags of workers that can run it."),

@@ -19,6 +19,7 @@ pub(super) static CHANGE_FILTER: Native = Native {
     doc: "Says which changes a scheduler takes; all given parts must agree.",
     example: "stable = change_filter(branch = matches(\"release/.*\"), files = [\"core/**\"])",
     positional: 0,
+    kinds: &[],
     params: &[
         optional("branch", MATCHER, "any", "Its branch; None in a list stands for the default branch."),
         optional("project", MATCHER, "any", "Its project."),

@@ -21,6 +21,7 @@ pub(super) static MASTER: Native = Native {
     doc: "Says what this installation is called and how people reach it.",
     example: "master(title = \"SysGrove\", url = \"https://ci.example.org/\")",
     positional: 0,
+    kinds: &[],
     params: &[
         optional("title", "text", "\"Starwright\"", "The name at the top of pages and in mails."),
         optional("title_url", "text", "None", "Where the name links to."),
@@ -45,6 +46,7 @@ pub(super) static WEB: Native = Native {
     doc: "Says where pages and API are served.",
     example: "web(listen = \"0.0.0.0:8010\")",
     positional: 0,
+    kinds: &[],
     params: &[
         optional("listen", "text", "\"127.0.0.1:8010\"", "HOST:PORT; the command line's --listen wins."),
         optional(
@@ -75,6 +77,7 @@ pub(super) static CHANGE_HOOK: Native = Native {
     doc: "Opens /change_hook/DIALECT, through which a forge or script tells about changes.",
     example: "change_hook(\"base\", user = \"push\", password = secret(\"hook\"))",
     positional: 1,
+    kinds: &[],
     params: &[
         required("dialect", "\"base\"", "Whose format it takes."),
         optional("user", "text", "None", "User of the Basic authorization that is asked for."),
@@ -87,6 +90,7 @@ pub(super) static DATABASE: Native = Native {
     doc: "Says how long history is kept. The newest build of a builder always stays.",
     example: "database(keep_days = 90, keep_builds = 500, keep_log_days = 30)",
     positional: 0,
+    kinds: &[],
     params: &[
         optional("keep_days", "whole number", "None", "Builds older than this go."),
         optional("keep_builds", "whole number", "None", "Only so many newest builds of each builder stay."),
@@ -99,6 +103,7 @@ pub(super) static SECRETS: Native = Native {
     doc: "Says where the values of secrets are found: first the folder, then the environment.",
     example: "secrets(dir = \"/etc/starwright/secrets\", env_prefix = \"CI_SECRET_\")",
     positional: 0,
+    kinds: &[],
     params: &[
         optional("dir", "text", "\"secrets\"", "Folder with one file per secret, beside the configuration."),
         optional(

@@ -16,6 +16,7 @@ pub(super) static LOCK: Native = Native {
     doc: "Defines a lock and returns it. In `locks = [...]` write it as it is (one unit), `.shared(n)` or `.exclusive()`.",
     example: "db = lock(\"db\", count = 3)\nworker(\"w\", locks = [db.shared(1)])",
     positional: 1,
+    kinds: &[],
     params: &[
         required("name", "text", "Its name."),
         optional("count", "whole number", "1", "Units that shared holders take from."),

@@ -5,6 +5,7 @@ mod builder;
 mod change_filter;
 mod change_source;
 mod installation;
+mod kinds;
 mod lock;
 mod notifier;
 mod param;
@@ -59,8 +60,8 @@ pub(super) fn tables() -> impl Iterator<Item = &'static Native> {
         &scheduler::SCHEDULER,
         &change_filter::CHANGE_FILTER,
         &param::PARAM,
-        &change_source::CHANGE_SOURCE,
-        &notifier::NOTIFIER,
+        &*change_source::CHANGE_SOURCE,
+        &*notifier::NOTIFIER,
         &lock::LOCK,
         &property::PROPERTY,
     ]

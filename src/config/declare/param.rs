@@ -14,6 +14,7 @@ pub(super) static PARAM: Native = Native {
     doc: "Makes a field of a force scheduler's form; its value becomes a property of the build.",
     example: "load(\"@stdlib//schedulers.star\", \"force\")\nlevel = param(\"level\", \"choice\", choices = [\"quick\", \"full\"])",
     positional: 2,
+    kinds: &[],
     params: &[
         required("name", "text", "The property that it sets."),
         optional("kind", "\"text\", \"textarea\", \"int\", \"bool\", \"choice\" or \"fixed\"", "\"text\"", "Its type."),

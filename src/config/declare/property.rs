@@ -14,6 +14,7 @@ pub(super) static PROPERTY: Native = Native {
     doc: "Gives every build a property; workers, builders, schedulers and steps can replace it.",
     example: "property(\"owner\", \"core team\")",
     positional: 2,
+    kinds: &[],
     params: &[required("name", "text", "Its name."), required("value", "plain data", "Its value.")],
 };
 

@@ -23,6 +23,7 @@ pub(super) static SCHEDULER: Native = Native {
     doc: "Starts builds. Use the functions of @stdlib//schedulers.star, one for each kind, which call this one.",
     example: "scheduler(\"hourly\", \"periodic\", builders = [\"linux\"], every = \"1h\")",
     positional: 2,
+    kinds: &[],
     params: &[
         required("name", "text", "Its name."),
         required(

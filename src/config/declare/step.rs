@@ -20,6 +20,7 @@ pub(super) static STEP: Native = Native {
     doc: "Makes a step of a function of `ctx`. Everything in @stdlib//steps.star is made with it.",
     example: "hello = step(\"hello\", run = lambda ctx: ctx.run(\"echo hello\"))",
     positional: 1,
+    kinds: &[],
     params: &[
         required("name", "text", "The name in pages and logs."),
         required("run", "function of (ctx)", "Does it. See `ctx` for what it can do and return."),

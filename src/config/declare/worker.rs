@@ -16,6 +16,7 @@ pub(super) static WORKER: Native = Native {
     doc: "Admits a worker. Without a password it is a local one, which `starwright up` starts by itself.",
     example: "worker(\"linux-1\", password = secret(\"linux-1\"), tags = [\"linux\"], slots = 2)",
     positional: 1,
+    kinds: &[],
     params: &[
         required("name", "text", "The name that it connects with."),
         optional("password", "text or secret", "None", "What it proves itself with; none for a local worker."),

@@ -505,7 +505,7 @@ worker(\"w\")
 builder(\"b\", workers = [\"w\"], steps = [step(\"s\", run = lambda ctx: None)])
 ";
     let build = Build::whole(text);
-    let NotifierKind::Mail(mail) = &build.loaded.plan.notifiers["mail"].kind;
+    let NotifierKind::Mail(mail) = &build.loaded.plan.notifiers["mail"].kind else { panic!("it is a mail") };
     let change = Value::Map(BTreeMap::from([("author".to_owned(), "Ann".into())]));
     let facts = Value::Map(BTreeMap::from([
         ("builder".to_owned(), "linux".into()),
@@ -648,7 +648,7 @@ worker(\"w\")
 builder(\"b\", workers = [\"w\"], steps = [step(\"s\", run = lambda ctx: None)])
 ";
     let build = Build::whole(text);
-    let NotifierKind::Mail(mail) = &build.loaded.plan.notifiers["mail"].kind;
+    let NotifierKind::Mail(mail) = &build.loaded.plan.notifiers["mail"].kind else { panic!("it is a mail") };
     let map =
         |entries: &[(&str, Value)]| Value::Map(entries.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect());
     let facts = map(&[

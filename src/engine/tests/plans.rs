@@ -7,8 +7,8 @@ use super::script::{Functions, Item, digest_of, run};
 use crate::base::Span;
 use crate::model::{
     BranchChoice, BuilderPlan, ChangeFilter, ChangeSourceKind, ChangeSourcePlan, CodebasePlan, CollapsePolicy,
-    Decision, ForceParam, ForceParamKind, ImportantFiles, LockAccess, LockMode, LockPlan, LockScope, MailPlan, MailTls,
-    Matcher, NotifierKind, NotifierPlan, NotifyOn, Plan, Question, Recipients, SchedulerKind, SchedulerPlan,
+    Decision, ForceParam, ForceParamKind, GitPlan, ImportantFiles, LockAccess, LockMode, LockPlan, LockScope, MailPlan,
+    MailTls, Matcher, NotifierKind, NotifierPlan, NotifyOn, Plan, Question, Recipients, SchedulerKind, SchedulerPlan,
     SourcePlace, StepPlan, Value, WorkerPlan,
 };
 
@@ -326,14 +326,14 @@ impl PlanBuilder {
             project: String::new(),
             codebase: String::new(),
             category: None,
-            kind: ChangeSourceKind::Git {
+            every: span(every),
+            timeout: span("1m"),
+            changes_max: 100,
+            kind: ChangeSourceKind::Git(GitPlan {
                 repository: repository.into(),
                 branches: BranchChoice::Default,
                 tags: vec![],
-                every: span(every),
-                timeout: span("1m"),
-                changes_max: 100,
-            },
+            }),
             place: SourcePlace::default(),
         };
         self.plan.change_sources.insert(name.into(), source);

@@ -17,7 +17,7 @@ use super::history::Walk;
 use super::program::GitProgram;
 use super::remote::{Remote, TAGS};
 use crate::base::process::ProcessOutput;
-use crate::model::{BranchChoice, ChangeSourceKind, ChangeSourcePlan, Cursor, NewChange};
+use crate::model::{BranchChoice, ChangeSourcePlan, Cursor, GitPlan, NewChange};
 use crate::vcs::PollError;
 use crate::vcs::address::Address;
 
@@ -40,11 +40,12 @@ enum Fault {
 /// Polls a git source once.
 pub(in crate::vcs) async fn poll_git(
     source: &ChangeSourcePlan,
+    git: &GitPlan,
     cursor: Option<Cursor>,
     cache: &Path,
     program: &GitProgram,
 ) -> Result<(Vec<NewChange>, Cursor), PollError> {
-    let ChangeSourceKind::Git { repository, branches, tags, timeout, changes_max, .. } = &source.kind;
+    let GitPlan { repository, branches, tags } = git;
     let address = Address::new(repository);
     let poll = Poll {
         source: Arc::new(source.clone()),
@@ -53,8 +54,8 @@ pub(in crate::vcs) async fn poll_git(
         branches,
         tags,
         cache: Cache::new(cache),
-        deadline: Instant::now() + timeout.as_duration(),
-        changes_max: usize::try_from(*changes_max).unwrap_or(usize::MAX),
+        deadline: Instant::now() + source.timeout.as_duration(),
+        changes_max: usize::try_from(source.changes_max).unwrap_or(usize::MAX),
     };
     poll.once(cursor).await.map_err(|cause| {
         let cause = if poll.address.settings().is_empty() { cause } else { with_login(&cause) };

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use starwright::base::Span;
-use starwright::model::{BranchChoice, ChangeSourceKind, ChangeSourcePlan, Cursor, NewChange, SourcePlace};
+use starwright::model::{BranchChoice, ChangeSourceKind, ChangeSourcePlan, Cursor, GitPlan, NewChange, SourcePlace};
 use starwright::vcs::{GitProgram, PollError, poll_with};
 use tempfile::TempDir;
 
@@ -32,14 +32,14 @@ impl GitSource {
             project: "sysgrove".into(),
             codebase: "core".into(),
             category: Some("push".into()),
-            kind: ChangeSourceKind::Git {
+            every: Span::from_minutes(5),
+            timeout: Span::from_minutes(2),
+            changes_max: 100,
+            kind: ChangeSourceKind::Git(GitPlan {
                 tags: vec![],
                 repository: repository.as_ref().to_str().unwrap().into(),
                 branches,
-                every: Span::from_minutes(5),
-                timeout: Span::from_minutes(2),
-                changes_max: 100,
-            },
+            }),
             place: SourcePlace::default(),
         };
         Self { plan, program, cursor: None, folder: TempDir::new().unwrap() }
@@ -47,23 +47,21 @@ impl GitSource {
 
     /// Follows these tags, too.
     pub fn tags(mut self, patterns: &[&str]) -> Self {
-        let ChangeSourceKind::Git { tags, .. } = &mut self.plan.kind;
-        *tags = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
+        let ChangeSourceKind::Git(git) = &mut self.plan.kind;
+        git.tags = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
         self.plan.category = None;
         self
     }
 
     /// Bounds the time of a poll.
     pub fn within(mut self, span: Span) -> Self {
-        let ChangeSourceKind::Git { timeout, .. } = &mut self.plan.kind;
-        *timeout = span;
+        self.plan.timeout = span;
         self
     }
 
     /// Bounds the changes of a branch.
     pub fn at_most(mut self, changes: u64) -> Self {
-        let ChangeSourceKind::Git { changes_max, .. } = &mut self.plan.kind;
-        *changes_max = changes;
+        self.plan.changes_max = changes;
         self
     }
 

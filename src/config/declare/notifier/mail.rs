@@ -1,34 +1,16 @@
-//! `notifier`: who is told about builds that ended.
+//! The notifier `mail`: a server, recipients, and who writes the text.
 
 use std::collections::BTreeMap;
 
-use starlark::environment::GlobalsBuilder;
-use starlark::eval::{Arguments, Evaluator};
-use starlark::starlark_module;
-use starlark::values::none::NoneType;
+use super::super::super::args::Call;
+use super::super::super::convert::items_of;
+use super::super::super::signature::optional;
+use super::super::kinds::KindOf;
+use crate::model::{MailPlan, MailTls, NotifierKind, Recipients};
 
-use super::super::args::Call;
-use super::super::collect::{Kind, Wanted};
-use super::super::convert::{items_of, kind_of};
-use super::super::signature::{Native, optional, required};
-use crate::model::{MailPlan, MailTls, NotifierKind, NotifierPlan, NotifyOn, Recipients};
-
-pub(super) static NOTIFIER: Native = Native {
-    name: "notifier",
-    doc: "Tells people about builds. Use `mail` of @stdlib//notify.star, which calls this one.",
-    example: "notifier(\"team\", \"mail\", on = [\"failure\", \"recovery\"], to = [\"dev@example.org\"])",
-    positional: 2,
+pub(super) const MAIL: KindOf<NotifierKind> = KindOf {
+    word: "mail",
     params: &[
-        required("name", "text", "Its name; several may not share one."),
-        required("kind", "\"mail\"", "How it speaks."),
-        required(
-            "on",
-            "list of text",
-            "When: \"success\", \"failure\", \"warnings\", \"exception\", \"cancelled\", \"problem\" (newly broken), \"recovery\" (back to green), \"change\", \"always\".",
-        ),
-        optional("builders", "list of text", "all", "Only builds of these builders."),
-        optional("tags", "list of text", "all", "Only builders with one of these tags."),
-        optional("branches", "list of text or None", "all", "Only builds of these branches."),
         optional("host", "text", "\"localhost\"", "The mail server."),
         optional("port", "whole number", "25; with \"starttls\" 587, with \"tls\" 465", "Its port."),
         optional("tls", "\"none\", \"starttls\" or \"tls\"", "\"none\"", "How the connection is secured."),
@@ -44,73 +26,15 @@ pub(super) static NOTIFIER: Native = Native {
         optional("html", "function of (message)", "ours", "Makes the HTML."),
         optional("log_lines", "whole number", "50", "How many last lines of a failed step to include."),
     ],
+    read,
 };
-
-/// When a notifier speaks.
-const ON: [(&str, NotifyOn); 9] = [
-    ("success", NotifyOn::Success),
-    ("failure", NotifyOn::Failure),
-    ("warnings", NotifyOn::Warnings),
-    ("exception", NotifyOn::Exception),
-    ("cancelled", NotifyOn::Cancelled),
-    ("problem", NotifyOn::Problem),
-    ("recovery", NotifyOn::Recovery),
-    ("change", NotifyOn::Change),
-    ("always", NotifyOn::Always),
-];
 
 const TLS: [(&str, MailTls); 3] = [("none", MailTls::None), ("starttls", MailTls::StartTls), ("tls", MailTls::Tls)];
 
 /// Lines of log in a mail: more make it unreadable and large.
 const LOG_LINES_MAX: i64 = 2_000;
 
-#[starlark_module]
-pub(super) fn functions(builder: &mut GlobalsBuilder) {
-    fn notifier<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
-        let mut call = Call::open(&NOTIFIER, args, eval)?;
-        let name = call.subject("notifier");
-        call.collector.declare(Kind::Notifier, &name, &call.spot);
-        let is_mail = call.word("kind", &[("mail", ())]).is_some();
-        let mut on = call.words("on", &ON).unwrap_or_default();
-        on.sort_unstable();
-        on.dedup();
-        if call.value("on").and_then(items_of).is_some_and(<[_]>::is_empty) {
-            call.wrong("on", "is empty", Some("it would never speak; write for example [\"failure\"]".to_owned()));
-        }
-        if !is_mail {
-            // Of another kind nothing is known that could be wrong.
-            return Ok(NoneType);
-        }
-        let plan = NotifierPlan {
-            name: name.clone(),
-            on,
-            builders: call.value("builders").map(|_| call.references("builders", Wanted::Builder)),
-            tags: call.value("tags").map(|_| call.references("tags", Wanted::BuilderTag)).unwrap_or_default(),
-            branches: branches(&call),
-            kind: NotifierKind::Mail(Box::new(mail(&mut call))),
-            place: call.place(),
-        };
-        call.collector.plan.borrow_mut().notifiers.entry(name).or_insert(plan);
-        Ok(NoneType)
-    }
-}
-
-fn branches(call: &Call<'_, '_, '_, '_, '_>) -> Option<Vec<Option<String>>> {
-    let mut branches = Vec::new();
-    for (index, item) in call.list("branches")?.into_iter().enumerate() {
-        match item.unpack_str() {
-            Some(branch) => branches.push(Some(branch.to_owned())),
-            None if item.is_none() => branches.push(None),
-            None => {
-                let message = format!("{}: a branch must be a text or None, not {}", call.title, kind_of(item));
-                call.problem(call.arg("branches").item(index), message, None);
-            }
-        }
-    }
-    Some(branches)
-}
-
-fn mail(call: &mut Call<'_, '_, '_, '_, '_>) -> MailPlan {
+fn read(call: &mut Call<'_, '_, '_, '_, '_>) -> NotifierKind {
     let tls = call.word("tls", &TLS).unwrap_or_default();
     let usual_port = match tls {
         MailTls::None => 25,
@@ -122,7 +46,7 @@ fn mail(call: &mut Call<'_, '_, '_, '_, '_>) -> MailPlan {
         call.wrong("sender", &format!("is no mail address: `{from}`"), None);
     }
     let log_lines = call.whole("log_lines", 0..=LOG_LINES_MAX).and_then(|n| u64::try_from(n).ok());
-    MailPlan {
+    let plan = MailPlan {
         host: call.string("host").unwrap_or_else(|| "localhost".to_owned()),
         port: call.whole("port", 1..=65_535).and_then(|port| u16::try_from(port).ok()).unwrap_or(usual_port),
         tls,
@@ -135,7 +59,8 @@ fn mail(call: &mut Call<'_, '_, '_, '_, '_>) -> MailPlan {
         body: call.maker("body", &["message"]),
         html: call.function("html", &["message"]),
         log_lines: log_lines.unwrap_or(50),
-    }
+    };
+    NotifierKind::Mail(Box::new(plan))
 }
 
 fn recipients(call: &Call<'_, '_, '_, '_, '_>) -> Recipients {

@@ -1,0 +1,105 @@
+//! `notifier`: who is told about builds that ended. Each kind has a file and a line of [`KINDS`].
+
+mod mail;
+#[cfg(test)]
+mod paper;
+
+use std::sync::LazyLock;
+
+use starlark::environment::GlobalsBuilder;
+use starlark::eval::{Arguments, Evaluator};
+use starlark::starlark_module;
+use starlark::values::none::NoneType;
+
+use super::super::args::Call;
+use super::super::collect::{Kind, Wanted};
+use super::super::convert::{items_of, kind_of};
+use super::super::signature::{Native, Param, optional, required};
+use super::kinds::{KindOf, native, read};
+use crate::model::{NotifierKind, NotifierPlan, NotifyOn};
+
+static KINDS: &[KindOf<NotifierKind>] = &[
+    mail::MAIL,
+    #[cfg(test)]
+    paper::PAPER,
+];
+
+const NAME: &[Param] = &[required("name", "text", "Its name; several may not share one.")];
+
+pub(super) static NOTIFIER: LazyLock<Native> = LazyLock::new(|| {
+    let common = Native {
+        name: "notifier",
+        doc: "Tells people about builds. Use `mail` of @stdlib//notify.star, which calls this one.",
+        example: "notifier(\"team\", \"mail\", on = [\"failure\", \"recovery\"], to = [\"dev@example.org\"])",
+        positional: 2,
+        params: NAME,
+        kinds: &[],
+    };
+    let first = [
+        required(
+            "on",
+            "list of text",
+            "When: \"success\", \"failure\", \"warnings\", \"exception\", \"cancelled\", \"problem\" (newly broken), \"recovery\" (back to green), \"change\", \"always\".",
+        ),
+        optional("builders", "list of text", "all", "Only builds of these builders."),
+        optional("tags", "list of text", "all", "Only builders with one of these tags."),
+        optional("branches", "list of text or None", "all", "Only builds of these branches."),
+    ];
+    native(common, "How it speaks.", &first, KINDS, &[])
+});
+
+/// When a notifier speaks.
+const ON: [(&str, NotifyOn); 9] = [
+    ("success", NotifyOn::Success),
+    ("failure", NotifyOn::Failure),
+    ("warnings", NotifyOn::Warnings),
+    ("exception", NotifyOn::Exception),
+    ("cancelled", NotifyOn::Cancelled),
+    ("problem", NotifyOn::Problem),
+    ("recovery", NotifyOn::Recovery),
+    ("change", NotifyOn::Change),
+    ("always", NotifyOn::Always),
+];
+
+#[starlark_module]
+pub(super) fn functions(builder: &mut GlobalsBuilder) {
+    fn notifier<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
+        let mut call = Call::open(&NOTIFIER, args, eval)?;
+        let name = call.subject("notifier");
+        call.collector.declare(Kind::Notifier, &name, &call.spot);
+        let mut on = call.words("on", &ON).unwrap_or_default();
+        on.sort_unstable();
+        on.dedup();
+        if call.value("on").and_then(items_of).is_some_and(<[_]>::is_empty) {
+            call.wrong("on", "is empty", Some("it would never speak; write for example [\"failure\"]".to_owned()));
+        }
+        // Of another kind nothing more is known that could be wrong.
+        let Some(kind) = read(&mut call, KINDS) else { return Ok(NoneType) };
+        let plan = NotifierPlan {
+            name: name.clone(),
+            on,
+            builders: call.value("builders").map(|_| call.references("builders", Wanted::Builder)),
+            tags: call.value("tags").map(|_| call.references("tags", Wanted::BuilderTag)).unwrap_or_default(),
+            branches: branches(&call),
+            kind,
+            place: call.place(),
+        };
+        call.collector.plan.borrow_mut().notifiers.entry(name).or_insert(plan);
+        Ok(NoneType)
+    }
+}
+
+fn branches(call: &Call<'_, '_, '_, '_, '_>) -> Option<Vec<Option<String>>> {
+    let mut branches = Vec::new();
+    for (index, item) in call.list("branches")?.into_iter().enumerate() {
+        match item.unpack_str() {
+            Some(branch) => branches.push(Some(branch.to_owned())),
+            None if item.is_none() => branches.push(None),
+            None => {
+                let message = format!("{}: a branch must be a text or None, not {}", call.title, kind_of(item));
+                call.problem(call.arg("branches").item(index), message, None);
+            }
+        }
+    }
+    Some(branches)
+}

@@ -3,8 +3,8 @@
 use super::list;
 use crate::base::Timestamp;
 use crate::model::{
-    Alert, BuilderId, BuilderRecord, ChangeSourceRecord, DeliveryRecord, Fact, MasterRecord, Report, SchedulerRecord,
-    WorkerRecord,
+    Alert, BuilderId, BuilderRecord, ChangeSourceRecord, DeliveryRecord, Fact, MasterRecord, Report, SchedulerId,
+    SchedulerRecord, WorkerId, WorkerRecord,
 };
 use crate::store::backend::Order;
 use crate::store::key::Table;
@@ -43,6 +43,33 @@ impl Store {
     pub fn workers(&self) -> Result<Vec<WorkerRecord>, StoreError> {
         let stored: Vec<StoredWorker> = list(&*self.backend()?, Table::Worker, &EVERYTHING)?;
         Ok(stored.into_iter().map(|worker| worker.record).collect())
+    }
+
+    /// One worker.
+    pub fn worker(&self, id: WorkerId) -> Result<Option<WorkerRecord>, StoreError> {
+        let stored: Option<StoredWorker> = self.backend()?.record(&Table::Worker.id(id.0))?;
+        Ok(stored.map(|worker| worker.record))
+    }
+
+    /// The worker of a name.
+    pub fn worker_named(&self, name: &str) -> Result<Option<WorkerRecord>, StoreError> {
+        match self.backend()?.number(&Table::WorkerNamed.name(name))? {
+            Some(id) => self.worker(WorkerId(id)),
+            None => Ok(None),
+        }
+    }
+
+    /// One scheduler.
+    pub fn scheduler(&self, id: SchedulerId) -> Result<Option<SchedulerRecord>, StoreError> {
+        self.backend()?.record(&Table::Scheduler.id(id.0))
+    }
+
+    /// The scheduler of a name.
+    pub fn scheduler_named(&self, name: &str) -> Result<Option<SchedulerRecord>, StoreError> {
+        match self.backend()?.number(&Table::SchedulerNamed.name(name))? {
+            Some(id) => self.scheduler(SchedulerId(id)),
+            None => Ok(None),
+        }
     }
 
     /// All schedulers that were ever configured, by id.

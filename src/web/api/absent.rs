@@ -2,8 +2,7 @@
 //! empty, and nothing is found by id, so dashboards that look for them keep working.
 
 use super::ask::{Answered, Ask};
-use super::cell::Cell;
-use super::kind::{Field, Kind, Resource, Type, View, is, may};
+use super::kind::{Column, Field, Kind, Resource, Type, nullable, plain};
 
 macro_rules! absent {
     ($(#[$doc:meta])* $row:ident, $kind:ident, $name:literal, $plural:literal, $paged:literal, $fields:expr) => {
@@ -15,23 +14,21 @@ macro_rules! absent {
 
         impl Resource for $row {
             const KIND: &'static Kind = &$kind;
-
-            fn cell<'a>(&'a self, _: &str, _: &'a View) -> Cell<'a> {
-                match *self {}
-            }
+            // There is no row whose fields could be asked for.
+            const COLUMNS: &'static [Column<Self>] = &[];
         }
     };
 }
 
 const COMMIT_FIELDS: &[Field] = &[
-    is("commitid", Type::Int),
-    is("codebaseid", Type::Int),
-    is("author", Type::Text),
-    may("committer", Type::Text),
-    is("comments", Type::Text),
-    is("when_timestamp", Type::Int),
-    is("revision", Type::Text),
-    may("parent_commitid", Type::Int),
+    plain("commitid", Type::Int),
+    plain("codebaseid", Type::Int),
+    plain("author", Type::Text),
+    nullable("committer", Type::Text),
+    plain("comments", Type::Text),
+    plain("when_timestamp", Type::Int),
+    plain("revision", Type::Text),
+    nullable("parent_commitid", Type::Int),
 ];
 
 absent!(
@@ -41,13 +38,13 @@ absent!(
     "projects",
     false,
     &[
-        is("projectid", Type::Int),
-        is("name", Type::Ident),
-        is("slug", Type::Ident),
-        may("active", Type::Bool),
-        may("description", Type::Text),
-        may("description_format", Type::Text),
-        may("description_html", Type::Text),
+        plain("projectid", Type::Int),
+        plain("name", Type::Ident),
+        plain("slug", Type::Ident),
+        nullable("active", Type::Bool),
+        nullable("description", Type::Text),
+        nullable("description_format", Type::Text),
+        nullable("description_html", Type::Text),
     ]
 );
 absent!(
@@ -56,7 +53,12 @@ absent!(
     "codebase",
     "codebases",
     true,
-    &[is("codebaseid", Type::Int), is("projectid", Type::Int), is("name", Type::Text), is("slug", Type::Ident),]
+    &[
+        plain("codebaseid", Type::Int),
+        plain("projectid", Type::Int),
+        plain("name", Type::Text),
+        plain("slug", Type::Ident),
+    ]
 );
 absent!(
     Branch,
@@ -65,11 +67,11 @@ absent!(
     "branches",
     true,
     &[
-        is("branchid", Type::Int),
-        is("codebaseid", Type::Int),
-        is("name", Type::Text),
-        may("commitid", Type::Int),
-        is("last_timestamp", Type::Int),
+        plain("branchid", Type::Int),
+        plain("codebaseid", Type::Int),
+        plain("name", Type::Text),
+        nullable("commitid", Type::Int),
+        plain("last_timestamp", Type::Int),
     ]
 );
 absent!(Commit, COMMIT, "commit", "commits", true, COMMIT_FIELDS);
@@ -79,7 +81,7 @@ absent!(
     "commit_graph",
     "commit_graphs",
     false,
-    &[is("common", Type::Int), is("to1", Type::Ints), is("to2", Type::Ints),]
+    &[plain("common", Type::Int), plain("to1", Type::Ints), plain("to2", Type::Ints),]
 );
 absent!(
     BuildData,
@@ -88,11 +90,11 @@ absent!(
     "build_data",
     false,
     &[
-        is("buildid", Type::Int),
-        is("name", Type::Ident),
-        is("length", Type::Int),
-        is("source", Type::Text),
-        may("value", Type::Binary),
+        plain("buildid", Type::Int),
+        plain("name", Type::Ident),
+        plain("length", Type::Int),
+        plain("source", Type::Text),
+        nullable("value", Type::Binary),
     ]
 );
 absent!(
@@ -102,16 +104,16 @@ absent!(
     "test_result_sets",
     true,
     &[
-        is("test_result_setid", Type::Int),
-        is("builderid", Type::Int),
-        is("buildid", Type::Int),
-        is("stepid", Type::Int),
-        may("description", Type::Text),
-        is("category", Type::Text),
-        is("value_unit", Type::Text),
-        may("tests_passed", Type::Int),
-        may("tests_failed", Type::Int),
-        is("complete", Type::Bool),
+        plain("test_result_setid", Type::Int),
+        plain("builderid", Type::Int),
+        plain("buildid", Type::Int),
+        plain("stepid", Type::Int),
+        nullable("description", Type::Text),
+        plain("category", Type::Text),
+        plain("value_unit", Type::Text),
+        nullable("tests_passed", Type::Int),
+        nullable("tests_failed", Type::Int),
+        plain("complete", Type::Bool),
     ]
 );
 absent!(
@@ -121,14 +123,14 @@ absent!(
     "test_results",
     true,
     &[
-        is("test_resultid", Type::Int),
-        is("builderid", Type::Int),
-        is("test_result_setid", Type::Int),
-        may("test_name", Type::Text),
-        may("test_code_path", Type::Text),
-        may("line", Type::Int),
-        may("duration_ns", Type::Int),
-        is("value", Type::Text),
+        plain("test_resultid", Type::Int),
+        plain("builderid", Type::Int),
+        plain("test_result_setid", Type::Int),
+        nullable("test_name", Type::Text),
+        nullable("test_code_path", Type::Text),
+        nullable("line", Type::Int),
+        nullable("duration_ns", Type::Int),
+        plain("value", Type::Text),
     ]
 );
 

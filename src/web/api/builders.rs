@@ -3,45 +3,40 @@
 use super::ask::{Answered, Ask};
 use super::cell::Cell;
 use super::error::ApiError;
-use super::kind::{Kind, Resource, Type, View, is, may};
+use super::kind::{Column, Kind, Resource, Type, fields, is, may};
 use super::masters::THE_MASTER;
+use super::rows::{Rows, named};
 use crate::model::{BuilderId, BuilderRecord};
 
-pub static BUILDER: Kind = Kind {
-    name: "builder",
-    plural: "builders",
-    fields: &[
-        is("builderid", Type::Int),
-        is("name", Type::Text),
-        is("masterids", Type::Ints),
-        may("description", Type::Text),
-        may("description_format", Type::Text),
-        may("description_html", Type::Text),
-        may("projectid", Type::Int),
-        is("tags", Type::Texts),
-    ],
-    paged: false,
-};
+const COLUMNS: &[Column<BuilderRecord>] = &[
+    is("builderid", Type::Int, |builder, _| Cell::number(builder.id.0)),
+    is("name", Type::Text, |builder, _| Cell::from(builder.name.as_str())),
+    is("masterids", Type::Ints, |builder, _| {
+        Cell::List(builder.active.then(|| Cell::number(THE_MASTER.0)).into_iter().collect())
+    }),
+    may("description", Type::Text, |builder, _| Cell::text(builder.description.as_deref())),
+    // Descriptions are plain text, and projects are not built yet.
+    may("description_format", Type::Text, |_, _| Cell::Null),
+    may("description_html", Type::Text, |_, _| Cell::Null),
+    may("projectid", Type::Int, |_, _| Cell::Null),
+    is("tags", Type::Texts, |builder, _| Cell::List(builder.tags.iter().map(|tag| Cell::from(tag.as_str())).collect())),
+];
+
+pub static BUILDER: Kind =
+    Kind { name: "builder", plural: "builders", fields: &fields::<_, { COLUMNS.len() }>(COLUMNS), paged: false };
 
 impl Resource for BuilderRecord {
     const KIND: &'static Kind = &BUILDER;
-
-    fn cell<'a>(&'a self, field: &str, _: &'a View) -> Cell<'a> {
-        match field {
-            "builderid" => Cell::number(self.id.0),
-            "name" => Cell::from(self.name.as_str()),
-            "masterids" => Cell::List(if self.active { vec![Cell::number(THE_MASTER.0)] } else { Vec::new() }),
-            "description" => Cell::text(self.description.as_deref()),
-            "tags" => Cell::List(self.tags.iter().map(|tag| Cell::from(tag.as_str())).collect()),
-            // Descriptions are plain text, and projects are not built yet.
-            _ => Cell::Null,
-        }
-    }
+    const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
 pub fn list(ask: &mut Ask<'_>) -> Answered {
-    let builders = ask.store.builders()?;
-    ask.list(builders)
+    let query = ask.query::<BuilderRecord>()?;
+    let builders = match query.bounds().texts("name") {
+        Some(names) => named(names, |name| ask.store.builder_named(name), |builder| builder.id)?,
+        None => ask.store.builders()?,
+    };
+    ask.many(&query, Rows::list(builders, &query))
 }
 
 pub fn one(ask: &mut Ask<'_>) -> Answered {

@@ -3,60 +3,53 @@
 use super::ask::{Answered, Ask};
 use super::cell::Cell;
 use super::error::ApiError;
-use super::kind::{Kind, Resource, Type, View, is, may};
+use super::kind::{Column, Kind, Resource, Type, View, fields, is, may};
 use super::masters::THE_MASTER;
 use super::query::Query;
 use super::rows::{Index, Rows, scan};
+use crate::base::Timestamp;
 use crate::model::{BuilderId, BuildsetId, RequestId, RequestRecord};
 use crate::store::Store;
+
+const COLUMNS: &[Column<RequestRecord>] = &[
+    is("buildrequestid", Type::Int, |request, _| Cell::number(request.id.0)),
+    is("buildsetid", Type::Int, |request, _| Cell::number(request.buildset.0)),
+    is("builderid", Type::Int, |request, _| Cell::number(request.builder.0)),
+    is("priority", Type::Int, |request, _| request.priority.into()),
+    is("claimed", Type::Bool, |request, _| claimed(request).is_some().into()),
+    may("claimed_at", Type::Time, |request, _| Cell::time(claimed(request))),
+    may("claimed_by_masterid", Type::Int, |request, _| {
+        claimed(request).map_or(Cell::Null, |_| Cell::number(THE_MASTER.0))
+    }),
+    is("complete", Type::Bool, |request, _| request.completed.is_some().into()),
+    may("results", Type::Int, |request, _| Cell::outcome_or_none_yet(request.outcome)),
+    is("submitted_at", Type::Time, |request, _| request.submitted.into()),
+    may("complete_at", Type::Time, |request, _| Cell::time(request.completed)),
+    is("waited_for", Type::Bool, |request, _| request.waited_for.into()),
+    may("properties", Type::Props, |request, view| match view {
+        View::Plain => Cell::Null,
+        view => Cell::viewed_properties(&request.properties, view),
+    }),
+];
 
 pub static BUILD_REQUEST: Kind = Kind {
     name: "buildrequest",
     plural: "buildrequests",
-    fields: &[
-        is("buildrequestid", Type::Int),
-        is("buildsetid", Type::Int),
-        is("builderid", Type::Int),
-        is("priority", Type::Int),
-        is("claimed", Type::Bool),
-        may("claimed_at", Type::Time),
-        may("claimed_by_masterid", Type::Int),
-        is("complete", Type::Bool),
-        may("results", Type::Int),
-        is("submitted_at", Type::Time),
-        may("complete_at", Type::Time),
-        is("waited_for", Type::Bool),
-        may("properties", Type::Props),
-    ],
+    fields: &fields::<_, { COLUMNS.len() }>(COLUMNS),
     paged: true,
 };
 
 /// Ids are given out in the order of time.
 const INDEX: Index<'static> = Index { key: "buildrequestid", alike: &["submitted_at"], descending: false };
 
+/// When it was claimed. One that was cancelled while it waited was claimed for that.
+fn claimed(request: &RequestRecord) -> Option<Timestamp> {
+    request.claimed.or(request.completed)
+}
+
 impl Resource for RequestRecord {
     const KIND: &'static Kind = &BUILD_REQUEST;
-
-    fn cell<'a>(&'a self, field: &str, view: &'a View) -> Cell<'a> {
-        // One that was cancelled while it waited was claimed for that.
-        let claimed = self.claimed.or(self.completed);
-        match field {
-            "buildrequestid" => Cell::number(self.id.0),
-            "buildsetid" => Cell::number(self.buildset.0),
-            "builderid" => Cell::number(self.builder.0),
-            "priority" => self.priority.into(),
-            "claimed" => claimed.is_some().into(),
-            "claimed_at" => Cell::time(claimed),
-            "claimed_by_masterid" => claimed.map_or(Cell::Null, |_| Cell::number(THE_MASTER.0)),
-            "complete" => self.completed.is_some().into(),
-            "results" => Cell::outcome_or_none_yet(self.outcome),
-            "submitted_at" => self.submitted.into(),
-            "complete_at" => Cell::time(self.completed),
-            "waited_for" => self.waited_for.into(),
-            "properties" if *view != View::Plain => Cell::viewed_properties(&self.properties, view),
-            _ => Cell::Null,
-        }
-    }
+    const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
 pub fn list(ask: &mut Ask<'_>) -> Answered {
@@ -87,10 +80,11 @@ impl Ask<'_> {
 }
 
 fn choose<'a>(store: &'a Store, query: &Query) -> Result<Rows<'a, RequestRecord>, ApiError> {
-    if let Some(ids) = query.bound_numbers("buildrequestid") {
+    let bounds = query.bounds();
+    if let Some(ids) = bounds.numbers("buildrequestid") {
         return points(store, query, ids.into_iter().map(RequestId));
     }
-    if let Some(sets) = query.bound_numbers("buildsetid") {
+    if let Some(sets) = bounds.numbers("buildsetid") {
         let mut ids = Vec::new();
         for set in sets {
             ids.extend(store.buildset(BuildsetId(set))?.into_iter().flat_map(|set| set.requests));
@@ -106,7 +100,7 @@ fn choose<'a>(store: &'a Store, query: &Query) -> Result<Rows<'a, RequestRecord>
             move |part| store.requests_waiting(part),
         ));
     }
-    match query.bound_numbers("builderid").as_deref() {
+    match bounds.numbers("builderid").as_deref() {
         Some([builder]) => by_builder(store, query, BuilderId(*builder)),
         _ => Ok(scan(query, &INDEX, |request: &RequestRecord| request.id.0, move |part| store.requests(part))),
     }
@@ -130,7 +124,7 @@ fn by_builder<'a>(store: &'a Store, query: &Query, builder: BuilderId) -> Result
 
 /// `claimed=false` asks for those that wait: complete ones are left out, however they ended.
 fn waits(query: &Query) -> bool {
-    query.bound_bool("claimed") == Some(false)
+    query.bounds().truth("claimed") == Some(false)
 }
 
 fn points<'a>(

@@ -6,33 +6,31 @@ use std::collections::BTreeSet;
 use super::ask::{Answered, Ask};
 use super::cell::Cell;
 use super::error::ApiError;
-use super::kind::{Kind, Resource, Type, View, is, may};
+use super::kind::{Column, Kind, Resource, Type, fields, is, may};
 use super::masters::THE_MASTER;
 use super::query::Query;
 use super::rows::{Index, Rows, merge, scan};
 use crate::model::{BuildId, BuildRecord, BuilderId, Change, ChangeId, RequestId, WorkerId};
 use crate::store::{Scan, Store, StoreError};
 
-pub static BUILD: Kind = Kind {
-    name: "build",
-    plural: "builds",
-    fields: &[
-        is("buildid", Type::Int),
-        is("number", Type::Int),
-        is("builderid", Type::Int),
-        is("buildrequestid", Type::Int),
-        is("workerid", Type::Int),
-        is("masterid", Type::Int),
-        is("started_at", Type::Time),
-        is("complete", Type::Bool),
-        may("complete_at", Type::Time),
-        is("locks_duration_s", Type::Int),
-        may("results", Type::Int),
-        is("state_string", Type::Text),
-        may("properties", Type::Props),
-    ],
-    paged: true,
-};
+const COLUMNS: &[Column<BuildRecord>] = &[
+    is("buildid", Type::Int, |build, _| Cell::number(build.id.0)),
+    is("number", Type::Int, |build, _| Cell::number(build.number)),
+    is("builderid", Type::Int, |build, _| Cell::number(build.builder.0)),
+    is("buildrequestid", Type::Int, |build, _| Cell::number(build.request.0)),
+    is("workerid", Type::Int, |build, _| Cell::number(build.worker.0)),
+    is("masterid", Type::Int, |_, _| Cell::number(THE_MASTER.0)),
+    is("started_at", Type::Time, |build, _| build.started.into()),
+    is("complete", Type::Bool, |build, _| build.completed.is_some().into()),
+    may("complete_at", Type::Time, |build, _| Cell::time(build.completed)),
+    is("locks_duration_s", Type::Int, |build, _| Cell::number(build.locks_wait_ms / 1000)),
+    may("results", Type::Int, |build, _| Cell::outcome(build.outcome)),
+    is("state_string", Type::Text, |build, _| Cell::from(build.state.as_str())),
+    may("properties", Type::Props, |build, view| Cell::viewed_properties(&build.properties, view)),
+];
+
+pub static BUILD: Kind =
+    Kind { name: "build", plural: "builds", fields: &fields::<_, { COLUMNS.len() }>(COLUMNS), paged: true };
 
 /// At most this many lists are merged. With more, the requested builds are so common that reading all in order is
 /// faster.
@@ -42,25 +40,7 @@ const LOOKED_MAX: usize = 20_000;
 
 impl Resource for BuildRecord {
     const KIND: &'static Kind = &BUILD;
-
-    fn cell<'a>(&'a self, field: &str, view: &'a View) -> Cell<'a> {
-        match field {
-            "buildid" => Cell::number(self.id.0),
-            "number" => Cell::number(self.number),
-            "builderid" => Cell::number(self.builder.0),
-            "buildrequestid" => Cell::number(self.request.0),
-            "workerid" => Cell::number(self.worker.0),
-            "masterid" => Cell::number(THE_MASTER.0),
-            "started_at" => self.started.into(),
-            "complete" => self.completed.is_some().into(),
-            "complete_at" => Cell::time(self.completed),
-            "locks_duration_s" => Cell::number(self.locks_wait_ms / 1000),
-            "results" => Cell::outcome(self.outcome),
-            "state_string" => Cell::from(self.state.as_str()),
-            "properties" => Cell::viewed_properties(&self.properties, view),
-            _ => Cell::Null,
-        }
-    }
+    const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
 pub fn list(ask: &mut Ask<'_>) -> Answered {
@@ -139,21 +119,22 @@ impl Ask<'_> {
 }
 
 fn choose<'a>(store: &'a Store, query: &Query) -> Result<Rows<'a, BuildRecord>, ApiError> {
-    if let Some(ids) = query.bound_numbers("buildid") {
+    let bounds = query.bounds();
+    if let Some(ids) = bounds.numbers("buildid") {
         return points(query, ids.into_iter().map(|id| store.build(BuildId(id))));
     }
-    if let Some(requests) = query.bound_numbers("buildrequestid") {
+    if let Some(requests) = bounds.numbers("buildrequestid") {
         let mut builds = Vec::new();
         for request in requests {
             builds.extend(store.builds_of_request(RequestId(request))?);
         }
         return Ok(Rows::list(by_id(builds), query));
     }
-    if query.bound_bool("complete") == Some(false) {
+    if bounds.truth("complete") == Some(false) {
         return Ok(Rows::list(by_id(store.builds_running()?), query));
     }
-    let builders = query.bound_numbers("builderid").filter(|builders| builders.len() <= MERGED_MAX);
-    let workers = query.bound_numbers("workerid").filter(|workers| workers.len() <= MERGED_MAX);
+    let builders = bounds.numbers("builderid").filter(|builders| builders.len() <= MERGED_MAX);
+    let workers = bounds.numbers("workerid").filter(|workers| workers.len() <= MERGED_MAX);
     match (builders, workers) {
         (Some(builders), _) => {
             let lists = builders
@@ -174,7 +155,7 @@ fn choose<'a>(store: &'a Store, query: &Query) -> Result<Rows<'a, BuildRecord>, 
 }
 
 fn by_builder<'a>(store: &'a Store, query: &Query, builder: BuilderId) -> Result<Rows<'a, BuildRecord>, ApiError> {
-    if let Some(numbers) = query.bound_numbers("number") {
+    if let Some(numbers) = query.bounds().numbers("number") {
         return points(query, numbers.into_iter().map(|number| store.build_by_number(builder, number)));
     }
     let index = Index { key: "number", alike: &["buildid", "started_at"], descending: false };

@@ -3,66 +3,46 @@
 use super::ask::{Answered, Ask};
 use super::cell::Cell;
 use super::error::ApiError;
-use super::kind::{Kind, Resource, Type, View, is, may};
+use super::kind::{Column, Kind, Resource, Type, fields, is, may};
 use super::rows::{Index, Rows, scan};
-use super::sourcestamps::{SOURCE_STAMP, embedded};
+use super::sourcestamps::SOURCE_STAMP;
 use crate::model::{Change, ChangeId, SourceStampId};
 
-pub static CHANGE: Kind = Kind {
-    name: "change",
-    plural: "changes",
-    fields: &[
-        is("changeid", Type::Int),
-        is("parent_changeids", Type::Ints),
-        is("author", Type::Text),
-        may("committer", Type::Text),
-        is("files", Type::Texts),
-        is("comments", Type::Text),
-        may("revision", Type::Text),
-        is("when_timestamp", Type::Int),
-        may("branch", Type::Text),
-        may("category", Type::Text),
-        may("revlink", Type::Text),
-        is("properties", Type::Props),
-        is("repository", Type::Text),
-        is("project", Type::Text),
-        is("codebase", Type::Text),
-        is("sourcestamp", Type::Inner(&SOURCE_STAMP)),
-    ],
-    paged: true,
-};
+const COLUMNS: &[Column<Change>] = &[
+    is("changeid", Type::Int, |change, _| Cell::number(change.id.0)),
+    is("parent_changeids", Type::Ints, |change, _| {
+        Cell::List(change.parent.iter().map(|parent| Cell::number(parent.0)).collect())
+    }),
+    is("author", Type::Text, |change, _| Cell::from(change.data.author.as_str())),
+    may("committer", Type::Text, |change, _| Cell::text(change.data.committer.as_deref())),
+    is("files", Type::Texts, |change, _| {
+        Cell::List(change.data.files.iter().map(|file| Cell::from(file.as_str())).collect())
+    }),
+    is("comments", Type::Text, |change, _| Cell::from(change.data.comments.as_str())),
+    may("revision", Type::Text, |change, _| Cell::text(change.data.revision.as_deref())),
+    is("when_timestamp", Type::Int, |change, _| change.data.when.unwrap_or(change.arrived).into()),
+    may("branch", Type::Text, |change, _| Cell::text(change.data.branch.as_deref())),
+    may("category", Type::Text, |change, _| Cell::text(change.data.category.as_deref())),
+    may("revlink", Type::Text, |change, _| Cell::text(change.data.revlink.as_deref())),
+    is("properties", Type::Props, |change, _| Cell::properties(&change.data.properties)),
+    is("repository", Type::Text, |change, _| Cell::from(change.data.repository.as_str())),
+    is("project", Type::Text, |change, _| Cell::from(change.data.project.as_str())),
+    is("codebase", Type::Text, |change, _| Cell::from(change.data.codebase.as_str())),
+    is("sourcestamp", Type::Inner(&SOURCE_STAMP), |change, _| change.stamp.embedded()),
+];
+
+pub static CHANGE: Kind =
+    Kind { name: "change", plural: "changes", fields: &fields::<_, { COLUMNS.len() }>(COLUMNS), paged: true };
 
 impl Resource for Change {
     const KIND: &'static Kind = &CHANGE;
-
-    fn cell<'a>(&'a self, field: &str, _: &'a View) -> Cell<'a> {
-        let data = &self.data;
-        match field {
-            "changeid" => Cell::number(self.id.0),
-            "parent_changeids" => Cell::List(self.parent.iter().map(|parent| Cell::number(parent.0)).collect()),
-            "author" => Cell::from(data.author.as_str()),
-            "committer" => Cell::text(data.committer.as_deref()),
-            "files" => Cell::List(data.files.iter().map(|file| Cell::from(file.as_str())).collect()),
-            "comments" => Cell::from(data.comments.as_str()),
-            "revision" => Cell::text(data.revision.as_deref()),
-            "when_timestamp" => data.when.unwrap_or(self.arrived).into(),
-            "branch" => Cell::text(data.branch.as_deref()),
-            "category" => Cell::text(data.category.as_deref()),
-            "revlink" => Cell::text(data.revlink.as_deref()),
-            "properties" => Cell::properties(&data.properties),
-            "repository" => Cell::from(data.repository.as_str()),
-            "project" => Cell::from(data.project.as_str()),
-            "codebase" => Cell::from(data.codebase.as_str()),
-            "sourcestamp" => embedded(&self.stamp),
-            _ => Cell::Null,
-        }
-    }
+    const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
 pub fn list(ask: &mut Ask<'_>) -> Answered {
     let query = ask.query::<Change>()?;
     let store = ask.store;
-    let rows = match query.bound_numbers("changeid") {
+    let rows = match query.bounds().numbers("changeid") {
         Some(ids) => {
             let ids = ids.into_iter().rev().map(ChangeId);
             Rows::list(found(ids.map(|id| store.change(id)))?, &query)

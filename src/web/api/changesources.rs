@@ -3,14 +3,20 @@
 use super::ask::{Answered, Ask};
 use super::cell::Cell;
 use super::error::ApiError;
-use super::kind::{Kind, Resource, Type, View, is, may};
-use super::masters::{MASTER, embedded};
+use super::kind::{Column, Kind, Resource, Type, fields, is, may};
+use super::masters::MASTER;
 use crate::model::{ChangeSourceRecord, MasterRecord};
+
+const COLUMNS: &[Column<ChangeSourceRow>] = &[
+    is("changesourceid", Type::Int, |row, _| Cell::number(row.record.id.0)),
+    is("name", Type::Text, |row, _| Cell::from(row.record.name.as_str())),
+    may("master", Type::Inner(&MASTER), |row, _| row.master.as_ref().map_or(Cell::Null, Resource::embedded)),
+];
 
 pub static CHANGE_SOURCE: Kind = Kind {
     name: "changesource",
     plural: "changesources",
-    fields: &[is("changesourceid", Type::Int), is("name", Type::Text), may("master", Type::Inner(&MASTER))],
+    fields: &fields::<_, { COLUMNS.len() }>(COLUMNS),
     paged: false,
 };
 
@@ -23,15 +29,7 @@ pub struct ChangeSourceRow {
 
 impl Resource for ChangeSourceRow {
     const KIND: &'static Kind = &CHANGE_SOURCE;
-
-    fn cell<'a>(&'a self, field: &str, _: &'a View) -> Cell<'a> {
-        match field {
-            "changesourceid" => Cell::number(self.record.id.0),
-            "name" => Cell::from(self.record.name.as_str()),
-            "master" => embedded(self.master.as_ref()),
-            _ => Cell::Null,
-        }
-    }
+    const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
 pub fn list(ask: &mut Ask<'_>) -> Answered {

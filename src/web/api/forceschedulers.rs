@@ -5,22 +5,26 @@ use std::borrow::Cow;
 use super::ask::{Answered, Ask};
 use super::cell::Cell;
 use super::error::ApiError;
-use super::kind::{Kind, Resource, Type, View, is};
+use super::kind::{Column, Kind, Resource, Type, fields, is};
 use crate::model::{ForceParam, ForceParamKind, SchedulerKind, SchedulerPlan, StampSpec, Value};
 
 static FORM_FIELD: Kind = Kind { name: "force_field", plural: "force_fields", fields: &[], paged: false };
 
+const COLUMNS: &[Column<ForceRow>] = &[
+    is("name", Type::Ident, |row, _| Cell::from(row.plan.name.as_str())),
+    is("button_name", Type::Text, |row, _| Cell::from(row.button.as_str())),
+    is("label", Type::Text, |row, _| Cell::from(row.label.as_str())),
+    is("builder_names", Type::Texts, |row, _| {
+        Cell::List(row.plan.builders.iter().map(|name| Cell::from(name.as_str())).collect())
+    }),
+    is("enabled", Type::Bool, |row, _| row.enabled.into()),
+    is("all_fields", Type::Inners(&FORM_FIELD), |row, _| all_fields(&row.plan, &row.params)),
+];
+
 pub static FORCE_SCHEDULER: Kind = Kind {
     name: "forcescheduler",
     plural: "forceschedulers",
-    fields: &[
-        is("name", Type::Ident),
-        is("button_name", Type::Text),
-        is("label", Type::Text),
-        is("builder_names", Type::Texts),
-        is("enabled", Type::Bool),
-        is("all_fields", Type::Inners(&FORM_FIELD)),
-    ],
+    fields: &fields::<_, { COLUMNS.len() }>(COLUMNS),
     paged: false,
 };
 
@@ -34,54 +38,50 @@ pub const REASON: &str = "force build";
 /// A force scheduler.
 #[derive(Clone, Debug)]
 pub struct ForceRow {
-    pub plan: SchedulerPlan,
-    pub enabled: bool,
+    plan: SchedulerPlan,
+    label: String,
+    button: String,
+    params: Vec<ForceParam>,
+    enabled: bool,
 }
 
 impl Resource for ForceRow {
     const KIND: &'static Kind = &FORCE_SCHEDULER;
-
-    fn cell<'a>(&'a self, field: &str, _: &'a View) -> Cell<'a> {
-        let SchedulerKind::Force { label, button, params } = &self.plan.kind else { return Cell::Null };
-        match field {
-            "name" => Cell::from(self.plan.name.as_str()),
-            "button_name" => Cell::from(button.as_str()),
-            "label" => Cell::from(label.as_str()),
-            "builder_names" => Cell::List(self.plan.builders.iter().map(|name| Cell::from(name.as_str())).collect()),
-            "enabled" => self.enabled.into(),
-            "all_fields" => all_fields(&self.plan, params),
-            _ => Cell::Null,
-        }
-    }
+    const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
 pub fn list(ask: &mut Ask<'_>) -> Answered {
-    let rows = rows(ask)?;
+    let rows = rows(ask, |_| true)?;
     ask.list(rows)
 }
 
 pub fn one(ask: &mut Ask<'_>) -> Answered {
-    let row = rows(ask)?.into_iter().find(|row| row.plan.name == ask.text("schedulername"));
-    ask.one(row)
+    let rows = rows(ask, |plan| plan.name == ask.text("schedulername"))?;
+    ask.one(rows.into_iter().next())
 }
 
 /// Those that may start a builder.
 pub fn of_builder(ask: &mut Ask<'_>) -> Answered {
-    let mut rows = rows(ask)?;
     let builder = ask.builder()?;
-    rows.retain(|row| builder.as_ref().is_some_and(|builder| row.plan.builders.contains(&builder.name)));
+    let starts = |plan: &SchedulerPlan| builder.as_ref().is_some_and(|builder| plan.builders.contains(&builder.name));
+    let rows = rows(ask, starts)?;
     ask.list(rows)
 }
 
-fn rows(ask: &Ask<'_>) -> Result<Vec<ForceRow>, ApiError> {
-    let switched = ask.store.schedulers()?;
-    let forces = ask.plan.schedulers.values().filter(|plan| matches!(plan.kind, SchedulerKind::Force { .. }));
-    Ok(forces
-        .map(|plan| ForceRow {
-            enabled: switched.iter().find(|record| record.name == plan.name).is_none_or(|record| record.enabled),
+fn rows(ask: &Ask<'_>, wanted: impl Fn(&SchedulerPlan) -> bool) -> Result<Vec<ForceRow>, ApiError> {
+    let mut rows = Vec::new();
+    for plan in ask.plan.schedulers.values().filter(|plan| wanted(plan)) {
+        let SchedulerKind::Force { label, button, params } = &plan.kind else { continue };
+        let record = ask.store.scheduler_named(&plan.name)?;
+        rows.push(ForceRow {
+            label: label.clone(),
+            button: button.clone(),
+            params: params.clone(),
+            enabled: record.is_none_or(|record| record.enabled),
             plan: plan.clone(),
-        })
-        .collect())
+        });
+    }
+    Ok(rows)
 }
 
 type Items<'a> = Vec<(Cow<'a, str>, Cell<'a>)>;

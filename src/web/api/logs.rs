@@ -13,32 +13,30 @@ use warp::reply::Response;
 use super::ask::{Answer, Answered, Ask};
 use super::cell::{Cell, Writer};
 use super::error::ApiError;
-use super::kind::{Kind, Resource, Type, View, is};
+use super::kind::{Column, Kind, Resource, Type, fields, is, plain};
 use super::query::{Query, Shape};
 use crate::model::{LogId, LogKind, LogRecord};
 use crate::store::{LogLine, Logs, StoreError};
 use crate::web::respond::{HTML, TEXT, set, set_text, stream};
 use crate::web::sync_stream::SyncStream;
 
-pub static LOG: Kind = Kind {
-    name: "log",
-    plural: "logs",
-    fields: &[
-        is("logid", Type::Int),
-        is("name", Type::Text),
-        is("slug", Type::Ident),
-        is("stepid", Type::Int),
-        is("complete", Type::Bool),
-        is("num_lines", Type::Int),
-        is("type", Type::Ident),
-    ],
-    paged: false,
-};
+const COLUMNS: &[Column<LogRecord>] = &[
+    is("logid", Type::Int, |log, _| Cell::number(log.id.0)),
+    is("name", Type::Text, |log, _| Cell::from(log.name.as_str())),
+    is("slug", Type::Ident, |log, _| Cell::from(log.slug.as_str())),
+    is("stepid", Type::Int, |log, _| Cell::number(log.step.0)),
+    is("complete", Type::Bool, |log, _| log.complete.into()),
+    is("num_lines", Type::Int, |log, _| Cell::number(log.lines)),
+    is("type", Type::Ident, |log, _| Cell::from(log.kind.letter().to_string())),
+];
+
+pub static LOG: Kind =
+    Kind { name: "log", plural: "logs", fields: &fields::<_, { COLUMNS.len() }>(COLUMNS), paged: false };
 
 pub static LOG_CHUNK: Kind = Kind {
     name: "logchunk",
     plural: "logchunks",
-    fields: &[is("logid", Type::Int), is("firstline", Type::Int), is("content", Type::Text)],
+    fields: &[plain("logid", Type::Int), plain("firstline", Type::Int), plain("content", Type::Text)],
     paged: false,
 };
 
@@ -51,19 +49,7 @@ pub const SANDBOX: HeaderValue =
 
 impl Resource for LogRecord {
     const KIND: &'static Kind = &LOG;
-
-    fn cell<'a>(&'a self, field: &str, _: &'a View) -> Cell<'a> {
-        match field {
-            "logid" => Cell::number(self.id.0),
-            "name" => Cell::from(self.name.as_str()),
-            "slug" => Cell::from(self.slug.as_str()),
-            "stepid" => Cell::number(self.step.0),
-            "complete" => self.complete.into(),
-            "num_lines" => Cell::number(self.lines),
-            "type" => Cell::from(self.kind.letter().to_string()),
-            _ => Cell::Null,
-        }
-    }
+    const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
 pub fn of_step(ask: &mut Ask<'_>) -> Answered {

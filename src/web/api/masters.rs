@@ -3,48 +3,25 @@
 use super::ask::{Answered, Ask};
 use super::cell::Cell;
 use super::error::ApiError;
-use super::kind::{Kind, Resource, Type, View, is};
+use super::kind::{Column, Kind, Resource, Type, fields, is};
 use crate::model::{MasterId, MasterRecord};
 
-pub static MASTER: Kind = Kind {
-    name: "master",
-    plural: "masters",
-    fields: &[
-        is("masterid", Type::Int),
-        is("name", Type::Text),
-        is("active", Type::Bool),
-        is("last_active", Type::Time),
-    ],
-    paged: false,
-};
+const COLUMNS: &[Column<MasterRecord>] = &[
+    is("masterid", Type::Int, |master, _| Cell::number(master.id.0)),
+    is("name", Type::Text, |master, _| Cell::from(master.name.as_str())),
+    is("active", Type::Bool, |master, _| master.active.into()),
+    is("last_active", Type::Time, |master, _| master.last_active.into()),
+];
+
+pub static MASTER: Kind =
+    Kind { name: "master", plural: "masters", fields: &fields::<_, { COLUMNS.len() }>(COLUMNS), paged: false };
 
 /// The master that runs everything in this version.
 pub const THE_MASTER: MasterId = MasterId(1);
 
 impl Resource for MasterRecord {
     const KIND: &'static Kind = &MASTER;
-
-    fn cell<'a>(&'a self, field: &str, _: &'a View) -> Cell<'a> {
-        match field {
-            "masterid" => Cell::number(self.id.0),
-            "name" => Cell::from(self.name.as_str()),
-            "active" => self.active.into(),
-            "last_active" => self.last_active.into(),
-            _ => Cell::Null,
-        }
-    }
-}
-
-/// A master inside another resource.
-pub fn embedded(master: Option<&MasterRecord>) -> Cell<'_> {
-    master.map_or(Cell::Null, |master| {
-        Cell::Object(vec![
-            ("active".into(), master.active.into()),
-            ("last_active".into(), master.last_active.into()),
-            ("masterid".into(), Cell::number(master.id.0)),
-            ("name".into(), Cell::from(master.name.as_str())),
-        ])
-    })
+    const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
 pub fn list(ask: &mut Ask<'_>) -> Answered {

@@ -2,19 +2,21 @@
 
 use super::ask::{Answered, Ask};
 use super::cell::{Cell, to_json};
-use super::kind::{Kind, Resource, Type, View, is};
+use super::kind::{Column, Kind, Resource, Type, fields, is};
 use super::query::{Query, Shape};
 use crate::model::{Properties, Property};
 
 /// The one object; it has no fields of its own.
 pub static PROPERTIES: Kind = Kind { name: "sourcedproperties", plural: "properties", fields: &[], paged: false };
 
-pub static PROPERTY: Kind = Kind {
-    name: "_property",
-    plural: "_properties",
-    fields: &[is("name", Type::Text), is("source", Type::Text), is("value", Type::Text)],
-    paged: true,
-};
+const COLUMNS: &[Column<PropertyRow>] = &[
+    is("name", Type::Text, |row, _| Cell::from(row.name.as_str())),
+    is("source", Type::Text, |row, _| Cell::from(row.property.source.as_str())),
+    is("value", Type::Text, |row, _| Cell::from(to_json(&Cell::value(&row.property.value)))),
+];
+
+pub static PROPERTY: Kind =
+    Kind { name: "_property", plural: "_properties", fields: &fields::<_, { COLUMNS.len() }>(COLUMNS), paged: true };
 
 /// One property of a list.
 #[derive(Clone, Debug)]
@@ -25,15 +27,7 @@ pub struct PropertyRow {
 
 impl Resource for PropertyRow {
     const KIND: &'static Kind = &PROPERTY;
-
-    fn cell<'a>(&'a self, field: &str, _: &'a View) -> Cell<'a> {
-        match field {
-            "name" => Cell::from(self.name.as_str()),
-            "source" => Cell::from(self.property.source.as_str()),
-            "value" => Cell::from(to_json(&Cell::value(&self.property.value))),
-            _ => Cell::Null,
-        }
-    }
+    const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
 pub fn of_build(ask: &mut Ask<'_>) -> Answered {

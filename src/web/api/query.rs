@@ -96,11 +96,10 @@ impl Query {
     }
 
     fn check_selection(&self) -> Result<(), ApiError> {
-        let selected = |name: &str| self.fields.iter().any(|field| field.name == name);
-        if !self.filters.iter().all(|filter| selected(filter.field)) {
+        if !self.filters.iter().all(|filter| self.shows(filter.field)) {
             return Err(ApiError::bad("cannot filter on un-selected fields"));
         }
-        if !self.order.iter().all(|key| selected(key.field)) {
+        if !self.order.iter().all(|key| self.shows(key.field)) {
             return Err(ApiError::bad("cannot order on un-selected fields"));
         }
         Ok(())
@@ -111,14 +110,30 @@ impl Query {
         self.filters.iter().all(|filter| filter.takes(&row.cell(filter.field, &View::Plain), R::KIND.paged))
     }
 
-    /// The values that `field` must be equal to, if it has such a filter.
-    pub fn bound(&self, field: &str) -> Option<&[Wanted]> {
-        self.filters.iter().find(|f| f.field == field && f.op == Op::Eq).map(|f| f.values.as_slice())
+    /// Whether a field was selected. Nobody filters or sorts by another one.
+    pub fn shows(&self, name: &str) -> bool {
+        self.fields.iter().any(|field| field.name == name)
     }
 
-    /// The same as numbers.
-    pub fn bound_numbers(&self, field: &str) -> Option<Vec<u64>> {
-        self.bound(field).map(|values| {
+    /// What the filters say of single fields.
+    pub fn bounds(&self) -> Bounds<'_> {
+        Bounds(&self.filters)
+    }
+}
+
+/// What the filters of a query say of single fields, for whoever chooses how to read a table.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds<'q>(&'q [Filter]);
+
+impl Bounds<'_> {
+    /// The values that `field` must be equal to, if it has such a filter.
+    fn equal(&self, field: &str) -> Option<&[Wanted]> {
+        self.0.iter().find(|f| f.field == field && f.op == Op::Eq).map(|f| f.values.as_slice())
+    }
+
+    /// The numbers that `field` is bound to, each once and in order.
+    pub fn numbers(&self, field: &str) -> Option<Vec<u64>> {
+        self.equal(field).map(|values| {
             let mut numbers: Vec<u64> = values
                 .iter()
                 .filter_map(|value| if let Wanted::Int(number) = value { u64::try_from(*number).ok() } else { None })
@@ -129,9 +144,15 @@ impl Query {
         })
     }
 
+    /// The texts that `field` is bound to.
+    pub fn texts(&self, field: &str) -> Option<Vec<String>> {
+        let text = |value: &Wanted| if let Wanted::Text(text) = value { Some(text.clone()) } else { None };
+        self.equal(field).map(|values| values.iter().filter_map(text).collect())
+    }
+
     /// The boolean that `field` must be equal to, if it has such a filter.
-    pub fn bound_bool(&self, field: &str) -> Option<bool> {
-        match self.bound(field)? {
+    pub fn truth(&self, field: &str) -> Option<bool> {
+        match self.equal(field)? {
             [Wanted::Bool(yes)] => Some(*yes),
             _ => None,
         }
@@ -140,7 +161,7 @@ impl Query {
     /// The range that the filters leave for a number; both ends are included.
     pub fn range(&self, field: &str) -> (u64, u64) {
         let (mut low, mut high) = (0, u64::MAX);
-        for filter in self.filters.iter().filter(|filter| filter.field == field) {
+        for filter in self.0.iter().filter(|filter| filter.field == field) {
             let numbers: Vec<u64> = filter
                 .values
                 .iter()

@@ -2,18 +2,27 @@
 
 use super::ask::{Answered, Ask};
 use super::cell::Cell;
-use super::kind::{Field, Kind, Resource, Type, View, is};
+use super::kind::{Column, Field, Kind, Resource, Type, fields, is};
 use super::table::{ROUTES, Route};
 
-pub static ROOT_LINK: Kind =
-    Kind { name: "rootlink", plural: "rootlinks", fields: &[is("name", Type::Text)], paged: false };
+const LINK_COLUMNS: &[Column<RootLink>] = &[is("name", Type::Text, |link, _| Cell::from(link.0))];
 
-pub static SPEC: Kind = Kind {
-    name: "spec",
-    plural: "specs",
-    fields: &[is("path", Type::Text), is("type", Type::Text), is("plural", Type::Text), is("type_spec", Type::Json)],
+pub static ROOT_LINK: Kind = Kind {
+    name: "rootlink",
+    plural: "rootlinks",
+    fields: &fields::<_, { LINK_COLUMNS.len() }>(LINK_COLUMNS),
     paged: false,
 };
+
+const SPEC_COLUMNS: &[Column<SpecRow>] = &[
+    is("path", Type::Text, |spec, _| Cell::from(spec.0.pattern.as_str())),
+    is("type", Type::Text, |spec, _| Cell::from(spec.0.kind.name)),
+    is("plural", Type::Text, |spec, _| Cell::from(spec.0.kind.plural)),
+    is("type_spec", Type::Json, |spec, _| kind_spec(spec.0.kind)),
+];
+
+pub static SPEC: Kind =
+    Kind { name: "spec", plural: "specs", fields: &fields::<_, { SPEC_COLUMNS.len() }>(SPEC_COLUMNS), paged: false };
 
 /// The top collections.
 const LINKS: [&str; 14] = [
@@ -38,10 +47,7 @@ pub struct RootLink(&'static str);
 
 impl Resource for RootLink {
     const KIND: &'static Kind = &ROOT_LINK;
-
-    fn cell<'a>(&'a self, field: &str, _: &'a View) -> Cell<'a> {
-        if field == "name" { Cell::from(self.0) } else { Cell::Null }
-    }
+    const COLUMNS: &'static [Column<Self>] = LINK_COLUMNS;
 }
 
 /// A path.
@@ -49,16 +55,7 @@ pub struct SpecRow(&'static Route);
 
 impl Resource for SpecRow {
     const KIND: &'static Kind = &SPEC;
-
-    fn cell<'a>(&'a self, field: &str, _: &'a View) -> Cell<'a> {
-        match field {
-            "path" => Cell::from(self.0.pattern),
-            "type" => Cell::from(self.0.kind.name),
-            "plural" => Cell::from(self.0.kind.plural),
-            "type_spec" => kind_spec(self.0.kind),
-            _ => Cell::Null,
-        }
-    }
+    const COLUMNS: &'static [Column<Self>] = SPEC_COLUMNS;
 }
 
 pub fn links(ask: &mut Ask<'_>) -> Answered {
@@ -73,7 +70,7 @@ fn kind_spec(kind: &'static Kind) -> Cell<'static> {
     if kind.fields.is_empty() {
         return Cell::Object(vec![("name".into(), kind.name.into())]);
     }
-    let fields = kind.fields.iter().map(|field| {
+    let described = kind.fields.iter().map(|field| {
         let words = match type_name(field.kind) {
             word if field.nullable => format!("{word} or None"),
             word => word.to_owned(),
@@ -84,7 +81,7 @@ fn kind_spec(kind: &'static Kind) -> Cell<'static> {
             ("type_spec".into(), field_spec(field)),
         ])
     });
-    Cell::Object(vec![("fields".into(), Cell::List(fields.collect())), ("type".into(), kind.name.into())])
+    Cell::Object(vec![("fields".into(), Cell::List(described.collect())), ("type".into(), kind.name.into())])
 }
 
 fn field_spec(field: &Field) -> Cell<'static> {

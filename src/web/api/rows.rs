@@ -31,6 +31,21 @@ impl<'a, R: 'a> Rows<'a, R> {
     }
 }
 
+/// The rows of these names, by an index of names; in order of their ids, each once.
+pub fn named<R, Id: Ord>(
+    names: Vec<String>,
+    find: impl Fn(&str) -> Result<Option<R>, StoreError>,
+    id: impl Fn(&R) -> Id,
+) -> Result<Vec<R>, ApiError> {
+    let mut rows = Vec::new();
+    for name in names {
+        rows.extend(find(&name)?);
+    }
+    rows.sort_by_key(&id);
+    rows.dedup_by(|left, right| id(left) == id(right));
+    Ok(rows)
+}
+
 /// How a large table can be read: by a number that each row has.
 pub struct Index<'q> {
     /// The field that holds the number.
@@ -51,7 +66,7 @@ pub fn scan<'a, T: 'a>(
 ) -> Rows<'a, T> {
     let direction = direction(&query.order, index);
     let descending = direction.unwrap_or(index.descending);
-    let (low, high) = query.range(index.key);
+    let (low, high) = query.bounds().range(index.key);
     let after = if descending { high.checked_add(1) } else { low.checked_sub(1) };
     let limit = slice(query);
     let mut next = Some(Scan { after, descending, limit });
@@ -146,29 +161,25 @@ mod tests {
     use std::cell::Cell as Counter;
 
     use super::super::cell::Cell;
-    use super::super::kind::{Kind, Resource, Type, View, is};
+    use super::super::kind::{Column, Kind, Resource, Type, fields, is};
     use super::super::query::Shape;
     use super::*;
     use crate::web::request::pairs;
 
-    static NUMBER: Kind = Kind {
-        name: "number",
-        plural: "numbers",
-        fields: &[is("id", Type::Int), is("at", Type::Time), is("odd", Type::Bool)],
-        paged: true,
-    };
+    const COLUMNS: &[Column<Number>] = &[
+        is("id", Type::Int, |number, _| Cell::number(number.0)),
+        is("at", Type::Time, |number, _| Cell::number(number.0)),
+        is("odd", Type::Bool, |number, _| (number.0 % 2 == 1).into()),
+    ];
+
+    static NUMBER: Kind =
+        Kind { name: "number", plural: "numbers", fields: &fields::<_, { COLUMNS.len() }>(COLUMNS), paged: true };
 
     struct Number(u64);
 
     impl Resource for Number {
         const KIND: &'static Kind = &NUMBER;
-
-        fn cell<'a>(&'a self, field: &str, _: &'a View) -> Cell<'a> {
-            match field {
-                "odd" => (self.0 % 2 == 1).into(),
-                _ => Cell::number(self.0),
-            }
-        }
+        const COLUMNS: &'static [Column<Self>] = COLUMNS;
     }
 
     const MILLION: u64 = 1_000_000;

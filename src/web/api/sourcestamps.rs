@@ -2,7 +2,7 @@
 
 use super::ask::{Answered, Ask};
 use super::cell::Cell;
-use super::kind::{Kind, Resource, Type, View, is, may};
+use super::kind::{Column, Kind, Resource, Type, fields, is, may, plain};
 use super::rows::{Index, scan};
 use crate::model::{SourceStamp, SourceStampId};
 
@@ -10,54 +10,38 @@ static PATCH: Kind = Kind {
     name: "patch",
     plural: "patches",
     fields: &[
-        is("patchid", Type::Int),
-        is("body", Type::Binary),
-        is("level", Type::Int),
-        is("subdir", Type::Text),
-        is("author", Type::Text),
-        is("comment", Type::Text),
+        plain("patchid", Type::Int),
+        plain("body", Type::Binary),
+        plain("level", Type::Int),
+        plain("subdir", Type::Text),
+        plain("author", Type::Text),
+        plain("comment", Type::Text),
     ],
     paged: false,
 };
 
+const COLUMNS: &[Column<SourceStamp>] = &[
+    is("ssid", Type::Int, |stamp, _| Cell::number(stamp.id.0)),
+    may("revision", Type::Text, |stamp, _| Cell::text(stamp.spec.revision.as_deref())),
+    may("branch", Type::Text, |stamp, _| Cell::text(stamp.spec.branch.as_deref())),
+    is("repository", Type::Text, |stamp, _| Cell::from(stamp.spec.repository.as_str())),
+    is("project", Type::Text, |stamp, _| Cell::from(stamp.spec.project.as_str())),
+    is("codebase", Type::Text, |stamp, _| Cell::from(stamp.spec.codebase.as_str())),
+    // Patches come with `try`.
+    may("patch", Type::Inner(&PATCH), |_, _| Cell::Null),
+    is("created_at", Type::Time, |stamp, _| stamp.created.into()),
+];
+
 pub static SOURCE_STAMP: Kind = Kind {
     name: "sourcestamp",
     plural: "sourcestamps",
-    fields: &[
-        is("ssid", Type::Int),
-        may("revision", Type::Text),
-        may("branch", Type::Text),
-        is("repository", Type::Text),
-        is("project", Type::Text),
-        is("codebase", Type::Text),
-        may("patch", Type::Inner(&PATCH)),
-        is("created_at", Type::Time),
-    ],
+    fields: &fields::<_, { COLUMNS.len() }>(COLUMNS),
     paged: false,
 };
 
 impl Resource for SourceStamp {
     const KIND: &'static Kind = &SOURCE_STAMP;
-
-    fn cell<'a>(&'a self, field: &str, _: &'a View) -> Cell<'a> {
-        match field {
-            "ssid" => Cell::number(self.id.0),
-            "revision" => Cell::text(self.spec.revision.as_deref()),
-            "branch" => Cell::text(self.spec.branch.as_deref()),
-            "repository" => Cell::from(self.spec.repository.as_str()),
-            "project" => Cell::from(self.spec.project.as_str()),
-            "codebase" => Cell::from(self.spec.codebase.as_str()),
-            "created_at" => self.created.into(),
-            // Patches come with `try`.
-            _ => Cell::Null,
-        }
-    }
-}
-
-/// A source stamp inside another resource.
-pub fn embedded(stamp: &SourceStamp) -> Cell<'_> {
-    let cells = SOURCE_STAMP.fields.iter().map(|field| (field.name.into(), stamp.cell(field.name, &View::Plain)));
-    Cell::object(cells.collect())
+    const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
 pub fn list(ask: &mut Ask<'_>) -> Answered {

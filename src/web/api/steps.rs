@@ -3,60 +3,38 @@
 use super::ask::{Answered, Ask};
 use super::cell::Cell;
 use super::error::ApiError;
-use super::kind::{Kind, Resource, Type, View, is, may};
-use crate::model::{StepId, StepRecord};
+use super::kind::{Column, Kind, Resource, Type, fields, is, may, plain};
+use crate::model::{StepId, StepRecord, Url};
 
 static URL: Kind =
-    Kind { name: "url", plural: "urls", fields: &[is("name", Type::Text), is("url", Type::Text)], paged: false };
+    Kind { name: "url", plural: "urls", fields: &[plain("name", Type::Text), plain("url", Type::Text)], paged: false };
 
-pub static STEP: Kind = Kind {
-    name: "step",
-    plural: "steps",
-    fields: &[
-        is("stepid", Type::Int),
-        is("number", Type::Int),
-        is("name", Type::Ident),
-        is("buildid", Type::Int),
-        may("started_at", Type::Time),
-        may("locks_acquired_at", Type::Time),
-        is("complete", Type::Bool),
-        may("complete_at", Type::Time),
-        may("results", Type::Int),
-        is("state_string", Type::Text),
-        is("urls", Type::Inners(&URL)),
-        is("hidden", Type::Bool),
-    ],
-    paged: false,
-};
+const COLUMNS: &[Column<StepRecord>] = &[
+    is("stepid", Type::Int, |step, _| Cell::number(step.id.0)),
+    is("number", Type::Int, |step, _| Cell::number(step.number)),
+    is("name", Type::Ident, |step, _| Cell::from(step.name.as_str())),
+    is("buildid", Type::Int, |step, _| Cell::number(step.build.0)),
+    may("started_at", Type::Time, |step, _| Cell::time(step.started)),
+    may("locks_acquired_at", Type::Time, |step, _| Cell::time(step.locks_acquired)),
+    is("complete", Type::Bool, |step, _| step.completed.is_some().into()),
+    may("complete_at", Type::Time, |step, _| Cell::time(step.completed)),
+    may("results", Type::Int, |step, _| Cell::outcome(step.outcome)),
+    is("state_string", Type::Text, |step, _| Cell::from(step.state.as_str())),
+    is("urls", Type::Inners(&URL), |step, _| Cell::List(step.urls.iter().map(url).collect())),
+    is("hidden", Type::Bool, |step, _| step.hidden.into()),
+];
+
+pub static STEP: Kind =
+    Kind { name: "step", plural: "steps", fields: &fields::<_, { COLUMNS.len() }>(COLUMNS), paged: false };
+
+fn url(url: &Url) -> Cell<'_> {
+    let name = ("name".into(), Cell::from(url.name.as_str()));
+    Cell::Object(vec![name, ("url".into(), Cell::from(url.url.as_str()))])
+}
 
 impl Resource for StepRecord {
     const KIND: &'static Kind = &STEP;
-
-    fn cell<'a>(&'a self, field: &str, _: &'a View) -> Cell<'a> {
-        match field {
-            "stepid" => Cell::number(self.id.0),
-            "number" => Cell::number(self.number),
-            "name" => Cell::from(self.name.as_str()),
-            "buildid" => Cell::number(self.build.0),
-            "started_at" => Cell::time(self.started),
-            "locks_acquired_at" => Cell::time(self.locks_acquired),
-            "complete" => self.completed.is_some().into(),
-            "complete_at" => Cell::time(self.completed),
-            "results" => Cell::outcome(self.outcome),
-            "state_string" => Cell::from(self.state.as_str()),
-            "urls" => Cell::List(
-                self.urls
-                    .iter()
-                    .map(|url| {
-                        let name = ("name".into(), Cell::from(url.name.as_str()));
-                        Cell::Object(vec![name, ("url".into(), Cell::from(url.url.as_str()))])
-                    })
-                    .collect(),
-            ),
-            "hidden" => self.hidden.into(),
-            _ => Cell::Null,
-        }
-    }
+    const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
 pub fn of_build(ask: &mut Ask<'_>) -> Answered {

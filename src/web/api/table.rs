@@ -1,7 +1,12 @@
-//! Every path of the API, in alphabetical order, with its answer and its control methods.
+//! Every path of the API with its answer and its control methods.
+//!
+//! A resource can be reached in several ways: a build by its id, or by its number below a builder. The same paths follow
+//! below each, so the table consists of rows and of what follows below them.
 //!
 //! Variable elements are written `n:` (a number), `i:` (an identifier) or `s:` (any text). Where several patterns have
 //! the same shape, numbers are tried first, then identifiers, then texts.
+
+use std::sync::LazyLock;
 
 use super::ask::{Answered, Ask};
 use super::kind::Kind;
@@ -29,396 +34,183 @@ pub enum Read {
 /// A path.
 #[derive(Debug)]
 pub struct Route {
-    pub pattern: &'static str,
+    pub pattern: String,
     pub kind: &'static Kind,
     pub read: Read,
     pub control: Control,
 }
 
-const fn at(pattern: &'static str, kind: &'static Kind, read: Read, control: Control) -> Route {
-    Route { pattern, kind, read, control }
+/// A path below another one, and what hangs below it.
+struct Row {
+    path: &'static str,
+    kind: &'static Kind,
+    read: Read,
+    control: Control,
+    below: &'static [&'static [Row]],
 }
 
-pub static ROUTES: &[Route] = &[
-    at("", &root::ROOT_LINK, Rows(root::links), Nobody),
-    at("application.spec", &root::SPEC, Rows(root::specs), Nobody),
-    at("branches/n:branchid", &absent::BRANCH, Rows(absent::nothing::<absent::Branch>), Nobody),
-    at("builders", &builders::BUILDER, Rows(builders::list), Nobody),
-    at("builders/n:builderid", &builders::BUILDER, Rows(builders::one), Nobody),
-    at("builders/n:builderid/buildrequests", &buildrequests::BUILD_REQUEST, Rows(buildrequests::of_builder), Nobody),
-    at("builders/n:builderid/builds", &builds::BUILD, Rows(builds::of_builder), Nobody),
-    at("builders/n:builderid/builds/n:build_number", &builds::BUILD, Rows(builds::one), Build),
-    at("builders/n:builderid/builds/n:build_number/changes", &changes::CHANGE, Rows(changes::of_build), Nobody),
-    at(
-        "builders/n:builderid/builds/n:build_number/data",
-        &absent::BUILD_DATA,
-        Rows(absent::none::<absent::BuildData>),
-        Nobody,
-    ),
-    at(
-        "builders/n:builderid/builds/n:build_number/data/i:name",
-        &absent::BUILD_DATA,
-        Rows(absent::nothing::<absent::BuildData>),
-        Nobody,
-    ),
-    at(
-        "builders/n:builderid/builds/n:build_number/data/i:name/value",
-        &absent::BUILD_DATA,
-        Rows(absent::nothing::<absent::BuildData>),
-        Nobody,
-    ),
-    at(
-        "builders/n:builderid/builds/n:build_number/properties",
-        &properties::PROPERTIES,
-        Rows(properties::of_build),
-        Nobody,
-    ),
-    at(
-        "builders/n:builderid/builds/n:build_number/property_list",
-        &properties::PROPERTY,
-        Rows(properties::list_of_build),
-        Nobody,
-    ),
-    at("builders/n:builderid/builds/n:build_number/steps", &steps::STEP, Rows(steps::of_build), Nobody),
-    at("builders/n:builderid/builds/n:build_number/steps/i:step_name", &steps::STEP, Rows(steps::one), Nobody),
-    at("builders/n:builderid/builds/n:build_number/steps/i:step_name/logs", &logs::LOG, Rows(logs::of_step), Nobody),
-    at(
-        "builders/n:builderid/builds/n:build_number/steps/i:step_name/logs/i:log_slug",
-        &logs::LOG,
-        Rows(logs::one),
-        Nobody,
-    ),
-    at(
-        "builders/n:builderid/builds/n:build_number/steps/i:step_name/logs/i:log_slug/contents",
-        &logs::LOG_CHUNK,
-        Rows(logs::contents),
-        Nobody,
-    ),
-    at(
-        "builders/n:builderid/builds/n:build_number/steps/i:step_name/logs/i:log_slug/raw",
-        &logs::LOG_CHUNK,
-        Raw,
-        Nobody,
-    ),
-    at(
-        "builders/n:builderid/builds/n:build_number/steps/i:step_name/logs/i:log_slug/raw_inline",
-        &logs::LOG_CHUNK,
-        RawInline,
-        Nobody,
-    ),
-    at("builders/n:builderid/builds/n:build_number/steps/n:step_number", &steps::STEP, Rows(steps::one), Nobody),
-    at("builders/n:builderid/builds/n:build_number/steps/n:step_number/logs", &logs::LOG, Rows(logs::of_step), Nobody),
-    at(
-        "builders/n:builderid/builds/n:build_number/steps/n:step_number/logs/i:log_slug",
-        &logs::LOG,
-        Rows(logs::one),
-        Nobody,
-    ),
-    at(
-        "builders/n:builderid/builds/n:build_number/steps/n:step_number/logs/i:log_slug/contents",
-        &logs::LOG_CHUNK,
-        Rows(logs::contents),
-        Nobody,
-    ),
-    at(
-        "builders/n:builderid/builds/n:build_number/steps/n:step_number/logs/i:log_slug/raw",
-        &logs::LOG_CHUNK,
-        Raw,
-        Nobody,
-    ),
-    at(
-        "builders/n:builderid/builds/n:build_number/steps/n:step_number/logs/i:log_slug/raw_inline",
-        &logs::LOG_CHUNK,
-        RawInline,
-        Nobody,
-    ),
-    at(
-        "builders/n:builderid/builds/n:build_number/test_result_sets",
-        &absent::TEST_RESULT_SET,
-        Rows(absent::none::<absent::TestResultSet>),
-        Nobody,
-    ),
-    at("builders/n:builderid/builds/n:build_number/triggered_builds", &builds::BUILD, Rows(builds::triggered), Nobody),
-    at(
-        "builders/n:builderid/forceschedulers",
-        &forceschedulers::FORCE_SCHEDULER,
-        Rows(forceschedulers::of_builder),
-        Nobody,
-    ),
-    at("builders/n:builderid/masters", &masters::MASTER, Rows(masters::of_builder), Nobody),
-    at("builders/n:builderid/masters/n:masterid", &masters::MASTER, Rows(masters::one_of_builder), Nobody),
-    at(
-        "builders/n:builderid/test_result_sets",
-        &absent::TEST_RESULT_SET,
-        Rows(absent::none::<absent::TestResultSet>),
-        Nobody,
-    ),
-    at("builders/n:builderid/workers", &workers::WORKER, Rows(workers::list), Nobody),
-    at("builders/n:builderid/workers/i:name", &workers::WORKER, Rows(workers::one), Worker),
-    at("builders/n:builderid/workers/n:workerid", &workers::WORKER, Rows(workers::one), Worker),
-    at("builders/s:buildername", &builders::BUILDER, Rows(builders::one), Nobody),
-    at("builders/s:buildername/buildrequests", &buildrequests::BUILD_REQUEST, Rows(buildrequests::of_builder), Nobody),
-    at("builders/s:buildername/builds", &builds::BUILD, Rows(builds::of_builder), Nobody),
-    at("builders/s:buildername/builds/n:build_number", &builds::BUILD, Rows(builds::one), Build),
-    at("builders/s:buildername/builds/n:build_number/changes", &changes::CHANGE, Rows(changes::of_build), Nobody),
-    at(
-        "builders/s:buildername/builds/n:build_number/data",
-        &absent::BUILD_DATA,
-        Rows(absent::none::<absent::BuildData>),
-        Nobody,
-    ),
-    at(
-        "builders/s:buildername/builds/n:build_number/data/i:name",
-        &absent::BUILD_DATA,
-        Rows(absent::nothing::<absent::BuildData>),
-        Nobody,
-    ),
-    at(
-        "builders/s:buildername/builds/n:build_number/data/i:name/value",
-        &absent::BUILD_DATA,
-        Rows(absent::nothing::<absent::BuildData>),
-        Nobody,
-    ),
-    at(
-        "builders/s:buildername/builds/n:build_number/properties",
-        &properties::PROPERTIES,
-        Rows(properties::of_build),
-        Nobody,
-    ),
-    at(
-        "builders/s:buildername/builds/n:build_number/property_list",
-        &properties::PROPERTY,
-        Rows(properties::list_of_build),
-        Nobody,
-    ),
-    at("builders/s:buildername/builds/n:build_number/steps", &steps::STEP, Rows(steps::of_build), Nobody),
-    at("builders/s:buildername/builds/n:build_number/steps/i:step_name", &steps::STEP, Rows(steps::one), Nobody),
-    at("builders/s:buildername/builds/n:build_number/steps/i:step_name/logs", &logs::LOG, Rows(logs::of_step), Nobody),
-    at(
-        "builders/s:buildername/builds/n:build_number/steps/i:step_name/logs/i:log_slug",
-        &logs::LOG,
-        Rows(logs::one),
-        Nobody,
-    ),
-    at(
-        "builders/s:buildername/builds/n:build_number/steps/i:step_name/logs/i:log_slug/contents",
-        &logs::LOG_CHUNK,
-        Rows(logs::contents),
-        Nobody,
-    ),
-    at(
-        "builders/s:buildername/builds/n:build_number/steps/i:step_name/logs/i:log_slug/raw",
-        &logs::LOG_CHUNK,
-        Raw,
-        Nobody,
-    ),
-    at(
-        "builders/s:buildername/builds/n:build_number/steps/i:step_name/logs/i:log_slug/raw_inline",
-        &logs::LOG_CHUNK,
-        RawInline,
-        Nobody,
-    ),
-    at("builders/s:buildername/builds/n:build_number/steps/n:step_number", &steps::STEP, Rows(steps::one), Nobody),
-    at(
-        "builders/s:buildername/builds/n:build_number/steps/n:step_number/logs",
-        &logs::LOG,
-        Rows(logs::of_step),
-        Nobody,
-    ),
-    at(
-        "builders/s:buildername/builds/n:build_number/steps/n:step_number/logs/i:log_slug",
-        &logs::LOG,
-        Rows(logs::one),
-        Nobody,
-    ),
-    at(
-        "builders/s:buildername/builds/n:build_number/steps/n:step_number/logs/i:log_slug/contents",
-        &logs::LOG_CHUNK,
-        Rows(logs::contents),
-        Nobody,
-    ),
-    at(
-        "builders/s:buildername/builds/n:build_number/steps/n:step_number/logs/i:log_slug/raw",
-        &logs::LOG_CHUNK,
-        Raw,
-        Nobody,
-    ),
-    at(
-        "builders/s:buildername/builds/n:build_number/steps/n:step_number/logs/i:log_slug/raw_inline",
-        &logs::LOG_CHUNK,
-        RawInline,
-        Nobody,
-    ),
-    at(
-        "builders/s:buildername/builds/n:build_number/test_result_sets",
-        &absent::TEST_RESULT_SET,
-        Rows(absent::none::<absent::TestResultSet>),
-        Nobody,
-    ),
-    at(
-        "builders/s:buildername/builds/n:build_number/triggered_builds",
-        &builds::BUILD,
-        Rows(builds::triggered),
-        Nobody,
-    ),
-    at(
-        "builders/s:buildername/forceschedulers",
-        &forceschedulers::FORCE_SCHEDULER,
-        Rows(forceschedulers::of_builder),
-        Nobody,
-    ),
-    at("builders/s:buildername/masters", &masters::MASTER, Rows(masters::of_builder), Nobody),
-    at("builders/s:buildername/masters/n:masterid", &masters::MASTER, Rows(masters::one_of_builder), Nobody),
-    at(
-        "builders/s:buildername/test_result_sets",
-        &absent::TEST_RESULT_SET,
-        Rows(absent::none::<absent::TestResultSet>),
-        Nobody,
-    ),
-    at("builders/s:buildername/workers", &workers::WORKER, Rows(workers::list), Nobody),
-    at("builders/s:buildername/workers/i:name", &workers::WORKER, Rows(workers::one), Worker),
-    at("builders/s:buildername/workers/n:workerid", &workers::WORKER, Rows(workers::one), Worker),
-    at("buildrequests", &buildrequests::BUILD_REQUEST, Rows(buildrequests::list), Nobody),
-    at("buildrequests/n:buildrequestid", &buildrequests::BUILD_REQUEST, Rows(buildrequests::one), Request),
-    at("buildrequests/n:buildrequestid/builds", &builds::BUILD, Rows(builds::of_request), Nobody),
-    at("buildrequests/n:buildrequestid/properties", &properties::PROPERTIES, Rows(properties::of_request), Nobody),
-    at("builds", &builds::BUILD, Rows(builds::list), Nobody),
-    at("builds/n:buildid", &builds::BUILD, Rows(builds::one), Build),
-    at("builds/n:buildid/changes", &changes::CHANGE, Rows(changes::of_build), Nobody),
-    at("builds/n:buildid/data", &absent::BUILD_DATA, Rows(absent::none::<absent::BuildData>), Nobody),
-    at("builds/n:buildid/data/i:name", &absent::BUILD_DATA, Rows(absent::nothing::<absent::BuildData>), Nobody),
-    at("builds/n:buildid/data/i:name/value", &absent::BUILD_DATA, Rows(absent::nothing::<absent::BuildData>), Nobody),
-    at("builds/n:buildid/properties", &properties::PROPERTIES, Rows(properties::of_build), Nobody),
-    at("builds/n:buildid/property_list", &properties::PROPERTY, Rows(properties::list_of_build), Nobody),
-    at("builds/n:buildid/steps", &steps::STEP, Rows(steps::of_build), Nobody),
-    at("builds/n:buildid/steps/i:step_name", &steps::STEP, Rows(steps::one), Nobody),
-    at("builds/n:buildid/steps/i:step_name/logs", &logs::LOG, Rows(logs::of_step), Nobody),
-    at("builds/n:buildid/steps/i:step_name/logs/i:log_slug", &logs::LOG, Rows(logs::one), Nobody),
-    at("builds/n:buildid/steps/i:step_name/logs/i:log_slug/contents", &logs::LOG_CHUNK, Rows(logs::contents), Nobody),
-    at("builds/n:buildid/steps/i:step_name/logs/i:log_slug/raw", &logs::LOG_CHUNK, Raw, Nobody),
-    at("builds/n:buildid/steps/i:step_name/logs/i:log_slug/raw_inline", &logs::LOG_CHUNK, RawInline, Nobody),
-    at("builds/n:buildid/steps/n:step_number", &steps::STEP, Rows(steps::one), Nobody),
-    at("builds/n:buildid/steps/n:step_number/logs", &logs::LOG, Rows(logs::of_step), Nobody),
-    at("builds/n:buildid/steps/n:step_number/logs/i:log_slug", &logs::LOG, Rows(logs::one), Nobody),
-    at("builds/n:buildid/steps/n:step_number/logs/i:log_slug/contents", &logs::LOG_CHUNK, Rows(logs::contents), Nobody),
-    at("builds/n:buildid/steps/n:step_number/logs/i:log_slug/raw", &logs::LOG_CHUNK, Raw, Nobody),
-    at("builds/n:buildid/steps/n:step_number/logs/i:log_slug/raw_inline", &logs::LOG_CHUNK, RawInline, Nobody),
-    at(
-        "builds/n:buildid/test_result_sets",
-        &absent::TEST_RESULT_SET,
-        Rows(absent::none::<absent::TestResultSet>),
-        Nobody,
-    ),
-    at("builds/n:buildid/triggered_builds", &builds::BUILD, Rows(builds::triggered), Nobody),
-    at("buildsets", &buildsets::BUILDSET, Rows(buildsets::list), Nobody),
-    at("buildsets/n:bsid", &buildsets::BUILDSET, Rows(buildsets::one), Nobody),
-    at("buildsets/n:bsid/properties", &properties::PROPERTIES, Rows(properties::of_buildset), Nobody),
-    at("buildsets/n:bsid/properties_list", &properties::PROPERTY, Rows(properties::list_of_buildset), Nobody),
-    at("buildsets/n:bsid/sourcestamps", &sourcestamps::SOURCE_STAMP, Rows(sourcestamps::of_buildset), Nobody),
-    at("changes", &changes::CHANGE, Rows(changes::list), Nobody),
-    at("changes/n:changeid", &changes::CHANGE, Rows(changes::one), Nobody),
-    at("changes/n:changeid/builds", &builds::BUILD, Rows(builds::of_change), Nobody),
-    at("changes/n:changeid/properties_list", &properties::PROPERTY, Rows(properties::list_of_change), Nobody),
-    at("changesources", &changesources::CHANGE_SOURCE, Rows(changesources::list), Nobody),
-    at("changesources/n:changesourceid", &changesources::CHANGE_SOURCE, Rows(changesources::one), Nobody),
-    at("codebases", &absent::CODEBASE, Rows(absent::none::<absent::Codebase>), Nobody),
-    at("codebases/n:codebaseid", &absent::CODEBASE, Rows(absent::nothing::<absent::Codebase>), Nobody),
-    at("codebases/n:codebaseid/branches", &absent::BRANCH, Rows(absent::none::<absent::Branch>), Nobody),
+const fn at(path: &'static str, kind: &'static Kind, read: Read) -> Row {
+    Row { path, kind, read, control: Nobody, below: &[] }
+}
+
+impl Row {
+    /// What it can be told.
+    const fn told(self, control: Control) -> Self {
+        Self { control, ..self }
+    }
+
+    /// What hangs below it.
+    const fn with(self, below: &'static [&'static [Self]]) -> Self {
+        Self { below, ..self }
+    }
+}
+
+const NO_TEST_RESULTS: &[Row] =
+    &[at("test_result_sets", &absent::TEST_RESULT_SET, Rows(absent::none::<absent::TestResultSet>))];
+
+const OF_LOG: &[Row] = &[
+    at("contents", &logs::LOG_CHUNK, Rows(logs::contents)),
+    at("raw", &logs::LOG_CHUNK, Raw),
+    at("raw_inline", &logs::LOG_CHUNK, RawInline),
+];
+
+const OF_STEP: &[Row] =
+    &[at("logs", &logs::LOG, Rows(logs::of_step)), at("logs/i:log_slug", &logs::LOG, Rows(logs::one)).with(&[OF_LOG])];
+
+const OF_BUILD: &[Row] = &[
+    at("changes", &changes::CHANGE, Rows(changes::of_build)),
+    at("data", &absent::BUILD_DATA, Rows(absent::none::<absent::BuildData>)),
+    at("data/i:name", &absent::BUILD_DATA, Rows(absent::nothing::<absent::BuildData>)),
+    at("data/i:name/value", &absent::BUILD_DATA, Rows(absent::nothing::<absent::BuildData>)),
+    at("properties", &properties::PROPERTIES, Rows(properties::of_build)),
+    at("property_list", &properties::PROPERTY, Rows(properties::list_of_build)),
+    at("steps", &steps::STEP, Rows(steps::of_build)),
+    at("steps/i:step_name", &steps::STEP, Rows(steps::one)).with(&[OF_STEP]),
+    at("steps/n:step_number", &steps::STEP, Rows(steps::one)).with(&[OF_STEP]),
+    at("triggered_builds", &builds::BUILD, Rows(builds::triggered)),
+];
+
+/// Workers, of all or of what is before them in the path.
+const WORKERS: &[Row] = &[
+    at("workers", &workers::WORKER, Rows(workers::list)),
+    at("workers/i:name", &workers::WORKER, Rows(workers::one)).told(Worker),
+    at("workers/n:workerid", &workers::WORKER, Rows(workers::one)).told(Worker),
+];
+
+const OF_BUILDER: &[Row] = &[
+    at("buildrequests", &buildrequests::BUILD_REQUEST, Rows(buildrequests::of_builder)),
+    at("builds", &builds::BUILD, Rows(builds::of_builder)),
+    at("builds/n:build_number", &builds::BUILD, Rows(builds::one)).told(Build).with(&[OF_BUILD, NO_TEST_RESULTS]),
+    at("forceschedulers", &forceschedulers::FORCE_SCHEDULER, Rows(forceschedulers::of_builder)),
+    at("masters", &masters::MASTER, Rows(masters::of_builder)),
+    at("masters/n:masterid", &masters::MASTER, Rows(masters::one_of_builder)),
+];
+
+const OF_WORKER: &[Row] = &[
+    at("builders", &builders::BUILDER, Rows(builders::of_worker)),
+    at("builds", &builds::BUILD, Rows(builds::of_worker)),
+];
+
+/// What a master runs, beside builders and workers.
+const SOURCES_AND_SCHEDULERS: &[Row] = &[
+    at("changesources", &changesources::CHANGE_SOURCE, Rows(changesources::list)),
+    at("changesources/n:changesourceid", &changesources::CHANGE_SOURCE, Rows(changesources::one)),
+    at("schedulers", &schedulers::SCHEDULER, Rows(schedulers::list)),
+    at("schedulers/n:schedulerid", &schedulers::SCHEDULER, Rows(schedulers::one)).told(Scheduler),
+];
+
+const OF_MASTER: &[Row] = &[
+    at("builders", &builders::BUILDER, Rows(builders::of_master)),
+    at("builders/n:builderid", &builders::BUILDER, Rows(builders::one_of_master)).with(&[WORKERS]),
+];
+
+const TOP: &[Row] = &[
+    at("", &root::ROOT_LINK, Rows(root::links)),
+    at("application.spec", &root::SPEC, Rows(root::specs)),
+    at("branches/n:branchid", &absent::BRANCH, Rows(absent::nothing::<absent::Branch>)),
+    at("builders", &builders::BUILDER, Rows(builders::list)),
+    at("builders/n:builderid", &builders::BUILDER, Rows(builders::one)).with(&[OF_BUILDER, NO_TEST_RESULTS, WORKERS]),
+    at("builders/s:buildername", &builders::BUILDER, Rows(builders::one)).with(&[OF_BUILDER, NO_TEST_RESULTS, WORKERS]),
+    at("buildrequests", &buildrequests::BUILD_REQUEST, Rows(buildrequests::list)),
+    at("buildrequests/n:buildrequestid", &buildrequests::BUILD_REQUEST, Rows(buildrequests::one)).told(Request),
+    at("buildrequests/n:buildrequestid/builds", &builds::BUILD, Rows(builds::of_request)),
+    at("buildrequests/n:buildrequestid/properties", &properties::PROPERTIES, Rows(properties::of_request)),
+    at("builds", &builds::BUILD, Rows(builds::list)),
+    at("builds/n:buildid", &builds::BUILD, Rows(builds::one)).told(Build).with(&[OF_BUILD, NO_TEST_RESULTS]),
+    at("buildsets", &buildsets::BUILDSET, Rows(buildsets::list)),
+    at("buildsets/n:bsid", &buildsets::BUILDSET, Rows(buildsets::one)),
+    at("buildsets/n:bsid/properties", &properties::PROPERTIES, Rows(properties::of_buildset)),
+    at("buildsets/n:bsid/properties_list", &properties::PROPERTY, Rows(properties::list_of_buildset)),
+    at("buildsets/n:bsid/sourcestamps", &sourcestamps::SOURCE_STAMP, Rows(sourcestamps::of_buildset)),
+    at("changes", &changes::CHANGE, Rows(changes::list)),
+    at("changes/n:changeid", &changes::CHANGE, Rows(changes::one)),
+    at("changes/n:changeid/builds", &builds::BUILD, Rows(builds::of_change)),
+    at("changes/n:changeid/properties_list", &properties::PROPERTY, Rows(properties::list_of_change)),
+    at("codebases", &absent::CODEBASE, Rows(absent::none::<absent::Codebase>)),
+    at("codebases/n:codebaseid", &absent::CODEBASE, Rows(absent::nothing::<absent::Codebase>)),
+    at("codebases/n:codebaseid/branches", &absent::BRANCH, Rows(absent::none::<absent::Branch>)),
     at(
         "codebases/n:codebaseid/commit_range/n:commitid1/n:commitid2/commits_common_parent",
         &absent::COMMIT_GRAPH,
         Rows(absent::nothing::<absent::CommitGraph>),
-        Nobody,
     ),
     at(
         "codebases/n:codebaseid/commit_range/n:commitid1/n:commitid2/test_result_sets",
         &absent::TEST_RESULT_SET,
         Rows(absent::none::<absent::TestResultSet>),
-        Nobody,
     ),
-    at("codebases/n:codebaseid/commits", &absent::COMMIT, Rows(absent::none::<absent::Commit>), Nobody),
+    at("codebases/n:codebaseid/commits", &absent::COMMIT, Rows(absent::none::<absent::Commit>)),
     at(
         "codebases/n:codebaseid/commits_by_revision/s:revision",
         &absent::COMMIT,
         Rows(absent::nothing::<absent::Commit>),
-        Nobody,
     ),
-    at("commits/n:commitid", &absent::COMMIT, Rows(absent::nothing::<absent::Commit>), Nobody),
-    at("forceschedulers", &forceschedulers::FORCE_SCHEDULER, Rows(forceschedulers::list), Nobody),
-    at("forceschedulers/i:schedulername", &forceschedulers::FORCE_SCHEDULER, Rows(forceschedulers::one), Force),
-    at("forceschedulers/s:schedulername", &forceschedulers::FORCE_SCHEDULER, Rows(forceschedulers::one), Force),
-    at("logchunks", &logs::LOG_CHUNK, Rows(logs::nowhere), Nobody),
-    at("logs/n:logid", &logs::LOG, Rows(logs::one), Nobody),
-    at("logs/n:logid/contents", &logs::LOG_CHUNK, Rows(logs::contents), Nobody),
-    at("logs/n:logid/raw", &logs::LOG_CHUNK, Raw, Nobody),
-    at("logs/n:logid/raw_inline", &logs::LOG_CHUNK, RawInline, Nobody),
-    at("masters", &masters::MASTER, Rows(masters::list), Nobody),
-    at("masters/n:masterid", &masters::MASTER, Rows(masters::one), Nobody),
-    at("masters/n:masterid/builders", &builders::BUILDER, Rows(builders::of_master), Nobody),
-    at("masters/n:masterid/builders/n:builderid", &builders::BUILDER, Rows(builders::one_of_master), Nobody),
-    at("masters/n:masterid/builders/n:builderid/workers", &workers::WORKER, Rows(workers::list), Nobody),
-    at("masters/n:masterid/builders/n:builderid/workers/i:name", &workers::WORKER, Rows(workers::one), Worker),
-    at("masters/n:masterid/builders/n:builderid/workers/n:workerid", &workers::WORKER, Rows(workers::one), Worker),
-    at("masters/n:masterid/changesources", &changesources::CHANGE_SOURCE, Rows(changesources::list), Nobody),
-    at(
-        "masters/n:masterid/changesources/n:changesourceid",
-        &changesources::CHANGE_SOURCE,
-        Rows(changesources::one),
-        Nobody,
-    ),
-    at("masters/n:masterid/schedulers", &schedulers::SCHEDULER, Rows(schedulers::list), Nobody),
-    at("masters/n:masterid/schedulers/n:schedulerid", &schedulers::SCHEDULER, Rows(schedulers::one), Scheduler),
-    at("masters/n:masterid/workers", &workers::WORKER, Rows(workers::list), Nobody),
-    at("masters/n:masterid/workers/i:name", &workers::WORKER, Rows(workers::one), Worker),
-    at("masters/n:masterid/workers/n:workerid", &workers::WORKER, Rows(workers::one), Worker),
-    at("projects", &absent::PROJECT, Rows(absent::projects), Nobody),
-    at("projects/i:projectname", &absent::PROJECT, Rows(absent::nothing::<absent::Project>), Nobody),
-    at("projects/n:projectid", &absent::PROJECT, Rows(absent::nothing::<absent::Project>), Nobody),
-    at("projects/n:projectid/builders", &builders::BUILDER, Rows(absent::none::<crate::model::BuilderRecord>), Nobody),
-    at(
-        "projects/n:projectid/codebases/i:codebasename",
-        &absent::CODEBASE,
-        Rows(absent::nothing::<absent::Codebase>),
-        Nobody,
-    ),
-    at("schedulers", &schedulers::SCHEDULER, Rows(schedulers::list), Nobody),
-    at("schedulers/n:schedulerid", &schedulers::SCHEDULER, Rows(schedulers::one), Scheduler),
-    at("sourcestamps", &sourcestamps::SOURCE_STAMP, Rows(sourcestamps::list), Nobody),
-    at("sourcestamps/n:ssid", &sourcestamps::SOURCE_STAMP, Rows(sourcestamps::one), Nobody),
-    at("sourcestamps/n:ssid/changes", &changes::CHANGE, Rows(changes::of_stamp), Nobody),
-    at("steps/n:stepid", &steps::STEP, Rows(steps::one), Nobody),
-    at("steps/n:stepid/logs", &logs::LOG, Rows(logs::of_step), Nobody),
-    at("steps/n:stepid/logs/i:log_slug", &logs::LOG, Rows(logs::one), Nobody),
-    at("steps/n:stepid/logs/i:log_slug/contents", &logs::LOG_CHUNK, Rows(logs::contents), Nobody),
-    at("steps/n:stepid/logs/i:log_slug/raw", &logs::LOG_CHUNK, Raw, Nobody),
-    at("steps/n:stepid/logs/i:log_slug/raw_inline", &logs::LOG_CHUNK, RawInline, Nobody),
-    at(
-        "steps/n:stepid/test_result_sets",
-        &absent::TEST_RESULT_SET,
-        Rows(absent::none::<absent::TestResultSet>),
-        Nobody,
-    ),
-    at("test_result_sets", &absent::TEST_RESULT_SET, Rows(absent::none::<absent::TestResultSet>), Nobody),
+    at("commits/n:commitid", &absent::COMMIT, Rows(absent::nothing::<absent::Commit>)),
+    at("forceschedulers", &forceschedulers::FORCE_SCHEDULER, Rows(forceschedulers::list)),
+    at("forceschedulers/i:schedulername", &forceschedulers::FORCE_SCHEDULER, Rows(forceschedulers::one)).told(Force),
+    at("forceschedulers/s:schedulername", &forceschedulers::FORCE_SCHEDULER, Rows(forceschedulers::one)).told(Force),
+    at("logchunks", &logs::LOG_CHUNK, Rows(logs::nowhere)),
+    at("logs/n:logid", &logs::LOG, Rows(logs::one)).with(&[OF_LOG]),
+    at("masters", &masters::MASTER, Rows(masters::list)),
+    at("masters/n:masterid", &masters::MASTER, Rows(masters::one)).with(&[OF_MASTER, SOURCES_AND_SCHEDULERS, WORKERS]),
+    at("projects", &absent::PROJECT, Rows(absent::projects)),
+    at("projects/i:projectname", &absent::PROJECT, Rows(absent::nothing::<absent::Project>)),
+    at("projects/n:projectid", &absent::PROJECT, Rows(absent::nothing::<absent::Project>)),
+    at("projects/n:projectid/builders", &builders::BUILDER, Rows(absent::none::<crate::model::BuilderRecord>)),
+    at("projects/n:projectid/codebases/i:codebasename", &absent::CODEBASE, Rows(absent::nothing::<absent::Codebase>)),
+    at("sourcestamps", &sourcestamps::SOURCE_STAMP, Rows(sourcestamps::list)),
+    at("sourcestamps/n:ssid", &sourcestamps::SOURCE_STAMP, Rows(sourcestamps::one)),
+    at("sourcestamps/n:ssid/changes", &changes::CHANGE, Rows(changes::of_stamp)),
+    at("steps/n:stepid", &steps::STEP, Rows(steps::one)).with(&[OF_STEP, NO_TEST_RESULTS]),
     at(
         "test_result_sets/n:test_result_setid",
         &absent::TEST_RESULT_SET,
         Rows(absent::nothing::<absent::TestResultSet>),
-        Nobody,
     ),
-    at(
-        "test_result_sets/n:test_result_setid/results",
-        &absent::TEST_RESULT,
-        Rows(absent::none::<absent::TestResult>),
-        Nobody,
-    ),
-    at("workers", &workers::WORKER, Rows(workers::list), Nobody),
-    at("workers/i:name", &workers::WORKER, Rows(workers::one), Worker),
-    at("workers/i:name/builders", &builders::BUILDER, Rows(builders::of_worker), Nobody),
-    at("workers/i:name/builds", &builds::BUILD, Rows(builds::of_worker), Nobody),
-    at("workers/n:workerid", &workers::WORKER, Rows(workers::one), Worker),
-    at("workers/n:workerid/builders", &builders::BUILDER, Rows(builders::of_worker), Nobody),
-    at("workers/n:workerid/builds", &builds::BUILD, Rows(builds::of_worker), Nobody),
+    at("test_result_sets/n:test_result_setid/results", &absent::TEST_RESULT, Rows(absent::none::<absent::TestResult>)),
+    at("workers", &workers::WORKER, Rows(workers::list)),
+    at("workers/i:name", &workers::WORKER, Rows(workers::one)).told(Worker).with(&[OF_WORKER]),
+    at("workers/n:workerid", &workers::WORKER, Rows(workers::one)).told(Worker).with(&[OF_WORKER]),
 ];
+
+/// All paths, in the alphabet's order.
+pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
+    let mut routes = Vec::new();
+    for rows in [TOP, SOURCES_AND_SCHEDULERS, NO_TEST_RESULTS] {
+        expand("", rows, &mut routes);
+    }
+    routes.sort_by(|left, right| left.pattern.cmp(&right.pattern));
+    routes
+});
+
+/// Adds the routes of rows below a path, and of what hangs below them.
+fn expand(above: &str, rows: &[Row], routes: &mut Vec<Route>) {
+    for row in rows {
+        let pattern = if above.is_empty() { row.path.to_owned() } else { format!("{above}/{}", row.path) };
+        row.below.iter().for_each(|rows| expand(&pattern, rows, routes));
+        routes.push(Route { pattern, kind: row.kind, read: row.read, control: row.control });
+    }
+}
 
 /// Finds routes by path.
 #[derive(Debug)]
@@ -433,12 +225,12 @@ impl Table {
     /// The table of all routes.
     pub fn new() -> Self {
         let mut shapes: std::collections::BTreeMap<String, Vec<&'static Route>> = std::collections::BTreeMap::new();
-        for route in ROUTES {
-            shapes.entry(shape(route.pattern)).or_default().push(route);
+        for route in ROUTES.iter() {
+            shapes.entry(shape(&route.pattern)).or_default().push(route);
         }
         let mut table = matchit::Router::new();
         for (shape, mut routes) in shapes {
-            routes.sort_by_key(|route| ranks(route.pattern));
+            routes.sort_by_key(|route| ranks(&route.pattern));
             table.insert(shape, routes).expect("shapes differ, and variables are named by their place");
         }
         Self { shapes: table }
@@ -450,7 +242,7 @@ impl Table {
         let found = self.shapes.at(&path).ok()?;
         let values: Vec<String> = found.params.iter().map(|(_, value)| decode(value)).collect();
         found.value.iter().find_map(|route| {
-            let names = variables(route.pattern);
+            let names = variables(&route.pattern);
             let fits = names.iter().zip(&values).all(|((kind, _), value)| match kind {
                 'n' => !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()),
                 'i' => is_ident(value),
@@ -463,11 +255,11 @@ impl Table {
 }
 
 /// The variable elements of a pattern: type and name.
-fn variables(pattern: &'static str) -> Vec<(char, &'static str)> {
+fn variables(pattern: &str) -> Vec<(char, &str)> {
     pattern.split('/').filter_map(|element| element.split_once(':')).map(|(kind, name)| (letter(kind), name)).collect()
 }
 
-fn ranks(pattern: &'static str) -> Vec<usize> {
+fn ranks(pattern: &str) -> Vec<usize> {
     variables(pattern).into_iter().map(|(kind, _)| "nis".find(kind).unwrap_or(usize::MAX)).collect()
 }
 
@@ -491,7 +283,7 @@ mod tests {
     use super::*;
 
     fn pattern(path: &str) -> Option<&'static str> {
-        Table::new().find(path).map(|(route, _)| route.pattern)
+        Table::new().find(path).map(|(route, _)| route.pattern.as_str())
     }
 
     #[test]

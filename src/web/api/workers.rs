@@ -5,32 +5,35 @@ use std::collections::BTreeMap;
 use super::ask::{Answered, Ask};
 use super::cell::Cell;
 use super::error::ApiError;
-use super::kind::{Kind, Resource, Type, View, is, may};
+use super::kind::{Column, Kind, Resource, Type, fields, is, may, plain};
 use super::masters::{MASTER, THE_MASTER};
-use crate::model::{BuilderRecord, WorkerRecord};
+use super::rows::{Rows, named};
+use crate::model::{BuilderRecord, WorkerId, WorkerRecord};
 
 static CONFIGURED_ON: Kind = Kind {
     name: "configured_on",
     plural: "configured_on",
-    fields: &[is("builderid", Type::Int), is("masterid", Type::Int)],
+    fields: &[plain("builderid", Type::Int), plain("masterid", Type::Int)],
     paged: false,
 };
 
-pub static WORKER: Kind = Kind {
-    name: "worker",
-    plural: "workers",
-    fields: &[
-        is("workerid", Type::Int),
-        is("name", Type::Ident),
-        is("connected_to", Type::Inners(&MASTER)),
-        is("configured_on", Type::Inners(&CONFIGURED_ON)),
-        is("workerinfo", Type::Json),
-        is("paused", Type::Bool),
-        may("pause_reason", Type::Text),
-        is("graceful", Type::Bool),
-    ],
-    paged: false,
-};
+const COLUMNS: &[Column<WorkerRow>] = &[
+    is("workerid", Type::Int, |row, _| Cell::number(row.record.id.0)),
+    is("name", Type::Ident, |row, _| Cell::from(row.record.name.as_str())),
+    is("connected_to", Type::Inners(&MASTER), |row, _| {
+        Cell::List(row.record.connected.then(|| on_master(None)).into_iter().collect())
+    }),
+    is("configured_on", Type::Inners(&CONFIGURED_ON), |row, _| {
+        Cell::List(row.builders.iter().map(|builder| on_master(Some(*builder))).collect())
+    }),
+    is("workerinfo", Type::Json, |row, _| info(&row.record)),
+    is("paused", Type::Bool, |row, _| row.record.paused.into()),
+    may("pause_reason", Type::Text, |row, _| Cell::text(row.record.pause_reason.as_deref())),
+    is("graceful", Type::Bool, |row, _| row.record.graceful.into()),
+];
+
+pub static WORKER: Kind =
+    Kind { name: "worker", plural: "workers", fields: &fields::<_, { COLUMNS.len() }>(COLUMNS), paged: false };
 
 /// What a worker's environment may hold is nobody's business.
 const PRIVATE: &str = "environ";
@@ -46,26 +49,14 @@ pub struct WorkerRow {
 
 impl Resource for WorkerRow {
     const KIND: &'static Kind = &WORKER;
+    const COLUMNS: &'static [Column<Self>] = COLUMNS;
+}
 
-    fn cell<'a>(&'a self, field: &str, _: &'a View) -> Cell<'a> {
-        let record = &self.record;
-        let on_master = |builder: Option<u64>| {
-            let mut items = vec![("masterid".into(), Cell::number(THE_MASTER.0))];
-            items.extend(builder.map(|builder| ("builderid".into(), Cell::number(builder))));
-            Cell::object(items)
-        };
-        match field {
-            "workerid" => Cell::number(record.id.0),
-            "name" => Cell::from(record.name.as_str()),
-            "connected_to" => Cell::List(if record.connected { vec![on_master(None)] } else { Vec::new() }),
-            "configured_on" => Cell::List(self.builders.iter().map(|builder| on_master(Some(*builder))).collect()),
-            "workerinfo" => info(record),
-            "paused" => record.paused.into(),
-            "pause_reason" => Cell::text(record.pause_reason.as_deref()),
-            "graceful" => record.graceful.into(),
-            _ => Cell::Null,
-        }
-    }
+/// Our master, beside a builder that it runs.
+fn on_master(builder: Option<u64>) -> Cell<'static> {
+    let mut items = vec![("masterid".into(), Cell::number(THE_MASTER.0))];
+    items.extend(builder.map(|builder| ("builderid".into(), Cell::number(builder))));
+    Cell::object(items)
 }
 
 fn info(record: &WorkerRecord) -> Cell<'_> {
@@ -79,38 +70,45 @@ fn info(record: &WorkerRecord) -> Cell<'_> {
 }
 
 pub fn list(ask: &mut Ask<'_>) -> Answered {
-    let rows = ask.worker_rows()?;
-    ask.list(rows)
+    let query = ask.query::<WorkerRow>()?;
+    let records = match query.bounds().texts("name") {
+        Some(names) => named(names, |name| ask.store.worker_named(name), |worker| worker.id)?,
+        None => ask.store.workers()?,
+    };
+    let rows = ask.worker_rows(records, query.shows("configured_on"))?;
+    ask.many(&query, Rows::list(rows, &query))
 }
 
 pub fn one(ask: &mut Ask<'_>) -> Answered {
-    let wanted = ask.worker()?;
-    let rows = ask.worker_rows()?;
-    ask.one(wanted.and_then(|wanted| rows.into_iter().find(|row| row.record.id == wanted.id)))
+    let record = ask.worker()?;
+    let rows = ask.worker_rows(record.into_iter().collect(), true)?;
+    ask.one(rows.into_iter().next())
 }
 
 impl Ask<'_> {
     /// The worker that the path names by id or name.
     pub fn worker(&self) -> Result<Option<WorkerRecord>, ApiError> {
-        let workers = self.store.workers()?;
         if self.has("workerid") {
-            let id = self.number("workerid")?;
-            Ok(workers.into_iter().find(|worker| worker.id.0 == id))
+            Ok(self.store.worker(WorkerId(self.number("workerid")?))?)
         } else {
-            let name = self.text("name");
-            Ok(workers.into_iter().find(|worker| worker.name == name))
+            Ok(self.store.worker_named(self.text("name"))?)
         }
     }
 
-    /// The workers that the path's master and builder leave, narrowed to them.
-    fn worker_rows(&self) -> Result<Vec<WorkerRow>, ApiError> {
+    /// Those of these workers that the path's master and builder leave, narrowed to them. All builders are looked at only
+    /// if it shows which ones a worker may build.
+    fn worker_rows(&self, records: Vec<WorkerRecord>, with_builders: bool) -> Result<Vec<WorkerRow>, ApiError> {
         if !self.is_our_master()? {
             return Ok(Vec::new());
         }
         let narrowed = self.has("builderid") || self.has("buildername");
-        let builders = if narrowed { self.builder()?.into_iter().collect() } else { self.store.builders()? };
+        let builders = match (narrowed, with_builders) {
+            (true, _) => self.builder()?.into_iter().collect(),
+            (false, true) => self.store.builders()?,
+            (false, false) => Vec::new(),
+        };
         let can_build = can_build(&builders);
-        let rows = self.store.workers()?.into_iter().map(|record| {
+        let rows = records.into_iter().map(|record| {
             let builders = can_build.get(record.name.as_str()).cloned().unwrap_or_default();
             WorkerRow { record, builders }
         });

@@ -33,13 +33,23 @@ struct Names<'p> {
     worker_tags: BTreeSet<&'p str>,
     builder_tags: BTreeSet<&'p str>,
     hints: usize,
+    /// Names that were looked up or gone through, which tests count.
+    #[cfg(test)]
+    looked: std::cell::Cell<usize>,
 }
 
 impl<'p> Names<'p> {
     fn of(plan: &'p Plan) -> Self {
         let worker_tags = plan.workers.values().flat_map(|worker| worker.tags.iter().map(String::as_str));
         let builder_tags = plan.builders.values().flat_map(|builder| builder.tags.iter().map(String::as_str));
-        Self { plan, worker_tags: worker_tags.collect(), builder_tags: builder_tags.collect(), hints: 0 }
+        Self {
+            plan,
+            worker_tags: worker_tags.collect(),
+            builder_tags: builder_tags.collect(),
+            hints: 0,
+            #[cfg(test)]
+            looked: std::cell::Cell::default(),
+        }
     }
 
     fn check(&mut self, collector: &Collector, reference: &Reference) {
@@ -60,6 +70,8 @@ impl<'p> Names<'p> {
     }
 
     fn has(&self, wanted: Wanted, name: &str) -> bool {
+        #[cfg(test)]
+        self.looked.set(self.looked.get() + 1);
         let plan = self.plan;
         match wanted {
             Wanted::WorkerOrTag => plan.workers.contains_key(name) || self.worker_tags.contains(name),
@@ -77,6 +89,8 @@ impl<'p> Names<'p> {
         }
         self.hints += 1;
         let known = self.all(reference.wanted);
+        #[cfg(test)]
+        self.looked.set(self.looked.get() + known.len());
         let none = || format!("no {what} is declared");
         Some(if known.is_empty() { none() } else { unknown_hint(&reference.name, known.iter().copied()) })
     }
@@ -144,5 +158,60 @@ fn resolve_workers(plan: &mut Plan) {
             resolved.extend(names.into_iter().filter(|name| taken.insert(*name)).map(str::to_owned));
         }
         builder.workers = resolved;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::place::Spot;
+    use super::*;
+    use crate::model::{BuilderPlan, WorkerPlan};
+
+    const NOWHERE: Spot = Spot { span: None, argument: None };
+
+    /// How many names are looked at for so many builders, each of which names a worker's tag that there is (or is not).
+    fn looked(builders: usize, right: bool) -> usize {
+        let worker = WorkerPlan { name: "w".to_owned(), tags: vec!["linux".to_owned()], ..WorkerPlan::default() };
+        let plan = Plan {
+            workers: BTreeMap::from([("w".to_owned(), worker)]),
+            builders: (0..builders).map(|i| (format!("b{i}"), BuilderPlan::default())).collect(),
+            ..Plan::default()
+        };
+        let collector = Collector::default();
+        let mut names = Names::of(&plan);
+        for i in 0..builders {
+            let name = if right { format!("b{i}") } else { format!("wrong {i}") };
+            let wanted = [(Wanted::Builder, name.as_str()), (Wanted::WorkerOrTag, "linux")];
+            for (wanted, name) in wanted {
+                let by = "somebody".to_owned();
+                names.check(&collector, &Reference { by, wanted, name: name.to_owned(), spot: NOWHERE });
+            }
+        }
+        assert_eq!(collector.problems.take().len(), if right { 0 } else { builders });
+        names.looked.get()
+    }
+
+    #[test]
+    fn twice_the_builders_take_twice_the_look_ups() {
+        assert_eq!(looked(2_000, true), 2 * looked(1_000, true));
+        assert!(looked(2_000, false) <= 2 * looked(1_000, false), "also when each of them names something wrong");
+    }
+
+    #[test]
+    fn names_and_tags_become_workers_each_once() {
+        let worker = |name: &str, tags: &[&str]| WorkerPlan {
+            name: name.to_owned(),
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            ..WorkerPlan::default()
+        };
+        let workers = [worker("a", &["linux"]), worker("b", &["linux", "arm"]), worker("linux", &["mac"])];
+        let asked = ["arm", "linux", "a", "mac"].map(str::to_owned).to_vec();
+        let mut plan = Plan {
+            workers: workers.into_iter().map(|worker| (worker.name.clone(), worker)).collect(),
+            builders: BTreeMap::from([("x".to_owned(), BuilderPlan { workers: asked, ..BuilderPlan::default() })]),
+            ..Plan::default()
+        };
+        resolve_workers(&mut plan);
+        assert_eq!(plan.builders["x"].workers, ["b", "linux", "a"], "a worker's name wins over a tag");
     }
 }

@@ -1,11 +1,15 @@
 //! Live reload: atomic, beside running builds, refused with a reason.
 
+use std::path::PathBuf;
+
 use starwright::master::Reload;
 use starwright::model::{Event, Outcome};
 
 use super::history::CONFIG;
 use super::house::House;
 use super::worker::ScriptedWorker;
+use crate::support::git_source::make_executable;
+use crate::support::starwright::PROGRAM;
 
 const TWO_BUILDERS: &str = r#"
 load("@stdlib//steps.star", "sh")
@@ -68,6 +72,42 @@ async fn the_same_configuration_is_not_adopted_twice() {
     let running = house.start().await;
     assert_eq!(running.handle().reload("test".to_owned()).await.unwrap(), Reload::Unchanged);
     assert_eq!(running.handle().store().plans_adopted(10).unwrap().len(), 1);
+    running.master.stop().await;
+}
+
+/// A program that counts how often it is started, which is once for each load.
+fn counting(house: &House) -> PathBuf {
+    let (program, loads) = (house.path("counting"), house.path("loads"));
+    house.write("counting", &format!("#!/bin/sh\necho load >>'{}'\nexec '{PROGRAM}' \"$@\"\n", loads.display()));
+    make_executable(&program);
+    program
+}
+
+fn loads(house: &House) -> usize {
+    std::fs::read_to_string(house.path("loads")).unwrap_or_default().lines().count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_configuration_is_evaluated_once_and_again_when_its_texts_changed() {
+    let house = House::new(CONFIG);
+    let program = counting(&house);
+    let running = house
+        .start_with(|options| {
+            options.watch = true;
+            options.launcher.program = Some(program);
+        })
+        .await;
+    assert_eq!(running.handle().reload("test".to_owned()).await.unwrap(), Reload::Unchanged);
+    house.write("master.star", CONFIG);
+    assert_eq!(running.handle().reload("test".to_owned()).await.unwrap(), Reload::Unchanged);
+    assert_eq!(loads(&house), 1, "the start, the watch that begins, and a file that is saved unchanged");
+
+    house.write("master.star", TWO_BUILDERS);
+    // Whether we or the watch come first, the load that follows the change answers both.
+    running.handle().reload("test".to_owned()).await.unwrap();
+    assert!(running.handle().plan().builders.contains_key("added"));
+    assert_eq!(running.handle().reload("test".to_owned()).await.unwrap(), Reload::Unchanged);
+    assert_eq!(loads(&house), 2);
     running.master.stop().await;
 }
 

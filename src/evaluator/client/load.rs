@@ -216,14 +216,15 @@ impl Loading<'_> {
         }
         let (mut plan, sources) = (reply.plan, reply.sources);
         Arc::make_mut(&mut plan).share();
-        let ask = LoadAsk { from: LoadFrom::Kept((*sources).clone()), untyped: ask.untyped.clone() };
+        // Only where each evaluator loads by itself are the texts needed once more.
+        let again = || LoadAsk { from: LoadFrom::Kept((*sources).clone()), untyped: ask.untyped.clone() };
         #[cfg(target_os = "linux")]
         let template = match socket {
             Some(socket) => Template::forking(plan.clone(), self.launcher, process, socket),
-            None => Template::plain(plan.clone(), self.launcher, process, ask),
+            None => Template::plain(plan.clone(), self.launcher, process, again()),
         };
         #[cfg(not(target_os = "linux"))]
-        let template = Template::plain(plan.clone(), self.launcher, process, ask);
+        let template = Template::plain(plan.clone(), self.launcher, process, again());
         let watch = self.folder.as_ref().map(|folder| folder.watch(sources.files.keys())).unwrap_or_default();
         Loaded { plan, sources, watch, warnings: reply.warnings, template: Arc::new(template) }
     }

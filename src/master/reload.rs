@@ -33,7 +33,8 @@ use crate::store::Store;
 /// Asks for a reload that may wait; further ones wait to be let in.
 const REQUESTS_MAX: usize = 64;
 
-/// A load that takes longer than this is given up for a newer one; shorter ones end by themselves before that helps.
+/// A load that takes longer than this is given up for a newer one, if that would read other texts; shorter ones end by
+/// themselves before that helps.
 const SUPERSEDE_AFTER: Duration = Duration::from_secs(1);
 /// So many loads in a row are given up; then one runs to its end, however often it is asked for.
 const SUPERSEDED_MAX: usize = 5;
@@ -168,19 +169,29 @@ impl Reloader {
     /// Loads. What is asked for meanwhile waits; if the load takes long it is given up for that, as far as it may be.
     async fn load(&self, requests: &mut Requests, newer: &mut Vec<Request>, may_give_up: bool) -> Load {
         let abort = AbortOnDrop::default();
-        let long = tokio::time::Instant::now() + SUPERSEDE_AFTER;
+        let mut long = tokio::time::Instant::now() + SUPERSEDE_AFTER;
         let mut load = std::pin::pin!(load(self.programs.templates().launcher().clone(), self.path.clone(), &abort.0));
         loop {
             tokio::select! {
                 load = &mut load => return load,
                 Some(request) = requests.0.recv(), if newer.len() < REQUESTS_MAX => newer.push(request),
                 () = tokio::time::sleep_until(long), if may_give_up && !newer.is_empty() => {
+                    if !self.is_outdated(&abort.0).await {
+                        long = tokio::time::Instant::now() + SUPERSEDE_AFTER;
+                        continue;
+                    }
                     tracing::info!("a load of the configuration took long and is given up for a newer one");
                     abort.0.abort();
                     return load.await;
                 }
             }
         }
+    }
+
+    /// Whether a load that begins now would read other texts.
+    async fn is_outdated(&self, load: &Abort) -> bool {
+        let (load, path) = (load.clone(), self.path.clone());
+        tokio::task::spawn_blocking(move || load.is_outdated(&path)).await.unwrap_or(true)
     }
 
     async fn judge(&self, load: Load, cause: String, asked: Vec<Request>) -> Result<(), Gone> {

@@ -52,6 +52,8 @@ pub enum Load {
 #[derive(Clone, Debug, Default)]
 pub struct Abort {
     wanted: Arc<AtomicBool>,
+    /// The texts that the load has read so far.
+    read: Arc<Mutex<BTreeMap<String, String>>>,
     child: Arc<Mutex<Option<Arc<Mutex<Child>>>>>,
 }
 
@@ -62,6 +64,18 @@ impl Abort {
         if let Some(child) = self.child().take() {
             end_child(&child);
         }
+    }
+
+    /// Whether a load of this file that began now would read something else than this one has read so far. If not, this one
+    /// does as well: whatever it reads from here on is no older.
+    pub fn is_outdated(&self, path: &Path) -> bool {
+        let Ok(folder) = Folder::of(path) else { return true };
+        let files = self.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        !folder.holds(&Sources { main: folder.main().to_owned(), files })
+    }
+
+    fn note_read(&self, name: &str, text: &str) {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), text.to_owned());
     }
 
     fn is_wanted(&self) -> bool {
@@ -193,7 +207,11 @@ impl Loading<'_> {
                 Reply::Read(name) => {
                     asked += 1;
                     let folder = self.folder.as_ref().filter(|_| asked <= FILES_ASKED_MAX).ok_or(Broken::Closed)?;
-                    process.link.send(&Order::Text(folder.read(&name)), until)?;
+                    let text = folder.read(&name);
+                    if let Ok(text) = &text {
+                        self.abort.note_read(&name, text);
+                    }
+                    process.link.send(&Order::Text(text), until)?;
                 }
                 Reply::Loaded(reply) => return Ok(Attempt::Loaded(reply)),
                 Reply::Refused(problems) => return Ok(Attempt::Refused(problems)),
@@ -255,5 +273,26 @@ pub(super) fn prepare(launcher: &Launcher, ask: &LoadAsk) -> Result<Process, Str
         Attempt::Loaded(_) => Ok(process),
         Attempt::Refused(problems) => Err(Refused { problems }.to_string()),
         Attempt::Died(Died { death, .. }) => Err(format!("loading the configuration {}", death.words())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_is_outdated_once_a_text_that_it_read_has_changed() {
+        let place = tempfile::tempdir().unwrap();
+        let main = place.path().join("master.star");
+        std::fs::write(&main, "one").unwrap();
+        let load = Abort::default();
+        assert!(!load.is_outdated(&main), "it has read nothing yet");
+        load.note_read("master.star", "one");
+        std::fs::write(place.path().join("other.star"), "").unwrap();
+        assert!(!load.is_outdated(&main));
+        std::fs::write(&main, "two").unwrap();
+        assert!(load.is_outdated(&main));
+        std::fs::remove_file(&main).unwrap();
+        assert!(load.is_outdated(&main));
     }
 }

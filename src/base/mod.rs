@@ -10,6 +10,7 @@ pub mod environment;
 pub mod files;
 mod host;
 mod logging;
+pub mod memory;
 mod nearest;
 pub mod process;
 mod random;

@@ -29,8 +29,9 @@ use super::plan_in_force::PlanInForce;
 use super::programs::Programs;
 use super::with_room::with_room;
 use super::{Alerts, MasterError};
-use crate::base::{Clock, chain};
+use crate::base::{Clock, chain, memory};
 use crate::engine::{Deadline, Effect, Engine, Input, Reply, Ticket};
+use crate::evaluator::Gone;
 use crate::model::{AlertSubject, BuildId, Event, Fact};
 use crate::store::{Store, StoreError};
 
@@ -283,7 +284,7 @@ impl Owner {
         if gone.is_empty() {
             return;
         }
-        if let Err(error) = std::thread::Builder::new().name("let go".to_owned()).spawn(move || drop(gone)) {
+        if let Err(error) = std::thread::Builder::new().name("let go".to_owned()).spawn(move || end_of(gone)) {
             tracing::debug!(%error, "old configurations were let go by the owner itself");
         }
     }
@@ -294,6 +295,12 @@ impl Owner {
         keep_snapshot(self.parts.store, self.parts.effects.log_writes, self.parts.alerts, (seq, bytes)).await;
         Ok(())
     }
+}
+
+/// Ends what is let go, and returns its memory.
+fn end_of(gone: Gone) {
+    drop(gone);
+    memory::give_back();
 }
 
 /// Keeps a snapshot whose facts are durable, once the log lines that follow from them are, too: after a restart only the

@@ -24,7 +24,7 @@ use super::large_stack::on_large_stack;
 use super::plan_in_force::PlanInForce;
 use super::programs::Programs;
 use super::{Gone, MasterError};
-use crate::base::chain;
+use crate::base::{chain, memory};
 use crate::engine::{Input, Reply};
 use crate::evaluator::{self, Abort, Folder, Launcher, Load, Loaded, Problem, Refused, Sources};
 use crate::model::{ConfigDigest, PlanChange};
@@ -200,7 +200,12 @@ impl Reloader {
             Load::Refused(refused) => self.refuse(refused.to_string(), cause).await,
             Load::Aborted => self.refuse("the load was given up".to_owned(), cause).await,
         };
-        answer(asked, &reload?);
+        let reload = reload?;
+        answer(asked, &reload);
+        if matches!(reload, Reload::Adopted { .. }) {
+            // A failure costs memory and nothing else.
+            let _ = tokio::task::spawn_blocking(memory::give_back).await;
+        }
         Ok(())
     }
 

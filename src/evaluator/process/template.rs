@@ -18,6 +18,7 @@ use super::super::limits::{LOAD_STACK, WORK_STACK};
 use super::super::message::{Order, Reply};
 use super::load::{load, lock};
 use super::{Ends, confine, on_stack, serve, sys};
+use crate::base::memory;
 use crate::config::Scripts;
 
 /// The three pipes of an evaluator, in the order in which they are sent.
@@ -32,6 +33,7 @@ pub(super) fn run() -> ExitCode {
     let Some(loaded) = on_stack(LOAD_STACK, move || load(&theirs)) else { return ExitCode::FAILURE };
     // Only the functions stay: texts and remarks were handed over.
     let Some(scripts) = loaded.map(|loaded| loaded.scripts) else { return ExitCode::SUCCESS };
+    memory::give_back();
     let mut template = Template { scripts, ends, socket: Some(socket), children: BTreeSet::new() };
     while let Some(order) = { lock(&template.ends).hear() } {
         let reply = match order {

@@ -38,6 +38,7 @@ chaos: ## kills, cuts off and upgrades a whole installation, ten minutes for eac
 bench: ## measures speed, each figure beside its baseline
 	$(CARGO) bench --bench overhead
 	$(CARGO) bench --bench store
+	$(CARGO) bench --bench fill
 	$(CARGO) bench --bench evaluator
 	$(CARGO) bench --bench scale
 

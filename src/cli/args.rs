@@ -241,12 +241,12 @@ pub(super) enum StoreCommand {
         #[command(flatten)]
         folder: DataFolder,
     },
-    /// Rebuild the database from the fact files
+    /// Rebuild the database from packs and journal
     #[command(
-        after_help = "Restores history and open work when the database (the folder `sled`) is gone or damaged. A master does it by\nitself when it notices damage at its start. The old database is kept in `damaged`. Exit code 1 if fact files are\ndamaged, too: what is whole is there."
+        after_help = "Restores history and open work when the database (the folder `sled`) is gone or damaged. A master does it by\nitself when it notices damage at its start. The old database is kept in `damaged`. Exit code 1 if packs or journal are\ndamaged, too: what is whole is there."
     )]
     Rebuild {
-        /// Even if the present database holds more than the fact files
+        /// Even if the present database holds more than packs and journal
         #[arg(long)]
         force: bool,
         #[command(flatten)]

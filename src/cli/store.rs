@@ -60,17 +60,17 @@ fn check(dir: &Path) -> Result<ExitCode, CliError> {
 fn advice(report: &CheckReport) -> Vec<&'static str> {
     let mut advice = Vec::new();
     if report.database_lacks && !report.facts_lack {
-        advice.push("The fact files are whole: `starwright store rebuild` makes the database again from them.");
+        advice.push("Packs and journal are whole: `starwright store rebuild` makes the database again from them.");
     }
     if report.database_lacks && report.facts_lack {
         advice.push(
-            "Database and fact files are both damaged: restore a backup, or keep what `starwright store rebuild` finds.",
+            "The database is damaged, and so are packs or journal: restore a backup, or keep what `starwright store rebuild` finds.",
         );
     }
     if !report.database_lacks && report.facts_lack {
         advice.push(
-            "The database is whole and serves as before; do not rebuild it. A dump lacks what the fact files lack: copy \
-             the folder instead.",
+            "The database is whole and serves as before; do not rebuild it. A dump lacks what packs and journal lack: \
+             copy the folder instead.",
         );
     }
     if advice.is_empty() {
@@ -170,9 +170,6 @@ fn rebuild(dir: &Path, force: bool) -> Result<ExitCode, CliError> {
         count(report.facts, "fact"),
         count(report.builds, "build")
     );
-    if report.void > 0 {
-        outln!("left out {} that nobody was ever told of", count(report.void, "fact"));
-    }
     for torn in &report.torn {
         outln!("{torn}, as a kill leaves them; nobody was told what they held");
     }

@@ -27,6 +27,26 @@ pub enum StoreError {
         /// The newest format that this version reads.
         known: u64,
     },
+    /// An older version wrote the folder, and this one cannot read it.
+    #[error(
+        "open the store in `{}`: it has format {found}, and this version reads format {known} only; export it with the \
+         version that wrote it (`starwright store export`) and import the dump with this one, or use a new folder",
+        dir.display()
+    )]
+    OlderFormat {
+        /// The store's folder.
+        dir: PathBuf,
+        /// The format found.
+        found: u64,
+        /// The format that this version reads.
+        known: u64,
+    },
+    /// A write to the journal failed, so that nobody knows what the disk holds of it.
+    #[error("write to `{}`: an earlier write failed; restart the master, which looks what the disk holds", path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file that describes the folder is damaged.
     #[error("read `{}`: it names no format and installation; `starwright store rebuild` makes it again", path.display())]
     NoFormat {
@@ -92,19 +112,19 @@ pub enum StoreError {
         /// The newest version that this program reads.
         known: u64,
     },
-    /// The fact files tell less than the database that they would replace.
+    /// Packs and journal tell less than the database that they would replace.
     #[error(
-        "make the database in `{}` again: it holds {} builds and facts up to {}, the fact files tell only of {} builds \
-         and facts up to {}; nothing was changed (`starwright store check` shows what is damaged, \
-         `starwright store rebuild --force` gives up what the fact files lack)",
+        "make the database in `{}` again: it holds {} builds and facts up to {}, packs and journal tell only of {} \
+         builds and facts up to {}; nothing was changed (`starwright store check` shows what is damaged, \
+         `starwright store rebuild --force` gives up what they lack)",
         dir.display(), builds.0, facts.0, builds.1, facts.1
     )]
     Poorer {
         /// The store's folder.
         dir: PathBuf,
-        /// The last fact of the database, and of the fact files.
+        /// The last fact of the database, and of packs and journal.
         facts: (u64, u64),
-        /// The number of builds in the database, and that the fact files tell of.
+        /// The number of builds in the database, and that packs and journal tell of.
         builds: (u64, u64),
     },
     /// The target of an import is in use already.
@@ -144,6 +164,8 @@ impl StoreError {
             Self::Io { source, .. } => is_no_space(source),
             Self::Locked { .. }
             | Self::NewerFormat { .. }
+            | Self::OlderFormat { .. }
+            | Self::Broken { .. }
             | Self::NoFormat { .. }
             | Self::Corrupt { .. }
             | Self::Database { .. }

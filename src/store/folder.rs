@@ -3,10 +3,10 @@
 //! ```text
 //! lock        held while a process has the store open
 //! format      format number and installation id
-//! sled/       records and indexes; can be rebuilt from the rest
-//! facts/      facts that belong to no build, in segments; fences; what retention removed
-//! builds/     per build: its facts and its logs
-//! wal/        log parts that are durable but not yet in their log's file
+//! journal/    what was written last: facts, removals, parts of logs
+//! packs/      what was in the journal before: facts, removals, short logs
+//! builds/     per build: its long logs
+//! sled/       records and indexes; can be rebuilt from journal and packs
 //! snapshots/  states of the engine
 //! configs/    configurations by digest
 //! ```
@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use super::StoreError;
 use crate::model::BuildId;
 
-/// The format that this version writes, and the newest that it reads.
-pub(crate) const FORMAT: u64 = 1;
+/// The format that this version writes, and the only one that it reads.
+pub(crate) const FORMAT: u64 = 2;
 
 /// How many builds share one folder of `builds/`: folders of a few hundred entries list quickly everywhere.
 const BUILDS_PER_FOLDER: u64 = 1000;
@@ -48,11 +48,11 @@ impl Folder {
     pub fn sled(&self) -> PathBuf {
         self.dir.join("sled")
     }
-    pub fn facts(&self) -> PathBuf {
-        self.dir.join("facts")
+    pub fn journal(&self) -> PathBuf {
+        self.dir.join("journal")
     }
-    pub fn wal(&self) -> PathBuf {
-        self.dir.join("wal")
+    pub fn packs(&self) -> PathBuf {
+        self.dir.join("packs")
     }
     pub fn snapshots(&self) -> PathBuf {
         self.dir.join("snapshots")
@@ -66,8 +66,19 @@ impl Folder {
     pub fn build(&self, build: BuildId) -> PathBuf {
         self.builds().join((build.0 / BUILDS_PER_FOLDER).to_string()).join(build.0.to_string())
     }
-    pub fn build_facts(&self, build: BuildId) -> PathBuf {
-        self.build(build).join("facts")
+
+    /// Moves a file or folder to `damaged/`; returns where it is then, none if it was not there.
+    pub fn set_aside(&self, path: &Path) -> Result<Option<PathBuf>, StoreError> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let damaged = self.dir.join("damaged");
+        make_dir(&damaged)?;
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let target = (1_u64..).map(|number| damaged.join(format!("{name}.{number}"))).find(|target| !target.exists());
+        let target = target.expect("numbers do not run out");
+        fs::rename(path, &target).map_err(StoreError::io("move aside", path))?;
+        Ok(Some(target))
     }
 
     /// Where the successor of a folder grows.
@@ -87,7 +98,7 @@ impl Folder {
 
     /// Ends what a crash interrupted: the old folder comes back if there is no new one, else it goes.
     pub fn finish_swap(&self) -> Result<(), StoreError> {
-        for path in [self.sled(), self.facts()] {
+        for path in [self.sled(), self.packs()] {
             let old = path.with_extension("old");
             if old.exists() && !path.exists() {
                 fs::rename(&old, &path).map_err(StoreError::io("rename", &old))?;
@@ -155,6 +166,9 @@ impl Format {
         if found > FORMAT {
             return Err(StoreError::NewerFormat { dir: folder.dir.clone(), found, known: FORMAT });
         }
+        if found < FORMAT {
+            return Err(StoreError::OlderFormat { dir: folder.dir.clone(), found, known: FORMAT });
+        }
         Ok(Some(Self { installation: field("installation")?.to_owned() }))
     }
 
@@ -163,6 +177,40 @@ impl Format {
         let text = format!("starwright store\nformat {FORMAT}\ninstallation {}\n", self.installation);
         write_whole(&folder.format(), text.as_bytes())
     }
+}
+
+/// The builds that have a folder, by id.
+pub(crate) fn builds(folder: &Folder) -> Result<Vec<BuildId>, StoreError> {
+    let mut builds = Vec::new();
+    for (_, thousand) in numbered_folders(&folder.builds())? {
+        builds.extend(numbered_folders(&thousand)?.into_iter().map(|(build, _)| BuildId(build)));
+    }
+    builds.sort_unstable();
+    Ok(builds)
+}
+
+fn numbered_folders(dir: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> {
+    numbered(dir, |name| name.parse().ok())
+}
+
+/// The files in a folder whose names are a number and this ending, in the order of the numbers; none if there is no such folder.
+pub(crate) fn numbered_files(dir: &Path, ending: &str) -> Result<Vec<(u64, PathBuf)>, StoreError> {
+    numbered(dir, |name| name.strip_suffix(ending)?.strip_suffix('.')?.parse().ok())
+}
+
+fn numbered(dir: &Path, number: impl Fn(&str) -> Option<u64>) -> Result<Vec<(u64, PathBuf)>, StoreError> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(StoreError::io("list", dir)(error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(StoreError::io("list", dir))?;
+        found.extend(entry.file_name().to_str().and_then(&number).map(|number| (number, entry.path())));
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Makes a folder with its parents.

@@ -3,22 +3,24 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::backend::{Backend, MemoryBackend, Order};
+use super::backend::{Backend, MemoryBackend};
 use super::blocking::block_on;
 use super::configs::Configs;
 use super::folder::{Folder, FolderLock, Format, make_dir};
 use super::keeper::Keeper;
-use super::key::Table;
 use super::opening;
+use super::orders::Orders;
+use super::packing::Packing;
+use super::packs::Packs;
 use super::project::last_seq;
 use super::retire::Retirement;
 use super::room::{FREE_BYTES_MIN, Room};
 use super::snapshot::Snapshots;
-use super::txn::Records as _;
-use super::writer::{Writer, WriterParts};
+use super::told::read_facts;
+use super::writer::{Disk, Writer, WriterParts};
 use super::{LogLimits, Logs, StoreError};
 use crate::base::Timestamp;
-use crate::model::{BuildId, ConfigDigest, Fact, RetentionPlan};
+use crate::model::{ConfigDigest, Fact, RetentionPlan};
 
 /// Which part of an ordered list to read.
 #[derive(Clone, Copy, Debug)]
@@ -68,16 +70,8 @@ struct Shared {
     logs: Logs,
     /// None once closed.
     parts: RwLock<Option<Parts>>,
-    retention: Mutex<Retention>,
-}
-
-/// Where [`Store::retire`] goes on.
-#[derive(Debug, Default)]
-struct Retention {
-    /// With the first builder after this one.
-    after_builder: Option<u64>,
-    /// Builds whose logs are removed, but whose files are still to be unlinked.
-    logs: Vec<BuildId>,
+    /// [`Store::retire`] goes on with the first builder after this one.
+    retention: Mutex<Option<u64>>,
 }
 
 /// What a store is made of. Fields are dropped in this order: threads, database, lock.
@@ -88,9 +82,18 @@ pub(crate) struct Parts {
     pub backend: Arc<dyn Backend>,
     pub snapshots: Arc<Snapshots>,
     pub configs: Arc<Configs>,
-    pub folder: Folder,
-    /// None for a store in memory.
-    pub lock: Option<Arc<FolderLock>>,
+    pub facts: Facts,
+}
+
+/// Where facts are that the engine may ask for again.
+#[derive(Clone, Debug)]
+pub(crate) enum Facts {
+    /// The folder is locked as long as somebody may read or write there.
+    Files {
+        folder: Folder,
+        _lock: Arc<FolderLock>,
+    },
+    Memory(Arc<Mutex<Vec<Arc<Fact>>>>),
 }
 
 impl Store {
@@ -102,33 +105,34 @@ impl Store {
     /// The same with other settings.
     pub fn open_with(dir: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
         let opened = opening::open(dir)?;
+        let (folder, overlay) = (opened.folder, opened.overlay);
         let room = Room::new(dir, options.free_bytes_min);
-        let logs = Logs::open(&opened.folder, &options.logs, Some(room.clone()))?;
+        let packs = Arc::new(Packs::open(&folder.packs())?);
+        let (orders, queue) = Orders::new();
+        let (logs, mut writing) =
+            Logs::open(&folder, &options.logs, orders.clone(), Arc::clone(&packs), Some(room.clone()));
+        let journal = opening::take_up_journal(&folder, &*overlay, &mut writing)?;
+        opened.snapshots.drop_beyond(last_seq(&*overlay)?)?;
         let keeper = Arc::new(Keeper::start()?);
+        let backend: Arc<dyn Backend> = Arc::clone(&overlay) as Arc<dyn Backend>;
+        let packing = Packing { folder: folder.clone(), overlay, packs };
         let parts = WriterParts {
-            backend: Arc::clone(&opened.backend),
-            files: Some(opened.files),
-            room: Some(room),
+            backend: Arc::clone(&backend),
+            logs: writing,
+            disk: Some(Disk { journal, packing, room }),
+            memory: None,
             keeper: Arc::clone(&keeper),
         };
-        let writer = Arc::new(Writer::start(parts)?);
-        if opened.unsettled.found {
-            for build in opened.unsettled.logs {
-                block_on(logs.remove_logs(build))?;
-            }
-            block_on(writer.unlinked(Vec::new()))?;
-        }
         Ok(Self::of(
             opened.format,
             logs,
             Parts {
-                writer,
+                writer: Arc::new(Writer::start(parts, orders, queue)?),
                 keeper,
-                backend: opened.backend,
+                backend,
                 snapshots: Arc::new(opened.snapshots),
-                configs: Arc::new(Configs::Files(opened.folder.configs())),
-                folder: opened.folder,
-                lock: Some(Arc::new(opened.lock)),
+                configs: Arc::new(Configs::Files(folder.configs())),
+                facts: Facts::Files { folder, _lock: Arc::new(opened.lock) },
             },
         ))
     }
@@ -137,21 +141,29 @@ impl Store {
     pub fn in_memory(dir: &Path) -> Result<Self, StoreError> {
         make_dir(dir)?;
         let folder = Folder::new(dir);
-        let logs = Logs::open(&folder, &LogLimits::default(), None)?;
+        let (orders, queue) = Orders::new();
+        let packs = Arc::new(Packs::open(&folder.packs())?);
+        let (logs, writing) = Logs::open(&folder, &LogLimits::default(), orders.clone(), packs, None);
         let keeper = Arc::new(Keeper::start()?);
         let backend: Arc<dyn Backend> = Arc::new(MemoryBackend::default());
-        let parts = WriterParts { backend: Arc::clone(&backend), files: None, room: None, keeper: Arc::clone(&keeper) };
+        let memory = Arc::new(Mutex::default());
+        let parts = WriterParts {
+            backend: Arc::clone(&backend),
+            logs: writing,
+            disk: None,
+            memory: Some(Arc::clone(&memory)),
+            keeper: Arc::clone(&keeper),
+        };
         Ok(Self::of(
             Format { installation: opening::new_installation() },
             logs,
             Parts {
-                writer: Arc::new(Writer::start(parts)?),
+                writer: Arc::new(Writer::start(parts, orders, queue)?),
                 keeper,
                 backend,
                 snapshots: Arc::new(Snapshots::Memory(Mutex::default())),
                 configs: Arc::new(Configs::Memory(Mutex::default())),
-                folder,
-                lock: None,
+                facts: Facts::Memory(memory),
             },
         ))
     }
@@ -171,11 +183,10 @@ impl Store {
         self.shared.installation.clone()
     }
 
-    /// Makes facts durable and visible in the records, all or none. Facts of several callers are merged into one flush.
+    /// Makes facts durable and visible in the records, all or none. Facts and log parts of several callers share one sync.
     ///
-    /// When it returns `Ok`, the facts are on disk, in the database and (as far as the system's cache) in the fact files.
-    /// After an error none of them is in the records, and the same numbers can be committed again. Should the process die before that,
-    /// the next opening may find them whole in the fact files, and keep them.
+    /// When it returns `Ok`, the facts are in the journal, on disk. After an error none of them is in the records, and the same numbers
+    /// can be committed again. Should the process die before that, the next opening may find them whole in the journal, and keep them.
     pub async fn commit(&self, facts: Vec<Arc<Fact>>) -> Result<(), StoreError> {
         let writer = self.parts()?.writer;
         writer.commit(facts).await
@@ -195,20 +206,28 @@ impl Store {
     pub fn recover(&self) -> Result<Recovered, StoreError> {
         let parts = self.parts()?;
         let snapshot = parts.snapshots.newest()?;
-        let after = snapshot.as_ref().map(|(seq, _)| *seq);
-        let scan = Scan { after, descending: false, limit: usize::MAX };
-        let facts: Vec<Fact> = parts.backend.records(&Table::Tail.part(&scan), Order::Ascending, usize::MAX)?;
-        let begins = after.unwrap_or(0) + 1;
-        let is_whole = facts.first().map_or(begins > last_seq(&*parts.backend)?, |first| first.seq == begins);
-        if is_whole {
-            return Ok(Recovered { snapshot, facts });
-        }
-        opening::recover_from_files(&parts, snapshot)
+        let after = snapshot.as_ref().map_or(0, |(seq, _)| *seq);
+        let facts = match &parts.facts {
+            Facts::Memory(facts) => {
+                let facts = facts.lock().unwrap_or_else(PoisonError::into_inner);
+                facts.iter().filter(|fact| fact.seq > after).map(|fact| Fact::clone(fact)).collect()
+            }
+            Facts::Files { folder, _lock } => {
+                let mut facts = Vec::new();
+                let findings = read_facts(folder, after, &mut |fact| {
+                    facts.push(fact);
+                    Ok(())
+                })?;
+                for words in findings.damage {
+                    tracing::warn!(words, "a damaged place in packs or journal is left out");
+                }
+                facts
+            }
+        };
+        Ok(Recovered { snapshot, facts })
     }
 
-    /// Keeps a snapshot; facts that it covers are dropped from the tail (they stay in the fact files).
-    ///
-    /// The snapshot is durable when it returns; the facts up to the older one kept go a little later.
+    /// Keeps a snapshot; durable when it returns.
     pub async fn save_snapshot(&self, seq: u64, bytes: Vec<u8>) -> Result<(), StoreError> {
         let parts = self.parts()?;
         let snapshots = Arc::clone(&parts.snapshots);
@@ -252,31 +271,24 @@ impl Store {
     /// One order of the writer, so that commits get their turn in between.
     fn retire_slice(&self, rules: &RetentionPlan, now: Timestamp) -> Result<Slice, StoreError> {
         let parts = self.parts()?;
-        let mut retention = self.shared.retention.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut after_builder = self.shared.retention.lock().unwrap_or_else(PoisonError::into_inner);
         let retirement = Retirement {
             rules: rules.clone(),
             now,
             snapshots: parts.snapshots.numbers()?,
-            after_builder: retention.after_builder,
+            after_builder: *after_builder,
         };
         let retired = block_on(parts.writer.retire(retirement))?;
-        retention.after_builder = retired.last_builder;
-        retention.logs.extend(retired.logs());
-        while let Some(build) = retention.logs.last() {
-            block_on(self.shared.logs.remove_logs(*build))?;
-            retention.logs.pop();
-        }
-        let doomed = parts.backend.ids(&Table::Doomed.all(), Order::Ascending, DOOMED_MAX)?;
-        for build in &doomed {
-            block_on(self.shared.logs.remove_build(BuildId(*build)))?;
-        }
-        if !doomed.is_empty() || !retired.entries.is_empty() {
-            block_on(parts.writer.unlinked(doomed))?;
-        }
+        *after_builder = retired.last_builder;
         Ok(Slice {
             builds: u64::try_from(retired.builds().count()).unwrap_or(u64::MAX),
             is_idle: retired.entries.is_empty() && retired.last_builder.is_none(),
         })
+    }
+
+    /// Brings everything from the journal to where it stays: records, packs, files of logs.
+    pub(crate) fn settle(&self) -> Result<(), StoreError> {
+        block_on(self.parts()?.writer.settle())
     }
 
     /// Ends the writer; everything committed is on disk when it returns. The folder can be opened again then.
@@ -305,15 +317,11 @@ struct Slice {
     is_idle: bool,
 }
 
-/// Folders of removed builds unlinked in one slice.
-const DOOMED_MAX: usize = 100;
-
 impl Shared {
     fn close(&self) -> Result<(), StoreError> {
         let Some(parts) = self.parts.write().unwrap_or_else(PoisonError::into_inner).take() else { return Ok(()) };
-        let written = block_on(parts.writer.close());
-        let logged = self.logs.shut_down();
-        written.and(logged)
+        self.logs.close_all();
+        block_on(parts.writer.close())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The thread for slow work on files that nobody's commit should wait for: syncing fact files, writing snapshots.
+//! The thread for slow work on files that nobody should wait for: filling the database, packing, writing snapshots.
 
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::StoreError;
 
-/// Jobs that may wait. They are few (a sync a build, a snapshot now and then); who finds the queue full does the
+/// Jobs that may wait. They are few (a batch of records every two seconds, a snapshot now and then); who finds the queue full does the
 /// work itself, or waits.
 const JOBS_MAX: usize = 64;
 

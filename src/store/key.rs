@@ -12,12 +12,11 @@ use super::backend::KeyRange;
 pub(crate) enum Table {
     /// Name of a single value: format, installation, counters.
     Meta = 0x01,
-    /// Fact number to fact: the tail that a restart folds onto a snapshot.
-    Tail = 0x02,
+    // 0x02 was the tail of facts, of which the journal is the only copy now.
     /// Fact number to the fact of an adopted configuration.
     PlanAdopted = 0x03,
-    /// Number of the fact that ended a build to the build and the number of the fact that started it. Trimmed with the
-    /// tail.
+    /// Number of the fact that ended a build to the build and the number of the fact that started it. Trimmed
+    /// with each snapshot.
     Ended = 0x04,
 
     Builder = 0x10,
@@ -70,8 +69,7 @@ pub(crate) enum Table {
     /// Report to why it was given up, or delivered in part; the newest ones.
     Undelivered = 0x62,
 
-    /// Build whose records are gone and whose folder is about to go.
-    Doomed = 0x70,
+    // 0x70 were the builds whose folder was about to go, which the journal tells now.
     /// Builder to the first build number whose logs were not retired yet.
     LogsKept = 0x71,
 }
@@ -81,9 +79,8 @@ pub(crate) type Key = Vec<u8>;
 
 impl Table {
     /// All of them, for messages.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 34] = [
         Self::Meta,
-        Self::Tail,
         Self::PlanAdopted,
         Self::Ended,
         Self::Builder,
@@ -116,7 +113,6 @@ impl Table {
         Self::Outbox,
         Self::Alert,
         Self::Undelivered,
-        Self::Doomed,
         Self::LogsKept,
     ];
 

@@ -1,33 +1,33 @@
-//! Opening the folder of a store: lock, format, database, and what to do when the database is damaged.
+//! Opening the folder of a store: lock, format, database, and what the journal has that the database has not.
 //!
-//! The database is not trusted blindly: one that lost what it had confirmed (its files were damaged, or taken from a backup)
-//! is made again from the fact files.
+//! The database is not trusted blindly: one that lost what it had (its files were damaged, or taken from a backup) is made again
+//! from packs and journal.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use super::StoreError;
-use super::backend::{Backend, OpenFailure, SledBackend};
-use super::facts::{FactFiles, FactReader, Fences, newest_flush, segments};
+use super::backend::{Backend, OpenFailure, Overlay, SledBackend};
 use super::folder::{Folder, FolderLock, Format, make_dir, sync_dir};
-use super::forward::recent_builds;
-use super::handle::{Parts, Recovered};
-use super::maintain::{is_complete, mark_complete, rebuild_database, set_aside};
-use super::project::last_seq;
-use super::settle::{Unsettled, settle};
-use super::snapshot::{Snapshot, Snapshots};
+use super::journal::{self, Journal, Read, StoredEntry};
+use super::logs::{LogWriting, records};
+use super::maintain::{is_complete, mark_complete, rebuild_database};
+use super::packs::{last_packed, packs};
+use super::project::{last_seq, project};
+use super::retire::{RetiredEntry, repeat};
+use super::snapshot::Snapshots;
+use super::told::read_facts;
+use super::txn::Txn;
+use super::writer::remove_files;
 use crate::model::Event;
 
 /// An open folder.
 pub(crate) struct Opened {
     pub format: Format,
-    pub backend: Arc<dyn Backend>,
-    pub files: FactFiles,
+    pub overlay: Arc<Overlay>,
     pub snapshots: Snapshots,
     pub folder: Folder,
     pub lock: FolderLock,
-    /// What a kill left to do of removals.
-    pub unsettled: Unsettled,
 }
 
 /// A random id for a new store.
@@ -35,7 +35,7 @@ pub(crate) fn new_installation() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
-/// Opens or makes the store in `dir`.
+/// Opens or makes the store in `dir`. The records are those of the database; the journal is still to be taken up.
 pub(crate) fn open(dir: &Path) -> Result<Opened, StoreError> {
     make_dir(dir)?;
     let folder = Folder::new(dir);
@@ -45,43 +45,45 @@ pub(crate) fn open(dir: &Path) -> Result<Opened, StoreError> {
         None => begin(&folder)?,
     };
     folder.finish_swap()?;
-    let fences = Fences::read(&folder.facts())?;
-    let backend: Arc<dyn Backend> = Arc::new(open_database(&folder, &fences)?);
-    let unsettled = settle(&folder, &*backend)?;
-    let last = last_seq(&*backend)?;
-    let snapshots = Snapshots::Files(folder.snapshots());
-    snapshots.drop_beyond(last)?;
-    let files = FactFiles::open(&folder, fences, last)?;
-    Ok(Opened { format, backend, files, snapshots, folder, lock, unsettled })
+    let overlay = Arc::new(Overlay::new(Arc::new(open_database(&folder)?)));
+    Ok(Opened { format, overlay, snapshots: Snapshots::Files(folder.snapshots()), folder, lock })
 }
 
 fn begin(folder: &Folder) -> Result<Format, StoreError> {
-    for dir in [folder.facts(), folder.builds(), folder.wal(), folder.snapshots(), folder.configs()] {
+    for dir in [folder.journal(), folder.packs(), folder.builds(), folder.snapshots(), folder.configs()] {
         make_dir(&dir)?;
     }
     sync_dir(folder.dir())?;
     let format = Format { installation: installation_of(folder)?.unwrap_or_else(new_installation) };
-    if Fences::read(&folder.facts())?.last().is_some() {
+    if has_facts(folder)? {
         tracing::warn!(dir = %folder.dir().display(), "the file `format` was missing; it is made again");
     }
     format.write(folder)?;
     Ok(format)
 }
 
-/// The installation's id as the facts tell it; none if there are no facts of a master.
-pub(crate) fn installation_of(folder: &Folder) -> Result<Option<String>, StoreError> {
-    let mut reader = FactReader::segments(folder, u64::MAX)?;
-    while let Some(fact) = reader.next()? {
-        if let Event::MasterStarted { installation, name: _ } = fact.event {
-            return Ok(Some(installation));
-        }
-    }
-    Ok(None)
+/// Whether there are files of facts, whatever is in them.
+pub(crate) fn has_facts(folder: &Folder) -> Result<bool, StoreError> {
+    let written = |path: &Path| std::fs::metadata(path).is_ok_and(|found| found.len() > 0);
+    let in_journal = journal::segments(&folder.journal())?.iter().any(|(_, path)| written(path));
+    Ok(in_journal || !packs(&folder.packs())?.is_empty())
 }
 
-fn open_database(folder: &Folder, fences: &Fences) -> Result<SledBackend, StoreError> {
+/// The installation's id as the facts tell it; none if there are no facts of a master.
+pub(crate) fn installation_of(folder: &Folder) -> Result<Option<String>, StoreError> {
+    let mut found = None;
+    read_facts(folder, 0, &mut |fact| {
+        if let Event::MasterStarted { installation, name: _ } = fact.event {
+            found.get_or_insert(installation);
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+fn open_database(folder: &Folder) -> Result<SledBackend, StoreError> {
     let why = match open_or_repair(folder)? {
-        Ok(backend) => match doubts(folder, fences, &backend) {
+        Ok(backend) => match doubts(folder, &backend) {
             Ok(None) => return Ok(backend),
             Ok(Some(why)) | Err(StoreError::Corrupt { why, .. } | StoreError::Database { why, .. }) => why,
             Err(error) => return Err(error),
@@ -91,7 +93,7 @@ fn open_database(folder: &Folder, fences: &Fences) -> Result<SledBackend, StoreE
     tracing::warn!(
         dir = %folder.dir().display(),
         why,
-        "the database is damaged; it is set aside and made again from the fact files"
+        "the database is damaged; it is set aside and made again from packs and journal"
     );
     let report = rebuild_database(folder, &mut |_| {})?;
     tracing::warn!(
@@ -138,7 +140,7 @@ fn set_snapshots_aside(folder: &Folder) -> Result<bool, StoreError> {
         let path = entry.map_err(StoreError::io("list", &dir))?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if name.starts_with("snap.") && name.ends_with(".generating") {
-            set_aside(folder, &path)?;
+            folder.set_aside(&path)?;
             found = true;
         }
     }
@@ -146,49 +148,122 @@ fn set_snapshots_aside(folder: &Folder) -> Result<bool, StoreError> {
 }
 
 /// Why the database cannot be trusted, if so. One of a new store is marked as complete.
-fn doubts(folder: &Folder, fences: &Fences, backend: &SledBackend) -> Result<Option<String>, StoreError> {
-    if !is_complete(backend)? && fences.last().is_none() && segments(&folder.facts())?.is_empty() {
+fn doubts(folder: &Folder, backend: &SledBackend) -> Result<Option<String>, StoreError> {
+    if !is_complete(backend)? && !has_facts(folder)? {
         mark_complete(backend)?;
         return Ok(None);
     }
-    mistrust(folder, fences, backend)
+    mistrust(folder, backend)
 }
 
 /// Why the database of a store that is not new cannot be trusted, if so.
-pub(crate) fn mistrust(folder: &Folder, fences: &Fences, backend: &SledBackend) -> Result<Option<String>, StoreError> {
+pub(crate) fn mistrust(folder: &Folder, backend: &SledBackend) -> Result<Option<String>, StoreError> {
     if !is_complete(backend)? {
         return Ok(Some("it is empty or was never finished".to_owned()));
     }
-    let last = last_seq(backend)?;
-    let told = fences.last().map_or(0, |fence| fence.after);
-    if told > last {
-        return Ok(Some(format!("it ends with fact {last}, but had fact {told} at an earlier start")));
+    // Records reach the database before their facts are packed.
+    let (last, packed) = (last_seq(backend)?, last_packed(&folder.packs())?);
+    if packed > last {
+        return Ok(Some(format!("it ends with fact {last}, but had fact {packed} at an earlier time")));
     }
-    // A flush may have reached the files and not the database; a second one cannot have been begun before the first
-    // was confirmed.
-    match newest_flush(folder, recent_builds(folder, backend)?.into_iter())? {
-        Some((first, _)) if first > last + 1 => {
-            Ok(Some(format!("it ends with fact {last}, but fact {} was confirmed", first - 1)))
+    Ok(None)
+}
+
+/// Facts brought into the records together.
+const BATCH_FACTS: usize = 1000;
+
+/// Brings what the journal has into the records, in order.
+pub(crate) struct CatchUp<'a> {
+    backend: &'a dyn Backend,
+    last: u64,
+    /// What retention removed; it is taken out when all facts are in.
+    removals: Vec<RetiredEntry>,
+}
+
+impl<'a> CatchUp<'a> {
+    pub fn new(backend: &'a dyn Backend) -> Result<Self, StoreError> {
+        Ok(Self { backend, last: last_seq(backend)?, removals: Vec::new() })
+    }
+
+    /// Takes the facts and removals of an entry. What is damaged is passed over: `store check` tells.
+    pub fn take(&mut self, entry: &StoredEntry<'_>, place: &str) -> Result<(), StoreError> {
+        match (entry.facts(place), entry.removals(place)) {
+            (Ok(group), Ok(removals)) => {
+                self.removals.extend(removals);
+                let Some(group) = group.filter(|group| group.last > self.last) else { return Ok(()) };
+                let facts = group.facts(place)?;
+                for facts in facts.chunks(BATCH_FACTS) {
+                    let mut txn = Txn::new(self.backend);
+                    for fact in facts.iter().filter(|fact| fact.seq > self.last) {
+                        project(&mut txn, fact)?;
+                    }
+                    self.backend.apply(txn.into_batch())?;
+                }
+                self.last = group.last;
+            }
+            (Err(error), _) | (_, Err(error)) => tracing::warn!(%error, "a part of the journal is left out"),
         }
-        Some(_) | None => Ok(None),
+        Ok(())
+    }
+
+    /// Takes out what was removed; what is out already stays out.
+    pub fn finish(self) -> Result<Vec<RetiredEntry>, StoreError> {
+        repeat_all(self.backend, &self.removals)?;
+        Ok(self.removals)
     }
 }
 
-/// The whole tail from the fact files, for when the database holds only a part of what follows the snapshot (both
-/// snapshots that it was cut for are damaged).
-pub(crate) fn recover_from_files(parts: &Parts, snapshot: Option<Snapshot>) -> Result<Recovered, StoreError> {
-    if parts.lock.is_none() {
-        return Err(StoreError::corrupt("the tail of facts in memory", "its beginning is missing"));
-    }
-    tracing::warn!("no snapshot fits the facts in the database; the engine starts from the fact files");
-    let after = snapshot.as_ref().map_or(0, |(seq, _)| *seq);
-    let last = last_seq(&*parts.backend)?;
-    let mut reader = FactReader::open(&parts.folder)?;
-    let mut facts = Vec::new();
-    while let Some(fact) = reader.next()? {
-        if fact.seq > after && fact.seq <= last {
-            facts.push(fact);
+/// Takes these out of the records; what is out already stays out.
+pub(crate) fn repeat_all(backend: &dyn Backend, entries: &[RetiredEntry]) -> Result<(), StoreError> {
+    for entries in entries.chunks(BATCH_FACTS) {
+        let mut txn = Txn::new(backend);
+        for entry in entries {
+            repeat(&mut txn, entry)?;
+        }
+        if txn.len() > 0 {
+            backend.apply(txn.into_batch())?;
         }
     }
-    Ok(Recovered { snapshot, facts })
+    Ok(())
+}
+
+/// Brings everything that the journal has into records and logs, and opens it for writing.
+pub(crate) fn take_up_journal(
+    folder: &Folder,
+    backend: &dyn Backend,
+    logs: &mut LogWriting,
+) -> Result<Journal, StoreError> {
+    let journal = Journal::open(&folder.journal())?;
+    let segments = journal::segments(&folder.journal())?;
+    logs.set_journal(journal.number());
+    logs.set_live_journal(segments.first().map_or(u64::MAX, |(number, _)| *number));
+    let mut catch_up = CatchUp::new(backend)?;
+    for (_, path) in segments {
+        journal::read(&path, |read| match read {
+            Read::Entry(entry, place) => {
+                catch_up.take(&entry, &place)?;
+                take_up_logs(logs, &entry, &place)
+            }
+            Read::Damage(words) => {
+                tracing::warn!(words, "a part of the journal is damaged; left out");
+                Ok(())
+            }
+            Read::Torn(_) => Ok(()),
+        })?;
+    }
+    logs.set_live_journal(u64::MAX);
+    for entry in catch_up.finish()? {
+        remove_files(logs, &entry)?;
+    }
+    Ok(journal)
+}
+
+fn take_up_logs(logs: &mut LogWriting, entry: &StoredEntry<'_>, place: &str) -> Result<(), StoreError> {
+    match entry.logs(place).map(|plain| records(&plain)) {
+        Ok(Some(records)) => records.into_iter().try_for_each(|record| logs.take_up(record)),
+        Ok(None) | Err(_) => {
+            tracing::warn!(place, "parts of logs in the journal make no sense; left out");
+            Ok(())
+        }
+    }
 }

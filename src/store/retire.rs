@@ -3,7 +3,8 @@
 //! A call looks at a bounded number of builders and removes a bounded number of builds, oldest first, so that commits
 //! never wait long behind it. The newest build of a builder always stays, as do running builds and those that a report in
 //! the outbox speaks of. Builds that were running when a kept snapshot of the engine was made stay until the next one: who
-//! folds facts onto that snapshot needs the fact of their end. Files go after the records, by the list of doomed builds; a crash in between leaves the list.
+//! folds facts onto that snapshot needs the fact of their end. Files go after the records; the journal has what was removed, so a
+//! crash in between is made good by the next opening.
 
 use std::collections::BTreeSet;
 
@@ -49,8 +50,8 @@ pub(crate) struct Retired {
     pub last_builder: Option<u64>,
 }
 
-/// One removal, as kept in the journal of removals.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One removal, as the journal and the packs keep it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum RetiredEntry {
     Build(BuildId),
     Request(RequestId),
@@ -262,7 +263,6 @@ fn remove_build(txn: &mut Txn<'_>, build: &BuildRecord, gone: &mut Vec<RetiredEn
     }
     txn.count(Table::BuildCount.id(build.builder.0), |count| count.saturating_sub(1))?;
     txn.count(Table::Meta.name(BUILDS_TOTAL), |count| count.saturating_sub(1))?;
-    txn.mark(Table::Doomed.id(id));
     gone.push(RetiredEntry::Build(build.id));
     for request in &build.requests {
         let Some(record) = txn.record::<RequestRecord>(&Table::Request.id(request.0))? else { continue };

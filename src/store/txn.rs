@@ -94,11 +94,6 @@ impl<'a> Txn<'a> {
         self.batch.writes.insert(key, Some(Vec::new()));
     }
 
-    /// Sets raw bytes.
-    pub fn put_bytes(&mut self, key: Key, bytes: Vec<u8>) {
-        self.batch.writes.insert(key, Some(bytes));
-    }
-
     /// Removes a key; one that is not there is fine.
     pub fn remove(&mut self, key: Key) {
         self.batch.writes.insert(key, None);

@@ -1,68 +1,62 @@
-//! The one thread that changes records.
+//! The one thread that writes: facts, removals, and logs.
 //!
 //! ```text
-//! commit ─┐              ┌─ project into one batch
-//! commit ─┼─► queue ─────┼─ append to the fact files
-//! retire ─┘  (bounded)   ├─ apply the batch, one flush
+//! commit ─┐              ┌─ project the facts, encode
+//! append ─┼─► queue ─────┼─ one append to the journal, one sync
+//! retire ─┘  (bounded)   ├─ apply to records and to buffers of logs
 //!                        └─ answer all
 //! ```
 //!
-//! Commits that wait together share one flush. An answer is given only when everything of the batch is durable; if
-//! anything fails, all of its commits get the error and none of them is in the records.
+//! What waits together shares one sync, and the order in the queue is the order on the disk. Readers see nothing that a crash would
+//! undo: records change after the sync. Records reach the database, and full segments of the journal their pack, by work of the keeper
+//! thread.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::error::TryRecvError;
 
 use super::StoreError;
-use super::backend::{Backend, Order as ScanOrder};
-use super::codec::encode;
-use super::facts::{FactFiles, ToSync};
+use super::backend::{Backend, Batch, Order as ScanOrder};
+use super::blocking::{block_on, block_until};
+use super::journal::{Entry, FactGroup, Journal};
 use super::keeper::Keeper;
 use super::key::Table;
+use super::logs::{Append, LogKey, LogWriting, LogsToKeep, push_part};
+use super::orders::{Commit, Order, Orders, Packed, Queued};
+use super::packing::Packing;
 use super::project::{last_seq, project};
 use super::retire::{self, Retired, RetiredEntry, Retirement};
 use super::room::Room;
-use super::settle;
 use super::txn::{Records as _, Txn};
-use crate::model::Fact;
+use crate::model::{BuildId, Fact};
 
-/// Orders that may wait; callers beyond that wait in turn. The engine's owner commits one turn at a time, so
-/// this is for bursts of other callers.
-const QUEUE_MAX: usize = 1024;
+/// Text of logs and number of orders that share one sync: more would delay the answers for little.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+const BATCH_ORDERS_MAX: usize = 1024;
 
-/// Commits merged into one flush: a bound on what one batch can hold in memory.
-const MERGED_MAX: usize = 256;
+/// Parts of logs wait this long for company, unless it is that much text: what follows from a command's end usually comes within this
+/// time, and shares the sync. Nobody waits for a part alone.
+const LINGER: Duration = Duration::from_millis(2);
+const LINGER_BYTES_MAX: usize = 256 << 10;
 
-/// Facts dropped from the tail in one batch, so that a commit never waits long behind a snapshot.
+/// Records reach the database this long after they changed, or when there is so much of them.
+const FOLD_AFTER: Duration = Duration::from_secs(2);
+const FOLD_BYTES: usize = 4 << 20;
+
+/// More in memory means that the database takes nothing any more.
+const UNFOLDED_BYTES_MAX: usize = 128 << 20;
+
+/// Ends of builds forgotten in one go.
 const TRIMMED_MAX: usize = 1000;
-
-type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
-
-#[derive(Debug)]
-enum Order {
-    Commit(Commit),
-    /// Drop facts up to this number from the tail.
-    Trim(u64),
-    Retire(Box<Retirement>, Answer<Retired>),
-    /// The folders of these builds are gone, and so are all other files of what was removed.
-    Unlinked(Vec<u64>),
-    Close(Answer<()>),
-}
-
-#[derive(Debug)]
-struct Commit {
-    facts: Vec<Arc<Fact>>,
-    answer: Answer<()>,
-}
 
 /// Sends orders to the writer thread.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    orders: mpsc::Sender<Order>,
+    orders: Orders,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -70,18 +64,36 @@ pub(crate) struct Writer {
 #[derive(Debug)]
 pub(crate) struct WriterParts {
     pub backend: Arc<dyn Backend>,
+    pub logs: LogWriting,
     /// None for a store in memory.
-    pub files: Option<FactFiles>,
-    pub room: Option<Room>,
+    pub disk: Option<Disk>,
+    /// The facts of a store in memory.
+    pub memory: Option<Arc<Mutex<Vec<Arc<Fact>>>>>,
     pub keeper: Arc<Keeper>,
+}
+
+/// What makes things durable.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    pub journal: Journal,
+    pub packing: Packing,
+    pub room: Room,
 }
 
 impl Writer {
     /// Starts the thread.
-    pub fn start(parts: WriterParts) -> Result<Self, StoreError> {
+    pub fn start(parts: WriterParts, orders: Orders, queue: UnboundedReceiver<Queued>) -> Result<Self, StoreError> {
         let last = last_seq(&*parts.backend)?;
-        let (orders, queue) = mpsc::channel(QUEUE_MAX);
-        let owner = Owner { parts, last, trim_to: 0, unapplied: Vec::new() };
+        let owner = Owner {
+            last,
+            orders: orders.clone(),
+            fold_due: None,
+            fold_failed: Arc::default(),
+            is_packing: false,
+            unremoved: Vec::new(),
+            removed_meanwhile: Vec::new(),
+            parts,
+        };
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || owner.run(queue))
@@ -91,27 +103,27 @@ impl Writer {
 
     /// Makes facts durable; see [`super::Store::commit`].
     pub async fn commit(&self, facts: Vec<Arc<Fact>>) -> Result<(), StoreError> {
-        self.ask(|answer| Order::Commit(Commit { facts, answer })).await
+        self.orders.ask(|answer| Order::Commit(Commit { facts, answer })).await
     }
 
-    /// Drops facts up to `seq` from the tail, a piece at a time.
+    /// Forgets the ends of builds up to `seq`.
     pub async fn trim(&self, seq: u64) -> Result<(), StoreError> {
-        self.orders.send(Order::Trim(seq)).await.map_err(|_| StoreError::Closed)
+        self.orders.send(Order::Trim(seq)).await
     }
 
-    /// Removes records by the rules of retention.
+    /// Removes records by the rules of retention, and the logs that go with them.
     pub async fn retire(&self, retirement: Retirement) -> Result<Retired, StoreError> {
-        self.ask(|answer| Order::Retire(Box::new(retirement), answer)).await
+        self.orders.ask(|answer| Order::Retire(Box::new(retirement), answer)).await
     }
 
-    /// Notes that the folders of removed builds are gone, and with them all files of what was removed so far.
-    pub async fn unlinked(&self, builds: Vec<u64>) -> Result<(), StoreError> {
-        self.orders.send(Order::Unlinked(builds)).await.map_err(|_| StoreError::Closed)
+    /// Brings everything from the journal to where it stays.
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        self.orders.ask(Order::Settle).await
     }
 
     /// Ends the thread after everything that was asked before. Again: nothing happens.
     pub async fn close(&self) -> Result<(), StoreError> {
-        let closed = match self.ask(Order::Close).await {
+        let closed = match self.orders.ask(Order::Close).await {
             Err(StoreError::Closed) => Ok(()),
             other => other,
         };
@@ -122,187 +134,431 @@ impl Writer {
         }
         closed
     }
-
-    async fn ask<T>(&self, order: impl FnOnce(Answer<T>) -> Order) -> Result<T, StoreError> {
-        let (answer, answered) = oneshot::channel();
-        self.orders.send(order(answer)).await.map_err(|_| StoreError::Closed)?;
-        answered.await.map_err(|_| StoreError::Closed)?
-    }
 }
 
 struct Owner {
     parts: WriterParts,
+    orders: Orders,
     /// The last fact that is durable.
     last: u64,
-    /// Facts up to this number can go from the tail.
-    trim_to: u64,
-    /// Removals that may be in the journal, but not in the records: the disk failed in between.
-    unapplied: Vec<RetiredEntry>,
+    /// When changed records should reach the database; none if nothing changed.
+    fold_due: Option<Instant>,
+    /// Why they did not get there, if so.
+    fold_failed: Arc<Mutex<Option<StoreError>>>,
+    /// Segments of the journal are being packed.
+    is_packing: bool,
+    /// Removed builds whose files could not be removed yet.
+    unremoved: Vec<RetiredEntry>,
+    /// Builds that were removed while a pack was being written, which may have their logs.
+    removed_meanwhile: Vec<BuildId>,
+}
+
+/// What shares one sync.
+#[derive(Default)]
+struct Together {
+    commits: Vec<Commit>,
+    appends: Vec<Append>,
+    bytes: usize,
+}
+
+impl Together {
+    fn push(&mut self, order: Order) -> Option<Order> {
+        match order {
+            Order::Commit(commit) => self.commits.push(commit),
+            Order::Append(append) => {
+                self.bytes += append.part.text.len();
+                self.appends.push(append);
+            }
+            other => return Some(other),
+        }
+        None
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= BATCH_BYTES_MAX || self.commits.len() + self.appends.len() >= BATCH_ORDERS_MAX
+    }
+
+    /// Whether nobody minds if it waits for more.
+    fn can_wait(&self) -> bool {
+        self.commits.is_empty() && self.bytes < LINGER_BYTES_MAX && !self.is_full()
+    }
 }
 
 impl Owner {
-    fn run(mut self, mut queue: mpsc::Receiver<Order>) {
+    fn run(mut self, mut queue: UnboundedReceiver<Queued>) {
+        self.begin();
         let mut next = None;
         loop {
             let Some(order) = next.take().or_else(|| self.wait(&mut queue)) else { return };
-            match order {
-                Order::Commit(first) => {
-                    let commits;
-                    (commits, next) = gather(first, &mut queue);
-                    self.commit(commits);
+            let mut batch = Together::default();
+            match batch.push(order) {
+                None => {
+                    next = gather(&mut batch, &mut queue);
+                    self.write(batch);
                 }
-                Order::Trim(seq) => self.trim_to = self.trim_to.max(seq),
-                Order::Retire(retirement, answer) => {
-                    let _ = answer.send(self.retire(&retirement));
-                }
-                Order::Unlinked(builds) => self.unlinked(&builds),
-                Order::Close(answer) => {
+                Some(Order::Close(answer)) => {
                     let _ = answer.send(self.close());
                     return;
                 }
+                Some(order) => self.carry_out(order),
+            }
+            self.keep_small();
+        }
+    }
+
+    /// What earlier openings left in the journal is packed when there is more than the segment in use.
+    fn begin(&mut self) {
+        self.note_change();
+        if self.parts.disk.as_ref().is_some_and(|disk| disk.packing.has_segments_before(disk.journal.number())) {
+            self.pack();
+        }
+    }
+
+    fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::CloseLog(key, answer) => {
+                let _ = answer.send(self.parts.logs.close(key));
+            }
+            Order::Trim(seq) => self.trim(seq),
+            Order::Retire(retirement, answer) => {
+                let _ = answer.send(self.retire(&retirement));
+            }
+            Order::Packed(packed) => self.packed(packed),
+            Order::Settle(answer) => {
+                let _ = answer.send(self.settle());
+            }
+            Order::Commit(_) | Order::Append(_) | Order::Close(_) => unreachable!("those are taken by `run`"),
+        }
+    }
+
+    /// The next order; while none comes, changed records are brought into the database.
+    fn wait(&mut self, queue: &mut UnboundedReceiver<Queued>) -> Option<Order> {
+        loop {
+            match self.fold_due {
+                None => return block_on(queue.recv()).map(|queued| queued.order),
+                Some(due) => match block_until(queue.recv(), due) {
+                    Some(queued) => return queued.map(|queued| queued.order),
+                    None => self.fold(),
+                },
             }
         }
     }
 
-    /// The next order; while none is there, the tail is trimmed.
-    fn wait(&mut self, queue: &mut mpsc::Receiver<Order>) -> Option<Order> {
-        while self.trim_to > 0 {
-            match queue.try_recv() {
-                Ok(order) => return Some(order),
-                Err(mpsc::error::TryRecvError::Disconnected) => return None,
-                Err(mpsc::error::TryRecvError::Empty) => self.trim(),
+    /// One batch: makes it durable, applies it, answers.
+    fn write(&mut self, batch: Together) {
+        let mut appends = Vec::new();
+        for append in batch.appends {
+            match self.parts.logs.has(append.key, &append.source, append.n) {
+                Ok(false) => appends.push(append),
+                Ok(true) => answer(append, Ok(())),
+                Err(error) => answer(append, Err(error)),
             }
         }
-        queue.blocking_recv()
-    }
-
-    fn commit(&mut self, commits: Vec<Commit>) {
-        let (commits, refused) = in_order(commits, self.last);
+        let (commits, refused) = in_order(batch.commits, self.last);
         for (commit, error) in refused {
             let _ = commit.answer.send(Err(error));
         }
+        let (commits, changes) = self.projected(commits);
         let facts: Vec<Arc<Fact>> = commits.iter().flat_map(|commit| commit.facts.iter().cloned()).collect();
-        let result = if facts.is_empty() { Ok(()) } else { self.write(&facts) };
+        let result = self.make_durable(&facts, &appends);
+        if result.is_ok() {
+            self.apply(&facts, changes);
+        }
+        let touched: BTreeSet<LogKey> = appends.iter().map(|append| append.key).collect();
+        for append in appends {
+            let pushed =
+                result.clone().and_then(|()| self.parts.logs.push(append.key, &append.source, append.n, &append.part));
+            answer(append, pushed);
+        }
         for commit in commits {
             let _ = commit.answer.send(result.clone());
         }
+        self.parts.logs.grew(&touched);
     }
 
-    fn write(&mut self, facts: &[Arc<Fact>]) -> Result<(), StoreError> {
-        let parts = &mut self.parts;
-        parts.room.as_ref().map_or(Ok(()), Room::check)?;
-        let mut txn = Txn::new(&*parts.backend);
-        for fact in facts {
-            project(&mut txn, fact)?;
-            txn.put_bytes(Table::Tail.id(fact.seq), encode(&**fact));
+    /// What facts do to the records. Commits that cannot be taken are answered, and do not keep the others of a batch from it.
+    fn projected(&self, commits: Vec<Commit>) -> (Vec<Commit>, Batch) {
+        if commits.is_empty() {
+            return (commits, Batch::default());
         }
-        let due = match &mut parts.files {
-            Some(files) => files.append(facts, self.last).map_err(|error| explain(parts.room.as_ref(), error))?,
-            None => Vec::new(),
-        };
-        parts.backend.apply(txn.into_batch()).map_err(|error| explain(parts.room.as_ref(), error))?;
-        if let Some(files) = &mut parts.files {
-            files.confirm();
+        let mut txn = Txn::new(&*self.parts.backend);
+        let mut facts = commits.iter().flat_map(|commit| &commit.facts);
+        match self.check_room().and_then(|()| facts.try_for_each(|fact| project(&mut txn, fact))) {
+            Ok(()) => (commits, txn.into_batch()),
+            Err(error) => {
+                for commit in commits {
+                    let _ = commit.answer.send(Err(error.clone()));
+                }
+                (Vec::new(), Batch::default())
+            }
         }
-        self.last = facts.last().map_or(self.last, |fact| fact.seq);
-        self.sync(due);
+    }
+
+    /// Writes facts and parts of logs to the journal.
+    fn make_durable(&mut self, facts: &[Arc<Fact>], appends: &[Append]) -> Result<(), StoreError> {
+        if facts.is_empty() && appends.is_empty() {
+            return Ok(());
+        }
+        let mut logs = self.parts.logs.take_closed();
+        let Some(disk) = &mut self.parts.disk else { return Ok(()) };
+        if let Err(error) = self.parts.logs.check_buffers() {
+            // What has its place is not refused alone: what follows from it may come next.
+            disk.journal.give_up();
+            return Err(error);
+        }
+        for append in appends {
+            push_part(&mut logs, append.key, &append.source, append.n, &append.part);
+        }
+        self.append(&Entry { facts: FactGroup::of(facts), removals: Vec::new(), logs })
+    }
+
+    fn apply(&mut self, facts: &[Arc<Fact>], changes: Batch) {
+        let Some(last) = facts.last() else { return };
+        self.parts.backend.apply(changes).expect("changes are made in memory");
+        self.last = last.seq;
+        self.note_change();
+        if let Some(memory) = &self.parts.memory {
+            memory.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(facts);
+        }
+    }
+
+    fn append(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        match &mut self.parts.disk {
+            Some(disk) => disk.journal.append(entry).map_err(|error| disk.room.explain(error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses facts while the disk is nearly full, or the database takes none.
+    fn check_room(&self) -> Result<(), StoreError> {
+        let Some(disk) = &self.parts.disk else { return Ok(()) };
+        disk.room.check()?;
+        if disk.packing.overlay.bytes() < UNFOLDED_BYTES_MAX {
+            return Ok(());
+        }
+        let failed = self.fold_failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Records changed: they reach the database in a while.
+    fn note_change(&mut self) {
+        if self.parts.disk.is_some() && self.fold_due.is_none() {
+            self.fold_due = Some(Instant::now() + FOLD_AFTER);
+        }
+    }
+
+    /// Brings changed records into the database, on the keeper's thread. Without room they wait: a database that hits the end of a
+    /// disk refuses everything from then on.
+    fn fold(&mut self) {
+        let Some(disk) = &self.parts.disk else { return };
+        self.fold_due = None;
+        if disk.room.check().is_err() {
+            self.note_change();
+            return;
+        }
+        let (overlay, failed) = (Arc::clone(&disk.packing.overlay), Arc::clone(&self.fold_failed));
+        self.parts.keeper.push(move || {
+            let folded = overlay.fold();
+            if let Err(error) = &folded {
+                tracing::warn!(%error, "records did not reach the database; they are in the journal");
+            }
+            *failed.lock().unwrap_or_else(PoisonError::into_inner) = folded.err();
+        });
+    }
+
+    /// Work that keeps memory and journal small.
+    fn keep_small(&mut self) {
+        let Some(disk) = &self.parts.disk else { return };
+        let (overlay_bytes, is_full) = (disk.packing.overlay.bytes(), disk.journal.is_full());
+        if overlay_bytes >= FOLD_BYTES && self.fold_due.is_some() {
+            self.fold();
+        }
+        if is_full && !self.is_packing {
+            self.rotate();
+        }
+    }
+
+    /// Begins the next segment of the journal, and has the ones before packed.
+    fn rotate(&mut self) {
+        let Some(disk) = &mut self.parts.disk else { return };
+        if let Err(error) = disk.room.check().and_then(|()| disk.journal.rotate()) {
+            tracing::warn!(%error, "no new segment of the journal; the full one goes on");
+            return;
+        }
+        // Whose files are still there, is said again where it stays.
+        let removals = std::mem::take(&mut self.unremoved);
+        if !removals.is_empty() {
+            let noted = self.append(&Entry { removals: removals.clone(), ..Entry::default() });
+            self.unremoved = removals;
+            if let Err(error) = noted {
+                tracing::warn!(%error, "the journal stays as it is for now");
+                return;
+            }
+        }
+        self.pack();
+    }
+
+    fn pack(&mut self) {
+        let Some((live, packing, logs)) = self.hand_over() else { return };
+        self.is_packing = true;
+        let orders = self.orders.clone();
+        self.parts.keeper.push(move || {
+            let logs = match packing.pack(live, &logs) {
+                Ok(packed) => Ok(packed),
+                Err(error) => {
+                    tracing::warn!(%error, "segments of the journal stay for now");
+                    Err(logs)
+                }
+            };
+            orders.tell(Packed { logs });
+        });
+    }
+
+    /// What packing needs; none if lines cannot be written.
+    fn hand_over(&mut self) -> Option<(u64, Packing, LogsToKeep)> {
+        let disk = self.parts.disk.as_ref()?;
+        let (live, packing) = (disk.journal.number(), disk.packing.clone());
+        self.parts.logs.set_journal(live);
+        match self.parts.logs.hand_over() {
+            Ok(logs) => Some((live, packing, logs)),
+            Err(error) => {
+                tracing::warn!(%error, "lines of logs stay in memory and in the journal for now");
+                None
+            }
+        }
+    }
+
+    fn packed(&mut self, packed: Packed) {
+        self.is_packing = false;
+        match packed.logs {
+            Ok(logs) => self.parts.logs.were_packed(logs.into_iter()),
+            Err(undone) => self.parts.logs.take_back(undone),
+        }
+        for build in std::mem::take(&mut self.removed_meanwhile) {
+            if let Err(error) = self.parts.logs.remove_logs(build) {
+                tracing::warn!(%error, "logs of a removed build stay in a pack");
+            }
+        }
+    }
+
+    /// The same work, done here and now.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        let Some(disk) = &mut self.parts.disk else { return Ok(()) };
+        if !disk.journal.is_empty() {
+            disk.journal.rotate()?;
+        }
+        let (live, packing) = (disk.journal.number(), disk.packing.clone());
+        self.parts.logs.set_journal(live);
+        let logs = self.parts.logs.hand_over()?;
+        let packed = block_on(self.parts.keeper.run(move || packing.pack(live, &logs)))?;
+        self.parts.logs.were_packed(packed.into_iter());
         Ok(())
     }
 
-    fn sync(&self, files: ToSync) {
-        if !files.is_empty() {
-            self.parts.keeper.push(move || sync_all(&files));
+    /// Forgets ends of builds up to a fact: the kept snapshots are newer.
+    fn trim(&mut self, seq: u64) {
+        if let Some(memory) = &self.parts.memory {
+            memory.lock().unwrap_or_else(PoisonError::into_inner).retain(|fact| fact.seq > seq);
         }
-    }
-
-    fn trim(&mut self) {
-        let range = Table::Tail.part(&super::Scan { after: None, descending: false, limit: TRIMMED_MAX });
-        let trimmed = self.parts.backend.ids(&range, ScanOrder::Ascending, TRIMMED_MAX).and_then(|ids| {
-            let mut txn = Txn::new(&*self.parts.backend);
-            for seq in ids.into_iter().take_while(|seq| *seq <= self.trim_to) {
-                txn.remove(Table::Tail.id(seq));
-                txn.remove(Table::Ended.id(seq));
+        let backend = Arc::clone(&self.parts.backend);
+        loop {
+            let scan = super::Scan { after: None, descending: false, limit: TRIMMED_MAX };
+            let mut txn = Txn::new(&*backend);
+            match backend.ids(&Table::Ended.part(&scan), ScanOrder::Ascending, TRIMMED_MAX) {
+                Ok(ids) => ids.into_iter().take_while(|id| *id <= seq).for_each(|id| txn.remove(Table::Ended.id(id))),
+                Err(error) => return tracing::warn!(%error, "the ends of old builds could not be looked for"),
             }
-            let done = txn.len() < 2 * TRIMMED_MAX;
-            if txn.len() > 0 {
-                self.parts.backend.apply(txn.into_batch())?;
+            let trimmed = txn.len();
+            if trimmed > 0 {
+                if let Err(error) = backend.apply(txn.into_batch()) {
+                    return tracing::warn!(%error, "the ends of old builds could not be forgotten");
+                }
+                self.note_change();
             }
-            Ok(done)
-        });
-        match trimmed {
-            Ok(false) => {}
-            Ok(true) => self.trim_to = 0,
-            Err(error) => {
-                // The facts stay; the next snapshot tries again.
-                tracing::warn!(%error, "old facts could not be dropped from the tail");
-                self.trim_to = 0;
+            if trimmed < TRIMMED_MAX {
+                return;
             }
         }
     }
 
     fn retire(&mut self, retirement: &Retirement) -> Result<Retired, StoreError> {
+        self.remove_files(Vec::new())?;
         let backend = Arc::clone(&self.parts.backend);
-        let mut caught_up = Retired { entries: std::mem::take(&mut self.unapplied), last_builder: None };
-        if !caught_up.entries.is_empty() {
-            let mut txn = Txn::new(&*backend);
-            caught_up.entries.iter().try_for_each(|entry| retire::repeat(&mut txn, entry))?;
-            self.remove(&caught_up, txn)?;
-        }
         let mut txn = Txn::new(&*backend);
-        let mut retired = retire::retire(&mut txn, &*backend, retirement)?;
-        self.remove(&retired, txn)?;
-        retired.entries.splice(0..0, caught_up.entries.drain(..));
+        let retired = retire::retire(&mut txn, &*backend, retirement)?;
+        if !retired.entries.is_empty() {
+            let logs = self.parts.logs.take_closed();
+            self.append(&Entry { facts: None, removals: retired.entries.clone(), logs })?;
+        }
+        if txn.len() > 0 {
+            backend.apply(txn.into_batch())?;
+            self.note_change();
+        }
+        if self.is_packing {
+            self.removed_meanwhile.extend(retired.builds().chain(retired.logs()));
+        }
+        self.remove_files(retired.entries.clone())?;
         Ok(retired)
     }
 
-    /// Notes removals in the journal, then takes them out of the records. What fails is done again by the next call, or by the
-    /// next opening.
-    fn remove(&mut self, retired: &Retired, txn: Txn<'_>) -> Result<(), StoreError> {
-        self.unapplied.clone_from(&retired.entries);
-        if let Some(files) = &mut self.parts.files {
-            files.retired(retired, self.last)?;
+    /// Removes the files of what the journal says is removed; those that fail are tried again by the next call.
+    fn remove_files(&mut self, entries: Vec<RetiredEntry>) -> Result<(), StoreError> {
+        let mut todo = std::mem::take(&mut self.unremoved);
+        todo.extend(entries);
+        while let Some(entry) = todo.first() {
+            if let Err(error) = remove_files(&mut self.parts.logs, entry) {
+                self.unremoved = todo;
+                return Err(error);
+            }
+            todo.remove(0);
         }
-        if txn.len() > 0 {
-            self.parts.backend.apply(txn.into_batch()).map_err(|error| explain(self.parts.room.as_ref(), error))?;
-        }
-        self.unapplied.clear();
         Ok(())
     }
 
-    fn unlinked(&mut self, builds: &[u64]) {
-        let mut txn = Txn::new(&*self.parts.backend);
-        for build in builds {
-            txn.remove(Table::Doomed.id(*build));
-        }
-        let noted = match &self.parts.files {
-            Some(files) => settle::all_done(files.folder(), &mut txn),
-            None => Ok(()),
-        };
-        if let Err(error) = noted.and_then(|()| self.parts.backend.apply(txn.into_batch())) {
-            // They are unlinked again next time, which does nothing.
-            tracing::warn!(%error, "removed builds could not be crossed off");
-        }
-    }
-
+    /// Everything committed is in the database when it returns; lines of logs may be in the journal only.
     fn close(&mut self) -> Result<(), StoreError> {
-        if let Some(files) = &mut self.parts.files {
-            sync_all(&files.take_dirty());
+        let Some(disk) = &self.parts.disk else { return self.parts.logs.write_all() };
+        let closed = self.parts.logs.take_closed();
+        let overlay = Arc::clone(&disk.packing.overlay);
+        if !closed.is_empty() && disk.room.check().is_ok() {
+            self.append(&Entry { logs: closed, ..Entry::default() })?;
         }
-        Ok(())
+        block_on(self.parts.keeper.run(move || overlay.fold()))
     }
 }
 
-/// The commits that wait right behind the first one, and the order after them.
-fn gather(first: Commit, queue: &mut mpsc::Receiver<Order>) -> (Vec<Commit>, Option<Order>) {
-    let mut commits = vec![first];
-    while commits.len() < MERGED_MAX {
-        match queue.try_recv() {
-            Ok(Order::Commit(commit)) => commits.push(commit),
-            Ok(order) => return (commits, Some(order)),
-            Err(_) => break,
+/// Removes the files of what retention removed.
+pub(crate) fn remove_files(logs: &mut LogWriting, entry: &RetiredEntry) -> Result<(), StoreError> {
+    match entry {
+        RetiredEntry::Build(build) => logs.remove_build(*build),
+        RetiredEntry::Logs(build) => logs.remove_logs(*build),
+        RetiredEntry::Request(_) | RetiredEntry::Buildset(_) => Ok(()),
+    }
+}
+
+fn answer(append: Append, result: Result<(), StoreError>) {
+    // The caller may have gone; what it gave is kept all the same.
+    let _ = append.answer.send(result);
+    drop(append.permit);
+}
+
+/// Adds what waits right behind, and returns the order after that. Parts of logs alone wait a moment for what follows from them.
+fn gather(batch: &mut Together, queue: &mut UnboundedReceiver<Queued>) -> Option<Order> {
+    let mut end = None;
+    while !batch.is_full() {
+        let queued = match queue.try_recv() {
+            Ok(queued) => queued,
+            Err(TryRecvError::Empty) if batch.can_wait() => {
+                let end = *end.get_or_insert_with(|| Instant::now() + LINGER);
+                block_until(queue.recv(), end).flatten()?
+            }
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => return None,
+        };
+        if let Some(other) = batch.push(queued.order) {
+            return Some(other);
         }
     }
-    (commits, None)
+    None
 }
 
 type Refused = Vec<(Commit, StoreError)>;
@@ -330,20 +586,4 @@ fn check_order(facts: &[Arc<Fact>], mut last: u64) -> Result<u64, StoreError> {
         last = fact.seq;
     }
     Ok(last)
-}
-
-fn explain(room: Option<&Room>, error: StoreError) -> StoreError {
-    match room {
-        Some(room) => room.explain(error),
-        None => error,
-    }
-}
-
-/// Syncs fact files. Their facts are in the database as well, so a failure is a warning.
-fn sync_all(files: &[Arc<std::fs::File>]) {
-    for file in files {
-        if let Err(error) = file.sync_data() {
-            tracing::warn!(%error, "a fact file could not be synced");
-        }
-    }
 }

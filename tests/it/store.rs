@@ -431,10 +431,10 @@ fn a_folder_of_a_newer_version_is_refused_and_left_alone() {
     let dir = TempDir::new().unwrap();
     open(dir.path()).close().unwrap();
     let format = dir.path().join("format");
-    let newer = std::fs::read_to_string(&format).unwrap().replace("format 1", "format 2");
+    let newer = std::fs::read_to_string(&format).unwrap().replace("format 2", "format 3");
     std::fs::write(&format, &newer).unwrap();
     let error = Store::open(dir.path()).unwrap_err();
-    assert!(matches!(error, StoreError::NewerFormat { found: 2, known: 1, .. }));
+    assert!(matches!(error, StoreError::NewerFormat { found: 3, known: 2, .. }));
     assert!(error.to_string().contains("use the newer version"), "{error}");
     assert_eq!(std::fs::read_to_string(&format).unwrap(), newer);
 }

@@ -128,7 +128,7 @@ fn odd_folders_and_dumps_are_refused_with_what_would_do() {
 fn a_folder_of_a_newer_version_is_refused_and_left_alone() {
     let (dir, _) = store_with_history(53, 60);
     let format = dir.path().join("format");
-    let newer = fs::read_to_string(&format).unwrap().replace("format 1", "format 2");
+    let newer = fs::read_to_string(&format).unwrap().replace("format 2", "format 3");
     fs::write(&format, &newer).unwrap();
     let content = || {
         let mut files = Vec::new();
@@ -136,7 +136,7 @@ fn a_folder_of_a_newer_version_is_refused_and_left_alone() {
         files.into_iter().map(|path| (fs::read(&path).unwrap(), path)).collect::<Vec<_>>()
     };
     let before = content();
-    let wanted = "it has format 2, and this version reads formats up to 1; use the newer version that wrote it";
+    let wanted = "it has format 3, and this version reads formats up to 2; use the newer version that wrote it";
     let place = Place::new();
     for args in [&["check"][..], &["compact"], &["export", path_of(&place.path("dump"))], &["rebuild"]] {
         let (code, text) = store(dir.path(), args);
@@ -181,8 +181,9 @@ fn a_check_says_what_would_do() {
     assert_eq!(store(dir.path(), &["check"]).0, 0);
 
     let lose_build = |data: &Path| {
-        let builds = fs::read_dir(data.join("builds/0")).unwrap().map(|entry| entry.unwrap().path());
-        fs::remove_dir_all(builds.max().unwrap()).unwrap();
+        // An export brings everything into packs.
+        assert_eq!(store(data, &["export", path_of(&data.join("dump"))]).0, 0);
+        fs::remove_dir_all(data.join("packs")).unwrap();
     };
     let (dir, text) = damaged(55, &lose_build);
     assert!(text.contains("The database is whole and serves as before; do not rebuild it."), "{text}");
@@ -318,6 +319,13 @@ fn whatever_file_of_the_store_is_lost_or_spoilt_history_and_open_work_come_back(
 
     let db = data.join("sled/db");
     let rubbish = |path: &Path| fs::write(path, b"rubbish".repeat(5_000)).unwrap();
+    let torn_end = |journal: &Path| {
+        let mut files = Vec::new();
+        walk(journal, &mut files);
+        let newest = files.pop().unwrap();
+        let torn = [fs::read(&newest).unwrap(), b"SwJ1torn".to_vec()].concat();
+        fs::write(newest, torn).unwrap();
+    };
     let newest_snapshot = || {
         let mut files = Vec::new();
         walk(&data.join("snapshots"), &mut files);
@@ -339,7 +347,7 @@ fn whatever_file_of_the_store_is_lost_or_spoilt_history_and_open_work_come_back(
         ),
         ("the format is gone", &|| fs::remove_file(data.join("format")).unwrap(), None, "`format` was missing"),
         ("the format is rubbish", &|| rubbish(&data.join("format")), Some("names no format"), ""),
-        ("the fences are gone", &|| fs::remove_file(data.join("facts/fences")).unwrap(), None, ""),
+        ("the journal has a torn end", &|| torn_end(&data.join("journal")), None, ""),
         ("the newest snapshot", &|| newest_snapshot().into_iter().for_each(|path| rubbish(&path)), None, ""),
         ("the lock is gone", &|| fs::remove_file(data.join("lock")).unwrap(), None, ""),
     ];

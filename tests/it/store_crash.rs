@@ -1,4 +1,4 @@
-//! The store under SIGKILL: whatever moment it dies at, what it acknowledged is there, once and whole, and the fact files
+//! The store under SIGKILL: whatever moment it dies at, what it acknowledged is there, once and whole, and journal and packs
 //! alone tell the same.
 //!
 //! The test starts itself again as a child that writes under load, with several writers, and tells through a pipe what was
@@ -281,7 +281,7 @@ fn check_log(store: &Store, log: u64, told: u64, round: u64) {
     assert!(lines.iter().map(|line| line.text.to_vec()).eq(expected), "round {round}: log {log} differs");
 }
 
-/// Makes the database again from the fact files alone, and looks for every acknowledged fact in them; then the store's own
+/// Makes the database again from journal and packs alone, and looks for every acknowledged fact in them; then the store's own
 /// database is put back.
 fn check_rebuilt(dir: &Path, told: &Told, whole: &str, round: u64) {
     let kept: Vec<_> = ["sled", "snapshots"].map(|name| (dir.join(name), dir.join(format!("{name}.kept")))).into();

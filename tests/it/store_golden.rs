@@ -1,20 +1,21 @@
 //! Stores of every released format still read.
 //!
-//! `tests/golden/store/v1/` is a store as this version's first release writes it, closed in order, beside
+//! `tests/golden/store/v2/` is a store as this version's first release writes it, closed in order, beside
 //! what has to be read from it. `STARWRIGHT_BLESS=1` writes the store of the *present* format anew; those of older formats are
 //! never written again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use starwright::model::ConfigDigest;
+use starwright::model::{BuildId, ConfigDigest, LogId};
 use starwright::store::Store;
-use starwright::store::maintain::{check, rebuild};
+use starwright::store::maintain::{check, export, rebuild};
 use tempfile::TempDir;
 
-use crate::support::history::{everything, store_with_history};
+use crate::store::runtime;
+use crate::support::history::{History, everything, log_part, store_with_history};
 
-const FORMATS: [&str; 1] = ["v1"];
+const FORMATS: [&str; 1] = ["v2"];
 
 fn golden(format: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join("golden").join("store").join(format)
@@ -35,7 +36,16 @@ fn copy_tree(from: &Path, to: &Path) {
 
 /// The whole store but for its database, which is large and made again from the rest; the database has a sample of its own.
 fn bless(format: &str) {
-    let (dir, whole) = store_with_history(1, 120);
+    let (dir, _) = store_with_history(1, 120);
+    // Half of it in a pack, half in the journal.
+    export(dir.path(), &mut std::io::sink(), &mut |_| {}).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let mut history = History::after(2, store.last_fact().unwrap());
+    (0..60).for_each(|_| store.commit_blocking(history.step()).unwrap());
+    let part = log_part(["the end of the log".to_owned()]);
+    runtime().block_on(store.logs().append(BuildId(1_000), LogId(1_000), "c", 0, part)).unwrap();
+    let whole = everything(&store);
+    store.close().unwrap();
     let target = golden(format);
     let _ = fs::remove_dir_all(&target);
     copy_tree(dir.path(), &target.join("store"));
@@ -61,5 +71,6 @@ fn stores_of_every_released_format_are_read() {
         let recovered = store.recover().unwrap();
         assert_eq!(recovered.snapshot.unwrap().1, vec![7; 100]);
         assert!(!recovered.facts.is_empty());
+        assert_eq!(store.logs().lines(BuildId(1_000), LogId(1_000)).unwrap(), 1);
     }
 }

@@ -25,10 +25,16 @@ fn reopened(dir: &Path) -> String {
 #[test]
 fn a_sound_store_has_no_problems() {
     let (dir, whole) = store_with_history(21, 300);
+    packed(dir.path());
     let report = check(dir.path(), &mut quiet()).unwrap();
     assert_eq!(report.problems, Vec::<String>::new());
     assert!(report.facts > 300 && report.records > 300 && report.log_files > 5, "{report:?}");
     assert_eq!(reopened(dir.path()), whole);
+}
+
+/// Brings everything from the journal into packs.
+fn packed(dir: &Path) {
+    export(dir, &mut std::io::sink(), &mut quiet()).unwrap();
 }
 
 #[test]
@@ -41,10 +47,11 @@ fn a_check_names_what_is_damaged() {
         fs::write(path, bytes).unwrap();
     };
     let folder = |path: &Path| fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    packed(dir.path());
     let builds = folder(&dir.path().join("builds").join("0"));
     let log =
         builds.iter().flat_map(|build| folder(build)).find(|path| path.to_string_lossy().contains("log-")).unwrap();
-    let facts = builds.iter().map(|build| build.join("facts")).find(|path| path.exists()).unwrap();
+    let facts = folder(&dir.path().join("packs")).pop().unwrap();
     let snapshot = folder(&dir.path().join("snapshots")).pop().unwrap();
     let config = dir.path().join("configs").join("c0ffee");
     for path in [&log, &facts, &snapshot, &config] {
@@ -64,8 +71,8 @@ fn a_check_names_what_is_damaged() {
 #[test]
 fn a_check_finds_records_that_no_longer_tell_what_the_facts_do() {
     let (dir, _) = store_with_history(23, 300);
-    let lost = fs::read_dir(dir.path().join("builds").join("0")).unwrap().next().unwrap().unwrap().path();
-    fs::remove_dir_all(lost).unwrap();
+    packed(dir.path());
+    fs::remove_dir_all(dir.path().join("packs")).unwrap();
     let problems = check(dir.path(), &mut quiet()).unwrap().problems;
     assert!(problems.iter().any(|problem| problem.contains("no fact tells of it")), "{problems:#?}");
 }
@@ -95,7 +102,8 @@ fn a_compacted_store_is_smaller_and_tells_the_same() {
 #[test]
 fn a_compaction_that_was_cut_short_leaves_the_old_state() {
     let (dir, whole) = store_with_history(25, 300);
-    for name in ["sled", "facts"] {
+    packed(dir.path());
+    for name in ["sled", "packs"] {
         let path = dir.path().join(name);
         fs::rename(&path, path.with_extension("old")).unwrap();
         fs::create_dir(path.with_extension("new")).unwrap();
@@ -113,7 +121,7 @@ fn an_imported_dump_equals_the_exported_store() {
     let part = log_part(["under way".to_owned()]);
     runtime.block_on(original.logs().append(BuildId(9_999), LogId(9_999), "cmd", 0, part)).unwrap();
     let (installation, mut recovered) = (original.installation(), original.recover().unwrap());
-    // A dump has no facts of builds that retention removed; the tail of the original still has.
+    // A dump has no facts of builds that retention removed; the original has them until it is compacted.
     recovered.facts.retain(|fact| fact.event.build().is_none_or(|build| original.build(build).unwrap().is_some()));
     original.close().unwrap();
     let mut dump = Vec::new();
@@ -161,7 +169,7 @@ fn a_dump_is_built_as_its_reference_says() {
         items.push((name.as_str().unwrap().to_owned(), value.clone()));
         rest = &rest[12 + length..];
     }
-    let order = ["Begin", "Config", "Snapshot", "Fact", "Removed", "LogFile", "End"];
+    let order = ["Begin", "Config", "Snapshot", "Fact", "Removed", "ShortLog", "LogFile", "End"];
     let places: Vec<usize> =
         items.iter().map(|(name, _)| order.iter().position(|known| known == name).unwrap()).collect();
     assert!(places.is_sorted() && (0..order.len()).all(|place| places.contains(&place)), "{places:?}");
@@ -176,7 +184,9 @@ fn a_dump_is_built_as_its_reference_says() {
     let config = values("Config")[0];
     assert_eq!((config["digest"].as_str(), config["bytes"].as_slice()), (Some("c0ffee"), Some(&b"sources"[..])));
     assert_eq!(values("Snapshot")[1]["bytes"].as_slice(), Some(&[7; 100][..]));
-    let bytes: usize = values("LogFile").iter().map(|file| file["bytes"].as_slice().unwrap().len()).sum();
+    let logs = [values("ShortLog"), values("LogFile")].concat();
+    let bytes: usize = logs.iter().map(|file| file["bytes"].as_slice().unwrap().len()).sum();
+    assert!(values("ShortLog").iter().all(|log| log["build"].is_u64() && log["log"].is_u64()));
     assert!(values("LogFile").iter().all(|file| {
         file["build"].is_u64() && file["at"].is_u64() && file["name"].as_str().unwrap().starts_with("log-")
     }));

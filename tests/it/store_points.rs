@@ -14,7 +14,7 @@ use starwright::store::maintain::{check, rebuild};
 use tempfile::TempDir;
 
 use crate::store::runtime;
-use crate::support::history::{ALL, History, everything, log_part, store_with_history};
+use crate::support::history::{History, everything, log_part, store_with_history};
 
 /// The content of a folder.
 type Image = BTreeMap<PathBuf, Vec<u8>>;
@@ -37,7 +37,7 @@ fn image(dir: &Path) -> Image {
 
 fn laid_out(image: &Image) -> TempDir {
     let dir = TempDir::new().unwrap();
-    for name in ["facts", "builds", "wal", "snapshots", "configs"] {
+    for name in ["journal", "packs", "builds", "snapshots", "configs"] {
         fs::create_dir_all(dir.path().join(name)).unwrap();
     }
     for (path, bytes) in image {
@@ -48,25 +48,13 @@ fn laid_out(image: &Image) -> TempDir {
     dir
 }
 
-/// In which order an operation writes files: fences, then facts without a build, then those of builds, then removals.
-fn rank(path: &Path) -> u8 {
-    let text = path.to_string_lossy();
-    match () {
-        () if text == "facts/fences" => 0,
-        () if text.starts_with("facts/") && text.ends_with(".log") => 1,
-        () if text.ends_with("/facts") => 2,
-        () => 3,
-    }
-}
-
 /// Every state that a crash can leave of the files that `of` chooses; all others are as they were.
 fn crash_states(before: &Image, after: &Image, of: impl Fn(&Path) -> bool) -> Vec<(String, Image)> {
-    let mut changed: Vec<&PathBuf> = after
+    let changed: Vec<&PathBuf> = after
         .iter()
         .filter(|(path, bytes)| of(path) && before.get(*path) != Some(*bytes))
         .map(|(path, _)| path)
         .collect();
-    changed.sort_by_key(|path| (rank(path), *path));
     assert!(!changed.is_empty());
     let mut states = Vec::new();
     let mut state = before.clone();
@@ -74,7 +62,7 @@ fn crash_states(before: &Image, after: &Image, of: impl Fn(&Path) -> bool) -> Ve
         let (old, new) = (before.get(path).cloned().unwrap_or_default(), &after[path]);
         assert!(new.starts_with(&old), "{} is appended to", path.display());
         let (from, to) = (old.len(), new.len());
-        for length in [from, from + 1, from + (to - from) / 2, to - 1, to] {
+        for length in [from, from + 1, from + 13, from + (to - from) / 3, from + (to - from) / 2, to - 1, to] {
             state.insert(path.clone(), new[..length].to_vec());
             states.push((format!("{} with {length} of {to} bytes", path.display()), state.clone()));
         }
@@ -120,11 +108,11 @@ fn a_commit_cut_short_at_any_write_never_was_and_a_written_one_is_kept() {
         store.commit_blocking(facts).unwrap();
     });
     let after = image(dir.path());
-    let states = crash_states(&before, &after, |path| path.starts_with("facts") || path.ends_with("facts"));
-    assert!(states.len() >= 20, "{}", states.len());
+    let states = crash_states(&before, &after, |path| path.starts_with("journal"));
+    assert_eq!(states.len(), 7, "one file is appended to");
     let last = states.len() - 1;
     for (at, (what, state)) in states.iter().enumerate() {
-        // When all of it is in the fact files, it is kept: nobody was told of it, so both would be right.
+        // When all of it is in the journal, it is kept: nobody was told of it, so both would be right.
         is_sound(state, Some(if at == last { &after_text } else { &before_text }), what);
     }
 }
@@ -150,23 +138,19 @@ fn a_removal_cut_short_is_done_as_soon_as_it_was_noted() {
     });
     assert_ne!(before_text, after_text);
     let after = image(dir.path());
-    let states = crash_states(&before, &after, |path| path == Path::new("facts/fences") || path.ends_with("removals"));
+    let states = crash_states(&before, &after, |path| path.starts_with("journal"));
     let last = states.len() - 1;
     for (at, (what, state)) in states.iter().enumerate() {
-        let nothing_noted = what.starts_with("facts/fences");
         // In between, some of the removals are noted and others are not.
-        let expected = if nothing_noted { Some(&before_text) } else { (at == last).then_some(&after_text) };
-        is_sound(state, expected.map(String::as_str), what);
+        let expected = match at {
+            0 | 1 => Some(before_text.as_str()),
+            _ => (at == last).then_some(after_text.as_str()),
+        };
+        is_sound(state, expected, what);
     }
-    // The records went first; the folders follow with the next retention.
+    // The files of what was noted are gone when the store is open.
     let dir = laid_out(&states[last].1);
-    let folders = || fs::read_dir(dir.path().join("builds/0")).unwrap().count();
-    let with_removed = folders();
-    operate(dir.path(), |store| {
-        let removed = with_removed - store.builds(ALL).unwrap().len();
-        store.retire(&RetentionPlan::default(), Timestamp::default()).unwrap();
-        assert_eq!(folders(), with_removed - removed);
-    });
+    operate(dir.path(), |_| {});
     let kept = |image: &Image| image.keys().filter(|path| path.starts_with("builds")).cloned().collect::<Vec<_>>();
     assert_eq!(kept(&image(dir.path())), kept(&after), "no file of a removed build or log is forgotten");
     assert!(kept(&after).len() < kept(&before).len());
@@ -189,7 +173,7 @@ fn a_snapshot_cut_short_leaves_the_one_before() {
         is_sound(&state, Some(&text), &format!("a temporary file of {length} bytes"));
         assert_eq!(Store::open(laid_out(&state).path()).unwrap().recover().unwrap().snapshot.unwrap(), old);
     }
-    // In place, but the oldest one is not dropped yet and the tail not trimmed.
+    // In place, but the oldest one is not dropped yet.
     let mut state = before.clone();
     state.insert(name.clone(), new.clone());
     is_sound(&state, Some(&text), "a third snapshot");
@@ -200,21 +184,26 @@ fn a_part_of_a_log_cut_short_at_any_byte_is_there_or_not() {
     let (dir, _) = store_with_history(45, 40);
     let (build, log) = (BuildId(9_000), LogId(9_000));
     let lines = |n: u64| log_part((0..4).map(move |line| format!("part {n} line {line}")));
+    let journal = |image: &Image| {
+        let found = image.iter().find(|(path, _)| path.starts_with("journal")).unwrap();
+        (found.0.clone(), found.1.clone())
+    };
+    let before = journal(&image(dir.path())).1.len();
     let store = Store::open(dir.path()).unwrap();
     (0..3).for_each(|n| runtime().block_on(store.logs().append(build, log, "c", n, lines(n))).unwrap());
-    // As a kill leaves it: the lines are in the write-ahead file, and nowhere else.
+    // As a kill leaves it: the lines are in the journal, and nowhere else.
     let killed = image(dir.path());
     store.close().unwrap();
     drop(store);
-    let (name, bytes) = killed.iter().find(|(path, bytes)| path.starts_with("wal") && !bytes.is_empty()).unwrap();
+    let (name, bytes) = journal(&killed);
     let mut seen = Vec::new();
-    for length in (0..bytes.len()).step_by(5).chain([bytes.len() - 1, bytes.len()]) {
+    for length in (before..bytes.len()).step_by(7).chain([bytes.len() - 1, bytes.len()]) {
         let wal = TempDir::new().unwrap();
-        for folder in ["facts", "builds", "wal", "snapshots", "configs"] {
+        for folder in ["journal", "packs", "builds", "snapshots", "configs"] {
             fs::create_dir(wal.path().join(folder)).unwrap();
         }
         fs::write(wal.path().join("format"), &killed[Path::new("format")]).unwrap();
-        fs::write(wal.path().join(name), &bytes[..length]).unwrap();
+        fs::write(wal.path().join(&name), &bytes[..length]).unwrap();
         let store = Store::open(wal.path()).unwrap();
         let next = store.logs().next(build, log, "c").unwrap();
         let found: Vec<Vec<u8>> =

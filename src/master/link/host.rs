@@ -18,6 +18,9 @@ pub struct LogPlace {
     pub log: LogId,
 }
 
+/// Ends when a part is durable, or tells why it is not.
+pub type Durable = BoxFuture<'static, Result<(), String>>;
+
 /// The master, as a link sees it.
 pub trait LinkHost: Send + Sync + 'static {
     /// The contents of logs.
@@ -31,18 +34,20 @@ pub trait LinkHost: Send + Sync + 'static {
     /// The secrets of a configuration.
     fn secrets(&self, plan: &ConfigDigest) -> Secrets;
 
-    /// Appends part `n` of `source` to a log; durable when it ends. An error's text says why it is not.
+    /// Appends part `n` of `source` to a log. When it ends, the part has its place: what is appended or committed later is durable
+    /// only together with it. The future that it gives ends when it is durable. An error's text says why it is not.
     fn append<'a>(
         &'a self,
         place: LogPlace,
         source: &'a str,
         n: u64,
         part: LogPart,
-    ) -> BoxFuture<'a, Result<(), String>> {
+    ) -> BoxFuture<'a, Result<Durable, String>> {
         let logs = self.logs();
         Box::pin(async move {
-            let appended = logs.append(place.build, place.log, source, n, part).await;
-            appended.map_err(|error| chain(&error))
+            let placed = logs.place(place.build, place.log, source, n, part).await.map_err(|error| chain(&error))?;
+            let durable: Durable = Box::pin(async move { placed.durable().await.map_err(|error| chain(&error)) });
+            Ok(durable)
         })
     }
 

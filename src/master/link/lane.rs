@@ -6,9 +6,10 @@
 //!   └── notices ──────┘
 //! ```
 //!
-//! Several parts are on their way at once. Before a part goes to another log than the one before it, all
-//! earlier ones are durable; so what is durable of a command is always its first parts, and their number over all its
-//! logs says where to go on (see [`super::command`]).
+//! Several parts are on their way at once. The store makes them durable in the order in which they took their place, whatever their
+//! logs, so what is durable of a command is always its first parts, and their number over all its logs says where to go on (see
+//! [`super::command`]). For the same reason the engine hears of the end without waiting for the disk: its facts are durable only
+//! together with all output before them, by one sync.
 //!
 //! The queue of items has no bound of its own: the link stops reading its socket while too much is unsynced.
 
@@ -84,7 +85,6 @@ impl Lane {
 
     async fn carry(&self, items: &mut mpsc::UnboundedReceiver<Item>) -> Result<(), String> {
         let mut under_way = UnderWay::new();
-        let mut place = None;
         loop {
             let item = tokio::select! {
                 biased;
@@ -95,35 +95,22 @@ impl Lane {
                 item = items.recv(), if under_way.len() < APPENDS_MAX => item,
             };
             match item {
-                Some(Item::Part { place: next, source, n, part }) => {
-                    if place.replace(next).is_some_and(|last| last != next) {
-                        self.drain(&mut under_way).await?;
-                    }
-                    under_way.push_back(self.append(next, source, n, part));
+                Some(Item::Part { place, source, n, part }) => {
+                    let durable = self.host.append(place, &source, n, part).await;
+                    let durable = durable.map_err(|why| self.not_kept(&why))?;
+                    under_way.push_back(durable.map(|done| done.map(|()| None)).boxed());
                 }
                 Some(Item::Answer(receipt)) => under_way.push_back(ready(Ok(Some(receipt))).boxed()),
                 Some(Item::End { result, receipt }) => {
-                    self.drain(&mut under_way).await?;
-                    return self.end(*result, receipt).await;
+                    let (ended, drained) = futures_util::join!(self.end(*result), self.drain(&mut under_way));
+                    drained.and(ended)?;
+                    if let Some(receipt) = receipt {
+                        self.tell(Notice::Durable(receipt));
+                    }
+                    return Ok(());
                 }
                 None => return self.drain(&mut under_way).await,
             }
-        }
-    }
-
-    /// Starts an append: it has its place in the store's order when this returns.
-    fn append(
-        &self,
-        place: LogPlace,
-        source: Arc<str>,
-        n: u64,
-        part: LogPart,
-    ) -> BoxFuture<'static, Result<Option<Receipt>, String>> {
-        let host = Arc::clone(&self.host);
-        let mut append = async move { host.append(place, &source, n, part).await.map(|()| None) }.boxed();
-        match (&mut append).now_or_never() {
-            Some(done) => ready(done).boxed(),
-            None => append,
         }
     }
 
@@ -135,23 +122,21 @@ impl Lane {
     }
 
     fn settle(&self, done: Result<Option<Receipt>, String>) -> Result<(), String> {
-        if let Some(receipt) =
-            done.map_err(|why| format!("output of command {} cannot be kept: {why}", self.command))?
-        {
+        if let Some(receipt) = done.map_err(|why| self.not_kept(&why))? {
             self.tell(Notice::Durable(receipt));
         }
         Ok(())
     }
 
-    async fn end(&self, result: CommandResult, receipt: Option<Receipt>) -> Result<(), String> {
+    fn not_kept(&self, why: &str) -> String {
+        format!("output of command {} cannot be kept: {why}", self.command)
+    }
+
+    async fn end(&self, result: CommandResult) -> Result<(), String> {
         self.announced.cancelled().await;
         let ended =
             CommandEnded { worker: self.worker.clone(), epoch: self.epoch, command: self.command.clone(), result };
-        self.host.input(Input::CommandEnded(ended)).await.map_err(|gone| gone.to_string())?;
-        if let Some(receipt) = receipt {
-            self.tell(Notice::Durable(receipt));
-        }
-        Ok(())
+        self.host.input(Input::CommandEnded(ended)).await.map_err(|gone| gone.to_string())
     }
 
     fn tell(&self, notice: Notice) {

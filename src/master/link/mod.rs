@@ -37,6 +37,6 @@ mod sweep;
 pub use arbitrate::{Verdict, arbitrate};
 pub use greet::{Newcomer, greet};
 pub use handle::{Identity, LinkHandle, LinkOrder, LinkOrders, link};
-pub use host::{LinkHost, LogPlace};
+pub use host::{Durable, LinkHost, LogPlace};
 pub use limits::Limits;
 pub use serve::serve;

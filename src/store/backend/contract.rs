@@ -2,12 +2,15 @@
 
 use proptest::prelude::*;
 
-use super::{Backend, Batch, KeyRange, MemoryBackend, Order, SledBackend};
+use std::sync::Arc;
+
+use super::{Backend, Batch, KeyRange, MemoryBackend, Order, Overlay, SledBackend};
 
 fn on_each(case: impl Fn(&dyn Backend)) {
     case(&MemoryBackend::default());
     let dir = tempfile::tempdir().unwrap();
     case(&SledBackend::open(dir.path()).unwrap());
+    case(&Overlay::new(Arc::new(MemoryBackend::default())));
 }
 
 fn batch(writes: &[(&[u8], Option<&[u8]>)]) -> Batch {
@@ -62,14 +65,21 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let sled = SledBackend::open(dir.path()).unwrap();
         let memory = MemoryBackend::default();
-        for writes in batches {
+        let overlay = Overlay::new(Arc::new(MemoryBackend::default()));
+        for (number, writes) in batches.into_iter().enumerate() {
             let batch = Batch { writes: writes.into_iter().map(|(k, v)| (k, v.map(|byte| vec![byte]))).collect() };
             sled.apply(batch.clone()).unwrap();
-            memory.apply(batch).unwrap();
+            memory.apply(batch.clone()).unwrap();
+            overlay.apply(batch).unwrap();
+            if number.is_multiple_of(3) {
+                overlay.fold().unwrap();
+            }
         }
         let range = KeyRange { from, to };
         for order in [Order::Ascending, Order::Descending] {
-            prop_assert_eq!(sled.scan(&range, order, limit).unwrap(), memory.scan(&range, order, limit).unwrap());
+            let expected = memory.scan(&range, order, limit).unwrap();
+            prop_assert_eq!(&sled.scan(&range, order, limit).unwrap(), &expected);
+            prop_assert_eq!(&overlay.scan(&range, order, limit).unwrap(), &expected);
         }
     }
 }

@@ -6,9 +6,11 @@
 #[cfg(test)]
 mod contract;
 mod memory;
+mod overlay;
 mod sled;
 
 pub(crate) use self::memory::MemoryBackend;
+pub(crate) use self::overlay::Overlay;
 pub(crate) use self::sled::{OpenFailure, SledBackend};
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! The backend on disk: one sled database, one tree.
 //!
-//! Only the writer thread applies batches, each followed by one `flush` and one sync of the file; the flushing future of sled
+//! Only one thread applies batches, each followed by one `flush` and one sync of the file; the flushing future of sled
 //! deadlocks under concurrent use and is never called. Reads may come from any thread. The cache is kept small:
 //! sled's memory is four to five times its setting.
 
@@ -17,9 +17,6 @@ use crate::store::error::is_no_space;
 /// Bytes of sled's page cache: enough that lists of recent builds never touch the disk, while the
 /// process stays far below the memory that an idle master may use.
 const CACHE_BYTES: u64 = 32 << 20;
-
-/// How often sled writes dirty pages by itself; durability comes from our own flushes.
-const FLUSH_EVERY_MS: u64 = 500;
 
 /// A sled database.
 #[derive(Debug)]
@@ -57,7 +54,8 @@ impl SledBackend {
         if let Ok(why) = std::fs::read_to_string(dir.join(DOUBTED)) {
             return Err(OpenFailure::Damaged(why.trim().to_owned()));
         }
-        let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(Some(FLUSH_EVERY_MS));
+        // Every batch is flushed; sled's own thread for it would sync an idle disk for ever.
+        let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
         let mut opened = guarded(|| config.open());
         // Our own lock on the folder is held: who still has sled's is a database of this process that is about to end.
         for _ in 0..LOCK_TRIES {

@@ -3,11 +3,9 @@
 use bytes::Bytes;
 
 use super::line::{LogLine, line_bytes};
-use super::varint::{self, Input};
 use crate::base::Timestamp;
-
-/// Compression is for repetitive text at the speed of a network; more effort gains little.
-const ZSTD_LEVEL: i32 = 1;
+use crate::store::squeeze::{compress, decompress};
+use crate::store::varint::{self, Input};
 
 /// Lines of possibly several streams, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +36,11 @@ impl Block {
 
     /// The stored form.
     pub fn compress(&self) -> Vec<u8> {
+        compress(&self.encode())
+    }
+
+    /// The stored form before compression.
+    pub fn encode(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.text.len() + self.times.len() + 16);
         varint::push(&mut body, as_u64(self.runs.len()));
         for (stream, lines) in &self.runs {
@@ -50,13 +53,17 @@ impl Block {
             before = *time;
         }
         body.extend_from_slice(&self.text);
-        compress(&body)
+        body
     }
 
     /// A block from its stored form; none if that is damaged.
     pub fn decompress(stored: &[u8]) -> Option<Self> {
-        let body = decompress(stored)?;
-        let mut input = Input(&body);
+        Self::decode(&decompress(stored)?)
+    }
+
+    /// The same without compression.
+    pub fn decode(body: &[u8]) -> Option<Self> {
+        let mut input = Input(body);
         let mut block = Self::default();
         for _ in 0..input.number()? {
             let stream = char::from_u32(u32::try_from(input.number()?).ok()?)?;
@@ -90,16 +97,6 @@ impl Block {
         }
         lines
     }
-}
-
-/// Compresses bytes; the result holds their length.
-pub(super) fn compress(bytes: &[u8]) -> Vec<u8> {
-    zstd::bulk::compress(bytes, ZSTD_LEVEL).expect("compressing in memory cannot fail")
-}
-
-/// Bytes from their compressed form; none if that is damaged.
-pub(super) fn decompress(stored: &[u8]) -> Option<Vec<u8>> {
-    zstd::stream::decode_all(stored).ok()
 }
 
 fn as_u64(number: usize) -> u64 {

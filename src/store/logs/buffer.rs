@@ -1,4 +1,4 @@
-//! Lines that are durable in the write-ahead file but not yet in their log's file.
+//! Lines that are durable in the journal but not yet in their log's file.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::block::Block;
 use super::log::{FILE_PREFIX, file_names};
+use super::packed::PackedLog;
 use super::segment::{MAGIC, Segment, body_of_frame};
 use crate::store::StoreError;
 use crate::store::frame::{self, Found, Scanner};
@@ -22,6 +23,11 @@ pub(crate) fn is_log_file(name: &str) -> bool {
     name.strip_prefix(FILE_PREFIX)
         .and_then(|rest| rest.split_once('.'))
         .is_some_and(|(log, number)| log.parse::<u64>().is_ok() && number.parse::<u64>().is_ok())
+}
+
+/// Whether the text of a packed log can be read.
+pub(crate) fn inspect_packed(text: &[u8]) -> bool {
+    PackedLog::decode(text).is_some()
 }
 
 /// What is wrong with a file of a log, in words: every frame is read, every block decompressed.

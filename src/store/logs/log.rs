@@ -1,39 +1,43 @@
-//! One log: its files, its buffer, how far its sources got.
+//! One log: its files or its place in a pack, its buffer, how far its sources got.
 //!
-//! Only the owner thread changes it; readers take a plan of what to read under the same lock, and read without it.
+//! Only the writer thread changes it; readers take a plan of what to read under the same lock, and read without it.
 
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::block::Block;
 use super::buffer::{Buffer, Progress, Sources};
 use super::handle::LogLimits;
 use super::handles::Handles;
 use super::line::{LeftOut, Lines, LogPart};
+use super::packed::{PACKED_BYTES_MAX, PackedLog};
 use super::segment::{BlockFrame, Segment, SegmentHead, block_frame, head_frame};
 use crate::model::{BuildId, LogId};
 use crate::store::StoreError;
 use crate::store::folder::make_dir;
 use crate::store::frame;
+use crate::store::packs::Packs;
 
 /// The tail of a log that grew too large is kept in so many files; the oldest goes when a new one is full.
 const TAIL_FILES: u64 = 4;
 
 /// Which log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct LogKey {
+pub(crate) struct LogKey {
     pub build: BuildId,
     pub log: LogId,
 }
 
-/// What a log needs to write: where, how much, and for which write-ahead file.
+/// What a log needs to write: where, how much, and for which segment of the journal.
 #[derive(Debug)]
 pub(super) struct Context<'a> {
     pub handles: &'a Handles,
+    pub packs: &'a Packs,
     pub limits: &'a LogLimits,
-    /// The number of the write-ahead file in use.
-    pub wal: u64,
+    /// The number of the journal's segment in use.
+    pub journal: u64,
 }
 
 /// The state of a log.
@@ -41,6 +45,8 @@ pub(super) struct Context<'a> {
 pub(super) struct Log {
     key: LogKey,
     dir: PathBuf,
+    /// Its beginning, if that is in a pack; then there are no files.
+    packed: Option<InPack>,
     /// By number, in order; the first is the head if it still is number 0.
     segments: VecDeque<(u64, Segment)>,
     /// How far each source got, the buffer included.
@@ -50,12 +56,25 @@ pub(super) struct Log {
     last_time: i64,
 }
 
+/// How much of a log is in a pack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct InPack {
+    lines: u64,
+    bytes: u64,
+}
+
 impl Log {
-    /// Reads what the build's folder holds of a log; a log without files is empty.
-    pub fn load(key: LogKey, dir: &Path, handles: &Handles, live_wal: u64) -> Result<Self, StoreError> {
+    /// Reads what a pack or the build's folder holds of a log; one that is nowhere is empty.
+    pub fn load(
+        key: LogKey,
+        dir: &Path,
+        (handles, packs): (&Handles, &Packs),
+        live_journal: u64,
+    ) -> Result<Self, StoreError> {
         let mut log = Self {
             key,
             dir: dir.to_owned(),
+            packed: None,
             segments: VecDeque::new(),
             sources: Sources::new(),
             buffer: Buffer::default(),
@@ -65,7 +84,7 @@ impl Log {
         for number in segment_numbers(dir, key.log)? {
             let path = log.path(number);
             let file = handles.get(&path)?;
-            match Segment::load(&file, &path, live_wal)? {
+            match Segment::load(&file, &path, live_journal)? {
                 Some(segment) if segment.first_line >= log.end_line() => log.segments.push_back((number, segment)),
                 Some(_) | None => {
                     tracing::warn!(path = %path.display(), "a log's file holds nothing whole; it is left out");
@@ -76,7 +95,23 @@ impl Log {
             log.sources.clone_from(&last.sources);
             log.closed = last.closed;
         }
+        if log.end_byte() <= as_u64(PACKED_BYTES_MAX) {
+            log.look_into_packs(packs)?;
+        }
         Ok(log)
+    }
+
+    /// A log that was packed and went on afterwards is in its file as a whole, unless a crash kept it from getting there.
+    fn look_into_packs(&mut self, packs: &Packs) -> Result<(), StoreError> {
+        let Some(packed) = packed_log(packs, self.key)? else { return Ok(()) };
+        let lines = as_u64(packed.block.lines());
+        if lines > self.end_line() || self.segments.is_empty() {
+            self.segments.clear();
+            self.packed = Some(InPack { lines, bytes: as_u64(packed.block.text.len()) });
+            self.sources = packed.sources;
+            self.closed = true;
+        }
+        Ok(())
     }
 
     /// Number of lines.
@@ -106,7 +141,39 @@ impl Log {
 
     /// Whether it was closed and nothing came since.
     pub fn is_closed(&self) -> bool {
-        self.closed && self.buffer.is_empty()
+        self.closed
+    }
+
+    /// How many of its lines are in a pack.
+    pub fn packed_lines(&self) -> u64 {
+        self.packed.map_or(0, |packed| packed.lines)
+    }
+
+    /// Which log it is.
+    pub fn key(&self) -> LogKey {
+        self.key
+    }
+
+    /// The log as a pack is to have it, and its number of lines; none if it is too long for that, or may go on.
+    pub fn to_pack(&self) -> Option<(u64, Vec<u8>)> {
+        if !self.closed || !self.fits_a_pack() || self.buffer.is_empty() {
+            return None;
+        }
+        let (block, _) = self.buffer.front();
+        let lines = as_u64(block.lines());
+        Some((lines, PackedLog { sources: self.sources.clone(), block }.encode()))
+    }
+
+    /// Notes that a pack has it, if it did not go on meanwhile.
+    pub fn was_packed(&mut self, lines: u64) {
+        if self.fits_a_pack() && as_u64(self.buffer.lines()) == lines {
+            self.packed = Some(InPack { lines, bytes: as_u64(self.buffer.bytes()) });
+            self.buffer = Buffer::default();
+        }
+    }
+
+    fn fits_a_pack(&self) -> bool {
+        self.segments.is_empty() && self.packed.is_none() && self.buffer.bytes() <= PACKED_BYTES_MAX
     }
 
     /// The lines in the buffer.
@@ -129,6 +196,7 @@ impl Log {
         self.last_time = lines.times.last().copied().unwrap_or(self.last_time);
         self.buffer.push(Arc::clone(&name), n, before, part.stream, &lines);
         self.sources.insert(name, Progress { next: n + 1, lines: 0 });
+        self.closed = false;
         true
     }
 
@@ -137,9 +205,13 @@ impl Log {
         self.flush_while(context, |log| log.buffer.has_full_block())
     }
 
-    /// Writes everything.
+    /// Writes everything, and an index if it is closed.
     pub fn flush(&mut self, context: &Context<'_>) -> Result<Vec<PathBuf>, StoreError> {
-        self.flush_while(context, |log| !log.buffer.is_empty())
+        let mut written = self.flush_while(context, |log| !log.buffer.is_empty())?;
+        if self.closed && self.segments.back().is_some_and(|(_, last)| !last.closed) {
+            written.push(self.write_index(context, true)?);
+        }
+        Ok(written)
     }
 
     fn flush_while(
@@ -155,20 +227,19 @@ impl Log {
         Ok(written)
     }
 
-    /// Writes everything and an index. Again: nothing happens.
+    /// No more lines follow. Unless it is so short that it can wait for a pack, everything is written. Again: nothing happens.
     pub fn close(&mut self, context: &Context<'_>) -> Result<Vec<PathBuf>, StoreError> {
-        let mut written = self.flush(context)?;
-        if !self.closed && !self.segments.is_empty() {
-            written.push(self.write_index(context, true)?);
-            self.closed = true;
-        }
-        Ok(written)
+        self.closed = true;
+        if self.fits_a_pack() { Ok(Vec::new()) } else { self.flush(context) }
     }
 
     /// The file that the next block goes to, made or changed if need be.
     fn prepare(&mut self, context: &Context<'_>) -> Result<PathBuf, StoreError> {
         match self.segments.back() {
-            None => self.begin_segment(context, 0)?,
+            None => {
+                self.begin_segment(context, 0)?;
+                self.unpack(context)?;
+            }
             Some((number, segment)) if segment.end >= context.limits.file_bytes(*number) => {
                 let (number, path) = (*number, self.write_index(context, false)?);
                 // Only the newest file may have a torn end; see `Segment::load`.
@@ -199,6 +270,27 @@ impl Log {
         Ok(())
     }
 
+    /// Writes the lines that a pack has into the first file: the log goes on after all.
+    fn unpack(&mut self, context: &Context<'_>) -> Result<(), StoreError> {
+        let Some(InPack { lines, bytes }) = self.packed else { return Ok(()) };
+        let (_, segment) = self.segments.back_mut().expect("a file was begun just now");
+        let written = match packed_log(context.packs, self.key)? {
+            Some(packed) => {
+                write_frame(context, &self.dir, (self.key.log, 0), segment, (&packed.block, &packed.sources))
+            }
+            None => {
+                // The pack is damaged; the lines after those keep their numbers.
+                (segment.first_line, segment.first_byte) = (lines, bytes);
+                Ok(())
+            }
+        };
+        match written {
+            Ok(()) => self.packed = None,
+            Err(_) => self.segments.clear(),
+        }
+        written
+    }
+
     /// Removes the oldest files of the tail while it is too large.
     fn drop_middle(&mut self, context: &Context<'_>) -> Result<(), StoreError> {
         loop {
@@ -224,22 +316,8 @@ impl Log {
     fn write_block(&mut self, context: &Context<'_>) -> Result<(), StoreError> {
         let (block, reached) = self.buffer.front();
         let (number, segment) = self.segments.back_mut().expect("a file was prepared");
-        let body = block.compress();
-        let frame = BlockFrame {
-            wal: context.wal,
-            first_line: segment.end_line(),
-            first_byte: segment.end_byte(),
-            lines: as_u64(block.lines()),
-            bytes: as_u64(block.text.len()),
-            reached: &reached,
-            body: &body,
-        };
-        let bytes = block_frame(&frame);
-        let path = self.dir.join(segment_name(self.key.log, *number));
-        append(context.handles, &path, segment.end, &bytes)?;
+        write_frame(context, &self.dir, (self.key.log, *number), segment, (&block, &reached))?;
         self.buffer.drop_front();
-        segment.pushed(&frame, as_u64(bytes.len()));
-        self.closed = false;
         Ok(())
     }
 
@@ -260,7 +338,13 @@ impl Log {
 
     /// The number of the first line in the buffer.
     pub fn end_line(&self) -> u64 {
-        self.segments.back().map_or(0, |(_, segment)| segment.end_line())
+        self.segments.back().map_or(self.packed_lines(), |(_, segment)| segment.end_line())
+    }
+
+    /// Bytes of text before the buffer.
+    fn end_byte(&self) -> u64 {
+        let packed = self.packed.map_or(0, |packed| packed.bytes);
+        self.segments.back().map_or(packed, |(_, segment)| segment.end_byte())
     }
 
     /// The gap that the bounds made, if any.
@@ -282,6 +366,36 @@ impl LogLimits {
     fn file_bytes(&self, number: u64) -> u64 {
         if number == 0 { self.head_bytes } else { (self.tail_bytes / TAIL_FILES).max(1) }
     }
+}
+
+/// Writes a block at the end of a file.
+fn write_frame(
+    context: &Context<'_>,
+    dir: &Path,
+    (log, number): (LogId, u64),
+    segment: &mut Segment,
+    (block, reached): (&Block, &Sources),
+) -> Result<(), StoreError> {
+    let body = block.compress();
+    let frame = BlockFrame {
+        journal: context.journal,
+        first_line: segment.end_line(),
+        first_byte: segment.end_byte(),
+        lines: as_u64(block.lines()),
+        bytes: as_u64(block.text.len()),
+        reached,
+        body: &body,
+    };
+    let bytes = block_frame(&frame);
+    append(context.handles, &dir.join(segment_name(log, number)), segment.end, &bytes)?;
+    segment.pushed(&frame, as_u64(bytes.len()));
+    Ok(())
+}
+
+/// A log that a pack has; none if no pack has it, or that is damaged.
+pub(super) fn packed_log(packs: &Packs, key: LogKey) -> Result<Option<PackedLog>, StoreError> {
+    let stored = packs.log(key.build.0, key.log.0)?;
+    Ok(stored.and_then(|bytes| PackedLog::decode(&bytes)))
 }
 
 fn append(handles: &Handles, path: &Path, at: u64, bytes: &[u8]) -> Result<(), StoreError> {

@@ -1,15 +1,14 @@
 //! The bodies of logs: durable when appended, quick to read at any line, bounded in size.
 //!
 //! ```text
-//!             one thread                                                   a log's own files
-//! append ─┐   ┌─ write-ahead file: parts of all logs, one sync a batch     head  tail tail …
-//! append ─┼─► │                                                       ┌─► [block][block]…[index]
-//! close  ─┘   └─ buffer of each log (readers see it) ── full block ───┘
+//! append ─┐                                                            a long log's own files
+//! append ─┼─► journal ─► buffer of each log ── full block ───────────► [block][block]…[index]
+//! close  ─┘              (readers see it)   └─ short and over ───────► a pack, together with others
 //! ```
 //!
-//! A part is answered once the write-ahead file is synced. Blocks of some hundred lines follow lazily into the log's
-//! file; when a write-ahead file is full, the files behind it are synced and it is removed. Parts are numbered by their
-//! source, blocks tell how far each source got, so a part that comes twice is left out, also after a crash.
+//! A part is answered once the journal is synced. Blocks of some hundred lines follow lazily into the log's file; before a segment of
+//! the journal goes, the files behind it are synced. Parts are numbered by their source, and each form of a log tells how far each
+//! source got, so a part that comes twice is left out, also after a crash.
 
 mod block;
 mod buffer;
@@ -19,16 +18,20 @@ mod handles;
 mod inspect;
 mod line;
 mod log;
-mod owner;
+mod packed;
 mod read;
+mod record;
 mod segment;
 mod shelf;
 #[cfg(test)]
 mod tests;
-mod varint;
-mod wal;
+mod writing;
 
 pub use growth::LogGrowth;
-pub use handle::{LogLimits, Logs};
-pub(crate) use inspect::{inspect_file, is_log_file, log_files};
+pub(crate) use handle::Append;
+pub use handle::{LogLimits, Logs, Placed};
+pub(crate) use inspect::{inspect_file, inspect_packed, is_log_file, log_files};
 pub use line::{LeftOut, LogLine, LogPart};
+pub(crate) use log::LogKey;
+pub(crate) use record::{push_part, records};
+pub(crate) use writing::{LogWriting, LogsToKeep};

@@ -7,17 +7,20 @@ use bytes::Bytes;
 use super::block::Block;
 use super::handles::Handles;
 use super::line::LogLine;
-use super::log::Log;
+use super::log::{Log, LogKey, packed_log};
 use super::segment::body_of_frame;
 use crate::base::Timestamp;
 use crate::store::StoreError;
 use crate::store::frame;
+use crate::store::packs::Packs;
 
 /// Consecutive lines that are read in one go.
 #[derive(Debug)]
 pub(super) enum Piece {
     /// A block in a file.
     Stored { path: PathBuf, at: u64, length: u64, first_line: u64, skip: u64, count: u64 },
+    /// Lines in a pack.
+    Packed { key: LogKey, skip: u64, count: u64 },
     /// Lines still in memory.
     Buffered(Vec<LogLine>),
     /// Lines that are not there: the first tells why, unless it lies before the piece.
@@ -36,7 +39,8 @@ pub(super) fn plan(log: &Log, first: u64, count: u64) -> Vec<Piece> {
     let end = first.saturating_add(count).min(log.lines());
     let mut planner = Planner { at: first, end, pieces: Vec::new() };
     let left_out = log.left_out();
-    let mut stored_end = (0, 0);
+    planner.packed(log);
+    let mut stored_end = (log.packed_lines(), 0);
     for (path, segment) in log.files() {
         let from = segment.blocks.partition_point(|block| block.end_line() <= planner.at);
         if let Some(before) = from.checked_sub(1) {
@@ -94,6 +98,14 @@ impl Planner {
         }
     }
 
+    fn packed(&mut self, log: &Log) {
+        let stop = log.packed_lines().min(self.end);
+        if self.at < stop {
+            self.pieces.push(Piece::Packed { key: log.key(), skip: self.at, count: stop - self.at });
+            self.at = stop;
+        }
+    }
+
     fn buffered(&mut self, log: &Log) {
         let mut first_line = log.end_line();
         for block in log.buffer().blocks() {
@@ -110,12 +122,16 @@ impl Planner {
 }
 
 /// Carries a plan out.
-pub(super) fn carry_out(pieces: Vec<Piece>, handles: &Handles) -> Result<Vec<LogLine>, StoreError> {
+pub(super) fn carry_out(pieces: Vec<Piece>, handles: &Handles, packs: &Packs) -> Result<Vec<LogLine>, StoreError> {
     let mut lines = Vec::new();
     for piece in pieces {
         match piece {
             Piece::Buffered(found) => lines.extend(found),
             Piece::Missing { why, is_first, count } => push_missing(&mut lines, why, is_first, count),
+            Piece::Packed { key, skip, count } => match packed_log(packs, key)? {
+                Some(packed) => lines.extend(packed.block.into_lines(as_usize(skip), as_usize(count))),
+                None => push_missing(&mut lines, Missing::Damaged { lines: count }, true, count),
+            },
             Piece::Stored { path, at, length, first_line, skip, count } => match load(handles, &path, at, length)? {
                 Some(block) => lines.extend(block.into_lines(as_usize(skip), as_usize(count))),
                 None => {

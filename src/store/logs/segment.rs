@@ -13,12 +13,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::block::{compress, decompress};
 use super::buffer::{Progress, Sources};
-use super::varint::{self, Input};
 use crate::store::StoreError;
 use crate::store::codec::{decode, encode};
 use crate::store::frame::{self, Found, Magic, Scanner};
+use crate::store::squeeze::{compress, decompress};
+use crate::store::varint::{self, Input};
 
 /// Frames of log files.
 pub(super) const MAGIC: Magic = *b"SwL1";
@@ -85,8 +85,8 @@ pub(super) struct Segment {
 /// A block frame before its place is known.
 #[derive(Debug)]
 pub(super) struct BlockFrame<'a> {
-    /// The write-ahead file that holds the same lines.
-    pub wal: u64,
+    /// The segment of the journal that holds the same lines.
+    pub journal: u64,
     pub first_line: u64,
     pub first_byte: u64,
     pub lines: u64,
@@ -171,12 +171,12 @@ impl Segment {
         out
     }
 
-    /// Opens a file by its trailer, else by walking through it. Damage in blocks that the write-ahead files from number
-    /// `live_wal` on hold again is cut off, other damage is passed over. None if nothing in the file is whole.
-    pub fn load(file: &File, path: &Path, live_wal: u64) -> Result<Option<Self>, StoreError> {
+    /// Opens a file by its trailer, else by walking through it. Damage in blocks that the journal from segment
+    /// `live_journal` on hold again is cut off, other damage is passed over. None if nothing in the file is whole.
+    pub fn load(file: &File, path: &Path, live_journal: u64) -> Result<Option<Self>, StoreError> {
         match by_trailer(file).map_err(StoreError::io("read", path))? {
             Some(segment) => Ok(Some(segment)),
-            None => walk(file, path, live_wal),
+            None => walk(file, path, live_journal),
         }
     }
 }
@@ -207,7 +207,7 @@ pub(super) fn head_frame(head: &SegmentHead) -> Vec<u8> {
 /// The bytes of a block frame.
 pub(super) fn block_frame(block: &BlockFrame<'_>) -> Vec<u8> {
     let mut content = Vec::with_capacity(block.body.len() + 64);
-    for number in [block.wal, block.first_line, block.first_byte, block.lines, block.bytes] {
+    for number in [block.journal, block.first_line, block.first_byte, block.lines, block.bytes] {
         varint::push(&mut content, number);
     }
     varint::push(&mut content, u64::try_from(block.reached.len()).expect("sizes fit 64 bits"));
@@ -223,7 +223,7 @@ pub(super) fn block_frame(block: &BlockFrame<'_>) -> Vec<u8> {
 }
 
 struct ParsedBlock<'a> {
-    wal: u64,
+    journal: u64,
     first_line: u64,
     first_byte: u64,
     lines: u64,
@@ -234,14 +234,14 @@ struct ParsedBlock<'a> {
 
 fn parse_block(content: &[u8]) -> Option<ParsedBlock<'_>> {
     let mut input = Input(content);
-    let (wal, first_line, first_byte) = (input.number()?, input.number()?, input.number()?);
+    let (journal, first_line, first_byte) = (input.number()?, input.number()?, input.number()?);
     let (lines, bytes) = (input.number()?, input.number()?);
     let mut reached = Sources::new();
     for _ in 0..input.number()? {
         let source = std::str::from_utf8(input.bytes()?).ok()?;
         reached.insert(source.into(), Progress { next: input.number()?, lines: input.number()? });
     }
-    Some(ParsedBlock { wal, first_line, first_byte, lines, bytes, reached, body: input.0 })
+    Some(ParsedBlock { journal, first_line, first_byte, lines, bytes, reached, body: input.0 })
 }
 
 /// The compressed block of a frame; none if the frame is damaged.
@@ -298,7 +298,7 @@ fn parse_index(payload: &[u8], end: u64) -> Option<Segment> {
     })
 }
 
-fn walk(file: &File, path: &Path, live_wal: u64) -> Result<Option<Segment>, StoreError> {
+fn walk(file: &File, path: &Path, live_journal: u64) -> Result<Option<Segment>, StoreError> {
     let io = |error| StoreError::io("read", path)(error);
     let mut scanner = Scanner::new(file, MAGIC, 0).map_err(io)?;
     let mut segment: Option<Segment> = None;
@@ -314,8 +314,8 @@ fn walk(file: &File, path: &Path, live_wal: u64) -> Result<Option<Segment>, Stor
                     }
                     (KIND_BLOCK, found) => {
                         let Some(block) = parse_block(content) else { continue };
-                        if let Some(from) = damage.filter(|_| block.wal >= live_wal) {
-                            // All from here on comes again out of the write-ahead file.
+                        if let Some(from) = damage.filter(|_| block.journal >= live_journal) {
+                            // All from here on comes again out of the journal.
                             return Ok(finish(segment, from));
                         }
                         take_block(found, &block, at, scanner.position() - at);
@@ -357,7 +357,7 @@ fn take_block(segment: &mut Option<Segment>, block: &ParsedBlock<'_>, at: u64, l
     }
     segment.end = at;
     let frame = BlockFrame {
-        wal: block.wal,
+        journal: block.journal,
         first_line: block.first_line,
         first_byte: block.first_byte,
         lines: block.lines,

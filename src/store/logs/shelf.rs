@@ -9,6 +9,7 @@ use super::log::{Log, LogKey};
 use crate::model::BuildId;
 use crate::store::StoreError;
 use crate::store::folder::Folder;
+use crate::store::packs::Packs;
 
 /// Logs kept loaded. Each costs a few hundred bytes and its index (32 bytes a block); those with unwritten lines stay
 /// whatever the number.
@@ -20,8 +21,9 @@ pub(super) struct Shelf {
     pub folder: Folder,
     pub handles: Handles,
     loaded: Mutex<Loaded>,
-    /// Lines of this and later write-ahead files are about to be written again; see `Segment::load`.
-    live_wal: AtomicU64,
+    pub packs: Arc<Packs>,
+    /// Lines of this and later segments of the journal are about to be written again; see `Segment::load`.
+    live_journal: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -35,18 +37,19 @@ type Slot = Arc<Mutex<Option<Log>>>;
 
 impl Shelf {
     /// Nothing is loaded yet.
-    pub fn new(folder: &Folder) -> Self {
+    pub fn new(folder: &Folder, packs: Arc<Packs>) -> Self {
         Self {
+            packs,
             folder: folder.clone(),
             handles: Handles::default(),
             loaded: Mutex::default(),
-            live_wal: AtomicU64::new(u64::MAX),
+            live_journal: AtomicU64::new(u64::MAX),
         }
     }
 
-    /// Tells from which write-ahead file on lines are about to be written again; none any more: `u64::MAX`.
-    pub fn set_live_wal(&self, number: u64) {
-        self.live_wal.store(number, Ordering::SeqCst);
+    /// Tells from which segment of the journal on lines are about to be written again; none any more: `u64::MAX`.
+    pub fn set_live_journal(&self, number: u64) {
+        self.live_journal.store(number, Ordering::SeqCst);
     }
 
     /// Works with a log, loading it if need be. Others who want the same log wait.
@@ -55,7 +58,7 @@ impl Shelf {
         let mut log = lock(&slot);
         if log.is_none() {
             let dir = self.folder.build(key.build);
-            *log = Some(Log::load(key, &dir, &self.handles, self.live_wal.load(Ordering::SeqCst))?);
+            *log = Some(Log::load(key, &dir, (&self.handles, &self.packs), self.live_journal.load(Ordering::SeqCst))?);
         }
         work(log.as_mut().expect("it was loaded just now"))
     }

@@ -5,19 +5,20 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::rebuild::{project_facts, remove_again};
+use super::rebuild::project_facts;
 use super::{Progress, TELL_EVERY, Tell, open_database, open_trusted, take_existing};
 use crate::model::{BuildId, BuildsetId, RequestId};
+use crate::store::StoreError;
 use crate::store::backend::{Backend, KeyRange, Order, Pair};
 use crate::store::configs::Configs;
-use crate::store::facts::{FactReader, builds, read_removals};
-use crate::store::folder::{Folder, remove_all};
+use crate::store::folder::{Folder, builds, remove_all};
+use crate::store::journal::{self, Read as JournalRead};
 use crate::store::key::Table;
-use crate::store::logs::inspect_file;
+use crate::store::logs::{inspect_file, inspect_packed, log_files, records};
+use crate::store::packs::{self, Read, Wanted};
 use crate::store::project::last_seq;
 use crate::store::retire::RetiredEntry;
 use crate::store::snapshot::Snapshots;
-use crate::store::{Logs, StoreError};
 
 /// Differences told one by one; more are only counted.
 const TOLD_MAX: usize = 100;
@@ -32,19 +33,19 @@ pub struct CheckReport {
     pub facts: u64,
     /// Records compared.
     pub records: u64,
-    /// Files of logs read.
+    /// Logs in packs, and files of long ones, that were read.
     pub log_files: u64,
     /// Everything that is wrong, in words; empty for a sound store.
     pub problems: Vec<String>,
-    /// The database lacks something that the fact files tell, or cannot be read: a rebuild helps.
+    /// The database lacks something that packs and journal tell, or cannot be read: a rebuild helps.
     pub database_lacks: bool,
-    /// The fact files lack something that the database tells: a rebuild would lose it.
+    /// Packs and journal lack something that the database tells: a rebuild would lose it.
     pub facts_lack: bool,
 }
 
 /// Reads everything in the store in `dir` and reports what is damaged.
 ///
-/// Log parts that a killed master wrote ahead are put into their logs first; nothing else is changed.
+/// Nothing is changed, not even what a killed master left to be done.
 pub fn check(dir: &Path, tell: Tell<'_>) -> Result<CheckReport, StoreError> {
     let (folder, _lock, _) = take_existing(dir)?;
     let mut report = CheckReport::default();
@@ -84,17 +85,13 @@ fn check_records(folder: &Folder, report: &mut CheckReport, tell: Tell<'_>) -> R
     let scratch = Scratch { path: folder.dir().join("sled.check") };
     remove_all(&scratch.path)?;
     let expected = open_database(&scratch.path)?;
-    // Facts beyond the database's last one are a flush that a kill cut short: nobody was told of them.
-    let reader = match &found {
-        Some(found) => FactReader::up_to(folder, last_seq(found)?)?,
-        None => FactReader::open(folder)?,
-    };
-    let read = project_facts(reader, &expected, u64::MAX, tell)?;
-    remove_again(folder, &expected)?;
-    report.facts = read.facts;
+    // Facts that only the database has cost their own words below.
+    let last = found.as_ref().map_or(Ok(u64::MAX), last_seq)?;
+    let (facts, read) = project_facts(folder, &expected, (u64::MAX, last), tell)?;
+    report.facts = facts;
     report.facts_lack |= !read.damage.is_empty();
     report.problems.extend(read.damage);
-    found.map_or(Ok(()), |found| compare(folder, (&expected, &found), report, tell))
+    found.map_or(Ok(()), |found| compare((&expected, &found), &read.removals, report, tell))
 }
 
 /// A folder that goes when the check ends, however it ends.
@@ -121,22 +118,21 @@ fn compared() -> [KeyRange; 3] {
 }
 
 fn compare(
-    folder: &Folder,
     (expected, found): (&dyn Backend, &dyn Backend),
+    removed: &[RetiredEntry],
     report: &mut CheckReport,
     tell: Tell<'_>,
 ) -> Result<(), StoreError> {
     let (facts, records) = (last_seq(expected)?, last_seq(found)?);
     if facts != records {
         report.facts_lack = true;
-        report.problems.push(format!("the fact files end with fact {facts}, the database with fact {records}"));
+        report.problems.push(format!("packs and journal end with fact {facts}, the database with fact {records}"));
     }
-    let removed = read_removals(&folder.facts())?;
     let mut differences = 0_usize;
     for range in compared() {
         let mut difference = |key: &[u8], what: Difference| {
             differences += 1;
-            report.facts_lack |= what == Difference::OnlyFound && is_history(key, &removed);
+            report.facts_lack |= what == Difference::OnlyFound && is_history(key, removed);
             if differences <= TOLD_MAX {
                 report.problems.push(format!("{}: {}", describe(key), what.words()));
             }
@@ -277,10 +273,30 @@ fn describe(key: &[u8]) -> String {
 }
 
 fn check_logs(folder: &Folder, report: &mut CheckReport, tell: Tell<'_>) -> Result<(), StoreError> {
-    Logs::settle(folder)?;
+    for (_, path) in packs::packs(&folder.packs())? {
+        packs::read(&path, Wanted::Logs, &mut |read| {
+            if let Read::Log(build, log, text) = read {
+                report.log_files += 1;
+                if !inspect_packed(&text) {
+                    report.problems.push(format!("`{}`: log {log} of build {build} is damaged", path.display()));
+                }
+            }
+            Ok(())
+        })?;
+    }
+    for (_, path) in journal::segments(&folder.journal())? {
+        journal::read(&path, |read| {
+            if let JournalRead::Entry(entry, place) = read
+                && entry.logs(&place).map_or(true, |plain| records(&plain).is_none())
+            {
+                report.problems.push(format!("{place}: parts of logs are damaged"));
+            }
+            Ok(())
+        })?;
+    }
     for build in builds(folder)? {
         let dir = folder.build(build);
-        for name in crate::store::logs::log_files(&dir)? {
+        for name in log_files(&dir)? {
             let path = dir.join(name);
             let file = File::open(&path).map_err(StoreError::io("open", &path))?;
             report.problems.extend(inspect_file(&file, &path)?);

@@ -42,6 +42,12 @@ pub(super) enum Item {
     },
     Fact(Fact),
     Removed(Vec<RetiredEntry>),
+    /// A whole log that is short.
+    ShortLog {
+        build: BuildId,
+        log: u64,
+        bytes: serde_bytes::ByteBuf,
+    },
     /// A piece of a file of a log.
     LogFile {
         build: BuildId,
@@ -68,9 +74,9 @@ pub struct DumpReport {
     pub facts: u64,
     /// Configurations.
     pub configs: u64,
-    /// Files of logs.
+    /// Short logs, and files of long ones.
     pub log_files: u64,
-    /// Bytes in files of logs.
+    /// Their bytes.
     pub log_bytes: u64,
     /// Places that could not be read, in words. The rest is there.
     pub damage: Vec<String>,

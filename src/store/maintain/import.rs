@@ -13,14 +13,18 @@ use super::{Progress, TELL_EVERY, Tell, rebuild_database};
 use crate::model::Fact;
 use crate::store::StoreError;
 use crate::store::configs::Configs;
-use crate::store::facts::{FactFiles, Fences, write_removals};
 use crate::store::folder::{Folder, Format, make_dir, remove_all, sync_dir};
 use crate::store::frame;
+use crate::store::journal::FactGroup;
 use crate::store::logs::is_log_file;
+use crate::store::packs::PackWriter;
 use crate::store::snapshot::Snapshots;
 
-/// Facts written in one go.
+/// Facts encoded in one go.
 const BATCH_FACTS: usize = 1000;
+
+/// A pack is full with so many bytes, as those of a master are.
+const PACK_BYTES: u64 = 8 << 20;
 
 /// Makes a store in `dir`, which must be empty or missing, from a dump.
 ///
@@ -60,11 +64,11 @@ fn beside(dir: &Path) -> PathBuf {
 }
 
 fn fill(folder: &Folder, input: &mut dyn Read, tell: Tell<'_>) -> Result<DumpReport, StoreError> {
-    for dir in [folder.facts(), folder.builds(), folder.wal(), folder.snapshots(), folder.configs()] {
+    for dir in [folder.journal(), folder.packs(), folder.builds(), folder.snapshots(), folder.configs()] {
         make_dir(&dir)?;
     }
     let mut reader = DumpReader::begin(input)?;
-    let Item::Begin { installation, last_fact } = reader.next()? else {
+    let Item::Begin { installation, last_fact: _ } = reader.next()? else {
         return Err(wrong("its first item is no beginning"));
     };
     let mut filler = Filler::new(folder)?;
@@ -78,8 +82,7 @@ fn fill(folder: &Folder, input: &mut dyn Read, tell: Tell<'_>) -> Result<DumpRep
     if filler.counts != counts {
         return Err(wrong(format!("it should have {counts:?} and has {:?}", filler.counts)));
     }
-    // All of it is true, holes that removed builds left included.
-    Fences::read(&folder.facts())?.begin(&folder.facts(), last_fact)?;
+    filler.pack.finish()?;
     let report = rebuild_database(folder, tell)?;
     Format { installation }.write(folder)?;
     sync_dir(folder.dir())?;
@@ -88,7 +91,8 @@ fn fill(folder: &Folder, input: &mut dyn Read, tell: Tell<'_>) -> Result<DumpRep
 
 struct Filler<'a> {
     folder: &'a Folder,
-    files: FactFiles,
+    pack: PackWriter,
+    number: u64,
     configs: Configs,
     snapshots: Snapshots,
     waiting: Vec<Arc<Fact>>,
@@ -99,7 +103,8 @@ impl<'a> Filler<'a> {
     fn new(folder: &'a Folder) -> Result<Self, StoreError> {
         Ok(Self {
             folder,
-            files: FactFiles::open(folder, Fences::default(), 0)?,
+            pack: PackWriter::begin(&folder.packs(), 1)?,
+            number: 1,
             configs: Configs::Files(folder.configs()),
             snapshots: Snapshots::Files(folder.snapshots()),
             waiting: Vec::new(),
@@ -123,7 +128,16 @@ impl<'a> Filler<'a> {
                 self.waiting.push(Arc::new(fact));
                 if self.waiting.len() >= BATCH_FACTS { self.write_facts() } else { Ok(()) }
             }
-            Item::Removed(entries) => write_removals(&self.folder.facts(), &entries),
+            Item::Removed(entries) => {
+                self.write_facts()?;
+                self.pack.removals(&entries)
+            }
+            Item::ShortLog { build, log, bytes } => {
+                self.counts.log_files += 1;
+                self.counts.log_bytes += u64::try_from(bytes.len()).unwrap_or(0);
+                self.pack.log(build.0, log, &bytes)?;
+                self.next_pack_if_full()
+            }
             Item::LogFile { build, name, at, bytes } => {
                 if !is_log_file(&name) {
                     return Err(wrong(format!("`{name}` is no name of a log's file")));
@@ -137,10 +151,16 @@ impl<'a> Filler<'a> {
 
     fn write_facts(&mut self) -> Result<(), StoreError> {
         let facts = std::mem::take(&mut self.waiting);
-        self.files.append(&facts, 0)?;
-        self.files.confirm();
-        for file in self.files.take_dirty() {
-            file.sync_data().map_err(StoreError::io("sync", &self.folder.facts()))?;
+        let Some(group) = FactGroup::of(&facts) else { return Ok(()) };
+        self.pack.facts(&group)?;
+        self.next_pack_if_full()
+    }
+
+    fn next_pack_if_full(&mut self) -> Result<(), StoreError> {
+        if self.pack.size() >= PACK_BYTES {
+            self.number += 1;
+            let next = PackWriter::begin(&self.folder.packs(), self.number)?;
+            std::mem::replace(&mut self.pack, next).finish()?;
         }
         Ok(())
     }

@@ -16,17 +16,17 @@ pub use dump::DumpReport;
 pub use export::export;
 pub use import::import;
 pub use rebuild::{RebuildReport, rebuild, rebuild_unless_poorer};
-pub(crate) use rebuild::{is_complete, mark_complete, rebuild_database, set_aside};
+pub(crate) use rebuild::{is_complete, mark_complete, rebuild_database};
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
-use super::StoreError;
-use super::backend::{OpenFailure, SledBackend};
-use super::facts::Fences;
+use super::backend::{OpenFailure, Overlay, SledBackend};
 use super::folder::{Folder, FolderLock, Format};
-use super::opening::mistrust;
-use super::settle::settle;
+use super::journal::{self, Read};
+use super::opening::{CatchUp, mistrust};
+use super::{Store, StoreError, StoreOptions};
 
 /// How far a task is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,21 +75,34 @@ fn existing(dir: &Path) -> Result<Folder, StoreError> {
     }
 }
 
-/// Opens the database of a store if it can be trusted, and ends what a kill left of removals. Opening alone would make an empty
-/// one where none is.
-fn open_trusted(folder: &Folder) -> Result<SledBackend, StoreError> {
+/// The records of a store, if its database can be trusted: what the journal has beyond it is added in memory only. Opening alone
+/// would make an empty database where none is.
+fn open_trusted(folder: &Folder) -> Result<Overlay, StoreError> {
     let damaged = |why: String| StoreError::corrupt(format!("the database in `{}`", folder.sled().display()), why);
     if !folder.sled().exists() {
         return Err(damaged("it is missing".to_owned()));
     }
     let backend = open_database(&folder.sled())?;
-    match mistrust(folder, &Fences::read(&folder.facts())?, &backend)? {
-        Some(why) => Err(damaged(why)),
-        None => {
-            settle(folder, &backend)?;
-            Ok(backend)
-        }
+    if let Some(why) = mistrust(folder, &backend)? {
+        return Err(damaged(why));
     }
+    let overlay = Overlay::new(Arc::new(backend));
+    let mut catch_up = CatchUp::new(&overlay)?;
+    for (_, path) in journal::segments(&folder.journal())? {
+        journal::read(&path, |read| match read {
+            Read::Entry(entry, place) => catch_up.take(&entry, &place),
+            Read::Damage(_) | Read::Torn(_) => Ok(()),
+        })?;
+    }
+    catch_up.finish()?;
+    Ok(overlay)
+}
+
+/// Brings everything from the journal to where it stays, as a master does in its time.
+fn settle(dir: &Path) -> Result<(), StoreError> {
+    let store = Store::open_with(dir, &StoreOptions { free_bytes_min: 0, ..StoreOptions::default() })?;
+    store.settle()?;
+    store.close()
 }
 
 fn open_database(path: &Path) -> Result<SledBackend, StoreError> {

@@ -1,8 +1,7 @@
-//! Making the database again from the fact files.
+//! Making the database again from packs and journal.
 //!
 //! The new database grows beside the old one and takes its place only when it is whole; the old one is set aside, not
-//! deleted. The tail begins after the oldest whole snapshot; without any it is the complete history, so that the engine
-//! can fold open work from the facts alone.
+//! deleted.
 
 use std::path::{Path, PathBuf};
 
@@ -10,14 +9,12 @@ use super::{Progress, TELL_EVERY, Tell, existing, open_database, open_trusted};
 use crate::model::Fact;
 use crate::store::StoreError;
 use crate::store::backend::Backend;
-use crate::store::codec::encode;
-use crate::store::facts::{FactReader, read_removals, segments};
-use crate::store::folder::{FORMAT, Folder, FolderLock, Format, make_dir, remove_all, sync_dir};
+use crate::store::folder::{Folder, FolderLock, Format, remove_all, sync_dir};
 use crate::store::key::Table;
-use crate::store::opening::{installation_of, new_installation};
+use crate::store::opening::{has_facts, installation_of, new_installation, repeat_all};
 use crate::store::project::{BUILDS_TOTAL, last_seq, project};
-use crate::store::settle::repeat_all;
 use crate::store::snapshot::Snapshots;
+use crate::store::told::{Findings, read_facts};
 use crate::store::txn::{Records as _, Txn};
 
 /// Facts projected into one batch.
@@ -26,6 +23,9 @@ const BATCH_FACTS: usize = 1000;
 /// Present once the database holds everything: a database without it is new, wiped, or was never finished.
 const COMPLETE: &str = "format";
 
+/// How records are stored in the database, its dictionary included. One of another number is made again.
+const DATABASE_FORMAT: u64 = 2;
+
 /// What a rebuild found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RebuildReport {
@@ -33,19 +33,17 @@ pub struct RebuildReport {
     pub facts: u64,
     /// Builds that are in the database now.
     pub builds: u64,
-    /// Facts in the files that never became true (a crash came between file and database).
-    pub void: u64,
-    /// Places in the fact files that could not be read, in words.
+    /// Places in packs and journal that could not be read, in words.
     pub damage: Vec<String>,
-    /// Fact files whose last bytes are torn, in words: a kill leaves that of a write that nobody was told of.
+    /// Segments of the journal whose last bytes are torn, in words: a kill leaves that of a write that nobody was told of.
     pub torn: Vec<String>,
     /// Where the old database is now, if there was one.
     pub set_aside: Option<PathBuf>,
 }
 
-/// Makes the database of the store in `dir` again from its fact files.
+/// Makes the database of the store in `dir` again from its packs and its journal.
 ///
-/// When it returns, history and open work are as the fact files tell, and the old database lies in `damaged/`.
+/// When it returns, history and open work are as these tell, and the old database lies in `damaged/`.
 pub fn rebuild(dir: &Path, tell: Tell<'_>) -> Result<RebuildReport, StoreError> {
     let (folder, _lock, is_described) = take_damaged(dir)?;
     let report = rebuild_database(&folder, tell)?;
@@ -55,8 +53,8 @@ pub fn rebuild(dir: &Path, tell: Tell<'_>) -> Result<RebuildReport, StoreError> 
     Ok(report)
 }
 
-/// The same, but refuses if the present database can be read and holds more than the fact files do: then those are what is
-/// damaged.
+/// The same, but refuses if the present database can be read and holds more than packs and journal do: then those are what
+/// is damaged.
 pub fn rebuild_unless_poorer(dir: &Path, tell: Tell<'_>) -> Result<RebuildReport, StoreError> {
     let (folder, _lock, is_described) = take_damaged(dir)?;
     let present = Holdings::of_database(&folder);
@@ -75,7 +73,7 @@ fn take_damaged(dir: &Path) -> Result<(Folder, FolderLock, bool), StoreError> {
         Ok(None) | Err(StoreError::NoFormat { .. }) => false,
         Err(error) => return Err(error),
     };
-    if !is_described && segments(&folder.facts())?.is_empty() {
+    if !is_described && !has_facts(&folder)? {
         return Err(StoreError::Missing { dir: dir.to_owned() });
     }
     let lock = FolderLock::take(&folder)?;
@@ -85,7 +83,7 @@ fn take_damaged(dir: &Path) -> Result<(Folder, FolderLock, bool), StoreError> {
 
 /// Makes the format file again; a damaged one is set aside.
 fn describe(folder: &Folder) -> Result<(), StoreError> {
-    set_aside(folder, &folder.format())?;
+    folder.set_aside(&folder.format())?;
     let installation = installation_of(folder)?.unwrap_or_else(new_installation);
     Format { installation }.write(folder)
 }
@@ -126,9 +124,9 @@ fn make_database(folder: &Folder, present: Option<&Holdings>, tell: Tell<'_>) ->
     {
         let backend = open_database(&growing)?;
         let snapshots = Snapshots::Files(folder.snapshots());
-        let tail_after = snapshots.whole()?.next().map_or(0, |(seq, _)| seq);
-        report = project_facts(FactReader::open(folder)?, &backend, tail_after, tell)?;
-        remove_again(folder, &backend)?;
+        let covered = snapshots.whole()?.next().map_or(0, |(seq, _)| seq);
+        let (facts, found) = project_facts(folder, &backend, (covered, u64::MAX), tell)?;
+        report = RebuildReport { facts, damage: found.damage, torn: found.torn, ..RebuildReport::default() };
         let made = Holdings::of(&backend)?;
         if let Some(present) = present.filter(|present| made.is_poorer_than(present)) {
             drop(backend);
@@ -143,7 +141,7 @@ fn make_database(folder: &Folder, present: Option<&Holdings>, tell: Tell<'_>) ->
         report.builds = made.builds;
         mark_complete(&backend)?;
     }
-    report.set_aside = set_aside(folder, &folder.sled())?;
+    report.set_aside = folder.set_aside(&folder.sled())?;
     std::fs::rename(&growing, folder.sled()).map_err(StoreError::io("rename", &growing))?;
     sync_dir(folder.dir())?;
     Ok(report)
@@ -152,71 +150,54 @@ fn make_database(folder: &Folder, present: Option<&Holdings>, tell: Tell<'_>) ->
 /// Notes that the database holds everything.
 pub(crate) fn mark_complete(backend: &dyn Backend) -> Result<(), StoreError> {
     let mut txn = Txn::new(backend);
-    txn.put_number(Table::Meta.name(COMPLETE), FORMAT);
+    txn.put_number(Table::Meta.name(COMPLETE), DATABASE_FORMAT);
     backend.apply(txn.into_batch())
 }
 
 /// Whether the database holds everything.
 pub(crate) fn is_complete(backend: &dyn Backend) -> Result<bool, StoreError> {
-    Ok(backend.number(&Table::Meta.name(COMPLETE))?.is_some())
+    Ok(backend.number(&Table::Meta.name(COMPLETE))? == Some(DATABASE_FORMAT))
 }
 
-/// Projects all facts of a reader; those beyond `tail_after` go to the tail as well.
+/// Projects all facts up to a last one, and takes out what retention removed. Ends of builds are kept as long as a snapshot may
+/// need them: those after the fact that is `covered`.
 pub(super) fn project_facts(
-    mut reader: FactReader,
+    folder: &Folder,
     backend: &dyn Backend,
-    tail_after: u64,
+    (covered, last): (u64, u64),
     tell: Tell<'_>,
-) -> Result<RebuildReport, StoreError> {
-    let mut report = RebuildReport::default();
+) -> Result<(u64, Findings), StoreError> {
+    let mut done = 0;
     let mut batch = Vec::with_capacity(BATCH_FACTS);
-    while let Some(fact) = reader.next()? {
+    let findings = read_facts(folder, 0, &mut |fact| {
+        if fact.seq > last {
+            return Ok(());
+        }
         batch.push(fact);
-        report.facts += 1;
-        if report.facts.is_multiple_of(TELL_EVERY) {
-            tell(Progress { what: "facts", done: report.facts, total: None });
+        done += 1;
+        if done % TELL_EVERY == 0 {
+            tell(Progress { what: "facts", done, total: None });
         }
         if batch.len() == BATCH_FACTS {
-            apply(backend, &batch, tail_after)?;
+            apply(backend, &batch, covered)?;
             batch.clear();
         }
-    }
-    apply(backend, &batch, tail_after)?;
-    tell(Progress { what: "facts", done: report.facts, total: Some(report.facts) });
-    report.void = reader.findings().void;
-    report.damage.clone_from(&reader.findings().damage);
-    report.torn.clone_from(&reader.findings().torn);
-    Ok(report)
+        Ok(())
+    })?;
+    apply(backend, &batch, covered)?;
+    tell(Progress { what: "facts", done, total: Some(done) });
+    // What retention removed stays removed.
+    repeat_all(backend, &findings.removals)?;
+    Ok((done, findings))
 }
 
-fn apply(backend: &dyn Backend, facts: &[Fact], tail_after: u64) -> Result<(), StoreError> {
+fn apply(backend: &dyn Backend, facts: &[Fact], covered: u64) -> Result<(), StoreError> {
     let mut txn = Txn::new(backend);
     for fact in facts {
         project(&mut txn, fact)?;
-        if fact.seq > tail_after {
-            txn.put_bytes(Table::Tail.id(fact.seq), encode(fact));
-        } else {
+        if fact.seq <= covered {
             txn.remove(Table::Ended.id(fact.seq));
         }
     }
     backend.apply(txn.into_batch())
-}
-
-/// What retention removed stays removed.
-pub(super) fn remove_again(folder: &Folder, backend: &dyn Backend) -> Result<(), StoreError> {
-    repeat_all(backend, &read_removals(&folder.facts())?)
-}
-
-/// Moves a file or folder to `damaged/`; returns where it is then, none if it was not there.
-pub(crate) fn set_aside(folder: &Folder, path: &Path) -> Result<Option<PathBuf>, StoreError> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let damaged = folder.dir().join("damaged");
-    make_dir(&damaged)?;
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let target = (1_u64..).map(|number| damaged.join(format!("{name}.{number}"))).find(|target| !target.exists());
-    let target = target.expect("numbers do not run out");
-    std::fs::rename(path, &target).map_err(StoreError::io("move aside", path))?;
-    Ok(Some(target))
 }

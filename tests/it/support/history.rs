@@ -516,7 +516,9 @@ pub fn store_with_history(seed: u64, rounds: u64) -> (tempfile::TempDir, String)
     for build in store.builds(ALL).unwrap() {
         for step in store.steps(build.id).unwrap() {
             for log in store.logs_of_step(step.id).unwrap() {
-                let part = log_part((0..3).map(|line| format!("line {line} of {}", log.id)));
+                // Short logs share packs; one in four is too long for that.
+                let rest = "x".repeat(if log.id.0.is_multiple_of(4) { 15_000 } else { 0 });
+                let part = log_part((0..3).map(|line| format!("line {line} of {}{rest}", log.id)));
                 runtime.block_on(store.logs().append(build.id, log.id, "c", 0, part)).unwrap();
                 runtime.block_on(store.logs().close(build.id, log.id)).unwrap();
             }

@@ -11,7 +11,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{Sink, SinkExt as _, StreamExt as _};
 use starwright::base::{Clock as _, Span, SystemClock, Timestamp};
 use starwright::engine::{CommandEnded, CommandOrder, Input, ResumedCommand, Work};
-use starwright::master::link::{self, Limits, LinkHandle, LinkHost, LinkOrder, LogPlace};
+use starwright::master::link::{self, Durable, Limits, LinkHandle, LinkHost, LinkOrder, LogPlace};
 use starwright::master::{Frame, Gone, Socket};
 use starwright::model::{
     BuildId, CommandId, CommandResult, CommandSpec, ConfigDigest, LogId, OnLost, Outcome, Program, SecretsPlan, StepId,
@@ -187,7 +187,7 @@ impl LinkHost for FakeHost {
         source: &'a str,
         n: u64,
         part: LogPart,
-    ) -> BoxFuture<'a, Result<(), String>> {
+    ) -> BoxFuture<'a, Result<Durable, String>> {
         Box::pin(async move {
             // As at the real logs, the order is that of asking; being durable comes later.
             let mut result = Ok(());
@@ -203,8 +203,11 @@ impl LinkHost for FakeHost {
                 }
             });
             let mut held = self.held.subscribe();
-            held.wait_for(|held| !held).await.unwrap();
-            result
+            let durable: Durable = Box::pin(async move {
+                held.wait_for(|held| !held).await.unwrap();
+                Ok(())
+            });
+            result.map(|()| durable)
         })
     }
 
@@ -321,6 +324,11 @@ impl FakeWorker {
                 Message::Ignored { why } => panic!("{why}"),
             }
         }
+    }
+
+    /// Whether the answer to a request was read already.
+    pub fn was_answered(&self, number: u64) -> bool {
+        self.answers.contains_key(&number)
     }
 
     /// The master's answer to a request of ours.

@@ -1,0 +1,275 @@
+//! Changing logs: what the journal has comes into their buffers, and from there into files and packs.
+//!
+//! Only the writer thread has this. What is in a buffer is durable already, so blocks are written without hurry and synced only
+//! when a segment of the journal is to be removed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+
+use super::growth::LogGrowth;
+use super::handle::LogLimits;
+use super::line::LogPart;
+use super::log::{Context, FILE_PREFIX, Log, LogKey, file_names};
+use super::record::LogRecord;
+use super::shelf::Shelf;
+use crate::model::BuildId;
+use crate::store::StoreError;
+use crate::store::folder::{remove_all, sync_dir};
+
+/// Text in the buffers of all logs together. Beyond it the largest buffers are written early, and if even that fails
+/// (the disk is full) they grow further, to a bound that nothing reaches while parts are refused on a full disk.
+const BUFFERED_BYTES_MAX: usize = 32 << 20;
+const STUCK_BYTES_MAX: usize = 128 << 20;
+
+/// The logs of an open store, as the writer thread has them.
+#[derive(Debug)]
+pub(crate) struct LogWriting {
+    shelf: Arc<Shelf>,
+    limits: LogLimits,
+    growth: broadcast::Sender<LogGrowth>,
+    /// The number of the journal's segment in use.
+    journal: u64,
+    /// Logs with unwritten lines, and how many bytes.
+    buffered: BTreeMap<LogKey, usize>,
+    /// Files written since they were last synced.
+    dirty: BTreeSet<PathBuf>,
+    /// Logs that were closed since the last entry of the journal.
+    closed: Vec<u8>,
+}
+
+/// What is to be done before segments of the journal can go.
+#[derive(Debug, Default)]
+pub(crate) struct LogsToKeep {
+    /// Short logs for the pack, each with its number of lines.
+    pub short: Vec<(LogKey, u64, Vec<u8>)>,
+    /// Files to sync.
+    dirty: BTreeSet<PathBuf>,
+}
+
+impl LogWriting {
+    pub(super) fn new(shelf: Arc<Shelf>, limits: &LogLimits, growth: broadcast::Sender<LogGrowth>) -> Self {
+        Self {
+            shelf,
+            limits: limits.clone(),
+            growth,
+            journal: 0,
+            buffered: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            closed: Vec::new(),
+        }
+    }
+
+    /// Tells which segment of the journal is in use.
+    pub fn set_journal(&mut self, number: u64) {
+        self.journal = number;
+    }
+
+    /// Tells from which segment on the journal is about to be taken up; `u64::MAX` when that is done.
+    pub fn set_live_journal(&self, number: u64) {
+        self.shelf.set_live_journal(number);
+    }
+
+    /// Takes up what the journal tells.
+    pub fn take_up(&mut self, record: LogRecord) -> Result<(), StoreError> {
+        match record {
+            LogRecord::Part { key, source, n, part } => {
+                self.push(key, &source, n, &part)?;
+                self.write_full(key);
+                self.relieve();
+                Ok(())
+            }
+            LogRecord::Closed(key) => self.change(key, Log::close),
+        }
+    }
+
+    /// Whether a log has this part already.
+    pub fn has(&self, key: LogKey, source: &str, n: u64) -> Result<bool, StoreError> {
+        self.shelf.with(key, |log| Ok(log.has(source, n)))
+    }
+
+    /// Adds a part that the journal has.
+    pub fn push(&mut self, key: LogKey, source: &str, n: u64, part: &LogPart) -> Result<(), StoreError> {
+        let buffered = self.shelf.with(key, |log| {
+            log.push(source, n, part);
+            Ok((!log.is_flushed()).then(|| log.buffered()))
+        })?;
+        self.note_buffered(key, buffered);
+        Ok(())
+    }
+
+    /// Tells of logs that grew, and writes what is full of them.
+    pub fn grew(&mut self, logs: &BTreeSet<LogKey>) {
+        for key in logs {
+            self.tell(*key);
+            self.write_full(*key);
+        }
+        self.relieve();
+    }
+
+    /// Why the buffers cannot be written, when they take too much memory.
+    pub fn check_buffers(&mut self) -> Result<(), StoreError> {
+        while self.buffered_bytes() > STUCK_BYTES_MAX {
+            self.write_largest()?;
+        }
+        Ok(())
+    }
+
+    fn buffered_bytes(&self) -> usize {
+        self.buffered.values().sum()
+    }
+
+    /// No more lines follow; returns their number.
+    pub fn close(&mut self, key: LogKey) -> Result<u64, StoreError> {
+        self.change(key, Log::close)?;
+        LogRecord::Closed(key).push(&mut self.closed);
+        self.tell(key);
+        self.shelf.with(key, |log| Ok(log.lines()))
+    }
+
+    /// What the next entry of the journal has to say of logs that were closed.
+    pub fn take_closed(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.closed)
+    }
+
+    /// Writes all buffers but those of short logs that are over: these are for a pack. What is returned has to be done before
+    /// the segments of the journal so far can go.
+    pub fn hand_over(&mut self) -> Result<LogsToKeep, StoreError> {
+        let mut short = Vec::new();
+        let keys: Vec<LogKey> = self.buffered.keys().copied().collect();
+        for key in keys {
+            match self.shelf.with(key, |log| Ok(log.to_pack()))? {
+                Some((lines, text)) => short.push((key, lines, text)),
+                None => self.change(key, Log::flush)?,
+            }
+        }
+        Ok(LogsToKeep { short, dirty: std::mem::take(&mut self.dirty) })
+    }
+
+    /// Takes back what could not be done.
+    pub fn take_back(&mut self, undone: LogsToKeep) {
+        self.dirty.extend(undone.dirty);
+    }
+
+    /// Lets go of lines that are in a pack now.
+    pub fn were_packed(&mut self, logs: impl Iterator<Item = (LogKey, u64)>) {
+        for (key, lines) in logs {
+            let buffered = self.shelf.with(key, |log| {
+                log.was_packed(lines);
+                Ok((!log.is_flushed()).then(|| log.buffered()))
+            });
+            if let Ok(buffered) = buffered {
+                self.note_buffered(key, buffered);
+            }
+        }
+    }
+
+    /// Writes everything into files.
+    pub fn write_all(&mut self) -> Result<(), StoreError> {
+        let keys: Vec<LogKey> = self.buffered.keys().copied().collect();
+        keys.into_iter().try_for_each(|key| self.change(key, Log::flush))
+    }
+
+    /// Removes the logs of a build.
+    pub fn remove_logs(&mut self, build: BuildId) -> Result<(), StoreError> {
+        self.forget(build)?;
+        let dir = self.shelf.folder.build(build);
+        for name in file_names(&dir)?.iter().filter(|name| name.starts_with(FILE_PREFIX)) {
+            remove_all(&dir.join(name))?;
+        }
+        Ok(())
+    }
+
+    /// Removes everything of a build.
+    pub fn remove_build(&mut self, build: BuildId) -> Result<(), StoreError> {
+        self.forget(build)?;
+        remove_all(&self.shelf.folder.build(build))
+    }
+
+    fn forget(&mut self, build: BuildId) -> Result<(), StoreError> {
+        self.shelf.forget(build);
+        self.buffered.retain(|key, _| key.build != build);
+        let dir = self.shelf.folder.build(build);
+        self.dirty.retain(|path| !path.starts_with(&dir));
+        self.shelf.packs.remove(build.0)
+    }
+
+    fn tell(&self, key: LogKey) {
+        let grown = self.shelf.with(key, |log| Ok((log.lines(), log.is_closed())));
+        if let Ok((lines, closed)) = grown {
+            // Nobody may be listening.
+            let _ = self.growth.send(LogGrowth { build: key.build, log: key.log, lines, closed });
+        }
+    }
+
+    /// Writes what is full. Nothing is lost if that fails: the lines stay in the buffer and the journal.
+    fn write_full(&mut self, key: LogKey) {
+        if let Err(error) = self.change(key, Log::flush_full) {
+            tracing::warn!(build = key.build.0, log = key.log.0, %error, "lines of a log stay in memory for now");
+        }
+    }
+
+    /// Changes a log and notes what it wrote and what it still holds.
+    fn change(
+        &mut self,
+        key: LogKey,
+        work: impl FnOnce(&mut Log, &Context<'_>) -> Result<Vec<PathBuf>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let shelf = Arc::clone(&self.shelf);
+        let context =
+            Context { handles: &shelf.handles, packs: &shelf.packs, limits: &self.limits, journal: self.journal };
+        let mut buffered = None;
+        let written = shelf.with(key, |log| {
+            let written = work(log, &context);
+            buffered = (!log.is_flushed()).then(|| log.buffered());
+            written
+        });
+        self.note_buffered(key, buffered);
+        self.dirty.extend(written?);
+        Ok(())
+    }
+
+    fn note_buffered(&mut self, key: LogKey, bytes: Option<usize>) {
+        match bytes {
+            Some(bytes) => self.buffered.insert(key, bytes),
+            None => self.buffered.remove(&key),
+        };
+    }
+
+    /// Keeps the buffers of all logs together within their bound.
+    fn relieve(&mut self) {
+        while self.buffered_bytes() > BUFFERED_BYTES_MAX {
+            if self.write_largest().is_err() {
+                return;
+            }
+        }
+    }
+
+    fn write_largest(&mut self) -> Result<(), StoreError> {
+        let largest = self.buffered.iter().max_by_key(|(_, bytes)| **bytes).map(|(key, _)| *key);
+        largest.map_or(Ok(()), |key| self.change(key, Log::flush))
+    }
+}
+
+impl LogsToKeep {
+    /// Makes the files and their names durable; those that were removed meanwhile need nothing.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        let mut dirs = BTreeSet::new();
+        for path in &self.dirty {
+            match File::open(path) {
+                Ok(file) => file.sync_all().map_err(StoreError::io("sync", path))?,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(StoreError::io("open", path)(error)),
+            }
+            // The build's folder, the one of its thousand, and that of all builds.
+            dirs.extend(path.ancestors().skip(1).take(3).map(std::path::Path::to_owned));
+        }
+        for dir in dirs.iter().filter(|dir| dir.exists()) {
+            sync_dir(dir)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,89 @@
+//! What the writer thread is asked to do, and how: one queue, so that what is asked first is durable first.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+use super::StoreError;
+use super::logs::{Append, LogKey, LogsToKeep};
+use super::retire::{Retired, Retirement};
+use crate::model::Fact;
+
+/// Orders that may wait; callers beyond that wait in turn. The engine's owner commits one turn at a time, so this is for parts of
+/// logs, and those have a bound of their own by size.
+const QUEUE_MAX: usize = 4096;
+
+/// Where an answer goes.
+pub(crate) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// An order to the writer thread.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Commit(Commit),
+    Append(Append),
+    CloseLog(LogKey, Answer<u64>),
+    /// What was kept for the facts up to this number is not needed any more.
+    Trim(u64),
+    Retire(Box<Retirement>, Answer<Retired>),
+    /// Segments of the journal were packed, or could not be.
+    Packed(Packed),
+    /// Brings everything from the journal to where it stays.
+    Settle(Answer<()>),
+    Close(Answer<()>),
+}
+
+/// Facts to make durable.
+#[derive(Debug)]
+pub(crate) struct Commit {
+    pub facts: Vec<Arc<Fact>>,
+    pub answer: Answer<()>,
+}
+
+/// What became of packing segments of the journal.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    /// Logs that are in a pack now, with their numbers of lines; or what is still to be done.
+    pub logs: Result<Vec<(LogKey, u64)>, LogsToKeep>,
+}
+
+/// An order with its place in the queue, which it gives back when it is done.
+#[derive(Debug)]
+pub(crate) struct Queued {
+    pub order: Order,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// Sends orders.
+#[derive(Clone, Debug)]
+pub(crate) struct Orders {
+    sender: mpsc::UnboundedSender<Queued>,
+    places: Arc<Semaphore>,
+}
+
+impl Orders {
+    /// A queue.
+    pub fn new() -> (Self, mpsc::UnboundedReceiver<Queued>) {
+        let (sender, queue) = mpsc::unbounded_channel();
+        (Self { sender, places: Arc::new(Semaphore::new(QUEUE_MAX)) }, queue)
+    }
+
+    /// Puts an order into the queue: it has its place when this returns.
+    pub async fn send(&self, order: Order) -> Result<(), StoreError> {
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        let queued = Queued { order, _place: Some(place) };
+        self.sender.send(queued).map_err(|_| StoreError::Closed)
+    }
+
+    /// Puts word of finished work into the queue; there is one at a time.
+    pub fn tell(&self, packed: Packed) {
+        // A writer that has ended does not need it.
+        let _ = self.sender.send(Queued { order: Order::Packed(packed), _place: None });
+    }
+
+    /// Sends an order and waits for its answer.
+    pub async fn ask<T>(&self, order: impl FnOnce(Answer<T>) -> Order) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(order(answer)).await?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+}

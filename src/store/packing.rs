@@ -1,0 +1,92 @@
+//! Packing: what full segments of the journal hold goes where it stays, and the segments go.
+//!
+//! ```text
+//! database ◄── records        log files ── sync
+//! pack     ◄── facts, removals, short logs
+//!                                              then: segments removed
+//! ```
+//!
+//! A crash in between leaves segments whose content is elsewhere, too. Everybody who reads leaves out what comes twice.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::StoreError;
+use super::backend::Overlay;
+use super::folder::Folder;
+use super::journal::{self, Read};
+use super::logs::{LogKey, LogsToKeep};
+use super::packs::{PackWriter, Packs, last_packed, packs, sync_gone};
+
+/// What packing works with.
+#[derive(Clone, Debug)]
+pub(crate) struct Packing {
+    pub folder: Folder,
+    pub overlay: Arc<Overlay>,
+    pub packs: Arc<Packs>,
+}
+
+impl Packing {
+    /// Whether the journal has more than the segment `live`.
+    pub fn has_segments_before(&self, live: u64) -> bool {
+        let segments = journal::segments(&self.folder.journal());
+        segments.is_ok_and(|segments| segments.iter().any(|(number, _)| *number < live))
+    }
+
+    /// Packs all segments before `live`, and removes them. Returns the logs that are in a pack now.
+    pub fn pack(&self, live: u64, logs: &LogsToKeep) -> Result<Vec<(LogKey, u64)>, StoreError> {
+        // All facts of those segments were applied before this began.
+        self.overlay.fold()?;
+        logs.sync()?;
+        sync_gone(&self.folder.packs())?;
+        let mut segments = journal::segments(&self.folder.journal())?;
+        segments.retain(|(number, _)| *number < live);
+        if segments.is_empty() {
+            return Ok(Vec::new());
+        }
+        let number = packs(&self.folder.packs())?.last().map_or(1, |(number, _)| number + 1);
+        let mut pack = PackWriter::begin(&self.folder.packs(), number)?;
+        let mut damaged = BTreeSet::new();
+        let mut last = last_packed(&self.folder.packs())?;
+        for (segment, path) in &segments {
+            let mut is_damaged = |words: &str| {
+                tracing::warn!(words, "a damaged place of the journal is not packed; its segment is set aside");
+                damaged.insert(*segment);
+            };
+            journal::read(path, |read| match read {
+                Read::Entry(entry, place) => match (entry.facts(&place), entry.removals(&place)) {
+                    (Ok(group), Ok(removals)) => {
+                        if let Some(group) = group.filter(|group| group.first > last) {
+                            last = group.last;
+                            pack.facts(&group)?;
+                        }
+                        pack.removals(&removals)
+                    }
+                    (Err(error), _) | (_, Err(error)) => {
+                        is_damaged(&error.to_string());
+                        Ok(())
+                    }
+                },
+                Read::Damage(words) => {
+                    is_damaged(&words);
+                    Ok(())
+                }
+                // Nobody was told of it.
+                Read::Torn(_) => Ok(()),
+            })?;
+        }
+        for (key, _, text) in &logs.short {
+            pack.log(key.build.0, key.log.0, text)?;
+        }
+        pack.finish()?;
+        self.packs.add(number)?;
+        for (segment, path) in &segments {
+            if damaged.contains(segment) {
+                self.folder.set_aside(path)?;
+            } else {
+                journal::remove(&self.folder.journal(), *segment)?;
+            }
+        }
+        Ok(logs.short.iter().map(|(key, lines, _)| (*key, *lines)).collect())
+    }
+}

@@ -1,0 +1,143 @@
+//! Writing a pack.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::index::{Index, Place};
+use super::{KIND_FACTS, KIND_LOGS, KIND_REMOVALS, MAGIC, SUFFIX, Trailer, push_log};
+use crate::store::StoreError;
+use crate::store::codec::encode;
+use crate::store::folder::{make_dir, sync_dir};
+use crate::store::frame;
+use crate::store::journal::FactGroup;
+use crate::store::retire::RetiredEntry;
+use crate::store::squeeze;
+use crate::store::varint;
+
+/// Facts compressed together: more would compress little better, and reading one costs reading all.
+const FACTS_BYTES: usize = 256 << 10;
+
+/// Logs compressed together: reading one costs a fraction of a millisecond.
+const LOGS_BYTES: usize = 64 << 10;
+
+/// Writes a pack; it is there when it is finished, or not at all.
+#[derive(Debug)]
+pub(crate) struct PackWriter {
+    path: PathBuf,
+    temporary: PathBuf,
+    file: File,
+    end: u64,
+    facts: Vec<u8>,
+    logs: Vec<u8>,
+    /// Logs in the block that is being gathered.
+    gathered: Vec<(u64, u64)>,
+    places: Vec<Place>,
+    trailer: Trailer,
+    /// The last fact gathered.
+    last: u64,
+}
+
+impl PackWriter {
+    /// Begins the pack of a number.
+    pub fn begin(dir: &Path, number: u64) -> Result<Self, StoreError> {
+        make_dir(dir)?;
+        let path = dir.join(format!("{number:012}.{SUFFIX}"));
+        let temporary = path.with_extension("tmp");
+        let file = File::create(&temporary).map_err(StoreError::io("write", &temporary))?;
+        Ok(Self {
+            path,
+            temporary,
+            file,
+            end: 0,
+            facts: Vec::new(),
+            logs: Vec::new(),
+            gathered: Vec::new(),
+            places: Vec::new(),
+            trailer: Trailer { first: 0, last: 0, build_min: u64::MAX, build_max: 0, index_at: 0 },
+            last: 0,
+        })
+    }
+
+    /// Adds facts; they come in order.
+    pub fn facts(&mut self, group: &FactGroup) -> Result<(), StoreError> {
+        if self.trailer.first == 0 {
+            self.trailer.first = group.first;
+        }
+        self.last = group.last;
+        self.trailer.last = group.last;
+        group.push(&mut self.facts);
+        if self.facts.len() >= FACTS_BYTES { self.write_facts() } else { Ok(()) }
+    }
+
+    /// Adds removals.
+    pub fn removals(&mut self, entries: &[RetiredEntry]) -> Result<(), StoreError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let mut payload = vec![KIND_REMOVALS];
+        squeeze::push(&mut payload, &encode(&entries));
+        self.write(&payload)
+    }
+
+    /// Adds the text of a log, as the logs encode it.
+    pub fn log(&mut self, build: u64, log: u64, text: &[u8]) -> Result<(), StoreError> {
+        push_log(&mut self.logs, build, log, text);
+        self.gathered.push((build, log));
+        self.trailer.build_min = self.trailer.build_min.min(build);
+        self.trailer.build_max = self.trailer.build_max.max(build);
+        if self.logs.len() >= LOGS_BYTES { self.write_logs() } else { Ok(()) }
+    }
+
+    /// Bytes written so far.
+    pub fn size(&self) -> u64 {
+        self.end
+    }
+
+    /// Ends the pack; durable when it returns. One with nothing in it is not kept.
+    pub fn finish(mut self) -> Result<(), StoreError> {
+        self.write_facts()?;
+        self.write_logs()?;
+        if self.end == 0 {
+            return fs::remove_file(&self.temporary).map_err(StoreError::io("remove", &self.temporary));
+        }
+        self.places.sort_unstable();
+        self.trailer.index_at = self.end;
+        let mut bytes = Vec::new();
+        frame::push(&mut bytes, MAGIC, &Index::encode(&self.places));
+        self.trailer.push(&mut bytes);
+        self.file.write_all(&bytes).map_err(StoreError::io("write", &self.temporary))?;
+        self.file.sync_all().map_err(StoreError::io("sync", &self.temporary))?;
+        fs::rename(&self.temporary, &self.path).map_err(StoreError::io("rename", &self.temporary))?;
+        self.path.parent().map_or(Ok(()), sync_dir)
+    }
+
+    fn write_facts(&mut self) -> Result<(), StoreError> {
+        if self.facts.is_empty() {
+            return Ok(());
+        }
+        let mut payload = vec![KIND_FACTS];
+        varint::push(&mut payload, self.last);
+        payload.extend_from_slice(&squeeze::compress_thoroughly(&std::mem::take(&mut self.facts)));
+        self.write(&payload)
+    }
+
+    fn write_logs(&mut self) -> Result<(), StoreError> {
+        if self.logs.is_empty() {
+            return Ok(());
+        }
+        let at = self.end;
+        self.places.extend(self.gathered.drain(..).map(|(build, log)| (build, log, at)));
+        let mut payload = vec![KIND_LOGS];
+        payload.extend_from_slice(&squeeze::compress_thoroughly(&std::mem::take(&mut self.logs)));
+        self.write(&payload)
+    }
+
+    fn write(&mut self, payload: &[u8]) -> Result<(), StoreError> {
+        let mut bytes = Vec::with_capacity(payload.len() + frame::HEAD_BYTES);
+        frame::push(&mut bytes, MAGIC, payload);
+        self.file.write_all(&bytes).map_err(StoreError::io("write", &self.temporary))?;
+        self.end += u64::try_from(bytes.len()).expect("sizes fit 64 bits");
+        Ok(())
+    }
+}

@@ -21,7 +21,7 @@ pub fn sync_file(path: &Path) -> io::Result<()> {
 
 /// Makes the names in a directory survive a crash of the machine.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
-    // Only unix can open folders; elsewhere the file system does it by itself.
+    // Only Unix can open directories; elsewhere the file system does this by itself.
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 
@@ -99,7 +99,7 @@ impl FileLock {
         }
     }
 
-    /// Writes into the file who holds it.
+    /// Writes the holder into the file.
     pub fn sign(&mut self, holder: &str) -> io::Result<()> {
         self.file.set_len(0)?;
         self.file.rewind()?;

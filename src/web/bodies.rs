@@ -23,7 +23,7 @@ pub struct BodyLimits {
     pub total: usize,
     /// Of those from one address.
     pub address: usize,
-    /// Until it is there as a whole.
+    /// Until it is complete.
     pub whole: Duration,
     /// Between two pieces of it.
     pub pause: Duration,
@@ -72,7 +72,7 @@ struct Share {
     bytes: usize,
 }
 
-/// Why there is no body.
+/// Why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
     TooLarge,

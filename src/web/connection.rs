@@ -69,7 +69,7 @@ pub enum Ended {
 /// Who is at the other end; travels with each request of the connection.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// The client's address, as far as a trusted proxy tells it.
+    /// The address of the client, as reported by a trusted proxy.
     pub addr: SocketAddr,
     line: Arc<Line>,
 }
@@ -122,7 +122,7 @@ impl Peer {
         self.line.seat.become_worker()
     }
 
-    /// A complete head came. None if there is no seat for a guest.
+    /// A complete head has arrived. None if there is no seat for a guest.
     pub fn begin_request(&self) -> Option<InProgress> {
         self.line.asked.cancel();
         self.line.seat.begin_request().then(|| InProgress(Arc::clone(&self.line)))

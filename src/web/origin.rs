@@ -63,7 +63,7 @@ fn fetched_here(request: &Request) -> bool {
     request.headers.get_all("sec-fetch-site").iter().all(|site| matches!(site.as_bytes(), b"same-origin" | b"none"))
 }
 
-/// Whether the page that is named as the one before, if any, is ours: old browsers tell nothing else.
+/// Whether the referring page, if any, is ours. Old browsers send nothing else.
 fn referred_here(request: &Request, url: &str) -> bool {
     let pages = request.headers.get_all(header::REFERER).iter();
     pages.map(HeaderValue::to_str).all(|page| page.is_ok_and(|page| is_url(url, page) || same_host(request, page)))

@@ -45,7 +45,7 @@ pub async fn answer(site: &Arc<Site>, request: &Request, path: &str) -> Response
     response
 }
 
-/// Whether a path below `/api/` is one of ours that can be told something.
+/// Whether a path below `/api/` is one of ours that takes a body.
 pub fn takes_body(path: &str) -> bool {
     let Some(path) = path.strip_prefix("starwright/v1/") else { return false };
     !READ.contains(&path)

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use warp::http::{HeaderMap, Method, header};
 
-/// A whole request.
+/// A complete request.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: Method,
@@ -38,7 +38,7 @@ impl Request {
         self.query_pairs().into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
-    /// The fields of a form, and those of the query, by name. What is no form counts as an empty one.
+    /// The fields of the form and of the query, by name. A body that is not a form counts as an empty one.
     pub fn form(&self) -> BTreeMap<String, Vec<String>> {
         let mut fields: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let form = if self.has_form() { pairs(&self.body) } else { Vec::new() };
@@ -58,7 +58,7 @@ impl Request {
         self.has_type("application/x-www-form-urlencoded")
     }
 
-    /// The length of the body, as told beforehand.
+    /// The length of the body, as announced.
     pub fn length(&self) -> Option<u64> {
         self.header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok())
     }

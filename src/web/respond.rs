@@ -82,7 +82,7 @@ pub fn finish(mut response: Response) -> Response {
     response
 }
 
-/// A whole body, compressed if the sender of the request can read that and it pays.
+/// A complete body, compressed if the client accepts it and it is worthwhile.
 pub fn compressed(request: &Request, status: StatusCode, kind: &'static str, content: Vec<u8>) -> Response {
     let wanted = content.len() >= COMPRESS_FROM && request.method != Method::HEAD && request.accepts_encoding("zstd");
     let packed = if wanted { zstd::bulk::compress(&content, COMPRESS_LEVEL).ok() } else { None };

@@ -186,7 +186,7 @@ impl Book {
 }
 
 impl Seat {
-    /// A complete head of a request came: the newcomer is a guest. False if there is no room for one.
+    /// A complete request head has arrived: the newcomer becomes a guest. False if there is no seat.
     pub fn begin_request(&self) -> bool {
         let mut book = self.seats.book();
         let Some(taken) = book.taken.get(&self.id) else { return false };
@@ -224,7 +224,7 @@ impl Seat {
         self.seats.book().taken.get(&self.id).is_none_or(|taken| taken.requests == 0)
     }
 
-    /// The guest proved to be a worker. False if there is no room for one.
+    /// The guest has authenticated as a worker. False if there is no seat.
     pub fn become_worker(&self) -> bool {
         let mut book = self.seats.book();
         let full = book.workers >= self.seats.limits.workers;

@@ -63,7 +63,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(60);
 const END_MAX: Duration = Duration::from_secs(5);
 /// Pause when the system has no more file descriptors, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Addresses whose silent connections are told of in one hour.
+/// Addresses whose silent connections are reported in one hour.
 const TOLD_MAX: usize = 100;
 /// After this long the same address is told of again.
 const TOLD_EVERY: Duration = Duration::from_secs(3_600);
@@ -147,7 +147,7 @@ pub async fn serve_within(limits: WebLimits, control: impl Control, listener: Tc
     if tokio::time::timeout(END_MAX, in_order).await.is_err() {
         tracing::debug!("some connections did not end in time and are cut off");
     }
-    // Workers would stay for ever; they keep their commands, and come back.
+    // Workers would stay indefinitely. They keep their commands, and come back.
     site.cut.cancel();
     connections.wait().await;
     site.workers.wait().await;
@@ -158,7 +158,7 @@ struct Server {
     site: Arc<Site>,
     filter: BoxedFilter<(Response,)>,
     patience: Patience,
-    /// Addresses that were told of, and since when.
+    /// Addresses that were reported, and since when.
     told: Mutex<(Instant, BTreeSet<IpAddr>)>,
 }
 

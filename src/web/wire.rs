@@ -10,7 +10,7 @@ use crate::model::{Alert, NewChange, PlanChange, Properties, Property, Value};
 /// Where the API begins, below the address of the pages.
 pub const BASE: &str = "api/starwright/v1/";
 
-/// `POST reload`: what is told of the cause.
+/// Body of `POST reload`: the cause.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReloadAsk {
     /// For the record; none: `HTTP`.
@@ -164,7 +164,7 @@ pub struct PollAsk {
     pub source: Option<String>,
 }
 
-/// Answer to what has nothing to tell.
+/// An empty answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DoneAnswer {}
 
@@ -289,7 +289,7 @@ pub struct HealthAnswer {
     pub builds_running: u64,
 }
 
-/// Any answer that is no success.
+/// The answer to a request that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorAnswer {
     pub error: String,

@@ -20,8 +20,8 @@ use super::respond;
 use super::site::Site;
 use crate::master::{Frame, Refusal, Seat, Socket};
 
-/// A worker sends a file's block as one message, and the master chooses the block's size far below this; more
-/// is an attack or a bug.
+/// A worker sends a block of a file as one message, and the master chooses a block size far below this. More is an
+/// attack or a bug.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
 /// What to do with a request to upgrade.
@@ -51,7 +51,7 @@ pub fn filter(site: Arc<Site>) -> impl Filter<Extract = (Response,), Error = Rej
         })
 }
 
-/// None: it is no worker.
+/// None if it is not a worker.
 fn judge_upgrade(site: &Site, path: &str, headers: &HeaderMap, peer: Option<&Peer>) -> Option<Verdict> {
     if !is_workers(headers, path) {
         return None;

@@ -88,8 +88,8 @@ const COMMON: [&str; 6] = ["username", "owner", "reason", "priority", "builderid
 /// Fields of each codebase.
 const OF_CODEBASE: [&str; 4] = ["branch", "revision", "repository", "project"];
 
-/// What is no field of every form: parameters of this one, and what the engine refuses as unknown. A parameter may be
-/// called as a common field is; then both take the value.
+/// Fields that not every form has: parameters of this one, and unknown ones, which the engine refuses. A parameter may
+/// be called as a common field is; then both take the value.
 fn rest(plan: &SchedulerPlan, params: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     let SchedulerKind::Force { params: own, .. } = &plan.kind else { return BTreeMap::new() };
     let of_codebases = plan

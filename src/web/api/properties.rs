@@ -60,7 +60,7 @@ pub fn list_of_change(ask: &mut Ask<'_>) -> Answered {
     list(ask, properties)
 }
 
-/// An unknown owner has no properties, which is no error.
+/// An unknown owner has no properties, which is not an error.
 fn object(ask: &Ask<'_>, properties: Option<Properties>) -> Answered {
     Query::parse(&PROPERTIES, Shape::One, ask.pairs)?;
     let properties = properties.unwrap_or_default();

@@ -28,7 +28,7 @@ const INTERNAL_ERROR: i64 = -32_603;
 /// Who gives orders as long as nobody can log in.
 pub const ANONYMOUS: &str = "anonymous";
 
-/// What a resource can be told to do.
+/// The control methods of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
     /// Nothing.
@@ -214,7 +214,7 @@ fn worker(ask: &Ask<'_>, method: &str, call: &Call) -> Result<Command, RpcError>
 }
 
 impl Call {
-    /// Who says that it wants this. Nobody checks it: there is no login.
+    /// The name that the caller gives. Nobody checks it: there is no login.
     fn owner(&self) -> String {
         let given = self.params.get("username").and_then(Value::as_str).map(str::trim);
         given.filter(|name| !name.is_empty()).unwrap_or(ANONYMOUS).to_owned()

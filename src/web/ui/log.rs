@@ -157,7 +157,7 @@ fn begin_of(visit: &Visit<'_>, log: &LogRecord) -> Result<Option<Timestamp>, Tro
     Ok(visit.store.logs().read(log.build, log.id, 0, 1)?.first().map(|line| line.at))
 }
 
-/// The rows after line `after`, for a page that follows a log. Two headers tell where that leaves it.
+/// The rows after line `after`, for a page that follows a log. Two headers say which lines it has then.
 fn since(visit: &Visit<'_>, log: &LogRecord, after: u64) -> Paged {
     let lines = if after < log.lines { read(visit, log, after, SHOWN)? } else { Vec::new() };
     let next = lines.last().map_or(after, |line| line.number);

@@ -36,7 +36,7 @@ pub struct Trouble {
 pub type Paged = Result<Response, Trouble>;
 
 impl Trouble {
-    /// There is no such thing.
+    /// The thing does not exist.
     pub fn missing(text: impl Into<String>) -> Self {
         Self { status: StatusCode::NOT_FOUND, text: text.into() }
     }
@@ -70,7 +70,7 @@ pub struct Frame {
     pub place: &'static str,
     /// The address of the events that concern this page.
     pub events: String,
-    /// Whether it changes even when nothing is told (logs grow quietly).
+    /// Whether it changes without events (logs grow silently).
     pub polls: bool,
     /// Whether what it shows still changes: without scripts it is loaded again now and then.
     pub moves: bool,
@@ -101,7 +101,7 @@ impl<'a> Visit<'a> {
         tokio::runtime::Handle::current().block_on(self.control.why_waits(requests)).unwrap_or_default()
     }
 
-    /// The surroundings of a page that shows whatever `events` tell of.
+    /// The frame of a page that shows what `events` are about.
     pub fn frame(&self, title: impl Into<String>, place: &'static str, events: impl Into<String>) -> Frame {
         Frame {
             brand: self.plan.master.title.clone(),

@@ -10,7 +10,7 @@ use crate::base::{Span, Timestamp};
 use crate::model::{BuilderRecord, Outcome};
 use crate::web::request::encode;
 
-/// A state: an icon and a word, so that nobody needs to tell colours apart.
+/// A state: an icon and a word, so that nobody has to distinguish colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State {
     pub word: &'static str,
@@ -53,7 +53,7 @@ impl fmt::Display for Icon {
 
 impl HtmlSafe for Icon {}
 
-/// A moment: how long ago, with the exact time for those who point at it.
+/// A moment: how long ago, with the exact time when the mouse points at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moment {
     at: Timestamp,

@@ -8,7 +8,7 @@ use super::runner::without_ours;
 use crate::base::environment::variables_os;
 use crate::protocol::{Caps, WorkerInfo};
 
-/// Files in the folder `info` that are told, and how long each may be: they are for people.
+/// How many files of the directory `info` are reported, and how long each may be. They are for people.
 const FILES_MAX: usize = 64;
 const FILE_BYTES_MAX: u64 = 64 * 1024;
 
@@ -18,7 +18,7 @@ const COMMANDS_VERSION: &str = "3.3";
 /// Commands that a master may send us.
 const COMMANDS: [&str; 8] = ["shell", "mkdir", "rmdir", "cpdir", "stat", "glob", "listdir", "rmfile"];
 
-/// Gathers the facts. Files are read anew each time, so that an edit shows at the next connection.
+/// Gathers the info. Files are read each time, so an edit shows at the next connection.
 pub(super) fn gather(dir: &Path, instance: &str, caps: Caps) -> WorkerInfo {
     let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
     let mut facts = os_release(&fs::read_to_string("/etc/os-release").unwrap_or_default());
@@ -37,7 +37,7 @@ pub(super) fn gather(dir: &Path, instance: &str, caps: Caps) -> WorkerInfo {
     }
 }
 
-/// Every plain file of the folder that is text: its name and content.
+/// The name and content of every plain text file in the directory.
 fn info_files(folder: &Path) -> BTreeMap<String, String> {
     let Ok(entries) = fs::read_dir(folder) else { return BTreeMap::new() };
     let short = |path: &Path| path.metadata().is_ok_and(|data| data.is_file() && data.len() <= FILE_BYTES_MAX);

@@ -1,4 +1,4 @@
-//! What a runner is told to do, as it is stored in the spool.
+//! The order for a runner, as it is stored in the spool.
 //!
 //! Invariant: what [`Order::without_secrets`] leaves holds no secret value and no text for standard input.
 
@@ -10,7 +10,7 @@ use crate::base::process::users_umask;
 use crate::protocol::{EnvEntry, ProgramArg, ShellArgs};
 use crate::secrets::Redactor;
 
-/// A command, complete: program, folder, environment, limits.
+/// A complete command: program, directory, environment, limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Order {
     /// The command's id.
@@ -168,7 +168,7 @@ impl From<&EnvEntry> for EnvChange {
     }
 }
 
-/// Seconds as the wire has them; what is no number, or negative, is 0.
+/// Seconds of the protocol in milliseconds; NaN and negative numbers count as 0.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, which is what is wanted")]
 fn millis(seconds: f64) -> u64 {
     (seconds * 1000.0).ceil().max(0.0) as u64

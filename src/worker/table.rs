@@ -47,7 +47,7 @@ struct Entry {
 }
 
 impl Table {
-    /// Takes up the spool of a base folder.
+    /// Opens the spool of a base directory, and adopts its commands.
     pub fn open(dir: &Path) -> io::Result<(Self, SpareMaker)> {
         let (spares, maker) = Spares::new();
         let mut table = Self {

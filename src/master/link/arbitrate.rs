@@ -35,7 +35,7 @@ pub fn arbitrate<'a>(old: &'a LinkHandle, newcomer: &Newcomer) -> impl Future<Ou
     }
 }
 
-/// Ours are told apart by their spools, stock ones by base folder and address.
+/// Our workers are identified by their spools, stock ones by base directory and address.
 fn is_same(present: &Identity, other: &Identity) -> bool {
     match (&present.instance, &other.instance) {
         (Some(present), Some(other)) => present == other,

@@ -19,14 +19,14 @@ use crate::protocol::{Caps, MasterMessage, MasterRequest, Message, Seq, WorkerIn
 const INFO_SEQ: u64 = 0;
 /// The number of the one that follows, for those that are sent away.
 const REFUSE_SEQ: u64 = 1;
-/// What a worker tells about itself is kept for ever and shown on pages: enough for every sensible `info` file.
+/// What a worker reports about itself is stored and shown on pages. Enough for every sensible `info` file.
 const FACT_BYTES_MAX: usize = 4096;
 /// Facts are named after files; a longer name is not kept.
 const FACT_NAME_BYTES_MAX: usize = 256;
 /// More facts than this are not kept.
 const FACTS_MAX: usize = 100;
 
-/// A connected worker that has told who it is, or failed to in time.
+/// A connected worker that has sent its info, or failed to in time.
 pub struct Newcomer {
     pub(super) socket: Socket,
     pub(super) info: WorkerInfo,
@@ -41,7 +41,7 @@ impl fmt::Debug for Newcomer {
     }
 }
 
-/// Asks a new connection for its facts. The error says why it ended before it told them.
+/// Asks a new connection for its info. An error says why the connection ended before it arrived.
 pub async fn greet(mut socket: Socket, limits: Limits) -> Result<Newcomer, String> {
     let ask = MasterMessage::Request {
         seq: Seq::from(INFO_SEQ),

@@ -6,10 +6,10 @@
 //!   └── notices ──────┘
 //! ```
 //!
-//! Several parts are on their way at once. The store makes them durable in the order in which they took their place, whatever their
-//! logs, so what is durable of a command is always its first parts, and their number over all its logs says where to go on (see
-//! [`super::command`]). For the same reason the engine hears of the end without waiting for the disk: its facts are durable only
-//! together with all output before them, by one sync.
+//! Several parts are written at once. The store makes them durable in the order in which they took their place,
+//! whatever their logs. So the durable parts of a command are always its first ones, and their number over all its logs
+//! says where to continue (see [`super::command`]). For the same reason the engine learns of the end without waiting
+//! for the disk: its facts become durable together with all output before them, by one sync.
 //!
 //! The queue of items has no bound of its own: the link stops reading its socket while too much is unsynced.
 
@@ -53,7 +53,7 @@ pub(super) enum Item {
     },
 }
 
-/// What a lane tells its link.
+/// What a lane reports to its link.
 #[derive(Debug)]
 pub(super) enum Notice {
     /// The message can be answered.
@@ -68,7 +68,7 @@ pub(super) struct Lane {
     pub worker: String,
     pub epoch: u64,
     pub command: CommandId,
-    /// An end waits for this: the engine first hears that the command goes on.
+    /// The end waits for this: the engine must first learn that the command was resumed.
     pub announced: CancellationToken,
     pub notices: mpsc::UnboundedSender<Notice>,
 }

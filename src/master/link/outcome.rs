@@ -63,7 +63,7 @@ impl Meaning {
     }
 }
 
-/// What a stock worker told of a command so far.
+/// What a stock worker has reported about a command so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Told {
     pub rc: Option<i64>,
@@ -185,8 +185,8 @@ impl Told {
     }
 }
 
-/// Why a stock worker could not start a program. It tells so in the child's place, on standard error: a heading with
-/// the program, then Python's traceback, whose last line is the reason. On Windows the worker itself says it.
+/// Why a stock worker could not start a program. The child reports it on standard error: a heading with the program,
+/// then a Python traceback, whose last line is the reason. On Windows the worker itself reports it.
 fn not_started(errors: &str) -> Option<String> {
     let windows = || errors.strip_prefix("error in RunProcess._startCommand (")?.lines().next()?.strip_suffix(')');
     if let Some(rest) = errors.strip_prefix("Upon execvpe ") {
@@ -204,7 +204,7 @@ fn not_started(errors: &str) -> Option<String> {
 fn lossy_head(bytes: &[u8]) -> String {
     let cut = bytes.len() > OUTPUT_HEAD_MAX;
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(OUTPUT_HEAD_MAX)]);
-    // A character cut in two at the end is no replacement character of the command's.
+    // A replacement character at the end comes from a character that was cut in two, not from the command.
     if cut { text.trim_end_matches('\u{fffd}').to_owned() } else { text.into_owned() }
 }
 

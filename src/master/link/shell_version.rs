@@ -10,11 +10,11 @@ pub(super) struct ShellVersion {
     windows: bool,
 }
 
-/// The first version that stops a command after so many lines.
+/// The first version that supports `max_lines`.
 const COUNTS_LINES: (u64, u64) = (3, 3);
 
 impl ShellVersion {
-    /// As the worker tells it.
+    /// As the worker reports it.
     pub fn of(info: &WorkerInfo) -> Self {
         let version = info.worker_commands.get("shell").and_then(|version| {
             let mut numbers = version.split('.').map(str::parse);

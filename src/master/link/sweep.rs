@@ -13,7 +13,7 @@ use crate::protocol::{CommandArgs, Update};
 /// A command to send.
 pub(super) type SweepCommand = (CommandId, CommandArgs);
 
-/// Entries that are looked at in one connection; the next one goes on.
+/// Entries that are inspected in one connection. The next one continues.
 const ENTRIES_MAX: usize = 1_000;
 /// The kind of a file in its mode, and that of directories.
 const KIND: u64 = 0o170_000;
@@ -56,7 +56,7 @@ impl Sweep {
         *command == self.id()
     }
 
-    /// What the command told.
+    /// Takes what the command reported.
     pub fn take(&mut self, updates: Vec<Update>) {
         if self.told.len() < ENTRIES_MAX {
             self.told.extend(updates.into_iter().filter(|update| matches!(update, Update::Files(_) | Update::Stat(_))));

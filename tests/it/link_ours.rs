@@ -176,7 +176,7 @@ async fn a_gap_in_the_output_ends_the_connection() {
     let host = FakeHost::new();
     let (served, mut worker) = running(&host, "c").await;
     worker.ask(chunk("c", 1, "stdio", "late\n")).await;
-    assert_eq!(served.end().await, "it told part 1 of command c, where part 0 follows");
+    assert_eq!(served.end().await, "it sent part 1 of command c, where part 0 was expected");
     assert_eq!(host.seen().kinds(), ["connected", "resumed", "lost"]);
 }
 

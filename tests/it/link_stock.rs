@@ -258,7 +258,7 @@ async fn what_is_no_message_ends_the_connection_with_a_reason() {
         let host = FakeHost::new();
         let (served, mut worker) = connect(&host, 1, &stock(), Limits::default()).await;
         worker.bytes(bytes.to_vec()).await;
-        assert_eq!(served.end().await, format!("it sent what is no message: {why}"));
+        assert_eq!(served.end().await, format!("it sent a malformed message: {why}"));
         assert!(host.lost().await.contains(why));
         assert_eq!(worker.next().await, None);
     }

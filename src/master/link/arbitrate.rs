@@ -23,7 +23,12 @@ pub fn arbitrate<'a>(old: &'a LinkHandle, newcomer: &Newcomer) -> impl Future<Ou
             return Verdict::Replace { why: "the worker connected again".to_owned() };
         }
         if !old.answers(probe).await {
-            return Verdict::Replace { why: format!("{} took its name; it did not answer any more", shown(&other)) };
+            return Verdict::Replace {
+                why: format!(
+                    "replaced by {}, which connected under the same name; the old connection had stopped responding",
+                    shown(&other)
+                ),
+            };
         }
         let why = format!(
             "two workers share the name `{}`: {} is connected, {} was refused",

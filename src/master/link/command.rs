@@ -159,7 +159,7 @@ impl Command {
             }
             (Teller::Ours { .. }, Some(report)) => self.meaning.reported(report, interrupted),
             (Teller::Ours { .. }, None) => {
-                let why = last.failure.as_deref().map_or_else(|| "the worker told no result".to_owned(), first_line);
+                let why = last.failure.as_deref().map_or_else(|| "the worker sent no result".to_owned(), first_line);
                 self.meaning.bare(CommandEnd::Broken(why))
             }
             (Teller::Stock(told), _) => {
@@ -181,7 +181,7 @@ impl Command {
 
     fn gap(&self, got: Option<u64>, expected: u64) -> String {
         let got = got.map_or_else(|| "a part without number".to_owned(), |n| format!("part {n}"));
-        format!("it told {got} of command {}, where part {expected} follows", self.id)
+        format!("it sent {got} of command {}, where part {expected} was expected", self.id)
     }
 
     /// Takes a message with one part. A message without one counts as an empty part.
@@ -198,7 +198,7 @@ impl Command {
         };
         let chunk = chunks.next().unwrap_or_else(nothing);
         if chunks.next().is_some() {
-            return Err(format!("it told two parts of command {} under one number", self.id));
+            return Err(format!("it sent two parts of command {} under one number", self.id));
         }
         let log = if chunk.log == STDIO { None } else { self.logs.get(&chunk.log).copied() };
         self.append(log.or(self.main), part_of_chunk(&chunk, now));

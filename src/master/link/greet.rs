@@ -53,7 +53,7 @@ pub async fn greet(mut socket: Socket, limits: Limits) -> Result<Newcomer, Strin
     let (info, warning) = match timeout_at(deadline, read_info(&mut socket)).await {
         Ok(Ok(Ok(info))) => (info, None),
         Ok(Ok(Err(failure))) => {
-            (WorkerInfo::default(), Some(format!("it could not tell its facts: {}", first_line(&failure))))
+            (WorkerInfo::default(), Some(format!("it could not send its worker info: {}", first_line(&failure))))
         }
         Ok(Err(ended)) => return Err(ended),
         Err(_) => (WorkerInfo::default(), Some(untold(limits))),
@@ -63,7 +63,7 @@ pub async fn greet(mut socket: Socket, limits: Limits) -> Result<Newcomer, Strin
 
 fn untold(limits: Limits) -> String {
     format!(
-        "it did not tell its facts within {:?}; a stock worker never does when one of its environment variables is not UTF-8",
+        "it did not send its worker info within {:?}; buildbot-worker never does if an environment variable is not UTF-8",
         limits.info
     )
 }

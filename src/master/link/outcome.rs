@@ -181,7 +181,7 @@ impl Told {
 
     fn without_code(&self) -> String {
         let note = self.notes.lines().next_back().map(|line| format!(": {line}")).unwrap_or_default();
-        format!("the worker told no exit code; perhaps a name or variable is not UTF-8{note}")
+        format!("the worker sent no exit code; perhaps a name or variable is not UTF-8{note}")
     }
 }
 

@@ -241,7 +241,7 @@ impl Session {
 
     /// Takes a message of the worker. An error ends the connection.
     pub fn message(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let message = WorkerMessage::decode(bytes).map_err(|error| format!("it sent what is no message: {error}"))?;
+        let message = WorkerMessage::decode(bytes).map_err(|error| format!("it sent a malformed message: {error}"))?;
         match message {
             Message::Request { seq, request } => self.request(Receipt { seq, bytes: bytes.len() }, request),
             Message::Response { seq, answer } => self.response(&seq, answer),
@@ -325,7 +325,7 @@ impl Session {
                 return Err(killed.unwrap_or_else(|| "it was told to end".to_owned()));
             }
             (Asked::Sweep, Err(why)) => {
-                warn!(worker = self.shared.worker, "the worker does not look for leftovers: {}", first_line(&why));
+                warn!(worker = self.shared.worker, "the worker cannot list leftovers: {}", first_line(&why));
                 self.sweep = None;
             }
             (Asked::Print, Err(why)) => debug!(worker = self.shared.worker, "it does not print: {}", first_line(&why)),
@@ -438,7 +438,7 @@ impl Session {
         let items = self.lane(&order.command, announced);
         match Command::resumed(order, &*self.host, items, self.host.now()) {
             Ok(command) => drop(self.commands.insert(order.command.clone(), command)),
-            Err(why) => warn!(worker = self.shared.worker, command = %order.command, "it cannot be taken up: {why}"),
+            Err(why) => warn!(worker = self.shared.worker, command = %order.command, "it cannot be resumed: {why}"),
         }
     }
 
@@ -446,7 +446,7 @@ impl Session {
         let states = match answer {
             Ok(answer) => ResumeAnswer::read(&answer).commands,
             Err(why) => {
-                warn!(worker = self.shared.worker, "the worker takes nothing up: {}", first_line(&why));
+                warn!(worker = self.shared.worker, "the worker cannot resume commands: {}", first_line(&why));
                 BTreeMap::new()
             }
         };

@@ -1,11 +1,11 @@
-//! A command as the worker sees it: one task that owns its folder of the spool, and with it the truth.
+//! A command as the worker sees it: one task that owns its files in the spool, and with them the truth.
 //!
 //! ```text
 //!   requests of connections ─┐            ┌─► parts and end, to the connection
 //!   answers of the master ───┼─ [ task ] ─┤
 //!   news of the runner ──────┘            └─► acked, stop: to the runner
 //! ```
-//! Invariants: parts go out in order, each once per connection; the end goes out after all parts; the folder goes when
+//! Invariants: parts go out in order, each once per connection; the end goes out after all parts; the files go when
 //! the master has the end, or nobody wants it.
 
 use std::collections::VecDeque;
@@ -23,7 +23,7 @@ use super::link::{Acked as AckedWhat, Acks, Closed, Dialect, Link, Room};
 use super::order::Order;
 use super::runner::MARKER;
 use super::runners::{Runner, RunnerEvent, Spares};
-use super::spool::{Acked, Ending, Folder, OutReader, Part, Stop, StopLevel, StoredEnd, StoredReport, Stream};
+use super::spool::{Acked, Ending, OutReader, Part, Spooled, Stop, StopLevel, StoredEnd, StoredReport, Stream};
 use super::stock::{self, StockText};
 use crate::base::process::tree;
 use crate::model::CommandId;
@@ -35,8 +35,15 @@ const STARTS_MAX: u32 = 3;
 /// How long a runner may take to kill its command when nobody wants it any more; then it is killed itself.
 const FORGET_PATIENCE: Duration = Duration::from_secs(30);
 
+/// The spool is told of acknowledged output in steps of so many bytes: most commands print less and need no note. After a
+/// restart no more than this is read in vain, and it is far below what a runner lets wait.
+const NOTE_BYTES: u64 = 1024 * 1024;
+
 /// Output that the master has goes back to the disk in pieces of this size.
 const RELEASE_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Removing more output than this may take a while on some file systems, and is done beside everything else.
+const REMOVE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Parts that nobody hears are passed over in steps of so many.
 const SKIPPED_AT_ONCE: u64 = 10_000;
@@ -47,7 +54,7 @@ const KILL_ROUNDS: u32 = 1000;
 /// What a command's task owns.
 pub(super) struct CommandTask {
     id: CommandId,
-    folder: Folder,
+    spooled: Spooled,
     /// As it was sent, with its secrets; only the stored one for a command of an earlier worker.
     order: Order,
     spares: Arc<Spares>,
@@ -59,6 +66,8 @@ pub(super) struct CommandTask {
     audience: Audience,
     /// What the master has for good.
     acked: Acked,
+    /// The same as it is in the spool. What is before it may be gone.
+    noted: Acked,
     released: u64,
     stops: u64,
     /// Nobody wants it any more; when its runner is killed.
@@ -84,7 +93,7 @@ struct Attached {
     reader: Option<OutReader>,
     /// The first part that it gets.
     first: u64,
-    /// How many parts the master had said to have when it asked for `first`.
+    /// The first part that the spool may still have.
     had: u64,
     /// Parts that were sent and not answered: number, and where the next begins.
     sent: VecDeque<(u64, u64)>,
@@ -123,21 +132,22 @@ enum Happening {
 }
 
 impl CommandTask {
-    /// The task of a new command.
+    /// The task of a command that the spool does not have yet.
     pub fn new(
         id: CommandId,
-        folder: Folder,
+        spooled: Spooled,
         order: Order,
         spares: Arc<Spares>,
         status: Arc<Status>,
         inbox: mpsc::Receiver<Ask>,
     ) -> Self {
         Self {
-            acked: folder.acked(),
-            released: folder.acked().offset,
-            stops: folder.stop().map_or(0, |stop| stop.count),
+            acked: Acked::default(),
+            noted: Acked::default(),
+            released: 0,
+            stops: 0,
             id,
-            folder,
+            spooled,
             order,
             spares,
             status,
@@ -154,21 +164,24 @@ impl CommandTask {
     /// Starts a new command, answers the request for it, and follows it.
     pub async fn start(mut self, link: Link, seq: Seq, secret_env: Vec<String>) -> CommandId {
         let public = self.order.without_secrets(&secret_env);
-        if let Err(error) = self.folder.create(&public) {
+        if let Err(error) = self.spooled.create(&public) {
             let _connection_is_gone = link.answer(seq, Err(format!("failed to spool the command: {error}"))).await;
-            let _nothing_to_remove = self.folder.remove();
+            let _nothing_to_remove = self.spooled.remove();
             return self.id;
         }
         self.attach(link.clone(), 0);
         self.start_runner().await;
         // While the runner starts the command, the answer may wait for the disk.
         let sync = self.order.boot.is_empty();
-        self.starting = Some(Box::pin(answer_when_kept(self.id.clone(), self.folder.clone(), sync, link, seq)));
+        self.starting = Some(Box::pin(answer_when_kept(self.id.clone(), self.spooled.clone(), sync, link, seq)));
         self.follow().await
     }
 
     /// Takes up a command of an earlier worker.
     pub async fn adopt(mut self) -> CommandId {
+        self.noted = self.spooled.acked().unwrap_or_default();
+        (self.acked, self.released) = (self.noted, self.noted.offset);
+        self.stops = self.spooled.stop().map_or(0, |stop| stop.count);
         self.settle().await;
         self.follow().await
     }
@@ -194,9 +207,8 @@ impl CommandTask {
                 Happening::PatienceOver => self.kill_runner(),
             }
         }
-        self.runner.retire(&self.spares).await;
-        let folder = self.folder.clone();
-        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || folder.remove()).await {
+        std::mem::replace(&mut self.runner, Runner::Gone).retire(&self.spares).await;
+        if let Err(error) = remove(self.spooled, self.acked.offset).await {
             tracing::warn!(command = %self.id, %error, "the spool of a finished command stays behind");
         }
         self.id
@@ -217,7 +229,7 @@ impl CommandTask {
             () = async { acks.expect("asked below").changed().await }, if answers_come => Happening::Answered,
             room = async { room.expect("asked below").await }, if room_comes => Happening::Room(room),
             () = async { starting.expect("asked below").await }, if starting_waits => Happening::StartAnswered,
-            event = self.runner.event(&self.folder) => Happening::Runner(event),
+            event = self.runner.event(&self.spooled) => Happening::Runner(event),
             () = tokio::time::sleep_until(patience.unwrap_or_else(Instant::now)), if patience.is_some() => {
                 Happening::PatienceOver
             }
@@ -253,7 +265,7 @@ impl CommandTask {
             link,
             reader: None,
             first: next,
-            had: self.acked.parts,
+            had: self.noted.parts,
             sent: VecDeque::new(),
             stock,
             numbers_sent: false,
@@ -273,25 +285,25 @@ impl CommandTask {
             Wish::Polite => StopLevel::Polite,
             Wish::Kill => StopLevel::Kill,
         };
-        if let Err(error) = self.folder.write_stop(&Stop { level, why, count: self.stops }) {
+        if let Err(error) = self.spooled.write_stop(&Stop { level, why, count: self.stops }) {
             tracing::error!(command = %self.id, %error, "a command cannot be told to stop");
         }
         self.runner.poke().await;
     }
 
-    /// Looks at the folder when the runner ended or told that the end is there.
+    /// Looks at the spool when the runner ended or told that the end is there.
     async fn settle(&mut self) {
-        if let Some(ending) = self.folder.end() {
+        if let Some(ending) = self.spooled.end() {
             self.ending = Some(ending);
             self.status.finish();
             return;
         }
-        if self.folder.runner().is_some() {
+        if self.spooled.runner().is_some() {
             self.runner = Runner::Adopted;
-        } else if self.folder.end().is_some() {
+        } else if self.spooled.end().is_some() {
             // It ended between the two looks; the next one finds the end.
             self.runner = Runner::Adopted;
-        } else if self.folder.is_started() {
+        } else if self.spooled.is_started() {
             self.lose("its runner was killed").await;
         } else if self.order.boot != super::runners::boot() {
             self.lose("the machine was restarted before the command started").await;
@@ -305,7 +317,7 @@ impl CommandTask {
         if self.starts > STARTS_MAX {
             return self.lose("its runners died before they could start it").await;
         }
-        match self.spares.start(&self.folder, &self.order).await {
+        match self.spares.start(&self.spooled, &self.order).await {
             Ok(runner) => self.runner = runner,
             Err(error) => self.lose(&format!("its runner could not be started: {error}")).await,
         }
@@ -314,9 +326,9 @@ impl CommandTask {
     /// Writes the end that the runner did not live to write, and kills what is left of the command.
     async fn lose(&mut self, why: &str) {
         self.runner = Runner::Gone;
-        let (folder, marker) = (self.folder.clone(), format!("{MARKER}={}", self.folder.path().display()));
+        let (spooled, marker) = (self.spooled.clone(), format!("{MARKER}={}", self.spooled.path().display()));
         let why = why.to_owned();
-        let lost = tokio::task::spawn_blocking(move || lose(&folder, &marker, &why)).await;
+        let lost = tokio::task::spawn_blocking(move || lose(&spooled, &marker, &why)).await;
         match lost {
             Ok(Ok(ending)) => {
                 self.ending = Some(ending);
@@ -335,7 +347,7 @@ impl CommandTask {
 
     fn kill_runner(&mut self) {
         self.forget = None;
-        if let Some(runner) = self.folder.runner().filter(|process| *process > 0) {
+        if let Some(runner) = self.spooled.runner().filter(|process| *process > 0) {
             tracing::warn!(command = %self.id, runner, "a runner does not stop; it is killed");
             tree::kill_process(runner);
         }
@@ -358,17 +370,23 @@ impl CommandTask {
             }
         }
         if progress {
-            self.write_acked();
+            self.note_progress();
         }
     }
 
-    fn write_acked(&mut self) {
-        if let Err(error) = self.folder.write_acked(self.acked) {
-            tracing::warn!(command = %self.id, %error, "acknowledged output cannot be noted; more is sent again after a restart");
+    /// Notes what the master has in the spool, if it is much more than was noted.
+    fn note_progress(&mut self) {
+        if self.acked.offset - self.noted.offset < NOTE_BYTES {
+            return;
         }
-        if self.acked.offset - self.released >= RELEASE_BYTES {
-            self.folder.release_out(self.released, self.acked.offset);
-            self.released = self.acked.offset;
+        if let Err(error) = self.spooled.write_acked(self.acked) {
+            tracing::warn!(command = %self.id, %error, "acknowledged output cannot be noted; more is sent again after a restart");
+            return;
+        }
+        self.noted = self.acked;
+        if self.noted.offset - self.released >= RELEASE_BYTES {
+            self.spooled.release_out(self.released, self.noted.offset);
+            self.released = self.noted.offset;
         }
     }
 
@@ -390,7 +408,7 @@ impl CommandTask {
             Audience::Nobody => self.throw_away(),
             Audience::Link(attached) => {
                 if attached.next.is_none() && !attached.end_sent {
-                    let next = attached.find_next(&self.id, &self.folder, self.ending.as_ref());
+                    let next = attached.find_next(&self.id, (&self.spooled, self.noted), self.ending.as_ref());
                     match next {
                         Ok(next) => attached.next = next,
                         Err(error) => {
@@ -433,13 +451,13 @@ impl CommandTask {
 
     /// Nobody hears the output: it counts as read, so that the command is not held up.
     fn throw_away(&mut self) {
-        let reader = self.folder.open_out();
+        let reader = self.spooled.open_out(self.acked);
         let Ok(Some(mut reader)) = reader else { return };
         // What is left after so many comes with the runner's next news.
         let _nothing_there = reader.skip_some(SKIPPED_AT_ONCE);
         if reader.next > self.acked.parts {
             self.acked = Acked { parts: reader.next, offset: reader.offset };
-            self.write_acked();
+            self.note_progress();
         }
     }
 }
@@ -449,11 +467,20 @@ impl CommandTask {
 /// is no such number, the order must survive it.
 ///
 /// [`Spool::instance`]: super::spool::Spool::instance
-async fn answer_when_kept(id: CommandId, folder: Folder, sync: bool, link: Link, seq: Seq) {
-    if sync && let Ok(Err(error)) = tokio::task::spawn_blocking(move || folder.sync()).await {
+async fn answer_when_kept(id: CommandId, spooled: Spooled, sync: bool, link: Link, seq: Seq) {
+    if sync && let Ok(Err(error)) = tokio::task::spawn_blocking(move || spooled.sync()).await {
         tracing::warn!(command = %id, %error, "the order of a command may not survive a crash of this machine");
     }
     let _connection_is_gone = link.answer(seq, Ok(Wire::Nil)).await;
+}
+
+/// Removes a command that printed so many bytes from the spool.
+async fn remove(spooled: Spooled, bytes: u64) -> io::Result<()> {
+    if bytes < REMOVE_BYTES {
+        return spooled.remove();
+    }
+    // If the runtime ends, the next worker removes it.
+    tokio::task::spawn_blocking(move || spooled.remove()).await.unwrap_or(Ok(()))
 }
 
 /// A part as our own master wants it.
@@ -468,26 +495,30 @@ fn chunk(part: Part) -> LogChunk {
 }
 
 /// Ends a command whose runner is gone.
-fn lose(folder: &Folder, marker: &str, why: &str) -> io::Result<Ending> {
-    // Whoever comes now must not start it.
-    let _lock = folder.lock();
-    let _was_started = folder.claim_start("lost");
+fn lose(spooled: &Spooled, marker: &str, why: &str) -> io::Result<Ending> {
+    let claim = spooled.seize();
     if !tree::kill_marked(marker, KILL_ROUNDS) {
         tracing::warn!(marker, "processes of a lost command cannot be killed");
     }
-    let mut parts = folder.acked().parts;
-    if let Some(mut reader) = folder.open_out()? {
+    let acked = spooled.acked().unwrap_or_default();
+    let mut parts = acked.parts;
+    if let Some(mut reader) = spooled.open_out(acked)? {
         while reader.read()?.is_some() {}
         parts = reader.next;
     }
     let ending = Ending { parts, report: StoredReport::of(StoredEnd::Lost, why) };
-    folder.write_end(&ending)?;
+    claim?.end(&ending)?;
     Ok(ending)
 }
 
 impl Attached {
     /// The next part that is there, or the end after the last one.
-    fn find_next(&mut self, id: &CommandId, folder: &Folder, ending: Option<&Ending>) -> io::Result<Option<Next>> {
+    fn find_next(
+        &mut self,
+        id: &CommandId,
+        (spooled, noted): (&Spooled, Acked),
+        ending: Option<&Ending>,
+    ) -> io::Result<Option<Next>> {
         if self.first < self.had {
             let why = format!(
                 "the master asks for output from part {} on again, but had said that it has all up to part {}",
@@ -497,7 +528,7 @@ impl Attached {
             return Ok(Some(self.end(id, &ending)));
         }
         if self.reader.is_none() {
-            self.reader = folder.open_out()?;
+            self.reader = spooled.open_out(noted)?;
         }
         if let Some(reader) = &mut self.reader {
             if reader.next < self.first {
@@ -509,7 +540,8 @@ impl Attached {
                 self.acks.poke();
             }
             let n = reader.next;
-            if let Some(part) = reader.read()? {
+            let over = ending.is_some_and(|ending| n >= ending.parts);
+            if let Some(part) = if over { None } else { reader.read()? } {
                 return Ok(Some(self.part(id, n, part)));
             }
         }

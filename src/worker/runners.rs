@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::order::Order;
 use super::runner::{Job, News, POKE};
-use super::spool::Folder;
+use super::spool::Spooled;
 use crate::base::process::spawn_ourselves;
 
 /// How often the files of a runner are looked at that is not our child, and so cannot tell us.
@@ -25,9 +25,10 @@ const FREE_WITHIN: Duration = Duration::from_secs(10);
 /// After a spare runner could not be started: time until the next try.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// Spares that are kept: as many commands as usually end at about the same time. Each takes a few megabytes, most of them
-/// shared.
-const SPARES_MAX: usize = 4;
+/// Spares that are kept: there are never more runners than commands at once and one, and with fewer than that kept, a
+/// worker that is busy starts one again and again, which costs as much as some commands. Each takes a few megabytes, most
+/// of them shared.
+const SPARES_MAX: usize = 16;
 
 /// A runner of ours.
 #[derive(Debug)]
@@ -59,11 +60,11 @@ impl Spares {
     }
 
     /// Gives a command to a runner.
-    pub async fn start(&self, folder: &Folder, order: &Order) -> io::Result<Runner> {
+    pub async fn start(&self, spooled: &Spooled, order: &Order) -> io::Result<Runner> {
         let spare = self.ready().pop();
         self.taken.notify_one();
         let mut runner = spare.map_or_else(start_one, Ok)?;
-        let job = Job::Run { folder: folder.path().to_owned(), order: Box::new(order.clone()) }.sealed();
+        let job = Job::Run { spooled: spooled.path().to_owned(), order: Box::new(order.clone()) }.sealed();
         // A spare that died in the meantime is found out like any runner that dies.
         let _broken_pipe = runner.to.write_all(&job).await;
         Ok(Runner::Ours(Box::new(runner)))
@@ -133,7 +134,7 @@ pub(super) enum RunnerEvent {
 
 impl Runner {
     /// Waits for what it does next. May be dropped while it waits.
-    pub async fn event(&mut self, folder: &Folder) -> RunnerEvent {
+    pub async fn event(&mut self, spooled: &Spooled) -> RunnerEvent {
         match self {
             Self::Ours(ours) => {
                 let mut news = [0; 256];
@@ -151,7 +152,7 @@ impl Runner {
             }
             Self::Adopted => {
                 tokio::time::sleep(LOOK_AT_ADOPTED).await;
-                adopted_event(folder)
+                adopted_event(spooled)
             }
             Self::Gone => std::future::pending().await,
         }
@@ -191,10 +192,10 @@ impl Ours {
     }
 }
 
-fn adopted_event(folder: &Folder) -> RunnerEvent {
-    if folder.end().is_some() {
+fn adopted_event(spooled: &Spooled) -> RunnerEvent {
+    if spooled.end().is_some() {
         RunnerEvent::End
-    } else if folder.runner().is_none() {
+    } else if spooled.runner().is_none() {
         RunnerEvent::Gone
     } else {
         RunnerEvent::Output

@@ -15,7 +15,7 @@ use super::filetask::{FileTask, FileWork};
 use super::link::{Dialect, Link};
 use super::order::Order;
 use super::runners::{SpareMaker, Spares, boot};
-use super::spool::{Folder, Spool};
+use super::spool::{Spool, Spooled};
 use crate::model::CommandId;
 use crate::protocol::{ResumeAnswer, ResumedState, Seq, ShellArgs, Wire};
 
@@ -59,8 +59,8 @@ impl Table {
             ids: HashMap::new(),
             connection: 0,
         };
-        for folder in table.spool.folders()? {
-            table.adopt(folder)?;
+        for spooled in table.spool.commands()? {
+            table.adopt(spooled)?;
         }
         Ok((table, maker))
     }
@@ -79,8 +79,8 @@ impl Table {
     pub async fn start(&mut self, id: CommandId, args: &ShellArgs, link: Link, seq: Seq) {
         let Some((inbox, status)) = self.enter(&id, &link, &seq).await else { return };
         let order = Order::new(&id.0, args, &self.boot);
-        let folder = self.spool.folder(&id.0);
-        let task = CommandTask::new(id.clone(), folder, order, Arc::clone(&self.spares), status, inbox);
+        let spooled = self.spool.command(&id.0);
+        let task = CommandTask::new(id.clone(), spooled, order, Arc::clone(&self.spares), status, inbox);
         let secret_env = args.secret_env.clone();
         self.spawn(id, async move { task.start(link, seq, secret_env).await });
     }
@@ -183,15 +183,15 @@ impl Table {
         (asks, status)
     }
 
-    fn adopt(&mut self, folder: Folder) -> io::Result<()> {
-        let Some(order) = folder.order() else {
-            tracing::debug!(folder = %folder.path().display(), "a command that was never accepted is removed");
-            return folder.remove();
+    fn adopt(&mut self, spooled: Spooled) -> io::Result<()> {
+        let Some(order) = spooled.order() else {
+            tracing::debug!(spooled = %spooled.path().display(), "a command that was never accepted is removed");
+            return spooled.remove();
         };
         let id = CommandId(order.id.clone());
         tracing::info!(command = %id, "a command of an earlier worker is taken up");
         let (asks, status) = self.insert(&id);
-        let task = CommandTask::new(id.clone(), folder, order, Arc::clone(&self.spares), status, asks);
+        let task = CommandTask::new(id.clone(), spooled, order, Arc::clone(&self.spares), status, asks);
         self.spawn(id, task.adopt());
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::worker::order::{EnvChange, Order};
 
-/// In the environment of every command: its folder in the spool, which no other command of the machine has. Finds what
+/// In the environment of every command: its file in the spool, which no other command of the machine has. Finds what
 /// is left of a command whose runner is gone.
 pub(in crate::worker) const MARKER: &str = "STARWRIGHT_COMMAND";
 

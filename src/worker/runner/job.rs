@@ -22,8 +22,8 @@ pub(in crate::worker) const POKE: u8 = b'!';
 /// What a runner is started for.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::worker) enum Job {
-    /// Run the command of this folder of the spool. The order here has the secrets that the stored one lacks.
-    Run { folder: PathBuf, order: Box<Order> },
+    /// Run the command with this file in the spool. The order here has the secrets that the stored one lacks.
+    Run { spooled: PathBuf, order: Box<Order> },
     /// Make this terminal the one of our session, then give way to the program.
     Enter { terminal: PathBuf, program: Box<Program> },
 }
@@ -85,20 +85,21 @@ impl News {
     }
 
     pub fn output(&mut self) {
-        self.tell(Self::OUTPUT);
+        self.tell(&[Self::OUTPUT]);
     }
 
     pub fn ended(&mut self) {
-        self.tell(Self::END);
+        self.tell(&[Self::END]);
     }
 
-    pub fn free(&mut self) {
-        self.tell(Self::FREE);
+    /// Both as one, so that the worker is woken once.
+    pub fn ended_and_free(&mut self) {
+        self.tell(&[Self::END, Self::FREE]);
     }
 
-    fn tell(&mut self, what: u8) {
+    fn tell(&mut self, what: &[u8]) {
         // A full pipe says "look" already.
-        if self.listened_to && rustix::io::write(std::io::stdout(), &[what]) == Err(rustix::io::Errno::PIPE) {
+        if self.listened_to && rustix::io::write(std::io::stdout(), what) == Err(rustix::io::Errno::PIPE) {
             self.listened_to = false;
         }
     }

@@ -5,10 +5,10 @@
 //!           │
 //!       [ pump ] ◄── pipes or terminal of the command, log files, its end, time-outs
 //!           │
-//!           ├──► spool: started, out, end
+//!           ├──► spool: claim, output, ending
 //! stdout ◄──┘    a byte for each news; nobody may be there to read it
 //! ```
-//! Invariants: the command is started only by who created `started`; nothing a secret's value stands in reaches the
+//! Invariants: the command is started only by who claimed its start; nothing a secret's value stands in reaches the
 //! disk; the runner always ends, and with it every process that it is told to stop.
 
 mod command;
@@ -30,10 +30,9 @@ use std::os::fd::AsFd as _;
 
 use self::command::Command;
 use self::pump::Pump;
-use crate::base::files::LockError;
 use crate::base::process::tree;
 use crate::worker::order::Order;
-use crate::worker::spool::{Ending, Folder, StoredEnd, StoredReport};
+use crate::worker::spool::{Claim, Claimed, Ending, Spooled, StoredEnd, StoredReport};
 
 /// The hidden subcommand: reads jobs from standard input and does them, one after the other. Returns the exit code.
 pub fn run_command() -> i32 {
@@ -48,10 +47,16 @@ pub fn run_command() -> i32 {
         match Job::next(&mut jobs) {
             // A spare runner whose worker ended.
             Ok(None) => return 0,
-            Ok(Some(Job::Run { folder, order })) => match run(&Folder::at(&folder), &order, &mut news) {
-                // Another command must find neither a secret of this one in our memory nor a process of it below us.
-                Ok(true) if order.secrets.is_empty() && tree::is_childless() => news.free(),
-                Ok(_) => return 0,
+            Ok(Some(Job::Run { spooled, order })) => match run(&Spooled::at(&spooled), &order, &mut news) {
+                Ok(true) => {
+                    // Another command must find neither a secret of this one in our memory nor a process of it below us.
+                    if !order.secrets.is_empty() || !tree::is_childless() {
+                        news.ended();
+                        return 0;
+                    }
+                    news.ended_and_free();
+                }
+                Ok(false) => return 0,
                 Err(_told_nobody) => return 1,
             },
             Ok(Some(Job::Enter { terminal, program })) => return terminal::enter(&terminal, &program),
@@ -60,36 +65,30 @@ pub fn run_command() -> i32 {
     }
 }
 
-/// Runs a command from its start to its end in the spool. False if there is nothing to run.
-fn run(folder: &Folder, order: &Order, news: &mut News) -> io::Result<bool> {
-    let Some(_lock) = lock(folder)? else { return Ok(false) };
-    if !folder.claim_start(&std::process::id().to_string())? {
-        return Ok(false);
-    }
+/// Runs a command from its start to its end in the spool, which the worker is still to be told. False if there is nothing to
+/// run.
+fn run(spooled: &Spooled, order: &Order, news: &mut News) -> io::Result<bool> {
+    let Some(claim) = claim(spooled)? else { return Ok(false) };
     if order.withheld {
         let why = "the worker ended before it could hand the command's secrets to its runner";
-        folder.write_end(&Ending { parts: 0, report: StoredReport::of(StoredEnd::Lost, why) })?;
+        claim.end(&Ending { parts: 0, report: StoredReport::of(StoredEnd::Lost, why) })?;
         return Ok(false);
     }
     tree::adopt_orphans()?;
-    let ending = Pump::new(folder, order)?.run(Command::new(order, folder.path()), news)?;
-    folder.write_end(&ending)?;
-    news.ended();
+    let ending = Pump::new(spooled, order)?.run(Command::new(order, spooled.path()), news)?;
+    claim.end(&ending)?;
     Ok(true)
 }
 
-/// Takes the lock that says that a runner lives. A worker that looks whether one does holds it for a moment, so it is
-/// tried again; who holds it for longer is another runner.
-fn lock(folder: &Folder) -> io::Result<Option<crate::base::files::FileLock>> {
+/// Claims the start; none if somebody did before. A worker that looks whether a runner lives holds the lock for a moment, so
+/// it is tried again; who holds it for longer is another runner.
+fn claim(spooled: &Spooled) -> io::Result<Option<Claim>> {
     const TRIES: u32 = 100;
     for _ in 0..TRIES {
-        match folder.lock() {
-            Ok(mut lock) => {
-                lock.sign(&std::process::id().to_string())?;
-                return Ok(Some(lock));
-            }
-            Err(LockError::Held(_)) => std::thread::sleep(std::time::Duration::from_millis(10)),
-            Err(LockError::Io(error)) => return Err(error),
+        match spooled.claim(std::process::id())? {
+            Claimed::Ours(claim) => return Ok(Some(claim)),
+            Claimed::Taken => return Ok(None),
+            Claimed::Busy => std::thread::sleep(std::time::Duration::from_millis(10)),
         }
     }
     Ok(None)

@@ -20,7 +20,7 @@ use super::stopping::{Move, Stopping};
 use crate::base::process::tree;
 use crate::base::{Clock as _, Span, SystemClock};
 use crate::worker::order::Order;
-use crate::worker::spool::{Ending, Folder, StopLevel, StoredEnd, StoredReport};
+use crate::worker::spool::{Ending, Spooled, StopLevel, StoredEnd, StoredReport};
 
 /// Output that the master does not have for good yet, at most: enough to run on for a while when it is away, little
 /// enough for a worker's disk with many commands.
@@ -64,7 +64,7 @@ enum Cause {
 /// Runs one command.
 #[derive(Debug)]
 pub(super) struct Pump<'a> {
-    folder: &'a Folder,
+    spooled: &'a Spooled,
     order: &'a Order,
     recorder: Recorder,
     logs: Vec<(SourceId, Follower)>,
@@ -88,12 +88,12 @@ pub(super) struct Pump<'a> {
 }
 
 impl<'a> Pump<'a> {
-    pub fn new(folder: &'a Folder, order: &'a Order) -> io::Result<Self> {
+    pub fn new(spooled: &'a Spooled, order: &'a Order) -> io::Result<Self> {
         let now = Instant::now();
         Ok(Self {
-            folder,
+            spooled,
             order,
-            recorder: Recorder::new(folder.create_out()?, order),
+            recorder: Recorder::new(spooled.create_out()?, order),
             logs: Vec::new(),
             lines: LineCounter::default(),
             started: now,
@@ -158,12 +158,12 @@ impl<'a> Pump<'a> {
     fn look(&mut self, running: &mut Running, now: Instant, buffer: &mut [u8]) -> io::Result<()> {
         if now >= self.look_due {
             self.look_due = now + if self.is_full() { LOOK_WHEN_FULL } else { LOOK };
-            if let Some(stop) = self.folder.stop().filter(|stop| stop.count > self.stop_count) {
+            if let Some(stop) = self.spooled.stop().filter(|stop| stop.count > self.stop_count) {
                 self.stop_count = stop.count;
                 self.stop(running, Cause::Asked(stop.why), stop.level)?;
             }
             if self.is_full() {
-                self.acked_offset = self.folder.acked().offset;
+                self.acked_offset = self.spooled.acked().map_or(self.acked_offset, |acked| acked.offset);
                 if !self.is_full() {
                     // What was not read does not count as silence.
                     self.heard = now;

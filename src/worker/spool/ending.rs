@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::protocol::{CommandReport, ReportedEnd};
 
-/// The file `end`: written once, last.
+/// Written once, last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::worker) struct Ending {
     /// How many parts of output there are.

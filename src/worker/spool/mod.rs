@@ -1,24 +1,24 @@
-//! The spool: a folder for each command, which outlives worker and runner.
+//! The spool: a few files for each command, which outlive worker and runner.
 //!
 //! ```text
-//! spool/<command id>/   order   what to do, written before the start is answered
-//!                       started by the runner, create-new: who fails to create it must not start the command
-//!                       lock    held by the runner while it lives
-//!                       out     frames, appended by the runner
-//!                       end     the result, put in place as one
-//!                       acked   how many frames the master has for good, by the worker
-//!                       stop    how hard to stop, by the worker
+//! spool/c-<command id>         the order, written by the worker before the start is answered; then the claim of the
+//!                              start and the ending, by the runner, which holds the lock on it while it lives
+//! spool/c-<command id>.out     frames, appended by the runner
+//! spool/c-<command id>.acked   how many frames the master has, by the worker, once there are many
+//! spool/c-<command id>.stop    how hard to stop, by the worker, if it is to
 //! ```
 //! Knows files only: no processes, no network.
 
+mod directory;
 mod ending;
-mod folder;
 mod frame;
 mod out;
 mod records;
+mod spooled;
 
+pub(super) use directory::Spool;
 pub(super) use ending::{Ending, StoredEnd, StoredReport};
-pub(super) use folder::{Folder, Spool};
 pub(super) use frame::{read_frame, seal};
 pub(super) use out::{OutReader, OutWriter, Part, Stream, TimeRun};
 pub(super) use records::{Acked, Stop, StopLevel};
+pub(super) use spooled::{Claim, Claimed, Spooled};

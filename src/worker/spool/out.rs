@@ -1,4 +1,4 @@
-//! The output of a command: parts, each a frame of the file `out`. Part number *n* never changes.
+//! The output of a command: parts, each a frame of one file. Part number *n* never changes.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -81,15 +81,19 @@ pub(in crate::worker) struct OutReader {
     /// What was read ahead; the next part begins at `at`.
     ahead: Vec<u8>,
     at: usize,
+    /// Bytes to ask for.
+    ask: usize,
 }
 
-/// Bytes asked for at once: a few parts of the usual size, so that small ones cost no call each.
-const READ_BYTES: usize = 512 * 1024;
+/// Bytes asked for at first: all that most commands print.
+const READ_BYTES_MIN: usize = 8 * 1024;
+/// Bytes asked for at once when there is more: a few parts of the usual size, so that small ones cost no call each.
+const READ_BYTES_MAX: usize = 512 * 1024;
 
 impl OutReader {
     /// Begins at part `first`, which begins at `offset`.
     pub fn open(path: &Path, first: u64, offset: u64) -> io::Result<Self> {
-        Ok(Self { file: File::open(path)?, next: first, offset, ahead: Vec::new(), at: 0 })
+        Ok(Self { file: File::open(path)?, next: first, offset, ahead: Vec::new(), at: 0, ask: READ_BYTES_MIN })
     }
 
     /// The next part, if it is there as a whole. Reads at most what one part needs and a little ahead.
@@ -112,7 +116,7 @@ impl OutReader {
                 Some((length, _)) => HEAD_BYTES + length - ahead.len(),
                 None => HEAD_BYTES,
             };
-            if !self.read_ahead(missing.max(READ_BYTES))? {
+            if !self.read_ahead(missing.max(self.ask))? {
                 return Ok(None);
             }
         }
@@ -154,7 +158,11 @@ impl OutReader {
         let have = self.ahead.len();
         self.ahead.resize(have + bytes, 0);
         let read = self.file.read_at(&mut self.ahead[have..], self.offset + have as u64);
-        self.ahead.truncate(have + read.as_ref().map_or(0, |count| *count));
+        let count = read.as_ref().map_or(0, |count| *count);
+        self.ahead.truncate(have + count);
+        if count == bytes {
+            self.ask = (self.ask * 8).min(READ_BYTES_MAX);
+        }
         read.map(|count| count > 0)
     }
 }

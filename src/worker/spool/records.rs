@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The file `acked`: what the master has for good.
+/// What the master has for good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::worker) struct Acked {
     /// Number of parts.
@@ -11,7 +11,7 @@ pub(in crate::worker) struct Acked {
     pub offset: u64,
 }
 
-/// The file `stop`: how hard to stop.
+/// How hard to stop a command, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::worker) struct Stop {
     pub level: StopLevel,

@@ -204,11 +204,12 @@ impl Fleet {
         }
     }
 
-    /// Folders of commands in the spools of all workers.
+    /// Files of commands in the spools of all workers.
     pub fn spooled(&self) -> Vec<PathBuf> {
         let spools = self.workers.iter().map(|worker| self.place().join(worker.name).join("spool"));
         let entries = spools.filter_map(|spool| fs::read_dir(spool).ok()).flatten().flatten();
-        entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+        let of_commands = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("c-"));
+        of_commands.map(|entry| entry.path()).collect()
     }
 
     /// Panics if a process ended that nobody ended.

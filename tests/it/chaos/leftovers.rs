@@ -22,7 +22,7 @@ pub fn of_round(fleet: &mut Fleet) -> Vec<String> {
             Ok(open) => open,
             Err(error) => vec![format!("the master does not answer: {error}")],
         };
-        left.extend(fleet.spooled().iter().map(|folder| format!("spool folder {}", folder.display())));
+        left.extend(fleet.spooled().iter().map(|file| format!("spool file {}", file.display())));
         left
     })
 }

@@ -213,7 +213,7 @@ async fn a_master_that_does_not_answer_holds_the_command_up_and_not_the_disk() {
     while scene.peer.heard.get("c-1").is_none_or(|heard| size(heard) < 7 << 20) {
         assert!(scene.peer.hear().await);
     }
-    let out = scene.worker.dir.join("spool/c-c-1/out");
+    let out = scene.worker.dir.join("spool/c-c-1.out");
     until(|| out.metadata().unwrap().len() > 64 << 20).await;
     assert!(!scene.build.join("done").exists());
     assert!(out.metadata().unwrap().len() < 66 << 20);

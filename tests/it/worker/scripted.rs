@@ -367,7 +367,7 @@ impl Worker {
         std::fs::read_to_string(&self.log).unwrap()
     }
 
-    /// The folders of commands in its spool.
+    /// The files of commands in its spool.
     pub fn spooled(&self) -> usize {
         let names = std::fs::read_dir(self.dir.join("spool")).unwrap().map(|entry| entry.unwrap().file_name());
         names.filter(|name| name.to_string_lossy().starts_with("c-")).count()
@@ -381,17 +381,45 @@ impl Drop for Worker {
     }
 }
 
+/// The frame of the order in a command's file.
+pub fn order(path: &Path) -> Vec<u8> {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    bytes[..order_bytes(&bytes)].to_vec()
+}
+
+/// Who claimed the start of a command, and how many bytes of its ending are there.
+pub fn claim(path: &Path) -> (String, usize) {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let rest = &bytes[order_bytes(&bytes)..];
+    let line = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+    (String::from_utf8_lossy(&rest[..line]).into_owned(), rest.len().saturating_sub(line + 1))
+}
+
+/// Whether a command's ending is in the spool.
+pub fn has_ended(path: &Path) -> bool {
+    claim(path).1 > 0
+}
+
+/// A frame has a head of eight bytes, the first four of which are the length of the rest.
+fn order_bytes(bytes: &[u8]) -> usize {
+    let length = bytes.first_chunk::<4>().map_or(0, |length| 8 + u32::from_le_bytes(*length) as usize);
+    length.min(bytes.len())
+}
+
 /// Kills what a failed test leaves running.
 struct Sweeper(PathBuf);
 
 impl Drop for Sweeper {
     fn drop(&mut self) {
-        let names = std::fs::read_dir(&self.0).into_iter().flatten().flatten().map(|entry| entry.path());
-        for folder in names.filter(|path| path.join("order").exists() && !path.join("end").exists()) {
-            let runner = std::fs::read_to_string(folder.join("lock")).unwrap_or_default();
-            let _gone = Command::new("kill").args(["-9", runner.trim()]).stderr(Stdio::null()).status();
+        let paths = std::fs::read_dir(&self.0).into_iter().flatten().flatten().map(|entry| entry.path());
+        let is_order = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("c-") && !name.contains('.')
+        };
+        for path in paths.filter(|path| is_order(path) && !has_ended(path)) {
+            let _gone = Command::new("kill").args(["-9", &claim(&path).0]).stderr(Stdio::null()).status();
             let _all_gone =
-                starwright::base::process::tree::kill_marked(&format!("STARWRIGHT_COMMAND={}", folder.display()), 1000);
+                starwright::base::process::tree::kill_marked(&format!("STARWRIGHT_COMMAND={}", path.display()), 1000);
         }
     }
 }

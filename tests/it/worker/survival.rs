@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use starwright::protocol::{Caps, CommandArgs, EnvEntry, ReportedEnd, ResumedState, ShellArgs};
 
-use super::scripted::{Scene, Worker, lives, shell, start, until};
+use super::scripted::{Scene, Worker, claim, has_ended, lives, order, shell, start, until};
 
 /// Counts its starts, prints numbered lines while `go` is missing, then more.
 const COUNTER: &str = "echo start >> starts; i=0; \
@@ -96,7 +96,7 @@ async fn a_connection_that_ends_before_the_master_told_who_it_is_changes_nothing
     let mut peer = master.accept().await;
     peer.info(Caps::OURS).await;
     std::fs::write(build.join("go"), "").unwrap();
-    until(|| worker.dir.join("spool/c-c-1/end").exists()).await;
+    until(|| has_ended(&worker.dir.join("spool/c-c-1"))).await;
     peer.cut();
     let peer = master.accept().await;
     let mut scene = Scene { master, worker, peer, build, place };
@@ -117,7 +117,7 @@ async fn a_command_ends_while_no_worker_runs() {
     let Scene { master, worker, peer, build, place } = scene;
     worker.kill();
     std::fs::write(build.join("go"), "").unwrap();
-    until(|| dir.join("spool/c-c-1/end").exists()).await;
+    until(|| has_ended(&dir.join("spool/c-c-1"))).await;
     let heard = peer.heard.clone();
     let worker = Worker::start(&dir, &master.address);
     let mut peer = master.accept().await;
@@ -178,7 +178,7 @@ async fn a_killed_runner_makes_a_lost_command_and_leaves_no_process() {
 }
 
 fn runner_of(scene: &Scene, id: &str) -> String {
-    std::fs::read_to_string(scene.worker.dir.join(format!("spool/c-{id}/lock"))).unwrap().trim().to_owned()
+    claim(&scene.worker.dir.join(format!("spool/c-{id}"))).0
 }
 
 fn kill_runner(scene: &Scene, id: &str) {
@@ -190,7 +190,7 @@ async fn an_order_whose_runner_never_started_is_started_by_the_next_worker() {
     let mut scene = Scene::new().await;
     scene.peer.shell("c-1", &scene.build, COUNTER).await;
     scene.peer.said("c-1", "line 5\n").await;
-    let order = std::fs::read(scene.worker.dir.join("spool/c-c-1/order")).unwrap();
+    let order = order(&scene.worker.dir.join("spool/c-c-1"));
     std::fs::write(scene.build.join("go"), "").unwrap();
     scene.peer.end("c-1").await;
     // What a worker leaves that is killed right after it accepted the command.
@@ -200,8 +200,7 @@ async fn an_order_whose_runner_never_started_is_started_by_the_next_worker() {
     worker.kill();
     drop(peer);
     std::fs::remove_file(build.join("starts")).unwrap();
-    std::fs::create_dir(dir.join("spool/c-c-1")).unwrap();
-    std::fs::write(dir.join("spool/c-c-1/order"), order).unwrap();
+    std::fs::write(dir.join("spool/c-c-1"), order).unwrap();
     let worker = Worker::start(&dir, &master.address);
     let mut peer = master.accept().await;
     let (_, states) = peer.hello(&[("c-1", 0)]).await;
@@ -222,7 +221,7 @@ async fn an_order_that_lacks_its_secrets_is_lost_and_not_started() {
     };
     scene.peer.start("c-1", CommandArgs::Shell(Box::new(args))).await.unwrap();
     scene.peer.said("c-1", "line 5\n").await;
-    let order = std::fs::read(scene.worker.dir.join("spool/c-c-1/order")).unwrap();
+    let order = order(&scene.worker.dir.join("spool/c-c-1"));
     std::fs::write(scene.build.join("go"), "").unwrap();
     scene.peer.end("c-1").await;
     let dir = scene.worker.dir.clone();
@@ -230,8 +229,7 @@ async fn an_order_that_lacks_its_secrets_is_lost_and_not_started() {
     until(|| worker.spooled() == 0).await;
     worker.kill();
     std::fs::remove_file(build.join("starts")).unwrap();
-    std::fs::create_dir(dir.join("spool/c-c-1")).unwrap();
-    std::fs::write(dir.join("spool/c-c-1/order"), order).unwrap();
+    std::fs::write(dir.join("spool/c-c-1"), order).unwrap();
     let _worker = Worker::start(&dir, &master.address);
     let mut peer = master.accept().await;
     peer.hello(&[("c-1", 0)]).await;
@@ -268,12 +266,13 @@ async fn stopping_works_on_a_command_of_an_earlier_worker() {
 }
 
 #[tokio::test]
-async fn output_below_what_was_acknowledged_cannot_be_had_again() {
+async fn output_below_what_was_noted_as_acknowledged_cannot_be_had_again() {
     let mut scene = Scene::new().await;
-    scene.peer.shell("c-1", &scene.build, COUNTER).await;
+    let line = "yes 'a line of output that is long enough' | head -c 3000000; echo line 30; sleep 1000";
+    scene.peer.shell("c-1", &scene.build, line).await;
     scene.peer.said("c-1", "line 30\n").await;
     assert!(scene.peer.heard["c-1"].next > 1);
-    let acked = scene.worker.dir.join("spool/c-c-1/acked");
+    let acked = scene.worker.dir.join("spool/c-c-1.acked");
     until(|| acked.exists()).await;
     scene.replace_worker().await;
     scene.peer.heard.clear();

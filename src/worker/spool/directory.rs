@@ -1,0 +1,141 @@
+//! The directory of the spool: its name, and the commands that are in it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::spooled::Spooled;
+use crate::base::files::{replace_file, sync_file};
+use crate::base::unique_id;
+
+/// The directory `spool` of a worker's base directory.
+#[derive(Clone, Debug)]
+pub(in crate::worker) struct Spool {
+    path: PathBuf,
+}
+
+/// What stands at the head of file names that spell a command's id; others are ours.
+const NAME_PREFIX: &str = "c-";
+
+impl Spool {
+    /// Opens the spool of a base directory, made if missing.
+    pub fn open(base: &Path) -> io::Result<Self> {
+        let path = base.join("spool");
+        fs::create_dir_all(&path)?;
+        restrict(&path)?;
+        Ok(Self { path })
+    }
+
+    /// The name of this spool, drawn when it was made, and drawn anew after each start of the machine: a command that a
+    /// crash of the machine took from the spool is then lost, and never taken for one that has not arrived. Where the
+    /// system does not number its starts (`boot` is empty) the name stays, and orders are made durable instead.
+    pub fn instance(&self, boot: &str) -> io::Result<String> {
+        let path = self.path.join("instance");
+        let known = fs::read_to_string(&path).unwrap_or_default();
+        let mut lines = known.lines();
+        if let (Some(name), of) = (lines.next().filter(|name| !name.is_empty()), lines.next().unwrap_or_default())
+            && of == boot
+        {
+            return Ok(name.to_owned());
+        }
+        let drawn = unique_id();
+        replace_file(&path, format!("{drawn}\n{boot}\n").as_bytes())?;
+        sync_file(&path)?;
+        Ok(drawn)
+    }
+
+    /// The command with this id, whether or not it is there.
+    pub fn command(&self, id: &str) -> Spooled {
+        Spooled::at(&self.path.join(format!("{NAME_PREFIX}{}", spelt(id))))
+    }
+
+    /// All commands, in order of their names. What a crash left of removed ones goes.
+    pub fn commands(&self) -> io::Result<Vec<Spooled>> {
+        let mut names = BTreeSet::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with(NAME_PREFIX) && !entry.file_type()?.is_dir() {
+                names.insert(name.split('.').next().unwrap_or_default().to_owned());
+            }
+        }
+        let mut found = Vec::new();
+        for name in names {
+            let command = Spooled::at(&self.path.join(name));
+            if command.path().exists() {
+                found.push(command);
+            } else {
+                command.remove()?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// An id as a file name: letters, digits and `-` stand for themselves, others as `_` and two hexadecimal digits a byte.
+fn spelt(id: &str) -> String {
+    use std::fmt::Write as _;
+    let mut out = String::new();
+    for byte in id.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'-' {
+            out.push(char::from(byte));
+        } else {
+            write!(out, "_{byte:02x}").expect("writing to a string does not fail");
+        }
+    }
+    out
+}
+
+/// Output is nobody else's business.
+fn restrict(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{ProgramArg, ShellArgs};
+    use crate::worker::order::Order;
+    use crate::worker::spool::Acked;
+
+    #[test]
+    fn a_spool_keeps_its_name() {
+        let base = tempfile::tempdir().unwrap();
+        let name = |boot: &str| Spool::open(base.path()).unwrap().instance(boot).unwrap();
+        let first = name("boot 1");
+        assert_eq!(name("boot 1"), first);
+        let second = name("boot 2");
+        assert_ne!(second, first, "what a crash of the machine took must not count as never sent");
+        assert_eq!(name("boot 2"), second);
+    }
+
+    #[test]
+    fn a_spool_without_numbers_of_boots_keeps_its_name() {
+        let base = tempfile::tempdir().unwrap();
+        let name = |boot: &str| Spool::open(base.path()).unwrap().instance(boot).unwrap();
+        assert_eq!(name(""), name(""));
+    }
+
+    #[test]
+    fn commands_are_found_by_their_orders_and_strays_go() {
+        let base = tempfile::tempdir().unwrap();
+        let spool = Spool::open(base.path()).unwrap();
+        let (one, two) = (spool.command("a/../b.c"), spool.command("2"));
+        assert_eq!(one.path().parent(), Some(base.path().join("spool").as_path()));
+        for command in [&one, &two] {
+            let args = ShellArgs::new(ProgramArg::Line("true".to_owned()), "/w");
+            command.create(&Order::new("1", &args, "boot")).unwrap();
+            command.create_out().unwrap();
+            command.write_acked(Acked::default()).unwrap();
+        }
+        // A crash in the middle of a removal.
+        fs::remove_file(two.path()).unwrap();
+        let found = spool.commands().unwrap();
+        assert_eq!(found.iter().map(Spooled::path).collect::<Vec<_>>(), [one.path()]);
+        assert!(two.open_out(Acked::default()).unwrap().is_none());
+        one.remove().unwrap();
+        assert_eq!(fs::read_dir(base.path().join("spool")).unwrap().count(), 0);
+    }
+}

@@ -8,7 +8,9 @@ use starlark::values::{UnpackValue as _, Value};
 
 use super::super::convert::{items_of, kind_of, to_text};
 use super::super::declare::env_value;
-use super::super::shell::{Part, check_input, check_input_of_words, check_windows_words, check_words, places, render};
+use super::super::shell::{
+    Part, check_input, check_input_of_words, check_windows_words, check_words, has_places, places, render,
+};
 use super::super::template::{Template, parts_of, text_of, text_of_parts};
 use super::stop::Stop;
 use crate::base::Span;
@@ -56,7 +58,7 @@ fn line<'v>(value: Value<'v>, ctx: Value<'v>, eval: &mut Evaluator<'v, '_, '_>) 
     if let Some((message, hint)) = places(&parts) {
         return Err(failure(format!("{message}\nhint: {hint}")));
     }
-    let windows = is_windows(ctx, eval)?;
+    let windows = has_places(&parts) && is_windows(ctx, eval)?;
     render(&parts, windows).map_err(unfit)
 }
 

@@ -285,9 +285,9 @@ fn methods(builder: &mut MethodsBuilder) {
             grace: command::span("grace", Some(grace))?.unwrap_or_default(),
             on_lost: on_lost.into_option().map(command::on_lost).transpose()?.unwrap_or_else(usual),
         };
-        let result = match run.ask(Ask::Run(spec.clone()))? {
-            Some(Answer::Command(result)) => ResultValue::of_command(&result, &spec),
-            other => return Err(wrong_answer("a command", other)),
+        let result = match run.ask_recorded(Ask::Run(spec))? {
+            (Ask::Run(spec), Some(Answer::Command(result))) => ResultValue::of_command(result, spec),
+            (_, other) => return Err(wrong_answer("a command", other.cloned())),
         };
         if check && !result.outcome.is_ok() {
             return Err(Stop::End { outcome: Some(result.outcome), summary: result.summary }.error());

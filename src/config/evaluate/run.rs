@@ -119,8 +119,27 @@ impl Run {
         self.ask_at(ask).map(|(_, answer)| answer)
     }
 
-    /// The same, with the key that the ask got.
+    /// Asks for something that needs an answer: the ask as it was recorded, and its answer.
+    pub(super) fn ask_recorded(&self, ask: Ask) -> starlark::Result<(&Ask, Option<&Answer>)> {
+        let key = self.place_ask(ask)?;
+        match self.journal.0.get(&key) {
+            Some(entry) if entry.answer.is_some() => Ok((&entry.ask, entry.answer.as_ref())),
+            _ => Err(Stop::Suspend.error()),
+        }
+    }
+
+    /// The same as [`Run::ask`], with the key that the ask got.
     pub(super) fn ask_at(&self, ask: Ask) -> starlark::Result<(Key, Option<Answer>)> {
+        let immediate = ask.is_immediate();
+        let key = self.place_ask(ask)?;
+        match self.journal.0.get(&key).and_then(|entry| entry.answer.clone()) {
+            None if !immediate => Err(Stop::Suspend.error()),
+            answer => Ok((key, answer)),
+        }
+    }
+
+    /// Gives an ask its key. It is the recorded one, or a new one.
+    fn place_ask(&self, ask: Ask) -> starlark::Result<Key> {
         if !self.may_act.get() && !ask.only_looks() {
             let text = "`do_if` and `hide_if` only look: they can use ctx.stat, ctx.glob and ctx.list_dir, but cannot \
                         run commands or change anything";
@@ -132,22 +151,15 @@ impl Run {
             return Err(starlark::Error::new_other(anyhow::Error::msg(text)));
         }
         let key = self.take_key();
-        let immediate = ask.is_immediate();
-        let answer = match self.journal.0.get(&key) {
-            Some(entry) if entry.ask == ask => entry.answer.clone(),
+        match self.journal.0.get(&key) {
+            Some(entry) if entry.ask == ask => {}
             Some(entry) => {
                 let (recorded, now) = (describe(&entry.ask), describe(&ask));
                 return Err(Stop::Changed { key, recorded, now }.error());
             }
-            None => {
-                self.asks.borrow_mut().push((key.clone(), ask));
-                None
-            }
-        };
-        match answer {
-            None if !immediate => Err(Stop::Suspend.error()),
-            answer => Ok((key, answer)),
+            None => self.asks.borrow_mut().push((key.clone(), ask)),
         }
+        Ok(key)
     }
 
     /// The key of the next call of this level.

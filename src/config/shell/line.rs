@@ -36,9 +36,14 @@ fn problem(place: &str, why: &str) -> Problem {
     (format!("`{place}` stands {why}, where no value can be filled in safely"), USE_ENV.to_owned())
 }
 
+/// Whether anything is filled in: else there is nothing to look for in a line, which scripts run by the thousand.
+pub(in crate::config) fn has_places(parts: &[Part]) -> bool {
+    parts.iter().any(|part| matches!(part, Part::Value { .. }))
+}
+
 /// The first place of a line that cannot be filled in, with a hint; none if all can.
 pub(in crate::config) fn places(parts: &[Part]) -> Option<Problem> {
-    if names_windows_shell(parts) {
+    if !has_places(parts) || names_windows_shell(parts) {
         return None;
     }
     let values = parts.iter().filter_map(|part| match part {
@@ -54,7 +59,7 @@ pub(in crate::config) fn places(parts: &[Part]) -> Option<Problem> {
 /// # Errors
 /// The first place or value that cannot be filled in, and a hint.
 pub(in crate::config) fn render(parts: &[Part], windows: bool) -> Result<Text, Problem> {
-    let checked = windows || names_windows_shell(parts);
+    let checked = windows || !has_places(parts) || names_windows_shell(parts);
     let mut found = if checked { Vec::new() } else { contexts(&items(parts)) }.into_iter();
     let usual = Ok(Context { quote: Quote::Checked, plain: true });
     let mut pieces = Vec::new();
@@ -135,6 +140,9 @@ fn input_problem(input: &[Part], executes: impl FnOnce() -> bool) -> Option<Prob
 
 /// The words of a list command: the first place that another shell would execute, with a hint.
 pub(in crate::config) fn check_words(words: &[Vec<Part>]) -> Option<Problem> {
+    if !words.iter().any(|parts| has_places(parts)) {
+        return None;
+    }
     let (words, all) = as_words(words);
     let found = nested::refused(&words).into_iter().next();
     found.map(|(place, why)| problem(&all[place], why))
@@ -162,6 +170,9 @@ fn as_words(words: &[Vec<Part>]) -> (Vec<Word>, Vec<String>) {
 
 /// The words of a list command that runs `cmd` or PowerShell: the first value that it might execute.
 pub(in crate::config) fn check_windows_words(words: &[Vec<Part>]) -> Option<Problem> {
+    if !words.iter().any(|parts| has_places(parts)) {
+        return None;
+    }
     let line: Vec<Part> =
         words.iter().flat_map(|parts| parts.iter().cloned().chain([Part::Syntax(" ".to_owned())])).collect();
     if !names_windows_shell(&line) {

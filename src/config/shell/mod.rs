@@ -10,4 +10,6 @@ mod nested;
 #[cfg(test)]
 mod real_shells;
 
-pub(super) use line::{Part, check_input, check_input_of_words, check_windows_words, check_words, places, render};
+pub(super) use line::{
+    Part, check_input, check_input_of_words, check_windows_words, check_words, has_places, places, render,
+};

@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::WorkerArgs;
 use super::error::CliError;
-use super::master::in_runtime;
 use super::output::say;
 use super::signals::Signals;
 use crate::base::{LogForm, chain, init_logging};
@@ -16,6 +15,8 @@ use crate::worker;
 
 /// An orderly end, which tells the master good-bye, takes at most this long; the spool needs none.
 const END_WITHIN: Duration = Duration::from_secs(10);
+/// What still blocks in the background (a name look-up, a slow disk) must not keep the process longer.
+const BACKGROUND_WITHIN: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: &WorkerArgs, form: LogForm) -> Result<ExitCode, CliError> {
     init_logging(form, "info");
@@ -28,7 +29,15 @@ pub(super) fn run(args: &WorkerArgs, form: LogForm) -> Result<ExitCode, CliError
     }
     let options =
         worker::Options { master: args.master.clone(), name: args.name.clone(), password, dir: args.dir.clone() };
-    in_runtime(serve(options))
+    install_tls();
+    // One thread: all that a worker does by itself is short, and handing it from thread to thread costs more than it takes.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::environment(format!("failed to start: {error}")))?;
+    let result = runtime.block_on(serve(options));
+    runtime.shutdown_timeout(BACKGROUND_WITHIN);
+    result
 }
 
 /// Runs the worker until it ends by itself or a signal ends it.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use notify::{EventKind, RecursiveMode, Watcher as _};
@@ -47,6 +48,7 @@ pub(super) async fn run(
     let mut asked: Option<Answer> = None;
     loop {
         let watched = Watched::new(&main, &files.borrow_and_update());
+        eye.heed(&watched, refused);
         let cause = if eye.look_at(&watched.folders) {
             // What changed between the load and now was not seen.
             "watch".to_owned()
@@ -80,6 +82,7 @@ async fn answered(asked: &mut Option<Answer>) -> Result<Reload, Gone> {
 }
 
 /// What counts.
+#[derive(Clone, Debug, Default)]
 struct Watched {
     names: BTreeSet<PathBuf>,
     folders: BTreeSet<PathBuf>,
@@ -124,8 +127,17 @@ async fn changed(
 /// The operating system's watch over folders.
 struct Eye {
     watcher: notify::RecommendedWatcher,
+    heeded: Arc<Mutex<Heeded>>,
     /// What is watched, and which folder had the name then.
     folders: BTreeMap<PathBuf, Identity>,
+}
+
+/// What wakes us: a file that is written all the time beside the configuration does not.
+#[derive(Debug, Default)]
+struct Heeded {
+    watched: Watched,
+    /// Everything does.
+    all: bool,
 }
 
 /// Tells a folder from another one that took its name later.
@@ -145,17 +157,25 @@ fn identity(folder: &Path) -> Option<Identity> {
 impl Eye {
     fn open() -> Result<(Self, mpsc::Receiver<PathBuf>), notify::Error> {
         let (sender, events) = mpsc::channel(EVENTS_MAX);
+        let heeded = Arc::<Mutex<Heeded>>::default();
+        let counts = Arc::clone(&heeded);
         let watcher = notify::recommended_watcher(move |event: Result<notify::Event, notify::Error>| {
             let Ok(event) = event else { return };
             // Our own reading is an access, too.
             if !matches!(event.kind, EventKind::Access(_)) {
-                for path in event.paths {
+                let heeded = counts.lock().unwrap_or_else(PoisonError::into_inner);
+                for path in event.paths.into_iter().filter(|path| heeded.all || heeded.watched.covers(path)) {
                     // When full there is enough to cause a reload.
                     let _ = sender.try_send(path);
                 }
             }
         })?;
-        Ok((Self { watcher, folders: BTreeMap::new() }, events))
+        Ok((Self { watcher, heeded, folders: BTreeMap::new() }, events))
+    }
+
+    /// Says what counts from now on.
+    fn heed(&self, watched: &Watched, all: bool) {
+        *self.heeded.lock().unwrap_or_else(PoisonError::into_inner) = Heeded { watched: watched.clone(), all };
     }
 
     /// Watches exactly these folders; true if some are new. What is watched already is left alone: watching it again

@@ -21,6 +21,8 @@ pub use client::{
     Abort, Evaluator, Gone, Killer, Launcher, Load, Loaded, Lost, Mode, Readiness, Spent, Template, TemplateOrigin,
     Templates, load,
 };
+#[cfg(unix)]
+pub use client::{Awaited, Turn};
 pub use limits::Limits;
 pub use process::main;
 

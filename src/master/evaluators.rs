@@ -1,4 +1,4 @@
-//! The threads that have build scripts evaluated, each with evaluator processes of its own.
+//! The tasks that have build scripts evaluated, each with evaluator processes of its own.
 //!
 //! ```text
 //!   evaluate ──► queue ──► lane ──► evaluator of the build's configuration ──► Input::Evaluated
@@ -8,18 +8,24 @@
 //! A build has at most one evaluation waiting; a newer one takes its place. An evaluation that kills or outlasts its
 //! process is told as such, and the next has a new one. A lane never waits for a configuration to be loaded. Knows
 //! nothing of the engine but its inputs.
+//!
+//! The lanes run on the owner's thread: most evaluations take a tenth of a millisecond, and handing them to a thread and
+//! back takes as long. Only what may take longer, a large job or the end of a process, goes to a thread.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::MasterError;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
 use super::inbox::Inbox;
-use super::large_stack::STACK_BYTES;
 use super::programs::Programs;
 use super::tasks::Tasks;
 use crate::engine::Input;
-use crate::evaluator::{Evaluator, Killer, Readiness};
+#[cfg(unix)]
+use crate::evaluator::{Awaited, Turn};
+use crate::evaluator::{Evaluator, Killer, Lost, Readiness};
 use crate::model::{BuildId, EvalJob, EvalOutcome};
 
 /// Lanes: one slow script leaves one for everybody else, and two cores are what small machines have.
@@ -30,6 +36,9 @@ const EVALUATORS_MAX: usize = 3;
 const IDLE_MAX: Duration = Duration::from_mins(1);
 /// How often a lane without work looks for those.
 const TIDY_EVERY: Duration = Duration::from_secs(20);
+/// When the system refuses to tell of a pipe: time until it is looked at again.
+#[cfg(unix)]
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// A process that was killed from outside is no fault of the script: it is evaluated again, but not for ever.
 const TRIES_MAX: usize = 3;
 
@@ -37,7 +46,7 @@ const TRIES_MAX: usize = 3;
 #[derive(Debug)]
 pub(super) struct Evaluators {
     desk: Mutex<Desk>,
-    bell: Condvar,
+    bell: Notify,
     programs: Arc<Programs>,
     inbox: Inbox,
 }
@@ -52,7 +61,7 @@ struct Desk {
     closed: bool,
 }
 
-/// What one thread has.
+/// What one task has.
 struct Lane {
     number: usize,
     evaluators: Vec<Evaluator>,
@@ -73,23 +82,32 @@ enum Done {
 }
 
 impl Evaluators {
-    /// Starts the lanes.
-    pub fn start(programs: Arc<Programs>, inbox: Inbox, tasks: &Tasks) -> Result<Arc<Self>, MasterError> {
-        let evaluators = Arc::new(Self { desk: Mutex::default(), bell: Condvar::new(), programs, inbox });
-        for number in 0..LANES {
-            let evaluators = Arc::clone(&evaluators);
-            tasks.thread("evaluator", STACK_BYTES, move || {
-                evaluators.serve(&mut Lane { number, evaluators: Vec::new() });
-                Ok(())
-            })?;
-        }
+    /// Those who order may do so at once; [`Evaluators::start_lanes`] makes them be served.
+    pub fn new(programs: Arc<Programs>, inbox: Inbox, tasks: &Tasks) -> Arc<Self> {
+        let evaluators = Arc::new(Self { desk: Mutex::default(), bell: Notify::new(), programs, inbox });
         let closer = Arc::clone(&evaluators);
         let stop = tasks.stop_token().clone();
         tasks.spawn_finite("evaluation closer", async move {
             stop.cancelled().await;
             closer.close();
         });
-        Ok(evaluators)
+        evaluators
+    }
+
+    /// Starts the lanes on the present runtime, whose threads need [`STACK_BYTES`]. They end when the master does.
+    ///
+    /// [`STACK_BYTES`]: super::large_stack::STACK_BYTES
+    pub fn start_lanes(self: &Arc<Self>) -> JoinSet<()> {
+        let mut lanes = JoinSet::new();
+        for number in 0..LANES {
+            lanes.spawn(Arc::clone(self).serve(Lane { number, evaluators: Vec::new() }));
+        }
+        lanes
+    }
+
+    /// Whether the lanes are to end.
+    pub fn is_closed(&self) -> bool {
+        self.desk().closed
     }
 
     /// Orders an evaluation; comes back as [`Input::Evaluated`]. An older one of the same build is moot.
@@ -110,19 +128,28 @@ impl Evaluators {
         }
     }
 
-    fn serve(self: &Arc<Self>, lane: &mut Lane) {
+    async fn serve(self: Arc<Self>, mut lane: Lane) {
         loop {
-            match self.take() {
+            match self.take().await {
                 Work::Job(build, job) => {
-                    let done = self.perform(lane, build, &job);
+                    let done = self.perform(&mut lane, build, &job).await;
                     self.desk().running.remove(&lane.number);
                     if let Done::Outcome(outcome) = done {
-                        self.tell(build, job.turn, outcome);
+                        // When the owner is gone the master ends, and the next one evaluates again.
+                        let _ = self.inbox.tell(Input::Evaluated { build, turn: job.turn, outcome }).await;
                     }
                 }
                 Work::Tidy => {
-                    lane.evaluators.retain(|evaluator| evaluator.idle() < IDLE_MAX);
-                    drop(self.programs.templates().tidy());
+                    let all = lane.evaluators.into_iter();
+                    let (kept, idle): (Vec<_>, Vec<_>) = all.partition(|evaluator| evaluator.idle() < IDLE_MAX);
+                    lane.evaluators = kept;
+                    let programs = Arc::clone(&self.programs);
+                    aside(move || {
+                        drop(idle);
+                        drop(programs.templates().tidy());
+                    })
+                    .await
+                    .unwrap_or_default();
                 }
                 Work::End => return,
             }
@@ -130,37 +157,41 @@ impl Evaluators {
     }
 
     /// Waits for work.
-    fn take(&self) -> Work {
-        let mut desk = self.desk();
+    async fn take(&self) -> Work {
         loop {
-            if desk.closed {
-                return Work::End;
+            {
+                let mut desk = self.desk();
+                if desk.closed {
+                    return Work::End;
+                }
+                if let Some(build) = desk.turns.pop_front() {
+                    let job = desk.jobs.remove(&build).expect("a build with a turn has a job");
+                    if !desk.turns.is_empty() {
+                        // Of several rings that nobody waited for only one is heard.
+                        self.bell.notify_one();
+                    }
+                    return Work::Job(build, job);
+                }
             }
-            if let Some(build) = desk.turns.pop_front() {
-                let job = desk.jobs.remove(&build).expect("a build with a turn has a job");
-                return Work::Job(build, job);
-            }
-            let (waited, late) = self.bell.wait_timeout(desk, TIDY_EVERY).unwrap_or_else(PoisonError::into_inner);
-            if late.timed_out() && waited.turns.is_empty() && !waited.closed {
+            if tokio::time::timeout(TIDY_EVERY, self.bell.notified()).await.is_err() {
                 return Work::Tidy;
             }
-            desk = waited;
         }
     }
 
-    fn perform(self: &Arc<Self>, lane: &mut Lane, build: BuildId, job: &Arc<EvalJob>) -> Done {
+    async fn perform(self: &Arc<Self>, lane: &mut Lane, build: BuildId, job: &Arc<EvalJob>) -> Done {
         let mut tries = 0;
         loop {
             tries += 1;
-            let mut evaluator = match self.evaluator(lane, build, job) {
+            let evaluator = match self.evaluator(lane, build, job).await {
                 Ok(evaluator) => evaluator,
                 Err(done) => return done,
             };
             if !self.begin(lane.number, evaluator.killer()) {
                 return Done::Later;
             }
-            match evaluator.turn(build, job) {
-                Ok(outcome) => {
+            match turn(evaluator, build, job).await {
+                Ok((evaluator, outcome)) => {
                     lane.keep(evaluator);
                     return Done::Outcome(outcome);
                 }
@@ -175,15 +206,21 @@ impl Evaluators {
     }
 
     /// The lane's evaluator of the job's configuration, or a new one.
-    fn evaluator(self: &Arc<Self>, lane: &mut Lane, build: BuildId, job: &Arc<EvalJob>) -> Result<Evaluator, Done> {
-        if let Some(known) = lane.take(job) {
+    async fn evaluator(
+        self: &Arc<Self>,
+        lane: &mut Lane,
+        build: BuildId,
+        job: &Arc<EvalJob>,
+    ) -> Result<Evaluator, Done> {
+        if let Some(known) = lane.take(job).await {
             return Ok(known);
         }
         let again = (Arc::clone(self), Arc::clone(job));
         match self.programs.templates().obtain(&job.plan, move || again.0.again(build, again.1)) {
-            Readiness::Ready(template) => {
-                template.evaluator().map_err(|lost| Done::Outcome(EvalOutcome::Lost { message: lost.message }))
-            }
+            Readiness::Ready(template) => aside(move || template.evaluator())
+                .await
+                .and_then(|evaluator| evaluator)
+                .map_err(|lost| Done::Outcome(EvalOutcome::Lost { message: lost.message })),
             Readiness::Starting => Err(Done::Later),
             Readiness::Failed(why) => {
                 let message = format!("configuration `{}` cannot be had: {why}", job.plan);
@@ -199,19 +236,15 @@ impl Evaluators {
         !desk.closed
     }
 
-    /// Only called on our threads, so it may block.
-    fn tell(&self, build: BuildId, turn: u64, outcome: EvalOutcome) {
-        // When the owner is gone the master ends, and the next one evaluates again.
-        let _ = self.inbox.tell_blocking(Input::Evaluated { build, turn, outcome });
-    }
-
     fn close(&self) {
         let mut desk = self.desk();
         desk.closed = true;
         let running = std::mem::take(&mut desk.running);
         drop(desk);
         running.into_values().for_each(|killer| killer.kill());
-        self.bell.notify_all();
+        self.bell.notify_waiters();
+        // For a lane that was about to wait.
+        self.bell.notify_one();
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -219,18 +252,82 @@ impl Evaluators {
     }
 }
 
+/// Has an evaluator evaluate a job; it is gone if it did not.
+async fn turn(evaluator: Evaluator, build: BuildId, job: &Arc<EvalJob>) -> Result<(Evaluator, EvalOutcome), Lost> {
+    #[cfg(unix)]
+    if Turn::is_small(job) {
+        let mut turn = Turn::begin(evaluator, build, job);
+        loop {
+            match turn.outcome(job) {
+                Ok(Some(outcome)) => return Ok((turn.into_evaluator(), outcome)),
+                Ok(None) if turn.is_lost() => break,
+                Ok(None) => {}
+                Err(odd) => {
+                    aside(move || drop(turn)).await?;
+                    return Err(odd);
+                }
+            }
+            if tokio::time::timeout_at(turn.until().into(), ready(turn.awaited())).await.is_err() {
+                break;
+            }
+        }
+        return Err(aside(move || turn.bury()).await.unwrap_or_else(|lost| lost));
+    }
+    let (mut evaluator, job) = (evaluator, Arc::clone(job));
+    aside(move || {
+        let outcome = evaluator.turn(build, &job)?;
+        Ok((evaluator, outcome))
+    })
+    .await?
+}
+
+/// Waits until a pipe can be read or written, or for a moment if the system refuses to tell.
+#[cfg(unix)]
+async fn ready(awaited: Awaited<'_>) {
+    use tokio::net::unix::pipe::{Receiver, Sender};
+
+    let waited = match awaited {
+        Awaited::Room(end) => match end.try_clone_to_owned().and_then(Sender::from_owned_fd) {
+            Ok(end) => end.writable().await,
+            Err(error) => Err(error),
+        },
+        Awaited::Reply(end) => match end.try_clone_to_owned().and_then(Receiver::from_owned_fd) {
+            Ok(end) => end.readable().await,
+            Err(error) => Err(error),
+        },
+    };
+    if let Err(error) = waited {
+        tracing::debug!(%error, "a pipe cannot be waited for");
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Does what may take a while on a thread of its own.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Lost> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Lost { message: format!("it could not be done: {error}"), killed: false })
+}
+
 impl Lane {
     /// The evaluator of the job's configuration, if there is a living one.
-    fn take(&mut self, job: &EvalJob) -> Option<Evaluator> {
+    async fn take(&mut self, job: &EvalJob) -> Option<Evaluator> {
         let place = self.evaluators.iter().position(|evaluator| *evaluator.template().digest() == job.plan)?;
-        Some(self.evaluators.remove(place)).filter(|evaluator| !evaluator.is_dead())
+        let known = self.evaluators.remove(place);
+        if known.is_dead() {
+            // If it cannot be done, the master ends.
+            let _ = aside(move || drop(known)).await;
+            return None;
+        }
+        Some(known)
     }
 
     /// Keeps an evaluator for the next job; the one that was used longest ago goes, if there are too many.
     fn keep(&mut self, evaluator: Evaluator) {
         self.evaluators.push(evaluator);
         if self.evaluators.len() > EVALUATORS_MAX {
-            self.evaluators.remove(0);
+            let oldest = self.evaluators.remove(0);
+            drop(tokio::task::spawn_blocking(move || drop(oldest)));
         }
     }
 }

@@ -48,11 +48,6 @@ impl Inbox {
         self.send(Message::Tell { input, durable: None }).await
     }
 
-    /// The same from a thread outside the runtime.
-    pub(super) fn tell_blocking(&self, input: Input) -> Result<(), Gone> {
-        self.sender.blocking_send(Message::Tell { input, durable: None }).map_err(|_| Gone)
-    }
-
     /// Hands an observation over and returns when everything that follows from it at once is durable.
     pub async fn tell_durably(&self, input: Input) -> Result<(), Gone> {
         let (sender, durable) = oneshot::channel();

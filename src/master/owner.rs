@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::JoinError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -124,6 +125,7 @@ impl Owner {
         let mut flight: Option<Flight> = None;
         let mut stopping = false;
         let stop = self.parts.stop.clone();
+        let mut lanes = self.parts.effects.evaluators.start_lanes();
         loop {
             if flight.is_none() && batch.turns > 0 && (stopping || batch.is_ripe()) {
                 flight = Some(self.take_off(std::mem::take(&mut batch)));
@@ -145,9 +147,19 @@ impl Owner {
                     Some(message) => stopping = self.receive(message, &mut batch),
                     None => stopping = true,
                 },
+                Some(ended) = lanes.join_next() => self.lane_ended(ended)?,
                 () = moment(ripe), if ripe.is_some() => batch.evaluated.clear(),
                 () = tokio::time::sleep(timer), if open => self.wake(&mut batch),
             }
+        }
+    }
+
+    /// A lane of evaluators ends when the master does, and never before.
+    fn lane_ended(&self, ended: Result<(), JoinError>) -> Result<(), MasterError> {
+        match ended {
+            Ok(()) if self.parts.effects.evaluators.is_closed() => Ok(()),
+            Ok(()) => Err(MasterError::Task { name: "evaluator", why: "it returned".to_owned() }),
+            Err(error) => Err(MasterError::Task { name: "evaluator", why: error.to_string() }),
         }
     }
 

@@ -164,7 +164,7 @@ impl Master {
             parting: AtomicBool::new(false),
         };
         let workers = Arc::new(Workers::new(host, Arc::clone(&admission), engine.last_epoch()));
-        let evaluators = Evaluators::start(Arc::clone(&programs), inbox.clone(), &outer)?;
+        let evaluators = Evaluators::new(Arc::clone(&programs), inbox.clone(), &outer);
         let effects = Effects {
             deliveries: Arc::new(Deliveries::new(Post {
                 store: store.clone(),
@@ -301,13 +301,24 @@ async fn recover(store: &Store, programs: &Arc<Programs>) -> Result<(Engine, u64
     recovered.await.map_err(|why| StartError::Bug { what: "restore the open work", why })?
 }
 
+/// Threads beside the owner, for what its lanes of evaluators cannot wait for: a lane has one such thing at a time, and
+/// processes that end come on top.
+const OWNER_THREADS_MAX: usize = 8;
+/// At the end they have nothing left to do: evaluators were killed, and their ends are known.
+const OWNER_THREADS_WITHIN: Duration = Duration::from_secs(1);
+
 /// Starts the owner's thread: its own runtime, and the stack that deeply nested values need.
 fn start_owner(owner: Owner, tasks: &Tasks) -> Result<oneshot::Receiver<()>, MasterError> {
     let (sender, ended) = oneshot::channel();
     tasks.thread("owner", STACK_BYTES, move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .thread_stack_size(STACK_BYTES)
+            .max_blocking_threads(OWNER_THREADS_MAX)
+            .build();
         let runtime = runtime.map_err(|source| MasterError::Thread { name: "owner", source })?;
         let result = runtime.block_on(owner.run());
+        runtime.shutdown_timeout(OWNER_THREADS_WITHIN);
         // A master that was dropped does not wait for us.
         let _ = sender.send(());
         result

@@ -7,11 +7,20 @@ use std::time::{Duration, Instant};
 use super::super::limits::{DECISION_WALL, TURN_WALL};
 use super::super::message::{Order, Reply, TurnOrder};
 use super::death::{Bounds, Lost};
-use super::journals::Journals;
+use super::journals::{Journals, News};
+#[cfg(unix)]
+use super::link::Awaited;
 use super::link::{Broken, within};
 use super::process::{Killer, Process};
 use super::template::Template;
 use crate::model::{BuildId, EvalJob, EvalOutcome, FnId, Question, Value};
+
+/// A job of so many entries is small: looking which of them the child lacks takes some 50 µs.
+#[cfg(unix)]
+const SMALL_ENTRIES: usize = 500;
+/// The same in bytes: even if the child lacks all, they are a message within 100 µs.
+#[cfg(unix)]
+const SMALL_BYTES: usize = 256 << 10;
 
 /// One evaluator of a configuration. After it was [`Lost`] there has to be another one.
 #[derive(Debug)]
@@ -71,28 +80,20 @@ impl Evaluator {
     /// # Errors
     /// When the evaluation killed or outlasted the child.
     pub fn turn(&mut self, build: BuildId, job: &EvalJob) -> Result<EvalOutcome, Lost> {
-        let limit = self.template.launcher().limits.turn;
-        let news = self.journals.news(build, job);
-        let order = Order::Turn(TurnOrder {
-            micros: limit.as_micros() as u64,
-            build,
-            context: news.context,
-            step: job.step,
-            part: job.part,
-            step_outcome: job.step_outcome,
-            entries: news.entries,
-            forget: news.forget,
-        });
-        match self.exchange("the evaluation", &order, Bounds { processor: limit, wall: TURN_WALL })? {
-            Reply::Turned { outcome, printed } => {
-                if !printed.is_empty() {
-                    let (builder, number) = (&job.context.builder, job.context.number);
-                    tracing::debug!(builder, number, text = printed, "a script printed");
-                }
-                Ok(outcome)
-            }
-            other => Err(odd(&other)),
+        let until = within(TURN_WALL);
+        let order = turn_order(&self.template, self.journals.news(build, job), build, job);
+        let sent = self.process.link.send(&order, until);
+        let reply = sent.and_then(|()| self.process.link.receive(until));
+        self.used = Instant::now();
+        match reply {
+            Ok(reply) => turned(job, reply),
+            Err(broken) => Err(self.bury_turn(&broken)),
         }
+    }
+
+    fn bury_turn(&mut self, broken: &Broken) -> Lost {
+        let bounds = Bounds { processor: self.template.launcher().limits.turn, wall: TURN_WALL };
+        Lost::of("the evaluation", &self.process.bury(broken, bounds))
     }
 
     /// Asks user functions, as long as the budget of processor time lasts: the answers of the first questions.
@@ -140,6 +141,121 @@ impl Evaluator {
         let reply = self.process.link.send(order, until).and_then(|()| self.process.link.receive(until));
         self.used = Instant::now();
         reply.map_err(|broken: Broken| Lost::of(work, &self.process.bury(&broken, bounds)))
+    }
+}
+
+/// An evaluation that somebody waits for without a thread: its evaluator, and until when it may take.
+#[cfg(unix)]
+#[derive(Debug)]
+pub struct Turn {
+    evaluator: Evaluator,
+    until: Instant,
+    broken: Option<Broken>,
+}
+
+#[cfg(unix)]
+impl Turn {
+    /// Orders an evaluation.
+    #[must_use]
+    pub fn begin(mut evaluator: Evaluator, build: BuildId, job: &EvalJob) -> Self {
+        let order = turn_order(&evaluator.template, evaluator.journals.news(build, job), build, job);
+        let broken = evaluator.process.link.begin_send(&order).err();
+        Self { evaluator, until: within(TURN_WALL), broken }
+    }
+
+    /// Whether putting a job into a message takes no noticeable time.
+    #[must_use]
+    pub fn is_small(job: &EvalJob) -> bool {
+        job.journal.0.len() <= SMALL_ENTRIES && job.journal.0.values().map(bytes_about).sum::<usize>() <= SMALL_BYTES
+    }
+
+    /// Its outcome, if it is there. Otherwise, or if it is lost, none: see [`Turn::is_lost`].
+    ///
+    /// # Errors
+    /// When the child said something odd.
+    pub fn outcome(&mut self, job: &EvalJob) -> Result<Option<EvalOutcome>, Lost> {
+        if self.broken.is_some() {
+            return Ok(None);
+        }
+        match self.evaluator.process.link.try_receive() {
+            Ok(None) => Ok(None),
+            Ok(Some(reply)) => {
+                self.evaluator.used = Instant::now();
+                turned(job, reply).map(Some)
+            }
+            Err(broken) => {
+                self.broken = Some(broken);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether its child is gone.
+    #[must_use]
+    pub const fn is_lost(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    /// When it is ready there may be an outcome.
+    #[must_use]
+    pub fn awaited(&self) -> Awaited<'_> {
+        self.evaluator.process.link.awaited()
+    }
+
+    /// Until when it may take.
+    #[must_use]
+    pub const fn until(&self) -> Instant {
+        self.until
+    }
+
+    /// Gives the evaluator back after the outcome.
+    #[must_use]
+    pub fn into_evaluator(self) -> Evaluator {
+        self.evaluator
+    }
+
+    /// Ends the child, which is gone or late, and says what it died of. Waits for its template.
+    #[must_use]
+    pub fn bury(mut self) -> Lost {
+        let broken = self.broken.take().unwrap_or(Broken::Late);
+        self.evaluator.bury_turn(&broken)
+    }
+}
+
+/// About so many bytes an entry takes in a message.
+#[cfg(unix)]
+fn bytes_about(entry: &crate::model::Entry) -> usize {
+    const REST: usize = 512;
+    let output = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    match &entry.answer {
+        Some(crate::model::Answer::Command(result)) => REST + output(&result.stdout) + output(&result.stderr),
+        _ => REST,
+    }
+}
+
+fn turn_order<'a>(template: &Template, news: News<'a>, build: BuildId, job: &EvalJob) -> Order<'a> {
+    Order::Turn(TurnOrder {
+        micros: template.launcher().limits.turn.as_micros() as u64,
+        build,
+        context: news.context,
+        step: job.step,
+        part: job.part,
+        step_outcome: job.step_outcome,
+        entries: news.entries,
+        forget: news.forget,
+    })
+}
+
+fn turned(job: &EvalJob, reply: Reply) -> Result<EvalOutcome, Lost> {
+    match reply {
+        Reply::Turned { outcome, printed } => {
+            if !printed.is_empty() {
+                let (builder, number) = (&job.context.builder, job.context.number);
+                tracing::debug!(builder, number, text = printed, "a script printed");
+            }
+            Ok(outcome)
+        }
+        other => Err(odd(&other)),
     }
 }
 

@@ -1,10 +1,11 @@
 //! Orders to a child and replies from it, each within a bound of time. Unix: the descriptors never block.
 
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -32,6 +33,18 @@ pub(super) struct Link {
     from: std::fs::File,
     /// What was read beyond the last message.
     ahead: Vec<u8>,
+    /// A message that is being sent, and how much of it is.
+    unsent: Vec<u8>,
+    sent: usize,
+}
+
+/// A descriptor to wait for.
+#[derive(Clone, Copy, Debug)]
+pub enum Awaited<'a> {
+    /// Until it can be written to.
+    Room(BorrowedFd<'a>),
+    /// Until it can be read from.
+    Reply(BorrowedFd<'a>),
 }
 
 impl Link {
@@ -40,7 +53,7 @@ impl Link {
         for end in [&to, &from] {
             rustix::io::ioctl_fionbio(end, true)?;
         }
-        Ok(Self { to: to.into(), from: from.into(), ahead: Vec::new() })
+        Ok(Self { to: to.into(), from: from.into(), ahead: Vec::new(), unsent: Vec::new(), sent: 0 })
     }
 
     /// Whether the child's end is closed, or it says what nobody asked.
@@ -51,31 +64,65 @@ impl Link {
 
     /// Sends one message.
     pub fn send<T: Serialize>(&mut self, message: &T, until: Instant) -> Result<(), Broken> {
-        let bytes = frame::encode(message).map_err(Broken::Garbled)?;
-        let mut rest = bytes.as_slice();
-        while !rest.is_empty() {
-            match self.to.write(rest) {
+        self.begin_send(message)?;
+        while !self.flush()? {
+            wait(&self.to, PollFlags::OUT, until)?;
+        }
+        Ok(())
+    }
+
+    /// Begins to send one message: what the pipe holds goes at once, the rest with [`Link::try_receive`].
+    pub fn begin_send<T: Serialize>(&mut self, message: &T) -> Result<(), Broken> {
+        (self.unsent, self.sent) = (frame::encode(message).map_err(Broken::Garbled)?, 0);
+        self.flush().map(|_all| ())
+    }
+
+    /// Sends what the pipe takes; true when all is sent.
+    fn flush(&mut self) -> Result<bool, Broken> {
+        while self.sent < self.unsent.len() {
+            match self.to.write(&self.unsent[self.sent..]) {
                 Ok(0) => return Err(Broken::Closed),
-                Ok(written) => rest = &rest[written..],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait(&self.to, PollFlags::OUT, until)?,
+                Ok(written) => self.sent += written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return Err(Broken::Closed),
             }
         }
-        Ok(())
+        (self.unsent, self.sent) = (Vec::new(), 0);
+        Ok(true)
     }
 
     /// Waits for the next message.
     pub fn receive<T: DeserializeOwned>(&mut self, until: Instant) -> Result<T, Broken> {
         loop {
+            if let Some(message) = self.try_receive()? {
+                return Ok(message);
+            }
+            wait(&self.from, PollFlags::IN, until)?;
+        }
+    }
+
+    /// The next message, if it is there; otherwise look again when [`Link::awaited`] is ready.
+    pub fn try_receive<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Broken> {
+        if !self.flush()? {
+            return Ok(None);
+        }
+        loop {
             if let Some(end) = self.whole()? {
                 let message = frame::decode(&self.ahead[4..end]).map_err(Broken::Garbled)?;
                 self.ahead.drain(..end);
                 self.ahead.shrink_to(READ_BYTES);
-                return Ok(message);
+                return Ok(Some(message));
             }
-            self.read_more(until)?;
+            if !self.read_more()? {
+                return Ok(None);
+            }
         }
+    }
+
+    /// What is waited for: that the child takes more, or that it replies.
+    pub fn awaited(&self) -> Awaited<'_> {
+        if self.unsent.is_empty() { Awaited::Reply(self.from.as_fd()) } else { Awaited::Room(self.to.as_fd()) }
     }
 
     /// Where the first message ends, if it is there.
@@ -85,16 +132,13 @@ impl Link {
         Ok((self.ahead.len() >= end).then_some(end))
     }
 
-    fn read_more(&mut self, until: Instant) -> Result<(), Broken> {
-        let held = self.ahead.len();
-        self.ahead.resize(held + READ_BYTES, 0);
-        let read = self.from.read(&mut self.ahead[held..]);
-        self.ahead.truncate(held + read.as_ref().copied().unwrap_or(0));
-        match read {
+    /// Reads what there is; false if there is nothing now.
+    fn read_more(&mut self) -> Result<bool, Broken> {
+        self.ahead.reserve(READ_BYTES);
+        match rustix::io::read(&self.from, rustix::buffer::spare_capacity(&mut self.ahead)) {
             Ok(0) => Err(Broken::Closed),
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait(&self.from, PollFlags::IN, until),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Ok(_) | Err(Errno::INTR) => Ok(true),
+            Err(Errno::WOULDBLOCK) => Ok(false),
             Err(_) => Err(Broken::Closed),
         }
     }
@@ -109,7 +153,7 @@ fn wait(end: &std::fs::File, what: PollFlags, until: Instant) -> Result<(), Brok
     let rest = Timespec { tv_sec: rest.as_secs().cast_signed(), tv_nsec: rest.subsec_nanos().into() };
     match poll(&mut [PollFd::from_borrowed_fd(end.as_fd(), what)], Some(&rest)) {
         Ok(0) => Err(Broken::Late),
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(_) => Err(Broken::Closed),
     }
 }

@@ -15,8 +15,12 @@ mod template;
 mod templates;
 
 pub use death::Lost;
+#[cfg(unix)]
+pub use evaluator::Turn;
 pub use evaluator::{Evaluator, Spent};
 pub use launcher::{Launcher, Mode};
+#[cfg(unix)]
+pub use link::Awaited;
 pub use load::{Abort, Load, Loaded, load};
 pub use process::Killer;
 pub use template::Template;

@@ -21,6 +21,8 @@ use support::starwright::Running;
 const SPAWNS: u32 = 300;
 const STEPS: u32 = 200;
 const BUILDS: u32 = 200;
+/// Builders that share a worker of four slots.
+const FOUR: [&str; 4] = ["one-0", "one-1", "one-2", "one-3"];
 const LOG_MEGABYTES: u32 = 400;
 
 fn main() {
@@ -49,6 +51,14 @@ fn main() {
         1.0 / builds.as_secs_f64()
     );
 
+    let four = build_all(&up.address, &FOUR, BUILDS) / (BUILDS * FOUR.len() as u32);
+    println!(
+        "one-step build, four builders and slots {:>9.3} ms   {:.1} × bare, {:.0} builds a second",
+        millis(four),
+        ratio(four, bare),
+        1.0 / four.as_secs_f64()
+    );
+
     let alone = output_alone();
     let ingest = build(&up.address, "output", 1);
     println!(
@@ -73,11 +83,13 @@ fn configuration() -> String {
 load("@stdlib//steps.star", "sh")
 load("@stdlib//schedulers.star", "force")
 worker("local")
+worker("wide", slots = 4)
+[builder(name, workers = ["wide"], collapse = "never", steps = [sh(["true"])]) for name in {FOUR:?}]
 builder("warm", workers = ["local"], steps = [sh(["true"])])
 builder("steps", workers = ["local"], steps = [sh(["true"], name = f"step {{n}}") for n in range({STEPS})])
 builder("one", workers = ["local"], collapse = "never", steps = [sh(["true"])])
 builder("output", workers = ["local"], steps = [sh({output:?})])
-force("by-hand", builders = ["warm", "steps", "one", "output"])
+force("by-hand", builders = ["warm", "steps", "one", "output"] + {FOUR:?})
 "#,
         output = output_command()
     )
@@ -91,19 +103,30 @@ fn output_command() -> String {
 
 /// Forces so many builds of a builder, and waits until all have ended.
 fn build(address: &str, builder: &str, count: u32) -> Duration {
-    let id = items(address, &format!("builders/{builder}"))[0]["builderid"].as_u64().unwrap();
-    let before = items(address, &format!("builders/{id}/builds?complete=true")).len();
+    build_all(address, &[builder], count)
+}
+
+/// The same for several builders at once.
+fn build_all(address: &str, builders: &[&str], count: u32) -> Duration {
+    let id = |builder: &&str| items(address, &format!("builders/{builder}"))[0]["builderid"].as_u64().unwrap();
+    let ids: Vec<u64> = builders.iter().map(id).collect();
+    let built = |id: &u64| items(address, &format!("builders/{id}/builds?complete=true")).len();
+    let before: Vec<usize> = ids.iter().map(built).collect();
     let start = Instant::now();
     for _ in 0..count {
-        let answer = control(address, "forceschedulers/by-hand", "force", json!({"builderid": id}));
-        assert!(answer["result"].is_array(), "{answer}");
+        for id in &ids {
+            let answer = control(address, "forceschedulers/by-hand", "force", json!({"builderid": id}));
+            assert!(answer["result"].is_array(), "{answer}");
+        }
     }
-    wait_for(address, "the builds to end", || {
-        let newest = items(address, &format!("builders/{id}/builds?order=-number&limit=1"));
-        let newest = newest.first()?;
-        let all = newest["number"].as_u64()? as usize >= before + count as usize;
-        (all && newest["complete"] == true).then(|| assert_eq!(newest["results"], 0, "{newest}"))
-    });
+    for (id, before) in ids.iter().zip(before) {
+        wait_for(address, "the builds to end", || {
+            let newest = items(address, &format!("builders/{id}/builds?order=-number&limit=1"));
+            let newest = newest.first()?;
+            let all = newest["number"].as_u64()? as usize >= before + count as usize;
+            (all && newest["complete"] == true).then(|| assert_eq!(newest["results"], 0, "{newest}"))
+        });
+    }
     start.elapsed()
 }
 

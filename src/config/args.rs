@@ -145,7 +145,9 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
 
     fn string_of(&self, at: ArgRef, name: &str, value: Star<'v>) -> Option<String> {
         let Some(text) = value.unpack_str() else {
-            self.wrong_kind(at, name, "a text", value);
+            let message = format!("{}: `{name}` must be a text, not {}", self.title, kind_of(value));
+            let hint = "a declaration such as worker(\"linux-1\") has no value: write the name, \"linux-1\"";
+            self.problem(at, message, value.is_none().then(|| hint.to_owned()));
             return None;
         };
         match plain(text) {
@@ -168,7 +170,7 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
             self.problem(self.arg("name"), format!("the name of the {word} has {letters} letters"), Some(hint));
         } else if self.value("name").is_some_and(|value| value.unpack_str().is_some()) && !fits {
             let hint = "use letters, digits and marks such as `-`, `_`, `.`, `/`".to_owned();
-            self.problem(self.arg("name"), format!("`{name}` is no name for a {word}"), Some(hint));
+            self.problem(self.arg("name"), format!("`{name}` is not a valid name for a {word}"), Some(hint));
         }
         if !name.is_empty() {
             self.title = format!("{word} `{name}`");
@@ -332,7 +334,7 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
         for (key, value) in entries.iter() {
             match key.unpack_str() {
                 Some(key) => found.push((key.to_owned(), value)),
-                None => self.wrong(name, &format!("has a key that is no text: {key}"), None),
+                None => self.wrong(name, &format!("has a key that is not a text: {key}"), None),
             }
         }
         Some(found)
@@ -383,7 +385,8 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
         let patterns = self.strings(name).unwrap_or_default();
         for (index, pattern) in patterns.iter().enumerate() {
             if let Err(error) = globset::Glob::new(pattern) {
-                let message = format!("{}: `{name}`: `{pattern}` is no glob pattern: {}", self.title, error.kind());
+                let message =
+                    format!("{}: `{name}`: `{pattern}` is not a valid glob pattern: {}", self.title, error.kind());
                 self.problem(self.arg(name).item(index), message, None);
             }
         }
@@ -396,7 +399,7 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
         if let Err(error) = regex::Regex::new(&text) {
             let why = error.to_string();
             let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            self.wrong(name, &format!("is no regular expression: {why}"), None);
+            self.wrong(name, &format!("is not a valid regular expression: {why}"), None);
         }
         Some(text)
     }

@@ -121,6 +121,15 @@ fn host_of(url: &Url<'_>) -> String {
     }
 }
 
+/// Whether an address is a path that means something else in each directory. `~` is a place of its own.
+#[must_use]
+pub fn is_relative_address(address: &str) -> bool {
+    let address = address.trim();
+    let is_drive = address.get(1..2) == Some(":");
+    let is_rooted = address.starts_with(['/', '\\', '~']) || is_drive;
+    !address.is_empty() && Url::of(address).is_none() && scp_form(address).is_none() && !is_rooted
+}
+
 /// `user@host:path`: a colon before any slash, and no drive of Windows.
 fn scp_form(address: &str) -> Option<(&str, &str)> {
     let (before, path) = address.split_once(':')?;
@@ -156,6 +165,18 @@ pub fn repository_name(address: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn relative_paths_are_told_from_other_addresses() {
+        for address in ["app", "./app", "../app.git", "team/app"] {
+            assert!(is_relative_address(address), "{address}");
+        }
+        for address in
+            ["", "/srv/app", "~/app", "C:\\app", "C:/app", "git@host:app", "host:app", "file:///app", "https://h/a"]
+        {
+            assert!(!is_relative_address(address), "{address}");
+        }
+    }
 
     #[test]
     fn addresses_of_one_repository_are_equal() {

@@ -25,7 +25,9 @@ mod script;
 mod text;
 mod value;
 
-pub use address::{login_header, normal_address, repository_name, secret_login, web_server, without_login};
+pub use address::{
+    is_relative_address, login_header, normal_address, repository_name, secret_login, web_server, without_login,
+};
 pub use alert::{Alert, AlertSubject};
 pub use ask::{Answer, Ask, BeginStep, Digest, EndStep, Entry, Journal, Key, TriggerAsk, Triggered, TriggeredBuild};
 pub use change::{Change, Cursor, NewChange, SourceStamp, StampSpec};

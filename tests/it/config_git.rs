@@ -352,6 +352,30 @@ fn without_a_branch_the_default_one_is_built_and_depth_is_kept() {
 }
 
 #[test]
+fn an_empty_repository_fails() {
+    let mut world = World::new("");
+    std::fs::remove_dir_all(world.scratch.path().join("origin")).unwrap();
+    std::fs::create_dir(world.scratch.path().join("origin")).unwrap();
+    world.origin(&["init", "--quiet", "--initial-branch=main", "."]);
+    world.branch = None;
+    let (outcome, summary) = world.build();
+    assert_eq!(outcome, Outcome::Failure);
+    assert!(summary.as_ref().is_some_and(|text| text.contains("has no commits")), "{summary:?}");
+}
+
+#[test]
+fn what_an_earlier_step_of_the_build_checked_out_is_not_replaced() {
+    let mut world = World::new("");
+    assert_eq!(world.build().0, Outcome::Success);
+    world.git(&["config", "remote.origin.url", "https://example.org/lib.git"]);
+    let (outcome, summary) = world.build();
+    assert_eq!(outcome, Outcome::Failure);
+    assert!(summary.as_ref().is_some_and(|text| text.contains("needs a directory of its own")), "{summary:?}");
+    world.git(&["config", "starwright.build", "b/0"]);
+    assert_eq!(world.build().0, Outcome::Success);
+}
+
+#[test]
 fn a_branch_that_is_not_there_fails_with_gits_own_words() {
     let mut world = World::new("");
     world.build();

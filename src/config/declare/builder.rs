@@ -14,9 +14,10 @@ use super::super::collect::{Kind, Wanted};
 use super::super::convert::{items_of, kind_of, to_text};
 use super::super::folder_name;
 use super::super::signature::{Native, optional, required};
+use super::super::values::step::Step;
 use super::installation::{COLLAPSE_KIND, collapse};
 use super::step::step_plan;
-use crate::model::{BuilderPlan, EnvValue, OnLost, Policy, StepPlan};
+use crate::model::{BuilderPlan, EnvValue, OnLost, Policy, StepPlan, dir_key, normal_address, repository_name};
 
 pub(super) static BUILDER: Native = Native {
     name: "builder",
@@ -118,13 +119,35 @@ fn steps(call: &mut Call<'_, '_, '_, '_, '_>) -> Vec<Arc<StepPlan>> {
     if items.is_empty() && call.value("steps").and_then(items_of).is_some() {
         call.wrong("steps", "is empty", Some("a build needs at least one step".to_owned()));
     }
-    let each = items.into_iter().enumerate();
+    note_overwritten(call, &items);
     let mut plans = Vec::new();
-    for (index, item) in each {
+    for (index, item) in items.into_iter().enumerate() {
         let at = call.arg("steps").item(index);
         plans.extend(step_plan(call, at, item));
     }
     plans
+}
+
+/// Notes steps that fill a directory which an earlier one has filled with another repository. Those that run under a
+/// condition may exclude each other.
+fn note_overwritten(call: &Call<'_, '_, '_, '_, '_>, items: &[Value<'_>]) {
+    let mut filled: BTreeMap<Vec<String>, (&str, &str)> = BTreeMap::new();
+    for (index, item) in items.iter().enumerate() {
+        let Some(step) = Step::from_value(*item).filter(|step| step.do_if.is_none()) else { continue };
+        let Some((dir, repository)) = step.flags.checks_out.as_deref() else { continue };
+        match filled.get(&dir_key(dir)) {
+            Some((first, other)) if normal_address(other) != normal_address(repository) => {
+                let message = format!(
+                    "{}: step `{}` would replace what `{first}` checked out: both use the directory `{dir}`, but take different repositories",
+                    call.title, step.name
+                );
+                let hint = format!("give one of them another directory: workdir = \"{}\"", repository_name(repository));
+                call.problem(call.arg("steps").item(index), message, Some(hint));
+            }
+            Some(_) => {}
+            None => drop(filled.insert(dir_key(dir), (step.name.as_str(), repository.as_str()))),
+        }
+    }
 }
 
 /// The argument `priority` of `builder` and `scheduler`.
@@ -154,7 +177,7 @@ fn environment(call: &Call<'_, '_, '_, '_, '_>) -> BTreeMap<String, EnvValue> {
 /// What to do with an environment variable.
 pub(in crate::config) fn env_value(name: &str, value: Value<'_>) -> Result<EnvValue, String> {
     if name.is_empty() || name.contains(['=', '\0']) {
-        return Err("is no name of a variable".to_owned());
+        return Err("is not a valid name for a variable".to_owned());
     }
     if value.is_none() {
         return Ok(EnvValue::Unset);

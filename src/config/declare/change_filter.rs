@@ -48,7 +48,8 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
 
     /// Takes values that this regular expression matches at their start.
     fn matches(#[starlark(require = pos)] regex: &str) -> anyhow::Result<MatcherValue> {
-        regex::Regex::new(regex).map_err(|error| anyhow::anyhow!("`{regex}` is no regular expression: {error}"))?;
+        regex::Regex::new(regex)
+            .map_err(|error| anyhow::anyhow!("`{regex}` is not a valid regular expression: {error}"))?;
         Ok(MatcherValue(Matcher::Regex(regex.to_owned())))
     }
 

@@ -36,9 +36,9 @@ pub(super) fn declarations(globals: &mut GlobalsBuilder) {
     property::functions(globals);
 }
 
-/// What the library's `**flags` stands for: what `step` takes beside its name and function.
+/// What the library's `**flags` stands for: what `step` takes beside what the library gives itself.
 pub(super) fn step_flags() -> Vec<&'static str> {
-    step::STEP.names().filter(|name| !["name", "run"].contains(name)).collect()
+    step::STEP.names().filter(|name| !["name", "run", "checks_out"].contains(name)).collect()
 }
 
 /// What the library's `**common` stands for: what every scheduler takes beside what its function names.

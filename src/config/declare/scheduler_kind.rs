@@ -88,7 +88,7 @@ fn nightly(call: &mut Call<'_, '_, '_, '_, '_>) -> SchedulerKind {
             || "use a name such as \"Europe/Berlin\" or \"UTC\"".to_owned(),
             |name| format!("did you mean \"{name}\"?"),
         );
-        call.wrong("zone", &format!("is no time zone: `{zone}`"), Some(hint));
+        call.wrong("zone", &format!("is not a time zone: `{zone}`"), Some(hint));
     }
     SchedulerKind::Nightly {
         cron: cron(call),
@@ -109,7 +109,7 @@ fn cron(call: &Call<'_, '_, '_, '_, '_>) -> String {
         return "0 0 * * *".to_owned();
     };
     if let Err(error) = cron.parse::<croner::Cron>() {
-        call.wrong("cron", &format!("is no cron expression: `{cron}`: {error}"), hint());
+        call.wrong("cron", &format!("is not a valid cron expression: `{cron}`: {error}"), hint());
     }
     cron
 }

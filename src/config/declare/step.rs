@@ -9,7 +9,8 @@ use starlark::values::Value;
 
 use super::super::args::{Call, is_callable};
 use super::super::collect::Collector;
-use super::super::convert::kind_of;
+use super::super::convert::{items_of, kind_of};
+use super::super::library;
 use super::super::place::ArgRef;
 use super::super::signature::{Native, optional, required};
 use super::super::values::step::{Step, StepFlags};
@@ -45,6 +46,12 @@ pub(super) static STEP: Native = Native {
         optional("retries", "whole number", "0", "How often to try again after a failure."),
         optional("retry_delay", "length of time", "\"10s\"", "Pause before a retry; doubles each time, up to 10m."),
         optional("locks", "list of locks", "[]", "What to hold while it runs."),
+        optional(
+            "checks_out",
+            "pair of text",
+            "None",
+            "For authors of steps: the directory that it fills and the repository it takes. Steps of one builder that fill a directory with different repositories are refused.",
+        ),
     ],
 };
 
@@ -82,6 +89,7 @@ fn read<'v>(mut call: Call<'v, '_, '_, '_, '_>) -> starlark::Result<Step<'v>> {
         locks: call.locks("locks"),
         place: usual.place,
         plan: OnceLock::new(),
+        checks_out: checks_out(&call),
     };
     Ok(Step {
         name,
@@ -90,6 +98,17 @@ fn read<'v>(mut call: Call<'v, '_, '_, '_, '_>) -> starlark::Result<Step<'v>> {
         hide_if: checked(&call, "hide_if", &["ctx", "outcome"]),
         flags: Box::new(flags),
     })
+}
+
+/// The directory that a step fills, and the repository it takes.
+fn checks_out(call: &Call<'_, '_, '_, '_, '_>) -> Option<Box<(String, String)>> {
+    let value = call.value("checks_out")?;
+    let texts = items_of(value).map(|items| items.iter().filter_map(|item| item.unpack_str()).collect::<Vec<_>>());
+    let Some([dir, repository]) = texts.as_deref() else {
+        call.wrong_kind(call.arg("checks_out"), "checks_out", "a pair (directory, repository)", value);
+        return None;
+    };
+    Some(Box::new(((*dir).to_owned(), (*repository).to_owned())))
 }
 
 fn checked<'v>(call: &Call<'v, '_, '_, '_, '_>, name: &'static str, takes: &[&str]) -> Value<'v> {
@@ -118,6 +137,13 @@ fn has_buildbots_arguments(call: &Call<'_, '_, '_, '_, '_>, name: &'static str, 
     theirs || surplus
 }
 
+/// Whether a function is one of the library's that make steps: those take other things than `ctx`.
+fn is_maker(value: Value<'_>) -> bool {
+    let takes_ctx = |spec: &starlark::eval::ParametersSpec<_>| spec.parameters_str().starts_with("ctx");
+    let of_library = value.function_name().is_some_and(|name| library::load_line(name).is_some());
+    of_library && value.parameters_spec().is_some_and(|spec| !takes_ctx(spec))
+}
+
 /// The plan of an element of `steps`: a step, which has one plan wherever it is used, or a plain function of `ctx`.
 pub(super) fn step_plan<'v>(
     call: &mut Call<'v, '_, '_, '_, '_>,
@@ -127,6 +153,12 @@ pub(super) fn step_plan<'v>(
     let of_function;
     let step = match Step::from_value(value) {
         Some(step) => step,
+        None if is_maker(value) => {
+            let name = value.function_name().unwrap_or("sh");
+            let message = format!("{}: `{name}` is a function that makes a step, not a step", call.title);
+            call.problem(at, message, Some(format!("call it: {name}(…)")));
+            return None;
+        }
         None if is_callable(value) => {
             if !call.is_function(at, "steps", value, &["ctx"]) {
                 return None;

@@ -6,7 +6,7 @@ use starlark::values::{Heap, Value};
 
 use super::super::convert::to_text;
 use super::super::values::secret::TextValue;
-use crate::model::{AddressPart, Piece, Text, normal_address, repository_name, secret_login};
+use crate::model::{AddressPart, Piece, Text, is_relative_address, normal_address, repository_name, secret_login};
 
 /// A part of an address; plain text unless the address has something to hide.
 fn part<'v>(address: Value<'v>, part: AddressPart, heap: Heap<'v>) -> anyhow::Result<Value<'v>> {
@@ -48,6 +48,11 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     /// The name of a repository, the last part of its address: `name("git@example.org:team/app.git")` is "app".
     fn name<'v>(#[starlark(require = pos)] address: Value<'v>) -> anyhow::Result<String> {
         Ok(repository_name(&for_people(address)?))
+    }
+
+    /// Whether it is a path that means something else in each directory, such as "../app".
+    fn is_relative<'v>(#[starlark(require = pos)] address: Value<'v>) -> anyhow::Result<bool> {
+        Ok(is_relative_address(&for_people(address)?))
     }
 
     /// The address for people: without a login, secrets as their names.

@@ -22,7 +22,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     /// Seconds as a length of time for people: the largest two units.
     fn text(#[starlark(require = pos)] seconds: UnpackFloat) -> anyhow::Result<String> {
         let duration = std::time::Duration::try_from_secs_f64(seconds.0);
-        let duration = duration.map_err(|_| anyhow::anyhow!("{} seconds are no length of time", seconds.0))?;
+        let duration = duration.map_err(|_| anyhow::anyhow!("{} seconds are not a valid duration", seconds.0))?;
         Ok(Span::from(duration).to_string())
     }
 }

@@ -10,7 +10,7 @@ pub(in crate::config) fn globs<'p>(patterns: impl Iterator<Item = &'p str>) -> a
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
         let glob = GlobBuilder::new(pattern).literal_separator(true).build();
-        set.add(glob.map_err(|error| anyhow::anyhow!("`{pattern}` is no glob pattern: {}", error.kind()))?);
+        set.add(glob.map_err(|error| anyhow::anyhow!("`{pattern}` is not a valid glob pattern: {}", error.kind()))?);
     }
     Ok(set.build()?)
 }

@@ -29,7 +29,7 @@ fn compile(pattern: &str) -> anyhow::Result<Regex> {
         let regex = RegexBuilder::new(pattern).size_limit(COMPILED_BYTES_MAX).build().map_err(|error| {
             let text = error.to_string();
             let why = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            anyhow::anyhow!("`{pattern}` is no regular expression: {why}")
+            anyhow::anyhow!("`{pattern}` is not a valid regular expression: {why}")
         })?;
         if kept.len() >= KEPT_MAX {
             kept.clear();

@@ -30,6 +30,8 @@ pub(in crate::config) struct StepFlags {
     pub(in crate::config) place: SourcePlace,
     /// Its plan, once a builder has it: whoever else has the same step shares that.
     pub(in crate::config) plan: OnceLock<Arc<StepPlan>>,
+    /// The directory that it fills, and the repository it takes.
+    pub(in crate::config) checks_out: Option<Box<(String, String)>>,
 }
 
 /// A step, over values of a module in the making or of a finished one.
@@ -93,7 +95,8 @@ impl<'v> Step<'v> {
     pub(in crate::config) fn of_function(function: Value<'v>, place: SourcePlace) -> Self {
         let name = function.function_name().unwrap_or("function").to_owned();
         let none = Value::new_none();
-        Self { name, run: function, do_if: none, hide_if: none, flags: Box::new(StepFlags::usual(place)) }
+        let flags = Box::new(StepFlags::usual(place));
+        Self { name, run: function, do_if: none, hide_if: none, flags }
     }
 }
 
@@ -112,6 +115,7 @@ impl StepFlags {
             locks: Vec::new(),
             place,
             plan: OnceLock::new(),
+            checks_out: None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::super::super::args::Call;
 use super::super::super::signature::{optional, required};
 use super::super::kinds::KindOf;
-use crate::model::{BranchChoice, ChangeSourceKind, GitPlan};
+use crate::model::{BranchChoice, ChangeSourceKind, GitPlan, is_relative_address};
 
 pub(super) const GIT: KindOf<ChangeSourceKind> = KindOf {
     word: "git",
@@ -23,6 +23,10 @@ fn read(call: &mut Call<'_, '_, '_, '_, '_>) -> ChangeSourceKind {
     let repository = call.string("repository").unwrap_or_default();
     if repository.is_empty() && call.value("repository").is_some() {
         call.wrong("repository", "is empty", None);
+    }
+    if is_relative_address(&repository) {
+        let hint = format!("write an absolute path: config_dir() + \"/{}\"", repository.trim_start_matches("./"));
+        call.wrong("repository", &format!("is a relative path: `{repository}`"), Some(hint));
     }
     let (branches, tags) = with_tags(branches(call), tags(call));
     ChangeSourceKind::Git(GitPlan { repository, branches, tags })

@@ -43,9 +43,10 @@ fn read(call: &mut Call<'_, '_, '_, '_, '_>) -> NotifierKind {
     };
     let from = call.string("sender").unwrap_or_else(|| "starwright@localhost".to_owned());
     if !is_mail_address(&from) {
-        call.wrong("sender", &format!("is no mail address: `{from}`"), None);
+        call.wrong("sender", &format!("is not a valid mail address: `{from}`"), None);
     }
     let log_lines = call.whole("log_lines", 0..=LOG_LINES_MAX).and_then(|n| u64::try_from(n).ok());
+    note_port_in_host(call);
     let plan = MailPlan {
         host: call.string("host").unwrap_or_else(|| "localhost".to_owned()),
         port: call.whole("port", 1..=65_535).and_then(|port| u16::try_from(port).ok()).unwrap_or(usual_port),
@@ -63,10 +64,22 @@ fn read(call: &mut Call<'_, '_, '_, '_, '_>) -> NotifierKind {
     NotifierKind::Mail(Box::new(plan))
 }
 
+/// `host = "mail:2525"` would be looked up as a name.
+fn note_port_in_host(call: &Call<'_, '_, '_, '_, '_>) {
+    let Some(text) = call.value("host").and_then(starlark::values::Value::unpack_str) else { return };
+    if let Some((host, port)) = text.split_once(':')
+        && !port.is_empty()
+        && port.chars().all(|letter| letter.is_ascii_digit())
+    {
+        let hint = format!("write host = \"{host}\", port = {port}");
+        call.wrong("host", &format!("is a name or an address without a port, not `{text}`"), Some(hint));
+    }
+}
+
 fn recipients(call: &Call<'_, '_, '_, '_, '_>) -> Recipients {
     let to = call.strings("to").unwrap_or_default();
     for (index, address) in to.iter().enumerate().filter(|(_, address)| !is_mail_address(address)) {
-        let message = format!("{}: `{address}` is no mail address", call.title);
+        let message = format!("{}: `{address}` is not a valid mail address", call.title);
         call.problem(call.arg("to").item(index), message, None);
     }
     let blame = call.boolean("blame", false);

@@ -84,6 +84,8 @@ pub(super) enum Wanted {
 pub(super) struct Collector {
     pub(super) plan: RefCell<Plan>,
     pub(super) problems: RefCell<Vec<Noted>>,
+    /// What is probably not meant, but refuses nothing.
+    pub(super) warnings: RefCell<Vec<Noted>>,
     pub(super) references: RefCell<Vec<Reference>>,
     declared: RefCell<BTreeMap<(Kind, String), Spot>>,
     secrets: RefCell<BTreeSet<String>>,
@@ -104,6 +106,11 @@ impl Collector {
     /// Notes a problem.
     pub(super) fn note(&self, spot: Spot, message: impl Into<String>, hint: Option<String>) {
         self.problems.borrow_mut().push(Noted { spot, message: message.into(), hint });
+    }
+
+    /// Notes what is probably not meant.
+    pub(super) fn warn(&self, spot: Spot, message: impl Into<String>, hint: Option<String>) {
+        self.warnings.borrow_mut().push(Noted { spot, message: message.into(), hint });
     }
 
     /// Declares a name; a second time it is a problem.

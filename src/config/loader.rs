@@ -326,6 +326,7 @@ impl Loader {
         secrets.iter().for_each(|secret| self.collector.name_secret(secret));
         self.warnings.extend(check::lint(ast));
         self.problems.extend(check::step_words(ast));
+        self.warnings.extend(check::unfilled(ast));
         let (problems, warnings) = check::shell_texts(ast);
         self.problems.extend(problems);
         self.warnings.extend(warnings);
@@ -348,6 +349,7 @@ impl Loader {
         let mut plan = check::finish_plan(&self.collector, !self.incomplete);
         let noted = self.collector.problems.take();
         self.problems.extend(reports_of(noted));
+        self.warnings.extend(reports_of(self.collector.warnings.take()));
         if !self.problems.is_empty() {
             return Err(Refused { problems: in_order(self.problems, &main) });
         }

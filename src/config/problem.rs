@@ -28,6 +28,14 @@ impl Problem {
         Self { place: None, message: message.into(), hint, excerpt: String::new() }
     }
 
+    /// Place, message and hint on one line, for a log.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let place = self.place.as_ref().map(|place| format!("{}:{}:{}: ", place.file, place.line, place.column));
+        let hint = self.hint.as_ref().map(|hint| format!(" (hint: {hint})"));
+        format!("{}{}{}", place.unwrap_or_default(), self.message, hint.unwrap_or_default())
+    }
+
     /// The report, opened by a word such as `error` or `warning`.
     #[must_use]
     pub fn report(&self, word: &str) -> String {
@@ -127,6 +135,8 @@ error: there is no worker `linx`
    |      ^^^^
 hint: did you mean `linux`?";
         assert_eq!(problem.to_string(), text);
+        let line = "master.star:12:5: there is no worker `linx` (hint: did you mean `linux`?)";
+        assert_eq!(problem.line(), line);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Alerts that follow from how things stand, with no fact to tell of them: secrets without a value, workers that
-//! nobody starts, workers that were refused, builders whose workers are all away.
+//! nobody starts, workers that were refused, builders whose workers are all away, branches that a repository does not
+//! have.
 //!
 //! Blocks for the time of a few reads; changes nothing.
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use super::admission::Admission;
 use super::alert_workers::{Standing, away, refused, unstarted};
+use super::missing_branches::MissingBranches;
 use super::plan_in_force::PlanInForce;
 use crate::base::{Clock, Timestamp};
 use crate::model::{Alert, AlertSubject, BuilderId, Plan};
@@ -28,6 +30,7 @@ pub(super) struct Survey {
     pub store: Store,
     pub plan: PlanInForce,
     pub admission: Arc<Admission>,
+    pub missing_branches: MissingBranches,
     /// The folder of the configuration, where secrets are looked for.
     pub base: PathBuf,
     /// Whether somebody starts the workers without a password.
@@ -53,6 +56,7 @@ impl Survey {
         };
         alerts.extend(together(unstarted(&standing), "workers that nobody starts", now));
         alerts.extend(away(&standing));
+        alerts.extend(self.missing_branches.alerts(&plan, now));
         Ok(alerts)
     }
 

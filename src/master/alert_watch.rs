@@ -106,9 +106,8 @@ impl Due {
 /// What an event makes worth a look.
 const fn after(event: &Event) -> Due {
     match event {
-        Event::PlanAdopted { .. } => Due { facts: true, survey: true },
+        Event::PlanAdopted { .. } | Event::SourcePolled { .. } => Due { facts: true, survey: true },
         Event::PlanRefused { .. }
-        | Event::SourcePolled { .. }
         | Event::SourceFailed { .. }
         | Event::ScriptFailed { .. }
         | Event::ScriptSuspended { .. }

@@ -21,6 +21,7 @@ mod inbox;
 mod large_stack;
 pub mod link;
 mod log_writes;
+mod missing_branches;
 mod options;
 mod order_bounds;
 mod owner;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::MasterError;
 use super::errands::Errands;
 use super::inbox::Inbox;
+use super::missing_branches::MissingBranches;
 use super::plan_in_force::PlanInForce;
 use crate::engine::{ChangeReport, Input};
 use crate::model::{ChangeSourcePlan, Cursor};
@@ -31,11 +32,12 @@ pub(super) struct Polls {
     errands: Errands<String, Option<Cursor>>,
     /// Each source keeps what it needs in a folder of its own below this one.
     folder: PathBuf,
+    missing: MissingBranches,
 }
 
 impl Polls {
-    pub fn new(folder: PathBuf) -> Self {
-        Self { errands: Errands::new(), folder }
+    pub fn new(folder: PathBuf, missing: MissingBranches) -> Self {
+        Self { errands: Errands::new(), folder, missing }
     }
 
     /// Orders a poll; comes back as [`Input::Polled`].
@@ -78,7 +80,10 @@ impl Polls {
         let timeout = plan.timeout;
         let bound = timeout.as_duration() + TIMEOUT_GRACE;
         match tokio::time::timeout(bound, vcs::poll(&plan, cursor, &folder)).await {
-            Ok(Ok((changes, cursor))) => Ok(ChangeReport { changes, cursor }),
+            Ok(Ok((changes, cursor))) => {
+                self.missing.note(&plan, &cursor);
+                Ok(ChangeReport { changes, cursor })
+            }
             Ok(Err(error)) => Err(error.message),
             Err(_) => Err(format!("the poll did not end within {timeout}")),
         }

@@ -22,6 +22,7 @@ use super::handle::Shared;
 use super::inbox::Inbox;
 use super::large_stack::{STACK_BYTES, on_large_stack};
 use super::log_writes::LogWrites;
+use super::missing_branches::MissingBranches;
 use super::owner::{Owner, Parts};
 use super::plan_in_force::PlanInForce;
 use super::polls::Polls;
@@ -148,6 +149,7 @@ impl Master {
     fn assemble(foundation: Foundation, first: Load) -> Result<Self, StartError> {
         let Foundation { options, clock, store, programs, engine, snapshot } = foundation;
         let alerts = Alerts::new(Arc::clone(&clock));
+        let missing_branches = MissingBranches::default();
         let outer = Tasks::new();
         let inner = outer.group();
         let (inbox, messages) = Inbox::new();
@@ -174,7 +176,7 @@ impl Master {
                 url: options.url.clone(),
             })),
             evaluators,
-            polls: Arc::new(Polls::new(options.data.join("poll"))),
+            polls: Arc::new(Polls::new(options.data.join("poll"), missing_branches.clone())),
             log_writes: Arc::new(LogWrites::new(store.logs(), alerts.clone())),
             clock: Arc::clone(&clock),
             workers: Arc::clone(&workers),
@@ -189,6 +191,7 @@ impl Master {
             store: store.clone(),
             plan: plan.clone(),
             admission: Arc::clone(&admission),
+            missing_branches,
             base: options.base(),
             local_workers: options.local_workers,
             clock: Arc::clone(&clock),

@@ -352,6 +352,41 @@ pub enum ChangeSourceKind {
     List(ListPlan),
 }
 
+impl ChangeSourceKind {
+    /// The branches that it names; none if it may have any.
+    #[must_use]
+    pub fn named_branches(&self) -> Vec<&str> {
+        match self {
+            Self::Git(GitPlan { branches: BranchChoice::Names(names), .. }) => {
+                names.iter().map(|name| name.strip_prefix("refs/heads/").unwrap_or(name)).collect()
+            }
+            Self::Git(_) => Vec::new(),
+            #[cfg(test)]
+            Self::List(_) => Vec::new(),
+        }
+    }
+
+    /// Whether new tags are changes, too.
+    #[must_use]
+    pub fn follows_tags(&self) -> bool {
+        match self {
+            Self::Git(git) => !git.tags.is_empty(),
+            #[cfg(test)]
+            Self::List(_) => false,
+        }
+    }
+
+    /// The repository that its changes name.
+    #[must_use]
+    pub fn repository(&self) -> &str {
+        match self {
+            Self::Git(git) => &git.repository,
+            #[cfg(test)]
+            Self::List(_) => "",
+        }
+    }
+}
+
 /// A git repository to poll.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GitPlan {

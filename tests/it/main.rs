@@ -13,6 +13,7 @@ mod commits;
 mod config_example;
 mod config_git;
 mod config_golden;
+mod config_warnings;
 mod docs;
 mod ends;
 mod evaluator;

@@ -11,6 +11,8 @@ mod scope;
 mod shell_text;
 mod static_types;
 mod step_words;
+mod unfilled;
+mod unheard;
 
 pub(super) use calls::{Calls, Signatures};
 pub(super) use loads::missing_symbols;
@@ -19,3 +21,4 @@ pub(super) use references::finish_plan;
 pub(super) use shell_text::shell_texts;
 pub(super) use static_types::{lint, types};
 pub(super) use step_words::step_words;
+pub(super) use unfilled::unfilled;

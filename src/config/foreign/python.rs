@@ -79,6 +79,9 @@ pub(super) const ATTRIBUTES: &[(&str, &str)] = &[
     ("isdecimal", "write x.isdigit()"),
     ("format_map", "write x.format(**values)"),
     ("reverse", "write reversed(x)"),
+    ("returncode", "the exit code of a command is `.rc`; `.ok` says whether it succeeded"),
+    ("exitcode", "the exit code of a command is `.rc`; `.ok` says whether it succeeded"),
+    ("exit_code", "the exit code of a command is `.rc`; `.ok` says whether it succeeded"),
     ("access", "write the lock itself, lock.shared(1) or lock.exclusive()"),
 ];
 
@@ -121,6 +124,16 @@ pub(super) struct Pattern {
 
 /// Looked at in this order, in the line in which the parser stopped.
 pub(super) const PATTERNS: &[Pattern] = &[
+    Pattern {
+        line: r"^\s*\w+\s*=\s*BuildmasterConfig\s*=",
+        write: "there is no dict to fill: call master(…), worker(…), builder(…) and so on at top level",
+        example: "c = BuildmasterConfig = {}",
+    },
+    Pattern {
+        line: r"^\s*[\w.\[\]]+\s*=\s*[\w.\[\]]+\s*=[^=]",
+        write: "an assignment has one name: write a = 1, and b = a on the next line",
+        example: "a = b = 1",
+    },
     Pattern {
         line: r"\bis\b",
         write: "write `==`, for None too: `x == None`; `is not` is `!=`",

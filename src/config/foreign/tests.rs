@@ -122,7 +122,7 @@ fn other_habits_have_their_hints() {
         ("x = '%02d' % 3", "pad(n, 2)"),
         ("x = '{:02d}'.format(3)", "pad(n, 2)"),
         ("y = 3\nx = f'{y:02d}'", "pad(n, 2)"),
-        ("x = 'abc", "the same quote"),
+        ("x = 'abc", "the quote that it begins with"),
         ("print('a', end = '')", "print takes values only"),
         ("x = 'a' + 1", "str(…)"),
         ("def f():\n    x = [1]\n    x.sort()", "write sorted(x)"),

@@ -1,6 +1,7 @@
-//! Brackets that do not fit together. A parser that misses a bracket complains at the end of the file, far from
-//! the place where the bracket is open.
+//! Brackets that do not fit together, and texts without an end. A parser that misses a bracket complains at the end of
+//! the file, far from the place where the bracket is open; one that misses a quote takes the rest for a text.
 
+use super::omission::open_string;
 use super::problem::{Problem, excerpt};
 use crate::model::SourcePlace;
 
@@ -12,7 +13,8 @@ struct Open {
     column: u32,
 }
 
-/// The bracket of a faulty text that is never closed, or that closes another one; none if all fit.
+/// The bracket of a faulty text that is never closed, or that closes another one, or the quote that is missing; none if
+/// all fit.
 pub(super) fn problem(name: &str, text: &str) -> Option<Problem> {
     let mut reader = Reader::default();
     for (index, line) in text.lines().enumerate() {
@@ -21,6 +23,9 @@ pub(super) fn problem(name: &str, text: &str) -> Option<Problem> {
             let message = format!("`{bracket}` does not close the `{}` of line {}", open.bracket, open.line);
             let hint = format!("`{}` is closed by `{}`", open.bracket, closing(open.bracket));
             return Some(at(name, number, column, line, message, hint));
+        }
+        if let Some(column) = reader.open_string {
+            return Some(open_string(name, text, number, column));
         }
     }
     let open = reader.open.last()?;
@@ -53,6 +58,8 @@ struct Reader {
     open: Vec<Open>,
     /// The quotes that end the string that we are in.
     quote: Option<&'static str>,
+    /// The column of a text that its line does not end.
+    open_string: Option<u32>,
 }
 
 impl Reader {
@@ -60,6 +67,7 @@ impl Reader {
     fn line(&mut self, number: u32, line: &str) -> Option<(Open, u32, char)> {
         let mut rest = line;
         let mut column = 1_u32;
+        let mut begin = 1;
         while let Some(next) = rest.chars().next() {
             let mut taken = next.len_utf8();
             if let Some(quote) = self.quote {
@@ -73,6 +81,7 @@ impl Reader {
                 break;
             } else if let Some(quote) = ["\"\"\"", "'''", "\"", "'"].into_iter().find(|quote| rest.starts_with(quote)) {
                 taken = quote.len();
+                begin = column;
                 self.quote = Some(quote);
             } else if "([{".contains(next) {
                 self.open.push(Open { bracket: next, line: number, column });
@@ -85,8 +94,11 @@ impl Reader {
             column = column.saturating_add(u32::try_from(rest[..taken].chars().count()).unwrap_or(1));
             rest = &rest[taken..];
         }
-        // Only strings of three quotes reach over lines.
-        self.quote = self.quote.filter(|quote| quote.len() == 3);
+        // Only strings of three quotes reach over lines, and those whose lines end with a backslash.
+        if self.quote.is_some_and(|quote| quote.len() == 1) && !line.ends_with('\\') {
+            self.open_string = Some(begin);
+            self.quote = None;
+        }
         None
     }
 }

@@ -160,7 +160,7 @@ impl Files {
         }
         if asked.starts_with('/') && !asked.starts_with("//") || asked.contains(['\\', ':']) {
             let hint = "name files relative to this one, or from the configuration's folder: `//lib/x.star`".to_owned();
-            return Err(ReadError::new(format!("`{asked}` is no relative path"), Some(hint)));
+            return Err(ReadError::new(format!("`{asked}` is not a relative path"), Some(hint)));
         }
         if let Some(hint) = not_starlark(asked) {
             return Err(ReadError::new(format!("`{asked}` is not a Starlark file"), Some(hint)));
@@ -271,10 +271,18 @@ fn not_a_file(name: &str, facts: &std::fs::Metadata) -> ReadError {
     ReadError::new(format!("`{name}` is {what}, not a file"), Some("load a file with Starlark text".to_owned()))
 }
 
+/// The hint for a missing file that has the name of one of the library's.
+fn of_library(name: &str) -> Option<String> {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    let whole = format!("{}{last}", library::PREFIX);
+    library::text(&whole).map(|_| format!("the standard library's file is `{whole}`"))
+}
+
 fn read_below(root: &Path, name: &str, is_main: bool) -> Result<String, ReadError> {
     let path = root.join(name);
     let fail = |error: std::io::Error| {
-        let hint = if error.kind() == std::io::ErrorKind::NotFound { similar(&path) } else { None };
+        let missing = error.kind() == std::io::ErrorKind::NotFound;
+        let hint = missing.then(|| of_library(name).or_else(|| similar(&path))).flatten();
         ReadError::new(format!("failed to read `{name}`: {error}"), hint)
     };
     let real = path.canonicalize().map_err(fail)?;

@@ -22,6 +22,7 @@ mod library;
 mod limits;
 mod loader;
 mod narrow;
+mod omission;
 mod parse;
 mod place;
 mod problem;

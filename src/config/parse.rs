@@ -8,6 +8,7 @@ use starlark::syntax::{AstModule, Dialect, DialectTypes};
 use super::brackets;
 use super::fault::NO_FORMATS;
 use super::foreign;
+use super::omission;
 use super::place::{excerpt_of, place_of};
 use super::problem::{Problem, excerpt};
 use crate::model::SourcePlace;
@@ -41,6 +42,12 @@ fn parse_problem(name: &str, error: &starlark::Error) -> Problem {
     let message = error.without_diagnostic().to_string();
     let message = message.trim_start_matches("Parse error: ").trim_end_matches('.').to_owned();
     let Some(span) = error.span() else { return Problem::placeless(format!("{name}: {message}"), None) };
+    let line = span.file.source_line(span.resolve_span().begin.line);
+    if foreign::syntax(line, "").is_none()
+        && let Some(problem) = omission::problem(span, &message)
+    {
+        return problem;
+    }
     let hint = hint_for(span, &message);
     Problem { place: Some(place_of(span)), message: lower_first(&message), hint, excerpt: excerpt_of(span) }
 }

@@ -4,6 +4,7 @@
 //! `lexer` reads a line as a POSIX shell does and says what surrounds each place; `nested` finds words that
 //! another shell or interpreter will read as code; `line` puts both together. Knows no Starlark.
 
+mod git_words;
 mod lexer;
 mod line;
 mod nested;

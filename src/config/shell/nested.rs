@@ -1,5 +1,7 @@
 //! Words of a command that another shell or interpreter reads as code, where that can be seen.
 
+use super::git_words;
+
 /// A word: its text without quotes, `\u{fffc}` for each place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Word {
@@ -252,6 +254,8 @@ pub(super) fn refused(words: &[Word]) -> Vec<(usize, &'static str)> {
             found.extend(places(rest, SHELL_WORD));
         } else if program == "ssh" {
             found.extend(of_ssh(rest));
+        } else if program == "git" {
+            found.extend(git_words::executed(rest).into_iter().map(|place| (place, CODE_WORD)));
         } else if ["awk", "gawk", "mawk", "nawk"].contains(&program.as_str()) {
             found.extend(of_awk(rest));
         }
@@ -406,6 +410,13 @@ mod tests {
             "[ -v @ ]",
             "printf -v @ x",
             "env -S @",
+            "git -c alias.x=@ x",
+            "git -c @ status",
+            "git -C dir -c core.sshCommand=@ fetch",
+            "git clone -c core.hooksPath=@ url",
+            "git submodule foreach make_@",
+            "git rebase -x @ main",
+            "git fetch --upload-pack=@ origin",
         ] {
             assert_eq!(count(line), 1, "{line}");
         }
@@ -492,6 +503,8 @@ mod tests {
             "ssh -p @ host",
             "python3 setup.py -c @",
             "git -c user.name=x commit -m @",
+            "git -c user.name=@ commit -c @",
+            "git -C @ checkout @ -- path",
             "echo eval @",
             "sed s/x/@/ file",
             "awk -v x=@ {print} @",

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::error::{CliError, REFUSED};
 use super::output::{errln, outln};
+use super::terminal::printable;
 use crate::evaluator::{Abort, Launcher, Load, Mode, load, summary};
 use crate::model::SecretsPlan;
 use crate::secrets::Secrets;
@@ -20,6 +21,9 @@ pub(super) fn run(files: &[PathBuf]) -> Result<ExitCode, CliError> {
         check_is_file(file)?;
         match load(&launcher, file, &Abort::default()) {
             Load::Loaded(loaded) => {
+                for line in loaded.printed.lines() {
+                    errln!("{}: printed: {}", file.display(), printable(line));
+                }
                 for warning in &loaded.warnings {
                     errln!("{}", warning.report("warning"));
                 }

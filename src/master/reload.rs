@@ -266,7 +266,7 @@ impl Reloader {
 
     fn remark(&self, loaded: &Loaded) {
         for warning in &loaded.warnings {
-            tracing::warn!("{}", warning.message);
+            tracing::warn!("{}", warning.line());
         }
         if !self.is_first() && self.plan.get().web.listen != loaded.plan.web.listen {
             tracing::warn!("`web(listen = …)` changed: the new address counts from the next start on");

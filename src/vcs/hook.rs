@@ -76,14 +76,20 @@ const NAME_CHARS_MAX: usize = 64;
 
 fn files(json: &str) -> Result<Vec<String>, HookError> {
     let wrong = || HookError::bad("`files` must be a JSON list of paths, for example [\"src/a.c\"]");
+    // A bare name is what people try first.
+    if !json.trim_start().starts_with('[') {
+        return Err(wrong());
+    }
     let Json::Array(files) = parse(json)? else { return Err(wrong()) };
     files.into_iter().map(|file| if let Json::String(path) = file { Ok(path) } else { Err(wrong()) }).collect()
 }
 
 fn properties(json: &str) -> Result<Properties, HookError> {
-    let Json::Object(values) = parse(json)? else {
-        return Err(HookError::bad("`properties` must be a JSON object, for example {\"debug\": true}"));
-    };
+    let wrong = || HookError::bad("`properties` must be a JSON object, for example {\"debug\": true}");
+    if !json.trim_start().starts_with('{') {
+        return Err(wrong());
+    }
+    let Json::Object(values) = parse(json)? else { return Err(wrong()) };
     let mut properties = Properties::default();
     for (name, value) in &values {
         properties.set(name, Value::from_json(value), "Change");
@@ -192,6 +198,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_in_the_words_that_scripts_know() {
+        assert!(refused("files", "a.c").contains("list of paths"));
         assert_eq!(refused("files", "[bad"), "Expecting value: line 1 column 2 (char 1)");
         assert_eq!(refused("files", "[\"a\" \"b\"]"), "Expecting ',' delimiter: line 1 column 6 (char 5)");
         assert_eq!(refused("files", "[] x"), "Extra data: line 1 column 4 (char 3)");

@@ -33,6 +33,8 @@ pub struct Loaded {
     pub watch: Vec<PathBuf>,
     /// Remarks that refuse nothing.
     pub warnings: Vec<Problem>,
+    /// What it printed, within a bound.
+    pub printed: String,
     /// Its functions.
     pub template: Arc<Template>,
 }
@@ -229,8 +231,8 @@ impl Loading<'_> {
         ask: &LoadAsk,
     ) -> Loaded {
         self.abort.child().take();
-        if !reply.printed.is_empty() {
-            tracing::debug!(text = reply.printed, "the configuration printed");
+        for line in reply.printed.lines() {
+            tracing::info!("the configuration printed: {line}");
         }
         let (mut plan, sources) = (reply.plan, reply.sources);
         Arc::make_mut(&mut plan).share();
@@ -244,7 +246,7 @@ impl Loading<'_> {
         #[cfg(not(target_os = "linux"))]
         let template = Template::plain(plan.clone(), self.launcher, process, again());
         let watch = self.folder.as_ref().map(|folder| folder.watch(sources.files.keys())).unwrap_or_default();
-        Loaded { plan, sources, watch, warnings: reply.warnings, template: Arc::new(template) }
+        Loaded { plan, sources, watch, warnings: reply.warnings, printed: reply.printed, template: Arc::new(template) }
     }
 }
 

@@ -128,6 +128,13 @@ impl Refusals {
     }
 }
 
+/// Why nobody else can be a worker without a password.
+fn local_only(name: &str) -> String {
+    format!(
+        "the configuration gives it no password, so only `starwright up` can start it; for a worker elsewhere, write worker(\"{name}\", password = secret(\"{name}\"))"
+    )
+}
+
 impl Admission {
     pub fn new(plan: PlanInForce, base: PathBuf, local_workers: bool) -> Self {
         Self { plan, base, local_workers, local: Mutex::default(), refused: Mutex::default(), tries: Tries::default() }
@@ -216,6 +223,7 @@ impl Admission {
         let same = same_text(password, wanted.as_deref().unwrap_or_default());
         match wanted {
             Ok(_) if same => Ok(()),
+            Ok(_) if known.is_some_and(|worker| worker.password.is_none()) => Err(local_only(name)),
             Ok(_) => Err("wrong password".to_owned()),
             Err(why) => Err(why),
         }
@@ -223,9 +231,7 @@ impl Admission {
 
     fn password(&self, worker: &WorkerPlan, secrets: &crate::model::SecretsPlan) -> Result<String, String> {
         match &worker.password {
-            None => {
-                self.local_password(&worker.name).ok_or_else(|| "it is a local worker of `starwright up`".to_owned())
-            }
+            None => self.local_password(&worker.name).ok_or_else(|| local_only(&worker.name)),
             Some(text) => match Secrets::new(secrets, &self.base).reveal(text) {
                 Ok((password, _used)) if password.is_empty() => Err("its password is empty".to_owned()),
                 Ok((password, _used)) => Ok(password),

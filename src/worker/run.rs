@@ -20,6 +20,9 @@ const PAUSE_FIRST: f64 = 1.0;
 const PAUSE_FACTOR: f64 = 1.5;
 const PAUSE_LAST: f64 = 60.0;
 const PAUSE_CHANCE: f64 = 1.0;
+/// A connection that lasted this long was a good one. Two workers that share a name, or a copied directory, throw each
+/// other out at once: their pauses have to grow.
+const GOOD_AFTER: Duration = Duration::from_secs(10);
 
 /// Connects, and connects again, until `stop` is cancelled or the master orders a shutdown. Running commands go on
 /// without it and are taken up by the next one in the same folder.
@@ -56,11 +59,11 @@ async fn serve_for_ever(
         match connected {
             Ok(socket) => {
                 tracing::info!(worker = options.name, master = address.url, "connected");
+                let began = tokio::time::Instant::now();
                 match serve(socket, dir, instance, table, stop).await {
                     SessionEnd::Stopped | SessionEnd::Shutdown => return,
                     SessionEnd::Lost { why, served } => {
-                        // Who was served comes back soon; who is thrown out at once may be one of two with a name.
-                        failures = if served { 0 } else { failures + 1 };
+                        failures = if served && began.elapsed() >= GOOD_AFTER { 0 } else { failures + 1 };
                         tracing::warn!(worker = options.name, why, "the connection to the master is lost");
                     }
                     SessionEnd::Refused { why } => {

@@ -47,7 +47,7 @@ pub(super) enum SessionEnd {
     Stopped,
     /// The master ordered the end of the worker.
     Shutdown,
-    /// It broke; why. `served` says whether the master had asked for anything.
+    /// It broke; why. `served` says whether the master had taken us in: one that refuses us asks who we are first.
     Lost { why: String, served: bool },
     /// We cannot work for this master, and told it why.
     Refused { why: String },
@@ -128,7 +128,7 @@ impl Session<'_> {
             };
             let message = match MasterMessage::decode(&bytes) {
                 Ok(message) => message,
-                Err(error) => return self.lost(format!("the master sent what is no message: {error}")),
+                Err(error) => return self.lost(format!("the master sent a malformed message: {error}")),
             };
             match tokio::time::timeout(SILENCE_MAX, self.take(message)).await {
                 Ok(None) => {}
@@ -145,7 +145,7 @@ impl Session<'_> {
     async fn take(&mut self, message: MasterMessage) -> Option<SessionEnd> {
         match message {
             Message::Request { seq, request } => {
-                self.served = true;
+                self.served |= !matches!(request, MasterRequest::Print { .. } | MasterRequest::GetWorkerInfo { .. });
                 self.asked(seq, request).await
             }
             Message::Response { seq, answer } => {

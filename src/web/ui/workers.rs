@@ -74,7 +74,7 @@ pub fn list(visit: &Visit<'_>) -> Paged {
 
 pub fn one(visit: &Visit<'_>, named: &str) -> Paged {
     let names = visit.names()?;
-    let worker = find(visit, named)?;
+    let worker = find(visit, named).or_else(|missing| stranger(visit, named).ok_or(missing))?;
     let before = visit.number("before")?;
     let part = Scan { after: before, descending: true, limit: SHOWN + 1 };
     let mut builds = visit.store.builds_of_worker(worker.id, part)?;
@@ -106,6 +106,12 @@ pub fn one(visit: &Visit<'_>, named: &str) -> Paged {
 pub fn find(visit: &Visit<'_>, named: &str) -> Result<WorkerRecord, Trouble> {
     let found = visit.store.workers()?.into_iter().find(|worker| worker.name == named);
     found.ok_or_else(|| Trouble::missing(format!("There is no worker called “{named}”.")))
+}
+
+/// A worker that the configuration does not have, and that was refused: its page says why.
+fn stranger(visit: &Visit<'_>, named: &str) -> Option<WorkerRecord> {
+    let was_refused = visit.control.refused_workers().iter().any(|worker| worker.name == named);
+    was_refused.then(|| WorkerRecord { name: named.to_owned(), ..WorkerRecord::default() })
 }
 
 fn row(visit: &Visit<'_>, worker: &WorkerRecord, names: &Names, running: &[BuildRecord]) -> WorkerRow {

@@ -17,8 +17,8 @@ use crate::base::process::keep_private;
 
 /// A CI engine in one binary.
 ///
-/// A master reads its configuration from a Starlark file, watches repositories, and gives builds to
-/// workers. Builds survive a crash of the master: they continue where they were.
+/// A master reads its configuration from a Starlark file, watches repositories, and assigns builds to workers. Builds
+/// survive a crash of the master: they continue where they stopped.
 ///
 /// Start here:  starwright up examples/master.star
 #[derive(Debug, Parser)]
@@ -34,36 +34,36 @@ struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0   done; a watched build ended with success or warnings
-  1   a watched build failed, a store was found damaged, or there are alerts (`status`)
-  2   wrong arguments
-  3   the configuration was refused
-  4   a watched build ended with an exception
-  5   a watched build was interrupted and will run again
-  6   a watched build was cancelled
-  10  the environment: no master answers, disk, network, no such build, no store
-  20  a bug in Starwright
-  141 whoever read the output went away (as for any tool in a pipe)
+  0    success; a watched build ended with success or warnings
+  1    a watched build failed, a store is damaged, or there are alerts (`status`)
+  2    invalid arguments
+  3    the configuration was rejected
+  4    a watched build ended with an exception
+  5    a watched build was interrupted and will run again
+  6    a watched build was cancelled
+  10   environment: no master is reachable, disk or network error, no such build, no store
+  20   a bug in Starwright
+  141  the reader of the output closed the pipe
 
-STARWRIGHT_LOG chooses what is logged, for example: STARWRIGHT_LOG=debug starwright master master.star";
+STARWRIGHT_LOG sets the log filter, for example: STARWRIGHT_LOG=debug starwright master master.star";
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run everything on this machine: a master, its local workers, and the pages
+    /// Run everything on this machine: a master with its web pages, and its local workers
     #[command(after_help = "Example:\n  starwright up examples/master.star\nthen open http://127.0.0.1:8010/")]
     Up(MasterArgs),
     /// Run a master
     #[command(
-        after_help = "Example:\n  starwright master master.star --data /var/lib/starwright --listen 0.0.0.0:8010\n\nSignals: SIGHUP reloads the configuration. SIGTERM shuts down in an orderly way: builds continue on their workers, and the next master picks them up. A second SIGTERM ends at once."
+        after_help = "Example:\n  starwright master master.star --data /var/lib/starwright --listen 0.0.0.0:8010\n\nSignals: SIGHUP reloads the configuration. SIGTERM shuts the master down: running builds continue on their workers, and the next master picks them up. A second SIGTERM stops it at once."
     )]
     Master(MasterArgs),
     /// Run a worker
     #[command(
-        after_help = "Example:\n  starwright worker --master ci.example.org:8010 --name linux-1 --password-file secret --dir /srv/worker\n\nSignals: SIGTERM ends the worker, a second one ends it at once. Its commands keep running, as they do when it is killed, and the next worker in the same directory picks them up."
+        after_help = "Example:\n  starwright worker --master ci.example.org:8010 --name linux-1 --password-file secret --dir /srv/worker\n\nSignals: SIGTERM stops the worker; a second one stops it at once. Running commands keep running, as they do after a crash, and the next worker in the same directory picks them up."
     )]
     Worker(WorkerArgs),
     /// Check configurations without running them
-    #[command(after_help = "Prints \"ok\" with a summary, or every problem with its place and a hint (exit code 3).")]
+    #[command(after_help = "Prints \"ok\" and a summary, or every problem with its location and a hint (exit code 3).")]
     Check {
         /// Configuration files
         #[arg(required = true)]
@@ -71,14 +71,14 @@ enum Command {
     },
     /// Make a running master reload its configuration
     #[command(
-        after_help = "A faulty configuration changes nothing: the old one stays in force, and the problems are printed (exit code 3)."
+        after_help = "If the configuration has problems, they are printed and the current one stays in force (exit code 3)."
     )]
     Reload {
         #[command(flatten)]
         master: MasterAddress,
     },
-    /// Say what runs, what waits, which workers are connected, and what needs a hand
-    #[command(after_help = "Exit code 1 if there are alerts: something needs a hand. Else 0.")]
+    /// Show running builds, waiting requests, connected workers, and alerts
+    #[command(after_help = "Exits 1 if there are alerts, 0 otherwise.")]
     Status {
         /// Print a JSON object
         #[arg(long)]
@@ -86,20 +86,20 @@ enum Command {
         #[command(flatten)]
         master: MasterAddress,
     },
-    /// Start a build by hand
+    /// Start a build manually
     #[command(
         after_help = "Examples:\n  starwright force linux\n  starwright force release -p version=1.2 -p publish=true --watch"
     )]
     Force(ForceArgs),
     /// List builds, newest first
     Builds {
-        /// Only builds of this builder
+        /// List only builds of this builder
         #[arg(long, short)]
         builder: Option<String>,
-        /// How many
+        /// Maximum number of builds to list
         #[arg(long, short = 'n', default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
         limit: u64,
-        /// Print the records of the HTTP API as a JSON array, with the names of builder and worker
+        /// Print a JSON array: the records of the HTTP API, with the names of builder and worker
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -107,17 +107,17 @@ enum Command {
     },
     /// Print the log of a build, or of one of its steps
     #[command(
-        after_help = "Examples:\n  starwright log linux/12\n  starwright log linux/12 compile     (one step; linux/12/compile does the same)\n  starwright log linux -f             (the newest build, as it runs)\n\nWith -f, the exit code is that of the build's result, and a restart of the master is waited for."
+        after_help = "Examples:\n  starwright log linux/12\n  starwright log linux/12 compile     (one step; linux/12/compile does the same)\n  starwright log linux -f             (the running build, or the next one if a request waits)\n\nWith -f, the exit code reports the build's result, and the command continues across a restart of the master."
     )]
     Log {
         /// BUILDER/NUMBER, BUILDER (its newest build), or a build's id
         build: String,
-        /// Name or number of a step; without it, all steps
+        /// Name or number of a step; all steps by default
         step: Option<String>,
         /// Keep printing until the build ends
         #[arg(long, short)]
         follow: bool,
-        /// Pass on the colours in the log; other control sequences never reach the terminal
+        /// Keep the colours of the log; other control sequences are always removed
         #[arg(long, value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
         color: Colour,
         #[command(flatten)]
@@ -127,52 +127,52 @@ enum Command {
     Stop {
         /// BUILDER/NUMBER, BUILDER (its newest build), or a build's id
         build: String,
-        /// Why; shown in the build's summary
+        /// Reason, shown in the build's summary
         #[arg(long, short, default_value = "")]
         reason: String,
         #[command(flatten)]
         master: MasterAddress,
     },
-    /// Start a build again, with the same sources and properties
+    /// Run a build again, with the same sources and properties
     Rebuild {
         /// BUILDER/NUMBER, BUILDER (its newest build), or a build's id
         build: String,
-        /// Show the build's progress; the exit code is that of its result
+        /// Show the build's progress; the exit code reports its result
         #[arg(long, short)]
         watch: bool,
         #[command(flatten)]
         master: MasterAddress,
     },
-    /// Take back a build request; if it is being built, stop that build
+    /// Cancel a build request; if its build is running, stop it
     Cancel {
         /// The request's number, as `force` prints it
         request: u64,
-        /// Why
+        /// Reason
         #[arg(long, short, default_value = "")]
         reason: String,
         #[command(flatten)]
         master: MasterAddress,
     },
-    /// Give a worker no new builds
+    /// Stop assigning new builds to a worker
     Pause {
         /// The worker's name
         worker: String,
-        /// Why; shown on the worker's page
+        /// Reason, shown on the worker's page
         #[arg(long, short, default_value = "")]
         reason: String,
         #[command(flatten)]
         master: MasterAddress,
     },
-    /// Give a paused worker builds again
+    /// Assign builds to a paused worker again
     Unpause {
         /// The worker's name
         worker: String,
         #[command(flatten)]
         master: MasterAddress,
     },
-    /// Tell a master about a change, for sources that it cannot poll
+    /// Report a change to a master, for sources that it cannot poll
     Sendchange(SendchangeArgs),
-    /// Maintain the state directory of a master that is not running
+    /// Maintain the state directory of a stopped master
     #[command(subcommand)]
     Store(StoreCommand),
     /// (started by workers) Run one command and spool its output
@@ -191,25 +191,23 @@ enum Command {
 pub(super) enum StoreCommand {
     /// Read everything and report what is damaged
     #[command(
-        after_help = "Changes nothing but this: what a killed master had begun is brought to its end. Exit code 1 if \
-                            something is damaged."
+        after_help = "Read-only, except that it completes any operation that a killed master left unfinished. Exits 1 if something is damaged."
     )]
     Check {
         #[command(flatten)]
         folder: DataFolder,
     },
-    /// Reclaim the disk space of what was removed
+    /// Reclaim the disk space of removed builds
     #[command(
-        after_help = "Needs as much free space as the store has small records. A crash at any moment leaves the old or \
-                            the new state."
+        after_help = "Needs free space about the size of the database (logs are not copied). Safe to interrupt: you end up with either the old or the new store."
     )]
     Compact {
         #[command(flatten)]
         folder: DataFolder,
     },
-    /// Write everything into one file, for backups and for moving
+    /// Export the store to one file, for backup or migration
     #[command(
-        after_help = "Examples:\n  starwright store export --data /var/lib/starwright backup.dump\n  starwright store export - | zstd > backup.dump.zst\n\nThe file appears when it is complete. Exit code 1 if something could not be read and is missing from it."
+        after_help = "Examples:\n  starwright store export --data /var/lib/starwright backup.dump\n  starwright store export - | zstd > backup.dump.zst\n\nThe file appears only once it is complete. Exits 1 if something could not be read and is missing from it."
     )]
     Export {
         /// The file to write, or - for standard output
@@ -219,7 +217,7 @@ pub(super) enum StoreCommand {
     },
     /// Create a store from an exported file
     #[command(
-        after_help = "Examples:\n  starwright store import --data /var/lib/starwright backup.dump\n  zstd -dc backup.dump.zst | starwright store import --data restored -\n\nThe directory has to be empty or missing, and appears when it is complete. It is the same installation: run only one of the two."
+        after_help = "Examples:\n  starwright store import --data /var/lib/starwright backup.dump\n  zstd -dc backup.dump.zst | starwright store import --data restored -\n\nThe target must be empty or missing, and appears only once the import is complete. The copy keeps the identity of the installation: never run it alongside the original."
     )]
     Import {
         /// The file to read, or - for standard input
@@ -227,26 +225,26 @@ pub(super) enum StoreCommand {
         #[command(flatten)]
         folder: DataFolder,
     },
-    /// End a build that cannot go on, as an exception
+    /// End a build that cannot continue, as an exception
     #[command(
         name = "end-build",
-        after_help = "Examples:\n  starwright store end-build linux/12\n  starwright store end-build 812 --reason \"its script hangs\"\n\nFor a build that no running master gets to its end: with one, use `starwright stop`. What its worker still runs of it is\nstopped when the worker connects to the next master."
+        after_help = "Examples:\n  starwright store end-build linux/12\n  starwright store end-build 812 --reason \"its script hangs\"\n\nFor a build that the master cannot finish; while a master is running, use `starwright stop` instead. Commands that a worker still runs for the build are stopped when the worker connects to the next master."
     )]
     EndBuild {
         /// BUILDER/NUMBER, or a build's id
         build: String,
-        /// Why; shown in the build's summary
-        #[arg(long, short, default_value = "it was ended by hand")]
+        /// Reason, shown in the build's summary
+        #[arg(long, short, default_value = "ended manually")]
         reason: String,
         #[command(flatten)]
         folder: DataFolder,
     },
     /// Rebuild the database from packs and journal
     #[command(
-        after_help = "Restores history and open work when the database (the folder `sled`) is gone or damaged. A master does it by\nitself when it notices damage at its start. The old database is kept in `damaged`. Exit code 1 if packs or journal are\ndamaged, too: what is whole is there."
+        after_help = "Restores history and open work when the database (the directory `sled`) is missing or damaged. A master that detects damage at startup does this automatically. The old database is kept in `damaged`. Exits 1 if packs or journal are damaged as well; everything readable is still recovered."
     )]
     Rebuild {
-        /// Even if the present database holds more than packs and journal
+        /// Rebuild even if the current database contains more than packs and journal
         #[arg(long)]
         force: bool,
         #[command(flatten)]
@@ -256,7 +254,7 @@ pub(super) enum StoreCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct DataFolder {
-    /// The master's state directory
+    /// The master's state directory; by default `.starwright` in the current directory
     #[arg(long, env = "STARWRIGHT_DATA", default_value = ".starwright")]
     pub data: PathBuf,
 }
@@ -265,10 +263,11 @@ pub(super) struct DataFolder {
 pub(super) struct MasterArgs {
     /// The configuration
     pub config: PathBuf,
-    /// Directory for history, logs and open work; created if missing
+    /// State directory, for history, logs and open work; created if missing. By default `.starwright` in the current
+    /// directory
     #[arg(long, env = "STARWRIGHT_DATA", default_value = ".starwright")]
     pub data: PathBuf,
-    /// Address for pages, API and workers; the default is the configuration's `web(listen = …)`, else 127.0.0.1:8010
+    /// Address for pages, API and workers; by default that of `web(listen = …)` in the configuration, or 127.0.0.1:8010
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<SocketAddr>,
     /// Do not reload the configuration when its files change
@@ -278,13 +277,13 @@ pub(super) struct MasterArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct WorkerArgs {
-    /// Where the master listens
+    /// Address of the master
     #[arg(long, value_name = "HOST:PORT")]
     pub master: String,
     /// The worker's name in the master's configuration
     #[arg(long)]
     pub name: String,
-    /// File that holds the password; a trailing newline does not count
+    /// File that contains the password; a trailing newline is ignored
     #[arg(long, value_name = "FILE")]
     pub password_file: PathBuf,
     /// Directory for workspaces and the spool; created if missing
@@ -303,7 +302,7 @@ pub(super) struct MasterAddress {
 pub(super) struct ForceArgs {
     /// The builder
     pub builder: String,
-    /// A parameter of the force form; can be given several times
+    /// Parameter of the force form; can be repeated
     #[arg(short = 'p', long = "param", value_name = "NAME=VALUE")]
     pub params: Vec<String>,
     /// The force scheduler, if the builder has several
@@ -315,13 +314,13 @@ pub(super) struct ForceArgs {
     /// Revision to build
     #[arg(long)]
     pub revision: Option<String>,
-    /// Why; shown with the build
+    /// Reason, shown with the build
     #[arg(long, short, default_value = "")]
     pub reason: String,
-    /// Who wants it; without it, STARWRIGHT_USER or the name of the user who runs this
+    /// Who requests the build; by default $STARWRIGHT_USER or the current user
     #[arg(long, value_name = "NAME")]
     pub owner: Option<String>,
-    /// Show the build's progress; the exit code is that of its result
+    /// Show the build's progress; the exit code reports its result
     #[arg(long, short)]
     pub watch: bool,
     #[command(flatten)]
@@ -330,7 +329,7 @@ pub(super) struct ForceArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct SendchangeArgs {
-    /// Who made it, for example "Ada <ada@example.org>"
+    /// Author, for example "Ada <ada@example.org>"
     #[arg(long, short)]
     pub author: String,
     /// Branch
@@ -351,19 +350,19 @@ pub(super) struct SendchangeArgs {
     /// Category
     #[arg(long)]
     pub category: Option<String>,
-    /// A page that shows the change
+    /// Web page that shows the change
     #[arg(long)]
     pub revlink: Option<String>,
-    /// The message
+    /// Commit message
     #[arg(long, short = 'm', default_value = "")]
     pub comments: String,
-    /// A name of this call: a second one of the same name records nothing
+    /// Unique name of this call; another call with the same name is ignored
     #[arg(long, value_name = "NAME")]
     pub delivery: Option<String>,
-    /// A property of the change; can be given several times
+    /// Property of the change; can be repeated
     #[arg(long = "property", short = 'p', value_name = "NAME=VALUE")]
     pub properties: Vec<String>,
-    /// Files that it touched
+    /// Changed files
     pub files: Vec<String>,
     #[command(flatten)]
     pub master: MasterAddress,

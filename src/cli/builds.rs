@@ -30,7 +30,7 @@ pub(super) fn run<'a>(
             return Ok(ExitCode::SUCCESS);
         }
         if builds.is_empty() {
-            outln!("no builds yet; `starwright force BUILDER` starts one");
+            outln!("no builds yet; start one with `starwright force BUILDER`");
         }
         let name = |names: &BTreeMap<u64, String>, id: &Json| {
             id.as_u64().and_then(|id| names.get(&id).cloned()).unwrap_or_default()

@@ -23,7 +23,7 @@ pub(super) fn run(
             return Ok(ExitCode::SUCCESS);
         }
         client.control(&path, "cancel", params).await?;
-        outln!("build request {request} is cancelled");
+        outln!("cancelled build request {request}");
         Ok(ExitCode::SUCCESS)
     })
 }

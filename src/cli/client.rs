@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use tokio::time::{Instant, sleep};
 
 use super::error::CliError;
-use super::output::errln;
+use super::output::{errln, shell_word};
 use crate::base::environment::variable;
 use crate::base::{chain, nearest};
 use crate::model::Outcome;
@@ -41,11 +41,11 @@ enum Patience {
 
 /// What a name on the command line means.
 #[derive(Clone, Debug)]
-pub(super) struct Named {
-    /// The build's record.
-    pub build: Json,
-    /// A step, if the name went on after the number.
-    pub step: Option<String>,
+pub(super) enum Named {
+    /// A build's record; and a step, if the name goes on after the number.
+    Build { build: Json, step: Option<String> },
+    /// A builder.
+    Builder { name: String, id: u64 },
 }
 
 impl Client {
@@ -113,14 +113,16 @@ impl Client {
 
     /// Finds a build by `BUILDER`, `BUILDER/NUMBER` or id.
     pub(super) async fn build(&self, name: &str) -> Result<Json, CliError> {
-        let found = self.named(name).await?;
-        match found.step {
-            None => Ok(found.build),
-            Some(step) => Err(CliError::user(format!("`{name}` names step `{step}` of a build; name a build only"))),
+        match self.named(name).await? {
+            Named::Build { build, step: None } => Ok(build),
+            Named::Builder { name, id } => self.newest_build(&name, id).await,
+            Named::Build { step: Some(step), .. } => {
+                Err(CliError::user(format!("`{name}` names step `{step}` of a build; name a build only")))
+            }
         }
     }
 
-    /// Finds a build by `BUILDER` (its newest), `BUILDER/NUMBER` or id, and a step by `BUILDER/NUMBER/STEP`. Names of
+    /// Finds a builder by its name, a build by `BUILDER/NUMBER` or id, and a step by `BUILDER/NUMBER/STEP`. Names of
     /// builders and steps may hold slashes and end in numbers: the longest builder that the name begins with counts.
     pub(super) async fn named(&self, name: &str) -> Result<Named, CliError> {
         let builders = self.list("builders", "builders").await?.unwrap_or_default();
@@ -133,15 +135,15 @@ impl Client {
         let matching = known.filter_map(|(builder, id)| Some((builder, id, after(builder)?)));
         let Some((builder, id, rest)) = matching.max_by_key(|(builder, ..)| builder.len()) else {
             return match name.parse::<u64>() {
-                Ok(id) => Ok(Named { build: self.build_by_id(id).await?, step: None }),
+                Ok(id) => Ok(Named::Build { build: self.build_by_id(id).await?, step: None }),
                 Err(_) => Err(no_builder(without_number(name), &builders)),
             };
         };
         let (number, step) = rest.split_once('/').map_or((rest, None), |(number, step)| (number, Some(step)));
         let step = step.filter(|step| !step.is_empty()).map(str::to_owned);
         match number.parse::<u64>() {
-            Ok(number) => Ok(Named { build: self.build_by_number(builder, id, number).await?, step }),
-            Err(_) if rest.is_empty() => Ok(Named { build: self.newest_build(builder, id).await?, step: None }),
+            Ok(number) => Ok(Named::Build { build: self.build_by_number(builder, id, number).await?, step }),
+            Err(_) if rest.is_empty() => Ok(Named::Builder { name: builder.to_owned(), id }),
             Err(_) => Err(no_builder(name, &builders)),
         }
     }
@@ -158,16 +160,29 @@ impl Client {
         let found = self.list(&format!("builders/{id}/builds/{number}"), "builds").await?;
         found.and_then(|mut items| items.pop()).ok_or_else(|| {
             CliError::environment(format!("builder `{builder}` has no build {number}"))
-                .hint(format!("`starwright builds --builder {builder}` lists them"))
+                .hint(format!("`starwright builds --builder {}` lists them", shell_word(builder)))
         })
     }
 
-    async fn newest_build(&self, builder: &str, id: u64) -> Result<Json, CliError> {
-        let newest = self.list(&format!("builders/{id}/builds?order=-number&limit=1"), "builds").await?;
-        newest.and_then(|mut items| items.pop()).ok_or_else(|| {
+    /// The newest build of a builder.
+    pub(super) async fn newest_build(&self, builder: &str, id: u64) -> Result<Json, CliError> {
+        self.newest_build_if_any(id).await?.ok_or_else(|| {
             CliError::environment(format!("builder `{builder}` has no builds yet"))
-                .hint(format!("`starwright force {builder}` starts one"))
+                .hint(format!("`starwright force {}` starts one", shell_word(builder)))
         })
+    }
+
+    /// The same; none if there is none yet.
+    pub(super) async fn newest_build_if_any(&self, id: u64) -> Result<Option<Json>, CliError> {
+        let newest = self.list(&format!("builders/{id}/builds?order=-number&limit=1"), "builds").await?;
+        Ok(newest.and_then(|mut items| items.pop()))
+    }
+
+    /// The request of a builder that has waited longest.
+    pub(super) async fn oldest_waiting(&self, builder: u64) -> Result<Option<u64>, CliError> {
+        let waiting = "complete=false&claimed=false&order=buildrequestid&limit=1";
+        let found = self.list(&format!("builders/{builder}/buildrequests?{waiting}"), "buildrequests").await?;
+        Ok(found.and_then(|mut items| items.pop()).and_then(|request| request["buildrequestid"].as_u64()))
     }
 
     /// The build requests of a new buildset, by builder, from the answer that made it.
@@ -217,16 +232,16 @@ impl Client {
     fn tell_wait(&self, limit: Duration) {
         let seconds = limit.as_secs();
         match self.patience {
-            Patience::Start => errln!("nobody listens at {} yet; waiting up to {seconds} s", self.base),
+            Patience::Start => errln!("nothing is listening at {} yet; waiting up to {seconds} s", self.base),
             Patience::Restart => {
-                errln!("the master at {} does not answer; waiting up to {seconds} s for it to come back", self.base);
+                errln!("the master at {} is not answering; waiting up to {seconds} s for it to come back", self.base);
             }
         }
     }
 
     fn unreachable(&self, why: &str) -> CliError {
         CliError::environment(format!("failed to reach a master at {}: {why}", self.base))
-            .hint("is it running? `starwright up CONFIG` starts one; `--master URL` names another")
+            .hint("start one with `starwright up CONFIG`, or name another with `--master URL`")
     }
 }
 

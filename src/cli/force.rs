@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 use super::args::ForceArgs;
 use super::client::{Client, path_part, user};
 use super::error::CliError;
-use super::output::outln;
+use super::output::{outln, shell_word};
 use super::watch;
 use crate::base::nearest;
 
@@ -55,15 +55,16 @@ pub(super) async fn follow_up(client: Client, request: u64, builder: &str, watch
     if watch {
         return watch::request(&client.patient(), request, builder).await;
     }
-    outln!("build request {request} is waiting; `starwright log {builder} -f` follows its build");
+    outln!("build request {request} is waiting; `starwright log {} -f` follows its build", shell_word(builder));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Splits `NAME=VALUE`.
 pub(super) fn split_param(param: &str) -> Result<(&str, &str), CliError> {
-    param.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {
-        CliError::user(format!("`{param}` is not a parameter")).hint("write NAME=VALUE, for example -p version=1.2")
-    })
+    param
+        .split_once('=')
+        .filter(|(name, _)| !name.is_empty())
+        .ok_or_else(|| CliError::user(format!("`{param}` is not NAME=VALUE")).hint("for example -p version=1.2"))
 }
 
 async fn scheduler_for(client: &Client, builder: u64, args: &ForceArgs) -> Result<Json, CliError> {

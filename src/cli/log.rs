@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use serde_json::Value as Json;
 
-use super::client::{Client, outcome_of};
+use super::client::{Client, Named, outcome_of};
 use super::error::{CliError, exit_code};
-use super::output::{check, outln};
+use super::output::{check, errln, outln};
 use super::terminal::{cleaned, printable};
 use super::watch::LOOK_EVERY;
 use crate::base::nearest;
@@ -24,12 +24,18 @@ pub(super) fn run<'a>(
     colours: bool,
 ) -> Result<impl Future<Output = Result<ExitCode, CliError>> + 'a, CliError> {
     Ok(async move {
-        let named = client.named(build).await?;
-        let id = named.build["buildid"].as_u64().unwrap_or_default();
-        let step = match (step, named.step) {
+        let (record, named_step) = match client.named(build).await? {
+            Named::Build { build, step } => (build, step),
+            Named::Builder { name, id } if follow => {
+                (current_or_coming(&client.clone().patient(), &name, id).await?, None)
+            }
+            Named::Builder { name, id } => (client.newest_build(&name, id).await?, None),
+        };
+        let id = record["buildid"].as_u64().unwrap_or_default();
+        let step = match (step, named_step) {
             (Some(step), Some(other)) if step != other => {
-                let text = format!("`{build}` names step `{other}`, and `{step}` is another");
-                return Err(CliError::user(text).hint("name one of them"));
+                let text = format!("`{build}` already names step `{other}`, so `{step}` cannot be given as well");
+                return Err(CliError::user(text).hint("name one step"));
             }
             (step, other) => step.map(str::to_owned).or(other),
         };
@@ -47,6 +53,32 @@ pub(super) fn run<'a>(
             tokio::time::sleep(LOOK_EVERY).await;
         }
     })
+}
+
+/// The build of a builder to follow: the one that runs, else the one that a waiting request will get, else the newest.
+async fn current_or_coming(client: &Client, builder: &str, id: u64) -> Result<Json, CliError> {
+    let newest = client.newest_build_if_any(id).await?;
+    let waiting = client.oldest_waiting(id).await?;
+    if let Some(running) = newest.filter(|build| build["complete"] != true) {
+        if waiting.is_some() {
+            errln!("following build {builder}/{}, which is running; further requests are waiting", running["number"]);
+        }
+        return Ok(running);
+    }
+    let Some(request) = waiting else { return client.newest_build(builder, id).await };
+    errln!("build request {request} of {builder} is waiting; its log follows when its build starts");
+    loop {
+        let record = client.list(&format!("buildrequests/{request}"), "buildrequests").await?;
+        let record = record.and_then(|mut items| items.pop()).unwrap_or_default();
+        let builds = client.list(&format!("buildrequests/{request}/builds"), "builds").await?.unwrap_or_default();
+        if let Some(build) = builds.into_iter().last() {
+            return Ok(build);
+        }
+        if record["complete"] == true || record.is_null() {
+            return Err(CliError::environment(format!("build request {request} ended without a build")));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 struct Printer {
@@ -129,6 +161,6 @@ fn no_such_step(wanted: &str, steps: &[Json]) -> CliError {
     let error = CliError::user(format!("the build has no step `{wanted}`"));
     match nearest(wanted, names.iter().copied()) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
-        None => error.hint(format!("steps are: {}", names.join(", "))),
+        None => error.hint(format!("its steps are: {}", names.join(", "))),
     }
 }

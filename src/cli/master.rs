@@ -26,9 +26,10 @@ pub(super) fn run(args: &MasterArgs, form: LogForm) -> Result<ExitCode, CliError
     init_logging(form, "info,warp=off,hyper=warn,sled=warn");
     in_runtime(async {
         let Some(house) = House::open(args, false).await? else { return Ok(ExitCode::SUCCESS) };
+        say(&format!("The state directory is {}", house.data.display()));
         say(&format!("Starwright's master listens at {}", house.local_url()));
         if house.url != house.local_url() {
-            say(&format!("Its pages are known as {}", house.url));
+            say(&format!("Its public address is {}", house.url));
         }
         house.serve(|_| async {}).await
     })
@@ -53,6 +54,8 @@ pub(super) struct House {
     listener: TcpListener,
     pub(super) address: SocketAddr,
     pub(super) url: String,
+    /// Where its state is.
+    pub(super) data: PathBuf,
     signals: Signals,
 }
 
@@ -63,12 +66,12 @@ impl House {
         let (master, listener, address) = tokio::select! {
             opened = Self::start(args, local_workers) => opened?,
             () = signals.next() => {
-                say("ended before it was up; everything recorded stays");
+                say("stopped before it was up; no recorded state is lost");
                 return Ok(None);
             }
         };
         let url = master.handle.url();
-        Ok(Some(Self { master, listener, address, url, signals }))
+        Ok(Some(Self { master, listener, address, url, data: absolute(&args.data)?, signals }))
     }
 
     async fn start(args: &MasterArgs, local_workers: bool) -> Result<(Master, TcpListener, SocketAddr), CliError> {
@@ -83,7 +86,7 @@ impl House {
         let wanted = listen_address(args, first.as_ref()).await?;
         let listener = TcpListener::bind(wanted).await.map_err(|error| {
             CliError::environment(format!("failed to listen at {wanted}: {error}"))
-                .hint("another program may have the port; choose one with --listen HOST:PORT")
+                .hint("if another program uses the port, choose a different one with --listen HOST:PORT")
         })?;
         let address =
             listener.local_addr().map_err(|error| CliError::environment(format!("failed to listen: {error}")))?;
@@ -118,7 +121,7 @@ impl House {
         let web = tokio::spawn(web::serve(self.master.handle.clone(), self.listener, stop.clone()));
         let ended = until_signal(&self.master.handle, &mut self.signals).await;
         if ended.is_ok() {
-            say("ending; running builds go on at their workers (a second signal ends at once)");
+            say("shutting down; running builds continue on their workers (a second signal stops at once)");
         }
         let orderly = async {
             // First of all: what ends after this is not lost, it was left.
@@ -129,9 +132,9 @@ impl House {
             self.master.stop().await;
         };
         let how = tokio::select! {
-            () = orderly => "ended; the next master takes up what is under way",
-            () = self.signals.next() => "ending at once; everything recorded stays",
-            () = tokio::time::sleep(END_WITHIN) => "the orderly end took too long; everything recorded stays",
+            () = orderly => "stopped; the next master picks up the running builds",
+            () = self.signals.next() => "stopping at once; no recorded state is lost",
+            () = tokio::time::sleep(END_WITHIN) => "the shutdown took too long, stopping at once; no recorded state is lost",
         };
         if ended.is_ok() {
             say(how);
@@ -193,7 +196,7 @@ async fn until_signal(handle: &Handle, signals: &mut Signals) -> Result<(), CliE
                 let handle = handle.clone();
                 tokio::spawn(async move { tell_reload(handle.reload("SIGHUP".to_owned()).await.ok()) });
             }
-            why = handle.failed() => return Err(CliError::environment(format!("the master ended: {why}"))),
+            why = handle.failed() => return Err(CliError::environment(format!("the master stopped: {why}"))),
         }
     }
 }
@@ -202,7 +205,7 @@ async fn until_signal(handle: &Handle, signals: &mut Signals) -> Result<(), CliE
 async fn until_signal(handle: &Handle, signals: &mut Signals) -> Result<(), CliError> {
     tokio::select! {
         () = signals.next() => Ok(()),
-        why = handle.failed() => Err(CliError::environment(format!("the master ended: {why}"))),
+        why = handle.failed() => Err(CliError::environment(format!("the master stopped: {why}"))),
     }
 }
 

@@ -64,6 +64,15 @@ pub(super) fn bytes(number: u64) -> String {
     format!("{}.{} {}", grouped(tenths / 10), tenths % 10, UNITS[unit])
 }
 
+/// A word as it is typed into a shell.
+pub(super) fn shell_word(text: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./:@%+,".contains(letter);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
 /// The exit code that a shell shows for a tool whose reader went away: 128 and the number of SIGPIPE.
 const PIPE_CLOSED: i32 = 141;
 /// The exit code for a full disk, as for other faults of the environment.
@@ -120,6 +129,8 @@ mod tests {
         let counts = [0, 1, 999, 1_000, 1_234_567].map(|number| count(number, "fact"));
         assert_eq!(counts, ["0 facts", "1 fact", "999 facts", "1,000 facts", "1,234,567 facts"]);
         let sizes = [0, 999, 1_000, 1_499_999, 999_949_999, 1_000_000_000, 5_300_000_000_000_000].map(bytes);
+        let words = ["linux/12", "a b", "it's", ""].map(shell_word);
+        assert_eq!(words, ["linux/12", "'a b'", "'it'\\''s'", "''"]);
         assert_eq!(sizes, ["0 B", "999 B", "1.0 kB", "1.4 MB", "999.9 MB", "1.0 GB", "5,300.0 TB"]);
     }
 }

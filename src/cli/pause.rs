@@ -20,7 +20,7 @@ pub(super) fn run<'a>(
         let method = if paused { "pause" } else { "unpause" };
         client.control(&format!("workers/{id}"), method, json!({"reason": reason})).await?;
         if paused {
-            outln!("worker {worker} is paused: it finishes what it has and gets no new builds");
+            outln!("worker {worker} is paused: it finishes its running builds and gets no new ones");
         } else {
             outln!("worker {worker} gets builds again");
         }

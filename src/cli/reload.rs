@@ -15,11 +15,11 @@ pub(super) fn run(client: Client) -> Result<impl Future<Output = Result<ExitCode
             return Err(CliError::refused(text(&answer["error"])));
         }
         match answer["outcome"].as_str().unwrap_or_default() {
-            "unchanged" => outln!("nothing differs; the configuration in force stays"),
+            "unchanged" => outln!("no changes; the configuration stays as it is"),
             "adopted" => show_changes(answer["changes"].as_array().map(Vec::as_slice).unwrap_or_default()),
             "refused" => {
                 errln!("{}", text(&answer["report"]).trim_end());
-                return Err(CliError::refused("the configuration was refused; the old one stays in force"));
+                return Err(CliError::refused("the configuration was rejected; the current one stays in force"));
             }
             other => return Err(CliError::bug(format!("the master answered `{other}` to a reload"))),
         }
@@ -28,7 +28,7 @@ pub(super) fn run(client: Client) -> Result<impl Future<Output = Result<ExitCode
 }
 
 fn show_changes(changes: &[Json]) {
-    outln!("in force, with {}", count(changes.len() as u64, "difference"));
+    outln!("the new configuration is in force, with {}", count(changes.len() as u64, "change"));
     for change in changes {
         outln!("  {} {}: {}", text(&change["kind"]), text(&change["name"]), text(&change["what"]));
     }

@@ -39,7 +39,7 @@ pub(super) fn run(
             return Err(CliError::user(answer["error"].as_str().unwrap_or("the change was refused").to_owned()));
         }
         match answer["changes"].as_array().and_then(|ids| ids.first()) {
-            Some(id) => outln!("change {id} is recorded"),
+            Some(id) => outln!("recorded change {id}"),
             None => outln!("{}", answer["notes"][0].as_str().unwrap_or("nothing is recorded")),
         }
         Ok(ExitCode::SUCCESS)

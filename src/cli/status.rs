@@ -1,4 +1,4 @@
-//! `status`: what runs, what waits, which workers are there, and what needs a hand.
+//! `status`: running builds, waiting requests, connected workers, and alerts.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -102,10 +102,10 @@ impl Status {
 
     fn print_alerts(&self, now: i64) {
         if self.alerts.is_empty() {
-            outln!("nothing needs a hand");
+            outln!("no alerts");
             return;
         }
-        outln!("{} to look at", count(self.alerts.len() as u64, "alert"));
+        outln!("{}", count(self.alerts.len() as u64, "alert"));
         for alert in &self.alerts {
             let since = took(now - alert["first"].as_i64().unwrap_or_default().div_euclid(1000));
             outln!("  ! {}, for {since}:", printable(&subject(&alert["subject"])));
@@ -128,7 +128,7 @@ impl Status {
             *entry = (entry.0 + 1, entry.1.min(submitted));
         }
         for (builder, (requests, oldest)) in by_builder.iter().take(SHOWN) {
-            outln!("  {builder}  {}, the oldest for {}", count(*requests, "request"), took(now - oldest));
+            outln!("  {builder}  {}, oldest waiting for {}", count(*requests, "request"), took(now - oldest));
         }
         more(by_builder.len());
     }

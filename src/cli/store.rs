@@ -46,7 +46,7 @@ fn check(dir: &Path) -> Result<ExitCode, CliError> {
         count(report.log_files, "log file")
     );
     if report.problems.is_empty() {
-        outln!("{}: sound ({read})", dir.display());
+        outln!("{}: OK ({read})", dir.display());
         return Ok(ExitCode::SUCCESS);
     }
     outln!("{}: {} ({read})", dir.display(), count(report.problems.len() as u64, "problem"));
@@ -60,21 +60,21 @@ fn check(dir: &Path) -> Result<ExitCode, CliError> {
 fn advice(report: &CheckReport) -> Vec<&'static str> {
     let mut advice = Vec::new();
     if report.database_lacks && !report.facts_lack {
-        advice.push("Packs and journal are whole: `starwright store rebuild` makes the database again from them.");
+        advice.push("Packs and journal are intact: `starwright store rebuild` rebuilds the database from them.");
     }
     if report.database_lacks && report.facts_lack {
         advice.push(
-            "The database is damaged, and so are packs or journal: restore a backup, or keep what `starwright store rebuild` finds.",
+            "The database is damaged, and so are packs or journal: restore a backup, or use `starwright store rebuild` to recover whatever is readable.",
         );
     }
     if !report.database_lacks && report.facts_lack {
         advice.push(
-            "The database is whole and serves as before; do not rebuild it. A dump lacks what packs and journal lack: \
-             copy the folder instead.",
+            "The database is intact and stays usable; do not rebuild it. An export would lack what packs and journal lack, so \
+             back up the directory instead.",
         );
     }
     if advice.is_empty() {
-        advice.push("What is damaged reads as left out; everything else is whole.");
+        advice.push("Damaged entries are skipped when read; everything else is intact.");
     }
     advice
 }
@@ -84,7 +84,7 @@ fn compact(dir: &Path) -> Result<ExitCode, CliError> {
     let report = maintain::compact(dir, &mut |progress| meter.show(progress)).map_err(failed)?;
     meter.end();
     outln!(
-        "{}: {} before, {} now; {} of removed builds dropped",
+        "{}: {} before, {} now; dropped {} of removed builds",
         dir.display(),
         bytes(report.bytes_before),
         bytes(report.bytes_after),
@@ -99,8 +99,9 @@ fn export(file: &Path, folder: &DataFolder) -> Result<ExitCode, CliError> {
     let report = if file == Path::new("-") {
         let out = io::stdout();
         if out.is_terminal() {
-            return Err(CliError::user("a dump is no text for a terminal")
-                .hint("name a file, or send the output into a file or a program"));
+            return Err(
+                CliError::user("a dump is not meant for a terminal").hint("name a file, or redirect the output")
+            );
         }
         maintain::export(&dir, &mut BufWriter::new(out.lock()), &mut |progress| meter.show(progress)).map_err(failed)?
     } else {
@@ -108,12 +109,12 @@ fn export(file: &Path, folder: &DataFolder) -> Result<ExitCode, CliError> {
     };
     meter.end();
     errln!("{}: exported {}", dir.display(), held(&report));
-    Ok(ended_with(&report.damage, "could not be read and is missing in the dump"))
+    Ok(ended_with(&report.damage, "could not be read and are missing from the dump"))
 }
 
 fn export_to_file(dir: &Path, file: &Path, meter: &mut Meter) -> Result<DumpReport, CliError> {
     if file.is_dir() {
-        return Err(CliError::user(format!("failed to write `{}`: it is a folder; name a file", file.display())));
+        return Err(CliError::user(format!("failed to write `{}`: it is a directory; name a file", file.display())));
     }
     let part = beside(file);
     let io_failed = |error: io::Error| CliError::environment(format!("failed to write `{}`: {error}", part.display()));
@@ -165,18 +166,18 @@ fn rebuild(dir: &Path, force: bool) -> Result<ExitCode, CliError> {
     let report = report.map_err(failed)?;
     meter.end();
     outln!(
-        "{}: the database is made again: {}, {}",
+        "{}: rebuilt the database: {}, {}",
         dir.display(),
         count(report.facts, "fact"),
         count(report.builds, "build")
     );
     for torn in &report.torn {
-        outln!("{torn}, as a kill leaves them; nobody was told what they held");
+        outln!("{torn}: expected after a kill; these records were never acknowledged");
     }
     if let Some(aside) = &report.set_aside {
-        outln!("the old database is in {}; remove it when all is well", aside.display());
+        outln!("the old database is in {}; delete it once everything works", aside.display());
     }
-    Ok(ended_with(&report.damage, "could not be read; what they held is lost"))
+    Ok(ended_with(&report.damage, "could not be read; their contents are lost"))
 }
 
 /// Ends a build in a store that no master holds.
@@ -185,11 +186,11 @@ fn end_build(build: &str, reason: &str, dir: &Path) -> Result<ExitCode, CliError
     let ended = end_build_offline(dir, Launcher::default(), build, reason).map_err(|error| match error {
         EndBuildError::Store(error) => failed(error),
         EndBuildError::Unknown { .. } | EndBuildError::Over { .. } => {
-            CliError::environment(chain(&error)).hint("name it as BUILDER/NUMBER, or by its id; the pages show both")
+            CliError::environment(chain(&error)).hint("give BUILDER/NUMBER or the build's id; the pages show both")
         }
         EndBuildError::Restore(_) => CliError::environment(format!("failed to {}", chain(&error))),
     })?;
-    outln!("{}: build {}/{} ended as exception: {reason}", dir.display(), ended.builder, ended.number);
+    outln!("{}: ended build {}/{} as an exception: {reason}", dir.display(), ended.builder, ended.number);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -218,8 +219,8 @@ fn ended_with(damage: &[String], what: &str) -> ExitCode {
 fn failed(error: StoreError) -> CliError {
     let failed = CliError::environment(format!("failed to {}", chain(&error)));
     match error {
-        StoreError::Locked { .. } => failed.hint("a running master looks after its folder itself"),
-        StoreError::Missing { .. } => failed.hint("the folder is what the master was given with --data"),
+        StoreError::Locked { .. } => failed.hint("a running master maintains its own state directory; stop it first"),
+        StoreError::Missing { .. } => failed.hint("give the directory that the master uses, with --data DIR; by default `.starwright` in the directory where it was started"),
         _ => failed,
     }
 }

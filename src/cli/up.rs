@@ -29,7 +29,7 @@ pub(super) fn run(args: &MasterArgs, form: LogForm) -> Result<ExitCode, CliError
         let workers = LocalWorkers {
             handle: house.handle().clone(),
             address: house.address,
-            dir: args.data.join("workers"),
+            dir: house.data.join("workers"),
             running: BTreeMap::new(),
         };
         house.serve(|stop| workers.keep(stop)).await
@@ -40,17 +40,17 @@ fn greet(args: &MasterArgs, house: &House) {
     let plan = house.handle().plan();
     let local: Vec<&str> = local_names(&plan).collect();
     let workers = if local.is_empty() {
-        "none here; declare one without a password, worker(\"local\"), to run builds on this machine".to_owned()
+        "none on this machine; declare worker(\"local\"), without a password, to run builds here".to_owned()
     } else {
         local.join(", ")
     };
     say("Starwright is up.");
     say(&format!("  pages          {}", house.local_url()));
     if house.url != house.local_url() {
-        say(&format!("  known as       {}", house.url));
+        say(&format!("  public address {}", house.url));
     }
     say(&format!("  configuration  {} (reloaded whenever you save it)", args.config.display()));
-    say(&format!("  state          {}", args.data.display()));
+    say(&format!("  state          {}", house.data.display()));
     say(&format!("  workers        {workers}"));
     say("Press Ctrl-C to stop.");
 }
@@ -124,7 +124,7 @@ fn start(
     handle.alerts().clear(&subject, ENDED);
     let task = tokio::spawn(async move {
         if let Err(error) = worker::run(options, stop).await {
-            let hint = "put that right, then end `starwright up` and start it again".to_owned();
+            let hint = "fix the cause, then restart `starwright up`".to_owned();
             handle.alerts().raise(subject, ENDED, format!("the local worker ended: {}", chain(&error)), Some(hint));
         }
     });

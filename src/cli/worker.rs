@@ -58,7 +58,7 @@ async fn serve(options: worker::Options) -> Result<ExitCode, CliError> {
         () = signals.next() => {}
         () = tokio::time::sleep(END_WITHIN) => {}
     }
-    say("ended; commands that still run go on, and the next worker in this folder takes them up");
+    say("stopped; running commands continue, and the next worker in this directory picks them up");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -252,6 +252,24 @@ fn watching_and_following_go_on_after_a_restart_of_the_master() {
     assert!(seen.contains("build successful"), "{seen}");
 }
 
+#[test]
+fn following_a_builder_waits_for_the_build_of_a_waiting_request() {
+    let (place, _running) = Place::start();
+    place.build("arch_x86");
+    assert!(place.run(&["pause", "local"]).status.success());
+    assert!(place.run(&["force", "arch_x86"]).status.success());
+    let mut follow = spawned(client(&place, &["log", "arch_x86", "-f"]));
+    let mut line = String::new();
+    BufReader::new(follow.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("of arch_x86 is waiting"), "{line}");
+    assert!(place.run(&["unpause", "local"]).status.success());
+    let mut text = String::new();
+    follow.stdout.as_mut().unwrap().read_to_string(&mut text).unwrap();
+    assert!(text.contains("short"), "{text}");
+    assert_eq!(follow.wait().unwrap().code(), Some(0));
+    assert_eq!(items(&place.address, "builds?order=-buildid&limit=1")[0]["number"], 2);
+}
+
 fn spawned(mut command: Command) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }

@@ -11,8 +11,8 @@ use tempfile::TempDir;
 use crate::support::http::{control, items, request, wait_for};
 use crate::support::starwright::{PROGRAM, Running, Worker, copy_program, signal, wait_for_file};
 
-const ENDING: &str = "ending; running builds go on at their workers (a second signal ends at once)";
-const ENDED: &str = "ended; the next master takes up what is under way";
+const ENDING: &str = "shutting down; running builds continue on their workers (a second signal stops at once)";
+const ENDED: &str = "stopped; the next master picks up the running builds";
 
 const CONFIG: &str = r#"
 load("@stdlib//steps.star", "sh")
@@ -150,7 +150,7 @@ fn a_second_signal_ends_a_master_at_once_and_loses_nothing() {
     assert_eq!(first.line().as_deref(), Some(ENDING));
     signal(first.child.id(), "TERM");
     let (status, said) = first.end();
-    assert_eq!((status.code(), said), (Some(0), vec!["ending at once; everything recorded stays".to_owned()]));
+    assert_eq!((status.code(), said), (Some(0), vec!["stopping at once; no recorded state is lost".to_owned()]));
     drop(slow);
 
     let second = place.start("master", &address);
@@ -180,7 +180,7 @@ fn a_terminated_worker_leaves_its_commands_to_the_next() {
     let first = place.worker(&master.address);
     place.begin(&master.address);
     let (status, said) = first.terminate();
-    let expected = "ended; commands that still run go on, and the next worker in this folder takes them up\n";
+    let expected = "stopped; running commands continue, and the next worker in this directory picks them up\n";
     assert_eq!((status.code(), said.as_str()), (Some(0), expected));
     wait_for(&master.address, "the worker to be away", || {
         let workers = items(&master.address, "workers");

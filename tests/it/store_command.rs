@@ -30,7 +30,7 @@ fn a_sound_store_is_checked_compacted_exported_and_imported() {
     let data = dir.path();
     let (code, text) = store(data, &["check"]);
     assert_eq!(code, 0, "{text}");
-    assert!(text.contains(": sound (") && text.contains(" facts, ") && text.contains(" log files)"), "{text}");
+    assert!(text.contains(": OK (") && text.contains(" facts, ") && text.contains(" log files)"), "{text}");
     let (code, text) = store(data, &["compact"]);
     assert_eq!(code, 0, "{text}");
     assert!(text.contains(" before, ") && text.contains(" now; "), "{text}");
@@ -102,7 +102,7 @@ fn odd_folders_and_dumps_are_refused_with_what_would_do() {
         (&file, vec!["check"], 10, "not a directory"),
         (&file, vec!["rebuild"], 10, "not a directory"),
         (&file, vec!["import", &dump], 10, "Not a directory"),
-        (data, vec!["export", &folder], 2, "it is a folder; name a file"),
+        (data, vec!["export", &folder], 2, "it is a directory; name a file"),
         (data, vec!["export", "/nowhere/at/all"], 10, "failed to write `/nowhere/at/all.part`: No such file"),
         (data, vec!["import", &dump], 10, "the folder is not empty; import into a new one"),
         (&target, vec!["import", "/nowhere/at/all"], 10, "failed to read the dump `/nowhere/at/all`: No such file"),
@@ -166,7 +166,7 @@ fn a_check_says_what_would_do() {
     };
     let (dir, text) = damaged(54, &|data| fs::remove_dir_all(data.join("sled")).unwrap());
     assert!(
-        text.contains("it is missing") && text.contains("`starwright store rebuild` makes the database again"),
+        text.contains("it is missing") && text.contains("`starwright store rebuild` rebuilds the database"),
         "{text}"
     );
     let dump = dir.path().join("dump");
@@ -177,7 +177,7 @@ fn a_check_says_what_would_do() {
     assert!(!dump.exists());
     assert!(!dir.path().join("sled").exists());
     let (code, text) = store(dir.path(), &["rebuild"]);
-    assert!(code == 0 && text.contains("the database is made again"), "{text}");
+    assert!(code == 0 && text.contains("rebuilt the database"), "{text}");
     assert_eq!(store(dir.path(), &["check"]).0, 0);
 
     let lose_build = |data: &Path| {
@@ -186,7 +186,7 @@ fn a_check_says_what_would_do() {
         fs::remove_dir_all(data.join("packs")).unwrap();
     };
     let (dir, text) = damaged(55, &lose_build);
-    assert!(text.contains("The database is whole and serves as before; do not rebuild it."), "{text}");
+    assert!(text.contains("The database is intact and stays usable; do not rebuild it."), "{text}");
     let (code, text) = store(dir.path(), &["rebuild"]);
     assert!(code == 10 && text.contains("nothing was changed") && text.contains("rebuild --force"), "{text}");
     let (code, text) = store(dir.path(), &["rebuild", "--force"]);
@@ -201,7 +201,7 @@ fn a_check_says_what_would_do() {
         bytes[middle] ^= 1;
         fs::write(log, bytes).unwrap();
     });
-    assert!(text.contains("log-") && text.contains("everything else is whole"), "{text}");
+    assert!(text.contains("log-") && text.contains("everything else is intact"), "{text}");
 }
 
 /// A scratch folder with a configuration and a state folder.
@@ -357,7 +357,7 @@ fn whatever_file_of_the_store_is_lost_or_spoilt_history_and_open_work_come_back(
             let (code, text) = store(&data, &["check"]);
             assert!(code != 0 && text.contains(wanted), "{what}: {code}\n{text}");
             let (code, text) = store(&data, &["rebuild"]);
-            assert!(code == 0 && text.contains("the database is made again"), "{what}: {code}\n{text}");
+            assert!(code == 0 && text.contains("rebuilt the database"), "{what}: {code}\n{text}");
             let (code, text) = store(&data, &["check"]);
             assert_eq!(code, 0, "{what}: {text}");
         }

@@ -125,7 +125,7 @@ fn a_build_is_ended_while_no_master_runs() {
     assert!(said(&unknown).contains("there is no build `b/7`"), "{}", said(&unknown));
     let ended = end("b/1");
     assert!(ended.status.success(), "{}", said(&ended));
-    assert!(said(&ended).contains("build b/1 ended as exception: it hangs"), "{}", said(&ended));
+    assert!(said(&ended).contains("ended build b/1 as an exception: it hangs"), "{}", said(&ended));
     let again = end("1");
     assert!(said(&again).contains("is not running"), "{}", said(&again));
 

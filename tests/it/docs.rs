@@ -203,9 +203,21 @@ impl Session {
         text.replace("ci.example.org:8010", &self.address)
             .replace("127.0.0.1:8010", &self.address)
             .replace("localhost:8025", &self.mail)
+            .replace("port = 8025", &format!("port = {}", self.mail.rsplit(':').next().unwrap()))
             .replace("/etc/starwright", &format!("{home}/etc/starwright"))
             .replace("/var/lib/starwright", &format!("{home}/var/lib/starwright"))
             .replace("/srv/starwright-worker", &format!("{home}/srv/starwright-worker"))
+    }
+
+    /// Waits until what runs in the background prints this.
+    fn wait_for_output(&mut self, wanted: &str) {
+        let began = Instant::now();
+        while !self.transcript.contains(wanted) {
+            match self.lines.recv_timeout(LOOK_EVERY) {
+                Ok(line) => self.transcript += &format!("{line}\n"),
+                Err(_) => assert!(began.elapsed() < BLOCK_TIME, "`{wanted}` was not printed"),
+            }
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -320,14 +332,14 @@ fn the_five_minutes_of_the_readme_can_be_pasted_as_one_block() {
 
 #[test]
 fn the_tutorial_works_as_printed() {
-    let mut session = Session::new(&[]);
+    let mut session = Session::new(&[("python3", mail_server())]);
     let mut configuration = Configuration::default();
     let mut said = String::new();
     for block in blocks("docs/tutorial.md") {
         match block.language.as_str() {
             "python" => {
                 configuration.add(&block);
-                session.write("demo/master.star", &configuration.text());
+                session.write("demo/master.star", &session.at_home(&configuration.text()));
             }
             "sh" => {
                 said = session.run(&block);
@@ -337,6 +349,9 @@ fn the_tutorial_works_as_printed() {
                     });
                     let log = session.say("starwright log project test\n", &block.place);
                     assert!(log.contains("testing"), "{log}");
+                }
+                if block.text.contains("repair the tests") {
+                    session.wait_for_output("is back to green");
                 }
                 if block.text.contains("locl") {
                     said = session.say("starwright check ~/demo/master.star || true\n", &block.place);
@@ -385,10 +400,15 @@ fn the_guide_to_change_sources_works_as_printed() {
     assert_eq!(changes.len(), 2, "{}", session.transcript);
 }
 
+/// A `python3` that has the mail server of the guides, and prints at once.
+fn mail_server() -> String {
+    let python = python_with(&["aiosmtpd==1.4.6"]).display().to_string();
+    format!("echo $$ >> ~/pids\nexport PYTHONUNBUFFERED=1\nexec {python} \"$@\"")
+}
+
 #[test]
 fn the_guide_to_mail_works_as_printed() {
-    let python = python_with(&["aiosmtpd==1.4.6"]).display().to_string();
-    let mut session = Session::new(&[("python3", format!("echo $$ >> ~/pids\nexec {python} \"$@\""))]);
+    let mut session = Session::new(&[("python3", mail_server())]);
     for block in blocks("docs/guides/mail.md").iter().filter(|block| block.language == "sh") {
         session.run(block);
     }

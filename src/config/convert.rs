@@ -46,7 +46,7 @@ fn deep(value: Star<'_>, depth: usize) -> Result<Value, String> {
     }
     if let Some(entries) = DictRef::from_value(value) {
         let entries = entries.iter().map(|(key, value)| {
-            let key = key.unpack_str().ok_or_else(|| format!("has a key that is no text: {key}"))?;
+            let key = key.unpack_str().ok_or_else(|| format!("has a key that is not a text: {key}"))?;
             Ok((key.to_owned(), deep(value, depth + 1)?))
         });
         return entries.collect::<Result<_, String>>().map(Value::Map);
@@ -55,7 +55,7 @@ fn deep(value: Star<'_>, depth: usize) -> Result<Value, String> {
         let fields = fields.iter().map(|(name, value)| Ok((name.as_str().to_owned(), deep(value, depth + 1)?)));
         return fields.collect::<Result<_, String>>().map(Value::Map);
     }
-    Err(format!("is of type `{}`, which is no plain data", value.get_type()))
+    Err(format!("is of type `{}`, which is not plain data", value.get_type()))
 }
 
 /// The elements of a list or tuple.

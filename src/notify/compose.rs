@@ -18,7 +18,7 @@ pub(super) struct Envelope {
 /// Who a mail goes to, or why it can go to nobody.
 pub(super) fn envelope(message: &MailMessage) -> Result<Envelope, String> {
     let from = mailbox(&message.from)
-        .ok_or_else(|| format!("the sender `{}` is no mail address; set `sender` to one", message.from))?;
+        .ok_or_else(|| format!("the sender `{}` is not a valid mail address; set `sender` to one", message.from))?;
     let to: Vec<Mailbox> = message.to.iter().filter_map(|text| mailbox(text)).collect();
     if to.is_empty() {
         return Err(

@@ -24,7 +24,7 @@ pub(super) fn recipients(plan: &Recipients, facts: &BuildFacts) -> (Vec<Mailbox>
     for text in &plan.to {
         match mailbox(text) {
             Some(mailbox) => chosen.take(mailbox),
-            None => remarks.push(format!("`{text}` is no mail address and was left out.")),
+            None => remarks.push(format!("`{text}` is not a valid mail address and was left out.")),
         }
     }
     if plan.blame {
@@ -42,8 +42,9 @@ fn unreachable(plan: &Recipients, facts: &BuildFacts) -> Vec<String> {
     let odd = authors
         .into_iter()
         .filter(|author| address_of(author).is_some() && person(author, plan.domain.as_deref()).is_none());
-    let remark =
-        |author: &str| format!("`{}` is no mail address; its author was left out.", one_line(author, AUTHOR_CHARS_MAX));
+    let remark = |author: &str| {
+        format!("`{}` is not a valid mail address; its author was left out.", one_line(author, AUTHOR_CHARS_MAX))
+    };
     odd.take(REMARKED_MAX).map(remark).collect()
 }
 

@@ -136,7 +136,7 @@ fn headers(plan: &MailPlan, facts: &BuildFacts, story: &mut Story) -> BTreeMap<S
 fn header_fault(name: &str) -> Option<&'static str> {
     let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
     if !is_name {
-        Some("that is no name of a header")
+        Some("that is not a valid name for a header")
     } else if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
         Some("the mail has one of its own")
     } else {

@@ -322,7 +322,11 @@ fn fixed_recipients_come_first_and_nobody_twice() {
             "Old <old@example.org>",
         ]
     );
-    assert!(mail.text.contains("Remark: `not an address` is no mail address and was left out."), "{}", mail.text);
+    assert!(
+        mail.text.contains("Remark: `not an address` is not a valid mail address and was left out."),
+        "{}",
+        mail.text
+    );
 
     plan.recipients.blame = false;
     assert_eq!(render_mail(&plan, &facts, &|_, _| panic!("no template is set")).to, ["team@example.org"]);
@@ -408,7 +412,7 @@ fn headers_are_the_users_but_never_those_that_steer_the_mail() {
     );
     assert!(mail.text.contains("the header `BCC` was left out: the mail has one of its own."), "{}", mail.text);
     assert!(
-        mail.text.contains("the header `X-Bad: y Bcc` was left out: that is no name of a header."),
+        mail.text.contains("the header `X-Bad: y Bcc` was left out: that is not a valid name for a header."),
         "{}",
         mail.text
     );

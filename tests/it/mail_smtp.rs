@@ -210,7 +210,7 @@ async fn a_mail_to_nobody_is_final() {
     let error = refused(&plan(1), None, &message(&[])).await;
     assert!(error.final_ && error.message.contains("there is nobody to write to"), "{error}");
     let error = refused(&plan(1), None, &MailMessage { from: "ci".into(), ..message(&["ann@example.org"]) }).await;
-    assert!(error.final_ && error.message.contains("the sender `ci` is no mail address"), "{error}");
+    assert!(error.final_ && error.message.contains("the sender `ci` is not a valid mail address"), "{error}");
 }
 
 /// Addresses that are not ASCII need an extension, which this server has not.

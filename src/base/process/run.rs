@@ -128,7 +128,7 @@ pub enum ProcessError {
     #[error("`{program}` is not installed, or not in PATH")]
     NotFound { program: String },
     /// Its working directory does not exist.
-    #[error("start `{program}` in `{}`, which is no folder", folder.display())]
+    #[error("start `{program}` in `{}`, which is not a directory", folder.display())]
     NoFolder { program: String, folder: PathBuf },
     /// It could not be started.
     #[error("start `{program}`")]
@@ -341,6 +341,6 @@ mod tests {
         let missing = run(&ProcessSpec::new("no-such-program")).await.unwrap_err();
         assert_eq!(missing.to_string(), "`no-such-program` is not installed, or not in PATH");
         let lost = run(&shell("true").cwd("/no/such/folder")).await.unwrap_err();
-        assert_eq!(lost.to_string(), "start `sh` in `/no/such/folder`, which is no folder");
+        assert_eq!(lost.to_string(), "start `sh` in `/no/such/folder`, which is not a directory");
     }
 }

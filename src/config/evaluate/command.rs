@@ -234,7 +234,7 @@ fn entries<'v>(what: &str, value: Value<'v>) -> anyhow::Result<Vec<(String, Valu
     };
     let each = entries.iter().map(|(name, value)| match name.unpack_str() {
         Some(name) => Ok((name.to_owned(), value)),
-        None => anyhow::bail!("`{what}` has a key that is no text: {name}"),
+        None => anyhow::bail!("`{what}` has a key that is not a text: {name}"),
     });
     each.collect()
 }

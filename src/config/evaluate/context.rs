@@ -420,7 +420,7 @@ fn methods(builder: &mut MethodsBuilder) {
         let known = ["http://", "https://", "file://", "mailto:", "/"];
         if !known.iter().any(|begin| url.starts_with(begin)) {
             return Err(starlark::Error::new_other(anyhow::anyhow!(
-                "`{url}` is no link: it must begin with http://, https://, file://, mailto: or /"
+                "`{url}` is not a link: it must begin with http://, https://, file://, mailto: or /"
             )));
         }
         run.ask(Ask::AddUrl { step: run.step_key(), name: name.to_owned(), url })?;

@@ -70,7 +70,7 @@ mod tests {
             assert_eq!(value(expression).as_deref(), Ok(wanted), "{expression}");
         }
         assert!(value("json.decode('{')").unwrap_err().contains("is no JSON"));
-        assert!(value("json.encode(secret('x'))").unwrap_err().contains("no plain data"));
+        assert!(value("json.encode(secret('x'))").unwrap_err().contains("not plain data"));
     }
 
     #[test]

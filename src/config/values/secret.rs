@@ -54,7 +54,7 @@ pub(in crate::config) fn secret_functions(builder: &mut GlobalsBuilder) {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<TextValue> {
         if name.is_empty() || name.contains(['/', '\\', '\0', '"']) || name.starts_with('.') {
-            anyhow::bail!("`{name}` is no name for a secret: use letters, digits, `-`, `_` and `.`");
+            anyhow::bail!("`{name}` is not a valid name for a secret: use letters, digits, `-`, `_` and `.`");
         }
         if let Some(collector) = Collector::of(eval) {
             collector.name_secret(name);

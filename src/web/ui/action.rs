@@ -131,7 +131,7 @@ fn reason(request: &Request) -> String {
 }
 
 fn number(text: &str) -> Result<u64, Trouble> {
-    text.parse().map_err(|_| Trouble::missing(format!("“{text}” is no number.")))
+    text.parse().map_err(|_| Trouble::missing(format!("“{text}” is not a number.")))
 }
 
 fn gone(gone: crate::master::Gone) -> Trouble {

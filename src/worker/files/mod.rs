@@ -93,7 +93,7 @@ fn perform_into(args: &CommandArgs, cancelled: &AtomicBool, outcome: &mut FileOu
         | CommandArgs::UploadFile { .. }
         | CommandArgs::UploadDirectory { .. }
         | CommandArgs::DownloadFile { .. } => {
-            Err(Failure { code: -1, message: "this is no command about files".to_owned() })
+            Err(Failure { code: -1, message: "this is not a file command".to_owned() })
         }
     }
 }

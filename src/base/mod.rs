@@ -25,6 +25,6 @@ pub use host::host_name;
 pub use logging::{LogForm, init as init_logging};
 pub use nearest::nearest;
 pub use random::{random_bytes, random_fraction, random_u64, unique_id};
-pub use report::{Fault, chain};
+pub use report::{Explained, Fault, chain};
 pub use span::{ParseSpanError, Span};
 pub use timestamp::Timestamp;

@@ -13,6 +13,17 @@ pub enum Fault {
     Bug,
 }
 
+/// An error that people read: whose turn it is, and what would help.
+pub trait Explained: Error {
+    /// Whose turn it is. Exit codes follow from it.
+    fn fault(&self) -> Fault;
+
+    /// What to do about it, if the text does not say so.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+}
+
 /// An error and its causes, joined by `: `. A cause is skipped if the text before it already ends with it.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();

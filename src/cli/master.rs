@@ -13,7 +13,7 @@ use super::check::check_is_file;
 use super::error::CliError;
 use super::output::{say, write_report};
 use super::signals::Signals;
-use crate::base::{LogForm, chain, init_logging};
+use crate::base::{LogForm, init_logging};
 use crate::master::{Handle, Launcher, Load, Master, Options, Reload, load};
 use crate::web;
 
@@ -145,8 +145,8 @@ impl House {
 
 fn start_error(error: crate::master::StartError) -> CliError {
     match error.report() {
-        Some(report) => CliError::refused(format!("the configuration was refused\n\n{}", report.trim_end())),
-        None => CliError::environment(chain(&error)),
+        Some(report) => CliError::refused(format!("the configuration was rejected\n\n{}", report.trim_end())),
+        None => CliError::of(&error),
     }
 }
 
@@ -196,7 +196,7 @@ async fn until_signal(handle: &Handle, signals: &mut Signals) -> Result<(), CliE
                 let handle = handle.clone();
                 tokio::spawn(async move { tell_reload(handle.reload("SIGHUP".to_owned()).await.ok()) });
             }
-            why = handle.failed() => return Err(CliError::environment(format!("the master stopped: {why}"))),
+            why = handle.failed() => return Err(CliError::of(&*why)),
         }
     }
 }
@@ -205,7 +205,7 @@ async fn until_signal(handle: &Handle, signals: &mut Signals) -> Result<(), CliE
 async fn until_signal(handle: &Handle, signals: &mut Signals) -> Result<(), CliError> {
     tokio::select! {
         () = signals.next() => Ok(()),
-        why = handle.failed() => Err(CliError::environment(format!("the master stopped: {why}"))),
+        why = handle.failed() => Err(CliError::of(&*why)),
     }
 }
 

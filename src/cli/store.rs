@@ -12,7 +12,7 @@ use super::args::{DataFolder, StoreCommand};
 use super::error::CliError;
 use super::output::{bytes, count, errln, outln};
 use super::progress::Meter;
-use crate::base::{LogForm, chain, files, init_logging};
+use crate::base::{LogForm, files, init_logging};
 use crate::master::{EndBuildError, Launcher, end_build_offline};
 use crate::store::StoreError;
 use crate::store::maintain::{self, CheckReport, DumpReport};
@@ -185,10 +185,7 @@ fn end_build(build: &str, reason: &str, dir: &Path) -> Result<ExitCode, CliError
     maintain::require(dir).map_err(failed)?;
     let ended = end_build_offline(dir, Launcher::default(), build, reason).map_err(|error| match error {
         EndBuildError::Store(error) => failed(error),
-        EndBuildError::Unknown { .. } | EndBuildError::Over { .. } => {
-            CliError::environment(chain(&error)).hint("give BUILDER/NUMBER or the build's id; the pages show both")
-        }
-        EndBuildError::Restore(_) => CliError::environment(format!("failed to {}", chain(&error))),
+        EndBuildError::Unknown { .. } | EndBuildError::Over { .. } | EndBuildError::Restore(_) => CliError::of(&error),
     })?;
     outln!("{}: ended build {}/{} as an exception: {reason}", dir.display(), ended.builder, ended.number);
     Ok(ExitCode::SUCCESS)
@@ -217,7 +214,7 @@ fn ended_with(damage: &[String], what: &str) -> ExitCode {
 }
 
 fn failed(error: StoreError) -> CliError {
-    let failed = CliError::environment(format!("failed to {}", chain(&error)));
+    let failed = CliError::of(&error);
     match error {
         StoreError::Locked { .. } => failed.hint("a running master maintains its own state directory; stop it first"),
         StoreError::Missing { .. } => failed.hint("give the directory that the master uses, with --data DIR; by default `.starwright` in the directory where it was started"),

@@ -125,7 +125,7 @@ fn start(
     let task = tokio::spawn(async move {
         if let Err(error) = worker::run(options, stop).await {
             let hint = "fix the cause, then restart `starwright up`".to_owned();
-            handle.alerts().raise(subject, ENDED, format!("the local worker ended: {}", chain(&error)), Some(hint));
+            handle.alerts().raise(subject, ENDED, format!("the local worker failed to {}", chain(&error)), Some(hint));
         }
     });
     (token, task)

@@ -10,7 +10,7 @@ use super::args::WorkerArgs;
 use super::error::CliError;
 use super::output::say;
 use super::signals::Signals;
-use crate::base::{LogForm, chain, init_logging};
+use crate::base::{LogForm, init_logging};
 use crate::worker;
 
 /// An orderly end, which tells the master good-bye, takes at most this long; the spool needs none.
@@ -47,7 +47,7 @@ async fn serve(options: worker::Options) -> Result<ExitCode, CliError> {
     let mut running = pin!(worker::run(options, stop.clone()));
     tokio::select! {
         ended = &mut running => {
-            ended.map_err(|error| CliError::environment(chain(&error)))?;
+            ended.map_err(|error| CliError::of(&error))?;
             return Ok(ExitCode::SUCCESS);
         }
         () = signals.next() => stop.cancel(),

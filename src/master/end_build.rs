@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::programs::Programs;
-use crate::base::{Clock as _, SystemClock, host_name};
+use crate::base::{Clock as _, Explained, Fault, SystemClock, host_name};
 use crate::engine::{Effect, Engine, Input, Reply, RestoreError, Ticket, Turn};
 use crate::evaluator::Launcher;
 use crate::model::{BuildId, BuildRecord, ConfigDigest, Decision, FnId, Question, Script, Undecided};
@@ -26,20 +26,40 @@ pub enum EndBuildError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// There is no such build.
-    #[error("there is no build `{build}`")]
+    #[error("find build `{build}`: there is none")]
     Unknown {
         /// As it was named.
         build: String,
     },
     /// It ended by itself.
-    #[error("build `{build}` is not running")]
+    #[error("end build `{build}`: it is not running")]
     Over {
         /// As it was named.
         build: String,
     },
     /// The state of open work cannot be restored.
-    #[error("restore the open work")]
+    #[error("restore open work")]
     Restore(#[from] RestoreError),
+}
+
+impl Explained for EndBuildError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Store(error) => error.fault(),
+            Self::Unknown { .. } | Self::Over { .. } => Fault::Environment,
+            Self::Restore(_) => Fault::Bug,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Unknown { .. } | Self::Over { .. } => {
+                Some("give BUILDER/NUMBER or the build's id; the pages show both".to_owned())
+            }
+            Self::Restore(_) => None,
+        }
+    }
 }
 
 /// Ends a build of a store that no master holds. Everything is durable when it returns. Blocks.

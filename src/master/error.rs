@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::base::{Explained, Fault};
 use crate::engine::RestoreError;
 use crate::store::StoreError;
 
@@ -15,7 +16,7 @@ pub struct Gone;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The state folder cannot be made.
-    #[error("make the state folder `{}`", path.display())]
+    #[error("create the state directory `{}`", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -27,7 +28,7 @@ pub enum StartError {
     #[error(transparent)]
     Store(StoreError),
     /// The state of open work cannot be restored.
-    #[error("restore the open work")]
+    #[error("restore open work")]
     Restore(#[from] RestoreError),
     /// The first configuration is wrong; `report` is for people, ready to print.
     #[error("load `{}`\n{report}", path.display())]
@@ -44,7 +45,7 @@ pub enum StartError {
     #[error("start the master")]
     Ended(#[source] Arc<MasterError>),
     /// Something panicked.
-    #[error("{what}, which is a bug: {why}")]
+    #[error("{what}: {why}")]
     Bug {
         /// What was being done.
         what: &'static str,
@@ -68,11 +69,34 @@ impl StartError {
     }
 }
 
+impl Explained for StartError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Folder { .. } => Fault::Environment,
+            Self::Store(error) => error.fault(),
+            // The state is ours, and so is what cannot be made of it.
+            Self::Restore(_) | Self::Bug { .. } => Fault::Bug,
+            Self::Refused { .. } => Fault::User,
+            Self::Task(error) => error.fault(),
+            Self::Ended(error) => error.fault(),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Task(error) => error.hint(),
+            Self::Ended(error) => error.hint(),
+            Self::Folder { .. } | Self::Restore(_) | Self::Refused { .. } | Self::Bug { .. } => None,
+        }
+    }
+}
+
 /// Why a running master ended by itself. Nothing that it could not make durable was acknowledged.
 #[derive(Debug, thiserror::Error)]
 pub enum MasterError {
     /// Facts cannot be made durable, for example because the disk is full.
-    #[error("make facts durable; nothing after them was acknowledged, and the next start goes on from there")]
+    #[error("write facts to the store")]
     Commit(#[source] StoreError),
     /// Lines of a log cannot be made durable.
     #[error("write to log {log} of build {build}")]
@@ -95,11 +119,30 @@ pub enum MasterError {
         source: std::io::Error,
     },
     /// A task ended that should have lasted: a bug.
-    #[error("task `{name}` ended early: {why}")]
+    #[error("keep task `{name}` running: {why}")]
     Task {
         /// Its name, as in `docs/design/tasks.md`.
         name: &'static str,
         /// What it said when it died.
         why: String,
     },
+}
+
+impl Explained for MasterError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Commit(source) | Self::Log { source, .. } => source.fault(),
+            Self::Thread { .. } => Fault::Environment,
+            Self::Task { .. } => Fault::Bug,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Commit(source) | Self::Log { source, .. } => source.hint().or_else(|| {
+                Some("nothing that was not written was acknowledged; the next start continues from there".to_owned())
+            }),
+            Self::Thread { .. } | Self::Task { .. } => None,
+        }
+    }
 }

@@ -15,8 +15,8 @@ use super::reload::Reloads;
 use super::tasks::Tasks;
 use super::workers::Workers;
 use super::{
-    Alerts, ForceAsk, Gone, HookAccess, HookError, How, Intake, Refusal, RefusedWorker, Reload, Reply, Seat, Socket,
-    Telling,
+    Alerts, ForceAsk, Gone, HookAccess, HookError, How, Intake, MasterError, Refusal, RefusedWorker, Reload, Reply,
+    Seat, Socket, Telling,
 };
 use crate::base::chain;
 use crate::engine::{Input, RebuildAsk};
@@ -74,8 +74,8 @@ impl Handle {
     }
 
     /// Returns only if the master ended by itself (the disk is full, a fault): why.
-    pub async fn failed(&self) -> String {
-        chain(&*self.shared.tasks.failed().await)
+    pub async fn failed(&self) -> Arc<MasterError> {
+        self.shared.tasks.failed().await
     }
 }
 

@@ -190,7 +190,7 @@ mod tests {
     async fn a_task_that_ends_early_is_an_error_with_its_name() {
         let tasks = Tasks::new();
         tasks.spawn("short-lived", async { Ok(()) });
-        assert!(tasks.failed().await.to_string().contains("`short-lived` ended early"));
+        assert!(tasks.failed().await.to_string().contains("task `short-lived`"));
         assert!(tasks.join(BOUND).await.is_empty());
     }
 

@@ -9,6 +9,7 @@ mod blocking;
 mod codec;
 mod configs;
 mod error;
+mod fault;
 mod folder;
 mod frame;
 mod handle;

@@ -11,7 +11,7 @@ pub(super) struct Address {
 
 /// Why a text is not an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no address of a master; write `HOST:PORT`, or `wss://HOST/` for one behind TLS")]
+#[error("read the master's address `{text}`: it is not an address")]
 pub struct AddressError {
     text: String,
 }

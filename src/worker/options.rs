@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::address::AddressError;
+use crate::base::{Explained, Fault};
 
 /// The options of a worker.
 #[derive(Clone)]
@@ -34,18 +35,37 @@ impl std::fmt::Debug for Options {
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     /// The name cannot be sent to a master.
-    #[error("a worker's name cannot be empty or hold a colon, as `{name}` does")]
+    #[error("use the worker name `{name}`: a name cannot be empty or contain a colon")]
     Name { name: String },
     /// The address of the master is not valid.
     #[error(transparent)]
     Address(#[from] AddressError),
     /// The base directory cannot be used.
-    #[error("use `{}` as the worker's folder", dir.display())]
+    #[error("use `{}` as the worker's directory", dir.display())]
     Folder { dir: PathBuf, source: io::Error },
     /// Another worker uses the directory.
-    #[error("another worker ({holder}) uses the folder `{}`; each worker needs one of its own", dir.display())]
+    #[error("use `{}` as the worker's directory: another worker uses it ({holder})", dir.display())]
     InUse { dir: PathBuf, holder: String },
     /// This system is not supported yet.
-    #[error("our own worker does not run on this platform yet; connect a `buildbot-worker` instead")]
+    #[error("run a worker: ours does not run on this platform yet")]
     Unsupported,
+}
+
+impl Explained for WorkerError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Name { .. } | Self::Address(_) => Fault::User,
+            Self::Folder { .. } | Self::InUse { .. } | Self::Unsupported => Fault::Environment,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Address(_) => "write HOST:PORT, or wss://HOST/ for a master behind TLS",
+            Self::InUse { .. } => "give each worker a directory of its own with --dir",
+            Self::Unsupported => "connect a `buildbot-worker` instead",
+            Self::Name { .. } | Self::Folder { .. } => return None,
+        };
+        Some(hint.to_owned())
+    }
 }

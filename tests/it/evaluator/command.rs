@@ -122,7 +122,7 @@ fn a_build_is_ended_while_no_master_runs() {
     master.kill();
 
     let unknown = end("b/7");
-    assert!(said(&unknown).contains("there is no build `b/7`"), "{}", said(&unknown));
+    assert!(said(&unknown).contains("find build `b/7`: there is none"), "{}", said(&unknown));
     let ended = end("b/1");
     assert!(ended.status.success(), "{}", said(&ended));
     assert!(said(&ended).contains("ended build b/1 as an exception: it hangs"), "{}", said(&ended));

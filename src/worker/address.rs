@@ -69,6 +69,6 @@ mod tests {
         for text in ["", "ci", "ci:", "ci:port", "ftp://ci", ":80", "::1:80", "a b:80", "me@ci:80", "ws://ci:80/?x"] {
             assert_eq!(read(text), None, "{text}");
         }
-        assert!(Address::read("ci").unwrap_err().to_string().contains("HOST:PORT"));
+        assert!(Address::read("ci").unwrap_err().to_string().contains("`ci`"));
     }
 }

@@ -206,7 +206,7 @@ impl Out<'_> {
     fn put(&mut self, event: Event, runtime: &tokio::runtime::Runtime) {
         self.seq += 1;
         let at = Timestamp::from_millis(1_600_000_000_000 + i64::try_from(self.seq * 100).unwrap());
-        self.batch.push(Arc::new(Fact { seq: self.seq, at, event }));
+        self.batch.push(Arc::new(Fact { seq: self.seq, at, cause: Cause::Clock, event }));
         if self.batch.len() < self.facts_at_once {
             return;
         }
@@ -245,7 +245,7 @@ async fn write_log(store: &Store, build: BuildId, step: u64) {
 fn plan() -> Event {
     Event::PlanAdopted {
         digest: ConfigDigest("d".to_owned()),
-        cause: "start".to_owned(),
+        why: "start".to_owned(),
         changes: Vec::new(),
         builders: (1..=BUILDERS).map(|id| (format!("builder {id}"), BuilderId(id))).collect(),
         workers: (1..=WORKERS).map(|id| (format!("worker {id}"), WorkerId(id))).collect(),
@@ -329,10 +329,8 @@ fn build_events(id: u64) -> Vec<Event> {
     events.push(Event::BuildStarted {
         build,
         number: 1 + id / BUILDERS,
-        builder: format!("builder {}", 1 + id % BUILDERS),
-        builder_id: BuilderId(1 + id % BUILDERS),
-        worker: format!("worker {}", 1 + id % WORKERS),
-        worker_id: WorkerId(1 + id % WORKERS),
+        builder: BuilderId(1 + id % BUILDERS),
+        worker: WorkerId(1 + id % WORKERS),
         dir: format!("builder_{}", 1 + id % BUILDERS),
         lender: None,
         requests: vec![RequestId(id)],
@@ -360,7 +358,6 @@ fn build_events(id: u64) -> Vec<Event> {
                 step,
                 key: Key(vec![0]),
                 ask: Ask::Now,
-                digest: Digest("0".repeat(32)),
                 command: None,
                 logs: vec![LogOpened { log, name: "stdio".into(), slug: "stdio".into(), kind: LogKind::Stdio }],
                 due: None,

@@ -307,7 +307,7 @@ fn fill(store: &Store, builds: u64) -> u64 {
     let mut put = |event: Event, seq: &mut u64| {
         *seq += 1;
         let at = Timestamp::from_millis(1_600_000_000_000 + i64::try_from(*seq * 100).unwrap());
-        batch.push(Arc::new(Fact { seq: *seq, at, event }));
+        batch.push(Arc::new(Fact { seq: *seq, at, cause: Cause::Clock, event }));
         if batch.len() >= 5_000 {
             store.commit_blocking(std::mem::take(&mut batch)).unwrap();
             if seq.is_multiple_of(200_000) {
@@ -319,7 +319,7 @@ fn fill(store: &Store, builds: u64) -> u64 {
     put(
         Event::PlanAdopted {
             digest: ConfigDigest("d".to_owned()),
-            cause: "start".to_owned(),
+            why: "start".to_owned(),
             changes: Vec::new(),
             builders: (1..=BUILDERS).map(|id| (format!("builder {id}"), BuilderId(id))).collect(),
             workers: [("w1".to_owned(), WorkerId(1))].into(),
@@ -390,10 +390,8 @@ fn build_events(id: u64, builder: u64) -> Vec<Event> {
         Event::BuildStarted {
             build,
             number: 1 + id / BUILDERS,
-            builder: format!("builder {builder}"),
-            builder_id: BuilderId(builder),
-            worker: "w1".to_owned(),
-            worker_id: WorkerId(1),
+            builder: BuilderId(builder),
+            worker: WorkerId(1),
             dir: format!("builder_{builder}"),
             lender: None,
             requests: vec![RequestId(id)],
@@ -418,7 +416,6 @@ fn build_events(id: u64, builder: u64) -> Vec<Event> {
             step,
             key: Key(vec![0]),
             ask: Ask::Now,
-            digest: Digest("0".repeat(32)),
             command: None,
             logs: vec![LogOpened { log, name: "stdio".into(), slug: "stdio".into(), kind: LogKind::Stdio }],
             due: None,

@@ -54,6 +54,7 @@ impl Client {
         super::worker::install_tls();
         let http = reqwest::Client::builder()
             .timeout(ANSWER_TIME)
+            .user_agent(crate::web::COMMAND_LINE)
             .build()
             .map_err(|error| CliError::environment(format!("failed to prepare HTTP: {}", chain(&error))))?;
         Ok(Self { http, base: base.trim_end_matches('/').to_owned(), patience: Patience::Start })

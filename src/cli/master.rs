@@ -14,7 +14,8 @@ use super::error::CliError;
 use super::output::{say, write_report};
 use super::signals::Signals;
 use crate::base::{LogForm, init_logging};
-use crate::master::{Handle, Launcher, Load, Master, Options, Reload, load};
+use crate::master::{Handle, Launcher, Load, Master, Options, Reply, load};
+use crate::model::{Actor, Order, Via};
 use crate::web;
 
 /// Where we listen when nobody says otherwise: this machine only, for control needs no password yet.
@@ -194,7 +195,8 @@ async fn until_signal(handle: &Handle, signals: &mut Signals) -> Result<(), CliE
             _ = hangup.recv() => {
                 // A load that takes long must not keep us from the other signals.
                 let handle = handle.clone();
-                tokio::spawn(async move { tell_reload(handle.reload("SIGHUP".to_owned()).await.ok()) });
+                let order = Order::Reload { why: "SIGHUP".to_owned() };
+                tokio::spawn(async move { tell_reload(handle.order(order, Actor::person("", Via::Signal)).await.ok()) });
             }
             why = handle.failed() => return Err(CliError::of(&*why)),
         }
@@ -209,8 +211,8 @@ async fn until_signal(handle: &Handle, signals: &mut Signals) -> Result<(), CliE
     }
 }
 
-fn tell_reload(reload: Option<Reload>) {
-    if let Some(Reload::Refused { report }) = reload {
+fn tell_reload(reply: Option<Reply>) {
+    if let Some(Reply::Refused(report)) = reply {
         write_report(&report);
     }
 }

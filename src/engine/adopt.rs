@@ -3,18 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::diff::{Ids, Known};
 use super::filter::Filters;
-use super::pass::Pass;
-use super::schedulers::Links;
+use super::links::Links;
 use super::state::State;
+use super::turn::Turn;
 use super::{Reply, Ticket};
-use crate::model::{
-    BuilderAbout, BuilderId, ChangeSourceId, Event, FunctionKind, Plan, PlanChange, SchedulerId, UserFunction, WorkerId,
-};
+use crate::model::{BuilderAbout, BuilderId, Difference, Event, FunctionKind, Plan, PlanChange, UserFunction};
 
-impl Pass<'_> {
-    /// A configuration was loaded: compare it with the one in force, and put it in its place as one.
-    pub fn plan_loaded(&mut self, plan: &Arc<Plan>, cause: String, ticket: Option<Ticket>) {
+impl Turn<'_> {
+    /// A configuration was loaded: compare it with the one in force, and put it in its place as one. Gives what differs.
+    pub fn plan_loaded(&mut self, plan: &Arc<Plan>, why: String, ticket: Option<Ticket>) -> Vec<PlanChange> {
         let digest = plan.digest.clone();
         self.up.plans.insert(digest.clone(), Arc::clone(plan));
         // After a refusal the same one is adopted once more, so that the refusal is over for everybody.
@@ -22,68 +21,46 @@ impl Pass<'_> {
         let first = !std::mem::replace(&mut self.up.loaded, true);
         let afresh = self.state.refused || (!first && !self.state.troubles.is_empty());
         if self.state.plan.as_ref() == Some(&digest) && !afresh {
-            return self.reply(ticket, Reply::Adopted { digest, changes: Vec::new() });
+            self.reply(ticket, Reply::Adopted { digest, changes: Vec::new() });
+            return Vec::new();
         }
-        let mut changes = self.plan().map_or_else(Vec::new, |old| super::diff::compare(&old, plan));
+        let ids = Ids::of(plan, self.state);
+        let known = Known { ids: &ids, state: self.state };
+        let mut changes = self.plan().map_or_else(Vec::new, |old| super::diff::compare(&old, plan, &known));
         self.tell_left_requests(&mut changes);
-        let builders = number(
-            plan.builders.keys(),
-            self.state.last.builder,
-            |name| self.state.builder_ids.get(name).copied(),
-            BuilderId,
-        );
         let event = Event::PlanAdopted {
             digest: digest.clone(),
-            cause,
+            why,
             changes: changes.clone(),
-            about: about(plan, &builders),
-            builders,
-            workers: number(
-                plan.workers.keys(),
-                self.state.last.worker,
-                |name| self.state.workers.get(name).map(|worker| worker.id),
-                WorkerId,
-            ),
-            schedulers: number(
-                plan.schedulers.keys(),
-                self.state.last.scheduler,
-                |name| self.state.schedulers.get(name).map(|scheduler| scheduler.id),
-                SchedulerId,
-            ),
-            change_sources: number(
-                plan.change_sources.keys(),
-                self.state.last.source,
-                |name| self.state.sources.get(name).map(|source| source.id),
-                ChangeSourceId,
-            ),
+            about: about(plan, &ids.builders),
+            builders: ids.builders,
+            workers: ids.workers,
+            schedulers: ids.schedulers,
+            change_sources: ids.change_sources,
         };
         self.up.claims.clear();
-        self.up.asking = super::decide::Asking::default();
+        self.up.asking = super::asking::Asking::default();
         self.up.retries.clear();
         self.up.postponed.clear();
         self.record(event);
-        self.void_polls(&changes);
         self.up.prepare(self.state);
         self.complain_of_patterns();
         self.time_schedulers(&changes);
         self.dismiss_idle_workers();
         self.cancel_homeless();
-        if changes.iter().any(|change| change.kind == "lock") {
+        if changes.iter().any(|change| matches!(change, PlanChange::Lock { .. })) {
             self.end_hopeless_waits();
         }
-        self.reply(ticket, Reply::Adopted { digest, changes });
+        self.reply(ticket, Reply::Adopted { digest, changes: changes.clone() });
         self.up.prune = true;
+        changes
     }
 
     /// A builder that goes leaves its waiting requests behind: whoever removed it is told.
     fn tell_left_requests(&self, changes: &mut [PlanChange]) {
-        let gone = changes.iter_mut().filter(|change| change.kind == "builder" && change.what == "removed");
-        for change in gone {
-            let id = self.state.builder_ids.get(&change.name);
-            match id.and_then(|id| self.state.index.waiting.get(id)).map_or(0, std::collections::BTreeSet::len) {
-                0 => {}
-                1 => change.what.push_str(", and one request waits for its return"),
-                waiting => change.what.push_str(&format!(", and {waiting} requests wait for its return")),
+        for change in changes {
+            if let PlanChange::Builder { id, how: Difference::Removed, waiting, .. } = change {
+                *waiting = self.state.index.waiting.get(id).map_or(0, |requests| requests.len() as u64);
             }
         }
     }
@@ -119,22 +96,4 @@ impl super::underway::Underway {
             }
         }
     }
-}
-
-/// Ids for all names: the known ones keep theirs.
-fn number<'n, Id>(
-    names: impl Iterator<Item = &'n String>,
-    mut last: u64,
-    known: impl Fn(&str) -> Option<Id>,
-    make: impl Fn(u64) -> Id,
-) -> BTreeMap<String, Id> {
-    names
-        .map(|name| {
-            let id = known(name).unwrap_or_else(|| {
-                last += 1;
-                make(last)
-            });
-            (name.clone(), id)
-        })
-        .collect()
 }

@@ -1,16 +1,16 @@
-//! What people ask for: builds by hand, builds again, other priorities, no build at all.
+//! Orders about builds: by hand, once more, with another priority, not at all.
 
 use std::collections::BTreeMap;
 
+use super::asking::Silence;
 use super::buildsets::{Made, Making};
-use super::decide::Silence;
-use super::pass::Pass;
 use super::timers::TimerKey;
-use super::{ForceAsk, Input, RebuildAsk, Reply, Ticket, form, words};
+use super::turn::Turn;
+use super::{Reply, Ticket, form, words};
 use crate::base::nearest;
 use crate::model::{
-    BuildId, Event, FunctionKind, Outcome, Plan, Policy, Properties, RequestId, SchedulerKind, SchedulerPlan,
-    StampSpec, UserFunction, Value,
+    Actor, BuildId, BuiltOf, Event, ForceOrder, FunctionKind, Outcome, Plan, Policy, Properties, RequestId,
+    SchedulerKind, SchedulerPlan, StampSpec, UserFunction, Value,
 };
 
 const FORM: &str = "Force Build Form";
@@ -20,13 +20,13 @@ const LATER_MAX: usize = 1_000;
 /// What a force call makes, and the priority that it asks for.
 type Wanted = (Making, Option<i64>);
 
-impl Pass<'_> {
+impl Turn<'_> {
     /// Somebody wants builds.
-    pub fn force_asked(&mut self, ask: ForceAsk, ticket: Option<Ticket>) {
-        let reply = match self.force(&ask) {
+    pub fn force_ordered(&mut self, ask: ForceOrder, by: &Actor, ticket: Option<Ticket>) {
+        let reply = match self.force(&ask, by) {
             Ok(Ok((buildset, requests))) => Reply::Buildset { buildset, requests },
             Ok(Err(Silence::Postponed)) if self.up.later.len() < LATER_MAX => {
-                self.up.later.push(Input::ForceAsked { ask, ticket });
+                self.up.later.push((ask, by.clone(), ticket));
                 return self.postpone(TimerKey::Later);
             }
             Ok(Err(_)) => Reply::Refused(self.why_undecided(&ask)),
@@ -40,14 +40,12 @@ impl Pass<'_> {
         for request in std::mem::take(&mut self.up.uncollapsed) {
             self.collapse_into(request);
         }
-        for input in std::mem::take(&mut self.up.later) {
-            if let Input::ForceAsked { ask, ticket } = input {
-                self.force_asked(ask, ticket);
-            }
+        for (ask, by, ticket) in std::mem::take(&mut self.up.later) {
+            self.force_ordered(ask, &by, ticket);
         }
     }
 
-    fn why_undecided(&self, ask: &ForceAsk) -> String {
+    fn why_undecided(&self, ask: &ForceOrder) -> String {
         let scheduler = self
             .plan()
             .and_then(|plan| find_scheduler(&plan, ask).ok().flatten().map(|scheduler| scheduler.name.clone()));
@@ -57,7 +55,7 @@ impl Pass<'_> {
         format!("the properties of these builds cannot be decided: {function}: {why}")
     }
 
-    fn force(&mut self, ask: &ForceAsk) -> Result<Result<Made, Silence>, Reply> {
+    fn force(&mut self, ask: &ForceOrder, by: &Actor) -> Result<Result<Made, Silence>, Reply> {
         let plan = self.plan().ok_or_else(|| Reply::Refused("no configuration is in force".to_owned()))?;
         for name in &ask.builders {
             if !plan.builders.contains_key(name) {
@@ -71,15 +69,15 @@ impl Pass<'_> {
         };
         let given = &mut making.given;
         given.set("reason", ask.reason.as_str(), FORM);
-        given.set("owner", ask.owner.as_str(), FORM);
-        making.reason = words::forced(&ask.owner, &ask.reason);
+        given.set("owner", by.name(), FORM);
+        making.reason = words::forced(by.name(), &ask.reason);
         if let Some(priority) = priority {
             making.priority = Some(Policy::Fixed(priority));
         }
         Ok(self.make_buildset(making))
     }
 
-    fn force_by_form(&self, scheduler: &SchedulerPlan, ask: &ForceAsk) -> Result<Wanted, Reply> {
+    fn force_by_form(&self, scheduler: &SchedulerPlan, ask: &ForceOrder) -> Result<Wanted, Reply> {
         let name = &scheduler.name;
         if !self.state.schedulers.get(name).is_some_and(|state| state.enabled) {
             return Err(Reply::Refused(format!("scheduler `{name}` is switched off; enable it first")));
@@ -102,20 +100,23 @@ impl Pass<'_> {
     }
 
     /// Somebody wants a build again: the same sources and properties.
-    pub fn rebuild_asked(&mut self, ask: RebuildAsk, ticket: Option<Ticket>) {
+    pub fn rebuild_ordered(&mut self, build: BuildId, of: Option<Box<BuiltOf>>, by: &Actor, ticket: Option<Ticket>) {
+        let Some(of) = of else {
+            return self.reply(ticket, Reply::Unknown(format!("there is no build {build}")));
+        };
         let plan = self.plan();
-        let name = self.state.builders.get(&ask.builder).map(|builder| builder.name.clone()).unwrap_or_default();
+        let name = self.state.builders.get(&of.builder).map(|builder| builder.name.clone()).unwrap_or_default();
         if !plan.is_some_and(|plan| plan.builders.contains_key(&name)) {
-            let text = format!("builder `{name}` of build {} is not configured any more", ask.build);
+            let text = format!("builder `{name}` of build {build} is not configured any more");
             return self.reply(ticket, Reply::Refused(text));
         }
-        let set = ask.buildset;
+        let set = of.buildset;
         let making = Making {
             scheduler: "rebuild".to_owned(),
-            reason: words::rebuilt(&ask.owner),
+            reason: words::rebuilt(by.name()),
             external_id: set.external_id,
             parent: set.parent,
-            rebuilt: Some(set.rebuilt.unwrap_or(ask.build)),
+            rebuilt: Some(set.rebuilt.unwrap_or(build)),
             stamps: set.stamps.into_iter().map(|stamp| stamp.spec).collect(),
             changes: set.changes,
             builders: vec![name],
@@ -132,8 +133,8 @@ impl Pass<'_> {
     }
 
     /// Somebody wants a request cancelled. What ended or never was needs no cancelling.
-    pub fn cancel_asked(&mut self, request: RequestId, why: &str, by: &str, ticket: Option<Ticket>) {
-        self.cancel_request(request, why, by);
+    pub fn cancel_ordered(&mut self, request: RequestId, why: &str, by: &Actor, ticket: Option<Ticket>) {
+        self.cancel_request(request, why, by.name());
         self.reply(ticket, Reply::Done);
     }
 
@@ -147,13 +148,13 @@ impl Pass<'_> {
     }
 
     /// Somebody wants a build stopped. What ended or never was needs no stopping.
-    pub fn stop_asked(&mut self, build: BuildId, why: &str, by: &str, ticket: Option<Ticket>) {
-        self.stop_build(build, why, by);
+    pub fn stop_ordered(&mut self, build: BuildId, why: &str, by: &Actor, ticket: Option<Ticket>) {
+        self.stop_build(build, why, by.name());
         self.reply(ticket, Reply::Done);
     }
 
     /// Somebody ends a build at once. What its worker still has of it is stopped when that connects.
-    pub fn end_build_asked(&mut self, build: BuildId, why: &str, ticket: Option<Ticket>) {
+    pub fn end_build_ordered(&mut self, build: BuildId, why: &str, ticket: Option<Ticket>) {
         let reply = if self.state.builds.contains_key(&build) {
             self.abandon(build, Outcome::Exception, why);
             Reply::Done
@@ -164,7 +165,7 @@ impl Pass<'_> {
     }
 
     /// Somebody changes a priority.
-    pub fn priority_asked(&mut self, request: RequestId, priority: i64, ticket: Option<Ticket>) {
+    pub fn priority_ordered(&mut self, request: RequestId, priority: i64, ticket: Option<Ticket>) {
         let reply = match self.state.requests.get(&request) {
             Some(found) if found.priority == priority => Reply::Done,
             Some(_) => {
@@ -178,7 +179,7 @@ impl Pass<'_> {
 }
 
 /// The force scheduler that an ask means; none if the builders are to be started without one.
-fn find_scheduler<'p>(plan: &'p Plan, ask: &ForceAsk) -> Result<Option<&'p SchedulerPlan>, Reply> {
+fn find_scheduler<'p>(plan: &'p Plan, ask: &ForceOrder) -> Result<Option<&'p SchedulerPlan>, Reply> {
     let forces = || plan.schedulers.values().filter(|plan| matches!(plan.kind, SchedulerKind::Force { .. }));
     match &ask.scheduler {
         Some(name) => match plan.schedulers.get(name) {
@@ -194,7 +195,7 @@ fn find_scheduler<'p>(plan: &'p Plan, ask: &ForceAsk) -> Result<Option<&'p Sched
 
 /// Without a force scheduler whatever is given becomes a property; sources are those of any scheduler that has the
 /// builder.
-fn force_directly(plan: &Plan, ask: &ForceAsk) -> Result<Wanted, Reply> {
+fn force_directly(plan: &Plan, ask: &ForceOrder) -> Result<Wanted, Reply> {
     let like = plan.schedulers.values().find(|scheduler| ask.builders.iter().all(|b| scheduler.builders.contains(b)));
     let defaults = like.map_or_else(
         || vec![StampSpec::default()],

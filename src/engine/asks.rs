@@ -2,15 +2,15 @@
 
 use super::Effect;
 use super::locking::Wish;
-use super::pass::Pass;
 use super::state::{Log, State, Step};
+use super::turn::Turn;
 use super::{timers, words};
 use crate::base::Timestamp;
 use crate::model::{
-    Answer, Ask, BeginStep, BuildId, CommandId, EndStep, Event, Key, LogId, LogKind, LogOpened, StepId,
+    Answer, Ask, BeginStep, BuildId, CommandId, EndStep, Event, Key, LogId, LogKind, LogOpened, Note, StepId,
 };
 
-impl Pass<'_> {
+impl Turn<'_> {
     /// Takes one ask that is not in the journal yet.
     pub fn take_ask(&mut self, id: BuildId, key: Key, ask: Ask) {
         let Some(step) = self.state.builds.get(&id).and_then(|build| build.step.as_ref()) else { return };
@@ -66,9 +66,8 @@ impl Pass<'_> {
     }
 
     fn record_ask(&mut self, build: BuildId, step: StepId, key: &Key, ask: Ask, more: Recorded) {
-        let digest = ask.digest();
         let Recorded { command, logs, due } = more;
-        self.record(Event::Asked { build, step, key: key.clone(), ask, digest, command, logs, due });
+        self.record(Event::Asked { build, step, key: key.clone(), ask, command, logs, due });
     }
 
     /// Records an answer; the script is evaluated again.
@@ -189,20 +188,36 @@ impl Pass<'_> {
     fn write_log(&mut self, id: BuildId, step: StepId, key: &Key, ask: Ask) {
         let Ask::WriteLog { log: name, html, .. } = &ask else { return };
         let Some(current) = self.state.builds.get(&id).and_then(|build| build.step.as_ref()) else { return };
-        let mut logs = Vec::new();
-        if current.log(step, name).is_none() {
-            let none = std::collections::BTreeMap::new();
-            let slug = words::slug(name, current.logs.get(&step).unwrap_or(&none));
-            let kind = match (name.as_str(), html) {
-                ("stdio", _) => LogKind::Stdio,
-                (_, true) => LogKind::Html,
-                (_, false) => LogKind::Text,
-            };
-            logs.push(LogOpened { log: LogId(self.state.last.log + 1), name: name.clone(), slug, kind });
-        }
+        let logs = self.log_to_open(current, step, name, *html).into_iter().collect();
         let name = name.clone();
         self.record_ask(id, step, key, ask, Recorded { logs, ..Recorded::default() });
         self.effects.extend(log_write(self.state, id, step, key, &name));
+    }
+
+    /// The log of this name, if it is to be opened: the step does not have it.
+    fn log_to_open(&self, current: &Step, step: StepId, name: &str, html: bool) -> Option<LogOpened> {
+        if current.log(step, name).is_some() {
+            return None;
+        }
+        let none = std::collections::BTreeMap::new();
+        let slug = words::slug(name, current.logs.get(&step).unwrap_or(&none));
+        let kind = match (name, html) {
+            ("stdio", _) => LogKind::Stdio,
+            (_, true) => LogKind::Html,
+            (_, false) => LogKind::Text,
+        };
+        Some(LogOpened { log: LogId(self.state.last.log + 1), name: name.to_owned(), slug, kind })
+    }
+
+    /// Writes to a log of a step what no script asked for.
+    pub fn write_note(&mut self, build: BuildId, step: StepId, note: Note, log: &str, text: String) {
+        let current = self.state.builds.get(&build).and_then(|build| build.step.as_ref());
+        let current = current.expect("notes are about the step in progress");
+        let opened = self.log_to_open(current, step, log, false);
+        let known = current.log(step, log).map(|log| log.id);
+        let log = known.or(opened.as_ref().map(|opened| opened.log)).expect("a log is open, or is opened");
+        self.record(Event::StepNoted { build, step, note, log, opened, text: text.clone() });
+        self.effects.extend(engine_write(self.state, build, step, log, &text));
     }
 }
 
@@ -211,15 +226,20 @@ pub(super) fn log_write(state: &State, id: BuildId, step: StepId, key: &Key, nam
     let current = state.builds.get(&id)?.step.as_ref()?;
     let log = current.log(step, name)?;
     let Ask::WriteLog { text, .. } = current.ask(key)? else { return None };
+    Some(write(id, log, text))
+}
+
+/// The write to a log that a note just recorded means.
+pub(super) fn engine_write(state: &State, id: BuildId, step: StepId, log: LogId, text: &str) -> Option<Effect> {
+    let logs = state.builds.get(&id)?.step.as_ref()?.logs.get(&step)?;
+    Some(write(id, logs.values().find(|open| open.id == log)?, text))
+}
+
+/// The newest of our writes to a log, in whole lines.
+fn write(build: BuildId, log: &Log, text: &str) -> Effect {
     let end = if text.ends_with('\n') { "" } else { "\n" };
     let stream = if log.stdio { 'h' } else { 't' };
-    Some(Effect::WriteLog {
-        build: id,
-        log: log.id,
-        n: log.writes.saturating_sub(1),
-        stream,
-        text: format!("{text}{end}"),
-    })
+    Effect::WriteLog { build, log: log.id, n: log.writes.saturating_sub(1), stream, text: format!("{text}{end}") }
 }
 
 /// What is recorded with an ask.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::decide::Silence;
-use super::pass::Pass;
+use super::asking::Silence;
+use super::turn::Turn;
 use super::words::short_reason;
 use crate::model::{
     BuildId, BuilderId, BuildsetId, BuildsetRecord, ChangeId, Event, FnId, FunctionKind, Outcome, Policy, Properties,
@@ -60,7 +60,7 @@ pub(super) struct Draft {
 /// A buildset that was made: requests by builder.
 pub(super) type Made = (BuildsetId, BTreeMap<BuilderId, RequestId>);
 
-impl Pass<'_> {
+impl Turn<'_> {
     /// Makes a buildset and its requests, and collapses what they make needless. Nothing is made if a user function does
     /// not say how.
     pub fn make_buildset(&mut self, making: Making) -> Result<Made, Silence> {
@@ -203,7 +203,9 @@ impl Pass<'_> {
         });
         sabotage!(ParentNotTold => return);
         if let Some((build, key)) = awaited_by {
-            self.answer_trigger(build, &key);
+            // It is for the build to say what its trigger came to.
+            self.up.ended_triggers.insert((build, key));
+            self.up.builds.insert(build);
         }
     }
 }

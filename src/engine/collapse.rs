@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use super::decide::Silence;
-use super::pass::Pass;
+use super::asking::Silence;
 use super::timers::TimerKey;
+use super::turn::Turn;
 use crate::model::{CollapsePolicy, Event, FnId, FunctionKind, Outcome, Question, RequestId, UserFunction};
 
 /// A user function is asked about at most so many older requests each time: a queue that it leaves long must not make
 /// every new request slow.
 const ASKED_MAX: usize = 100;
 
-impl Pass<'_> {
+impl Turn<'_> {
     /// Ends the waiting requests whose work this new one does.
     pub fn collapse_into(&mut self, new: RequestId) {
         for old in self.needless_for(new) {

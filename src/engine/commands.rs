@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::pass::Pass;
 use super::state::{Build, Flight};
-use super::{CommandEnded, CommandOrder, Effect, StopLevel, Work, timers};
+use super::turn::Turn;
+use super::{CommandEnded, CommandOrder, Effect, Work, timers};
 use crate::base::{Span, Timestamp};
 use crate::model::{
-    Answer, Ask, BuildId, CommandEnd, CommandId, CommandResult, CommandSpec, Event, Key, OnLost, Outcome, StopTarget,
+    Answer, Ask, BuildId, CommandEnd, CommandId, CommandResult, CommandSpec, Event, Note, OnLost, Outcome, StopLevel,
 };
 
 /// After the command's own grace, a polite stop gets so long before the whole tree is killed.
@@ -17,7 +17,7 @@ const KILL_SLACK: Span = Span::from_seconds(30);
 /// A command is given to its worker again at most so often: one that takes the worker down each time ends.
 const RESTARTS_MAX: u32 = 5;
 
-impl Pass<'_> {
+impl Turn<'_> {
     /// Gives a command to its worker, if that is there; if not, it is given when it comes back.
     pub fn dispatch(&mut self, id: BuildId, command: &CommandId) {
         if let Some(order) = self.order(id, command) {
@@ -67,8 +67,9 @@ impl Pass<'_> {
                 self.command_gone(id, &ended.command, &why);
             }
             _ => {
-                let key = flight.key.clone();
-                self.log_file_failure(id, &key, &ended.result);
+                let flight = flight.clone();
+                self.note_file_failure(id, &flight, &ended.result);
+                let key = flight.key;
                 self.answer(id, key, Answer::Command(ended.result));
             }
         }
@@ -78,22 +79,17 @@ impl Pass<'_> {
     pub fn leftover_ended(&mut self, worker: &str, command: CommandId) {
         let known = self.state.workers.get(worker);
         if known.is_some_and(|known| known.stale.iter().any(|stale| stale.command == command)) {
-            self.record(Event::LeftoverEnded { worker: worker.to_owned(), command, heard: true });
+            self.record(Event::LeftoverEnded { worker: self.state.worker_id(worker), command, heard: true });
         }
     }
 
     /// File commands have no output: what the worker said about one that failed becomes a log.
-    fn log_file_failure(&mut self, id: BuildId, key: &Key, result: &CommandResult) {
+    fn note_file_failure(&mut self, id: BuildId, flight: &Flight, result: &CommandResult) {
         let step = self.state.builds.get(&id).and_then(|build| build.step.as_ref());
-        let Some(Ask::File(command)) = step.and_then(|step| step.ask(key)) else { return };
+        let Some(Ask::File(command)) = step.and_then(|step| step.ask(&flight.key)) else { return };
         let Some(text) = result.stderr.clone().filter(|text| !text.trim().is_empty()) else { return };
-        if result.outcome.is_ok() || command.only_looks() {
-            return;
-        }
-        let mut below = key.clone();
-        below.0.push(OWN_KEY);
-        if step.is_some_and(|step| !step.journal.0.contains_key(&below)) {
-            self.take_ask(id, below, Ask::WriteLog { step: None, log: "stdio".to_owned(), html: false, text });
+        if !result.outcome.is_ok() && !command.only_looks() {
+            self.write_note(id, flight.step, Note::FileFailed(flight.key.clone()), "stdio", text);
         }
     }
 
@@ -103,7 +99,7 @@ impl Pass<'_> {
         let Some(flight) = build.step.as_ref().and_then(|step| step.flights.get(command)).cloned() else { return };
         let rule = if flight.stop.is_some() { OnLost::Fail } else { self.on_lost(build, &flight) };
         if rule == OnLost::RunAgain && flight.restarts < RESTARTS_MAX {
-            return self.run_again(id, command, &flight, why);
+            return self.run_again(id, &flight, why);
         }
         // Its end is a fact in any case: it does not run any more, and so does not keep its directory.
         let end = CommandEnd::Lost(why.to_owned());
@@ -127,9 +123,8 @@ impl Pass<'_> {
         }
     }
 
-    fn run_again(&mut self, id: BuildId, old: &CommandId, flight: &Flight, why: &str) {
+    fn run_again(&mut self, id: BuildId, flight: &Flight, why: &str) {
         let command = self.next_command(id);
-        let _ = old;
         self.record(Event::CommandRestarted {
             build: id,
             key: flight.key.clone(),
@@ -167,7 +162,7 @@ impl Pass<'_> {
 
     /// When a stronger means is due against a command that does not stop.
     pub fn stop_due(&self, id: BuildId, flight: &Flight) -> Option<Timestamp> {
-        let due = flight.stop?.due?;
+        let due = flight.stop?.due;
         let longest = self.grace(id, flight).as_millis().saturating_add(STOP_SLACK.max(KILL_SLACK).as_millis());
         Some(timers::due(due, self.now, Span::from_millis(longest)))
     }
@@ -175,22 +170,20 @@ impl Pass<'_> {
     /// Uses the next stronger means where the last one did not help in time.
     pub fn escalate_stops(&mut self, id: BuildId) {
         let Some(step) = self.state.builds.get(&id).and_then(|build| build.step.as_ref()) else { return };
-        let due: Vec<(CommandId, u8)> = (step.flights.iter())
+        let due: Vec<(CommandId, StopLevel)> = (step.flights.iter())
             .filter(|(_, flight)| self.stop_due(id, flight).is_some_and(|due| due <= self.now))
             .filter_map(|(command, flight)| Some((command.clone(), flight.stop?.level)))
             .collect();
         for (command, level) in due {
-            if level < level_number(StopLevel::Kill) {
-                self.escalate(id, &command, StopLevel::Kill, self.now.plus(KILL_SLACK));
-            } else {
-                self.give_up_command(id, &command);
+            match level {
+                StopLevel::Interrupt => self.escalate(id, &command, StopLevel::Kill, self.now.plus(KILL_SLACK)),
+                StopLevel::Kill => self.give_up_command(id, &command),
             }
         }
     }
 
     fn escalate(&mut self, id: BuildId, command: &CommandId, level: StopLevel, due: Timestamp) {
-        let target = StopTarget::Command { build: id, command: command.clone() };
-        self.record(Event::StopEscalated { target, level: level_number(level), due: Some(due) });
+        self.record(Event::StopEscalated { build: id, command: command.clone(), level, due });
         self.interrupt(id, command, level);
     }
 
@@ -221,20 +214,6 @@ impl Pass<'_> {
 
     /// Nobody waits for a command any more; it is stopped when its worker comes back.
     fn give_up_command(&mut self, id: BuildId, command: &CommandId) {
-        let target = StopTarget::Command { build: id, command: command.clone() };
-        self.record(Event::StopEscalated { target, level: GIVEN_UP, due: None });
-    }
-}
-
-/// The last part of keys of log lines that the engine itself writes about an ask; no script gets this far.
-const OWN_KEY: u32 = u32::MAX;
-/// The last level of a stop: nothing more is done.
-const GIVEN_UP: u8 = 3;
-
-/// The number of a level in facts.
-pub(super) const fn level_number(level: StopLevel) -> u8 {
-    match level {
-        StopLevel::Interrupt => 1,
-        StopLevel::Kill => 2,
+        self.record(Event::CommandGivenUp { build: id, command: command.clone() });
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::pass::Pass;
+use super::settle::{Core, Parts};
 use super::state::State;
+use super::turn::Turn;
 use super::underway::Underway;
-use super::{Deadline, Effect, Input, StuckQueue, Turn};
+use super::{Deadline, Decided, Effect, Input, StuckQueue};
 use crate::base::Timestamp;
-use crate::model::{Ask, ConfigDigest, Event, Fact, Plan, RequestId, Script};
+use crate::model::{Ask, Cause, ConfigDigest, Event, Fact, Plan, RequestId, Script};
 
 /// The form of snapshots that this version writes. Earlier ones are read as long as they stand here: 1.
 const SNAPSHOT_VERSION: u32 = 1;
@@ -22,6 +23,7 @@ const SNAPSHOT_VERSION: u32 = 1;
 pub struct Engine {
     state: State,
     up: Underway,
+    parts: Parts,
 }
 
 impl PartialEq for Engine {
@@ -82,10 +84,12 @@ impl Engine {
 
     /// Takes one input; returns what became true and what to do about it. The facts are applied already: commit them,
     /// then carry out the effects. If they cannot be committed, drop this engine and restore another one.
-    pub fn handle(&mut self, now: Timestamp, input: Input, scripts: &dyn Script) -> Turn {
-        let mut pass = Pass::new(&mut self.state, &mut self.up, now, scripts);
-        pass.take(input);
-        pass.finish()
+    pub fn handle(&mut self, now: Timestamp, input: Input, scripts: &dyn Script) -> Decided {
+        let cause = super::cause::of(&input, &self.state);
+        let turn = Turn::new(&mut self.state, &mut self.up, (now, cause), scripts);
+        let mut core = Core { turn, parts: &mut self.parts };
+        core.take(input);
+        core.finish()
     }
 
     /// The next moment at which [`Input::Woke`] is due, and why.
@@ -101,14 +105,14 @@ impl Engine {
         requests: &[RequestId],
         scripts: &dyn Script,
     ) -> BTreeMap<RequestId, Vec<String>> {
-        let pass = Pass::new(&mut self.state, &mut self.up, now, scripts);
-        let why = requests.iter().map(|id| (*id, pass.why_waits(*id)));
+        let turn = Turn::new(&mut self.state, &mut self.up, (now, Cause::Clock), scripts);
+        let why = requests.iter().map(|id| (*id, turn.why_waits(*id)));
         why.filter(|(_, why)| !why.is_empty()).collect()
     }
 
     /// Builders whose requests wait for what does not come by itself. Decides nothing.
     pub fn stuck_queues(&mut self, now: Timestamp, scripts: &dyn Script) -> Vec<StuckQueue> {
-        Pass::new(&mut self.state, &mut self.up, now, scripts).stuck_queues()
+        Turn::new(&mut self.state, &mut self.up, (now, Cause::Clock), scripts).stuck_queues()
     }
 
     /// Makes one recorded fact part of the state. Its `seq` must be the next one.
@@ -192,6 +196,9 @@ impl Engine {
         match &fact.event {
             Event::Asked { build, step, key, ask: Ask::WriteLog { log, .. }, .. } => {
                 super::asks::log_write(&self.state, *build, *step, key, log)
+            }
+            Event::StepNoted { build, step, log, text, .. } => {
+                super::asks::engine_write(&self.state, *build, *step, *log, text)
             }
             Event::LogClosed { build, log, .. } => Some(Effect::CloseLog { build: *build, log: *log }),
             _ => None,

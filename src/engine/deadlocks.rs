@@ -7,16 +7,38 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::locking::{definitions, kin, kin_of_request};
+use super::locking::{definitions, kin, kin_of_request, queue, step_asker};
 use super::matching::locks_at;
-use super::pass::Pass;
 use super::state::{Asker, Build, Owner};
-use crate::model::{BuildId, BuilderPlan, Event, Key, Plan, RequestId, dirs_clash};
+use super::turn::Turn;
+use super::words::names;
+use crate::model::{BuildId, BuilderPlan, Event, Key, LockAccess, Plan, RequestId, dirs_clash};
 
 /// So many workers are named in one text.
 const NAMED_MAX: usize = 3;
 
-impl Pass<'_> {
+impl Turn<'_> {
+    /// Locks were defined anew: steps that have come to wait for each other fail, as if they had asked only now.
+    pub fn end_hopeless_waits(&mut self) {
+        while let Some((owner, locks, other)) = self.next_hopeless() {
+            let why = self.describe_deadlock(other.build, &locks);
+            self.release_locks(owner.build, owner.step);
+            self.fail_script(owner.build, &why);
+        }
+    }
+
+    fn next_hopeless(&self) -> Option<(Owner, Vec<LockAccess>, Owner)> {
+        let queue = queue(self.state, self.up);
+        let define = definitions(&self.up.plans, self.state.plan.as_ref());
+        // The last who asked gives way.
+        self.state.locks.waiting().collect::<Vec<_>>().into_iter().rev().find_map(|(since, waiter)| {
+            let asker = step_asker(self.state, (since, 0), waiter);
+            let other = self.state.locks.deadlock(&asker, &queue, &define)?;
+            let granted = self.state.locks.may_take(&asker, &queue, &define);
+            (!granted).then(|| (waiter.owner, waiter.locks.clone(), other))
+        })
+    }
+
     /// Fails the youngest step that waits for what cannot come, if there is one.
     pub fn end_deadlock(&mut self) {
         sabotage!(DeadlockUntold => return);
@@ -180,10 +202,4 @@ impl Pass<'_> {
     fn of<'s>(&'s self, ids: &'s BTreeSet<BuildId>) -> impl Iterator<Item = &'s Build> {
         ids.iter().filter_map(|id| self.state.builds.get(id))
     }
-}
-
-/// Builds in words.
-pub(super) fn names<'b>(builds: impl Iterator<Item = &'b Build>) -> String {
-    let name = |build: &Build| format!("build {} of `{}`", build.number, build.builder);
-    builds.take(NAMED_MAX).map(name).collect::<Vec<_>>().join(" and ")
 }

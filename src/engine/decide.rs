@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use super::pass::Pass;
+use super::asking::{Said, Silence};
 use super::state::{Print, Trouble};
 use super::timers::{self, TimerKey};
+use super::turn::Turn;
 use super::{Deadline, WakeReason};
 use crate::base::{Span, Timestamp};
 use crate::model::{Event, FnId, Question, Undecided, UserFunction, Value};
@@ -31,43 +32,7 @@ pub(super) const PAUSE_MAX: Span = Span::from_minutes(60);
 /// What was postponed goes on in the next pass, which is to begin at once.
 const POSTPONED: Span = Span::from_millis(1);
 
-/// Why a question has no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Silence {
-    /// It is not asked before the next configuration.
-    Suspended,
-    /// The function failed, or was lost.
-    Failed,
-    /// This pass has no time left.
-    Postponed,
-}
-
-/// What a function says.
-pub(super) type Said = Result<Value, Silence>;
-
-/// What this process knows of functions.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Asking {
-    /// Answers of passes that could not ask everything.
-    kept: BTreeMap<Print, Value>,
-    /// Functions in trouble that answer, since when.
-    answering: BTreeMap<UserFunction, Timestamp>,
-    /// When the last text of a function's trouble was told.
-    told: BTreeMap<UserFunction, Timestamp>,
-}
-
-/// What this pass asked.
-#[derive(Debug, Default)]
-pub(super) struct Asked {
-    answers: Vec<(FnId, Question, Value)>,
-    /// Functions that failed in this pass: that they answer other questions is no recovery.
-    failed: std::collections::BTreeSet<UserFunction>,
-    postponed: bool,
-    /// The most hopeful silence since somebody last looked.
-    pub silence: Option<Silence>,
-}
-
-impl Pass<'_> {
+impl Turn<'_> {
     /// Asks a user function of the configuration in force.
     pub fn decide(&mut self, function: &UserFunction, id: FnId, question: Question) -> Said {
         let said = self.ask(function, id, question);

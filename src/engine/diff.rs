@@ -1,65 +1,142 @@
-//! What differs between two configurations, in words.
+//! What differs between two configurations, and the ids of the names in them.
 //!
 //! Places in files do not count, and functions count only as far as there is one or not: a function's number says
 //! nothing about its text. When nothing else differs, what differs is the scripts.
 
 use std::collections::BTreeMap;
 
+use super::state::State;
 use super::watch::is_replaced;
 use crate::model::{
-    BuilderPlan, ChangeSourcePlan, CollapsePolicy, FnId, ImportantFiles, LockPlan, MasterPlan, NotifierKind,
-    NotifierPlan, Plan, PlanChange, Policy, SchedulerKind, SchedulerPlan, StepPlan, WorkerPlan,
+    BuilderId, BuilderPlan, ChangeSourceId, ChangeSourcePlan, CollapsePolicy, Difference, FnId, ImportantFiles,
+    LockPlan, MasterPlan, NotifierKind, NotifierPlan, Plan, PlanChange, Policy, SchedulerId, SchedulerKind,
+    SchedulerPlan, Section, StepPlan, WorkerId, WorkerPlan,
 };
 
+/// The ids of all names of a configuration.
+pub(super) struct Ids {
+    pub builders: BTreeMap<String, BuilderId>,
+    pub workers: BTreeMap<String, WorkerId>,
+    pub schedulers: BTreeMap<String, SchedulerId>,
+    pub change_sources: BTreeMap<String, ChangeSourceId>,
+}
+
+impl Ids {
+    /// Known names keep theirs, new ones get the next.
+    pub fn of(plan: &Plan, state: &State) -> Self {
+        let State { last, workers, schedulers, sources, .. } = state;
+        let builder = |name: &str| state.builder_ids.get(name).copied();
+        let worker = |name: &str| workers.get(name).map(|worker| worker.id);
+        let scheduler = |name: &str| schedulers.get(name).map(|scheduler| scheduler.id);
+        let source = |name: &str| sources.get(name).map(|source| source.id);
+        Self {
+            builders: number(plan.builders.keys(), last.builder, builder, BuilderId),
+            workers: number(plan.workers.keys(), last.worker, worker, WorkerId),
+            schedulers: number(plan.schedulers.keys(), last.scheduler, scheduler, SchedulerId),
+            change_sources: number(plan.change_sources.keys(), last.source, source, ChangeSourceId),
+        }
+    }
+}
+
+/// Ids for all names: the known ones keep theirs.
+fn number<'n, Id>(
+    names: impl Iterator<Item = &'n String>,
+    mut last: u64,
+    known: impl Fn(&str) -> Option<Id>,
+    make: impl Fn(u64) -> Id,
+) -> BTreeMap<String, Id> {
+    names
+        .map(|name| {
+            let id = known(name).unwrap_or_else(|| {
+                last += 1;
+                make(last)
+            });
+            (name.clone(), id)
+        })
+        .collect()
+}
+
+/// The ids of two configurations: the new one's, and those that the state has of earlier ones.
+pub(super) struct Known<'a> {
+    pub ids: &'a Ids,
+    pub state: &'a State,
+}
+
+impl Known<'_> {
+    fn builder(&self, name: &str) -> BuilderId {
+        let known = self.ids.builders.get(name).or_else(|| self.state.builder_ids.get(name));
+        *known.expect("each builder got its id when it was first adopted")
+    }
+
+    fn worker(&self, name: &str) -> WorkerId {
+        let known = self.ids.workers.get(name).copied().or_else(|| Some(self.state.workers.get(name)?.id));
+        known.expect("each worker got its id when it was first adopted")
+    }
+
+    fn scheduler(&self, name: &str) -> SchedulerId {
+        let known = self.ids.schedulers.get(name).copied().or_else(|| Some(self.state.schedulers.get(name)?.id));
+        known.expect("each scheduler got its id when it was first adopted")
+    }
+
+    fn source(&self, name: &str) -> ChangeSourceId {
+        let known = self.ids.change_sources.get(name).copied().or_else(|| Some(self.state.sources.get(name)?.id));
+        known.expect("each change source got its id when it was first adopted")
+    }
+}
+
 /// All differences, by kind and name.
-pub(super) fn compare(old: &Plan, new: &Plan) -> Vec<PlanChange> {
+pub(super) fn compare(old: &Plan, new: &Plan, known: &Known<'_>) -> Vec<PlanChange> {
     let mut changes = Vec::new();
-    compare_maps(&mut changes, "builder", &old.builders, &new.builders, same_builder, |_, _| false);
-    compare_maps(&mut changes, "worker", &old.workers, &new.workers, same_worker, |_, _| false);
-    compare_maps(&mut changes, "scheduler", &old.schedulers, &new.schedulers, same_scheduler, is_other_scheduler);
-    compare_maps(&mut changes, "change source", &old.change_sources, &new.change_sources, same_source, is_other_source);
-    compare_maps(&mut changes, "notifier", &old.notifiers, &new.notifiers, same_notifier, |_, _| false);
-    compare_maps(&mut changes, "lock", &old.locks, &new.locks, same_lock, |_, _| false);
-    for (name, differs) in [
-        ("master", !same_master(&old.master, &new.master)),
-        ("web", old.web != new.web),
-        ("database", old.database != new.database),
-        ("secrets", old.secrets != new.secrets),
-        ("properties", old.properties != new.properties),
+    for (name, how) in differences(&old.builders, &new.builders, same_builder, |_, _| false) {
+        changes.push(PlanChange::Builder { id: known.builder(&name), name, how, waiting: 0 });
+    }
+    for (name, how) in differences(&old.workers, &new.workers, same_worker, |_, _| false) {
+        changes.push(PlanChange::Worker { id: known.worker(&name), name, how });
+    }
+    for (name, how) in differences(&old.schedulers, &new.schedulers, same_scheduler, is_other_scheduler) {
+        changes.push(PlanChange::Scheduler { id: known.scheduler(&name), name, how });
+    }
+    for (name, how) in differences(&old.change_sources, &new.change_sources, same_source, is_other_source) {
+        changes.push(PlanChange::ChangeSource { id: known.source(&name), name, how });
+    }
+    let notifiers = differences(&old.notifiers, &new.notifiers, same_notifier, |_, _| false);
+    changes.extend(notifiers.into_iter().map(|(name, how)| PlanChange::Notifier { name, how }));
+    let locks = differences(&old.locks, &new.locks, same_lock, |_, _| false);
+    changes.extend(locks.into_iter().map(|(name, how)| PlanChange::Lock { name, how }));
+    for (section, differs) in [
+        (Section::Master, !same_master(&old.master, &new.master)),
+        (Section::Web, old.web != new.web),
+        (Section::Database, old.database != new.database),
+        (Section::Secrets, old.secrets != new.secrets),
+        (Section::Properties, old.properties != new.properties),
     ] {
         if differs {
-            changes.push(change("settings", name, "changed"));
+            changes.push(PlanChange::Settings(section));
         }
     }
     if changes.is_empty() && old.digest != new.digest {
-        changes.push(change("scripts", "", "changed"));
+        changes.push(PlanChange::Scripts);
     }
     changes
 }
 
-fn change(kind: &str, name: &str, what: &str) -> PlanChange {
-    PlanChange { kind: kind.to_owned(), name: name.to_owned(), what: what.to_owned() }
-}
-
 /// Differences of one kind of thing. `same` compares what counts, without copying anything; `other` tells whether the new
 /// one only shares the name: then nothing of the old one's state fits it.
-fn compare_maps<T>(
-    changes: &mut Vec<PlanChange>,
-    kind: &str,
+fn differences<T>(
     old: &BTreeMap<String, T>,
     new: &BTreeMap<String, T>,
     same: impl Fn(&T, &T) -> bool,
     other: impl Fn(&T, &T) -> bool,
-) {
-    for (name, item) in new {
-        match old.get(name) {
-            None => changes.push(change(kind, name, "added")),
-            Some(before) if other(before, item) => changes.push(change(kind, name, "replaced")),
-            Some(before) if !same(before, item) => changes.push(change(kind, name, "changed")),
-            Some(_) => {}
-        }
-    }
-    changes.extend(old.keys().filter(|name| !new.contains_key(*name)).map(|name| change(kind, name, "removed")));
+) -> Vec<(String, Difference)> {
+    let how = |name: &String, item: &T| match old.get(name) {
+        None => Some(Difference::Added),
+        Some(before) if other(before, item) => Some(Difference::Replaced),
+        Some(before) if !same(before, item) => Some(Difference::Changed),
+        Some(_) => None,
+    };
+    let here = new.iter().filter_map(|(name, item)| Some((name.clone(), how(name, item)?)));
+    let gone = old.keys().filter(|name| !new.contains_key(*name)).map(|name| (name.clone(), Difference::Removed));
+    here.chain(gone).collect()
 }
 
 /// A scheduler of another kind does not take over queues and moments.

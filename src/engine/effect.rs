@@ -7,12 +7,12 @@ use std::sync::Arc;
 use crate::base::Timestamp;
 use crate::model::{
     BuildId, BuilderId, BuildsetId, ChangeId, CommandId, CommandSpec, ConfigDigest, Cursor, EnvValue, EvalJob, Fact,
-    FileCommand, LogId, PlanChange, Report, RequestId, SchedulerId, StepId, UserFunction,
+    FileCommand, LogId, PlanChange, Report, RequestId, SchedulerId, StepId, StopLevel, UserFunction,
 };
 
-/// The result of one input.
+/// What came of one input.
 #[derive(Clone, Debug, Default)]
-pub struct Turn {
+pub struct Decided {
     /// What became true, in order; already part of the engine's state, not yet durable.
     pub facts: Vec<Arc<Fact>>,
     /// What to do about it, in order.
@@ -86,15 +86,6 @@ pub enum Effect {
     CloseLog { build: BuildId, log: LogId },
     /// Deliver a report; comes back as `ReportSent` or `ReportFailed`.
     Deliver { report: Report },
-}
-
-/// How hard to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum StopLevel {
-    /// Politely, with the command's grace before the kill.
-    Interrupt,
-    /// The whole tree, at once.
-    Kill,
 }
 
 /// A command for a worker.
@@ -175,8 +166,10 @@ pub enum Reply {
     Adopted { digest: ConfigDigest, changes: Vec<PlanChange> },
     /// A scheduler was switched.
     Scheduler(SchedulerId),
-    /// The ask makes no sense: the text for the caller, with what would do.
+    /// The order makes no sense: the text for the caller, with what would do.
     Refused(String),
+    /// The one who gave the order may not.
+    Denied(String),
     /// A force form is wrong: field to text.
     Invalid(BTreeMap<String, String>),
     /// There is no such thing.

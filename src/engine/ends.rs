@@ -1,12 +1,12 @@
 //! Builds end: by themselves, because somebody stopped them, because their worker is lost.
 
-use super::pass::Pass;
 use super::steps::culprits;
+use super::turn::Turn;
 use super::underway::Finish;
-use super::words;
+use super::{reports, words};
 use crate::model::{BuildId, Event, Outcome, RequestId};
 
-impl Pass<'_> {
+impl Turn<'_> {
     /// Somebody wants a build stopped: the step in progress ends, steps that always run still run. Asked a second time,
     /// these are stopped, too.
     pub fn stop_build(&mut self, id: BuildId, why: &str, by: &str) {
@@ -64,9 +64,9 @@ impl Pass<'_> {
             self.close_request(*request, outcome, &state);
         }
         if outcome != Outcome::Retry {
-            self.report_build(&build, outcome, previous);
+            reports::report_build(self, &build, outcome, previous);
             sabotage!(StopTwiceEndsTwice => if build.stop.as_ref().is_some_and(|stop| stop.times > 1) {
-                self.report_build(&build, outcome, previous);
+                reports::report_build(self, &build, outcome, previous);
             });
         }
         self.dismiss_if_idle(&build.worker);

@@ -4,20 +4,18 @@ use std::sync::Arc;
 
 use super::Effect;
 use super::decide::LOSSES_MAX;
-use super::pass::Pass;
 use super::steps::outcome_so_far;
 use super::timers::TimerKey;
+use super::turn::Turn;
 use super::underway::{Evaluation, Finish};
 use crate::base::{Span, Timestamp};
 use crate::model::{
-    Ask, BuildContext, BuildId, EvalJob, EvalOutcome, EvalPart, Event, FunctionKind, Key, Outcome, StepId, StepSummary,
-    UserFunction, WorkerFacts,
+    Ask, BuildContext, BuildId, EvalJob, EvalOutcome, EvalPart, Event, FunctionKind, Key, Note, Outcome, StepId,
+    StepSummary, UserFunction, WorkerFacts,
 };
 
 /// A step may ask for so much: far beyond what steps do, far below what would make replay slow.
 const ASKS_MAX: usize = 20_000;
-/// The key of the log line that the engine itself writes about a failed script; no script gets this far.
-const ERROR_KEY: u32 = u32::MAX;
 /// The pause before a script is evaluated again whose process was lost, for each loss so far: other builds go first.
 const LOST_PAUSE: Span = Span::from_seconds(1);
 
@@ -25,13 +23,7 @@ fn lost_pause(losses: u32) -> Span {
     Span::from_millis(LOST_PAUSE.as_millis().saturating_mul(u64::from(losses.saturating_mul(losses))))
 }
 
-impl Pass<'_> {
-    /// Something changed that a build's script waits for.
-    pub fn want_evaluation(&mut self, build: BuildId) {
-        self.up.evaluations.entry(build).or_default().wanted = true;
-        self.up.builds.insert(build);
-    }
-
+impl Turn<'_> {
     /// Orders an evaluation, unless one is under way or nothing changed since the last. Always false: the build waits.
     pub fn evaluate(&mut self, id: BuildId, part: EvalPart) -> bool {
         // A build unknown here is one that an earlier process drove: it may have anything to be told.
@@ -175,7 +167,7 @@ impl Pass<'_> {
     fn do_if_answered(&mut self, id: BuildId, step: StepId, outcome: EvalOutcome) {
         match outcome {
             EvalOutcome::Decided(yes) => {
-                self.record(Event::StepDecided { build: id, step, part: EvalPart::DoIf, yes });
+                self.record(Event::StepDecided { build: id, step, yes });
                 self.want_evaluation(id);
             }
             EvalOutcome::Failed { message, .. } => self.fail_script(id, &message),
@@ -272,11 +264,9 @@ impl Pass<'_> {
 
     /// The step's script failed: the step ends with an exception, and says why in a log.
     pub fn fail_script(&mut self, id: BuildId, message: &str) {
-        let key = Key(vec![ERROR_KEY]);
         let step = self.state.builds.get(&id).and_then(|build| build.step.as_ref());
-        if step.is_some_and(|step| !step.journal.0.contains_key(&key)) {
-            let log = Ask::WriteLog { step: None, log: "error".to_owned(), html: false, text: message.to_owned() };
-            self.take_ask(id, key, log);
+        if let Some(step) = step.filter(|step| !step.notes.contains(&Note::ScriptFailed)) {
+            self.write_note(id, step.step_at_end(), Note::ScriptFailed, "error", message.to_owned());
         }
         let first = message.lines().next().unwrap_or_default().to_owned();
         self.finish_body(id, Outcome::Exception, Some(first));

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::{
-    BuildId, BuilderId, BuildsetRecord, CommandId, CommandResult, Cursor, EvalOutcome, NewChange, Plan, ReportId,
-    RequestId, StampSpec, Value,
+    Actor, BuildId, Cause, CommandId, CommandResult, Cursor, EvalOutcome, NewChange, Order, Plan, ReportId,
 };
 
 /// Names one asker, so that the shell can give it the answer ([`super::Effect::Reply`]) once the
@@ -21,40 +20,18 @@ pub enum Input {
     Started { name: String, installation: String },
     /// It is about to end in order.
     Stopping,
-    /// A configuration was loaded. The first one is adopted without comparison.
-    PlanLoaded { plan: Arc<Plan>, cause: String, ticket: Option<Ticket> },
+    /// A configuration was loaded. The first one is adopted without comparison. `why` says for people what made the master
+    /// load it, `cause` who or what it was.
+    PlanLoaded { plan: Arc<Plan>, why: String, cause: Cause, ticket: Option<Ticket> },
     /// A configuration was refused; recorded for the page and the API.
-    PlanRefused { cause: String, message: String, ticket: Option<Ticket> },
+    PlanRefused { why: String, cause: Cause, message: String, ticket: Option<Ticket> },
     /// The deadline that [`super::Engine::deadline`] named has come (or any other moment).
     Woke,
 
-    /// Changes from a hook, `sendchange` or a person.
-    ChangesSeen { changes: Vec<NewChange>, by: Telling, ticket: Option<Ticket> },
     /// A poll ended.
     Polled { source: String, report: Result<ChangeReport, String> },
-    /// Somebody wants this source (none: all) polled now.
-    PollAsked { source: Option<String>, ticket: Option<Ticket> },
-
-    /// Somebody wants builds.
-    ForceAsked { ask: ForceAsk, ticket: Option<Ticket> },
-    /// Somebody wants a build again.
-    RebuildAsked { ask: RebuildAsk, ticket: Option<Ticket> },
-    /// Somebody wants a build stopped.
-    StopAsked { build: BuildId, why: String, by: String, ticket: Option<Ticket> },
-    /// Somebody ends a build at once, as an exception, whatever it does: it cannot go on.
-    EndAsked { build: BuildId, why: String, ticket: Option<Ticket> },
-    /// Somebody wants a request cancelled (a running one's build is stopped).
-    CancelAsked { request: RequestId, why: String, by: String, ticket: Option<Ticket> },
-    /// Somebody changes a priority.
-    PriorityAsked { request: RequestId, priority: i64, ticket: Option<Ticket> },
-    /// Somebody switches a scheduler.
-    EnableAsked { scheduler: String, enabled: bool, ticket: Option<Ticket> },
-    /// Somebody pauses or unpauses a worker.
-    PauseAsked { worker: String, paused: bool, reason: Option<String>, ticket: Option<Ticket> },
-    /// Somebody wants a worker to finish and go.
-    GracefulAsked { worker: String, ticket: Option<Ticket> },
-    /// Somebody wants a worker to drop out at once.
-    KillAsked { worker: String, why: String, ticket: Option<Ticket> },
+    /// Somebody gives an order, and may. Reloads never come here: the shell loads configurations.
+    Ordered { order: Order, by: Actor, ticket: Option<Ticket> },
 
     /// A worker's connection is ready. The epoch is the link's, higher than all before.
     WorkerConnected { worker: String, epoch: u64, instance: String, resumes: bool, info: BTreeMap<String, String> },
@@ -75,24 +52,6 @@ pub enum Input {
     ReportFailed { report: ReportId, error: String, final_: bool },
 }
 
-/// How somebody told of changes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Telling {
-    pub how: How,
-    /// The name of this delivery, if the sender gives it one: the same name means the same delivery.
-    pub delivery: Option<String>,
-}
-
-/// Who tells.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum How {
-    /// A person or script that wants this change recorded.
-    #[default]
-    Sent,
-    /// A hook of a repository, which a poller may look at, too.
-    Hook,
-}
-
 /// A poll that went well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChangeReport {
@@ -100,33 +59,6 @@ pub struct ChangeReport {
     pub changes: Vec<NewChange>,
     /// What the source has seen, these changes included.
     pub cursor: Cursor,
-}
-
-/// Builds by hand.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ForceAsk {
-    /// A force scheduler; none: any force scheduler that has the builder, or, if there is none, directly.
-    pub scheduler: Option<String>,
-    /// Builder names; empty: all of the scheduler.
-    pub builders: Vec<String>,
-    /// Parameters by name.
-    pub params: BTreeMap<String, Value>,
-    /// What to check out; empty: the scheduler's codebases.
-    pub stamps: Vec<StampSpec>,
-    pub reason: String,
-    pub owner: String,
-    /// As given; the engine says whether it is a number.
-    pub priority: Option<Value>,
-}
-
-/// A build again, from the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RebuildAsk {
-    pub build: BuildId,
-    pub builder: BuilderId,
-    /// The buildset of the build's request.
-    pub buildset: BuildsetRecord,
-    pub owner: String,
 }
 
 /// The state of a command of an earlier connection.

@@ -13,29 +13,37 @@
 //!   poller ──► known? │ no ──► joined with what the hook knew ──► recorded
 //! ```
 
-use super::pass::Pass;
+use super::turn::Turn;
 use super::watch::{repository_of, watches};
-use super::{How, Intake, Reply, Telling, Ticket};
+use super::{Intake, Reply, Ticket};
 use crate::model::{
-    Change, ChangeId, ChangeSourcePlan, Event, NewChange, SourceStamp, SourceStampId, StampSpec, normal_address,
-    without_login,
+    Actor, Change, ChangeId, ChangeSourceId, ChangeSourcePlan, Event, NewChange, SourceStamp, SourceStampId, StampSpec,
+    normal_address, without_login,
 };
 
-impl Pass<'_> {
+impl Turn<'_> {
     /// Changes from outside.
-    pub fn changes_seen(&mut self, changes: Vec<NewChange>, by: Telling, ticket: Option<Ticket>) {
-        if let Some(first) = by.delivery.as_deref().and_then(|delivery| self.state.changes.delivered(delivery)) {
+    pub fn changes_told(
+        &mut self,
+        changes: Vec<NewChange>,
+        delivery: Option<String>,
+        by: &Actor,
+        ticket: Option<Ticket>,
+    ) {
+        if let Some(first) = delivery.as_deref().and_then(|delivery| self.state.changes.delivered(delivery)) {
             let intake = vec![Intake::SameDelivery(first); changes.len()];
             return self.reply(ticket, Reply::Changes(intake));
         }
         let mut intake = Vec::new();
         for change in changes {
-            match by.how {
-                How::Sent => intake.push(Intake::Recorded(self.change_seen(change, None))),
-                How::Hook => self.hook_told(change, &mut intake),
+            match by {
+                Actor::Person { .. } | Actor::Token { .. } => {
+                    intake.push(Intake::Recorded(self.change_seen(change, None)));
+                }
+                Actor::Hook { .. } => self.hook_told(change, &mut intake),
             }
         }
-        if let Some(delivery) = by.delivery {
+        if let Some(delivery) = delivery {
             let change = intake.iter().find_map(Intake::recorded);
             self.record(Event::DeliveryTaken { delivery, change });
         }
@@ -60,9 +68,10 @@ impl Pass<'_> {
         if awaiting.is_empty() {
             return;
         }
-        self.record(Event::ChangeAnnounced { change: announcement(&change), sources: awaiting.clone() });
+        let sources = awaiting.iter().map(|name| self.state.source_id(name)).collect();
+        self.record(Event::ChangeAnnounced { change: announcement(&change), sources });
         for source in awaiting {
-            self.poll_again(&source);
+            self.up.wanted_polls.insert(source.clone());
             intake.push(Intake::Awaited { source });
         }
     }
@@ -70,7 +79,7 @@ impl Pass<'_> {
     /// What comes at once of a hook's call for a poller; nothing if the poller has to look.
     fn told_to(&mut self, poller: &ChangeSourcePlan, change: &NewChange) -> Option<Intake> {
         let own = owned(poller, change);
-        if let Some(known) = self.state.changes.same(Some(&poller.name), &own) {
+        if let Some(known) = self.state.changes.same(Some(self.state.source_id(&poller.name)), &own) {
             return Some(Intake::Known { change: known, source: poller.name.clone() });
         }
         let was_polled = self.state.sources.get(&poller.name).is_some_and(|source| source.cursor.is_some());
@@ -78,7 +87,7 @@ impl Pass<'_> {
             return None;
         }
         // Its first poll takes whatever is there for old.
-        Some(Intake::Recorded(self.change_seen(own, Some(poller.name.clone()))))
+        Some(Intake::Recorded(self.change_seen(own, Some(self.state.source_id(&poller.name)))))
     }
 
     /// The pollers that would see a change.
@@ -94,8 +103,8 @@ impl Pass<'_> {
     }
 
     /// One change. What the same source told of before keeps its number.
-    pub fn change_seen(&mut self, mut data: NewChange, source: Option<String>) -> ChangeId {
-        if let Some(known) = self.state.changes.same(source.as_ref(), &data) {
+    pub fn change_seen(&mut self, mut data: NewChange, source: Option<ChangeSourceId>) -> ChangeId {
+        if let Some(known) = self.state.changes.same(source, &data) {
             return known;
         }
         sabotage!(PolledChangeLost => if source.is_some() && !self.facts.is_empty() { return ChangeId(0) });

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 
 use super::locking::kin_of_request;
 use super::matching::{Place, TRIED_MAX, locks_at};
-use super::pass::Pass;
 use super::state::{Build, Rank, State};
+use super::turn::Turn;
 use crate::model::{Ask, BuildId, BuilderId, BuilderPlan, Plan, RequestId};
 
-impl Pass<'_> {
+impl Turn<'_> {
     /// Starts requests with slots that are lent to them; the innermost lender first.
     pub fn lend_slots(&mut self) {
         sabotage!(SlotNeverLent => return);

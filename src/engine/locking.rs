@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::pass::Pass;
-use super::state::{Asker, Owner, Since, State, Waiter};
+use super::state::{Asker, Owner, Since, State, Step, Waiter};
+use super::turn::Turn;
 use super::underway::{Claim, Underway};
+use super::words::names;
 use crate::model::{BuildId, BuilderId, ConfigDigest, Event, LockAccess, LockMode, LockPlan, Plan, RequestId, StepId};
 
 /// What became of a wish for locks.
@@ -54,7 +55,7 @@ fn beyond<'a>(state: &'a State, up: &'a Underway) -> impl Iterator<Item = Asker<
     })
 }
 
-fn step_asker<'a>(state: &State, since: Since, waiter: &'a Waiter) -> Asker<'a> {
+pub(super) fn step_asker<'a>(state: &State, since: Since, waiter: &'a Waiter) -> Asker<'a> {
     let kin = kin(state, waiter.owner);
     Asker { since, kin, worker: &waiter.worker, wants: &waiter.locks, beyond: false }
 }
@@ -102,7 +103,30 @@ impl Claim {
     }
 }
 
-impl Pass<'_> {
+impl Turn<'_> {
+    /// Which lock somebody waits for, and who holds it; none: it could have all.
+    pub fn locks_say(&self, asker: &Asker<'_>) -> Option<String> {
+        if asker.wants.is_empty() {
+            return None;
+        }
+        let define = definitions(&self.up.plans, self.state.plan.as_ref());
+        if let Some((lock, holder)) = self.state.locks.kept_from(asker, &define, &|_| true) {
+            return Some(format!("lock `{lock}` is held by {}", self.owner_name(holder)));
+        }
+        let queue = queue(self.state, self.up);
+        let may = self.state.locks.may_take(asker, &queue, &define);
+        (!may).then(|| format!("{} goes first to those who asked earlier", lock_names(asker.wants)))
+    }
+
+    fn owner_name(&self, owner: Owner) -> String {
+        let Some(build) = self.state.builds.get(&owner.build) else { return format!("build {}", owner.build) };
+        let step = build.step.as_ref().filter(|step| owner.step == Some(step.id)).map(|step| step.name.as_str());
+        let child = |step: &Step| Some(step.children.get(&owner.step?)?.name.clone());
+        let step = step.map(str::to_owned).or_else(|| build.step.as_ref().and_then(child));
+        let build = names(std::iter::once(build));
+        step.map_or_else(|| build.clone(), |step| format!("step `{step}` of {build}"))
+    }
+
     /// Asks for locks for a step: it gets them at once, or a place at the end of the queue.
     pub fn ask_locks(&mut self, build: BuildId, step: StepId, wants: &[LockAccess]) -> Wish {
         let locks = merge_locks(wants);
@@ -134,28 +158,7 @@ impl Pass<'_> {
         Wish::Waits
     }
 
-    /// Locks were defined anew: steps that have come to wait for each other fail, as if they had asked only now.
-    pub fn end_hopeless_waits(&mut self) {
-        while let Some((owner, locks, other)) = self.next_hopeless() {
-            let why = self.describe_deadlock(other.build, &locks);
-            self.release_locks(owner.build, owner.step);
-            self.fail_script(owner.build, &why);
-        }
-    }
-
-    fn next_hopeless(&self) -> Option<(Owner, Vec<LockAccess>, Owner)> {
-        let queue = queue(self.state, self.up);
-        let define = definitions(&self.up.plans, self.state.plan.as_ref());
-        // The last who asked gives way.
-        self.state.locks.waiting().collect::<Vec<_>>().into_iter().rev().find_map(|(since, waiter)| {
-            let asker = step_asker(self.state, (since, 0), waiter);
-            let other = self.state.locks.deadlock(&asker, &queue, &define)?;
-            let granted = self.state.locks.may_take(&asker, &queue, &define);
-            (!granted).then(|| (waiter.owner, waiter.locks.clone(), other))
-        })
-    }
-
-    fn describe_deadlock(&self, other: BuildId, wants: &[LockAccess]) -> String {
+    pub fn describe_deadlock(&self, other: BuildId, wants: &[LockAccess]) -> String {
         let names = wants.iter().map(|access| format!("`{}`", access.lock)).collect::<Vec<_>>().join(", ");
         let who = self
             .state
@@ -227,4 +230,10 @@ impl Pass<'_> {
 /// Whether a step is `outer` or a child step inside of it.
 pub(super) fn is_inside(state: &State, build: BuildId, step: StepId, outer: StepId) -> bool {
     kin(state, Owner { build, step: Some(step) }).contains(&Owner { build, step: Some(outer) })
+}
+
+/// Locks in words.
+fn lock_names(wants: &[LockAccess]) -> String {
+    let names: Vec<String> = wants.iter().map(|want| format!("`{}`", want.lock)).collect();
+    if names.len() == 1 { format!("lock {}", names[0]) } else { format!("locks {}", names.join(", ")) }
 }

@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use super::decide::{Said, Silence};
+use super::asking::{Said, Silence};
 use super::locking::{definitions, kin_of_request, merge_locks, queue};
-use super::pass::Pass;
 use super::state::{Asker, Owner, Rank, Retry, Since};
 use super::timers::TimerKey;
+use super::turn::Turn;
 use crate::model::{
     BuildId, BuilderId, BuilderPlan, FnId, FunctionKind, LockAccess, Plan, Question, RequestId, UserFunction,
     WaitingRequest, dirs_clash,
@@ -44,7 +44,7 @@ pub(super) struct Place {
     pub locks: Vec<LockAccess>,
 }
 
-impl Pass<'_> {
+impl Turn<'_> {
     /// Looks at all builders that something changed for.
     pub fn match_requests(&mut self) {
         let Some(plan) = self.plan() else {
@@ -129,21 +129,6 @@ impl Pass<'_> {
     pub fn builder_has_slot(&self, plan: &BuilderPlan, builder: BuilderId) -> bool {
         let running = self.state.index.builds_of_builder.get(&builder).map_or(0, std::collections::BTreeSet::len);
         plan.slots.is_none_or(|slots| (running as u64) < slots)
-    }
-
-    /// Notes whether new builds may go to a worker.
-    pub fn note_free(&mut self, worker: &str) {
-        let takes = self.state.workers.get(worker).is_some_and(super::state::Worker::takes_builds);
-        let load = self.state.slots_taken(worker);
-        if takes && self.slots_of(worker).is_some_and(|slots| load < slots) {
-            self.up.free.insert(worker.to_owned());
-        } else {
-            self.up.free.remove(worker);
-        }
-    }
-
-    fn slots_of(&self, worker: &str) -> Option<u64> {
-        Some(self.plan()?.workers.get(worker)?.slots.max(1))
     }
 
     /// The requests to try, in order: the one that the builder's function chooses, or the first - and those behind it as

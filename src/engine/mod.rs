@@ -16,8 +16,10 @@ macro_rules! sabotage {
 
 mod adopt;
 mod asked;
+mod asking;
 mod asks;
 mod buildsets;
+mod cause;
 mod collapse;
 mod commands;
 mod core;
@@ -34,20 +36,23 @@ mod input;
 mod intake;
 mod lending;
 mod lines;
+mod links;
 mod locking;
 mod matching;
-mod outbox;
-mod pass;
 mod pending;
-mod polls;
 mod questions;
+mod reports;
+mod returns;
 mod schedulers;
+mod settle;
+mod sources;
 mod start;
 mod state;
 mod steps;
 mod take;
 mod timers;
 mod triggers;
+mod turn;
 mod underway;
 mod waiting;
 mod watch;
@@ -58,8 +63,8 @@ mod workers;
 mod tests;
 
 pub use self::core::{Engine, Illegal, RestoreError};
-pub use effect::{CommandOrder, Deadline, Effect, Intake, Reply, StopLevel, Turn, WakeReason, Work};
-pub use input::{
-    ChangeReport, CommandEnded, ForceAsk, How, Input, RebuildAsk, ResumeState, ResumedCommand, Telling, Ticket,
-};
+pub use effect::{CommandOrder, Deadline, Decided, Effect, Intake, Reply, WakeReason, Work};
+pub use input::{ChangeReport, CommandEnded, Input, ResumeState, ResumedCommand, Ticket};
 pub use waiting::StuckQueue;
+
+pub use crate::model::StopLevel;

@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
-use super::decide::{PAUSE_MAX, Silence};
-use super::pass::Pass;
+use super::asking::Silence;
+use super::decide::PAUSE_MAX;
 use super::state::{OWED_MAX, PENDING_MAX, PendingChange, Retry};
 use super::timers::{self, TimerKey};
+use super::turn::Turn;
 use super::{Deadline, WakeReason};
 use crate::base::Timestamp;
 use crate::model::{BuildsetRecord, ChangeId, Declined, Event, SchedulerPlan, StampSpec};
 
-impl Pass<'_> {
+impl Turn<'_> {
     /// A scheduler has not decided on a change: it waits.
     pub fn keep_pending(&mut self, plan: &SchedulerPlan, change: ChangeId, silence: Silence) {
         sabotage!(UndecidedSkipped => return);
@@ -26,11 +27,11 @@ impl Pass<'_> {
         let oldest = scheduler.pending.first().map(|pending| pending.change);
         if let Some(oldest) = oldest.filter(|_| known.is_none() && scheduler.pending.len() >= PENDING_MAX) {
             let why = Declined::TooMany;
-            self.record(Event::ChangeDeclined { scheduler: plan.name.clone(), change: oldest, why });
+            self.record(Event::ChangeDeclined { scheduler: self.state.scheduler_id(&plan.name), change: oldest, why });
         }
         let tries = known.map_or(0, |retry| retry.tries) + u32::from(silence == Silence::Failed);
         let retry = self.retry_at(silence, tries);
-        self.record(Event::ChangeUndecided { scheduler: plan.name.clone(), change, tries, retry });
+        self.record(Event::ChangeUndecided { scheduler: self.state.scheduler_id(&plan.name), change, tries, retry });
     }
 
     /// A scheduler does not take a change: if it waited, it waits no more.
@@ -38,7 +39,7 @@ impl Pass<'_> {
         let pending = self.state.schedulers.get(&plan.name).map_or(&[][..], |scheduler| &scheduler.pending);
         if pending.iter().any(|pending| pending.change == change) {
             let why = Declined::Filter;
-            self.record(Event::ChangeDeclined { scheduler: plan.name.clone(), change, why });
+            self.record(Event::ChangeDeclined { scheduler: self.state.scheduler_id(&plan.name), change, why });
         }
     }
 
@@ -84,17 +85,17 @@ impl Pass<'_> {
         let tries = known.map_or(0, |retry| retry.tries) + u32::from(silence == Silence::Failed);
         let retry = self.retry_at(silence, tries);
         if known != Some(Retry { tries, due: retry }) {
-            self.record(Event::BuildsetUndecided { scheduler: name.to_owned(), tries, retry });
+            self.record(Event::BuildsetUndecided { scheduler: self.state.scheduler_id(name), tries, retry });
         }
     }
 
     /// A dependent scheduler will make its buildset later.
     pub fn owe(&mut self, plan: &SchedulerPlan, ended: &BuildsetRecord, changes: &[ChangeId]) {
-        let scheduler = plan.name.clone();
-        let Some(state) = self.state.schedulers.get(&scheduler) else { return };
+        let Some(state) = self.state.schedulers.get(&plan.name) else { return };
+        let scheduler = state.id;
         if let Some(oldest) = state.owed.first().filter(|_| state.owed.len() >= OWED_MAX).cloned() {
             let (stamps, changes) = (oldest.stamps, oldest.changes);
-            self.record(Event::BuildsetForgone { scheduler: scheduler.clone(), stamps, changes });
+            self.record(Event::BuildsetForgone { scheduler, stamps, changes });
         }
         let stamps: Vec<StampSpec> = ended.stamps.iter().map(|stamp| stamp.spec.clone()).collect();
         self.record(Event::BuildsetOwed { scheduler, stamps, changes: changes.to_vec() });

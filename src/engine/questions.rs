@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::pass::Pass;
+use super::turn::Turn;
 use crate::model::{CandidateWorker, Change, ChangeId, RequestId, Value, WaitingRequest};
 
 /// A request is shown with its newest changes: enough to look at a push, and a queue of a hundred still travels quickly.
@@ -11,7 +11,7 @@ pub(super) const CHANGES_SHOWN_MAX: usize = 10;
 /// A change of a request is shown with so many files.
 pub(super) const FILES_SHOWN_MAX: usize = 100;
 
-impl Pass<'_> {
+impl Turn<'_> {
     /// An open request, for user functions.
     pub fn waiting_request(&self, id: RequestId) -> Option<Arc<WaitingRequest>> {
         let request = self.state.requests.get(&id)?;

@@ -3,45 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::asking::Silence;
 use super::buildsets::Making;
-use super::decide::Silence;
 use super::filter::filter_of;
 use super::lines::{Line, line_of, sets_of};
-use super::pass::Pass;
 use super::state::QueuedChange;
+use super::turn::Turn;
 use super::{Deadline, Reply, Ticket, WakeReason, cron, timers};
 use crate::base::{Span, Timestamp};
 use crate::model::{
-    BuildsetRecord, Change, ChangeId, Event, FunctionKind, ImportantFiles, Outcome, Plan, PlanChange, Question,
-    SchedulerId, SchedulerKind, SchedulerPlan, StampSpec, UserFunction,
+    BuildsetRecord, Change, ChangeId, Event, FunctionKind, ImportantFiles, Outcome, PlanChange, Question, SchedulerId,
+    SchedulerKind, SchedulerPlan, StampSpec, UserFunction,
 };
 
-/// Which schedulers of a configuration have to do with what, so that nothing has to look at all of them.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Links {
-    /// Those that look at changes, in order of their names.
-    listeners: Arc<[String]>,
-    /// By the scheduler that they wait for, in order of their names.
-    dependents: BTreeMap<String, Arc<[String]>>,
-}
-
-impl Links {
-    pub fn of(plan: &Plan) -> Self {
-        let listeners = plan.schedulers.values().filter(|scheduler| filter_of(scheduler).is_some());
-        let mut dependents: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for scheduler in plan.schedulers.values() {
-            if let SchedulerKind::Dependent { upstream } = &scheduler.kind {
-                dependents.entry(upstream.clone()).or_default().push(scheduler.name.clone());
-            }
-        }
-        Self {
-            listeners: listeners.map(|scheduler| scheduler.name.clone()).collect(),
-            dependents: dependents.into_iter().map(|(upstream, names)| (upstream, names.into())).collect(),
-        }
-    }
-}
-
-impl Pass<'_> {
+impl Turn<'_> {
     /// Shows a new change to all schedulers that look at changes.
     pub fn offer_change(&mut self, id: ChangeId) {
         let (Some(plan), Some(change)) = (self.plan(), self.state.changes.get(id).cloned()) else { return };
@@ -83,7 +58,7 @@ impl Pass<'_> {
             }
             SchedulerKind::Periodic { .. } | SchedulerKind::Nightly { .. } => {
                 self.record(Event::ChangeQueued {
-                    scheduler: plan.name.clone(),
+                    scheduler: self.state.scheduler_id(&plan.name),
                     change: change.id,
                     important,
                     due: None,
@@ -122,7 +97,12 @@ impl Pass<'_> {
     fn queue_for_quiet(&mut self, plan: &SchedulerPlan, change: &Change, important: bool, quiet: Span) {
         // One that had to wait for a decision has had its quiet period already.
         let due = important.then(|| change.arrived.min(self.now).plus(quiet));
-        self.record(Event::ChangeQueued { scheduler: plan.name.clone(), change: change.id, important, due });
+        self.record(Event::ChangeQueued {
+            scheduler: self.state.scheduler_id(&plan.name),
+            change: change.id,
+            important,
+            due,
+        });
         if important && quiet == Span::ZERO && self.gate(&plan.name).is_none() {
             let line = line_of(plan, change);
             self.build_queue(plan, line.as_ref());
@@ -271,7 +251,7 @@ impl Pass<'_> {
         }
         let skipped = sets.is_empty();
         let next = self.next_moment(plan, Some(self.now));
-        self.record(Event::SchedulerTimed { scheduler: plan.name.clone(), next, skipped });
+        self.record(Event::SchedulerTimed { scheduler: self.state.scheduler_id(&plan.name), next, skipped });
     }
 
     /// The next moment of a timed scheduler whose last one was `last`.
@@ -300,8 +280,11 @@ impl Pass<'_> {
     /// Gives new and changed timed schedulers their next moment.
     pub fn time_schedulers(&mut self, changes: &[PlanChange]) {
         let Some(plan) = self.plan() else { return };
-        let changed = changes.iter().filter(|change| change.kind == "scheduler");
-        let changed: BTreeSet<&str> = changed.map(|change| change.name.as_str()).collect();
+        let changed = changes.iter().filter_map(|change| match change {
+            PlanChange::Scheduler { name, .. } => Some(name.as_str()),
+            _ => None,
+        });
+        let changed: BTreeSet<&str> = changed.collect();
         for scheduler in plan.schedulers.values() {
             let changed = changed.contains(scheduler.name.as_str());
             let untimed = self.state.schedulers.get(&scheduler.name).is_some_and(|state| state.next.is_none());
@@ -316,7 +299,7 @@ impl Pass<'_> {
         let (last, before) = (state.last, state.next);
         let next = self.next_moment(plan, last);
         if next != before {
-            self.record(Event::SchedulerTimed { scheduler: plan.name.clone(), next, skipped: false });
+            self.record(Event::SchedulerTimed { scheduler: self.state.scheduler_id(&plan.name), next, skipped: false });
         }
     }
 
@@ -366,13 +349,13 @@ impl Pass<'_> {
     }
 
     /// A person switches a scheduler.
-    pub fn enable_asked(&mut self, name: String, enabled: bool, ticket: Option<Ticket>) {
+    pub fn enable_ordered(&mut self, name: String, enabled: bool, ticket: Option<Ticket>) {
         let Some(found) = self.state.schedulers.get(&name) else {
             return self.reply(ticket, Reply::Unknown(format!("there is no scheduler `{name}`")));
         };
         let (id, was): (SchedulerId, bool) = (found.id, found.enabled);
         if was != enabled {
-            self.record(Event::SchedulerEnabled { scheduler: name.clone(), enabled });
+            self.record(Event::SchedulerEnabled { scheduler: id, enabled });
             if let Some(plan) = self.plan().as_ref().and_then(|plan| plan.schedulers.get(&name)) {
                 self.time_scheduler(plan);
             }

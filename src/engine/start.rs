@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::matching::Place;
-use super::pass::Pass;
 use super::state::Request;
+use super::turn::Turn;
 use crate::base::Timestamp;
 use crate::model::{
     BuildId, BuilderPlan, ChangeId, Event, Outcome, Properties, Property, RequestId, SourceStamp, StepId, Value,
 };
 
-impl Pass<'_> {
+impl Turn<'_> {
     /// Starts a request at a place. `asked` says since when only locks were missing.
     pub fn start_build(&mut self, plan: &BuilderPlan, request: RequestId, place: Place, asked: Option<Timestamp>) {
         let Place { worker, dir, lender, locks } = place;
@@ -24,11 +24,9 @@ impl Pass<'_> {
         self.record(Event::BuildStarted {
             build,
             number,
-            builder: plan.name.clone(),
-            builder_id: found.builder,
+            builder: found.builder,
             properties: self.build_properties(plan, &found, (&worker, &dir), number),
-            worker: worker.clone(),
-            worker_id,
+            worker: worker_id,
             dir,
             lender,
             requests: vec![request],

@@ -6,13 +6,13 @@
 //!    locks? ─ LocksAwaited ─ LocksTaken ─ body ⇄ asks, answers ─ hide_if? ─ StepEnded ─ retry? ─ next step
 //! ```
 //!
-//! Where a step stands follows from its facts, so nothing here is remembered: [`Pass::drive`] looks what can be done now.
+//! Where a step stands follows from its facts, so nothing here is remembered: [`Turn::drive`] looks what can be done now.
 
 use std::sync::Arc;
 
 use super::locking::Wish;
-use super::pass::Pass;
 use super::state::{Build, Culprit, DoneStep, Owner, Step};
+use super::turn::Turn;
 use super::underway::Finish;
 use super::words;
 use crate::base::Span;
@@ -21,9 +21,10 @@ use crate::model::{Ask, BuildId, EndStep, EvalPart, Event, Outcome, Plan, StepId
 /// The longest pause between two attempts of a step.
 const RETRY_DELAY_MAX: Span = Span::from_minutes(10);
 
-impl Pass<'_> {
+impl Turn<'_> {
     /// Does all that a build can do now.
     pub fn drive(&mut self, id: BuildId) {
+        self.answer_triggers(id);
         while let Some(build) = self.state.builds.get(&id) {
             let Some(plan) = self.up.plans.get(&build.plan).cloned() else {
                 let why = self.up.unloadable.get(&build.plan).map_or("it is not at hand", String::as_str);

@@ -1,81 +1,107 @@
 //! Takes an input apart: who deals with it.
 
-use super::pass::Pass;
+use super::settle::{Core, Parts};
 use super::timers::CLOCK_SLACK;
-use super::{Input, Reply};
+use super::{ChangeReport, Input, Reply, Ticket, sources};
 use crate::base::Span;
-use crate::model::Event;
+use crate::model::{Actor, Event, Order};
 
 /// A clock that goes back by more than this was wrong: moments planned by it are planned anew.
 const CLOCK_WRONG: Span = Span::from_minutes(24 * 60);
 
-impl Pass<'_> {
-    /// Deals with one input; what follows from it is left to [`Pass::finish`].
+impl Core<'_> {
+    /// Deals with one input; what follows from it is left to [`Core::finish`].
     pub fn take(&mut self, input: Input) {
         self.look_at_clock();
         match input {
             Input::Started { name, installation } => self.started(name, installation),
-            Input::Stopping => self.record(Event::MasterStopped),
-            Input::PlanLoaded { plan, cause, ticket } => self.plan_loaded(&plan, cause, ticket),
-            Input::PlanRefused { cause, message, ticket } => {
-                self.record(Event::PlanRefused { cause, message: message.clone() });
-                self.reply(ticket, Reply::Refused(message));
+            Input::Stopping => self.turn.record(Event::MasterStopped),
+            Input::PlanLoaded { plan, why, cause: _, ticket } => {
+                let changes = self.turn.plan_loaded(&plan, why, ticket);
+                self.parts.polls.void(&changes);
+            }
+            Input::PlanRefused { why, cause: _, message, ticket } => {
+                self.turn.record(Event::PlanRefused { why, message: message.clone() });
+                self.turn.reply(ticket, Reply::Refused(message));
             }
             // What is due is done after every input.
             Input::Woke => {}
 
-            Input::ChangesSeen { changes, by, ticket } => self.changes_seen(changes, by, ticket),
             Input::Polled { source, report } => self.polled(&source, report),
-            Input::PollAsked { source, ticket } => self.poll_asked(source, ticket),
-
-            Input::ForceAsked { ask, ticket } => self.force_asked(ask, ticket),
-            Input::RebuildAsked { ask, ticket } => self.rebuild_asked(ask, ticket),
-            Input::StopAsked { build, why, by, ticket } => self.stop_asked(build, &why, &by, ticket),
-            Input::EndAsked { build, why, ticket } => self.end_build_asked(build, &why, ticket),
-            Input::CancelAsked { request, why, by, ticket } => self.cancel_asked(request, &why, &by, ticket),
-            Input::PriorityAsked { request, priority, ticket } => self.priority_asked(request, priority, ticket),
-            Input::EnableAsked { scheduler, enabled, ticket } => self.enable_asked(scheduler, enabled, ticket),
-            Input::PauseAsked { worker, paused, reason, ticket } => self.pause_asked(worker, paused, reason, ticket),
-            Input::GracefulAsked { worker, ticket } => self.graceful_asked(worker, ticket),
-            Input::KillAsked { worker, why, ticket } => self.kill_asked(worker, why, ticket),
+            Input::Ordered { order, by, ticket } => self.ordered(order, &by, ticket),
 
             Input::WorkerConnected { worker, epoch, instance, resumes, info } => {
                 let connection = super::state::Connection { epoch, instance, resumes };
-                self.worker_connected(&worker, connection, info);
+                self.turn.worker_connected(&worker, connection, info);
             }
-            Input::Resumed { worker, epoch, commands } => self.resumed(&worker, epoch, commands),
-            Input::WorkerLost { worker, epoch, why } => self.worker_lost(worker, epoch, why),
-            Input::CommandEnded(ended) => self.command_ended(ended),
+            Input::Resumed { worker, epoch, commands } => self.turn.resumed(&worker, epoch, commands),
+            Input::WorkerLost { worker, epoch, why } => self.turn.worker_lost(worker, epoch, why),
+            Input::CommandEnded(ended) => self.turn.command_ended(ended),
 
-            Input::Evaluated { build, turn, outcome } => self.evaluated(build, turn, outcome),
+            Input::Evaluated { build, turn, outcome } => self.turn.evaluated(build, turn, outcome),
 
-            Input::ReportSent { report, remarks } => self.report_sent(report, remarks),
-            Input::ReportFailed { report, error, final_ } => self.report_failed(report, error, final_),
+            Input::ReportSent { report, remarks } => self.parts.deliveries.sent(&mut self.turn, report, remarks),
+            Input::ReportFailed { report, error, final_ } => {
+                self.parts.deliveries.failed(&mut self.turn, report, error, final_);
+            }
         }
+    }
+
+    fn ordered(&mut self, order: Order, by: &Actor, ticket: Option<Ticket>) {
+        let turn = &mut self.turn;
+        match order {
+            Order::Force(order) => turn.force_ordered(order, by, ticket),
+            Order::Rebuild { build, of } => turn.rebuild_ordered(build, of, by, ticket),
+            Order::StopBuild { build, why } => turn.stop_ordered(build, &why, by, ticket),
+            Order::EndBuild { build, why } => turn.end_build_ordered(build, &why, ticket),
+            Order::CancelRequest { request, why } => turn.cancel_ordered(request, &why, by, ticket),
+            Order::SetPriority { request, priority } => turn.priority_ordered(request, priority, ticket),
+            Order::EnableScheduler { scheduler, enabled } => turn.enable_ordered(scheduler, enabled, ticket),
+            Order::PauseWorker { worker, paused, reason } => turn.pause_ordered(worker, paused, reason, ticket),
+            Order::StopWorker { worker } => turn.graceful_ordered(worker, ticket),
+            Order::KillWorker { worker, why } => turn.kill_ordered(worker, why, ticket),
+            Order::AddChanges { changes, delivery } => turn.changes_told(changes, delivery, by, ticket),
+            Order::Poll { source } => sources::poll_ordered(turn, source, ticket),
+            Order::Reload { .. } => unreachable!("the shell loads configurations"),
+        }
+    }
+
+    /// A poll ended: its changes go to the schedulers before the source remembers what it has seen.
+    fn polled(&mut self, name: &str, report: Result<ChangeReport, String>) {
+        let Core { turn, parts } = self;
+        let Some(report) = parts.polls.returned(turn, name, report) else { return };
+        let id = turn.state.source_id(name);
+        for change in report.changes {
+            turn.change_seen(change, Some(id));
+        }
+        parts.polls.seen(turn, name, report.cursor);
     }
 
     /// A master took up work: nothing is connected, nothing is under way, and everything is looked at.
     fn started(&mut self, name: String, installation: String) {
-        let plans = std::mem::take(&mut self.up.plans);
-        let unloadable = std::mem::take(&mut self.up.unloadable);
-        let again = std::mem::take(&mut self.up.again);
-        *self.up = super::underway::Underway { plans, unloadable, now: self.now, ..Default::default() };
-        self.up.prepare(self.state);
-        self.record(Event::MasterStarted { name, installation });
-        self.effects.extend(again);
-        self.retime_nights();
-        sabotage!(ReportAgainOnRestart => self.queue_reports_again());
-        self.forget_connections();
+        *self.parts = Parts::default();
+        let turn = &mut self.turn;
+        let plans = std::mem::take(&mut turn.up.plans);
+        let unloadable = std::mem::take(&mut turn.up.unloadable);
+        let again = std::mem::take(&mut turn.up.again);
+        *turn.up = super::underway::Underway { plans, unloadable, now: turn.now, ..Default::default() };
+        turn.up.prepare(turn.state);
+        turn.record(Event::MasterStarted { name, installation });
+        turn.effects.extend(again);
+        turn.retime_nights();
+        sabotage!(ReportAgainOnRestart => super::reports::queue_again(turn));
+        turn.forget_connections();
     }
 
     fn look_at_clock(&mut self) {
-        let back = self.up.now.since(self.now);
-        self.up.now = self.now;
+        let turn = &mut self.turn;
+        let back = turn.up.now.since(turn.now);
+        turn.up.now = turn.now;
         if back > CLOCK_SLACK {
-            self.look_at_everything();
+            turn.look_at_everything();
         }
         if back > CLOCK_WRONG {
-            self.retime_schedulers();
+            turn.retime_schedulers();
         }
     }
 }

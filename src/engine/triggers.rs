@@ -1,9 +1,10 @@
 //! Builds that start builds, and wait for them.
 
+use super::asking::Silence;
 use super::buildsets::Making;
-use super::decide::{PAUSE_MAX, Silence};
-use super::pass::Pass;
+use super::decide::PAUSE_MAX;
 use super::state::{Build, Buildset, Retry};
+use super::turn::Turn;
 use crate::model::{
     Answer, Ask, BuildId, Event, Key, Outcome, Plan, RequestId, SchedulerKind, SchedulerPlan, StampSpec, TriggerAsk,
     Triggered, TriggeredBuild, Value,
@@ -16,7 +17,7 @@ const LINKS_MAX: usize = 200;
 /// worker for a function that does not answer.
 const TRIES_MAX: u32 = 10;
 
-impl Pass<'_> {
+impl Turn<'_> {
     /// Makes the buildsets that a script asked for. If a scheduler cannot be triggered, none is made.
     pub fn trigger(&mut self, id: BuildId, key: Key, ask: TriggerAsk) {
         let Some(plan) = self.plan() else { return };
@@ -116,6 +117,15 @@ impl Pass<'_> {
             }
         };
         ask.schedulers.iter().map(find).collect()
+    }
+
+    /// Answers the triggers of a build whose buildsets ended.
+    pub fn answer_triggers(&mut self, id: BuildId) {
+        let ended = self.up.ended_triggers.iter().filter(|(build, _)| *build == id).cloned().collect::<Vec<_>>();
+        for (build, key) in ended {
+            self.answer_trigger(id, &key);
+            self.up.ended_triggers.remove(&(build, key));
+        }
     }
 
     /// Answers a trigger once all of its buildsets ended.

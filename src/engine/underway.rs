@@ -6,18 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::decide::Asking;
+use super::asking::Asking;
 use super::filter::Filters;
-use super::schedulers::Links;
+use super::links::Links;
 use super::timers::{TimerKey, Timers};
 use super::{
-    Effect, Input,
+    Effect, Ticket,
     state::{Owner, Retry, Since},
 };
 use crate::base::Timestamp;
 use crate::model::{
-    BuildContext, BuildId, BuilderId, CommandId, ConfigDigest, EvalPart, LockAccess, Outcome, Plan, ReportId,
-    RequestId, StepId,
+    Actor, BuildContext, BuildId, BuilderId, CommandId, ConfigDigest, EvalPart, ForceOrder, Key, LockAccess, Outcome,
+    Plan, RequestId, StepId,
 };
 
 /// Everything that is not state.
@@ -36,6 +36,8 @@ pub(super) struct Underway {
     pub free: BTreeSet<String>,
     /// Builds to look at.
     pub builds: BTreeSet<BuildId>,
+    /// Triggers whose buildsets have all ended, perhaps.
+    pub ended_triggers: BTreeSet<(BuildId, Key)>,
     /// Builders whose requests to look at.
     pub builders: BTreeSet<BuilderId>,
     /// Whether to look at steps that wait for locks.
@@ -61,13 +63,8 @@ pub(super) struct Underway {
     pub resuming: BTreeMap<String, (u64, BTreeMap<CommandId, Option<String>>)>,
     /// Workers that were told to go, in which epoch.
     pub dismissed: BTreeMap<String, u64>,
-    pub polls: BTreeMap<String, Poll>,
-    /// The last good poll, also of those that were worth no fact.
-    pub polled: BTreeMap<String, Timestamp>,
-    /// Reports handed out.
-    pub deliveries: BTreeSet<ReportId>,
-    /// Reports that are due and wait for one of those to come back.
-    pub undelivered: BTreeSet<ReportId>,
+    /// Sources that somebody wants polled now.
+    pub wanted_polls: BTreeSet<String>,
     pub timers: Timers,
     pub touched: BTreeSet<TimerKey>,
     /// Writes to logs that the last process may not have carried out.
@@ -81,7 +78,7 @@ pub(super) struct Underway {
     /// Evaluations that are ordered again after their process was lost.
     pub evaluate_at: BTreeMap<BuildId, Timestamp>,
     /// What people asked for when no time was left for it.
-    pub later: Vec<Input>,
+    pub later: Vec<(ForceOrder, Actor, Option<Ticket>)>,
     /// New requests that `collapse` was not asked about for want of time.
     pub uncollapsed: BTreeSet<RequestId>,
     /// This process has taken its first configuration.
@@ -120,13 +117,4 @@ pub(super) struct Claim {
     pub wants: Vec<LockAccess>,
     /// Only locks are missing. If not, it keeps its place, but is nobody's hindrance.
     pub active: bool,
-}
-
-/// A poll that was ordered.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Poll {
-    /// The source changed since: what comes back is void.
-    pub void: bool,
-    /// Somebody asked for another one in the meantime.
-    pub again: bool,
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::deadlocks::names;
-use super::locking::{kin_of_request, queue};
+use super::locking::kin_of_request;
 use super::matching::locks_at;
-use super::pass::Pass;
 use super::state::{Asker, Build, Rank, Request};
+use super::turn::Turn;
+use super::words::names;
 use crate::base::{Span, Timestamp};
-use crate::model::{BuilderId, BuilderPlan, LockAccess, Plan, RequestId, WorkerPlan, dirs_clash};
+use crate::model::{BuilderId, BuilderPlan, Plan, RequestId, WorkerPlan, dirs_clash};
 
 /// So many workers are told of one request; a builder of a hundred is told in a sentence.
 const WORKERS_MAX: usize = 8;
@@ -31,7 +31,7 @@ pub struct StuckQueue {
     pub now: Timestamp,
 }
 
-impl Pass<'_> {
+impl Turn<'_> {
     /// Queues that a person has to do something for: their builder is gone, or none of its workers was ever here.
     pub fn stuck_queues(&self) -> Vec<StuckQueue> {
         let Some(plan) = self.plan() else { return Vec::new() };
@@ -197,33 +197,4 @@ impl Pass<'_> {
             format!("is free, but {} of the builder lets it wait", named.join(" or "))
         }
     }
-
-    /// Which lock somebody waits for, and who holds it; none: it could have all.
-    pub fn locks_say(&self, asker: &Asker<'_>) -> Option<String> {
-        if asker.wants.is_empty() {
-            return None;
-        }
-        let define = super::locking::definitions(&self.up.plans, self.state.plan.as_ref());
-        if let Some((lock, holder)) = self.state.locks.kept_from(asker, &define, &|_| true) {
-            return Some(format!("lock `{lock}` is held by {}", self.owner_name(holder)));
-        }
-        let queue = queue(self.state, self.up);
-        let may = self.state.locks.may_take(asker, &queue, &define);
-        (!may).then(|| format!("{} goes first to those who asked earlier", lock_names(asker.wants)))
-    }
-
-    fn owner_name(&self, owner: super::state::Owner) -> String {
-        let Some(build) = self.state.builds.get(&owner.build) else { return format!("build {}", owner.build) };
-        let step = build.step.as_ref().filter(|step| owner.step == Some(step.id)).map(|step| step.name.as_str());
-        let child = |step: &super::state::Step| Some(step.children.get(&owner.step?)?.name.clone());
-        let step = step.map(str::to_owned).or_else(|| build.step.as_ref().and_then(child));
-        let build = names(std::iter::once(build));
-        step.map_or_else(|| build.clone(), |step| format!("step `{step}` of {build}"))
-    }
-}
-
-/// Locks in words.
-fn lock_names(wants: &[LockAccess]) -> String {
-    let names: Vec<String> = wants.iter().map(|want| format!("`{}`", want.lock)).collect();
-    if names.len() == 1 { format!("lock {}", names[0]) } else { format!("locks {}", names.join(", ")) }
 }

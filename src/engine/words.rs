@@ -3,10 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::state::{Build, Culprit, DoneStep};
-use crate::model::Outcome;
+use crate::model::{ANONYMOUS, Outcome};
 
-/// Who asks when nobody said a name.
-pub(super) const ANONYMOUS: &str = "anonymous";
 /// The reason that a force form proposes: it tells nobody anything.
 const FORCE_REASON: &str = "force build";
 /// A line of a list: what is longer is in the log.
@@ -123,6 +121,15 @@ pub(super) fn forced(by: &str, why: &str) -> String {
 /// Why there is a build that somebody wanted again.
 pub(super) fn rebuilt(by: &str) -> String {
     if is_somebody(by) { format!("rebuilt by {by}") } else { "rebuild".to_owned() }
+}
+
+/// So many builds are named in one text.
+const NAMED_MAX: usize = 3;
+
+/// Builds in words.
+pub(super) fn names<'b>(builds: impl Iterator<Item = &'b Build>) -> String {
+    let name = |build: &Build| format!("build {} of `{}`", build.number, build.builder);
+    builds.take(NAMED_MAX).map(name).collect::<Vec<_>>().join(" and ")
 }
 
 fn blame(head: &str, culprits: &[&Culprit], why: Option<&str>) -> String {

@@ -5,9 +5,11 @@ use std::path::Path;
 
 use super::programs::Programs;
 use crate::base::{Clock as _, Explained, Fault, SystemClock, host_name};
-use crate::engine::{Effect, Engine, Input, Reply, RestoreError, Ticket, Turn};
+use crate::engine::{Effect, Engine, Input, Reply, RestoreError, Ticket};
 use crate::evaluator::Launcher;
-use crate::model::{BuildId, BuildRecord, ConfigDigest, Decision, FnId, Question, Script, Undecided};
+use crate::model::{
+    Actor, BuildId, BuildRecord, ConfigDigest, Decision, FnId, Order, Question, Script, Undecided, Via,
+};
 use crate::store::{Store, StoreError};
 
 /// A build that was ended.
@@ -76,12 +78,14 @@ fn end(store: &Store, launcher: Launcher, name: &str, why: &str, data: &Path) ->
     let mut engine = restore(store, launcher)?;
     let started = format!("{}:{} (store end-build)", host_name(), data.display());
     let mut steps = vec![Input::Started { name: started, installation: store.installation() }];
-    steps.push(Input::EndAsked { build: found.id, why: why.to_owned(), ticket: Some(Ticket(1)) });
+    let order = Order::EndBuild { build: found.id, why: why.to_owned() };
+    let by = Actor::person("", Via::CommandLine);
+    steps.push(Input::Ordered { order, by, ticket: Some(Ticket(1)) });
     steps.push(Input::Stopping);
     let mut facts = Vec::new();
     let mut over = false;
     for input in steps {
-        let turn: Turn = engine.handle(SystemClock.now(), input, &Nobody);
+        let turn = engine.handle(SystemClock.now(), input, &Nobody);
         facts.extend(turn.facts);
         // Orders are given again by the next master, which finds them in the state.
         over |= turn.effects.iter().any(|effect| matches!(effect, Effect::Reply { reply: Reply::Unknown(_), .. }));

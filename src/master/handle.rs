@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 
 use super::admission::{Admission, same_text};
+use super::authorize::authorize;
 use super::inbox::Inbox;
 use super::options::Options;
 use super::order_bounds;
@@ -15,12 +16,11 @@ use super::reload::Reloads;
 use super::tasks::Tasks;
 use super::workers::Workers;
 use super::{
-    Alerts, ForceAsk, Gone, HookAccess, HookError, How, Intake, MasterError, Refusal, RefusedWorker, Reload, Reply,
-    Seat, Socket, Telling,
+    Alerts, Gone, HookAccess, HookError, Intake, MasterError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket,
 };
 use crate::base::chain;
-use crate::engine::{Input, RebuildAsk};
-use crate::model::{BuildId, BuildsetRecord, Fact, HookPlan, NewChange, Plan, RequestId};
+use crate::engine::Input;
+use crate::model::{Actor, BuildId, BuildsetRecord, BuiltOf, Cause, Fact, HookPlan, Order, Plan, RequestId};
 use crate::secrets::Secrets;
 use crate::store::{Store, StoreError};
 use crate::vcs;
@@ -86,101 +86,44 @@ impl Handle {
         self.shared.inbox.why(requests).await
     }
 
-    /// Starts builds by hand.
-    pub async fn force(&self, ask: ForceAsk) -> Result<Reply, Gone> {
-        let wrong = order_bounds::force(&ask);
-        if !wrong.is_empty() {
-            return Ok(Reply::Invalid(wrong));
+    /// Has something done, if the one who wants it may; what follows from it is durable when the answer comes.
+    pub async fn order(&self, order: Order, by: Actor) -> Result<Reply, Gone> {
+        if let Err(why) = authorize(&by, &order) {
+            tracing::info!(%by, "an order was denied: {why}");
+            return Ok(Reply::Denied(why));
         }
-        self.ask(|ticket| Input::ForceAsked { ask, ticket }).await
-    }
-
-    /// Starts a build that ended once more.
-    pub async fn rebuild(&self, build: BuildId, owner: String) -> Result<Reply, Gone> {
-        match self.rebuild_ask(build, owner) {
-            Ok(Some(ask)) => self.ask(|ticket| Input::RebuildAsked { ask, ticket }).await,
-            Ok(None) => Ok(Reply::Unknown(format!("there is no build {build}"))),
-            Err(error) => Ok(Reply::Refused(format!("build {build} cannot be read: {}", chain(&error)))),
+        if let Some(refusal) = order_bounds::refusal(&order, &by) {
+            return Ok(refusal);
         }
-    }
-
-    /// Stops a build.
-    pub async fn stop(&self, build: BuildId, why: String, by: String) -> Result<Reply, Gone> {
-        if let Some(refused) = order_bounds::reason(&why).map(Reply::Refused) {
-            return Ok(refused);
-        }
-        self.ask(move |ticket| Input::StopAsked { build, why, by, ticket }).await
-    }
-
-    /// Cancels a request; if its build runs, that is stopped.
-    pub async fn cancel(&self, request: RequestId, why: String, by: String) -> Result<Reply, Gone> {
-        if let Some(refused) = order_bounds::reason(&why).map(Reply::Refused) {
-            return Ok(refused);
-        }
-        self.ask(move |ticket| Input::CancelAsked { request, why, by, ticket }).await
-    }
-
-    /// Changes the priority of a request.
-    pub async fn set_priority(&self, request: RequestId, priority: i64) -> Result<Reply, Gone> {
-        self.ask(move |ticket| Input::PriorityAsked { request, priority, ticket }).await
-    }
-
-    /// Switches a scheduler on or off.
-    pub async fn enable_scheduler(&self, name: String, enabled: bool) -> Result<Reply, Gone> {
-        self.ask(move |ticket| Input::EnableAsked { scheduler: name, enabled, ticket }).await
-    }
-
-    /// Pauses or unpauses a worker.
-    pub async fn pause_worker(&self, name: String, paused: bool, reason: Option<String>) -> Result<Reply, Gone> {
-        if let Some(refused) = order_bounds::reason(reason.as_deref().unwrap_or_default()).map(Reply::Refused) {
-            return Ok(refused);
-        }
-        self.ask(move |ticket| Input::PauseAsked { worker: name, paused, reason, ticket }).await
-    }
-
-    /// Lets a worker finish its builds and go.
-    pub async fn stop_worker(&self, name: String) -> Result<Reply, Gone> {
-        self.ask(move |ticket| Input::GracefulAsked { worker: name, ticket }).await
-    }
-
-    /// Ends a worker at once.
-    pub async fn kill_worker(&self, name: String, why: String) -> Result<Reply, Gone> {
-        if let Some(refused) = order_bounds::reason(&why).map(Reply::Refused) {
-            return Ok(refused);
-        }
-        self.ask(move |ticket| Input::KillAsked { worker: name, why, ticket }).await
-    }
-
-    /// Changes from `sendchange` and hooks, of a bounded size; durable when it returns.
-    pub async fn add_changes(&self, changes: Vec<NewChange>, by: Telling) -> Result<Reply, Gone> {
-        if let Some(refusal) = refused_delivery(by.delivery.as_deref()) {
-            return Ok(Reply::Refused(refusal));
-        }
-        let changes = match changes.into_iter().map(vcs::bounded).collect::<Result<_, _>>() {
-            Ok(changes) => changes,
-            Err(why) => return Ok(Reply::Refused(why)),
+        let order = match order {
+            Order::Reload { why } => return self.reload(&why, by).await,
+            Order::Rebuild { build, of: _ } => match self.built_of(build) {
+                Ok(of) => Order::Rebuild { build, of: of.map(Box::new) },
+                Err(error) => return Ok(Reply::Refused(format!("build {build} cannot be read: {}", chain(&error)))),
+            },
+            Order::AddChanges { changes, delivery } => {
+                match changes.into_iter().map(vcs::bounded).collect::<Result<_, _>>() {
+                    Ok(changes) => Order::AddChanges { changes, delivery },
+                    Err(why) => return Ok(Reply::Refused(why)),
+                }
+            }
+            order => order,
         };
-        self.ask(move |ticket| Input::ChangesSeen { changes, by, ticket }).await
-    }
-
-    /// Poll now; none for all sources.
-    pub async fn poll(&self, source: Option<String>) -> Result<Reply, Gone> {
-        self.ask(move |ticket| Input::PollAsked { source, ticket }).await
+        self.shared.inbox.ask(move |ticket| Input::Ordered { order, by, ticket: Some(ticket) }).await
     }
 
     /// Loads the configuration anew; returns when it is in force, refused, or found unchanged.
-    pub async fn reload(&self, cause: String) -> Result<Reload, Gone> {
-        self.shared.reloads.request(order_bounds::cause(&cause)).await
+    async fn reload(&self, why: &str, by: Actor) -> Result<Reply, Gone> {
+        let reload = self.shared.reloads.request(order_bounds::cause(why), Cause::Order(by)).await?;
+        Ok(match reload {
+            Reload::Unchanged => Reply::Done,
+            Reload::Adopted { digest, changes } => Reply::Adopted { digest, changes },
+            Reload::Refused { report } => Reply::Refused(report),
+        })
     }
 
-    async fn ask(
-        &self,
-        ask: impl FnOnce(Option<crate::engine::Ticket>) -> Input + Send + 'static,
-    ) -> Result<Reply, Gone> {
-        self.shared.inbox.ask(|ticket| ask(Some(ticket))).await
-    }
-
-    fn rebuild_ask(&self, id: BuildId, owner: String) -> Result<Option<RebuildAsk>, StoreError> {
+    /// What a build was made of; none if there is no such build.
+    fn built_of(&self, id: BuildId) -> Result<Option<BuiltOf>, StoreError> {
         let store = self.store();
         let Some(build) = store.build(id)? else { return Ok(None) };
         let Some(request) = store.request(build.request)? else { return Ok(None) };
@@ -188,7 +131,7 @@ impl Handle {
         // A build may have changes of several requests: the new one has them, too.
         Ok(buildset.map(|buildset| {
             let buildset = BuildsetRecord { changes: build.changes, ..buildset };
-            RebuildAsk { build: id, builder: build.builder, buildset, owner }
+            BuiltOf { builder: build.builder, buildset }
         }))
     }
 }
@@ -228,10 +171,11 @@ impl Handle {
             }
         };
         let delivery = params.get("delivery").and_then(|values| values.first()).filter(|name| !name.is_empty());
-        let by = Telling { how: How::Hook, delivery: delivery.cloned() };
-        match self.add_changes(changes, by).await {
+        let order = Order::AddChanges { changes, delivery: delivery.cloned() };
+        match self.order(order, Actor::Hook { dialect: dialect.to_owned() }).await {
             Ok(Reply::Changes(intake)) => Ok(intake),
             Ok(Reply::Refused(message) | Reply::Unknown(message)) => Err(HookError { status: 400, message }),
+            Ok(Reply::Denied(message)) => Err(HookError { status: 403, message }),
             Ok(_) => Ok(Vec::new()),
             Err(gone) => Err(HookError { status: 500, message: gone.to_string() }),
         }
@@ -264,14 +208,4 @@ impl Handle {
     pub fn local_password(&self, worker: &str) -> Option<String> {
         self.shared.admission.local_password(worker)
     }
-}
-
-/// Names of deliveries are remembered by their digest, so that the length only has to be bearable in a fact.
-const DELIVERY_CHARS_MAX: usize = 200;
-
-/// Why a delivery cannot have this name.
-fn refused_delivery(name: Option<&str>) -> Option<String> {
-    let name = name?;
-    (name.is_empty() || name.chars().count() > DELIVERY_CHARS_MAX)
-        .then(|| format!("the name of a delivery has 1 to {DELIVERY_CHARS_MAX} characters"))
 }

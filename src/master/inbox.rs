@@ -16,7 +16,6 @@ use crate::model::RequestId;
 pub(super) const INBOX_MAX: usize = 1024;
 
 /// What the owner receives.
-#[expect(clippy::large_enum_variant, reason = "almost all messages are of the large kind")]
 pub(super) enum Message {
     /// Something was observed; `durable` is told when the facts that follow from it are on disk.
     Tell { input: Input, durable: Option<oneshot::Sender<()>> },

@@ -8,6 +8,7 @@ mod alert_survey;
 mod alert_watch;
 mod alert_workers;
 mod alerts;
+mod authorize;
 mod decisions;
 mod deliveries;
 mod effects;
@@ -46,11 +47,12 @@ pub use end_build::{EndBuildError, EndedBuild, end_build_offline};
 pub use error::{Gone, MasterError, StartError};
 pub use handle::Handle;
 pub use options::Options;
-pub use reload::Reload;
 pub use socket::{Frame, Socket};
 pub use start::{Master, load};
 pub use workers::Seat;
 
-pub use crate::engine::{ForceAsk, How, Intake, Reply, Telling};
+use reload::Reload;
+
+pub use crate::engine::{Intake, Reply};
 pub use crate::evaluator::{Launcher, Load, Mode};
 pub use crate::vcs::HookError;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::engine::ForceAsk;
+use crate::engine::Reply;
+use crate::model::{Actor, ForceOrder, Order};
 
 /// Of a reason: a paragraph.
 pub(super) const REASON_BYTES_MAX: usize = 4_096;
@@ -15,8 +16,34 @@ const PARAMS_BYTES_MAX: usize = 256 << 10;
 /// What is logged and recorded of the cause of a reload.
 const CAUSE_CHARS_MAX: usize = 200;
 
-/// What is too long in a force ask, by field.
-pub(super) fn force(ask: &ForceAsk) -> BTreeMap<String, String> {
+/// The answer to an order that says too much.
+pub(super) fn refusal(order: &Order, by: &Actor) -> Option<Reply> {
+    let who = by.name().len();
+    match order {
+        Order::Force(force_order) => {
+            let wrong = force(force_order, who);
+            (!wrong.is_empty()).then_some(Reply::Invalid(wrong))
+        }
+        Order::AddChanges { delivery, .. } => delivery_refused(delivery.as_deref()).map(Reply::Refused),
+        // One that is too long is cut.
+        Order::Reload { .. } => None,
+        _ if who > FIELD_BYTES_MAX => Some(Reply::Refused(format!("`username` is {}", too_long(who, FIELD_BYTES_MAX)))),
+        order => reason(order.reason()?).map(Reply::Refused),
+    }
+}
+
+/// Names of deliveries are remembered by their digest, so that the length only has to be bearable in a fact.
+const DELIVERY_CHARS_MAX: usize = 200;
+
+/// Why a delivery cannot have this name.
+fn delivery_refused(name: Option<&str>) -> Option<String> {
+    let name = name?;
+    (name.is_empty() || name.chars().count() > DELIVERY_CHARS_MAX)
+        .then(|| format!("the name of a delivery has 1 to {DELIVERY_CHARS_MAX} characters"))
+}
+
+/// What is too long in a force order, by field; `who` are the bytes of the name of the one who gives it.
+fn force(ask: &ForceOrder, who: usize) -> BTreeMap<String, String> {
     let mut wrong = BTreeMap::new();
     let mut note = |field: &str, bytes: usize, most: usize| {
         if bytes > most {
@@ -24,7 +51,7 @@ pub(super) fn force(ask: &ForceAsk) -> BTreeMap<String, String> {
         }
     };
     note("reason", ask.reason.len(), REASON_BYTES_MAX);
-    note("username", ask.owner.len(), FIELD_BYTES_MAX);
+    note("username", who, FIELD_BYTES_MAX);
     for stamp in &ask.stamps {
         for (field, text) in [
             ("branch", stamp.branch.as_deref().unwrap_or_default()),
@@ -49,7 +76,7 @@ pub(super) fn force(ask: &ForceAsk) -> BTreeMap<String, String> {
 }
 
 /// Why a reason cannot be taken, if so.
-pub(super) fn reason(reason: &str) -> Option<String> {
+fn reason(reason: &str) -> Option<String> {
     (reason.len() > REASON_BYTES_MAX).then(|| format!("`reason` is {}", too_long(reason.len(), REASON_BYTES_MAX)))
 }
 
@@ -70,22 +97,21 @@ mod tests {
     #[test]
     fn what_is_too_long_is_named() {
         let long = "x".repeat(70_000);
-        let ask = ForceAsk {
+        let ask = ForceOrder {
             reason: long.clone(),
-            owner: long.clone(),
             params: [("text".to_owned(), Value::from(long.as_str())), ("small".to_owned(), Value::Int(1))].into(),
             stamps: vec![StampSpec { codebase: "lib".to_owned(), branch: Some(long), ..StampSpec::default() }],
-            ..ForceAsk::default()
+            ..ForceOrder::default()
         };
-        let wrong: Vec<String> = force(&ask).into_keys().collect();
+        let wrong: Vec<String> = force(&ask, 70_000).into_keys().collect();
         assert_eq!(wrong, ["lib_branch", "reason", "text", "username"]);
-        assert!(force(&ForceAsk::default()).is_empty());
+        assert!(force(&ForceOrder::default(), 0).is_empty());
     }
 
     #[test]
     fn all_parameters_together_are_bounded() {
         let params = (0..5).map(|n| (n.to_string(), Value::from("x".repeat(60_000).as_str()))).collect();
-        let wrong = force(&ForceAsk { params, ..ForceAsk::default() });
+        let wrong = force(&ForceOrder { params, ..ForceOrder::default() }, 0);
         assert_eq!(wrong.into_keys().collect::<Vec<_>>(), ["params"]);
     }
 

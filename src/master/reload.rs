@@ -27,7 +27,7 @@ use super::{Gone, MasterError};
 use crate::base::{chain, memory};
 use crate::engine::{Input, Reply};
 use crate::evaluator::{self, Abort, Folder, Launcher, Load, Loaded, Problem, Refused, Sources};
-use crate::model::{ConfigDigest, PlanChange};
+use crate::model::{Cause, ConfigDigest, PlanChange};
 use crate::store::Store;
 
 /// Asks for a reload that may wait; further ones wait to be let in.
@@ -64,8 +64,25 @@ pub enum Reload {
 /// Somebody wants a reload.
 #[derive(Debug)]
 struct Request {
-    cause: String,
+    why: String,
+    cause: Cause,
     answer: oneshot::Sender<Reload>,
+}
+
+/// Why the configuration is loaded: of all who want it together.
+struct Occasion {
+    why: String,
+    cause: Cause,
+}
+
+impl Occasion {
+    /// All reasons; as the cause the first order, if somebody gave one.
+    fn of(together: &[Request]) -> Self {
+        let whys: BTreeSet<&str> = together.iter().map(|request| request.why.as_str()).collect();
+        let mut causes = together.iter().map(|request| &request.cause);
+        let cause = causes.find(|cause| matches!(cause, Cause::Order(_))).cloned().unwrap_or(Cause::Configuration);
+        Self { why: whys.into_iter().collect::<Vec<_>>().join(", "), cause }
+    }
 }
 
 /// Asks for reloads; cheap to clone.
@@ -82,9 +99,9 @@ impl Reloads {
     }
 
     /// Waits for a load that begins after this call.
-    pub async fn request(&self, cause: String) -> Result<Reload, Gone> {
+    pub async fn request(&self, why: String, cause: Cause) -> Result<Reload, Gone> {
         let (answer, reload) = oneshot::channel();
-        self.sender.send(Request { cause, answer }).await.map_err(|_| Gone)?;
+        self.sender.send(Request { why, cause, answer }).await.map_err(|_| Gone)?;
         reload.await.map_err(|_| Gone)
     }
 }
@@ -110,15 +127,14 @@ impl Reloader {
         let Some(start) = requests.start(&mut waiting).await else { return std::future::pending().await };
         let mut seen = Seen::of(&first);
         let mut superseded = 0;
-        if self.judge(first, START.to_owned(), vec![start]).await.is_err() {
+        if self.judge(first, Occasion::of(std::slice::from_ref(&start)), vec![start]).await.is_err() {
             return std::future::pending().await;
         }
         while requests.gather(&mut waiting).await {
             let mut together = std::mem::take(&mut waiting);
-            let causes: BTreeSet<&str> = together.iter().map(|request| request.cause.as_str()).collect();
-            let cause = causes.into_iter().collect::<Vec<_>>().join(", ");
+            let occasion = Occasion::of(&together);
             if let Some(files) = self.texts_in_force(seen.clone()).await {
-                if self.confirm(files, cause, together).await.is_err() {
+                if self.confirm(files, occasion, together).await.is_err() {
                     break;
                 }
                 continue;
@@ -132,7 +148,7 @@ impl Reloader {
             }
             superseded = 0;
             seen = Seen::of(&load).or(seen);
-            if self.judge(load, cause, together).await.is_err() {
+            if self.judge(load, occasion, together).await.is_err() {
                 break;
             }
         }
@@ -153,14 +169,15 @@ impl Reloader {
     }
 
     /// Answers what is asked for while the texts are those in force. If others were refused before, they are right again.
-    async fn confirm(&self, files: Vec<PathBuf>, cause: String, asked: Vec<Request>) -> Result<(), Gone> {
+    async fn confirm(&self, files: Vec<PathBuf>, occasion: Occasion, asked: Vec<Request>) -> Result<(), Gone> {
+        let Occasion { why, cause } = occasion;
         self.files.send_replace(files);
         if self.refused_now().is_some() {
-            let (plan, told) = (self.plan.get(), cause.clone());
-            self.inbox.ask(move |ticket| Input::PlanLoaded { plan, cause: told, ticket: Some(ticket) }).await?;
-            tracing::info!(%cause, "the configuration is right again; nothing differs from the one in force");
+            let (plan, told) = (self.plan.get(), why.clone());
+            self.inbox.ask(move |ticket| Input::PlanLoaded { plan, why: told, cause, ticket: Some(ticket) }).await?;
+            tracing::info!(cause = %why, "the configuration is right again; nothing differs from the one in force");
         } else {
-            tracing::debug!(%cause, "the configuration is unchanged");
+            tracing::debug!(cause = %why, "the configuration is unchanged");
         }
         answer(asked, &Reload::Unchanged);
         Ok(())
@@ -194,11 +211,11 @@ impl Reloader {
         tokio::task::spawn_blocking(move || load.is_outdated(&path)).await.unwrap_or(true)
     }
 
-    async fn judge(&self, load: Load, cause: String, asked: Vec<Request>) -> Result<(), Gone> {
+    async fn judge(&self, load: Load, occasion: Occasion, asked: Vec<Request>) -> Result<(), Gone> {
         let reload = match load {
-            Load::Loaded(loaded) => self.right(loaded, cause).await,
-            Load::Refused(refused) => self.refuse(refused.to_string(), cause).await,
-            Load::Aborted => self.refuse("the load was given up".to_owned(), cause).await,
+            Load::Loaded(loaded) => self.right(loaded, occasion).await,
+            Load::Refused(refused) => self.refuse(refused.to_string(), occasion).await,
+            Load::Aborted => self.refuse("the load was given up".to_owned(), occasion).await,
         };
         let reload = reload?;
         answer(asked, &reload);
@@ -209,34 +226,35 @@ impl Reloader {
         Ok(())
     }
 
-    async fn right(&self, loaded: Loaded, cause: String) -> Result<Reload, Gone> {
+    async fn right(&self, loaded: Loaded, occasion: Occasion) -> Result<Reload, Gone> {
         self.files.send_replace(loaded.watch.clone());
         let same = loaded.plan.digest == self.plan.get().digest;
         if same && self.refused_now().is_none() {
-            tracing::debug!(%cause, "the configuration is unchanged");
+            tracing::debug!(cause = %occasion.why, "the configuration is unchanged");
             return Ok(Reload::Unchanged);
         }
         self.remark(&loaded);
         if let Err(why) = self.keep_sources(&loaded).await {
-            return self.refuse(format!("its sources cannot be kept: {why}"), cause).await;
+            return self.refuse(format!("its sources cannot be kept: {why}"), occasion).await;
         }
         let programs = Arc::clone(&self.programs);
-        let told = cause.clone();
+        let Occasion { why, cause } = occasion;
+        let told = why.clone();
         let first = self.is_first();
         let reply = self
             .inbox
             .ask(move |ticket| {
                 let plan = programs.insert(&loaded);
-                Input::PlanLoaded { plan, cause: told, ticket: Some(ticket) }
+                Input::PlanLoaded { plan, why: told, cause, ticket: Some(ticket) }
             })
             .await?;
         Ok(match reply {
             Reply::Adopted { changes, .. } if same && changes.is_empty() => {
-                tracing::info!(%cause, "the configuration is right again; nothing differs from the one in force");
+                tracing::info!(cause = %why, "the configuration is right again; nothing differs from the one in force");
                 Reload::Unchanged
             }
             Reply::Adopted { digest, changes } => {
-                tracing::info!(%cause, %digest, "configuration in force: {}", if first { "the first".to_owned() } else { in_words(&changes) });
+                tracing::info!(cause = %why, %digest, "configuration in force: {}", if first { "the first".to_owned() } else { in_words(&changes) });
                 Reload::Adopted { digest, changes }
             }
             other => Reload::Refused { report: format!("the engine did not take it: {other:?}") },
@@ -244,12 +262,13 @@ impl Reloader {
     }
 
     /// Records the refusal, unless the same one stands already.
-    async fn refuse(&self, report: String, cause: String) -> Result<Reload, Gone> {
+    async fn refuse(&self, report: String, occasion: Occasion) -> Result<Reload, Gone> {
         if self.refused_now().as_ref() != Some(&report) {
             // The alert that follows tells the log why.
-            tracing::info!(%cause, "the configuration was refused");
+            let Occasion { why, cause } = occasion;
+            tracing::info!(cause = %why, "the configuration was refused");
             let message = report.clone();
-            self.inbox.ask(move |ticket| Input::PlanRefused { cause, message, ticket: Some(ticket) }).await?;
+            self.inbox.ask(move |ticket| Input::PlanRefused { why, cause, message, ticket: Some(ticket) }).await?;
         }
         Ok(Reload::Refused { report })
     }
@@ -309,7 +328,7 @@ impl Requests {
     async fn start(&mut self, waiting: &mut Vec<Request>) -> Option<Request> {
         loop {
             let request = self.0.recv().await?;
-            if request.cause == START {
+            if request.why == START {
                 return Some(request);
             }
             waiting.push(request);
@@ -358,10 +377,5 @@ fn in_words(changes: &[PlanChange]) -> String {
     if changes.is_empty() {
         return "nothing that is listed differs".to_owned();
     }
-    let word = |change: &PlanChange| match change.name.as_str() {
-        // What has no name is there once: the scripts.
-        "" => format!("{} {}", change.kind, change.what),
-        name => format!("{} `{name}` {}", change.kind, change.what),
-    };
-    changes.iter().map(word).collect::<Vec<_>>().join(", ")
+    changes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

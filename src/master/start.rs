@@ -36,7 +36,7 @@ use crate::base::files::keep_state_in;
 use crate::base::{Clock, SystemClock, chain, host_name};
 use crate::engine::{Engine, Input};
 use crate::evaluator::{Launcher, Load};
-use crate::model::ConfigDigest;
+use crate::model::{Cause, ConfigDigest};
 use crate::store::Store;
 
 /// Facts that a subscriber may lag behind: some seconds of a busy installation.
@@ -245,7 +245,7 @@ impl Master {
         let started = Input::Started { name, installation: shared.store.installation() };
         let first = async {
             shared.inbox.tell_durably(started).await?;
-            self.handle.reload(START.to_owned()).await
+            shared.reloads.request(START.to_owned(), Cause::Configuration).await
         };
         match first.await {
             Ok(Reload::Refused { report }) if shared.plan.get().digest == ConfigDigest::default() => {

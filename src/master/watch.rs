@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::reload::{Reload, Reloads};
 use super::{Alerts, Gone, MasterError};
-use crate::model::AlertSubject;
+use crate::model::{AlertSubject, Cause};
 
 /// Quiet time that ends a burst of events: an editor's save is over by then, and nobody waits noticeably.
 const QUIET: Duration = Duration::from_millis(200);
@@ -67,7 +67,7 @@ pub(super) async fn run(
             }
         };
         let reloads = reloads.clone();
-        asked = Some(Box::pin(async move { reloads.request(cause).await }));
+        asked = Some(Box::pin(async move { reloads.request(cause, Cause::Configuration).await }));
     }
 }
 

@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sha2::Digest as _;
 
 use super::{
     BuildId, BuilderId, CommandId, CommandResult, CommandSpec, EvalPart, FileCommand, LockAccess, Outcome, Properties,
@@ -20,12 +19,6 @@ use crate::base::{Span, Timestamp};
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Key(pub Vec<u32>);
-
-/// The first 16 bytes of SHA-256 over an ask's MessagePack form, in hex: tells whether a script asks
-/// for the same thing again.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Digest(pub String);
 
 /// Something a script asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,17 +93,6 @@ impl Ask {
             | Self::AddUrl { .. }
             | Self::WriteLog { .. } => true,
         }
-    }
-
-    /// Its digest.
-    ///
-    /// # Panics
-    /// Never: plain data always serializes.
-    #[must_use]
-    pub fn digest(&self) -> Digest {
-        let bytes = rmp_serde::to_vec_named(self).expect("plain data always serializes");
-        let hash = sha2::Sha256::digest(&bytes);
-        Digest(hash[..16].iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
 
@@ -191,8 +173,6 @@ pub enum Answer {
 /// An ask in the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Digest of the ask.
-    pub digest: Digest,
     /// The ask.
     pub ask: Ask,
     /// Its answer, once there is one.

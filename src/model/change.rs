@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ChangeId, Properties, SourceStampId};
+use super::{ChangeId, ChangeSourceId, Properties, SourceStampId};
 use crate::base::Timestamp;
 
 /// A change as a source reports it, before it has a number.
@@ -52,7 +52,7 @@ pub struct Change {
     /// When it arrived.
     pub arrived: Timestamp,
     /// The change source that saw it.
-    pub source: Option<String>,
+    pub source: Option<ChangeSourceId>,
 }
 
 /// What to check out, before it has a number.

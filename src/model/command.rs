@@ -170,6 +170,15 @@ pub struct CommandResult {
     pub elapsed: Span,
 }
 
+/// How hard to stop a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum StopLevel {
+    /// Politely, with the command's grace before the kill.
+    Interrupt,
+    /// The whole tree, at once.
+    Kill,
+}
+
 impl CommandResult {
     /// What an end means by a table of exit codes.
     #[must_use]

@@ -1,24 +1,26 @@
-//! Facts: what became true, stored for ever. The state of the engine and every record of the history
-//! are folds over them.
+//! Facts: numbered events, each with its time and its cause, stored for good. The state of the engine and every record
+//! of the history are folds over them.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answer, Ask, BuildId, BuilderId, BuilderPlan, BuildsetRecord, Change, ChangeSourceId, CommandId, ConfigDigest,
-    Cursor, EvalPart, Key, LockAccess, LogId, LogKind, NewChange, Outcome, Properties, Report, ReportId, RequestId,
-    RequestRecord, SchedulerId, StepId, UserFunction, WorkerId,
+    Answer, Ask, BuildId, BuilderId, BuildsetRecord, Cause, Change, ChangeSourceId, CommandId, ConfigDigest, Cursor,
+    EvalPart, Key, LockAccess, LogId, LogKind, NewChange, Outcome, PlanChange, Properties, Report, ReportId, RequestId,
+    RequestRecord, SchedulerId, StepId, StopLevel, UserFunction, WorkerId,
 };
 use crate::base::{Span, Timestamp};
 
-/// An event with its place in the order of all events.
+/// An event with its place in the order of all events, its time and its cause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fact {
     /// Counts from 1 without gaps.
     pub seq: u64,
-    /// When it was decided; never before that of an earlier fact's turn by our clock, which may jump.
+    /// When it was decided, by the master's clock, which may jump.
     pub at: Timestamp,
+    /// What woke the engine in the turn that decided it.
+    pub cause: Cause,
     /// What became true.
     pub event: Event,
 }
@@ -30,10 +32,11 @@ pub enum Event {
     MasterStarted { name: String, installation: String },
     /// It ended in order.
     MasterStopped,
-    /// A configuration came into force. New names got ids; those no longer present lose `active`.
+    /// A configuration came into force. New names got ids; those no longer present lose `active`. `why` says for people
+    /// what made the master load it.
     PlanAdopted {
         digest: ConfigDigest,
-        cause: String,
+        why: String,
         changes: Vec<PlanChange>,
         builders: BTreeMap<String, BuilderId>,
         workers: BTreeMap<String, WorkerId>,
@@ -44,36 +47,36 @@ pub enum Event {
         about: BTreeMap<BuilderId, BuilderAbout>,
     },
     /// A configuration was refused; the old one stays. `message` is the report for people.
-    PlanRefused { cause: String, message: String },
+    PlanRefused { why: String, message: String },
 
     /// A change arrived.
     ChangeArrived { change: Change },
     /// A hook told of a change that these pollers of its repository will see: what they cannot know themselves.
-    ChangeAnnounced { change: NewChange, sources: Vec<String> },
+    ChangeAnnounced { change: NewChange, sources: Vec<ChangeSourceId> },
     /// A delivery with a name was taken in; `change` is the first one that it recorded.
     DeliveryTaken { delivery: String, change: Option<super::ChangeId> },
     /// A poll ended well; `cursor` is what the source has seen now.
-    SourcePolled { source: String, cursor: Cursor },
+    SourcePolled { source: ChangeSourceId, cursor: Cursor },
     /// A poll failed; the next is due at `retry`.
-    SourceFailed { source: String, error: String, failures: u64, retry: Timestamp },
+    SourceFailed { source: ChangeSourceId, error: String, failures: u64, retry: Timestamp },
 
     /// A scheduler took a change and waits, at most until `due`, for others.
-    ChangeQueued { scheduler: String, change: super::ChangeId, important: bool, due: Option<Timestamp> },
+    ChangeQueued { scheduler: SchedulerId, change: super::ChangeId, important: bool, due: Option<Timestamp> },
     /// A timed scheduler's next moment; it may also have let one pass for want of changes (`skipped`).
-    SchedulerTimed { scheduler: String, next: Option<Timestamp>, skipped: bool },
+    SchedulerTimed { scheduler: SchedulerId, next: Option<Timestamp>, skipped: bool },
     /// A person switched a scheduler on or off.
-    SchedulerEnabled { scheduler: String, enabled: bool },
+    SchedulerEnabled { scheduler: SchedulerId, enabled: bool },
     /// A scheduler's filter or `important` gave no answer about a change: it waits, and is asked about again at `retry`
     /// (none: with the next configuration).
-    ChangeUndecided { scheduler: String, change: super::ChangeId, tries: u32, retry: Option<Timestamp> },
+    ChangeUndecided { scheduler: SchedulerId, change: super::ChangeId, tries: u32, retry: Option<Timestamp> },
     /// A change that waited for its scheduler's decision is not taken.
-    ChangeDeclined { scheduler: String, change: super::ChangeId, why: Declined },
+    ChangeDeclined { scheduler: SchedulerId, change: super::ChangeId, why: Declined },
     /// The properties of a scheduler's next buildset are not decided: it is made later.
-    BuildsetUndecided { scheduler: String, tries: u32, retry: Option<Timestamp> },
+    BuildsetUndecided { scheduler: SchedulerId, tries: u32, retry: Option<Timestamp> },
     /// A dependent scheduler owes a buildset of these sources.
-    BuildsetOwed { scheduler: String, stamps: Vec<super::StampSpec>, changes: Vec<super::ChangeId> },
+    BuildsetOwed { scheduler: SchedulerId, stamps: Vec<super::StampSpec>, changes: Vec<super::ChangeId> },
     /// It is not made: too many are owed.
-    BuildsetForgone { scheduler: String, stamps: Vec<super::StampSpec>, changes: Vec<super::ChangeId> },
+    BuildsetForgone { scheduler: SchedulerId, stamps: Vec<super::StampSpec>, changes: Vec<super::ChangeId> },
 
     /// A user function gave no answer: the first time since it last did, each time with another text (within a bound),
     /// and each time that it killed or outlasted its process; `losses` counts those. What is done without its answer
@@ -102,10 +105,8 @@ pub enum Event {
     BuildStarted {
         build: BuildId,
         number: u64,
-        builder: String,
-        builder_id: BuilderId,
-        worker: String,
-        worker_id: WorkerId,
+        builder: BuilderId,
+        worker: WorkerId,
         /// Its directory, below the worker's base directory: its own until its last command has ended.
         dir: String,
         /// The build whose slot it uses, one of those that wait for it.
@@ -139,20 +140,19 @@ pub enum Event {
         attempt: u64,
         state: String,
     },
-    /// A `do_if` or `hide_if` was answered.
-    StepDecided { build: BuildId, step: StepId, part: EvalPart, yes: bool },
+    /// A step's `do_if` was answered.
+    StepDecided { build: BuildId, step: StepId, yes: bool },
     /// A step of the list is tried again at `at`.
     StepRetried { build: BuildId, step: StepId, at: Timestamp },
     /// A step ended.
     StepEnded { build: BuildId, step: StepId, outcome: Outcome, state: String, hidden: bool },
 
-    /// A script asked. For commands: the id, its new logs, and the worker it goes to.
+    /// A script asked. For commands: the id and the logs that are new.
     Asked {
         build: BuildId,
         step: StepId,
         key: Key,
         ask: Ask,
-        digest: super::Digest,
         command: Option<CommandId>,
         logs: Vec<LogOpened>,
         /// When a wait ends.
@@ -160,6 +160,8 @@ pub enum Event {
     },
     /// The process that evaluated the script died or was too late, in this step, for the `losses`th time in this build.
     EvaluationLost { build: BuildId, step: StepId, name: String, part: EvalPart, message: String, losses: u32 },
+    /// The engine itself wrote to a log of a step. `opened` if the log is new.
+    StepNoted { build: BuildId, step: StepId, note: Note, log: LogId, opened: Option<LogOpened>, text: String },
     /// The engine gave a step a link: to what it triggered.
     StepLinked { build: BuildId, step: StepId, name: String, url: String },
     /// A trigger could not be carried out, because the schedulers it names are not there to be triggered.
@@ -170,19 +172,21 @@ pub enum Event {
     Answered { build: BuildId, key: Key, answer: Answer },
     /// A command that was cut off is given to the worker again under a new id.
     CommandRestarted { build: BuildId, key: Key, command: CommandId, why: String },
-    /// A log will get no more lines. `lines` is their number where known.
+    /// A log will get no more lines.
     LogClosed { build: BuildId, step: StepId, log: LogId },
     /// A stop was asked; the build ends as soon as its command does, within a bound.
     BuildStopping { build: BuildId, why: String, by: String, outcome: Outcome },
-    /// A stop did not help in time; the next stronger means is used (1: interrupt, 2: kill, 3: give up the worker).
-    StopEscalated { target: StopTarget, level: u8, due: Option<Timestamp> },
+    /// A command is told to stop, or more sternly than before; at `due` a stronger means is used.
+    StopEscalated { build: BuildId, command: CommandId, level: StopLevel, due: Timestamp },
+    /// Nobody waits for a command any more, although it may still run: nothing stopped it in time, or its worker is away.
+    CommandGivenUp { build: BuildId, command: CommandId },
     /// A build ended.
     /// `culprits` are the steps that gave it a bad outcome, in their order, the innermost each.
     BuildEnded { build: BuildId, outcome: Outcome, state: String, culprits: Vec<StepId> },
 
     /// A worker connected; `epoch` tells this connection from all earlier ones, which are void.
     WorkerConnected {
-        worker: String,
+        worker: WorkerId,
         epoch: u64,
         /// Drawn at its process's start; empty for a stock worker.
         instance: String,
@@ -191,19 +195,19 @@ pub enum Event {
         info: BTreeMap<String, String>,
     },
     /// It is gone; its builds wait for it until `give_up`.
-    WorkerLost { worker: String, epoch: u64, why: String, give_up: Option<Timestamp> },
+    WorkerLost { worker: WorkerId, epoch: u64, why: String, give_up: Option<Timestamp> },
     /// A command that nobody waited for any more has ended, or a stock worker has had its time to kill it: its directory is
     /// free.
     LeftoverEnded {
-        worker: String,
+        worker: WorkerId,
         command: CommandId,
         /// The worker told of its end, or never had it. Otherwise it is told to kill it once more if it loses its connection.
         heard: bool,
     },
     /// A person paused or unpaused it.
-    WorkerPaused { worker: String, paused: bool, reason: Option<String> },
+    WorkerPaused { worker: WorkerId, paused: bool, reason: Option<String> },
     /// It finishes its builds and takes no new ones.
-    WorkerGraceful { worker: String, graceful: bool },
+    WorkerGraceful { worker: WorkerId, graceful: bool },
 
     /// A report went into the outbox.
     ReportQueued { report: Report },
@@ -235,6 +239,7 @@ impl Event {
             | Self::StepEnded { build, .. }
             | Self::Asked { build, .. }
             | Self::EvaluationLost { build, .. }
+            | Self::StepNoted { build, .. }
             | Self::StepLinked { build, .. }
             | Self::TriggerRefused { build, .. }
             | Self::TriggerUndecided { build, .. }
@@ -242,6 +247,8 @@ impl Event {
             | Self::CommandRestarted { build, .. }
             | Self::LogClosed { build, .. }
             | Self::BuildStopping { build, .. }
+            | Self::StopEscalated { build, .. }
+            | Self::CommandGivenUp { build, .. }
             | Self::LocksWaited { build, .. }
             | Self::BuildEnded { build, .. } => Some(*build),
             Self::MasterStarted { .. }
@@ -270,7 +277,6 @@ impl Event {
             | Self::RequestEnded { .. }
             | Self::RequestWaits { .. }
             | Self::BuildsetEnded { .. }
-            | Self::StopEscalated { .. }
             | Self::WorkerConnected { .. }
             | Self::WorkerLost { .. }
             | Self::LeftoverEnded { .. }
@@ -303,20 +309,13 @@ pub struct BuilderAbout {
     pub workers: Vec<String>,
 }
 
-impl From<&BuilderPlan> for BuilderAbout {
-    fn from(plan: &BuilderPlan) -> Self {
-        Self { tags: plan.tags.clone(), description: plan.description.clone(), workers: plan.workers.clone() }
-    }
-}
-
-/// A difference between two configurations, in words: `builder linux: added`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlanChange {
-    /// `builder`, `worker`, `scheduler`, ….
-    pub kind: String,
-    pub name: String,
-    /// `added`, `removed`, `changed`.
-    pub what: String,
+/// What the engine writes to logs by itself.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Note {
+    /// Why the step's script failed; once a step.
+    ScriptFailed,
+    /// What the worker said about the file command asked for at this key, which failed.
+    FileFailed(Key),
 }
 
 /// A log that a command or script opened.
@@ -326,10 +325,4 @@ pub struct LogOpened {
     pub name: String,
     pub slug: String,
     pub kind: LogKind,
-}
-
-/// What a stop is for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum StopTarget {
-    Command { build: BuildId, command: CommandId },
 }

@@ -9,14 +9,17 @@
 mod address;
 mod alert;
 mod ask;
+mod cause;
 mod change;
 mod command;
 mod evaluation;
 mod event;
 mod function;
 mod ids;
+mod order;
 mod outcome;
 mod plan;
+mod plan_change;
 mod property;
 mod quote;
 mod records;
@@ -29,18 +32,21 @@ pub use address::{
     is_relative_address, login_header, normal_address, repository_name, secret_login, web_server, without_login,
 };
 pub use alert::{Alert, AlertSubject};
-pub use ask::{Answer, Ask, BeginStep, Digest, EndStep, Entry, Journal, Key, TriggerAsk, Triggered, TriggeredBuild};
+pub use ask::{Answer, Ask, BeginStep, EndStep, Entry, Journal, Key, TriggerAsk, Triggered, TriggeredBuild};
+pub use cause::{ANONYMOUS, Actor, Cause, Via};
 pub use change::{Change, Cursor, NewChange, SourceStamp, StampSpec};
 pub use command::{
     CommandEnd, CommandResult, CommandSpec, EnvValue, FileCommand, LogFileSpec, NOT_STARTED_CODE, OnLost, Program,
+    StopLevel,
 };
 pub use evaluation::{BuildContext, EvalJob, EvalOutcome, EvalPart, StepSummary, WorkerFacts};
-pub use event::{BuilderAbout, Declined, Event, Fact, LogOpened, PlanChange, StopTarget};
+pub use event::{BuilderAbout, Declined, Event, Fact, LogOpened, Note};
 pub use function::{FunctionKind, UserFunction};
 pub use ids::{
     BuildId, BuilderId, BuildsetId, ChangeId, ChangeSourceId, CommandId, ConfigDigest, FnId, LogId, MasterId, ReportId,
     RequestId, SchedulerId, SourceStampId, StepId, WorkerId,
 };
+pub use order::{BuiltOf, ForceOrder, Order};
 pub use outcome::Outcome;
 pub use plan::{
     BranchChoice, BuilderPlan, ChangeFilter, ChangeSourceKind, ChangeSourcePlan, CodebasePlan, CollapsePolicy,
@@ -51,6 +57,7 @@ pub use plan::{
 };
 #[cfg(test)]
 pub use plan::{ListPlan, PaperPlan};
+pub use plan_change::{Difference, PlanChange, Section};
 pub use property::{Properties, Property, check_property};
 pub use quote::{Quote, is_harmless};
 pub use records::{

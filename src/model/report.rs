@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BuildId, ConfigDigest, Outcome, ReportId};
+use super::{BuildId, BuilderId, ConfigDigest, Outcome, ReportId};
 use crate::base::Timestamp;
 
 /// Why a report is made.
@@ -33,7 +33,7 @@ pub enum ReportReason {
 pub enum ReportSubject {
     /// A build that ended; `previous` is the outcome of the last build of this builder on the same branch that says
     /// something about it.
-    Build { build: BuildId, builder: String, outcome: Outcome, previous: Option<Outcome> },
+    Build { build: BuildId, builder: BuilderId, outcome: Outcome, previous: Option<Outcome> },
 }
 
 /// A report in the outbox: kept until delivered, or given up after a stated number of days.

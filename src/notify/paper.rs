@@ -44,7 +44,7 @@ mod tests {
     fn facts() -> ReportFacts {
         let subject = ReportSubject::Build {
             build: BuildId(40),
-            builder: "linux".to_owned(),
+            builder: BuilderId(1),
             outcome: Outcome::Failure,
             previous: None,
         };

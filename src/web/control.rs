@@ -9,28 +9,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::broadcast;
 
-use crate::master::{
-    Alerts, ForceAsk, Gone, Handle, HookAccess, HookError, How, Intake, Refusal, RefusedWorker, Reload, Reply, Seat,
-    Socket, Telling,
-};
-use crate::model::{BuildId, Fact, NewChange, Plan, RequestId};
+use crate::master::{Alerts, Gone, Handle, HookAccess, HookError, Intake, Refusal, RefusedWorker, Reply, Seat, Socket};
+use crate::model::{Actor, Fact, Order, Plan, RequestId};
 use crate::store::Store;
-
-/// Something that a person or script wants done.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Command {
-    Force(ForceAsk),
-    Rebuild { build: BuildId, owner: String },
-    Stop { build: BuildId, why: String, by: String },
-    Cancel { request: RequestId, why: String, by: String },
-    SetPriority { request: RequestId, priority: i64 },
-    EnableScheduler { name: String, enabled: bool },
-    PauseWorker { name: String, paused: bool, reason: Option<String> },
-    StopWorker { name: String },
-    KillWorker { name: String, why: String },
-    AddChanges { changes: Vec<NewChange>, delivery: Option<String> },
-    Poll { source: Option<String> },
-}
 
 /// A running master, as seen from the web.
 pub trait Control: Send + Sync + 'static {
@@ -42,12 +23,10 @@ pub trait Control: Send + Sync + 'static {
     fn subscribe(&self) -> broadcast::Receiver<Arc<Fact>>;
     /// The address of the pages, ends with `/`.
     fn url(&self) -> String;
-    /// Has something done; what follows from it is durable when the answer comes.
-    fn order(&self, command: Command) -> BoxFuture<'_, Result<Reply, Gone>>;
+    /// Has something done, if the one who wants it may; what follows from it is durable when the answer comes.
+    fn order(&self, order: Order, by: Actor) -> BoxFuture<'_, Result<Reply, Gone>>;
     /// Why these requests wait: one reason a line.
     fn why_waits(&self, requests: Vec<RequestId>) -> BoxFuture<'_, Result<BTreeMap<RequestId, Vec<String>>, Gone>>;
-    /// Reads the configuration again.
-    fn reload(&self, cause: String) -> BoxFuture<'_, Result<Reload, Gone>>;
     /// Whether a change hook may be called with these credentials from this address.
     fn may_hook(&self, dialect: &str, credentials: Option<(&str, &str)>, peer: Option<SocketAddr>) -> HookAccess;
     /// Takes the request of a change hook; what became of its changes.
@@ -85,32 +64,12 @@ impl Control for Handle {
         Self::url(self)
     }
 
-    fn order(&self, command: Command) -> BoxFuture<'_, Result<Reply, Gone>> {
-        Box::pin(async move {
-            match command {
-                Command::Force(ask) => self.force(ask).await,
-                Command::Rebuild { build, owner } => self.rebuild(build, owner).await,
-                Command::Stop { build, why, by } => self.stop(build, why, by).await,
-                Command::Cancel { request, why, by } => self.cancel(request, why, by).await,
-                Command::SetPriority { request, priority } => self.set_priority(request, priority).await,
-                Command::EnableScheduler { name, enabled } => self.enable_scheduler(name, enabled).await,
-                Command::PauseWorker { name, paused, reason } => self.pause_worker(name, paused, reason).await,
-                Command::StopWorker { name } => self.stop_worker(name).await,
-                Command::KillWorker { name, why } => self.kill_worker(name, why).await,
-                Command::AddChanges { changes, delivery } => {
-                    self.add_changes(changes, Telling { how: How::Sent, delivery }).await
-                }
-                Command::Poll { source } => self.poll(source).await,
-            }
-        })
+    fn order(&self, order: Order, by: Actor) -> BoxFuture<'_, Result<Reply, Gone>> {
+        Box::pin(Self::order(self, order, by))
     }
 
     fn why_waits(&self, requests: Vec<RequestId>) -> BoxFuture<'_, Result<BTreeMap<RequestId, Vec<String>>, Gone>> {
         Box::pin(Self::why_waits(self, requests))
-    }
-
-    fn reload(&self, cause: String) -> BoxFuture<'_, Result<Reload, Gone>> {
-        Box::pin(Self::reload(self, cause))
     }
 
     fn may_hook(&self, dialect: &str, credentials: Option<(&str, &str)>, peer: Option<SocketAddr>) -> HookAccess {

@@ -23,7 +23,7 @@ use super::respond::{self, set};
 use super::site::Site;
 use super::sync_stream::SyncStream;
 use super::wire::LiveEvent;
-use crate::model::{BuildId, Event, Fact, Outcome, StopTarget};
+use crate::model::{BuildId, Event, Fact, Outcome, WorkerId};
 
 /// Pages that are open at the same time; each costs a connection and some 10 KiB.
 pub const STREAMS_MAX: usize = 1_000;
@@ -188,7 +188,9 @@ impl Live {
     }
 
     fn piece(&mut self, fact: &Fact) -> Option<Bytes> {
-        let mut event = describe(fact)?;
+        let store = self.site.control.store();
+        let name_of = |id: WorkerId| Some(store.worker(id).ok()??.name);
+        let mut event = describe(fact, name_of)?;
         if event.builder.is_none() && !self.wanted.builders.is_empty() {
             event.builder = event.build.and_then(|build| self.builder(build));
         }
@@ -216,7 +218,8 @@ impl Live {
 const LAGGED: &str = "event: lagged\ndata: {}\n\n";
 
 /// What a fact means to somebody who watches; none for the engine's own affairs.
-fn describe(fact: &Fact) -> Option<LiveEvent> {
+/// `name_of` knows the names of workers.
+fn describe(fact: &Fact, name_of: impl Fn(WorkerId) -> Option<String>) -> Option<LiveEvent> {
     let mut event = LiveEvent {
         build: fact.event.build().map(|build| build.0),
         seq: fact.seq,
@@ -255,13 +258,16 @@ fn describe(fact: &Fact) -> Option<LiveEvent> {
             event.outcome = word(outcome);
             "buildset_ended"
         }
-        Event::BuildStarted { builder_id, worker, requests, .. } => {
-            event.builder = Some(builder_id.0);
-            event.worker = Some(worker.clone());
+        Event::BuildStarted { builder, worker, requests, .. } => {
+            event.builder = Some(builder.0);
+            event.worker = name_of(*worker);
             event.request = requests.first().map(|request| request.0);
             "build_started"
         }
-        Event::BuildState { .. } | Event::BuildStopping { .. } => "build_changed",
+        Event::BuildState { .. }
+        | Event::BuildStopping { .. }
+        | Event::StopEscalated { .. }
+        | Event::CommandGivenUp { .. } => "build_changed",
         Event::LocksAwaited { step, .. } | Event::LocksTaken { step, .. } | Event::LocksReleased { step, .. } => {
             event.step = step.map(|step| step.0);
             "build_changed"
@@ -280,6 +286,7 @@ fn describe(fact: &Fact) -> Option<LiveEvent> {
             "step_ended"
         }
         Event::StepRetried { step, .. }
+        | Event::StepNoted { step, .. }
         | Event::StepLinked { step, .. }
         | Event::Asked { step, .. }
         | Event::LogClosed { step, .. } => {
@@ -287,20 +294,16 @@ fn describe(fact: &Fact) -> Option<LiveEvent> {
             "step_changed"
         }
         Event::Answered { .. } | Event::CommandRestarted { .. } => "step_changed",
-        Event::StopEscalated { target: StopTarget::Command { build, .. }, .. } => {
-            event.build = Some(build.0);
-            "build_changed"
-        }
         Event::WorkerConnected { worker, .. } => {
-            event.worker = Some(worker.clone());
+            event.worker = name_of(*worker);
             "worker_connected"
         }
         Event::WorkerLost { worker, .. } => {
-            event.worker = Some(worker.clone());
+            event.worker = name_of(*worker);
             "worker_lost"
         }
         Event::WorkerPaused { worker, .. } | Event::WorkerGraceful { worker, .. } => {
-            event.worker = Some(worker.clone());
+            event.worker = name_of(*worker);
             "worker_changed"
         }
         Event::ReportQueued { .. }

@@ -24,7 +24,8 @@ mod worker_link;
 
 pub use bodies::BodyLimits;
 pub use connection::Patience;
-pub use control::{Command, Control};
+pub use control::Control;
+pub use request::COMMAND_LINE;
 pub use request::encode;
 pub use seats::SeatLimits;
 pub use server::{BindError, WebLimits, WebOptions, bind, serve, serve_within};

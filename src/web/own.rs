@@ -1,5 +1,6 @@
 //! Our own API, for what Buildbot's cannot express. The forms are in [`super::wire`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -7,7 +8,6 @@ use serde::de::DeserializeOwned;
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
-use super::control::Command;
 use super::origin::{self, Origin};
 use super::request::Request;
 use super::respond::{self, error_text};
@@ -18,8 +18,8 @@ use super::wire::{
     WireUndelivered,
 };
 use crate::base::Timestamp;
-use crate::master::{Intake, Reload, Reply};
-use crate::model::{ConfigDigest, Event, Report, ReportReason, ReportSubject, RequestId};
+use crate::master::{Intake, Reply};
+use crate::model::{Actor, BuilderId, ConfigDigest, Event, Order, Report, ReportReason, ReportSubject, RequestId};
 use crate::store::{Store, StoreError};
 
 /// Why a request has no other answer.
@@ -65,9 +65,9 @@ async fn dispatch(site: &Arc<Site>, request: &Request, path: &str) -> Answered {
         return waiting(site, request, number).await;
     }
     match path {
-        "reload" if posts => reload(site, body(request)?).await,
-        "changes" if posts => changes(site, body(request)?).await,
-        "poll" if posts => poll(site, body(request)?).await,
+        "reload" if posts => reload(site, body(request)?, by(request)).await,
+        "changes" if posts => changes(site, body(request)?, by(request)).await,
+        "poll" if posts => poll(site, body(request)?, by(request)).await,
         "alerts" if Site::reads(request) => Ok(json(StatusCode::OK, &alerts(site))),
         "plan" | "outbox" | "sources" | "health" if Site::reads(request) => read(site, path.to_owned()).await,
         "reload" | "changes" | "poll" => Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path wants POST")),
@@ -89,18 +89,23 @@ fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Refused> {
         .map_err(|error| refused(StatusCode::BAD_REQUEST, format!("the body is wrong: {error}")))
 }
 
-async fn reload(site: &Site, ask: ReloadAsk) -> Answered {
-    let cause = ask.cause.unwrap_or_else(|| "HTTP".to_owned());
-    let reload = site.control.reload(cause).await.map_err(gone)?;
+/// Who calls: nobody says a name here.
+fn by(request: &Request) -> Actor {
+    Actor::person("", request.via())
+}
+
+async fn reload(site: &Site, ask: ReloadAsk, by: Actor) -> Answered {
+    let order = Order::Reload { why: ask.cause.unwrap_or_else(|| "HTTP".to_owned()) };
+    let reply = site.control.order(order, by).await.map_err(gone)?;
     let in_force = || site.control.plan().digest.to_string();
-    let answer = match reload {
-        Reload::Unchanged => reloaded(ReloadOutcome::Unchanged, in_force()),
-        Reload::Adopted { digest, changes } => {
+    let answer = match reply {
+        Reply::Done => reloaded(ReloadOutcome::Unchanged, in_force()),
+        Reply::Adopted { digest, changes } => {
+            let changes = changes.iter().map(Into::into).collect();
             ReloadAnswer { changes, ..reloaded(ReloadOutcome::Adopted, digest.to_string()) }
         }
-        Reload::Refused { report } => {
-            ReloadAnswer { report: Some(report), ..reloaded(ReloadOutcome::Refused, in_force()) }
-        }
+        Reply::Refused(report) => ReloadAnswer { report: Some(report), ..reloaded(ReloadOutcome::Refused, in_force()) },
+        reply => return done(reply),
     };
     Ok(json(StatusCode::OK, &answer))
 }
@@ -109,9 +114,10 @@ fn reloaded(outcome: ReloadOutcome, digest: String) -> ReloadAnswer {
     ReloadAnswer { outcome, digest, changes: Vec::new(), report: None }
 }
 
-async fn changes(site: &Site, ask: ChangesAsk) -> Answered {
+async fn changes(site: &Site, ask: ChangesAsk, by: Actor) -> Answered {
     let changes = ask.changes.into_iter().map(Into::into).collect();
-    match site.control.order(Command::AddChanges { changes, delivery: ask.delivery }).await.map_err(gone)? {
+    let order = Order::AddChanges { changes, delivery: ask.delivery };
+    match site.control.order(order, by).await.map_err(gone)? {
         Reply::Changes(intake) => {
             let recorded = intake.iter().filter_map(Intake::recorded).map(|id| id.0).collect();
             let others = intake.iter().filter(|one| one.recorded().is_none());
@@ -138,13 +144,14 @@ async fn waiting(site: &Site, request: &Request, number: &str) -> Answered {
     Ok(json(StatusCode::OK, &WaitingAnswer { request: id.0, waits: !why.is_empty(), why }))
 }
 
-async fn poll(site: &Site, ask: PollAsk) -> Answered {
-    done(site.control.order(Command::Poll { source: ask.source }).await.map_err(gone)?)
+async fn poll(site: &Site, ask: PollAsk, by: Actor) -> Answered {
+    done(site.control.order(Order::Poll { source: ask.source }, by).await.map_err(gone)?)
 }
 
 fn done(reply: Reply) -> Answered {
     match reply {
         Reply::Refused(text) => Err(refused(StatusCode::BAD_REQUEST, text)),
+        Reply::Denied(text) => Err(refused(StatusCode::FORBIDDEN, text)),
         Reply::Unknown(text) => Err(refused(StatusCode::NOT_FOUND, text)),
         Reply::Invalid(fields) => {
             let text: Vec<String> = fields.into_iter().map(|(field, text)| format!("{field}: {text}")).collect();
@@ -191,17 +198,20 @@ fn plan(site: &Site, store: &Store) -> Result<PlanAnswer, StoreError> {
         refused,
     };
     if let Some(fact) = adopted
-        && let Event::PlanAdopted { digest: ConfigDigest(digest), cause, changes, .. } = fact.event
+        && let Event::PlanAdopted { digest: ConfigDigest(digest), why, changes, .. } = fact.event
     {
-        answer = PlanAnswer { digest, adopted_at: Some(fact.at.as_millis()), cause: Some(cause), changes, ..answer };
+        answer = PlanAnswer { digest, adopted_at: Some(fact.at.as_millis()), cause: Some(why), ..answer };
+        answer.changes = changes.iter().map(Into::into).collect();
     }
     Ok(answer)
 }
 
 fn outbox(store: &Store) -> Result<OutboxAnswer, StoreError> {
-    let reports = store.outbox()?.into_iter().map(|(report, error)| wire_report(&report, error)).collect();
+    let names: BTreeMap<BuilderId, String> =
+        store.builders()?.into_iter().map(|builder| (builder.id, builder.name)).collect();
+    let reports = store.outbox()?.into_iter().map(|(report, error)| wire_report(&report, error, &names)).collect();
     let undelivered = store.undelivered()?.into_iter().map(|record| WireUndelivered {
-        report: wire_report(&record.report, Some(record.why)),
+        report: wire_report(&record.report, Some(record.why), &names),
         at: record.at.as_millis(),
         given_up: record.given_up,
     });
@@ -222,13 +232,13 @@ fn alerts(site: &Site) -> AlertsAnswer {
     AlertsAnswer { alerts: site.control.alerts().list().into_iter().map(Into::into).collect() }
 }
 
-fn wire_report(report: &Report, error: Option<String>) -> WireReport {
+fn wire_report(report: &Report, error: Option<String>, names: &BTreeMap<BuilderId, String>) -> WireReport {
     let ReportSubject::Build { build, builder, outcome, .. } = &report.subject;
     WireReport {
         id: report.id.0,
         notifier: report.notifier.clone(),
         reason: reason(report.reason).to_owned(),
-        builder: builder.clone(),
+        builder: names.get(builder).cloned().unwrap_or_default(),
         build: build.0,
         outcome: outcome.word().to_owned(),
         made_at: report.made.as_millis(),

@@ -9,6 +9,11 @@ use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use warp::http::{HeaderMap, Method, header};
 
+use crate::model::Via;
+
+/// How our own command line names itself (`User-Agent`).
+pub const COMMAND_LINE: &str = concat!("starwright/", env!("CARGO_PKG_VERSION"));
+
 /// A complete request.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -46,6 +51,14 @@ impl Request {
             fields.entry(name).or_default().push(value);
         }
         fields
+    }
+
+    /// The way by which a call of the API came. Anybody may say that they are the command line: it is told, not trusted.
+    pub fn via(&self) -> Via {
+        match self.header(header::USER_AGENT) {
+            Some(COMMAND_LINE) => Via::CommandLine,
+            Some(_) | None => Via::Api,
+        }
     }
 
     /// Whether the body says that it is JSON.

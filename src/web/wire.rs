@@ -38,7 +38,7 @@ pub struct ReloadAnswer {
     pub digest: String,
     /// If adopted: what differs.
     #[serde(default)]
-    pub changes: Vec<PlanChange>,
+    pub changes: Vec<WirePlanChange>,
     /// If refused: why, for people.
     #[serde(default)]
     pub report: Option<String>,
@@ -54,9 +54,27 @@ pub struct PlanAnswer {
     pub cause: Option<String>,
     /// What differed from the one before.
     #[serde(default)]
-    pub changes: Vec<PlanChange>,
+    pub changes: Vec<WirePlanChange>,
     /// A newer one that was refused.
     pub refused: Option<RefusedPlan>,
+}
+
+/// A difference between two configurations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WirePlanChange {
+    /// `builder`, `worker`, `scheduler`, `change source`, `notifier`, `lock`, `settings`, `scripts`.
+    pub kind: String,
+    /// Empty for the scripts.
+    pub name: String,
+    /// `added`, `removed`, `changed` or `replaced`, and perhaps more words.
+    pub what: String,
+}
+
+impl From<&PlanChange> for WirePlanChange {
+    fn from(change: &PlanChange) -> Self {
+        let name = change.name().unwrap_or_default().to_owned();
+        Self { kind: change.kind().to_owned(), name, what: change.in_words() }
+    }
 }
 
 /// A configuration that was refused.

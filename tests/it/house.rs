@@ -3,7 +3,7 @@
 mod citations;
 mod glossary;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -62,6 +62,107 @@ const SOLE_USERS: &[(&str, &[&str])] = &[
     ("rmpv", &["protocol", "worker"]),
     ("tracing_subscriber", &["base"]),
     ("croner", &["engine", "config"]),
+];
+
+/// The engine's parts, lower ones first. A part imports only itself and those before it; what it wants of a later one it
+/// marks on the turn. Explained in docs/design/engine.md.
+const ENGINE_PARTS: &[(&str, &[&str])] = &[
+    (
+        "turn",
+        &[
+            "asking", "cause", "cron", "effect", "filter", "form", "input", "lines", "links", "state", "timers",
+            "turn", "underway", "words",
+        ],
+    ),
+    ("locks", &["locking"]),
+    ("workers, sources, reports", &["workers", "sources", "watch", "reports"]),
+    (
+        "queue",
+        &[
+            "decide",
+            "pending",
+            "questions",
+            "intake",
+            "buildsets",
+            "schedulers",
+            "collapse",
+            "start",
+            "matching",
+            "lending",
+        ],
+    ),
+    (
+        "drive",
+        &["evaluate", "asks", "commands", "returns", "triggers", "steps", "ends", "deadlocks", "waiting", "asked"],
+    ),
+    ("core", &["adopt", "core", "diff", "settle", "take"]),
+];
+
+/// Files of a room that import each other in a circle, all of them. The list may only become shorter.
+const CIRCLES: &[&[&str]] = &[
+    &[
+        "cli/args",
+        "cli/builds",
+        "cli/cancel",
+        "cli/client",
+        "cli/force",
+        "cli/log",
+        "cli/master",
+        "cli/pause",
+        "cli/rebuild",
+        "cli/reload",
+        "cli/sendchange",
+        "cli/status",
+        "cli/stop",
+        "cli/store",
+        "cli/up",
+        "cli/watch",
+        "cli/worker",
+    ],
+    &["config/convert", "config/template/value", "config/values/secret"],
+    &["config/declare/scheduler", "config/declare/scheduler_kind"],
+    &["config/fault", "config/parse"],
+    &["config/shell/git_words", "config/shell/nested"],
+    &[
+        "evaluator/client/evaluator",
+        "evaluator/client/launcher",
+        "evaluator/client/load",
+        "evaluator/client/process",
+        "evaluator/client/template",
+    ],
+    &["master/link/greet", "master/link/handle"],
+    &["model/ask", "model/evaluation"],
+    &[
+        "store/handle",
+        "store/journal/entry",
+        "store/key",
+        "store/logs/handle",
+        "store/logs/log",
+        "store/logs/read",
+        "store/logs/record",
+        "store/logs/shelf",
+        "store/logs/writing",
+        "store/maintain/rebuild",
+        "store/opening",
+        "store/orders",
+        "store/packing",
+        "store/packs",
+        "store/packs/writer",
+        "store/project",
+        "store/project/alerts",
+        "store/project/build",
+        "store/project/delivery",
+        "store/project/meta",
+        "store/project/request",
+        "store/retire",
+        "store/told",
+        "store/txn",
+        "store/writer",
+    ],
+    &["vcs/git/poll", "vcs/poll"],
+    &["web/api", "web/hook", "web/live", "web/own", "web/site", "web/ui"],
+    &["web/api/cell", "web/api/kind"],
+    &["web/api/root", "web/api/rpc", "web/api/table"],
 ];
 
 /// Past this many lines a file probably holds a second idea.
@@ -211,4 +312,210 @@ fn no_integration_test_is_forgotten() {
             assert!(main.contains(&format!("mod {name};")), "tests/it/main.rs lacks `mod {name};`");
         }
     }
+}
+
+/// A module: its path below `src/`.
+type Module = Vec<String>;
+
+/// The code of every file that is no test, by its module; comments and the tests at its end are left out.
+fn modules() -> BTreeMap<Module, String> {
+    let src = root().join("src");
+    let mut modules = BTreeMap::new();
+    for (path, _, text) in sources() {
+        let inside = path.strip_prefix(&src).unwrap().with_extension("");
+        let mut module: Module = inside.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+        if module.iter().any(|part| part == "tests") {
+            continue;
+        }
+        if module.last().is_some_and(|last| last == "mod") {
+            module.pop();
+        }
+        let end = text.find("\n#[cfg(test)]\nmod tests {").unwrap_or(text.len());
+        let code = text[..end].lines().filter(|line| !line.trim_start().starts_with("//"));
+        modules.insert(module, code.map(|line| format!("{line}\n")).collect());
+    }
+    modules
+}
+
+/// The paths of one `use`, or of one path in code: `a::{b::C, d}` are `a::b::C` and `a::d`.
+fn expand(path: &str) -> Vec<Vec<String>> {
+    let names = |text: &str| -> Vec<String> {
+        let words = text.split("::").map(|word| word.split_whitespace().next().unwrap_or_default().to_owned());
+        words.filter(|word| !word.is_empty()).collect()
+    };
+    let Some((head, group)) = path.split_once('{') else { return vec![names(path)] };
+    let group = group.trim_end().trim_end_matches('}');
+    let (mut parts, mut depth) = (vec![String::new()], 0);
+    for c in group.chars() {
+        match c {
+            ',' if depth == 0 => parts.push(String::new()),
+            _ => {
+                depth += i32::from(c == '{') - i32::from(c == '}');
+                parts.last_mut().unwrap().push(c);
+            }
+        }
+    }
+    // A nested group keeps its own closing brace.
+    let open = |part: &String| part.matches('{').count() > part.matches('}').count();
+    let parts = parts.into_iter().map(|part| if open(&part) { part + "}" } else { part });
+    let inner = parts.filter(|part| !part.trim().is_empty()).flat_map(|part| expand(part.trim()));
+    inner.map(|rest| names(head).into_iter().chain(rest).collect()).collect()
+}
+
+/// Every path that a text names: in `use`, and in code where it begins with `super`, `crate` or `self`.
+fn paths_of(text: &str) -> Vec<Vec<String>> {
+    let (mut paths, mut code) = (Vec::new(), String::new());
+    let mut rest = text;
+    while let Some(at) = rest.find("use ") {
+        let starts_word = rest[..at].chars().next_back().is_none_or(|c| c.is_whitespace() || c == ')');
+        let Some(end) = rest[at..].find(';').filter(|_| starts_word) else {
+            code.push_str(&rest[..at + 4]);
+            rest = &rest[at + 4..];
+            continue;
+        };
+        code.push_str(&rest[..at]);
+        paths.extend(expand(&rest[at + 4..at + end]));
+        rest = &rest[at + end..];
+    }
+    code.push_str(rest);
+    for prefix in ["super::", "crate::", "self::"] {
+        for (at, _) in code.match_indices(prefix) {
+            let stands_alone =
+                code[..at].chars().next_back().is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':');
+            let path = &code[at..];
+            let end = path.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').unwrap_or(path.len());
+            if stands_alone {
+                paths.extend(expand(&path[..end]));
+            }
+        }
+    }
+    paths
+}
+
+/// Which module each name of a face comes from: what it re-exports of its own files.
+fn faces(modules: &BTreeMap<Module, String>) -> BTreeMap<(Module, String), Module> {
+    let mut faces = BTreeMap::new();
+    for (module, text) in modules {
+        for mut path in paths_of(text) {
+            if path.first().is_some_and(|first| first == "self") {
+                path.remove(0);
+            }
+            let Some((name, place)) = path.split_last().filter(|(_, place)| !place.is_empty()) else { continue };
+            let mut from: Module = module.iter().chain(place).cloned().collect();
+            while !modules.contains_key(&from) {
+                from.pop();
+            }
+            if from.len() > module.len() {
+                faces.insert((module.clone(), name.clone()), from);
+            }
+        }
+    }
+    faces
+}
+
+/// The files of its own room that each file imports. What a file takes of the faces above it is looked up behind them;
+/// a face that names its own files imports nothing.
+fn imports(modules: &BTreeMap<Module, String>) -> BTreeMap<Module, BTreeSet<Module>> {
+    let faces = faces(modules);
+    let find = |from: &Module, path: &[String]| -> Option<Module> {
+        let ups = path.iter().take_while(|name| *name == "super").count();
+        let (mut place, rest): (Module, &[String]) = match path.first()?.as_str() {
+            "crate" => (Vec::new(), &path[1..]),
+            "self" => (from.clone(), &path[1..]),
+            "super" => (from[..from.len().saturating_sub(ups)].to_vec(), &path[ups..]),
+            _ => (from.clone(), path),
+        };
+        for name in rest {
+            place.push(name.clone());
+            if modules.contains_key(&place) {
+                continue;
+            }
+            place.pop();
+            while let Some(behind) = faces.get(&(place.clone(), name.clone())) {
+                place.clone_from(behind);
+            }
+            break;
+        }
+        Some(place)
+    };
+    let mut imports = BTreeMap::new();
+    for (module, text) in modules {
+        let found = paths_of(text).into_iter().filter_map(|path| find(module, &path)).filter(|other| {
+            let same_room = other.first() == module.first() && other != module;
+            same_room && !module.starts_with(other) && !other.starts_with(module)
+        });
+        imports.insert(module.clone(), found.collect::<BTreeSet<Module>>());
+    }
+    imports
+}
+
+/// Everything that a file imports, directly or through others.
+fn reach(from: &Module, imports: &BTreeMap<Module, BTreeSet<Module>>) -> BTreeSet<Module> {
+    let (mut seen, mut open) = (BTreeSet::new(), vec![from.clone()]);
+    while let Some(next) = open.pop() {
+        for other in imports.get(&next).into_iter().flatten() {
+            if seen.insert(other.clone()) {
+                open.push(other.clone());
+            }
+        }
+    }
+    seen
+}
+
+#[test]
+fn no_room_holds_a_circle_of_files_that_is_not_listed() {
+    let imports = imports(&modules());
+    assert!(imports.values().map(BTreeSet::len).sum::<usize>() > 300, "imports are found");
+    let reach: BTreeMap<&Module, BTreeSet<Module>> = imports.keys().map(|from| (from, reach(from, &imports))).collect();
+    let listed: BTreeSet<String> =
+        CIRCLES.iter().flat_map(|files| files.iter().map(|file| (*file).to_owned())).collect();
+    let circling: BTreeSet<String> =
+        reach.iter().filter(|(from, reached)| reached.contains(**from)).map(|(from, _)| from.join("/")).collect();
+    let new: Vec<&String> = circling.difference(&listed).collect();
+    assert!(new.is_empty(), "these files import each other in a circle; cut it: {new:?}");
+    let gone: Vec<&String> = listed.difference(&circling).collect();
+    assert!(gone.is_empty(), "the circle of these files is cut: take them off the list in {}: {gone:?}", file!());
+}
+
+/// Methods of the turn need no import, so they are looked for by name.
+#[test]
+fn a_part_of_the_engine_uses_only_those_before_it() {
+    let modules = modules();
+    let rank: BTreeMap<&str, usize> = ENGINE_PARTS
+        .iter()
+        .zip(0..)
+        .flat_map(|((_, files), rank)| files.iter().map(move |file| (*file, rank)))
+        .collect();
+    let part_of = |module: &Module| rank.get(module.get(1)?.as_str()).copied();
+    let engine = || modules.iter().filter(|(module, _)| module[0] == "engine" && module.len() > 1);
+    let mut methods: BTreeMap<String, usize> = BTreeMap::new();
+    for (module, text) in engine() {
+        let part = part_of(module).unwrap_or_else(|| panic!("{} belongs to no part", module.join("/")));
+        for block in
+            text.split("\nimpl").filter(|block| block.split('{').next().is_some_and(|head| head.contains("Turn<")))
+        {
+            let block = block.split("\n}\n").next().unwrap_or_default();
+            methods.extend(names_after(block, "fn ").map(|name| (name.to_owned(), part)));
+        }
+    }
+    assert!(methods.len() > 100, "the methods of the turn are found");
+    let mut faults = Vec::new();
+    let imports = imports(&modules);
+    for (module, text) in engine() {
+        let own = part_of(module).unwrap();
+        for other in imports[module].iter().filter(|other| part_of(other).is_some_and(|part| part > own)) {
+            faults.push(format!("{} imports {}", module.join("/"), other.join("/")));
+        }
+        let of_turn = text.contains("impl Turn<") || text.contains("impl<'a> Turn<");
+        for call in ["turn."].into_iter().chain(of_turn.then_some("self.")) {
+            for name in names_after(text, call).filter(|name| methods.get(*name).is_some_and(|part| *part > own)) {
+                faults.push(format!("{} calls `{name}`", module.join("/")));
+            }
+        }
+    }
+    assert!(
+        faults.is_empty(),
+        "a lower part sets a mark, and the core lets the higher one run:\n{}",
+        faults.join("\n")
+    );
 }

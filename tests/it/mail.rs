@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use starwright::base::Timestamp;
 use starwright::model::{
-    BuildId, BuildRecord, BuilderId, BuilderRecord, BuildsetId, BuildsetRecord, Change, ChangeId, ConfigDigest, FnId,
-    MailPlan, NewChange, Outcome, Properties, Recipients, Report, ReportId, ReportReason, ReportSubject, RequestId,
-    SourceStamp, SourceStampId, StampSpec, StepId, StepRecord, Value, WorkerId,
+    BuildId, BuildRecord, BuilderId, BuilderRecord, BuildsetId, BuildsetRecord, Change, ChangeId, ChangeSourceId,
+    ConfigDigest, FnId, MailPlan, NewChange, Outcome, Properties, Recipients, Report, ReportId, ReportReason,
+    ReportSubject, RequestId, SourceStamp, SourceStampId, StampSpec, StepId, StepRecord, Value, WorkerId,
 };
 use starwright::notify::{BuildFacts, Excerpt, MailMessage, render_mail};
 
@@ -43,7 +43,7 @@ fn facts() -> BuildFacts {
             reason: ReportReason::Failure,
             subject: ReportSubject::Build {
                 build: BuildId(40),
-                builder: "linux".into(),
+                builder: BuilderId(3),
                 outcome: Outcome::Failure,
                 previous: Some(Outcome::Success),
             },
@@ -138,7 +138,7 @@ fn change(id: u64, author: &str, comments: &str, revision: &str) -> Change {
         parent: None,
         stamp: stamp("main", revision),
         arrived: Timestamp::from_seconds(START - 30),
-        source: Some("poller".into()),
+        source: Some(ChangeSourceId(1)),
     }
 }
 

@@ -17,6 +17,7 @@ mod config_warnings;
 mod docs;
 mod ends;
 mod evaluator;
+mod facts_golden;
 mod house;
 mod link_ours;
 mod link_recorded;

@@ -109,10 +109,8 @@ fn a_build_is_told_from_its_start_to_its_end() {
         let started = Event::BuildStarted {
             build,
             number: 7,
-            builder: "b2".to_owned(),
-            builder_id: BuilderId(2),
-            worker: "w1".to_owned(),
-            worker_id: WorkerId(1),
+            builder: BuilderId(2),
+            worker: WorkerId(1),
             dir: "b2".to_owned(),
             lender: None,
             requests: vec![RequestId(1)],
@@ -153,16 +151,8 @@ fn a_build_is_told_from_its_start_to_its_end() {
         store.commit_blocking(history.fact(Event::LocksTaken { build, step: Some(step), locks: Vec::new() })).unwrap();
         assert!(store.step(step).unwrap().unwrap().locks_acquired.is_some());
 
-        let asked = |ask: Ask, logs| Event::Asked {
-            build,
-            step,
-            key: Key(vec![1]),
-            digest: ask.digest(),
-            ask,
-            command: None,
-            logs,
-            due: None,
-        };
+        let asked =
+            |ask: Ask, logs| Event::Asked { build, step, key: Key(vec![1]), ask, command: None, logs, due: None };
         let log = LogOpened { log: LogId(9), name: "err.html".into(), slug: "err_html".into(), kind: LogKind::Html };
         let property = Ask::SetProperty { name: "got_revision".into(), value: "abc".into(), source: "git".into() };
         let url = Ask::AddUrl { step: None, name: "docs".to_owned(), url: "http://docs".to_owned() };
@@ -216,25 +206,16 @@ fn facts_about_what_is_not_there_change_nothing() {
                 state: String::new(),
             },
             Event::LocksTaken { build, step: Some(step), locks: Vec::new() },
-            Event::Asked {
-                build,
-                step,
-                key: Key(vec![0]),
-                digest: ask.digest(),
-                ask,
-                command: None,
-                logs: vec![opened],
-                due: None,
-            },
+            Event::Asked { build, step, key: Key(vec![0]), ask, command: None, logs: vec![opened], due: None },
             Event::LogClosed { build, step, log },
             Event::StepEnded { build, step, outcome: Outcome::Success, state: String::new(), hidden: false },
             Event::BuildEnded { build, outcome: Outcome::Success, state: String::new(), culprits: Vec::new() },
             Event::RequestEnded { request: RequestId(70), outcome: Outcome::Success },
             Event::RequestWaits { request: RequestId(70), why: String::new() },
             Event::BuildsetEnded { buildset: BuildsetId(71), outcome: Outcome::Success },
-            Event::WorkerLost { worker: "nobody".to_owned(), epoch: 1, why: String::new(), give_up: None },
-            Event::SourcePolled { source: "nothing".to_owned(), cursor: Cursor::new() },
-            Event::SchedulerEnabled { scheduler: "nothing".to_owned(), enabled: false },
+            Event::WorkerLost { worker: WorkerId(99), epoch: 1, why: String::new(), give_up: None },
+            Event::SourcePolled { source: ChangeSourceId(99), cursor: Cursor::new() },
+            Event::SchedulerEnabled { scheduler: SchedulerId(99), enabled: false },
             Event::ReportSent { report: ReportId(9) },
             Event::ReportFailed { report: ReportId(9), error: String::new(), tries: 1, retry: Timestamp::default() },
         ];
@@ -256,14 +237,13 @@ fn the_end_of_an_earlier_connection_does_not_disconnect_a_worker() {
         let mut history = History::new(1);
         store.commit_blocking(history.begin()).unwrap();
         let connected = |epoch| Event::WorkerConnected {
-            worker: "w1".to_owned(),
+            worker: WorkerId(1),
             epoch,
             instance: String::new(),
             resumes: false,
             info: [("host".to_owned(), "h".to_owned())].into(),
         };
-        let lost =
-            |epoch| Event::WorkerLost { worker: "w1".to_owned(), epoch, why: "silent".to_owned(), give_up: None };
+        let lost = |epoch| Event::WorkerLost { worker: WorkerId(1), epoch, why: "silent".to_owned(), give_up: None };
         let is_connected = || store.workers().unwrap()[0].connected;
         store.commit_blocking(history.fact(connected(9))).unwrap();
         store.commit_blocking(history.fact(lost(1))).unwrap();
@@ -285,7 +265,7 @@ fn names_that_leave_the_configuration_stay_in_the_history() {
         store.commit_blocking(history.begin()).unwrap();
         let adopted = Event::PlanAdopted {
             digest: ConfigDigest("next".to_owned()),
-            cause: "reload".to_owned(),
+            why: "reload".to_owned(),
             changes: Vec::new(),
             builders: [("b1".to_owned(), BuilderId(1))].into(),
             workers: [("w3".to_owned(), WorkerId(3))].into(),
@@ -293,7 +273,7 @@ fn names_that_leave_the_configuration_stay_in_the_history() {
             change_sources: [].into(),
             about: [].into(),
         };
-        let refused = Event::PlanRefused { cause: "reload".to_owned(), message: "typo".to_owned() };
+        let refused = Event::PlanRefused { why: "reload".to_owned(), message: "typo".to_owned() };
         store.commit_blocking(history.fact(refused)).unwrap();
         assert_eq!(store.plan_refused().unwrap().unwrap().1, "typo");
         store.commit_blocking(history.fact(adopted)).unwrap();
@@ -366,7 +346,8 @@ fn a_fact_out_of_order_is_refused_and_changes_nothing() {
         let mut history = History::new(2);
         store.commit_blocking(history.begin()).unwrap();
         let last = store.last_fact().unwrap();
-        let fact = |seq| Arc::new(Fact { seq, at: Timestamp::default(), event: Event::MasterStopped });
+        let fact =
+            |seq| Arc::new(Fact { seq, at: Timestamp::default(), cause: Cause::Clock, event: Event::MasterStopped });
         for facts in [vec![fact(last)], vec![fact(last + 2)], vec![fact(last + 1), fact(last + 1)]] {
             let error = store.commit_blocking(facts).unwrap_err();
             assert!(matches!(error, StoreError::OutOfOrder { .. }), "{error}");

@@ -123,7 +123,12 @@ fn a_removal_cut_short_is_done_as_soon_as_it_was_noted() {
     let before_text = operate(dir.path(), |store| {
         for (report, _) in store.outbox().unwrap() {
             let sent = Event::ReportSent { report: report.id };
-            let fact = Fact { seq: store.last_fact().unwrap() + 1, at: Timestamp::default(), event: sent };
+            let fact = Fact {
+                seq: store.last_fact().unwrap() + 1,
+                at: Timestamp::default(),
+                cause: Cause::Clock,
+                event: sent,
+            };
             store.commit_blocking(vec![fact.into()]).unwrap();
             // What ended after the kept snapshots would stay.
             runtime().block_on(store.save_snapshot(store.last_fact().unwrap(), vec![1])).unwrap();

@@ -60,7 +60,7 @@ impl Build {
 
     pub(super) fn record(&mut self, asks: Vec<(Key, Ask)>) {
         for (key, ask) in asks {
-            let entry = Entry { digest: ask.digest(), ask, answer: None, command: None, step: StepId(1) };
+            let entry = Entry { ask, answer: None, command: None, step: StepId(1) };
             assert!(self.journal.0.insert(key, entry).is_none(), "an ask is told once");
         }
     }
@@ -320,7 +320,7 @@ builder(\"b\", workers = [\"w\"], steps = [
             assert!(asks.len() == 1 && asks[0].0.part() == part && asks[0].1.only_looks(), "{asks:?}");
             for (key, ask) in asks {
                 let answer = Answer::Command(CommandResult::of(CommandEnd::Exited(0), &[(0, Outcome::Success)].into()));
-                let entry = Entry { digest: ask.digest(), ask, answer: Some(answer), command: None, step: StepId(1) };
+                let entry = Entry { ask, answer: Some(answer), command: None, step: StepId(1) };
                 build.journal.0.insert(key, entry);
             }
         }
@@ -365,7 +365,7 @@ fn a_trigger_counts_its_builds() {
     let builds = [Outcome::Success, Outcome::Failure, Outcome::Success].map(one).to_vec();
     for (key, ask) in asks {
         let answer = Answer::Triggered(Triggered { outcome: Outcome::Failure, builds: builds.clone() });
-        let entry = Entry { digest: ask.digest(), ask, answer: Some(answer), command: None, step: StepId(1) };
+        let entry = Entry { ask, answer: Some(answer), command: None, step: StepId(1) };
         build.journal.0.insert(key, entry);
     }
     let EvalOutcome::Done { summary, .. } = build.evaluate() else { panic!() };

@@ -4,15 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::refusal::{Refusal, unknown};
 use super::schedulers::QUEUED_MAX;
 use super::{Builder, Connection, Queued, QueuedChange, Scheduler, Source, State, Worker};
 use crate::base::Timestamp;
 use crate::model::{
-    BuilderId, ChangeId, ChangeSourceId, Event, Fact, PlanChange, Report, ReportId, SchedulerId, WorkerId,
+    BuilderId, ChangeId, ChangeSourceId, Difference, Event, Fact, PlanChange, Report, ReportId, SchedulerId, WorkerId,
 };
-
-/// Why a fact does not fit.
-pub(in crate::engine) type Refusal = String;
 
 impl State {
     /// Makes a fact part of the state.
@@ -57,7 +55,7 @@ impl State {
             Event::ChangeAnnounced { change, sources } => {
                 self.changes.announce(change, at);
                 sources.iter().try_for_each(|source| {
-                    self.source_mut(source)?.wanted = true;
+                    self.source_mut(*source)?.wanted = true;
                     Ok(())
                 })
             }
@@ -66,7 +64,7 @@ impl State {
                 Ok(())
             }
             Event::SourcePolled { source, cursor } => {
-                let source = self.source_mut(source)?;
+                let source = self.source_mut(*source)?;
                 source.cursor = Some(cursor.clone());
                 source.polled = Some(at);
                 source.wanted = false;
@@ -75,16 +73,16 @@ impl State {
                 Ok(())
             }
             Event::SourceFailed { source, failures, retry, .. } => {
-                let source = self.source_mut(source)?;
+                let source = self.source_mut(*source)?;
                 source.failures = *failures;
                 source.retry = Some(*retry);
                 Ok(())
             }
             Event::ChangeQueued { scheduler, change, important, due } => {
-                self.change_queued(scheduler, QueuedChange { change: *change, important: *important, due: *due })
+                self.change_queued(*scheduler, QueuedChange { change: *change, important: *important, due: *due })
             }
             Event::SchedulerTimed { scheduler, next, skipped } => {
-                let scheduler = self.scheduler_mut(scheduler)?;
+                let scheduler = self.scheduler_mut(*scheduler)?;
                 scheduler.next = *next;
                 if *skipped {
                     scheduler.last = Some(at);
@@ -92,7 +90,7 @@ impl State {
                 Ok(())
             }
             Event::SchedulerEnabled { scheduler, enabled } => {
-                let found = self.scheduler_mut(scheduler)?;
+                let found = self.scheduler_mut(*scheduler)?;
                 found.enabled = *enabled;
                 let dropped = if *enabled { Vec::new() } else { found.forget() };
                 self.changes.release(&dropped);
@@ -126,6 +124,7 @@ impl State {
             | Event::StepEnded { .. }
             | Event::Asked { .. }
             | Event::EvaluationLost { .. }
+            | Event::StepNoted { .. }
             | Event::StepLinked { .. }
             | Event::TriggerRefused { .. }
             | Event::TriggerUndecided { .. }
@@ -134,29 +133,30 @@ impl State {
             | Event::LogClosed { .. }
             | Event::BuildStopping { .. }
             | Event::StopEscalated { .. }
+            | Event::CommandGivenUp { .. }
             | Event::LocksWaited { .. }
             | Event::BuildEnded { .. } => self.apply_build(fact),
 
             Event::WorkerConnected { worker, epoch, instance, resumes, info } => {
                 let connection = Connection { epoch: *epoch, instance: instance.clone(), resumes: *resumes };
-                self.worker_connected(worker, connection, info, at)
+                self.worker_connected(*worker, connection, info, at)
             }
             Event::LeftoverEnded { worker, command, heard } => {
-                self.worker_mut(worker)?.leftover_ended(command, *heard);
+                self.worker_mut(*worker)?.leftover_ended(command, *heard);
                 Ok(())
             }
             Event::WorkerLost { worker, give_up, .. } => {
-                let worker = self.worker_mut(worker)?;
+                let worker = self.worker_mut(*worker)?;
                 worker.connection = None;
                 worker.give_up = *give_up;
                 Ok(())
             }
             Event::WorkerPaused { worker, paused, .. } => {
-                self.worker_mut(worker)?.paused = *paused;
+                self.worker_mut(*worker)?.paused = *paused;
                 Ok(())
             }
             Event::WorkerGraceful { worker, graceful } => {
-                self.worker_mut(worker)?.graceful = *graceful;
+                self.worker_mut(*worker)?.graceful = *graceful;
                 Ok(())
             }
 
@@ -186,14 +186,19 @@ impl State {
         for (name, id) in workers {
             self.last.worker = self.last.worker.max(id.0);
             self.workers.entry(name.clone()).or_insert_with(|| Worker::new(*id));
+            self.index.worker_names.entry(*id).or_insert_with(|| name.clone());
         }
     }
 
     fn name_schedulers(&mut self, schedulers: &BTreeMap<String, SchedulerId>, changes: &[PlanChange]) {
-        let replaced = replaced(changes, "scheduler");
+        let replaced = changes.iter().filter_map(|change| match change {
+            PlanChange::Scheduler { id, how: Difference::Replaced, .. } => Some(*id),
+            _ => None,
+        });
+        let replaced: BTreeSet<SchedulerId> = replaced.collect();
         for (name, scheduler) in &mut self.schedulers {
             scheduler.active = schedulers.contains_key(name);
-            if !scheduler.active || replaced.contains(name.as_str()) {
+            if !scheduler.active || replaced.contains(&scheduler.id) {
                 self.changes.release(&scheduler.forget());
                 scheduler.last = None;
             }
@@ -201,24 +206,30 @@ impl State {
         for (name, id) in schedulers {
             self.last.scheduler = self.last.scheduler.max(id.0);
             self.schedulers.entry(name.clone()).or_insert_with(|| Scheduler::new(*id));
+            self.index.scheduler_names.entry(*id).or_insert_with(|| name.clone());
         }
     }
 
     fn name_sources(&mut self, sources: &BTreeMap<String, ChangeSourceId>, changes: &[PlanChange]) {
-        let replaced = replaced(changes, "change source");
+        let replaced = changes.iter().filter_map(|change| match change {
+            PlanChange::ChangeSource { id, how: Difference::Replaced, .. } => Some(*id),
+            _ => None,
+        });
+        let replaced: BTreeSet<ChangeSourceId> = replaced.collect();
         for (name, source) in &mut self.sources {
             source.active = sources.contains_key(name);
-            if !source.active || replaced.contains(name.as_str()) {
+            if !source.active || replaced.contains(&source.id) {
                 source.forget();
             }
         }
         for (name, id) in sources {
             self.last.source = self.last.source.max(id.0);
             self.sources.entry(name.clone()).or_insert_with(|| Source::new(*id));
+            self.index.source_names.entry(*id).or_insert_with(|| name.clone());
         }
     }
 
-    fn change_queued(&mut self, scheduler: &str, queued: QueuedChange) -> Result<(), Refusal> {
+    fn change_queued(&mut self, scheduler: SchedulerId, queued: QueuedChange) -> Result<(), Refusal> {
         if self.changes.get(queued.change).is_none() {
             return Err(unknown("change", &queued.change));
         }
@@ -238,14 +249,14 @@ impl State {
 
     fn worker_connected(
         &mut self,
-        name: &str,
+        id: WorkerId,
         connection: Connection,
         info: &BTreeMap<String, String>,
         at: Timestamp,
     ) -> Result<(), Refusal> {
-        let worker = self.worker_mut(name)?;
+        let worker = self.worker_mut(id)?;
         if connection.epoch <= worker.epoch {
-            return Err(format!("epoch {} of worker `{name}` is not above {}", connection.epoch, worker.epoch));
+            return Err(format!("epoch {} of worker `{id}` is not above {}", connection.epoch, worker.epoch));
         }
         worker.epoch = connection.epoch;
         worker.give_up = None;
@@ -256,7 +267,8 @@ impl State {
         worker.tell_stale(connection.resumes, at);
         worker.connection = Some(connection);
         self.epoch = self.epoch.max(epoch);
-        for build in self.builds_on(name) {
+        let name = self.worker_name(id).cloned().unwrap_or_default();
+        for build in self.builds_on(&name) {
             let step = self.builds.get_mut(&build).and_then(|build| build.step.as_mut());
             for flight in step.into_iter().flat_map(|step| step.flights.values_mut()) {
                 if flight.sent.is_some() {
@@ -280,26 +292,18 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn scheduler_mut(&mut self, name: &str) -> Result<&mut Scheduler, Refusal> {
-        self.schedulers.get_mut(name).ok_or_else(|| unknown("scheduler", &name))
+    pub(super) fn scheduler_mut(&mut self, id: SchedulerId) -> Result<&mut Scheduler, Refusal> {
+        let name = self.index.scheduler_names.get(&id);
+        name.and_then(|name| self.schedulers.get_mut(name)).ok_or_else(|| unknown("scheduler", &id))
     }
 
-    fn source_mut(&mut self, name: &str) -> Result<&mut Source, Refusal> {
-        self.sources.get_mut(name).ok_or_else(|| unknown("change source", &name))
+    fn source_mut(&mut self, id: ChangeSourceId) -> Result<&mut Source, Refusal> {
+        let name = self.index.source_names.get(&id);
+        name.and_then(|name| self.sources.get_mut(name)).ok_or_else(|| unknown("change source", &id))
     }
 
-    pub(super) fn worker_mut(&mut self, name: &str) -> Result<&mut Worker, Refusal> {
-        self.workers.get_mut(name).ok_or_else(|| unknown("worker", &name))
+    pub(super) fn worker_mut(&mut self, id: WorkerId) -> Result<&mut Worker, Refusal> {
+        let name = self.index.worker_names.get(&id);
+        name.and_then(|name| self.workers.get_mut(name)).ok_or_else(|| unknown("worker", &id))
     }
-}
-
-/// The names in whose place a configuration put something else.
-fn replaced<'c>(changes: &'c [PlanChange], kind: &str) -> BTreeSet<&'c str> {
-    let replaced = changes.iter().filter(|change| change.kind == kind && change.what == "replaced");
-    replaced.map(|change| change.name.as_str()).collect()
-}
-
-/// The refusal of a fact about something that is not open.
-pub(super) fn unknown(kind: &str, id: &dyn std::fmt::Display) -> Refusal {
-    format!("there is no open {kind} `{id}`")
 }

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::apply::{Refusal, unknown};
 use super::builds::{Culprit, DoneStep, Log, Pause, StepPlace, Stop};
 use super::locks::Waiter;
+use super::refusal::{Refusal, unknown};
 use super::{Build, Child, Escalation, Flight, Owner, Retry, State, Step};
 use crate::base::Timestamp;
 use crate::model::{
-    Answer, Ask, BuildId, CommandId, Entry, EvalPart, Event, Fact, Key, LogId, LogKind, LogOpened, Outcome, Properties,
-    Property, StepId, StopTarget,
+    Answer, Ask, BuildId, CommandId, Entry, Event, Fact, Key, LogId, LogKind, LogOpened, Note, Outcome, Properties,
+    Property, StepId,
 };
 
 impl State {
@@ -34,14 +34,12 @@ impl State {
             }
             Event::BuildState { build, .. } | Event::LocksWaited { build, .. } => self.build_mut(*build).map(drop),
             Event::StepStarted { build, step, .. } => self.step_started(*build, *step, fact),
-            Event::StepDecided { build, step, part, yes } => {
+            Event::StepDecided { build, step, yes } => {
                 let found = self.step_mut(*build)?;
                 if found.id != *step {
                     return Err(unknown("step", step));
                 }
-                if *part == EvalPart::DoIf {
-                    found.decided = Some(*yes);
-                }
+                found.decided = Some(*yes);
                 Ok(())
             }
             Event::StepRetried { build, at, .. } => self.step_retried(*build, *at),
@@ -52,6 +50,9 @@ impl State {
             Event::EvaluationLost { build, losses, .. } => {
                 self.build_mut(*build)?.losses = *losses;
                 Ok(())
+            }
+            Event::StepNoted { build, step, note, log, opened, .. } => {
+                self.step_noted(*build, *step, note, *log, opened.as_ref())
             }
             Event::StepLinked { build, .. } | Event::TriggerRefused { build, .. } => self.build_mut(*build).map(drop),
             Event::TriggerUndecided { build, key, tries, retry } => {
@@ -71,9 +72,11 @@ impl State {
                 found.stop = Some(Stop { why: why.clone(), by: by.clone(), outcome: *outcome, times });
                 Ok(())
             }
-            Event::StopEscalated { target: StopTarget::Command { build, command }, level, due } => {
-                self.stop_escalated(*build, command, Escalation { level: *level, due: *due })
+            Event::StopEscalated { build, command, level, due } => {
+                self.flight_mut(*build, command)?.stop = Some(Escalation { level: *level, due: *due });
+                Ok(())
             }
+            Event::CommandGivenUp { build, command } => self.command_given_up(*build, command),
             Event::BuildEnded { build, outcome, culprits, .. } => self.build_ended(*build, *outcome, culprits),
             other => Err(format!("it is not about a build: {other:?}")),
         }
@@ -84,9 +87,7 @@ impl State {
             build: id,
             number,
             builder,
-            builder_id,
             worker,
-            worker_id,
             dir,
             lender,
             requests,
@@ -106,11 +107,12 @@ impl State {
         }
         let first = requests.first().ok_or("a build needs a request")?;
         let set = Arc::clone(&self.buildsets.get(&self.requests[first].buildset).ok_or("its buildset is gone")?.record);
-        let parent = set.parent.filter(|_| self.requests[first].waited_for);
-        self.worker_mut(worker)?.used = fact.seq;
+        self.worker_mut(*worker)?.used = fact.seq;
+        let worker_name = self.worker_name(*worker).cloned().unwrap_or_default();
         self.last.build = self.last.build.max(id.0);
-        let count = self.builders.get_mut(builder_id).ok_or_else(|| unknown("builder", builder_id))?;
+        let count = self.builders.get_mut(builder).ok_or_else(|| unknown("builder", builder))?;
         count.number = count.number.max(*number);
+        let builder_name = count.name.clone();
         for request in requests {
             if let Some(found) = self.requests.get_mut(request) {
                 self.index.wait_no_more(found);
@@ -122,10 +124,9 @@ impl State {
         let build = Build {
             id: *id,
             number: *number,
-            builder: builder.clone(),
-            builder_id: *builder_id,
-            worker: worker.clone(),
-            worker_id: *worker_id,
+            builder: builder_name,
+            builder_id: *builder,
+            worker: worker_name,
             dir: dir.clone(),
             lender: *lender,
             requests: requests.clone(),
@@ -135,7 +136,6 @@ impl State {
             changes: changes.clone(),
             reason: reason.clone(),
             started: fact.at,
-            parent,
             done: Vec::new(),
             names: BTreeSet::new(),
             steps: 0,
@@ -255,7 +255,7 @@ impl State {
     }
 
     fn asked(&mut self, id: BuildId, fact: &Fact) -> Result<(), Refusal> {
-        let Event::Asked { step, key, ask, digest, command, logs, due, .. } = &fact.event else {
+        let Event::Asked { step, key, ask, command, logs, due, .. } = &fact.event else {
             return Err("it asks for nothing".to_owned());
         };
         let connection = self.builds.get(&id).and_then(|build| self.workers.get(&build.worker));
@@ -279,8 +279,7 @@ impl State {
             current.waits.insert(key.clone(), *due);
         }
         note_ask(current, *step, key, ask);
-        let entry =
-            Entry { digest: digest.clone(), ask: ask.clone(), answer: None, command: command.clone(), step: *step };
+        let entry = Entry { ask: ask.clone(), answer: None, command: command.clone(), step: *step };
         Arc::make_mut(&mut current.journal).0.insert(key.clone(), entry);
         if let Ask::SetProperty { name, value, source } = ask {
             let property = Property { value: value.clone(), source: source.clone() };
@@ -334,7 +333,7 @@ impl State {
         flight.killed_by = None;
         self.index.commands.remove(&old);
         self.index.commands.insert(command.clone(), id);
-        let connection = self.worker_mut(&worker)?.connection.as_ref();
+        let connection = self.workers.get(&worker).and_then(|worker| worker.connection.as_ref());
         flight.sent = connection.map(|there| there.instance.clone());
         if before.killed_by.is_some() {
             self.leave_behind(id, old, &before);
@@ -351,16 +350,32 @@ impl State {
         Ok(())
     }
 
-    fn stop_escalated(&mut self, id: BuildId, command: &CommandId, stop: Escalation) -> Result<(), Refusal> {
-        let step = self.build_mut(id)?.step.as_mut().ok_or("no step is in progress")?;
-        let flight = step.flights.get_mut(command).ok_or_else(|| unknown("command", command))?;
-        flight.stop = Some(stop);
-        if stop.due.is_none()
-            && let Some(flight) = step.flights.remove(command)
-        {
-            self.index.commands.remove(command);
-            self.leave_behind(id, command.clone(), &flight);
+    fn command_given_up(&mut self, id: BuildId, command: &CommandId) -> Result<(), Refusal> {
+        let flight = self.step_mut(id)?.flights.remove(command).ok_or_else(|| unknown("command", command))?;
+        self.index.commands.remove(command);
+        self.leave_behind(id, command.clone(), &flight);
+        Ok(())
+    }
+
+    fn step_noted(
+        &mut self,
+        id: BuildId,
+        step: StepId,
+        note: &Note,
+        log: LogId,
+        opened: Option<&LogOpened>,
+    ) -> Result<(), Refusal> {
+        if !self.build_mut(id)?.has_step(step) {
+            return Err(unknown("step", &step));
         }
+        let current = self.step_mut(id)?;
+        if !current.notes.insert(note.clone()) {
+            return Err(format!("{note:?} was noted before"));
+        }
+        open_logs(current, step, opened.map_or(&[], std::slice::from_ref));
+        let written = current.logs.get_mut(&step).and_then(|logs| logs.values_mut().find(|open| open.id == log));
+        written.ok_or_else(|| unknown("log", &log))?.writes += 1;
+        self.last.log = self.last.log.max(log.0);
         Ok(())
     }
 
@@ -391,6 +406,10 @@ impl State {
 
     fn build_mut(&mut self, id: BuildId) -> Result<&mut Build, Refusal> {
         self.builds.get_mut(&id).ok_or_else(|| unknown("build", &id))
+    }
+
+    fn flight_mut(&mut self, id: BuildId, command: &CommandId) -> Result<&mut Flight, Refusal> {
+        self.step_mut(id)?.flights.get_mut(command).ok_or_else(|| unknown("command", command))
     }
 
     fn step_mut(&mut self, id: BuildId) -> Result<&mut Step, Refusal> {

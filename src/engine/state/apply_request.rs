@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::apply::{Refusal, unknown};
+use super::refusal::{Refusal, unknown};
 use super::requests::newest;
 use super::{Buildset, Request, RequestEnd, State};
 use crate::base::Timestamp;

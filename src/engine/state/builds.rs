@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::Retry;
 use crate::base::Timestamp;
 use crate::model::{
-    Ask, BuildId, BuilderId, BuildsetId, ChangeId, CommandId, ConfigDigest, Journal, Key, LogId, Outcome, Properties,
-    RequestId, SourceStamp, StepId, WorkerId,
+    Ask, BuildId, BuilderId, BuildsetId, ChangeId, CommandId, ConfigDigest, Journal, Key, LogId, Note, Outcome,
+    Properties, RequestId, SourceStamp, StepId, StopLevel,
 };
 
 /// A build that runs.
@@ -22,7 +22,6 @@ pub(in crate::engine) struct Build {
     pub builder: String,
     pub builder_id: BuilderId,
     pub worker: String,
-    pub worker_id: WorkerId,
     /// Its directory on the worker.
     pub dir: String,
     /// The build that lends it its slot; none: it has one of its own.
@@ -36,8 +35,6 @@ pub(in crate::engine) struct Build {
     pub changes: Vec<ChangeId>,
     pub reason: String,
     pub started: Timestamp,
-    /// The build that triggered it and waits for it: its locks are no hindrance.
-    pub parent: Option<BuildId>,
     /// Steps of the list that ended, in order.
     pub done: Vec<DoneStep>,
     /// Names of all steps so far, to keep them unique.
@@ -140,6 +137,8 @@ pub(in crate::engine) struct Step {
     pub triggering: Option<Key>,
     /// Commands that were asked for and have not ended.
     pub flights: BTreeMap<CommandId, Flight>,
+    /// What the engine itself wrote to logs.
+    pub notes: BTreeSet<Note>,
     /// Child steps that ended badly; the innermost, as far as the steps around them ended the same way.
     pub culprits: Vec<Culprit>,
 }
@@ -185,10 +184,9 @@ pub(in crate::engine) struct Flight {
 /// How far stopping a command has come.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::engine) struct Escalation {
-    /// 1: interrupted, 2: killed.
-    pub level: u8,
-    /// When the next level is due.
-    pub due: Option<Timestamp>,
+    pub level: StopLevel,
+    /// When a stronger means is due.
+    pub due: Timestamp,
 }
 
 impl Build {
@@ -227,6 +225,7 @@ impl Step {
             undecided: BTreeMap::new(),
             triggering: None,
             flights: BTreeMap::new(),
+            notes: BTreeSet::new(),
             culprits: Vec::new(),
         }
     }
@@ -275,6 +274,12 @@ impl Step {
             .filter(|(_, child)| contains(child))
             .max_by(|(_, left), (_, right)| left.key.cmp(&right.key))
             .map_or(self.id, |(id, _)| *id)
+    }
+
+    /// The step that the script was in when it failed: the innermost open child of its main branch, else this step.
+    pub fn step_at_end(&self) -> StepId {
+        let main = self.children.iter().filter(|(_, child)| child.key.0.len() == 1);
+        main.max_by(|(_, left), (_, right)| left.key.cmp(&right.key)).map_or(self.id, |(id, _)| *id)
     }
 
     /// The newest log of this name that is open in a step.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::announced::Announced;
 use super::recent::{Print, Recent};
 use crate::base::Timestamp;
-use crate::model::{Change, ChangeId, NewChange, SourceStamp, SourceStampId, StampSpec};
+use crate::model::{Change, ChangeId, ChangeSourceId, NewChange, SourceStamp, SourceStampId, StampSpec};
 
 /// Changes and source stamps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ struct Held {
 
 /// One revision of one branch as a source sees it: two reports of it are one change. Changes without a revision, and
 /// those that somebody sends without being a source, never are.
-fn revision_print(source: Option<&String>, change: &NewChange) -> Option<Print> {
+fn revision_print(source: Option<ChangeSourceId>, change: &NewChange) -> Option<Print> {
     let (source, revision) = (source?, change.revision.as_ref()?);
     Some(Print::of(&(source, &change.repository, &change.branch, revision)))
 }
@@ -45,7 +45,7 @@ fn line_print(change: &NewChange) -> Print {
 
 impl Changes {
     /// The change by which this source reported the same revision before, if that was lately.
-    pub fn same(&self, source: Option<&String>, change: &NewChange) -> Option<ChangeId> {
+    pub fn same(&self, source: Option<ChangeSourceId>, change: &NewChange) -> Option<ChangeId> {
         self.seen.get(revision_print(source, change)?).copied()
     }
 
@@ -99,7 +99,7 @@ impl Changes {
 
     /// Takes a new change in.
     pub fn arrived(&mut self, change: &Change) {
-        if let Some(print) = revision_print(change.source.as_ref(), &change.data) {
+        if let Some(print) = revision_print(change.source, &change.data) {
             self.seen.put(print, change.id);
         }
         self.lines.put(line_print(&change.data), change.id);

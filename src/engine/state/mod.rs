@@ -7,11 +7,13 @@ mod announced;
 mod apply;
 mod apply_build;
 mod apply_request;
+mod awaiting;
 mod builds;
 mod changes;
 mod locks;
 mod outbox;
 mod recent;
+mod refusal;
 mod requests;
 mod results;
 mod schedulers;
@@ -22,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use awaiting::{OWED_MAX, Owed, PENDING_MAX, PendingChange, Retry, Trouble};
 pub(super) use builds::{Build, Child, Culprit, DoneStep, Escalation, Flight, Log, Step};
 pub(super) use changes::Changes;
 pub(super) use locks::{Asker, Locks, Owner, Since, Waiter};
@@ -32,11 +35,13 @@ pub(super) use requests::{Buildset, Rank, Request, RequestEnd};
 pub(super) use results::BRANCHES_MAX;
 pub(super) use results::{Previous, Results};
 pub(super) use schedulers::{QueuedChange, Scheduler, Source};
-pub(super) use undecided::{OWED_MAX, Owed, PENDING_MAX, PendingChange, Retry, Trouble};
 pub(super) use workers::{Connection, Worker};
 
 use crate::base::Timestamp;
-use crate::model::{BuildId, BuilderId, BuildsetId, CommandId, ConfigDigest, ReportId, RequestId, UserFunction};
+use crate::model::{
+    BuildId, BuilderId, BuildsetId, ChangeSourceId, CommandId, ConfigDigest, ReportId, RequestId, SchedulerId,
+    UserFunction, WorkerId,
+};
 
 /// Everything that is open, and the counters.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -105,10 +110,12 @@ pub(super) struct Index {
     pub waiting: BTreeMap<BuilderId, BTreeSet<Rank>>,
     /// The same by what they must agree in to be one build.
     pub alike: BTreeMap<(BuilderId, Print), BTreeSet<RequestId>>,
-    /// Requests that rest, by builder.
     pub builds_of_builder: BTreeMap<BuilderId, BTreeSet<BuildId>>,
     pub builds_of_worker: BTreeMap<String, BTreeSet<BuildId>>,
     pub commands: BTreeMap<CommandId, BuildId>,
+    pub worker_names: BTreeMap<WorkerId, String>,
+    pub scheduler_names: BTreeMap<SchedulerId, String>,
+    pub source_names: BTreeMap<ChangeSourceId, String>,
 }
 
 impl Index {
@@ -160,7 +167,40 @@ impl State {
         for build in self.builds.values() {
             index.build_runs(build);
         }
+        index.worker_names = self.workers.iter().map(|(name, worker)| (worker.id, name.clone())).collect();
+        index.scheduler_names = self.schedulers.iter().map(|(name, found)| (found.id, name.clone())).collect();
+        index.source_names = self.sources.iter().map(|(name, source)| (source.id, name.clone())).collect();
         self.index = index;
+    }
+
+    /// The id of a worker, for facts about it.
+    pub fn worker_id(&self, name: &str) -> WorkerId {
+        self.workers.get(name).expect("facts are about workers that were configured once").id
+    }
+
+    /// The id of a scheduler, for facts about it.
+    pub fn scheduler_id(&self, name: &str) -> SchedulerId {
+        self.schedulers.get(name).expect("facts are about schedulers that were configured once").id
+    }
+
+    /// The id of a change source, for facts about it.
+    pub fn source_id(&self, name: &str) -> ChangeSourceId {
+        self.sources.get(name).expect("facts are about change sources that were configured once").id
+    }
+
+    /// The name of a worker that a fact is about.
+    pub fn worker_name(&self, id: WorkerId) -> Option<&String> {
+        self.index.worker_names.get(&id)
+    }
+
+    /// The name of a scheduler that a fact is about.
+    pub fn scheduler_name(&self, id: SchedulerId) -> Option<&String> {
+        self.index.scheduler_names.get(&id)
+    }
+
+    /// The name of a change source that a fact is about.
+    pub fn source_name(&self, id: ChangeSourceId) -> Option<&String> {
+        self.index.source_names.get(&id)
     }
 
     /// Builds on a worker.

@@ -1,78 +1,35 @@
-//! What waits for a user function that gave no answer, and the functions that are in trouble.
+//! From state and fact to state: what waits for a user function that gave no answer, and functions that are in trouble.
 
-use serde::{Deserialize, Serialize};
-
-use super::apply::{Refusal, unknown};
-use super::{QueuedChange, State};
+use super::refusal::{Refusal, unknown};
+use super::{Owed, PendingChange, QueuedChange, Retry, State};
 use crate::base::Timestamp;
-use crate::model::{ChangeId, Event, StampSpec, UserFunction};
-
-/// At most so many changes wait for one scheduler's decision; the oldest leave first. A function that fails for
-/// every change of a busy repository fills it in days, and its alert stands all the while.
-pub(in crate::engine) const PENDING_MAX: usize = 1_000;
-
-/// At most so many buildsets are owed by one dependent scheduler; the oldest leave first.
-pub(in crate::engine) const OWED_MAX: usize = 1_000;
-
-/// When to ask again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(in crate::engine) struct Retry {
-    /// How often it was asked in vain.
-    pub tries: u32,
-    /// None: with the next configuration.
-    pub due: Option<Timestamp>,
-}
-
-/// A change that a scheduler has not decided on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(in crate::engine) struct PendingChange {
-    pub change: ChangeId,
-    pub retry: Retry,
-}
-
-/// A buildset that a dependent scheduler has still to make.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(in crate::engine) struct Owed {
-    pub stamps: Vec<StampSpec>,
-    pub changes: Vec<ChangeId>,
-}
-
-/// What is known of a function that failed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(in crate::engine) struct Trouble {
-    /// Its last error; none once it has recovered.
-    pub message: Option<String>,
-    /// How many processes it has cost under this configuration.
-    pub losses: u32,
-    /// It is not asked.
-    pub suspended: bool,
-}
+use crate::model::{ChangeId, Event, SchedulerId, StampSpec, UserFunction};
 
 impl State {
     pub(super) fn apply_undecided(&mut self, event: &Event) -> Result<(), Refusal> {
         match event {
             Event::ChangeUndecided { scheduler, change, tries, retry } => {
-                self.change_undecided(scheduler, *change, Retry { tries: *tries, due: *retry })
+                self.change_undecided(*scheduler, *change, Retry { tries: *tries, due: *retry })
             }
             Event::ChangeDeclined { scheduler, change, .. } => {
-                if !self.scheduler_mut(scheduler)?.decided(*change) {
+                if !self.scheduler_mut(*scheduler)?.decided(*change) {
                     return Err(unknown("undecided change", change));
                 }
                 self.changes.release(&[*change]);
                 Ok(())
             }
             Event::BuildsetUndecided { scheduler, tries, retry } => {
-                self.scheduler_mut(scheduler)?.retry = Some(Retry { tries: *tries, due: *retry });
+                self.scheduler_mut(*scheduler)?.retry = Some(Retry { tries: *tries, due: *retry });
                 Ok(())
             }
             Event::BuildsetOwed { scheduler, stamps, changes } => {
                 let owed = Owed { stamps: stamps.clone(), changes: changes.clone() };
-                self.scheduler_mut(scheduler)?.owed.push(owed);
+                self.scheduler_mut(*scheduler)?.owed.push(owed);
                 self.changes.hold(changes);
                 Ok(())
             }
             Event::BuildsetForgone { scheduler, stamps, changes } => {
-                if !self.scheduler_mut(scheduler)?.pay(stamps, changes) {
+                if !self.scheduler_mut(*scheduler)?.pay(stamps, changes) {
                     return Err(unknown("owed buildset", scheduler));
                 }
                 self.changes.release(changes);
@@ -93,7 +50,7 @@ impl State {
         }
     }
 
-    fn change_undecided(&mut self, scheduler: &str, change: ChangeId, retry: Retry) -> Result<(), Refusal> {
+    fn change_undecided(&mut self, scheduler: SchedulerId, change: ChangeId, retry: Retry) -> Result<(), Refusal> {
         if self.changes.get(change).is_none() {
             return Err(unknown("change", &change));
         }

@@ -4,7 +4,9 @@ use super::plans::{plan, span, step};
 use super::script::{Item, child, run, run_with};
 use super::world::World;
 use crate::engine::{CommandEnded, Input};
-use crate::model::{Ask, CommandEnd, CommandResult, EndStep, EvalOutcome, Event, FileCommand, Key, Outcome, Value};
+use crate::model::{
+    Ask, CommandEnd, CommandResult, EndStep, EvalOutcome, Event, FileCommand, Key, Note, Outcome, Value,
+};
 
 /// A world with one worker and a builder `linux` of these steps.
 fn world(steps: Vec<super::plans::StepBuilder>) -> World {
@@ -477,8 +479,8 @@ fn a_file_command_that_fails_leaves_a_log_that_says_why() {
         let ended = CommandEnded { worker: "w1".into(), epoch: order.epoch, command: order.command.clone(), result };
         world.input(Input::CommandEnded(ended));
         let said = world.events().any(|event| match event {
-            Event::Asked { ask: Ask::WriteLog { log, text, .. }, .. } => {
-                log == "stdio" && text.contains("No such file")
+            Event::StepNoted { note: Note::FileFailed(_), opened: Some(opened), text, .. } => {
+                opened.name == "stdio" && text.contains("No such file")
             }
             _ => false,
         });

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use super::plans::{PlanBuilder, any_branch, dependent, force, periodic, plan, step, triggerable};
 use super::script::trigger;
 use super::world::World;
-use crate::engine::{ForceAsk, Input, Reply, Telling};
+use crate::engine::{Input, Reply};
 use crate::model::{
-    CollapsePolicy, Decision, EvalOutcome, Event, FnId, FunctionKind, NewChange, Outcome, Policy, Undecided, Value,
+    Actor, Cause, CollapsePolicy, Decision, EvalOutcome, Event, FnId, ForceOrder, FunctionKind, NewChange, Order,
+    Outcome, Policy, Undecided, Value, Via,
 };
 
 /// A function whose answer can be changed, and that counts how often it was asked.
@@ -139,11 +140,7 @@ fn undecided_changes_of_one_scheduler_are_bounded() {
     let switch = Switch::new(failed("oh"));
     let mut world = World::new(filtered(&switch));
     let max = crate::engine::state::PENDING_MAX;
-    world.input(Input::ChangesSeen {
-        changes: vec![NewChange::default(); max + 3],
-        by: Telling::default(),
-        ticket: None,
-    });
+    world.order(Order::AddChanges { changes: vec![NewChange::default(); max + 3], delivery: None });
     assert_eq!(
         facts(&world, |event| matches!(event, Event::ChangeDeclined { .. })),
         3,
@@ -301,8 +298,8 @@ fn somebody_who_forces_is_told_why_not() {
     let function = switch.function(&mut plan);
     let scheduler = force("by-hand", &["linux"], vec![]).with(|plan| plan.properties_fn = Some(function));
     let mut world = world(plan.scheduler(scheduler));
-    let ask = ForceAsk { scheduler: Some("by-hand".into()), ..ForceAsk::default() };
-    let reply = world.ask(|ticket| Input::ForceAsked { ask, ticket });
+    let ask = ForceOrder { scheduler: Some("by-hand".into()), ..ForceOrder::default() };
+    let reply = world.order(Order::Force(ask));
     let Reply::Refused(why) = reply else { panic!("{reply:?}") };
     assert!(why.contains("`properties` of scheduler `by-hand`: no `x`"), "{why}");
 }
@@ -402,7 +399,7 @@ fn a_function_that_costs_three_processes_is_suspended_until_the_next_configurati
     let _ = functions;
     for _ in 0..2 {
         let plan = Arc::clone(&plan);
-        world.ask(|ticket| Input::PlanLoaded { plan, cause: "reload".into(), ticket });
+        world.ask(|ticket| Input::PlanLoaded { plan, why: "reload".into(), cause: Cause::Configuration, ticket });
     }
     assert_eq!(world.builds().len(), 3, "nothing was skipped");
 }
@@ -461,8 +458,8 @@ fn somebody_who_forces_waits_for_what_is_postponed() {
     let mut world =
         world(plan.change_builder("linux", |builder, _| builder.priority = Some(Policy::Function(function))));
     let ticket = Some(crate::engine::Ticket(77));
-    let ask = ForceAsk { builders: vec!["linux".into()], ..ForceAsk::default() };
-    world.input(Input::ForceAsked { ask, ticket });
+    let ask = ForceOrder { builders: vec!["linux".into()], ..ForceOrder::default() };
+    world.input(Input::Ordered { order: Order::Force(ask), by: Actor::person("ann", Via::Page), ticket });
     switch.set(Ok(Value::Int(5)));
     world.advance("1ms");
     world.expect_ended("linux/1", Outcome::Success);

@@ -4,8 +4,7 @@ use super::plans::{PlanBuilder, plan, span, step};
 use super::script::{Item, run, run_with};
 use super::world::World;
 use crate::base::Timestamp;
-use crate::engine::Input;
-use crate::model::{CollapsePolicy, Event, OnLost, Outcome, Value};
+use crate::model::{CollapsePolicy, Event, OnLost, Order, Outcome, Value};
 
 /// Builder `linux` on a worker with room for three; `make` runs until told.
 fn world(slots_per_worker: u64) -> World {
@@ -167,7 +166,7 @@ fn a_killed_worker_keeps_nothing_once_it_resumed() {
     let mut world = world(1);
     world.connect("w1");
     world.force("linux");
-    world.ask(|ticket| Input::KillAsked { worker: "w1".into(), why: "on fire".into(), ticket });
+    world.order(Order::KillWorker { worker: "w1".into(), why: "on fire".into() });
     world.connect("w1");
     assert_eq!(dirs(&world), ["2 in linux"]);
 }

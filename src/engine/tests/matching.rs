@@ -2,8 +2,7 @@
 
 use super::plans::{PlanBuilder, plan};
 use super::world::World;
-use crate::engine::Input;
-use crate::model::{CollapsePolicy, Outcome, Question, Undecided, Value};
+use crate::model::{CollapsePolicy, Order, Outcome, Question, Undecided, Value};
 
 fn world(plan: PlanBuilder) -> World {
     let mut world = World::new(plan.collapse(CollapsePolicy::Never));
@@ -76,7 +75,7 @@ fn a_paused_worker_gets_nothing_new_and_keeps_its_builds() {
     world.force("linux");
     let pause = |world: &mut World, paused| {
         let reason = Some("disk".to_owned());
-        world.ask(|ticket| Input::PauseAsked { worker: "w1".into(), paused, reason, ticket });
+        world.order(Order::PauseWorker { worker: "w1".into(), paused, reason });
     };
     pause(&mut world, true);
     world.force("linux");
@@ -147,7 +146,7 @@ fn a_function_refuses_a_worker_or_a_request() {
     world.force("linux");
     assert_eq!(world.running(), 0);
     let params = [("level".to_owned(), Value::Int(1))].into();
-    world.force_with(crate::engine::ForceAsk { builders: vec!["linux".into()], params, ..Default::default() });
+    world.force_with(crate::model::ForceOrder { builders: vec!["linux".into()], params, ..Default::default() });
     world.expect_running("linux/1", "w2");
 }
 

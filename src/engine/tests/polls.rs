@@ -2,8 +2,8 @@
 
 use super::plans::{branch, plan};
 use super::world::World;
-use crate::engine::{ChangeReport, Input, Intake, Reply, Telling};
-use crate::model::{Cursor, Event, NewChange};
+use crate::engine::{ChangeReport, Intake, Reply};
+use crate::model::{ChangeSourceId, Cursor, Event, NewChange, Order};
 
 fn world() -> World {
     World::new(
@@ -51,10 +51,10 @@ fn new_changes_start_builds_and_move_the_cursor_in_one_turn() {
     world.advance("5m");
     assert_eq!(world.polls[0].1, Some(cursor("b")));
     let source = world.events().find_map(|event| match event {
-        Event::ChangeArrived { change } => Some(change.source.clone()),
+        Event::ChangeArrived { change } => Some(change.source),
         _ => None,
     });
-    assert_eq!(source, Some(Some("repo".into())));
+    assert_eq!(source, Some(Some(ChangeSourceId(1))));
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn somebody_can_have_a_source_polled_now() {
     let mut world = world();
     let ask = |world: &mut World, source: Option<&str>| {
         let source = source.map(str::to_owned);
-        world.ask(|ticket| Input::PollAsked { source, ticket })
+        world.order(Order::Poll { source })
     };
     assert_eq!(ask(&mut world, None), Reply::Done);
     assert_eq!(world.polls.len(), 1, "one poll at a time");
@@ -202,7 +202,7 @@ fn a_hook_wakes_the_poller_and_adds_what_only_it_knows() {
     let [change] = changes(&world).try_into().unwrap();
     assert_eq!((change.data.author.as_str(), change.data.comments.as_str()), ("Ann <ann@example.org>", "all of it"));
     assert_eq!(change.data.revlink.as_deref(), Some("https://example.org/b"));
-    assert!(change.data.properties.get("pull").is_some() && change.source.as_deref() == Some("repo"));
+    assert!(change.data.properties.get("pull").is_some() && change.source == Some(ChangeSourceId(1)));
     assert_eq!(world.buildsets("main").len(), 1);
 }
 
@@ -242,7 +242,7 @@ fn a_hook_of_a_repository_or_branch_that_no_poller_looks_at_is_always_recorded()
 fn who_sends_a_change_again_wants_it_built_again() {
     let mut world = hooked();
     for _ in 0..2 {
-        assert!(world.told(told("b"), Telling::default())[0].recorded().is_some());
+        assert!(world.told(told("b"), None)[0].recorded().is_some());
     }
     world.advance("5m");
     world.polled("repo", Ok(seen("b")));
@@ -252,7 +252,7 @@ fn who_sends_a_change_again_wants_it_built_again() {
 #[test]
 fn a_delivery_that_came_before_is_known_also_after_a_restart() {
     let mut world = hooked();
-    let by = |name: &str| Telling { delivery: Some(name.into()), ..Telling::default() };
+    let by = |name: &str| Some(name.to_owned());
     let first = world.told(told("b"), by("d1"))[0].recorded().unwrap();
     world.restart();
     assert_eq!(world.told(told("b"), by("d1")), [Intake::SameDelivery(Some(first))]);
@@ -277,5 +277,5 @@ fn two_pollers_of_a_repository_do_not_steal_from_each_other() {
         world.polled(source, Ok(seen("b")));
     }
     let sources: Vec<_> = changes(&world).into_iter().map(|change| change.source.unwrap()).collect();
-    assert_eq!(sources, ["one", "two"]);
+    assert_eq!(sources, [1, 2].map(ChangeSourceId));
 }

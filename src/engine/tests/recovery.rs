@@ -4,7 +4,7 @@ use super::plans::{plan, span, step};
 use super::script::{Item, child, run};
 use super::world::World;
 use crate::engine::{CommandEnded, Effect, Engine, Input, Reply, RestoreError};
-use crate::model::{CommandEnd, CommandResult, Event, Outcome};
+use crate::model::{CommandEnd, CommandResult, Event, Order, Outcome};
 
 /// A build of two commands, the first of which runs.
 fn world() -> World {
@@ -217,10 +217,10 @@ fn a_restart_records_that_nobody_is_connected() {
     let mut world = world();
     world.restart();
     let lost = world.events().rev().find_map(|event| match event {
-        Event::WorkerLost { worker, give_up, .. } => Some((worker.as_str(), give_up.is_some())),
+        Event::WorkerLost { worker, give_up, .. } => Some((*worker, give_up.is_some())),
         _ => None,
     });
-    assert_eq!(lost, Some(("w1", true)));
+    assert_eq!(lost, Some((crate::model::WorkerId(1), true)));
 }
 
 #[test]
@@ -281,12 +281,12 @@ fn the_next_configuration_comes_into_force_if_the_last_one_cannot_be_loaded_any_
 fn a_build_that_is_ended_by_hand_ends_as_exception_with_the_reason() {
     let mut world = world();
     let build = *world.engine.state().builds.keys().next().unwrap();
-    let reply = world.ask(|ticket| Input::EndAsked { build, why: "it is stuck".into(), ticket });
+    let reply = world.order(Order::EndBuild { build, why: "it is stuck".into() });
     assert_eq!(reply, Reply::Done);
     world.expect_ended("linux/1", Outcome::Exception);
     let told = |event: &Event| matches!(event, Event::BuildEnded { state, .. } if state.contains("it is stuck"));
     assert!(world.events().any(told));
-    let reply = world.ask(|ticket| Input::EndAsked { build, why: "again".into(), ticket });
+    let reply = world.order(Order::EndBuild { build, why: "again".into() });
     assert!(matches!(reply, Reply::Unknown(_)), "{reply:?}");
 }
 

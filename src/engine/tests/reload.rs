@@ -3,7 +3,7 @@
 use super::plans::{branch, nightly, periodic, plan, step};
 use super::world::World;
 use crate::engine::Input;
-use crate::model::{Event, Outcome};
+use crate::model::{Cause, Event, Outcome};
 
 #[test]
 fn differences_are_told_in_words() {
@@ -101,7 +101,7 @@ fn requests_of_a_removed_builder_wait_for_its_return() {
     let both = || plan().builder("linux", ["w1"]).builder("docs", ["w1"]);
     let mut world = World::new(both());
     let stays = world.force("linux");
-    let goes = world.force_with(crate::engine::ForceAsk {
+    let goes = world.force_with(crate::model::ForceOrder {
         builders: vec!["linux".into()],
         params: [("x".to_owned(), 1.into())].into(),
         ..Default::default()
@@ -186,7 +186,12 @@ fn a_new_slot_or_worker_is_used_at_once() {
 fn a_refused_configuration_changes_nothing_and_is_recorded() {
     let mut world = World::new(plan().builder("linux", ["w1"]));
     let before = world.engine.plan().cloned();
-    world.input(Input::PlanRefused { cause: "watch".into(), message: "line 3".into(), ticket: None });
+    world.input(Input::PlanRefused {
+        why: "watch".into(),
+        cause: Cause::Configuration,
+        message: "line 3".into(),
+        ticket: None,
+    });
     assert_eq!(world.engine.plan().cloned(), before);
     assert!(matches!(world.events().last(), Some(Event::PlanRefused { .. })));
 }

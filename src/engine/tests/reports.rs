@@ -2,9 +2,8 @@
 
 use super::plans::{PlanBuilder, plan, step};
 use super::world::World;
-use crate::engine::ForceAsk;
 use crate::engine::state::BRANCHES_MAX;
-use crate::model::{Event, NotifyOn, Outcome, ReportReason, ReportSubject, StampSpec};
+use crate::model::{Event, ForceOrder, NotifyOn, Order, Outcome, ReportReason, ReportSubject, StampSpec};
 
 fn mailing(on: &[NotifyOn]) -> PlanBuilder {
     plan().builder("linux", ["w1"]).mail("mail", on)
@@ -55,7 +54,7 @@ fn cancelled_and_retried_builds_do_not_count_as_the_one_before() {
     world.stop("linux/2");
     world.end_with("make", crate::model::CommandEnd::Interrupted("enough".into()));
     world.force("linux");
-    world.ask(|ticket| crate::engine::Input::KillAsked { worker: "w1".into(), why: "on fire".into(), ticket });
+    world.order(Order::KillWorker { worker: "w1".into(), why: "on fire".into() });
     world.expect_ended("linux/3", Outcome::Retry);
     world.connect("w1");
     world.end("make", 0);
@@ -65,7 +64,7 @@ fn cancelled_and_retried_builds_do_not_count_as_the_one_before() {
 /// A build of `linux` from this branch, whose command ends with this code.
 fn build_branch(world: &mut World, branch: &str, code: i64) {
     let stamps = vec![StampSpec { branch: Some(branch.into()), ..StampSpec::default() }];
-    world.force_with(ForceAsk { builders: vec!["linux".into()], stamps, ..ForceAsk::default() });
+    world.force_with(ForceOrder { builders: vec!["linux".into()], stamps, ..ForceOrder::default() });
     world.end("make", code);
 }
 

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use super::plans::{branch, force, param, plan, step};
 use super::world::World;
-use crate::engine::{ForceAsk, Input, Reply};
-use crate::model::{CollapsePolicy, Event, ForceParamKind, Outcome, Policy, Question, RequestId, StampSpec, Value};
+use crate::engine::Reply;
+use crate::model::{
+    CollapsePolicy, Event, ForceOrder, ForceParamKind, Order, Outcome, Policy, Question, RequestId, StampSpec, Value,
+};
 
 /// A world with builder `linux` whose command `make` runs until told, and a worker.
 fn busy(policy: CollapsePolicy) -> World {
@@ -28,10 +30,10 @@ fn request_of(world: &World, build: &str) -> RequestId {
 }
 
 fn with_priority(world: &mut World, priority: i64) -> RequestId {
-    world.force_with(ForceAsk {
+    world.force_with(ForceOrder {
         builders: vec!["linux".into()],
         priority: Some(priority.into()),
-        ..ForceAsk::default()
+        ..ForceOrder::default()
     })
 }
 
@@ -83,16 +85,16 @@ fn a_collapsed_request_keeps_its_place_in_the_queue() {
 #[test]
 fn requests_for_other_branches_or_with_other_values_stay_apart() {
     let mut world = busy(CollapsePolicy::SameSource);
-    let ask = |branch: &str, level: i64| ForceAsk {
+    let ask = |branch: &str, level: i64| ForceOrder {
         builders: vec!["linux".into()],
         stamps: vec![StampSpec { branch: Some(branch.into()), ..StampSpec::default() }],
         params: BTreeMap::from([("level".to_owned(), Value::Int(level))]),
-        ..ForceAsk::default()
+        ..ForceOrder::default()
     };
     let one = world.force_with(ask("a", 1));
     let two = world.force_with(ask("b", 1));
     let three = world.force_with(ask("a", 2));
-    let four = world.force_with(ForceAsk { owner: "eve".into(), ..ask("a", 2) });
+    let four = world.force_by("eve", ask("a", 2));
     let outcomes = [one, two, three, four].map(|request| world.request_outcome(request));
     assert_eq!(outcomes, [None, None, Some(Outcome::Skipped), None], "who asked makes no difference");
 }
@@ -119,10 +121,10 @@ fn a_builder_can_decide_what_collapses() {
     });
     let plan = plan.change_builder("linux", |builder, _| builder.collapse = Some(CollapsePolicy::Function(function)));
     let mut world = World::new(plan);
-    let ask = |ticket: i64| ForceAsk {
+    let ask = |ticket: i64| ForceOrder {
         builders: vec!["linux".into()],
         params: BTreeMap::from([("ticket".to_owned(), Value::Int(ticket))]),
-        ..ForceAsk::default()
+        ..ForceOrder::default()
     };
     let requests = [1, 2, 1, 1].map(|ticket| world.force_with(ask(ticket)));
     let skipped = requests.map(|request| world.request_outcome(request).is_some());
@@ -145,13 +147,13 @@ fn a_priority_can_be_changed_while_waiting() {
     let mut world = busy(CollapsePolicy::Never);
     let first = with_priority(&mut world, 0);
     let second = with_priority(&mut world, 0);
-    let reply = world.ask(|ticket| Input::PriorityAsked { request: second, priority: 1, ticket });
+    let reply = world.order(Order::SetPriority { request: second, priority: 1 });
     assert_eq!(reply, Reply::Done);
     world.end("make", 0);
     assert_eq!(request_of(&world, "linux/2"), second);
     world.end("make", 0);
     assert_eq!(request_of(&world, "linux/3"), first);
-    let unknown = world.ask(|ticket| Input::PriorityAsked { request: RequestId(99), priority: 1, ticket });
+    let unknown = world.order(Order::SetPriority { request: RequestId(99), priority: 1 });
     assert!(matches!(unknown, Reply::Unknown(_)));
 }
 
@@ -182,7 +184,7 @@ fn a_priority_function_sees_the_properties() {
         World::new(plan.change_builder("linux", |builder, _| builder.priority = Some(Policy::Function(function))));
     world.force("linux");
     let params = BTreeMap::from([("urgent".to_owned(), Value::Int(9))]);
-    let urgent = world.force_with(ForceAsk { builders: vec!["linux".into()], params, ..ForceAsk::default() });
+    let urgent = world.force_with(ForceOrder { builders: vec!["linux".into()], params, ..ForceOrder::default() });
     world.hold("make");
     world.connect("w1");
     assert_eq!(request_of(&world, "linux/1"), urgent);
@@ -253,19 +255,18 @@ fn a_force_form_checks_all_fields_at_once() {
     ];
     let mut world = World::new(plan().builder("linux", ["w1"]).scheduler(force("by-hand", &["linux"], params)));
     world.connect("w1");
-    let ask = |params: &[(&str, Value)]| ForceAsk {
+    let ask = |params: &[(&str, Value)]| ForceOrder {
         scheduler: Some("by-hand".into()),
         params: params.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
         reason: "to see".into(),
-        owner: "ann".into(),
-        ..ForceAsk::default()
+        ..ForceOrder::default()
     };
     let bad = ask(&[("level", "high".into())]);
-    let Reply::Invalid(errors) = world.ask(|ticket| Input::ForceAsked { ask: bad, ticket }) else { panic!() };
+    let Reply::Invalid(errors) = world.order(Order::Force(bad)) else { panic!() };
     assert_eq!(errors.keys().collect::<Vec<_>>(), ["level", "why"]);
     assert_eq!(errors["why"], "'why' needs to be specified");
     let unknown = ask(&[("why", "x".into()), ("levle", 1.into())]);
-    let Reply::Invalid(errors) = world.ask(|ticket| Input::ForceAsked { ask: unknown, ticket }) else { panic!() };
+    let Reply::Invalid(errors) = world.order(Order::Force(unknown)) else { panic!() };
     assert_eq!(errors["levle"], "the form has no field `levle`; did you mean `level`?");
     let request = world.force_with(ask(&[("level", "7".into()), ("why", "x".into())]));
     let set = world.buildset_of(request);
@@ -284,12 +285,12 @@ fn a_force_that_makes_no_sense_is_refused_with_what_would_do() {
         vec![],
     )));
     let mut refusal = |scheduler: Option<&str>, builders: &[&str]| {
-        let ask = ForceAsk {
+        let ask = ForceOrder {
             scheduler: scheduler.map(str::to_owned),
             builders: builders.iter().map(|&name| name.to_owned()).collect(),
-            ..ForceAsk::default()
+            ..ForceOrder::default()
         };
-        match world.ask(|ticket| Input::ForceAsked { ask, ticket }) {
+        match world.order(Order::Force(ask)) {
             Reply::Refused(text) | Reply::Unknown(text) => text,
             other => panic!("{other:?}"),
         }
@@ -306,7 +307,7 @@ fn without_a_force_scheduler_a_builder_is_forced_directly() {
     world.connect("w1");
     let params = BTreeMap::from([("level".to_owned(), Value::Int(3))]);
     let stamps = vec![StampSpec { revision: Some("abc".into()), ..StampSpec::default() }];
-    let ask = ForceAsk { builders: vec!["linux".into()], params, stamps, ..ForceAsk::default() };
+    let ask = ForceOrder { builders: vec!["linux".into()], params, stamps, ..ForceOrder::default() };
     let request = world.force_with(ask);
     assert_eq!(world.buildset_of(request).stamps[0].spec.revision.as_deref(), Some("abc"));
     assert_eq!(world.property("linux/1", "level"), Some(Value::Int(3)));

@@ -2,7 +2,7 @@
 
 use super::plans::{any_branch, branch, dependent, nightly, periodic, plan};
 use super::world::World;
-use crate::model::{CollapsePolicy, Event, Matcher, NewChange, Outcome, SchedulerKind, Undecided, Value};
+use crate::model::{CollapsePolicy, Event, Matcher, NewChange, Order, Outcome, SchedulerKind, Undecided, Value};
 
 fn builds_of(world: &World) -> usize {
     world.builds().len()
@@ -256,9 +256,7 @@ fn a_dependent_scheduler_goes_on_with_the_same_sources_after_success() {
 fn a_scheduler_switched_off_takes_nothing() {
     let mut world = world(branch("main", &["linux"], "5m"));
     world.change("main", &[]);
-    let enable = |world: &mut World, enabled| {
-        world.ask(|ticket| crate::engine::Input::EnableAsked { scheduler: "main".into(), enabled, ticket })
-    };
+    let enable = |world: &mut World, enabled| world.order(Order::EnableScheduler { scheduler: "main".into(), enabled });
     enable(&mut world, false);
     world.change("main", &[]);
     world.advance("1h");
@@ -273,9 +271,8 @@ fn a_scheduler_switched_off_takes_nothing() {
 #[test]
 fn a_timed_scheduler_switched_off_is_silent_and_makes_up_for_nothing() {
     let mut world = world(nightly("night", &["linux"], "0 3 * * *", false));
-    let enable = |world: &mut World, enabled| {
-        world.ask(|ticket| crate::engine::Input::EnableAsked { scheduler: "night".into(), enabled, ticket })
-    };
+    let enable =
+        |world: &mut World, enabled| world.order(Order::EnableScheduler { scheduler: "night".into(), enabled });
     enable(&mut world, false);
     world.advance("72h");
     enable(&mut world, true);

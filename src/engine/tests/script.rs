@@ -310,7 +310,7 @@ impl Evaluation<'_> {
 
     fn is_recorded(&self, key: &Key, ask: &Ask) -> bool {
         let Some(entry) = self.journal.0.get(key) else { return false };
-        let same = entry.digest == ask.digest();
+        let same = entry.ask == *ask;
         assert!(same, "at {key:?} the script asked for {:?}, and now for {ask:?}", entry.ask);
         true
     }

@@ -233,6 +233,7 @@ fn setting(name: &str) -> Option<u64> {
 
 /// Every deliberate bug, within how many seeds it has to be found, and the rules that it may be found by.
 const BUGS: &[(Bug, u64, &str)] = &[
+    (Bug::CauseForgotten, 40, "causes"),
     (Bug::LocksKeptOnStop, 100, "bug in the engine|locks"),
     (Bug::RequestTwiceAfterRestart, 40, "restored state|bug in the engine"),
     (Bug::RetryLost, 60, "requests"),

@@ -3,8 +3,8 @@
 use super::plans::{PlanBuilder, plan, step, triggerable};
 use super::script::trigger;
 use super::world::World;
-use crate::engine::{Input, Reply};
-use crate::model::{Answer, CommandEnd, Event, Outcome, Triggered};
+use crate::engine::Reply;
+use crate::model::{Answer, CommandEnd, Event, Order, Outcome, Triggered};
 
 /// `parent` triggers `kids`, which are `good` and one more builder whose step runs this command.
 fn family(command: &str, wait: bool) -> PlanBuilder {
@@ -143,7 +143,7 @@ fn a_cancelled_child_is_told_to_its_parent() {
 fn a_child_that_is_retried_is_still_waited_for() {
     let mut world = world(family("slow", true));
     world.force("parent");
-    world.ask(|ticket| Input::KillAsked { worker: "w1".into(), why: "on fire".into(), ticket });
+    world.order(Order::KillWorker { worker: "w1".into(), why: "on fire".into() });
     world.expect_ended("other/1", Outcome::Retry);
     world.expect_running("parent/1", "p1");
     world.connect("w1");
@@ -199,7 +199,7 @@ fn a_child_that_is_to_be_retried_without_its_builder_is_not_waited_for() {
         plan().builder_with("parent", ["p1"], vec![step("call").does([trigger(&["kids"], true)]), step("after")]);
     world.adopt(alone.builder_with("good", ["w1"], vec![step("good")]).scheduler(triggerable("kids", &["good"])));
     world.expect_running("other/1", "w1");
-    world.ask(|ticket| Input::KillAsked { worker: "w1".into(), why: "on fire".into(), ticket });
+    world.order(Order::KillWorker { worker: "w1".into(), why: "on fire".into() });
     world.expect_ended("other/1", Outcome::Retry);
     world.expect_ended("parent/1", Outcome::Cancelled);
 }

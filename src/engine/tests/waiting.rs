@@ -3,8 +3,7 @@
 use super::plans::{PlanBuilder, exclusive, plan, step, triggerable};
 use super::script::{Item, run, trigger};
 use super::world::World;
-use crate::engine::Input;
-use crate::model::{CollapsePolicy, Event};
+use crate::model::{CollapsePolicy, Event, Order};
 
 fn world(plan: PlanBuilder) -> World {
     let mut world = World::new(plan.collapse(CollapsePolicy::Never));
@@ -29,7 +28,7 @@ fn a_request_names_each_worker_and_what_is_with_it() {
             "worker `w2`: build 1 of `linux` runs there, and `slots_per_worker` allows no other one beside it",
         ]
     );
-    world.ask(|ticket| Input::PauseAsked { worker: "w1".into(), paused: true, reason: None, ticket });
+    world.order(Order::PauseWorker { worker: "w1".into(), paused: true, reason: None });
     world.lose("w2");
     assert_eq!(world.why(request), ["worker `w1`: is paused", "worker `w2`: is not connected"]);
     let behind = world.force("linux");

@@ -4,7 +4,7 @@ use super::plans::{PlanBuilder, plan, step};
 use super::script::{Item, run, run_with};
 use super::world::World;
 use crate::engine::{Input, Reply};
-use crate::model::{Event, FileCommand, OnLost, Outcome};
+use crate::model::{Event, FileCommand, OnLost, Order, Outcome};
 
 /// A world with builder `linux` on one worker, whose command `make` runs until told.
 fn world(plan: PlanBuilder) -> World {
@@ -208,7 +208,7 @@ fn a_worker_told_to_finish_finishes_and_goes() {
     world.connect("w1");
     world.force("linux");
     world.force("linux");
-    let reply = world.ask(|ticket| Input::GracefulAsked { worker: "w1".into(), ticket });
+    let reply = world.order(Order::StopWorker { worker: "w1".into() });
     assert_eq!(reply, Reply::Done);
     assert!(!world.worker("w1").told_to_end);
     world.end("make", 0);
@@ -226,11 +226,11 @@ fn builds_of_a_killed_worker_run_elsewhere_at_once() {
     world.connect("w1");
     world.force("linux");
     world.connect("w2");
-    world.ask(|ticket| Input::KillAsked { worker: "w1".into(), why: "on fire".into(), ticket });
+    world.order(Order::KillWorker { worker: "w1".into(), why: "on fire".into() });
     world.expect_ended("linux/1", Outcome::Retry);
     world.expect_running("linux/2", "w2");
     assert_eq!(world.disconnected.len(), 1);
-    let unknown = world.ask(|ticket| Input::KillAsked { worker: "w3".into(), why: String::new(), ticket });
+    let unknown = world.order(Order::KillWorker { worker: "w3".into(), why: String::new() });
     assert!(matches!(unknown, Reply::Unknown(text) if text.contains("did you mean")));
 }
 

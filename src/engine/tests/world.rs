@@ -11,12 +11,12 @@ use super::plans::{PlanBuilder, span};
 use super::script::{Functions, line_of};
 use crate::base::{Span, Timestamp};
 use crate::engine::{
-    ChangeReport, CommandEnded, CommandOrder, Effect, Engine, ForceAsk, How, Input, Intake, RebuildAsk, Reply,
-    ResumeState, ResumedCommand, StopLevel, Telling, Ticket, Work,
+    ChangeReport, CommandEnded, CommandOrder, Effect, Engine, Input, Intake, Reply, ResumeState, ResumedCommand,
+    StopLevel, Ticket, Work,
 };
 use crate::model::{
-    BuildId, ChangeId, CommandEnd, CommandId, CommandResult, ConfigDigest, Cursor, EvalJob, Fact, LogId, NewChange,
-    Outcome, Plan, Report, RequestId, dirs_clash,
+    Actor, BuildId, BuiltOf, Cause, ChangeId, CommandEnd, CommandId, CommandResult, ConfigDigest, Cursor, EvalJob,
+    Fact, ForceOrder, LogId, NewChange, Order, Outcome, Plan, Report, RequestId, Via, dirs_clash,
 };
 
 /// Every so many inputs a snapshot is taken.
@@ -123,9 +123,13 @@ impl World {
     pub fn adopt(&mut self, plan: PlanBuilder) -> Vec<String> {
         let (plan, functions) = plan.build();
         self.plans.insert(plan.digest.clone(), (Arc::clone(&plan), functions));
-        let reply = self.ask(|ticket| Input::PlanLoaded { plan, cause: "test".into(), ticket });
+        let reply =
+            self.ask(|ticket| Input::PlanLoaded { plan, why: "test".into(), cause: Cause::Configuration, ticket });
         let Reply::Adopted { changes, .. } = reply else { panic!("{reply:?}") };
-        changes.iter().map(|change| format!("{} {} {}", change.kind, change.name, change.what)).collect()
+        changes
+            .iter()
+            .map(|change| format!("{} {} {}", change.kind(), change.name().unwrap_or_default(), change.in_words()))
+            .collect()
     }
 
     /// The master dies and starts again; everything under way is lost, workers are cut off.
@@ -333,23 +337,36 @@ impl World {
 
     /// Forces a builder; its request.
     pub fn force(&mut self, builder: &str) -> RequestId {
-        self.force_with(ForceAsk { builders: vec![builder.into()], owner: "ann".into(), ..ForceAsk::default() })
+        self.force_with(ForceOrder { builders: vec![builder.into()], ..ForceOrder::default() })
     }
 
-    pub fn force_with(&mut self, ask: ForceAsk) -> RequestId {
-        let reply = self.ask(|ticket| Input::ForceAsked { ask, ticket });
+    /// Ann gives an order.
+    pub fn order(&mut self, order: Order) -> Reply {
+        self.order_by(order, Actor::person("ann", Via::Page))
+    }
+
+    pub fn order_by(&mut self, order: Order, by: Actor) -> Reply {
+        self.ask(|ticket| Input::Ordered { order, by, ticket })
+    }
+
+    pub fn force_with(&mut self, order: ForceOrder) -> RequestId {
+        self.force_by("ann", order)
+    }
+
+    pub fn force_by(&mut self, name: &str, order: ForceOrder) -> RequestId {
+        let reply = self.order_by(Order::Force(order), Actor::person(name, Via::Api));
         let Reply::Buildset { requests, .. } = reply else { panic!("{reply:?}") };
         *requests.values().next().unwrap()
     }
 
     pub fn stop(&mut self, build: &str) {
         let build = self.build(build).id;
-        let reply = self.ask(|ticket| Input::StopAsked { build, why: "enough".into(), by: "ann".into(), ticket });
+        let reply = self.order(Order::StopBuild { build, why: "enough".into() });
         assert_eq!(reply, Reply::Done);
     }
 
     pub fn cancel(&mut self, request: RequestId) {
-        let reply = self.ask(|ticket| Input::CancelAsked { request, why: "no".into(), by: "ann".into(), ticket });
+        let reply = self.order(Order::CancelRequest { request, why: "no".into() });
         assert_eq!(reply, Reply::Done);
     }
 
@@ -357,8 +374,8 @@ impl World {
         let build = self.build(build).id;
         let builder = self.builder_of(build);
         let buildset = self.buildset_of_build(build);
-        let ask = RebuildAsk { build, builder, buildset, owner: "ann".into() };
-        self.ask(|ticket| Input::RebuildAsked { ask, ticket })
+        let of = Some(Box::new(BuiltOf { builder, buildset }));
+        self.order(Order::Rebuild { build, of })
     }
 
     /// A change of these files on a branch.
@@ -374,20 +391,24 @@ impl World {
     }
 
     pub fn change_with(&mut self, change: NewChange) -> ChangeId {
-        let intake = self.told(change, Telling::default());
+        let intake = self.told(change, None);
         intake[0].recorded().unwrap_or_else(|| panic!("{intake:?}"))
     }
 
     /// What becomes of a change that somebody tells of.
-    pub fn told(&mut self, change: NewChange, by: Telling) -> Vec<Intake> {
-        let reply = self.ask(|ticket| Input::ChangesSeen { changes: vec![change], by, ticket });
+    pub fn told(&mut self, change: NewChange, delivery: Option<String>) -> Vec<Intake> {
+        self.told_by(change, delivery, Actor::person("ann", Via::CommandLine))
+    }
+
+    fn told_by(&mut self, change: NewChange, delivery: Option<String>, by: Actor) -> Vec<Intake> {
+        let reply = self.order_by(Order::AddChanges { changes: vec![change], delivery }, by);
         let Reply::Changes(intake) = reply else { panic!("{reply:?}") };
         intake
     }
 
     /// A hook tells of a change.
     pub fn hook(&mut self, change: NewChange) -> Vec<Intake> {
-        self.told(change, Telling { how: How::Hook, delivery: None })
+        self.told_by(change, None, Actor::Hook { dialect: "base".into() })
     }
 
     /// The poll that was ordered ends.

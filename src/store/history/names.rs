@@ -3,8 +3,8 @@
 use super::list;
 use crate::base::Timestamp;
 use crate::model::{
-    Alert, BuilderId, BuilderRecord, ChangeSourceRecord, DeliveryRecord, Fact, MasterRecord, Report, SchedulerId,
-    SchedulerRecord, WorkerId, WorkerRecord,
+    Alert, BuilderId, BuilderRecord, ChangeSourceId, ChangeSourceRecord, DeliveryRecord, Fact, MasterRecord, Report,
+    SchedulerId, SchedulerRecord, WorkerId, WorkerRecord,
 };
 use crate::store::backend::Order;
 use crate::store::key::Table;
@@ -49,6 +49,11 @@ impl Store {
     pub fn worker(&self, id: WorkerId) -> Result<Option<WorkerRecord>, StoreError> {
         let stored: Option<StoredWorker> = self.backend()?.record(&Table::Worker.id(id.0))?;
         Ok(stored.map(|worker| worker.record))
+    }
+
+    /// One change source.
+    pub fn change_source(&self, id: ChangeSourceId) -> Result<Option<ChangeSourceRecord>, StoreError> {
+        self.backend()?.record(&Table::ChangeSource.id(id.0))
     }
 
     /// The worker of a name.

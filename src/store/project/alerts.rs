@@ -48,14 +48,20 @@ pub(super) fn plan_adopted(
     changes: &[PlanChange],
     sources: &std::collections::BTreeMap<String, ChangeSourceId>,
 ) -> Result<(), StoreError> {
-    let changed = |kind: &str, name: &str| changes.iter().any(|change| change.kind == kind && change.name == name);
     for StoredAlert { alert, reports } in
         txn.records::<StoredAlert>(&Table::Alert.all(), Order::Ascending, usize::MAX)?
     {
         let stays = match &alert.subject {
-            AlertSubject::Source(name) => sources.contains_key(name) && !changed("change source", name),
+            AlertSubject::Source(name) => {
+                let this =
+                    |change: &PlanChange| matches!(change, PlanChange::ChangeSource { name: n, .. } if n == name);
+                sources.contains_key(name) && !changes.iter().any(this)
+            }
             // What waits in the outbox is delivered as it was configured then.
-            AlertSubject::Notifier(name) => reports > 0 || !changed("notifier", name),
+            AlertSubject::Notifier(name) => {
+                let this = |change: &PlanChange| matches!(change, PlanChange::Notifier { name: n, .. } if n == name);
+                reports > 0 || !changes.iter().any(this)
+            }
             // It keeps the configuration that it began with.
             AlertSubject::Build(_) => true,
             _ => false,
@@ -255,7 +261,8 @@ mod tests {
 
     use super::*;
     use crate::model::{
-        ConfigDigest, Event, Fact, FunctionKind, Outcome, Report, ReportId, ReportReason, ReportSubject,
+        Cause, ConfigDigest, Difference, Event, Fact, FunctionKind, Outcome, Report, ReportId, ReportReason,
+        ReportSubject,
     };
     use crate::store::backend::{Backend as _, MemoryBackend};
     use crate::store::project::project;
@@ -271,24 +278,25 @@ mod tests {
             self.seq += 1;
             let at = self.now();
             let mut txn = Txn::new(&self.backend);
-            project(&mut txn, &Fact { seq: self.seq, at, event }).unwrap();
+            project(&mut txn, &Fact { seq: self.seq, at, cause: Cause::Clock, event }).unwrap();
             self.backend.apply(txn.into_batch()).unwrap();
         }
 
-        fn adopt(&mut self, sources: &[&str], changed: &[(&str, &str)]) {
-            let change = |(kind, name): &(&str, &str)| PlanChange {
-                kind: (*kind).to_owned(),
+        /// `p` is source 1, `q` is 2.
+        fn adopt(&mut self, sources: &[&str], changed: &[&str]) {
+            let change = |name: &&str| PlanChange::ChangeSource {
+                id: source(name),
                 name: (*name).to_owned(),
-                what: "changed".to_owned(),
+                how: Difference::Changed,
             };
             self.add(Event::PlanAdopted {
                 digest: ConfigDigest::default(),
-                cause: "reload".to_owned(),
+                why: "reload".to_owned(),
                 changes: changed.iter().map(change).collect(),
                 builders: BTreeMap::new(),
                 workers: BTreeMap::new(),
                 schedulers: BTreeMap::new(),
-                change_sources: sources.iter().map(|&name| (name.to_owned(), ChangeSourceId(1))).collect(),
+                change_sources: sources.iter().map(|&name| (name.to_owned(), source(name))).collect(),
                 about: BTreeMap::new(),
             });
         }
@@ -307,7 +315,7 @@ mod tests {
         fn queue(&mut self, id: u64) {
             let subject = ReportSubject::Build {
                 build: BuildId(1),
-                builder: "b".to_owned(),
+                builder: crate::model::BuilderId(1),
                 outcome: Outcome::Failure,
                 previous: None,
             };
@@ -337,9 +345,12 @@ mod tests {
         }
     }
 
-    fn failed(source: &str, error: &str) -> Event {
-        let (source, error) = (source.to_owned(), error.to_owned());
-        Event::SourceFailed { source, error, failures: 1, retry: Timestamp::default() }
+    fn source(name: &str) -> ChangeSourceId {
+        ChangeSourceId(if name == "p" { 1 } else { 2 })
+    }
+
+    fn failed(name: &str, error: &str) -> Event {
+        Event::SourceFailed { source: source(name), error: error.to_owned(), failures: 1, retry: Timestamp::default() }
     }
 
     #[test]
@@ -352,18 +363,19 @@ mod tests {
         let alert = &history.alerts()[0];
         assert_eq!((alert.first.as_seconds(), alert.last.as_seconds()), (2, 3));
         assert_eq!(alert.text, "polling failed: refused");
-        history.add(Event::SourcePolled { source: "p".to_owned(), cursor: crate::model::Cursor::new() });
+        history.add(Event::SourcePolled { source: source("p"), cursor: crate::model::Cursor::new() });
         assert_eq!(history.shown(), ["source `q` poll"]);
     }
 
     #[test]
     fn a_source_that_left_the_configuration_fails_no_more() {
         let mut history = History::default();
+        history.adopt(&["p", "q"], &[]);
         history.add(failed("p", "no route"));
         history.add(failed("q", "no route"));
         history.adopt(&["q"], &[]);
         assert_eq!(history.shown(), ["source `q` poll"]);
-        history.adopt(&["q"], &[("change source", "q")]);
+        history.adopt(&["q"], &["q"]);
         assert_eq!(history.shown(), Vec::<String>::new());
     }
 
@@ -389,7 +401,7 @@ mod tests {
     fn the_next_configuration_ends_refusals_and_failed_functions_but_not_the_troubles_of_builds() {
         let mut history = History::default();
         history.add(script_failed(FunctionKind::CanStart, "b"));
-        history.add(Event::PlanRefused { cause: "reload".to_owned(), message: "no such worker".to_owned() });
+        history.add(Event::PlanRefused { why: "reload".to_owned(), message: "no such worker".to_owned() });
         history.add(Event::EvaluationLost {
             build: BuildId(3),
             step: crate::model::StepId(1),

@@ -30,7 +30,7 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
     match &fact.event {
         Event::MasterStarted { name, installation: _ } => names::master_started(txn, at, name)?,
         Event::MasterStopped => names::master_stopped(txn, at)?,
-        Event::PlanAdopted { digest: _, cause: _, changes, builders, workers, schedulers, change_sources, about } => {
+        Event::PlanAdopted { digest: _, why: _, changes, builders, workers, schedulers, change_sources, about } => {
             names::adopt_builders(txn, builders, about)?;
             names::adopt_workers(txn, workers)?;
             names::adopt_schedulers(txn, schedulers)?;
@@ -38,19 +38,21 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
             meta::plan_adopted(txn, fact);
             alerts::plan_adopted(txn, changes, change_sources)?;
         }
-        Event::PlanRefused { cause: _, message } => {
+        Event::PlanRefused { why: _, message } => {
             meta::plan_refused(txn, at, message);
             alerts::plan_refused(txn, at, message)?;
         }
 
         Event::ChangeArrived { change } => request::change_arrived(txn, change)?,
         Event::SourcePolled { source, cursor: _ } => {
-            names::source_polled(txn, at, source)?;
-            alerts::source_polled(txn, source);
+            names::source_polled(txn, at, *source)?;
+            let name = names::source_name(txn, *source)?;
+            alerts::source_polled(txn, &name);
         }
         Event::SourceFailed { source, error, failures: _, retry: _ } => {
-            names::source_failed(txn, source, error)?;
-            alerts::source_failed(txn, at, source, error)?;
+            names::source_failed(txn, *source, error)?;
+            let name = names::source_name(txn, *source)?;
+            alerts::source_failed(txn, at, &name, error)?;
         }
         Event::ChangeQueued { scheduler: _, change: _, important: _, due: _ }
         | Event::ChangeAnnounced { .. }
@@ -61,16 +63,25 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
         | Event::BuildsetOwed { .. }
         | Event::TriggerRefused { .. }
         | Event::TriggerUndecided { .. } => {}
-        Event::ChangeDeclined { scheduler, change: _, why } => alerts::change_declined(txn, at, scheduler, *why)?,
-        Event::BuildsetForgone { scheduler, stamps: _, changes: _ } => alerts::buildset_forgone(txn, at, scheduler)?,
+        Event::ChangeDeclined { scheduler, change: _, why } => {
+            let name = names::scheduler_name(txn, *scheduler)?;
+            alerts::change_declined(txn, at, &name, *why)?;
+        }
+        Event::BuildsetForgone { scheduler, stamps: _, changes: _ } => {
+            let name = names::scheduler_name(txn, *scheduler)?;
+            alerts::buildset_forgone(txn, at, &name)?;
+        }
         Event::ScriptFailed { function, message, losses: _ } => alerts::script_failed(txn, at, function, message)?,
         Event::ScriptSuspended { function, message } => alerts::script_suspended(txn, at, function, message)?,
         Event::ScriptRecovered { function } => alerts::script_recovered(txn, function),
         Event::EvaluationLost { build, step: _, name, part: _, message, losses: _ } => {
             alerts::evaluation_lost(txn, at, *build, (name.as_str(), message.as_str()))?;
         }
-        Event::SchedulerEnabled { scheduler, enabled } => names::scheduler_enabled(txn, scheduler, *enabled)?,
+        Event::SchedulerEnabled { scheduler, enabled } => names::scheduler_enabled(txn, *scheduler, *enabled)?,
 
+        Event::StepNoted { build, step, note: _, log: _, opened, text: _ } => {
+            step::noted(txn, *build, *step, opened.as_ref())?;
+        }
         Event::StepLinked { build: _, step, name, url } => step::linked(txn, *step, name, url)?,
         Event::BuildsetMade { buildset, requests } => request::buildset_made(txn, buildset, requests)?,
         Event::RequestCollapsed { request, into } => request::collapsed(txn, *request, *into)?,
@@ -82,10 +93,8 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
         Event::BuildStarted {
             build,
             number,
-            builder: _,
-            builder_id,
-            worker: _,
-            worker_id,
+            builder,
+            worker,
             dir: _,
             lender: _,
             requests,
@@ -99,8 +108,8 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
             crate::model::BuildRecord {
                 id: *build,
                 number: *number,
-                builder: *builder_id,
-                worker: *worker_id,
+                builder: *builder,
+                worker: *worker,
                 request: requests.first().copied().unwrap_or_default(),
                 requests: requests.clone(),
                 started: at,
@@ -117,12 +126,13 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
         Event::LocksAwaited { build, step, locks: _, state } => step::locks_awaited(txn, *build, *step, state)?,
         Event::LocksTaken { build, step, locks: _ } => step::locks_taken(txn, at, *build, *step)?,
         Event::LocksReleased { build: _, step: _ }
-        | Event::StepDecided { build: _, step: _, part: _, yes: _ }
+        | Event::StepDecided { build: _, step: _, yes: _ }
         | Event::StepRetried { build: _, step: _, at: _ }
         | Event::Answered { build: _, key: _, answer: _ }
         | Event::CommandRestarted { build: _, key: _, command: _, why: _ }
         | Event::BuildStopping { build: _, why: _, by: _, outcome: _ }
-        | Event::StopEscalated { target: _, level: _, due: _ }
+        | Event::StopEscalated { build: _, command: _, level: _, due: _ }
+        | Event::CommandGivenUp { build: _, command: _ }
         | Event::LeftoverEnded { worker: _, command: _, heard: _ } => {}
         Event::BuildState { build, state } => build::state(txn, *build, state)?,
         Event::LocksWaited { build, waited } => build::locks_waited(txn, *build, *waited)?,
@@ -149,7 +159,7 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
             let end = step::End { at, outcome: *outcome, state, hidden: *hidden };
             step::ended(txn, *build, *step, &end)?;
         }
-        Event::Asked { build, step, key: _, ask, digest: _, command: _, logs, due: _ } => {
+        Event::Asked { build, step, key: _, ask, command: _, logs, due: _ } => {
             step::asked(txn, *build, *step, ask, logs)?;
         }
         Event::LogClosed { build: _, step, log } => step::log_closed(txn, *step, *log)?,
@@ -160,11 +170,11 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
         }
 
         Event::WorkerConnected { worker, epoch, instance: _, resumes: _, info } => {
-            names::worker_connected(txn, at, worker, *epoch, info)?;
+            names::worker_connected(txn, at, *worker, *epoch, info)?;
         }
-        Event::WorkerLost { worker, epoch, why: _, give_up: _ } => names::worker_lost(txn, at, worker, *epoch)?,
-        Event::WorkerPaused { worker, paused, reason } => names::worker_paused(txn, worker, *paused, reason.as_ref())?,
-        Event::WorkerGraceful { worker, graceful } => names::worker_graceful(txn, worker, *graceful)?,
+        Event::WorkerLost { worker, epoch, why: _, give_up: _ } => names::worker_lost(txn, at, *worker, *epoch)?,
+        Event::WorkerPaused { worker, paused, reason } => names::worker_paused(txn, *worker, *paused, reason.as_ref())?,
+        Event::WorkerGraceful { worker, graceful } => names::worker_graceful(txn, *worker, *graceful)?,
 
         Event::ReportQueued { report } => delivery::queued(txn, report),
         Event::ReportRemarked { report, remarks } => delivery::remarked(txn, at, *report, remarks)?,

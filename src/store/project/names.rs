@@ -174,44 +174,47 @@ fn change_all<T: Serialize + DeserializeOwned + PartialEq + Clone>(
     Ok(())
 }
 
-fn change_named<T: Serialize + DeserializeOwned>(
-    txn: &mut Txn<'_>,
-    (table, named): (Table, Table),
-    name: &str,
-    change: impl FnOnce(&mut T),
-) -> Result<(), StoreError> {
-    match txn.number(&named.name(name))? {
-        Some(id) => txn.update(table.id(id), change),
-        None => Ok(()),
-    }
+/// The name of a change source; empty if there is none of this id.
+pub(super) fn source_name(txn: &Txn<'_>, id: ChangeSourceId) -> Result<String, StoreError> {
+    let record = txn.record::<ChangeSourceRecord>(&Table::ChangeSource.id(id.0))?;
+    Ok(record.map(|record| record.name).unwrap_or_default())
 }
 
-pub(super) fn source_polled(txn: &mut Txn<'_>, at: Timestamp, source: &str) -> Result<(), StoreError> {
-    let tables = (Table::ChangeSource, Table::ChangeSourceNamed);
-    change_named(txn, tables, source, |record: &mut ChangeSourceRecord| {
+/// The name of a scheduler; empty if there is none of this id.
+pub(super) fn scheduler_name(txn: &Txn<'_>, id: SchedulerId) -> Result<String, StoreError> {
+    let record = txn.record::<SchedulerRecord>(&Table::Scheduler.id(id.0))?;
+    Ok(record.map(|record| record.name).unwrap_or_default())
+}
+
+pub(super) fn source_polled(txn: &mut Txn<'_>, at: Timestamp, source: ChangeSourceId) -> Result<(), StoreError> {
+    txn.update(Table::ChangeSource.id(source.0), |record: &mut ChangeSourceRecord| {
         record.polled = Some(at);
         record.error = None;
     })
 }
 
-pub(super) fn source_failed(txn: &mut Txn<'_>, source: &str, error: &str) -> Result<(), StoreError> {
-    let tables = (Table::ChangeSource, Table::ChangeSourceNamed);
-    change_named(txn, tables, source, |record: &mut ChangeSourceRecord| record.error = Some(error.to_owned()))
+pub(super) fn source_failed(txn: &mut Txn<'_>, source: ChangeSourceId, error: &str) -> Result<(), StoreError> {
+    txn.update(Table::ChangeSource.id(source.0), |record: &mut ChangeSourceRecord| {
+        record.error = Some(error.to_owned());
+    })
 }
 
-pub(super) fn scheduler_enabled(txn: &mut Txn<'_>, scheduler: &str, enabled: bool) -> Result<(), StoreError> {
-    let tables = (Table::Scheduler, Table::SchedulerNamed);
-    change_named(txn, tables, scheduler, |record: &mut SchedulerRecord| record.enabled = enabled)
+pub(super) fn scheduler_enabled(txn: &mut Txn<'_>, scheduler: SchedulerId, enabled: bool) -> Result<(), StoreError> {
+    txn.update(Table::Scheduler.id(scheduler.0), |record: &mut SchedulerRecord| record.enabled = enabled)
 }
 
-fn change_worker(txn: &mut Txn<'_>, worker: &str, change: impl FnOnce(&mut StoredWorker)) -> Result<(), StoreError> {
-    change_named(txn, (Table::Worker, Table::WorkerNamed), worker, change)
+fn change_worker(
+    txn: &mut Txn<'_>,
+    worker: WorkerId,
+    change: impl FnOnce(&mut StoredWorker),
+) -> Result<(), StoreError> {
+    txn.update(Table::Worker.id(worker.0), change)
 }
 
 pub(super) fn worker_connected(
     txn: &mut Txn<'_>,
     at: Timestamp,
-    worker: &str,
+    worker: WorkerId,
     epoch: u64,
     info: &BTreeMap<String, String>,
 ) -> Result<(), StoreError> {
@@ -223,7 +226,7 @@ pub(super) fn worker_connected(
     })
 }
 
-pub(super) fn worker_lost(txn: &mut Txn<'_>, at: Timestamp, worker: &str, epoch: u64) -> Result<(), StoreError> {
+pub(super) fn worker_lost(txn: &mut Txn<'_>, at: Timestamp, worker: WorkerId, epoch: u64) -> Result<(), StoreError> {
     change_worker(txn, worker, |stored| {
         if epoch >= stored.epoch && stored.record.connected {
             stored.record.connected = false;
@@ -234,7 +237,7 @@ pub(super) fn worker_lost(txn: &mut Txn<'_>, at: Timestamp, worker: &str, epoch:
 
 pub(super) fn worker_paused(
     txn: &mut Txn<'_>,
-    worker: &str,
+    worker: WorkerId,
     paused: bool,
     reason: Option<&String>,
 ) -> Result<(), StoreError> {
@@ -244,6 +247,6 @@ pub(super) fn worker_paused(
     })
 }
 
-pub(super) fn worker_graceful(txn: &mut Txn<'_>, worker: &str, graceful: bool) -> Result<(), StoreError> {
+pub(super) fn worker_graceful(txn: &mut Txn<'_>, worker: WorkerId, graceful: bool) -> Result<(), StoreError> {
     change_worker(txn, worker, |stored| stored.record.graceful = graceful)
 }

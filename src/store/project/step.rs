@@ -111,6 +111,16 @@ pub(super) fn asked(
     }
 }
 
+/// The engine wrote to a log, which it may have opened.
+pub(super) fn noted(
+    txn: &mut Txn<'_>,
+    build: BuildId,
+    step: StepId,
+    opened: Option<&LogOpened>,
+) -> Result<(), StoreError> {
+    opened.map_or(Ok(()), |opened| log_opened(txn, build, step, opened))
+}
+
 /// A step got a link.
 pub(super) fn linked(txn: &mut Txn<'_>, step: StepId, name: &str, url: &str) -> Result<(), StoreError> {
     change(txn, step, |step| step.urls.push(Url { name: name.to_owned(), url: url.to_owned() }))

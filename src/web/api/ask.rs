@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::cell::{Layout, Writer};
 use super::error::ApiError;
 use super::kind::{Field, Kind, Resource, View};
+use super::names::Names;
 use super::output::Output;
 use super::query::{Query, Shape, cell_order};
 use super::rows::Rows;
@@ -44,17 +45,22 @@ pub type Answered = Result<Answer, ApiError>;
 impl Ask<'_> {
     /// An element of the path.
     pub fn text(&self, name: &str) -> &str {
-        self.params.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+        self.names().text(name)
     }
 
     /// Whether the path has such an element.
     pub fn has(&self, name: &str) -> bool {
-        self.params.iter().any(|(key, _)| key == name)
+        self.names().has(name)
     }
 
     /// An element that must be a number.
     pub fn number(&self, name: &str) -> Result<u64, ApiError> {
-        self.text(name).parse().map_err(|_| ApiError::path(self.path))
+        self.names().number(name)
+    }
+
+    /// What the path names.
+    pub const fn names(&self) -> Names<'_> {
+        Names { store: self.store, path: self.path, params: self.params }
     }
 
     /// The error for a path whose resource does not exist.

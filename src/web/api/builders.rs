@@ -6,7 +6,7 @@ use super::error::ApiError;
 use super::kind::{Column, Kind, Resource, Type, fields, is, may};
 use super::masters::THE_MASTER;
 use super::rows::{Rows, named};
-use crate::model::{BuilderId, BuilderRecord};
+use crate::model::BuilderRecord;
 
 const COLUMNS: &[Column<BuilderRecord>] = &[
     is("builderid", Type::Int, |builder, _| Cell::number(builder.id.0)),
@@ -68,10 +68,6 @@ pub fn of_worker(ask: &mut Ask<'_>) -> Answered {
 impl Ask<'_> {
     /// The builder that the path names by id or name.
     pub fn builder(&self) -> Result<Option<BuilderRecord>, ApiError> {
-        if self.has("builderid") {
-            Ok(self.store.builder(BuilderId(self.number("builderid")?))?)
-        } else {
-            Ok(self.store.builder_named(self.text("buildername"))?)
-        }
+        self.names().builder()
     }
 }

@@ -98,14 +98,7 @@ pub fn of_change(ask: &mut Ask<'_>) -> Answered {
 impl Ask<'_> {
     /// The build that the path names, under any of the three prefixes.
     pub fn build(&self) -> Result<Option<BuildRecord>, ApiError> {
-        if self.has("buildid") {
-            return Ok(self.store.build(BuildId(self.number("buildid")?))?);
-        }
-        let number = self.number("build_number")?;
-        match self.builder()? {
-            Some(builder) => Ok(self.store.build_by_number(builder.id, number)?),
-            None => Ok(None),
-        }
+        self.names().build()
     }
 
     /// The same where a collection hangs below it. An unknown id is an empty collection; an unknown number is

@@ -1,12 +1,10 @@
-//! Turns the parameters of a force call, or the fields of a form, into a request to the master
+//! Turns the parameters of a force call, or the fields of a form, into an order
 //! (docs/reference/rest-api-v2.md#force). The engine checks types, patterns and required fields.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::forceschedulers::{REASON, full_name};
-use super::rpc::ANONYMOUS;
-use crate::master::ForceAsk;
-use crate::model::{BuilderId, CodebasePlan, SchedulerKind, SchedulerPlan, StampSpec, Value};
+use crate::model::{BuilderId, CodebasePlan, ForceOrder, SchedulerKind, SchedulerPlan, StampSpec, Value};
 use crate::store::{Store, StoreError};
 
 /// Why a call cannot even be asked.
@@ -18,23 +16,24 @@ pub enum ForceError {
     Store(StoreError),
 }
 
-/// Reads the parameters of a force call on a scheduler.
-pub fn force_ask(
+/// Reads the parameters of a force call on a scheduler: the order, and the name of the one who gives it, if they said
+/// one.
+pub fn force_order(
     store: &Store,
     plan: &SchedulerPlan,
     params: &BTreeMap<String, Value>,
-) -> Result<ForceAsk, ForceError> {
+) -> Result<(ForceOrder, Option<String>), ForceError> {
     let owner = text(params, "username")?;
     let reason = text(params, "reason")?.or_else(|| plan.reason.clone());
-    Ok(ForceAsk {
+    let order = ForceOrder {
         scheduler: Some(plan.name.clone()),
         builders: builders(store, plan, params)?,
         params: rest(plan, params),
         stamps: stamps(plan, params)?,
         reason: reason.unwrap_or_else(|| REASON.to_owned()),
-        owner: owner.unwrap_or_else(|| ANONYMOUS.to_owned()),
         priority: params.get("priority").map(single).cloned(),
-    })
+    };
+    Ok((order, owner))
 }
 
 fn builders(store: &Store, plan: &SchedulerPlan, params: &BTreeMap<String, Value>) -> Result<Vec<String>, ForceError> {

@@ -18,6 +18,7 @@ mod forceschedulers;
 mod kind;
 mod logs;
 mod masters;
+mod names;
 mod output;
 mod properties;
 mod query;
@@ -32,10 +33,9 @@ mod workers;
 
 pub use builds::with_change as builds_with;
 pub use cell::{Cell, to_json};
-pub use force::{ForceError, force_ask};
+pub use force::{ForceError, force_order};
 pub use forceschedulers::{REASON, default_text, full_name};
 pub use output::LONG_MAX;
-pub use rpc::ANONYMOUS;
 pub use table::Table;
 
 use std::sync::Arc;

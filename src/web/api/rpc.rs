@@ -6,15 +6,13 @@ use serde_json::Value as Json;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
-use super::ask::Ask;
 use super::cell::{Cell, Layout, Writer, to_json};
 use super::error::ApiError;
-use super::force::{ForceError, force_ask};
-use super::output::{Leave, Output};
+use super::force::{ForceError, force_order};
+use super::names::Names;
 use super::table::Found;
 use crate::master::{Gone, Reply};
-use crate::model::{BuildId, RequestId, SchedulerKind, Value};
-use crate::web::control::Command;
+use crate::model::{Actor, BuildId, Order, Plan, RequestId, SchedulerKind, Value, Via};
 use crate::web::request::Request;
 use crate::web::respond;
 use crate::web::site::Site;
@@ -24,9 +22,6 @@ const INVALID_REQUEST: i64 = -32_600;
 const METHOD_NOT_FOUND: i64 = -32_601;
 const INVALID_PARAMS: i64 = -32_602;
 const INTERNAL_ERROR: i64 = -32_603;
-
-/// Who gives orders as long as nobody can log in.
-pub const ANONYMOUS: &str = "anonymous";
 
 /// The control methods of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +61,7 @@ struct Call {
     id: Json,
     method: String,
     params: BTreeMap<String, Value>,
+    via: Via,
 }
 
 /// Serves one call. `found` is none if the path names nothing.
@@ -116,12 +112,12 @@ fn read(request: &Request) -> Result<Call, RpcError> {
         return Err(bad("'params' must be an object".to_owned()));
     };
     let params = params.iter().map(|(name, value)| (name.clone(), Value::from_json(value))).collect();
-    Ok(Call { id, method, params })
+    Ok(Call { id, method, params, via: request.via() })
 }
 
 async fn perform(site: &Site, path: &str, found: &Found, call: &Call) -> Result<Cell<'static>, RpcError> {
-    let Some(command) = command(site, path, found, call)? else { return Ok(Cell::Null) };
-    match site.control.order(command).await {
+    let Some((order, by)) = order(site, path, found, call)? else { return Ok(Cell::Null) };
+    match site.control.order(order, by).await {
         Ok(reply) => result(reply),
         Err(Gone) => {
             Err(RpcError { code: INTERNAL_ERROR, ..invalid(StatusCode::SERVICE_UNAVAILABLE, Gone.to_string()) })
@@ -129,59 +125,50 @@ async fn perform(site: &Site, path: &str, found: &Found, call: &Call) -> Result<
     }
 }
 
-/// What is to be done; none if that is nothing.
-fn command(site: &Site, path: &str, found: &Found, call: &Call) -> Result<Option<Command>, RpcError> {
+/// What is to be done, and who wants it; none if there is nothing to do.
+fn order(site: &Site, path: &str, found: &Found, call: &Call) -> Result<Option<(Order, Actor)>, RpcError> {
     let (route, params) = found;
-    let (mut output, _, _) = Output::new(respond::JSON, Leave::none());
-    let ask = Ask {
-        store: site.control.store(),
-        plan: site.control.plan(),
-        path,
-        params,
-        pairs: &[],
-        layout: Layout::Compact,
-        output: &mut output,
-    };
-    match (route.control, call.method.as_str()) {
-        (Control::Build, "stop") => stop(&ask, call),
+    let names = Names { store: site.control.store(), path, params };
+    let order = match (route.control, call.method.as_str()) {
+        (Control::Build, "stop") => stop(names, call)?,
         (Control::Build, "rebuild") => {
-            let build = ask.build()?.ok_or_else(|| missing(path))?;
-            Ok(Some(Command::Rebuild { build: build.id, owner: call.owner() }))
+            let build = names.build()?.ok_or_else(|| missing(path))?;
+            Some(Order::Rebuild { build: build.id, of: None })
         }
-        (Control::Request, "cancel") => Ok(Some(Command::Cancel {
-            request: RequestId(ask.number("buildrequestid")?),
-            why: call.reason(),
-            by: call.owner(),
-        })),
+        (Control::Request, "cancel") => {
+            Some(Order::CancelRequest { request: RequestId(names.number("buildrequestid")?), why: call.reason() })
+        }
         (Control::Request, "set_priority") => {
             let priority = whole(call.params.get("priority")).ok_or_else(|| wrong("priority", "a whole number"))?;
-            Ok(Some(Command::SetPriority { request: RequestId(ask.number("buildrequestid")?), priority }))
+            Some(Order::SetPriority { request: RequestId(names.number("buildrequestid")?), priority })
         }
-        (Control::Scheduler, "enable") => enable(&ask, call),
-        (Control::Force, "force") => force(&ask, call).map(Some),
-        (Control::Worker, method) => worker(&ask, method, call).map(Some),
+        (Control::Scheduler, "enable") => enable(names, call)?,
+        (Control::Force, "force") => return force(&site.control.plan(), names, call).map(Some),
+        (Control::Worker, method) => Some(worker(names, method, call)?),
         // Dashboards have got used to these two shrugging.
-        (Control::Scheduler | Control::Force, _) => Ok(None),
-        _ => Err(unsupported(&call.method)),
-    }
-}
-
-fn stop(ask: &Ask<'_>, call: &Call) -> Result<Option<Command>, RpcError> {
-    // By its global id an unknown build is as good as one that has ended; by number it is a mistake.
-    let build = if ask.has("buildid") {
-        BuildId(ask.number("buildid")?)
-    } else {
-        ask.build()?.ok_or_else(|| missing(ask.path))?.id
+        (Control::Scheduler | Control::Force, _) => None,
+        _ => return Err(unsupported(&call.method)),
     };
-    let running = ask.store.build(build).map_err(ApiError::from)?.is_some_and(|build| build.completed.is_none());
-    Ok(running.then(|| Command::Stop { build, why: call.reason(), by: call.owner() }))
+    Ok(order.map(|order| (order, call.by())))
 }
 
-fn force(ask: &Ask<'_>, call: &Call) -> Result<Command, RpcError> {
-    let plan = ask.plan.schedulers.get(ask.text("schedulername"));
-    let plan = plan.filter(|plan| matches!(plan.kind, SchedulerKind::Force { .. })).ok_or_else(|| missing(ask.path))?;
-    match force_ask(ask.store, plan, &call.params) {
-        Ok(force) => Ok(Command::Force(force)),
+fn stop(names: Names<'_>, call: &Call) -> Result<Option<Order>, RpcError> {
+    // By its global id an unknown build is as good as one that has ended; by number it is a mistake.
+    let build = if names.has("buildid") {
+        BuildId(names.number("buildid")?)
+    } else {
+        names.build()?.ok_or_else(|| missing(names.path))?.id
+    };
+    let running = names.store.build(build).map_err(ApiError::from)?.is_some_and(|build| build.completed.is_none());
+    Ok(running.then(|| Order::StopBuild { build, why: call.reason() }))
+}
+
+fn force(plan: &Plan, names: Names<'_>, call: &Call) -> Result<(Order, Actor), RpcError> {
+    let plan = plan.schedulers.get(names.text("schedulername"));
+    let plan =
+        plan.filter(|plan| matches!(plan.kind, SchedulerKind::Force { .. })).ok_or_else(|| missing(names.path))?;
+    match force_order(names.store, plan, &call.params) {
+        Ok((force, name)) => Ok((Order::Force(force), Actor::person(name.as_deref().unwrap_or_default(), call.via))),
         Err(ForceError::NoSuchBuilder) => {
             Err(invalid(StatusCode::NOT_FOUND, "there is no builder with this id".to_owned()))
         }
@@ -192,32 +179,32 @@ fn force(ask: &Ask<'_>, call: &Call) -> Result<Command, RpcError> {
     }
 }
 
-fn enable(ask: &Ask<'_>, call: &Call) -> Result<Option<Command>, RpcError> {
+fn enable(names: Names<'_>, call: &Call) -> Result<Option<Order>, RpcError> {
     let Some(Value::Bool(enabled)) = call.params.get("enabled") else { return Err(wrong("enabled", "true or false")) };
-    let id = ask.number("schedulerid")?;
-    let scheduler = ask.store.schedulers().map_err(ApiError::from)?.into_iter().find(|scheduler| scheduler.id.0 == id);
-    Ok(scheduler.map(|scheduler| Command::EnableScheduler { name: scheduler.name, enabled: *enabled }))
+    let id = names.number("schedulerid")?;
+    let schedulers = names.store.schedulers().map_err(ApiError::from)?;
+    let scheduler = schedulers.into_iter().find(|scheduler| scheduler.id.0 == id);
+    Ok(scheduler.map(|scheduler| Order::EnableScheduler { scheduler: scheduler.name, enabled: *enabled }))
 }
 
-fn worker(ask: &Ask<'_>, method: &str, call: &Call) -> Result<Command, RpcError> {
+fn worker(names: Names<'_>, method: &str, call: &Call) -> Result<Order, RpcError> {
     if !matches!(method, "pause" | "unpause" | "stop" | "kill") {
         return Err(unsupported(method));
     }
-    let name = ask.worker()?.ok_or_else(|| missing(ask.path))?.name;
+    let worker = names.worker()?.ok_or_else(|| missing(names.path))?.name;
     let reason = Some(call.reason()).filter(|reason| !reason.is_empty());
     Ok(match method {
-        "pause" => Command::PauseWorker { name, paused: true, reason },
-        "unpause" => Command::PauseWorker { name, paused: false, reason: None },
-        "stop" => Command::StopWorker { name },
-        _ => Command::KillWorker { name, why: call.reason() },
+        "pause" => Order::PauseWorker { worker, paused: true, reason },
+        "unpause" => Order::PauseWorker { worker, paused: false, reason: None },
+        "stop" => Order::StopWorker { worker },
+        _ => Order::KillWorker { worker, why: call.reason() },
     })
 }
 
 impl Call {
-    /// The name that the caller gives. Nobody checks it: there is no login.
-    fn owner(&self) -> String {
-        let given = self.params.get("username").and_then(Value::as_str).map(str::trim);
-        given.filter(|name| !name.is_empty()).unwrap_or(ANONYMOUS).to_owned()
+    /// Who says that they want this. Nobody checks it: there is no login.
+    fn by(&self) -> Actor {
+        Actor::person(self.params.get("username").and_then(Value::as_str).unwrap_or_default(), self.via)
     }
 
     fn reason(&self) -> String {
@@ -242,6 +229,7 @@ fn result(reply: Reply) -> Result<Cell<'static>, RpcError> {
         }
         Reply::Done | Reply::Changes(_) | Reply::Adopted { .. } | Reply::Scheduler(_) => Ok(Cell::Null),
         Reply::Refused(text) => Err(RpcError { code: INVALID_PARAMS, ..invalid(StatusCode::BAD_REQUEST, text) }),
+        Reply::Denied(text) => Err(invalid(StatusCode::FORBIDDEN, text)),
         Reply::Unknown(text) => Err(invalid(StatusCode::NOT_FOUND, text)),
         Reply::Invalid(fields) => {
             Err(RpcError { status: StatusCode::BAD_REQUEST, code: INVALID_PARAMS, message: Message::Fields(fields) })

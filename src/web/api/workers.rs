@@ -8,7 +8,7 @@ use super::error::ApiError;
 use super::kind::{Column, Kind, Resource, Type, fields, is, may, plain};
 use super::masters::{MASTER, THE_MASTER};
 use super::rows::{Rows, named};
-use crate::model::{BuilderRecord, WorkerId, WorkerRecord};
+use crate::model::{BuilderRecord, WorkerRecord};
 
 static CONFIGURED_ON: Kind = Kind {
     name: "configured_on",
@@ -88,11 +88,7 @@ pub fn one(ask: &mut Ask<'_>) -> Answered {
 impl Ask<'_> {
     /// The worker that the path names by id or name.
     pub fn worker(&self) -> Result<Option<WorkerRecord>, ApiError> {
-        if self.has("workerid") {
-            Ok(self.store.worker(WorkerId(self.number("workerid")?))?)
-        } else {
-            Ok(self.store.worker_named(self.text("name"))?)
-        }
+        self.names().worker()
     }
 
     /// Those of these workers that the path's master and builder leave, narrowed to them. All builders are looked at only

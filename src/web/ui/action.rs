@@ -12,10 +12,9 @@ use super::force::{Typed, params};
 use super::page::{Trouble, Visit};
 use super::show::builder_href;
 use super::workers;
-use crate::master::{Reload, Reply};
-use crate::model::{BuildId, BuilderRecord, RequestId, SchedulerPlan};
-use crate::web::api::{ANONYMOUS, ForceError, force_ask};
-use crate::web::control::Command;
+use crate::master::Reply;
+use crate::model::{Actor, BuildId, BuilderRecord, Order, RequestId, SchedulerPlan, Via};
+use crate::web::api::{ForceError, force_order};
 use crate::web::request::Request;
 use crate::web::respond::see_other;
 use crate::web::site::Site;
@@ -30,31 +29,31 @@ pub async fn answer(site: &Arc<Site>, request: &Request, path: &[&str]) -> Resul
     match path {
         ["builders", builder, "force", scheduler] => force(site, request, builder, scheduler).await,
         ["builds", id, "stop"] => {
-            let (build, by) = (BuildId(number(id)?), ANONYMOUS.to_owned());
+            let build = BuildId(number(id)?);
             let back = super::build::place(&Visit::new(site, request), id)?;
-            done(site, Command::Stop { build, why: reason(request), by }, &back).await
+            done(site, Order::StopBuild { build, why: reason(request) }, &back).await
         }
         ["builds", id, "rebuild"] => {
-            let command = Command::Rebuild { build: BuildId(number(id)?), owner: ANONYMOUS.to_owned() };
-            done(site, command, "/pending").await
+            let order = Order::Rebuild { build: BuildId(number(id)?), of: None };
+            done(site, order, "/pending").await
         }
         ["requests", id, "cancel"] => {
-            let (request_id, by) = (RequestId(number(id)?), ANONYMOUS.to_owned());
-            let command = Command::Cancel { request: request_id, why: reason(request), by };
-            done(site, command, &format!("/requests/{request_id}")).await
+            let request_id = RequestId(number(id)?);
+            let order = Order::CancelRequest { request: request_id, why: reason(request) };
+            done(site, order, &format!("/requests/{request_id}")).await
         }
         ["workers", name, what] => {
-            let name = workers::find(&Visit::new(site, request), name)?.name;
-            let back = super::show::worker_href(&name);
+            let worker = workers::find(&Visit::new(site, request), name)?.name;
+            let back = super::show::worker_href(&worker);
             let reason = Some(reason(request)).filter(|reason| !reason.is_empty());
-            let command = match *what {
-                "pause" => Command::PauseWorker { name, paused: true, reason },
-                "unpause" => Command::PauseWorker { name, paused: false, reason: None },
-                "stop" => Command::StopWorker { name },
-                "kill" => Command::KillWorker { name, why: reason.unwrap_or_else(|| "killed on its page".to_owned()) },
+            let order = match *what {
+                "pause" => Order::PauseWorker { worker, paused: true, reason },
+                "unpause" => Order::PauseWorker { worker, paused: false, reason: None },
+                "stop" => Order::StopWorker { worker },
+                "kill" => Order::KillWorker { worker, why: reason.unwrap_or_else(|| "killed on its page".to_owned()) },
                 _ => return Err(Trouble::missing("There is no such button.")),
             };
-            done(site, command, &back).await
+            done(site, order, &back).await
         }
         ["reload"] => reload(site).await,
         _ => Err(Trouble { status: StatusCode::METHOD_NOT_ALLOWED, text: "This page takes no forms.".to_owned() }),
@@ -68,13 +67,14 @@ async fn force(site: &Arc<Site>, request: &Request, named: &str, scheduler: &str
     let plan = plan.ok_or_else(|| Trouble::missing(format!("There is no force scheduler “{scheduler}”.")))?;
     let mut fields = request.form();
     fields.insert("builderid".to_owned(), vec![builder.id.to_string()]);
-    let ask = match force_ask(visit.store, &plan, &params(&plan, &fields)) {
-        Ok(ask) => ask,
+    let (order, name) = match force_order(visit.store, &plan, &params(&plan, &fields)) {
+        Ok(force) => force,
         Err(ForceError::Wrong(text)) => return Err(Trouble::bad(text)),
         Err(ForceError::NoSuchBuilder) => return Err(Trouble::missing("There is no such builder.")),
         Err(ForceError::Store(error)) => return Err(error.into()),
     };
-    match site.control.order(Command::Force(ask)).await.map_err(gone)? {
+    let by = Actor::person(name.as_deref().unwrap_or_default(), Via::Page);
+    match site.control.order(Order::Force(order), by).await.map_err(gone)? {
         Reply::Buildset { requests, .. } => {
             let request = requests.values().next().map(|request| format!("/requests/{request}"));
             Ok(see_other(&request.unwrap_or_else(|| builder_href(&builder))))
@@ -93,7 +93,7 @@ fn refused_form(
 ) -> Result<Response, Trouble> {
     let (problems, problem) = match reply {
         Reply::Invalid(problems) => (problems, "Please look at the marked fields.".to_owned()),
-        Reply::Refused(text) | Reply::Unknown(text) => (std::collections::BTreeMap::new(), text),
+        Reply::Refused(text) | Reply::Denied(text) | Reply::Unknown(text) => (std::collections::BTreeMap::new(), text),
         Reply::Done | Reply::Changes(_) | Reply::Buildset { .. } | Reply::Adopted { .. } | Reply::Scheduler(_) => {
             return Ok(see_other(&builder_href(builder)));
         }
@@ -102,14 +102,15 @@ fn refused_form(
     builder::show(visit, builder, StatusCode::BAD_REQUEST, Some(&typed))
 }
 
-async fn done(site: &Site, command: Command, back: &str) -> Result<Response, Trouble> {
-    match site.control.order(command).await.map_err(gone)? {
+async fn done(site: &Site, order: Order, back: &str) -> Result<Response, Trouble> {
+    match site.control.order(order, Actor::person("", Via::Page)).await.map_err(gone)? {
         Reply::Buildset { requests, .. } => {
             let request = requests.values().next().map(|request| format!("/requests/{request}"));
             Ok(see_other(request.as_deref().unwrap_or(back)))
         }
         Reply::Done | Reply::Changes(_) | Reply::Adopted { .. } | Reply::Scheduler(_) => Ok(see_other(back)),
         Reply::Refused(text) => Err(Trouble::bad(text)),
+        Reply::Denied(text) => Err(Trouble { status: StatusCode::FORBIDDEN, text }),
         Reply::Unknown(text) => Err(Trouble::missing(text)),
         Reply::Invalid(fields) => {
             let texts: Vec<String> = fields.into_iter().map(|(field, text)| format!("{field}: {text}")).collect();
@@ -119,9 +120,11 @@ async fn done(site: &Site, command: Command, back: &str) -> Result<Response, Tro
 }
 
 async fn reload(site: &Site) -> Result<Response, Trouble> {
-    match site.control.reload("a button".to_owned()).await.map_err(gone)? {
+    let order = Order::Reload { why: "a button".to_owned() };
+    match site.control.order(order, Actor::person("", Via::Page)).await.map_err(gone)? {
+        Reply::Denied(text) => Err(Trouble { status: StatusCode::FORBIDDEN, text }),
         // The first page shows what was wrong.
-        Reload::Unchanged | Reload::Adopted { .. } | Reload::Refused { .. } => Ok(see_other("/")),
+        _ => Ok(see_other("/")),
     }
 }
 

@@ -114,7 +114,7 @@ pub fn one(visit: &Visit<'_>, number: &str) -> Paged {
         category: data.category.clone(),
         codebase: data.codebase.clone(),
         committed: visit.moment(data.when.unwrap_or(change.arrived)),
-        source: change.source.clone(),
+        source: change.source.and_then(|id| visit.store.change_source(id).ok().flatten()).map(|source| source.name),
         more_files: data.files.len().saturating_sub(FILES),
         files: data.files.iter().take(FILES).cloned().collect(),
         builds: builds

@@ -97,7 +97,7 @@ pub fn answer(journal: &mut Journal, asks: Vec<(starwright::model::Key, Ask)>) {
             }
             _ => Some(starwright::model::Answer::Done),
         };
-        journal.0.insert(key, Entry { digest: ask.digest(), ask, answer, command: None, step: StepId(1) });
+        journal.0.insert(key, Entry { ask, answer, command: None, step: StepId(1) });
     }
 }
 

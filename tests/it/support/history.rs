@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use starwright::base::{Span, Timestamp};
 use starwright::model::{
-    Answer, Ask, BuildId, BuildRecord, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Change, ChangeId,
+    Answer, Ask, BuildId, BuildRecord, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Cause, Change, ChangeId,
     ChangeSourceId, ConfigDigest, Cursor, Event, Fact, FunctionKind, Key, LogId, LogKind, LogOpened, NewChange,
     Outcome, Properties, Report, ReportId, ReportReason, ReportSubject, RequestId, RequestRecord, RetentionPlan,
     SchedulerId, SourceStamp, SourceStampId, StampSpec, StepId, UserFunction, Value, WorkerId,
@@ -116,7 +116,7 @@ impl History {
             .map(|event| {
                 self.seq += 1;
                 self.clock += 250;
-                Arc::new(Fact { seq: self.seq, at: Timestamp::from_millis(self.clock), event })
+                Arc::new(Fact { seq: self.seq, at: Timestamp::from_millis(self.clock), cause: Cause::Clock, event })
             })
             .collect()
     }
@@ -127,7 +127,7 @@ impl History {
         self.adopt(BUILDERS);
         for worker in 1..=WORKERS {
             self.pending.push(Event::WorkerConnected {
-                worker: format!("w{worker}"),
+                worker: WorkerId(worker),
                 epoch: worker,
                 instance: String::new(),
                 resumes: true,
@@ -143,7 +143,7 @@ impl History {
         let about = BuilderAbout { tags: vec!["linux".to_owned()], description: None, workers: vec!["w1".to_owned()] };
         self.pending.push(Event::PlanAdopted {
             digest: ConfigDigest(digest),
-            cause: "start".to_owned(),
+            why: "start".to_owned(),
             changes: Vec::new(),
             builders: named("b", builders).into_iter().map(|(name, id)| (name, BuilderId(id))).collect(),
             workers: named("w", WORKERS).into_iter().map(|(name, id)| (name, WorkerId(id))).collect(),
@@ -189,10 +189,10 @@ impl History {
             when: Some(self.now()),
             ..NewChange::default()
         };
-        let change = Change { id, data, parent: None, stamp, arrived: self.now(), source: Some("p1".to_owned()) };
+        let change = Change { id, data, parent: None, stamp, arrived: self.now(), source: Some(ChangeSourceId(1)) };
         self.pending.push(Event::ChangeArrived { change: change.clone() });
         self.pending.push(Event::SourcePolled {
-            source: "p1".to_owned(),
+            source: ChangeSourceId(1),
             cursor: Cursor::from([("main".to_owned(), id.to_string())]),
         });
         self.changes.push(change.clone());
@@ -245,13 +245,15 @@ impl History {
     fn odd_event(&mut self) {
         let at = self.now();
         let event = match self.draw(12) {
-            0 => Event::WorkerLost { worker: "w1".to_owned(), epoch: 1, why: "gone".to_owned(), give_up: Some(at) },
-            1 => Event::WorkerPaused { worker: "w2".to_owned(), paused: true, reason: Some("tired".to_owned()) },
-            2 => Event::WorkerGraceful { worker: "w2".to_owned(), graceful: true },
-            3 => Event::PlanRefused { cause: "reload".to_owned(), message: "no such builder".to_owned() },
-            4 => Event::SourceFailed { source: "p1".to_owned(), error: "no route".to_owned(), failures: 1, retry: at },
-            5 => Event::SchedulerEnabled { scheduler: "s1".to_owned(), enabled: self.draw(2) == 0 },
-            6 => Event::SchedulerTimed { scheduler: "s1".to_owned(), next: Some(at), skipped: false },
+            0 => Event::WorkerLost { worker: WorkerId(1), epoch: 1, why: "gone".to_owned(), give_up: Some(at) },
+            1 => Event::WorkerPaused { worker: WorkerId(2), paused: true, reason: Some("tired".to_owned()) },
+            2 => Event::WorkerGraceful { worker: WorkerId(2), graceful: true },
+            3 => Event::PlanRefused { why: "reload".to_owned(), message: "no such builder".to_owned() },
+            4 => {
+                Event::SourceFailed { source: ChangeSourceId(1), error: "no route".to_owned(), failures: 1, retry: at }
+            }
+            5 => Event::SchedulerEnabled { scheduler: SchedulerId(1), enabled: self.draw(2) == 0 },
+            6 => Event::SchedulerTimed { scheduler: SchedulerId(1), next: Some(at), skipped: false },
             7 => Event::ScriptFailed {
                 function: UserFunction::new(FunctionKind::Filter, "main"),
                 message: "division by zero".to_owned(),
@@ -277,7 +279,7 @@ impl History {
             }
             11 if !self.waiting.is_empty() => Event::RequestPriority { request: self.waiting[0].request, priority: 7 },
             _ => Event::WorkerConnected {
-                worker: "w1".to_owned(),
+                worker: WorkerId(1),
                 epoch: self.seq + 10,
                 instance: "i".to_owned(),
                 resumes: true,
@@ -299,10 +301,8 @@ impl History {
         self.pending.push(Event::BuildStarted {
             build,
             number,
-            builder: format!("b{}", of.builder),
-            builder_id: BuilderId(of.builder),
-            worker: format!("w{worker}"),
-            worker_id: WorkerId(worker),
+            builder: BuilderId(of.builder),
+            worker: WorkerId(worker),
             dir: format!("b{}", of.builder),
             lender: None,
             requests: vec![of.request],
@@ -370,9 +370,8 @@ impl History {
                 (Ask::Wait(Span::from_seconds(1)), vec![opened])
             }
         };
-        let digest = ask.digest();
         let key = Key(vec![u32::try_from(self.seq).unwrap()]);
-        self.pending.push(Event::Asked { build, step, key: key.clone(), ask, digest, command: None, logs, due: None });
+        self.pending.push(Event::Asked { build, step, key: key.clone(), ask, command: None, logs, due: None });
         self.pending.push(Event::Answered { build, key, answer: Answer::Done });
     }
 
@@ -408,7 +407,7 @@ impl History {
         }
         let report = ReportId(self.id("report"));
         self.reports.push(report);
-        let subject = ReportSubject::Build { build, builder: format!("b{}", of.builder), outcome, previous: None };
+        let subject = ReportSubject::Build { build, builder: BuilderId(of.builder), outcome, previous: None };
         self.pending.push(Event::ReportQueued {
             report: Report {
                 id: report,

@@ -76,12 +76,7 @@ async fn a_build_goes_on_with_the_configuration_that_it_began_with_after_a_crash
 async fn a_waiting_request_waits_on_after_a_crash() {
     let house = House::new(CONFIG);
     let running = house.start().await;
-    let ask = starwright::master::ForceAsk {
-        builders: vec!["linux".to_owned()],
-        reason: "test".to_owned(),
-        ..starwright::master::ForceAsk::default()
-    };
-    running.handle().force(ask).await.unwrap();
+    running.order(super::house::force("linux")).await;
     running.master.abandon().await;
 
     let mut running = house.start().await;

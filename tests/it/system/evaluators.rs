@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use starwright::master::Reload;
-use starwright::model::{Event, Outcome};
+use starwright::master::Reply;
+use starwright::model::{Event, Order, Outcome};
 
 use super::house::House;
 use super::worker::ScriptedWorker;
@@ -41,20 +41,20 @@ async fn a_load_that_hangs_is_superseded_by_the_repaired_file() {
     house.write("master.star", HANGING);
     until(|| processes(&house.path("")).len() > before).await;
     let handle = master.handle().clone();
-    let first = tokio::spawn(async move { handle.reload("test".to_owned()).await });
+    let first = tokio::spawn(async move { handle.order(super::house::reload(), super::house::ann()).await });
     // Nothing else waits for it.
-    assert!(master.handle().pause_worker("w1".to_owned(), true, None).await.is_ok());
+    master.order(Order::PauseWorker { worker: "w1".to_owned(), paused: true, reason: None }).await;
     house.write("master.star", &configuration("return 'warnings'"));
     let digest = master
         .fact("the second configuration", |event| match event {
-            Event::PlanAdopted { digest, cause, .. } if cause != "start" => Some(digest.clone()),
+            Event::PlanAdopted { digest, why, .. } if why != "start" => Some(digest.clone()),
             _ => None,
         })
         .await;
     assert_eq!(master.handle().plan().digest, digest);
     // Somebody who asked meanwhile hears of the newer one.
     let reload = first.await.unwrap().unwrap();
-    assert!(matches!(reload, Reload::Adopted { .. } | Reload::Unchanged), "{reload:?}");
+    assert!(matches!(reload, Reply::Adopted { .. } | Reply::Done), "{reload:?}");
     master.master.stop().await;
     until(|| processes(&house.path("")).is_empty()).await;
 }

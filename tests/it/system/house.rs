@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use starwright::base::Clock;
-use starwright::master::{ForceAsk, Handle, Launcher, Master, Options, Reply, StartError};
-use starwright::model::{BuildId, Event, Fact, LogId};
+use starwright::master::{Handle, Launcher, Master, Options, Reply, StartError};
+use starwright::model::{Actor, BuildId, Event, Fact, ForceOrder, LogId, Order, Via};
 use tempfile::TempDir;
 use tokio::sync::broadcast;
 
@@ -128,10 +128,14 @@ impl Running {
         .await
     }
 
+    /// Ann gives an order.
+    pub async fn order(&self, order: Order) -> Reply {
+        self.handle().order(order, ann()).await.unwrap()
+    }
+
     /// Forces a builder and waits until its build runs.
     pub async fn force(&mut self, builder: &str) -> BuildId {
-        let ask = ForceAsk { builders: vec![builder.to_owned()], reason: "test".to_owned(), ..ForceAsk::default() };
-        let Reply::Buildset { requests, .. } = self.handle().force(ask).await.unwrap() else { panic!("refused") };
+        let Reply::Buildset { requests, .. } = self.order(force(builder)).await else { panic!("refused") };
         let request = *requests.values().next().unwrap();
         self.fact("start of the build", |event| match event {
             Event::BuildStarted { build, requests, .. } if requests.contains(&request) => Some(*build),
@@ -153,4 +157,19 @@ impl Running {
         let lines = lines.into_iter().filter(|line| line.stream == stream);
         lines.map(|line| String::from_utf8_lossy(&line.text).into_owned()).collect()
     }
+}
+
+/// A person.
+pub fn ann() -> Actor {
+    Actor::person("ann", Via::Api)
+}
+
+/// The order to build something.
+pub fn force(builder: &str) -> Order {
+    Order::Force(ForceOrder { builders: vec![builder.to_owned()], reason: "test".to_owned(), ..ForceOrder::default() })
+}
+
+/// The order to load the configuration again.
+pub fn reload() -> Order {
+    Order::Reload { why: "test".to_owned() }
 }

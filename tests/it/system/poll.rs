@@ -1,6 +1,6 @@
 //! A real repository, polled: a commit becomes a build.
 
-use starwright::model::Event;
+use starwright::model::{Event, Order};
 
 use super::house::House;
 use super::worker::ScriptedWorker;
@@ -31,7 +31,7 @@ on_change("main", branches = ["main"], quiet = "0s", builders = ["linux"])
     running.fact("first poll", |event| matches!(event, Event::SourcePolled { .. }).then_some(())).await;
 
     let revision = repository.commit("second", &[("README", "second")]);
-    running.handle().poll(Some(source)).await.unwrap();
+    running.order(Order::Poll { source: Some(source) }).await;
     let (worker, mut commands) = ScriptedWorker::new("w1");
     worker.connect(running.handle(), "secret");
     commands.recv().await.unwrap();

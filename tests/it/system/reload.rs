@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use starwright::master::Reload;
+use starwright::master::Reply;
 use starwright::model::{Event, Outcome};
 
 use super::history::CONFIG;
-use super::house::House;
+use super::house::{House, reload};
 use super::worker::ScriptedWorker;
 use crate::support::git_source::make_executable;
 use crate::support::starwright::PROGRAM;
@@ -31,9 +31,14 @@ async fn a_running_build_keeps_the_configuration_that_it_began_with() {
     let compile = commands.recv().await.unwrap();
 
     house.write("master.star", TWO_BUILDERS);
-    let reload = running.handle().reload("test".to_owned()).await.unwrap();
-    let Reload::Adopted { changes, .. } = reload else { panic!("{reload:?}") };
-    assert!(changes.iter().any(|change| change.name == "added" && change.what == "added"), "{changes:?}");
+    let reply = running.order(reload()).await;
+    let Reply::Adopted { changes, .. } = reply else { panic!("{reply:?}") };
+    assert!(
+        changes
+            .iter()
+            .any(|change| change.name() == Some("added") && change.how() == starwright::model::Difference::Added),
+        "{changes:?}"
+    );
     assert!(running.handle().plan().builders.contains_key("added"));
 
     worker.end(&compile.id, 0);
@@ -53,15 +58,15 @@ async fn a_faulty_configuration_changes_nothing_and_says_why() {
     let running = house.start().await;
     let before = running.handle().plan();
     house.write("master.star", &CONFIG.replace("workers = [\"w1\"]", "workers = [\"w11\"]"));
-    let reload = running.handle().reload("test".to_owned()).await.unwrap();
-    let Reload::Refused { report } = reload else { panic!("{reload:?}") };
+    let reply = running.order(reload()).await;
+    let Reply::Refused(report) = reply else { panic!("{reply:?}") };
     assert!(report.contains("master.star:6") && report.contains("w1"), "{report}");
     assert_eq!(running.handle().plan().digest, before.digest);
     let (_, message) = running.handle().store().plan_refused().unwrap().expect("the refusal is recorded");
     assert_eq!(message, report);
 
     house.write("master.star", CONFIG);
-    assert_eq!(running.handle().reload("test".to_owned()).await.unwrap(), Reload::Unchanged);
+    assert_eq!(running.order(reload()).await, Reply::Done);
     assert_eq!(running.handle().store().plan_refused().unwrap(), None);
     running.master.stop().await;
 }
@@ -70,7 +75,7 @@ async fn a_faulty_configuration_changes_nothing_and_says_why() {
 async fn the_same_configuration_is_not_adopted_twice() {
     let house = House::new(CONFIG);
     let running = house.start().await;
-    assert_eq!(running.handle().reload("test".to_owned()).await.unwrap(), Reload::Unchanged);
+    assert_eq!(running.order(reload()).await, Reply::Done);
     assert_eq!(running.handle().store().plans_adopted(10).unwrap().len(), 1);
     running.master.stop().await;
 }
@@ -97,16 +102,16 @@ async fn a_configuration_is_evaluated_once_and_again_when_its_texts_changed() {
             options.launcher.program = Some(program);
         })
         .await;
-    assert_eq!(running.handle().reload("test".to_owned()).await.unwrap(), Reload::Unchanged);
+    assert_eq!(running.order(reload()).await, Reply::Done);
     house.write("master.star", CONFIG);
-    assert_eq!(running.handle().reload("test".to_owned()).await.unwrap(), Reload::Unchanged);
+    assert_eq!(running.order(reload()).await, Reply::Done);
     assert_eq!(loads(&house), 1, "the start, the watch that begins, and a file that is saved unchanged");
 
     house.write("master.star", TWO_BUILDERS);
     // Whether we or the watch come first, the load that follows the change answers both.
-    running.handle().reload("test".to_owned()).await.unwrap();
+    running.order(reload()).await;
     assert!(running.handle().plan().builders.contains_key("added"));
-    assert_eq!(running.handle().reload("test".to_owned()).await.unwrap(), Reload::Unchanged);
+    assert_eq!(running.order(reload()).await, Reply::Done);
     assert_eq!(loads(&house), 2);
     running.master.stop().await;
 }
@@ -118,7 +123,7 @@ async fn saving_a_file_is_enough() {
     house.write("master.star", TWO_BUILDERS);
     let cause = running
         .fact("adoption of the new plan", |event| match event {
-            Event::PlanAdopted { cause, builders, .. } if builders.contains_key("added") => Some(cause.clone()),
+            Event::PlanAdopted { why, builders, .. } if builders.contains_key("added") => Some(why.clone()),
             _ => None,
         })
         .await;

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
-use starwright::master::{ForceAsk, Intake, Reload, Reply};
+use starwright::master::{Intake, Reply};
 use starwright::model::{
-    AlertSubject, BuildId, BuilderId, BuildsetId, ChangeId, ConfigDigest, Event, HookPlan, PlanChange, RequestId,
-    StampSpec, Value,
+    Actor, AlertSubject, BuildId, BuilderId, BuildsetId, ChangeId, ConfigDigest, Difference, Event, ForceOrder,
+    HookPlan, Order, PlanChange, RequestId, StampSpec, Value, Via,
 };
 use starwright::web::wire::{AlertsAnswer, ChangesAnswer, HealthAnswer, PlanAnswer, ReloadAnswer, ReloadOutcome};
-use starwright::web::{Command, Control as _};
+use starwright::web::{COMMAND_LINE, Control as _};
 
 use super::filled::{Filled, filled};
 use super::recorded::Recorded;
@@ -61,8 +61,9 @@ fn builds_are_stopped_and_rebuilt() {
     let stop = |path: &str| served.call(path, "stop", &json!({"reason": "enough", "owner": "mallory"}));
     let answer = stop(&format!("builds/{running}"));
     assert_eq!(answer.text(), r#"{"id":7,"jsonrpc":"2.0","result":null}"#);
-    let wanted = Command::Stop { build: running, why: "enough".to_owned(), by: "anonymous".to_owned() };
-    assert_eq!(served.master.orders(), [wanted.clone()]);
+    let wanted = Order::StopBuild { build: running, why: "enough".to_owned() };
+    let nobody = Actor::Person { name: None, via: Via::Api };
+    assert_eq!(served.master.orders_by(), [(wanted.clone(), nobody)]);
     assert_eq!(stop("builders/3/builds/1").status, 200);
     assert_eq!(served.master.orders(), [wanted]);
     // Ended or unknown: nothing happens, and nobody is told.
@@ -79,7 +80,7 @@ fn builds_are_stopped_and_rebuilt() {
     {
         let answer = served.call(&path, "rebuild", &json!({}));
         assert_eq!(answer.json()["result"], json!([51, {"1": 75}]), "{path}");
-        let wanted = Command::Rebuild { build: BuildId(filled.good.build), owner: "anonymous".to_owned() };
+        let wanted = Order::Rebuild { build: BuildId(filled.good.build), of: None };
         assert_eq!(served.master.orders(), [wanted]);
     }
     assert_eq!(error(&served.call("builds/99999", "rebuild", &json!({}))), (404, -32600));
@@ -102,13 +103,34 @@ fn requests_are_cancelled_and_moved_up() {
     let request = RequestId(filled.waiting);
     assert_eq!(
         served.master.orders(),
-        [
-            Command::Cancel { request, why: "no".to_owned(), by: "anonymous".to_owned() },
-            Command::SetPriority { request, priority: 3 }
-        ]
+        [Order::CancelRequest { request, why: "no".to_owned() }, Order::SetPriority { request, priority: 3 }]
     );
     assert_eq!(error(&served.call(&path, "set_priority", &json!({}))), (400, -32602));
     assert_eq!(error(&served.call(&path, "zzz", &json!({}))), (501, -32601));
+}
+
+#[test]
+fn who_gives_an_order_and_how_goes_with_it() {
+    let (_, served) = served();
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "pause", "params": {"username": " ann "}}).to_string();
+    let headers = [("Content-Type", "application/json"), ("User-Agent", COMMAND_LINE)];
+    assert_eq!(served.ask("POST", "/api/v2/workers/w2", &headers, &body).status, 200);
+    served.form("/workers/w1/unpause", "");
+    let given: Vec<Actor> = served.master.orders_by().into_iter().map(|(_, by)| by).collect();
+    let ann = Actor::Person { name: Some("ann".to_owned()), via: Via::CommandLine };
+    assert_eq!(given, [ann, Actor::Person { name: None, via: Via::Page }]);
+}
+
+#[test]
+fn an_order_that_is_denied_is_forbidden() {
+    let (filled, served) = served();
+    served.master.reply(Reply::Denied("eve may not".to_owned()));
+    let path = format!("buildrequests/{}", filled.waiting);
+    assert_eq!(error(&served.call(&path, "cancel", &json!({}))), (403, -32600));
+    assert_eq!(own(&served, "POST", "reload", "").status, 403);
+    assert_eq!(own(&served, "POST", "poll", "{}").status, 403);
+    assert_eq!(served.form("/workers/w1/pause", "").status, 403);
+    assert_eq!(served.form("/reload", "").status, 403);
 }
 
 #[test]
@@ -116,7 +138,7 @@ fn schedulers_are_switched() {
     let (_, served) = served();
     assert_eq!(served.call("schedulers/1", "enable", &json!({"enabled": false})).status, 200);
     assert_eq!(served.call("masters/1/schedulers/1", "enable", &json!({"enabled": true})).status, 200);
-    let switched = |enabled| Command::EnableScheduler { name: "nightly".to_owned(), enabled };
+    let switched = |enabled| Order::EnableScheduler { scheduler: "nightly".to_owned(), enabled };
     assert_eq!(served.master.orders(), [switched(false), switched(true)]);
     assert_eq!(error(&served.call("schedulers/1", "enable", &json!({}))), (400, -32602));
     for (path, method) in [("schedulers/999", "enable"), ("schedulers/1", "zzz"), ("forceschedulers/by-hand", "zzz")] {
@@ -141,10 +163,10 @@ fn workers_are_paused_stopped_and_killed() {
     assert_eq!(
         served.master.orders(),
         [
-            Command::PauseWorker { name: name(), paused: true, reason: Some("maintenance".to_owned()) },
-            Command::PauseWorker { name: name(), paused: false, reason: None },
-            Command::StopWorker { name: name() },
-            Command::KillWorker { name: name(), why: "now".to_owned() },
+            Order::PauseWorker { worker: name(), paused: true, reason: Some("maintenance".to_owned()) },
+            Order::PauseWorker { worker: name(), paused: false, reason: None },
+            Order::StopWorker { worker: name() },
+            Order::KillWorker { worker: name(), why: "now".to_owned() },
         ]
     );
     assert_eq!(error(&served.call("workers/nosuch", "pause", &json!({}))), (404, -32600));
@@ -163,7 +185,7 @@ fn forms_of_force_schedulers_become_asks() {
     });
     let answer = served.call("forceschedulers/by-hand", "force", &params);
     assert_eq!(answer.text(), r#"{"id":7,"jsonrpc":"2.0","result":[44,{"1":67,"3":68}]}"#);
-    let wanted = ForceAsk {
+    let wanted = ForceOrder {
         scheduler: Some("by-hand".to_owned()),
         builders: vec!["ok".to_owned()],
         params: [
@@ -176,20 +198,20 @@ fn forms_of_force_schedulers_become_asks() {
         .into(),
         stamps: Vec::new(),
         reason: "force build".to_owned(),
-        owner: "Eve <eve@example.org>".to_owned(),
         priority: Some(Value::from("5")),
     };
-    assert_eq!(served.master.orders(), [Command::Force(wanted)]);
+    let eve = Actor::Person { name: Some("Eve <eve@example.org>".to_owned()), via: Via::Api };
+    assert_eq!(served.master.orders_by(), [(Order::Force(wanted), eve)]);
 
     served.call(
         "forceschedulers/by-hand",
         "force",
         &json!({"builderNames": ["nosuch", "ok"], "branch": "dev", "revision": "f00"}),
     );
-    let orders = served.master.orders();
-    let [Command::Force(ask)] = orders.as_slice() else { panic!("{orders:?}") };
+    let orders = served.master.orders_by();
+    let [(Order::Force(ask), by)] = orders.as_slice() else { panic!("{orders:?}") };
     assert_eq!(ask.builders, ["ok"]);
-    assert_eq!(ask.owner, "anonymous");
+    assert_eq!(by.name(), "anonymous");
     assert_eq!(
         ask.stamps,
         [StampSpec {
@@ -201,7 +223,7 @@ fn forms_of_force_schedulers_become_asks() {
     );
     served.call("forceschedulers/by-hand", "force", &json!({}));
     let orders = served.master.orders();
-    assert!(matches!(&orders[..], [Command::Force(ask)] if ask.builders.is_empty()), "{orders:?}");
+    assert!(matches!(&orders[..], [Order::Force(ask)] if ask.builders.is_empty()), "{orders:?}");
 }
 
 #[test]
@@ -232,19 +254,23 @@ fn our_own_api_reloads_and_tells_of_the_configuration() {
     let (mut filled, served) = served();
     let read = |body: &str| serde_json::from_str::<ReloadAnswer>(&own(&served, "POST", "reload", body).text()).unwrap();
     assert_eq!(read("{}").outcome, ReloadOutcome::Unchanged);
-    let change = PlanChange { kind: "builder".to_owned(), name: "x".to_owned(), what: "added".to_owned() };
+    assert_eq!(served.master.orders(), [Order::Reload { why: "HTTP".to_owned() }]);
+    let change = PlanChange::Builder { id: BuilderId(1), name: "x".to_owned(), how: Difference::Added, waiting: 0 };
     let digest = ConfigDigest("new".to_owned());
-    served.master.reload(Reload::Adopted { digest, changes: vec![change.clone()] });
+    served.master.reply(Reply::Adopted { digest, changes: vec![change.clone()] });
     let answer = read(r#"{"cause": "test"}"#);
-    assert_eq!((answer.outcome, answer.digest.as_str(), answer.changes), (ReloadOutcome::Adopted, "new", vec![change]));
-    served.master.reload(Reload::Refused { report: "line 3".to_owned() });
+    assert_eq!(
+        (answer.outcome, answer.digest.as_str(), answer.changes),
+        (ReloadOutcome::Adopted, "new", vec![(&change).into()])
+    );
+    served.master.reply(Reply::Refused("line 3".to_owned()));
     let answer = read("");
     assert_eq!((answer.outcome, answer.report.as_deref()), (ReloadOutcome::Refused, Some("line 3")));
 
     let plan = || serde_json::from_str::<PlanAnswer>(&own(&served, "GET", "plan", "").text()).unwrap();
     assert_eq!(plan().digest, filled.world.plan.digest.0);
     assert!(plan().refused.is_none() && plan().adopted_at.is_some());
-    filled.world.fact(Event::PlanRefused { cause: "edit".to_owned(), message: "no such worker".to_owned() });
+    filled.world.fact(Event::PlanRefused { why: "edit".to_owned(), message: "no such worker".to_owned() });
     assert_eq!(plan().refused.unwrap().report, "no such worker");
     let health: HealthAnswer = serde_json::from_str(&own(&served, "GET", "health", "").text()).unwrap();
     assert_eq!((health.status.as_str(), health.workers_connected, health.builds_running), ("ok", 1, 1));
@@ -265,7 +291,7 @@ fn our_own_api_takes_changes_and_refuses_what_is_wrong() {
     assert_eq!(ids.changes, [7, 8]);
     assert_eq!(ids.notes, ["nothing is recorded: this delivery came before, as change 6"]);
     let orders = served.master.orders();
-    let [Command::AddChanges { changes, delivery }] = orders.as_slice() else { panic!("{orders:?}") };
+    let [Order::AddChanges { changes, delivery }] = orders.as_slice() else { panic!("{orders:?}") };
     assert_eq!((changes.len(), changes[0].author.as_str(), delivery.as_deref()), (2, "Ann", Some("d1")));
     assert_eq!(own(&served, "POST", "changes", r#"{"author": "Bob", "branch": null}"#).status, 200);
     served.master.orders();
@@ -287,7 +313,7 @@ fn our_own_api_takes_changes_and_refuses_what_is_wrong() {
     assert_eq!(served.master.orders(), []);
     served.master.reply(Reply::Done);
     assert_eq!(own(&served, "POST", "poll", r#"{"source": "poller"}"#).status, 200);
-    assert_eq!(served.master.orders(), [Command::Poll { source: Some("poller".to_owned()) }]);
+    assert_eq!(served.master.orders(), [Order::Poll { source: Some("poller".to_owned()) }]);
 }
 
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");

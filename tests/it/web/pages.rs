@@ -1,8 +1,7 @@
 //! Pages: all of them, empty and full; what they must never let through; buttons and forms.
 
 use starwright::master::Reply;
-use starwright::model::{BuildId, BuilderId, BuildsetId, Event, RequestId};
-use starwright::web::Command;
+use starwright::model::{BuildId, BuilderId, BuildsetId, Event, Order, RequestId};
 
 use super::filled::{Filled, filled};
 use super::served::{Answer, Served};
@@ -115,7 +114,7 @@ fn the_first_page_says_what_runs_waits_and_came() {
 fn a_refused_configuration_shows_on_the_first_page() {
     let (mut filled, served) = served();
     let message = "error: builder `linux`\n  <no worker matches>".to_owned();
-    filled.world.fact(Event::PlanRefused { cause: "edit".to_owned(), message });
+    filled.world.fact(Event::PlanRefused { why: "edit".to_owned(), message });
     let html = page(&served, "/");
     assert!(html.contains("The newest configuration was refused"), "{html}");
     assert!(html.contains("&#60;no worker matches&#62;") || html.contains("&lt;no worker matches&gt;"), "{html}");
@@ -215,16 +214,15 @@ fn buttons_tell_the_master_and_lead_back() {
         (answer.header("location").unwrap().to_owned(), served.master.orders())
     };
     let running = BuildId(filled.running.build);
-    let by = || "anonymous".to_owned();
     let (place, orders) = press(&format!("/builds/{running}/stop"), "reason=too+slow");
     assert_eq!(place, format!("{ODD}/builds/1"));
-    assert_eq!(orders, [Command::Stop { build: running, why: "too slow".to_owned(), by: by() }]);
+    assert_eq!(orders, [Order::StopBuild { build: running, why: "too slow".to_owned() }]);
     let (place, orders) = press(&format!("/requests/{}/cancel", filled.waiting), "");
     assert_eq!(place, format!("/requests/{}", filled.waiting));
-    assert_eq!(orders, [Command::Cancel { request: RequestId(filled.waiting), why: String::new(), by: by() }]);
+    assert_eq!(orders, [Order::CancelRequest { request: RequestId(filled.waiting), why: String::new() }]);
     let (place, orders) = press("/workers/w1/pause", "reason=disk");
     assert_eq!(place, "/workers/w1");
-    let pause = Command::PauseWorker { name: "w1".to_owned(), paused: true, reason: Some("disk".to_owned()) };
+    let pause = Order::PauseWorker { worker: "w1".to_owned(), paused: true, reason: Some("disk".to_owned()) };
     assert_eq!(orders, [pause]);
     press("/workers/w1/unpause", "");
     press("/workers/w1/stop", "");
@@ -232,7 +230,7 @@ fn buttons_tell_the_master_and_lead_back() {
     served.master.reply(Reply::Buildset { buildset: BuildsetId(9), requests: [(BuilderId(1), RequestId(77))].into() });
     let (place, orders) = press(&format!("/builds/{}/rebuild", filled.good.build), "");
     assert_eq!(place, "/requests/77");
-    assert_eq!(orders, [Command::Rebuild { build: BuildId(filled.good.build), owner: by() }]);
+    assert_eq!(orders, [Order::Rebuild { build: BuildId(filled.good.build), of: None }]);
     served.master.reply(Reply::Refused("it has ended <already>".to_owned()));
     let refused = served.form(&format!("/builds/{running}/stop"), "");
     assert_eq!(refused.status, 400);
@@ -282,9 +280,9 @@ fn a_force_form_has_a_field_of_each_type_and_keeps_what_was_typed() {
     let sent = "username=Eve&reason=&branch=main&revision=&version=2&notes=a%0D%0Ab&jobs=8&mode=debug&targets=debug&targets=x&priority=0";
     let answer = served.form("/builders/1/force/by-hand", sent);
     assert_eq!((answer.status, answer.header("location")), (303, Some("/requests/77")));
-    let orders = served.master.orders();
-    let [Command::Force(ask)] = orders.as_slice() else { panic!("{orders:?}") };
-    assert_eq!((ask.builders.as_slice(), ask.owner.as_str()), (["ok".to_owned()].as_slice(), "Eve"));
+    let orders = served.master.orders_by();
+    let [(Order::Force(ask), by)] = orders.as_slice() else { panic!("{orders:?}") };
+    assert_eq!((ask.builders.as_slice(), by.name()), (["ok".to_owned()].as_slice(), "Eve"));
     assert_eq!(ask.params["clean"], false.into(), "a box that is not ticked is not sent");
     assert_eq!(ask.params["targets"], starwright::model::Value::List(vec!["debug".into(), "x".into()]));
     assert!(ask.stamps.is_empty(), "the branch is the configured one");

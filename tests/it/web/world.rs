@@ -8,16 +8,16 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use starwright::base::{Span, SystemClock, Timestamp};
 use starwright::master::{
-    Alerts, Frame, Gone, HookAccess, HookError, Intake, Refusal, RefusedWorker, Reload, Reply, Seat, Socket,
+    Alerts, Frame, Gone, HookAccess, HookError, Intake, Refusal, RefusedWorker, Reply, Seat, Socket,
 };
 use starwright::model::{
-    Ask, BuildId, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Change, ChangeId, ChangeSourceId, CodebasePlan,
-    ConfigDigest, Event, Fact, ForceParam, ForceParamKind, Key, LogId, LogKind, LogOpened, NewChange, Outcome, Plan,
-    Properties, RequestId, RequestRecord, SchedulerId, SchedulerKind, SchedulerPlan, SourcePlace, SourceStamp,
-    SourceStampId, StampSpec, StepId, Value, WorkerId,
+    Actor, Ask, BuildId, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Cause, Change, ChangeId, ChangeSourceId,
+    CodebasePlan, ConfigDigest, Event, Fact, ForceParam, ForceParamKind, Key, LogId, LogKind, LogOpened, NewChange,
+    Order, Outcome, Plan, Properties, RequestId, RequestRecord, SchedulerId, SchedulerKind, SchedulerPlan, SourcePlace,
+    SourceStamp, SourceStampId, StampSpec, StepId, Value, WorkerId,
 };
 use starwright::store::{LogPart, Store};
-use starwright::web::{Command, Control};
+use starwright::web::Control;
 use tokio::sync::broadcast;
 
 /// The first moment of the world: 2026-11-22 08:00:00 UTC.
@@ -31,6 +31,7 @@ pub struct World {
     seq: u64,
     now: i64,
     next: u64,
+    worker_ids: BTreeMap<String, u64>,
     facts: broadcast::Sender<Arc<Fact>>,
 }
 
@@ -48,7 +49,16 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::in_memory(dir.path()).unwrap();
         let (facts, _) = broadcast::channel(64);
-        let mut world = Self { store, _dir: dir, plan: Plan::default(), seq: 0, now: BEGIN, next: 0, facts };
+        let mut world = Self {
+            store,
+            _dir: dir,
+            plan: Plan::default(),
+            seq: 0,
+            now: BEGIN,
+            next: 0,
+            worker_ids: BTreeMap::new(),
+            facts,
+        };
         world.fact(Event::MasterStarted { name: "ci-host:/srv/master".to_owned(), installation: "x".to_owned() });
         world
     }
@@ -61,7 +71,7 @@ impl World {
     /// Makes one fact true.
     pub fn fact(&mut self, event: Event) {
         self.seq += 1;
-        let fact = Arc::new(Fact { seq: self.seq, at: Timestamp::from_seconds(self.now), event });
+        let fact = Arc::new(Fact { seq: self.seq, at: Timestamp::from_seconds(self.now), cause: Cause::Clock, event });
         self.store.commit_blocking(vec![Arc::clone(&fact)]).unwrap();
         // Nobody may be listening.
         let _ = self.facts.send(fact);
@@ -88,6 +98,7 @@ impl World {
             (BuilderId(id), about)
         });
         let about = about.collect();
+        self.worker_ids = ids(workers);
         self.plan.digest = ConfigDigest(format!("digest-{}", self.seq));
         let mut schedulers = vec!["nightly"];
         let force_name = force.as_ref().map(|force| force.name.clone());
@@ -97,7 +108,7 @@ impl World {
         }
         self.fact(Event::PlanAdopted {
             digest: self.plan.digest.clone(),
-            cause: "start".to_owned(),
+            why: "start".to_owned(),
             changes: Vec::new(),
             builders: ids(&names).into_iter().map(|(name, id)| (name, BuilderId(id))).collect(),
             workers: ids(workers).into_iter().map(|(name, id)| (name, WorkerId(id))).collect(),
@@ -112,7 +123,7 @@ impl World {
         let info =
             [("admin", "Ann <ann@example.org>"), ("host", "a machine\n"), ("version", "4.3.0"), ("environ", "K=V")];
         self.fact(Event::WorkerConnected {
-            worker: worker.to_owned(),
+            worker: WorkerId(self.worker_ids[worker]),
             epoch: self.seq,
             instance: String::new(),
             resumes: false,
@@ -147,7 +158,7 @@ impl World {
             parent: id.checked_sub(1).filter(|id| *id > 0).map(ChangeId),
             stamp,
             arrived: Timestamp::from_seconds(self.now),
-            source: Some("poller".to_owned()),
+            source: Some(ChangeSourceId(1)),
         };
         self.fact(Event::ChangeArrived { change: change.clone() });
         change
@@ -224,10 +235,8 @@ impl World {
         self.fact(Event::BuildStarted {
             build: BuildId(build),
             number,
-            builder: format!("builder {builder}"),
-            builder_id: BuilderId(builder),
-            worker: format!("worker {worker}"),
-            worker_id: WorkerId(worker),
+            builder: BuilderId(builder),
+            worker: WorkerId(worker),
             dir: format!("builder_{builder}"),
             lender: None,
             requests: vec![RequestId(made.request)],
@@ -267,7 +276,6 @@ impl World {
             build: BuildId(made.build),
             step,
             key: Key(vec![0]),
-            digest: ask.digest(),
             ask,
             command: None,
             logs,
@@ -331,7 +339,6 @@ impl World {
             facts: self.facts.clone(),
             orders: Mutex::default(),
             reply: Mutex::new(Reply::Done),
-            reload: Mutex::new(Reload::Unchanged),
             hooks: Mutex::default(),
             alerts: Alerts::new(Arc::new(SystemClock)),
         }))
@@ -397,28 +404,27 @@ struct Inner {
     store: Store,
     plan: Arc<Plan>,
     facts: broadcast::Sender<Arc<Fact>>,
-    orders: Mutex<Vec<Command>>,
+    orders: Mutex<Vec<(Order, Actor)>>,
     reply: Mutex<Reply>,
-    reload: Mutex<Reload>,
     hooks: Mutex<Vec<(String, BTreeMap<String, Vec<String>>)>>,
     alerts: Alerts,
     silent: Mutex<Vec<SocketAddr>>,
 }
 
 impl FakeMaster {
-    /// What it was asked since the last look.
-    pub fn orders(&self) -> Vec<Command> {
+    /// What it was told to do since the last look.
+    pub fn orders(&self) -> Vec<Order> {
+        self.orders_by().into_iter().map(|(order, _)| order).collect()
+    }
+
+    /// The same, with those who gave the orders.
+    pub fn orders_by(&self) -> Vec<(Order, Actor)> {
         std::mem::take(&mut self.0.orders.lock().unwrap())
     }
 
     /// What it answers from now on.
     pub fn reply(&self, reply: Reply) {
         *self.0.reply.lock().unwrap() = reply;
-    }
-
-    /// What its next reload comes to.
-    pub fn reload(&self, reload: Reload) {
-        *self.0.reload.lock().unwrap() = reload;
     }
 
     /// Connections that said nothing, so far.
@@ -452,8 +458,8 @@ impl Control for FakeMaster {
         URL.to_owned()
     }
 
-    fn order(&self, command: Command) -> BoxFuture<'_, Result<Reply, Gone>> {
-        self.0.orders.lock().unwrap().push(command);
+    fn order(&self, order: Order, by: Actor) -> BoxFuture<'_, Result<Reply, Gone>> {
+        self.0.orders.lock().unwrap().push((order, by));
         let reply = self.0.reply.lock().unwrap().clone();
         Box::pin(async move { Ok(reply) })
     }
@@ -462,11 +468,6 @@ impl Control for FakeMaster {
         let why = |id: RequestId| (id, vec!["worker `<w>`: never connected".to_owned(), "its turn comes".to_owned()]);
         let why = requests.into_iter().map(why).collect();
         Box::pin(async move { Ok(why) })
-    }
-
-    fn reload(&self, _: String) -> BoxFuture<'_, Result<Reload, Gone>> {
-        let reload = self.0.reload.lock().unwrap().clone();
-        Box::pin(async move { Ok(reload) })
     }
 
     fn may_hook(&self, dialect: &str, credentials: Option<(&str, &str)>, _: Option<SocketAddr>) -> HookAccess {

@@ -6,6 +6,8 @@ use std::cell::Cell;
 /// because the engine has no such code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
+    /// Only the first fact of a turn says what caused it; the others take it for the clock.
+    CauseForgotten,
     /// A build that is stopped keeps the locks of its step.
     LocksKeptOnStop,
     /// After a restart from a snapshot, requests that are being built wait, too.

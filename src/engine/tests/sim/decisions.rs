@@ -11,8 +11,8 @@ use super::rng::Rng;
 use super::run::Sim;
 use crate::engine::Input;
 use crate::model::{
-    ChangeId, Decision, EvalOutcome, Event, Fact, FnId, FunctionKind, Plan, Question, RequestId, SchedulerKind,
-    Undecided, UserFunction, Value,
+    ChangeId, Decision, EvalOutcome, Event, Fact, FnId, FunctionKind, Plan, Question, RequestId, SchedulerId,
+    SchedulerKind, Undecided, UserFunction, Value,
 };
 
 /// So many losses of a build are enough for the step that it is in.
@@ -158,7 +158,7 @@ impl Sim {
                 let scheduler = &state.schedulers[&function.of];
                 let waits = scheduler.pending.iter().any(|pending| pending.change == change);
                 // Asked twice in one turn it may have been answered the second time.
-                let decided = facts.iter().any(|fact| is_decision(&fact.event, &function.of, change));
+                let decided = facts.iter().any(|fact| is_decision(&fact.event, scheduler.id, change));
                 assert!(
                     waits || decided,
                     "decisions: change {change} is undecided for `{}`, and forgotten",
@@ -169,6 +169,7 @@ impl Sim {
         for fact in facts {
             match &fact.event {
                 Event::BuildStarted { builder, worker, requests, .. } => {
+                    let (builder, worker) = (&state.builders[builder].name, state.worker_name(*worker).unwrap());
                     let asks = plan.builders.get(builder).is_some_and(|builder| builder.can_start.is_some());
                     let allowed = self.allowed.contains(&(requests[0], worker.clone()));
                     assert!(!asks || allowed, "decisions: `{builder}` starts on `{worker}`, which nothing allowed");
@@ -181,7 +182,8 @@ impl Sim {
                 }
                 Event::StepRetried { build, .. } => self.given_up.retain(|(other, ..)| other != build),
                 Event::ChangeQueued { scheduler, change, .. } => {
-                    let fresh = self.taken.insert((scheduler.clone(), *change, self.crashes()));
+                    let scheduler = state.scheduler_name(*scheduler).unwrap();
+                    let fresh = self.taken.insert((scheduler.clone(), *change, self.processes));
                     assert!(fresh, "decisions: change {change} is taken twice by `{scheduler}`");
                 }
                 Event::ScriptSuspended { .. } => saw.push("function suspended"),
@@ -214,10 +216,10 @@ impl Sim {
     }
 }
 
-fn is_decision(event: &Event, of: &str, id: ChangeId) -> bool {
+fn is_decision(event: &Event, of: SchedulerId, id: ChangeId) -> bool {
     match event {
         Event::ChangeQueued { scheduler, change, .. } | Event::ChangeDeclined { scheduler, change, .. } => {
-            scheduler == of && *change == id
+            *scheduler == of && *change == id
         }
         _ => false,
     }

@@ -6,8 +6,8 @@ use super::draft::{self, BRANCHES};
 use super::machine::Machine;
 use super::run::{Happening, Sim};
 use super::shell::{Doom, Then, commit};
-use crate::engine::{ForceAsk, How, Input, Intake, RebuildAsk, Reply, Telling, Ticket};
-use crate::model::{BuildId, RequestId};
+use crate::engine::{Input, Intake, Reply, Ticket};
+use crate::model::{Actor, BuildId, BuiltOf, Cause, ForceOrder, Order, RequestId, Via};
 
 impl Sim {
     /// Somebody does something, and somebody else will later.
@@ -50,6 +50,16 @@ impl Sim {
         self.turn(input(Some(ticket)), Then::Nothing);
     }
 
+    /// Somebody gives an order.
+    fn order(&mut self, order: Order) {
+        let via = [Via::Page, Via::Api, Via::CommandLine][self.tickets as usize % 3];
+        self.order_by(order, Actor::person("ann", via));
+    }
+
+    fn order_by(&mut self, order: Order, by: Actor) {
+        self.ask(|ticket| Input::Ordered { order, by, ticket });
+    }
+
     /// An asker is told.
     pub fn replied(&mut self, ticket: Ticket, reply: &Reply) {
         assert!(self.asked.remove(&ticket), "answers to people: {ticket:?} is answered, and did not ask");
@@ -69,15 +79,9 @@ impl Sim {
         let priority = self.rng.chance(25).then(|| self.rng.range(-1, 6));
         let scheduler = self.rng.chance(20).then(|| "by-hand".to_owned());
         let builders = if scheduler.is_some() { vec![] } else { vec![builder] };
-        let ask = ForceAsk {
-            scheduler,
-            builders,
-            owner: "ann".into(),
-            priority: priority.map(Into::into),
-            ..ForceAsk::default()
-        };
+        let order = ForceOrder { scheduler, builders, priority: priority.map(Into::into), ..ForceOrder::default() };
         self.saw("forced");
-        self.ask(|ticket| Input::ForceAsked { ask, ticket });
+        self.order(Order::Force(order));
     }
 
     /// Somebody pushes, and often once more right away.
@@ -98,8 +102,7 @@ impl Sim {
         if hook {
             self.saw(if again { "hook told twice" } else { "hook told" });
             let changes = vec![commit(&branch, &revision)];
-            let by = Telling { how: How::Hook, delivery: None };
-            self.ask(|ticket| Input::ChangesSeen { changes, by, ticket });
+            self.order_by(Order::AddChanges { changes, delivery: None }, Actor::Hook { dialect: "base".into() });
         }
     }
 
@@ -116,10 +119,10 @@ impl Sim {
         self.reference.stoppable.insert(build);
         let stops = self.reference.builds[&build].stops;
         self.saw(if stops > 0 { "stopped twice" } else { "stopped" });
-        self.ask(|ticket| Input::StopAsked { build, why: "enough".into(), by: "ann".into(), ticket });
+        self.order(Order::StopBuild { build, why: "enough".into() });
         if self.rng.chance(25) {
             self.saw("stopped twice");
-            self.ask(|ticket| Input::StopAsked { build, why: "enough".into(), by: "ann".into(), ticket });
+            self.order(Order::StopBuild { build, why: "enough".into() });
         }
     }
 
@@ -127,7 +130,7 @@ impl Sim {
         let Some(request) = self.some_request() else { return };
         self.reference.cancellable.insert(request);
         self.saw("cancelled");
-        self.ask(|ticket| Input::CancelAsked { request, why: "no".into(), by: "ann".into(), ticket });
+        self.order(Order::CancelRequest { request, why: "no".into() });
     }
 
     fn rebuild_some(&mut self) {
@@ -135,22 +138,22 @@ impl Sim {
         let (builder, set) = self.reference.origins[&build];
         let buildset = self.reference.sets[&set].record.clone();
         self.saw("rebuilt");
-        let ask = RebuildAsk { build, builder, buildset, owner: "ann".into() };
-        self.ask(|ticket| Input::RebuildAsked { ask, ticket });
+        let of = Some(Box::new(BuiltOf { builder, buildset }));
+        self.order(Order::Rebuild { build, of });
     }
 
     fn prioritise_some(&mut self) {
         let Some(request) = self.some_request() else { return };
         let priority = self.rng.range(-3, 9);
         self.saw("priority changed");
-        self.ask(|ticket| Input::PriorityAsked { request, priority, ticket });
+        self.order(Order::SetPriority { request, priority });
     }
 
     fn switch_scheduler(&mut self) {
         let scheduler = self.rng.any(self.draft.schedulers.iter().map(|plan| plan.name.clone())).unwrap();
         let enabled = self.rng.chance(60);
         self.saw("scheduler switched");
-        self.ask(|ticket| Input::EnableAsked { scheduler, enabled, ticket });
+        self.order(Order::EnableScheduler { scheduler, enabled });
     }
 
     fn some_worker(&mut self) -> String {
@@ -161,30 +164,31 @@ impl Sim {
     fn pause_some(&mut self) {
         let (worker, paused) = (self.some_worker(), self.rng.chance(55));
         self.saw(if paused { "worker paused" } else { "worker unpaused" });
-        self.ask(|ticket| Input::PauseAsked { worker, paused, reason: None, ticket });
+        self.order(Order::PauseWorker { worker, paused, reason: None });
     }
 
     fn send_away(&mut self) {
         let worker = self.some_worker();
         self.saw("worker asked to go");
-        self.ask(|ticket| Input::GracefulAsked { worker, ticket });
+        self.order(Order::StopWorker { worker });
     }
 
     fn kill_worker(&mut self) {
         let worker = self.some_worker();
         self.saw("worker killed by hand");
-        self.ask(|ticket| Input::KillAsked { worker, why: "off".into(), ticket });
+        self.order(Order::KillWorker { worker, why: "off".into() });
     }
 
     fn ask_for_poll(&mut self) {
         self.saw("poll asked for");
-        self.ask(|ticket| Input::PollAsked { source: None, ticket });
+        self.order(Order::Poll { source: None });
     }
 
     fn refuse_plan(&mut self) {
         self.saw("configuration refused");
-        let (cause, message) = ("reload".to_owned(), "line 3: no".to_owned());
-        self.ask(|ticket| Input::PlanRefused { cause, message, ticket });
+        let (why, message) = ("reload".to_owned(), "line 3: no".to_owned());
+        let cause = Cause::Order(Actor::person("ann", Via::Signal));
+        self.ask(|ticket| Input::PlanRefused { why, cause, message, ticket });
     }
 
     fn reload(&mut self) {
@@ -334,14 +338,14 @@ impl Sim {
         let drafted = self.draft.workers.iter().chain(&self.first_draft.workers).map(|worker| worker.name.clone());
         let workers: BTreeSet<String> = self.reference.workers.keys().cloned().chain(drafted).collect();
         for worker in workers {
-            self.ask(|ticket| Input::PauseAsked { worker, paused: false, reason: None, ticket });
+            self.order(Order::PauseWorker { worker, paused: false, reason: None });
         }
         let timed: Vec<String> = (self.draft.schedulers.iter())
             .filter(|plan| matches!(plan.timing, draft::Timing::Periodic { .. } | draft::Timing::Nightly { .. }))
             .map(|plan| plan.name.clone())
             .collect();
         for scheduler in timed {
-            self.ask(|ticket| Input::EnableAsked { scheduler, enabled: false, ticket });
+            self.order(Order::EnableScheduler { scheduler, enabled: false });
         }
         self.load_file("calm");
     }

@@ -11,8 +11,8 @@ use super::reference_locks::{Held, Waiting};
 use super::reference_queue::{RequestView, SetView};
 use crate::base::Timestamp;
 use crate::model::{
-    BuildId, BuilderId, BuildsetId, ChangeId, CommandId, ConfigDigest, Event, Fact, Key, LogId, Outcome, Plan,
-    PlanChange, Report, ReportId, RequestId, SchedulerKind, StepId,
+    BuildId, BuilderId, BuildsetId, ChangeId, CommandId, ConfigDigest, Difference, Event, Fact, Key, LogId, Outcome,
+    Plan, PlanChange, Report, ReportId, RequestId, SchedulerId, SchedulerKind, StepId, WorkerId,
 };
 
 /// A worker, as facts tell it.
@@ -57,6 +57,8 @@ pub struct Reference {
     pub restarts: Vec<(CommandId, CommandId)>,
     /// Steps that have to be over by the end of the turn: what they waited for was cancelled.
     pub parents_over: Vec<super::reference_locks::Owner>,
+    pub worker_names: BTreeMap<WorkerId, String>,
+    pub scheduler_names: BTreeMap<SchedulerId, String>,
     pub numbers: BTreeMap<BuilderId, u64>,
     pub results: super::reference_results::Results,
     pub holds: Vec<Held>,
@@ -153,7 +155,11 @@ impl Reference {
                     *since = fact.seq;
                 }
             }
-            Event::PlanAdopted { digest, changes, builders, .. } => self.adopted(digest, changes, builders),
+            Event::PlanAdopted { digest, changes, builders, workers, schedulers, .. } => {
+                self.worker_names.extend(workers.iter().map(|(name, id)| (*id, name.clone())));
+                self.scheduler_names.extend(schedulers.iter().map(|(name, id)| (*id, name.clone())));
+                self.adopted(digest, changes, builders);
+            }
             Event::ChangeArrived { change } => {
                 self.fresh("change", change.id.0);
                 let key = (change.data.branch.clone(), change.data.revision.clone());
@@ -174,15 +180,19 @@ impl Reference {
             Event::SourcePolled { cursor, .. } => {
                 self.watched.get_or_insert_with(|| cursor.clone());
             }
-            Event::ChangeQueued { scheduler, change, due, .. } => self.change_queued(scheduler, *change, *due),
-            Event::SchedulerTimed { scheduler, next, .. } => self.timed(scheduler, *next),
+            Event::ChangeQueued { scheduler, change, due, .. } => {
+                let scheduler = self.scheduler_names[scheduler].clone();
+                self.change_queued(&scheduler, *change, *due);
+            }
+            Event::SchedulerTimed { scheduler, next, .. } => self.timed(&self.scheduler_names[scheduler], *next),
             Event::SchedulerEnabled { scheduler, enabled } => {
+                let scheduler = self.scheduler_names[scheduler].clone();
                 if *enabled {
-                    self.disabled.remove(scheduler);
+                    self.disabled.remove(&scheduler);
                 } else {
                     // What it had taken by then it forgets.
-                    self.disabled.insert(scheduler.clone());
-                    self.queued.remove(scheduler);
+                    self.queued.remove(&scheduler);
+                    self.disabled.insert(scheduler);
                 }
             }
             Event::BuildsetMade { buildset, requests } => self.buildset_made(buildset, requests),
@@ -198,6 +208,7 @@ impl Reference {
             Event::LocksTaken { build, step, locks } => self.locks_taken(*build, *step, locks),
             Event::LocksReleased { build, step } => self.locks_released(*build, *step),
             Event::WorkerConnected { worker, epoch, resumes, .. } => {
+                let worker = &self.worker_names[worker].clone();
                 let view = self.workers.entry(worker.clone()).or_default();
                 view.epoch = Some(*epoch);
                 view.connected = fact.at;
@@ -206,6 +217,7 @@ impl Reference {
             }
             Event::LeftoverEnded { command, heard, .. } => self.leftover_ended(command, *heard),
             Event::WorkerLost { worker, epoch, why, give_up } => {
+                let worker = &self.worker_names[worker].clone();
                 let view = self.workers.entry(worker.clone()).or_default();
                 let restart = why.contains("master was started");
                 assert!(
@@ -217,10 +229,10 @@ impl Reference {
                 view.give_up = *give_up;
             }
             Event::WorkerPaused { worker, paused, .. } => {
-                self.workers.entry(worker.clone()).or_default().paused = *paused;
+                self.workers.entry(self.worker_names[worker].clone()).or_default().paused = *paused;
             }
             Event::WorkerGraceful { worker, graceful } => {
-                self.workers.entry(worker.clone()).or_default().graceful = *graceful;
+                self.workers.entry(self.worker_names[worker].clone()).or_default().graceful = *graceful;
             }
             Event::ReportQueued { report } => self.report_queued(report),
             Event::ReportSent { report } => {
@@ -244,6 +256,8 @@ impl Reference {
             | Event::CommandRestarted { .. }
             | Event::LogClosed { .. }
             | Event::StopEscalated { .. }
+            | Event::CommandGivenUp { .. }
+            | Event::StepNoted { .. }
             | Event::LocksWaited { .. }
             | Event::BuildEnded { .. } => self.build_event(fact),
             Event::MasterStopped
@@ -273,7 +287,8 @@ impl Reference {
             self.builder_names.insert(*id, name.clone());
         }
         let replaced = |name: &str| {
-            changes.iter().any(|change| change.kind == "scheduler" && change.name == name && change.what == "replaced")
+            let is_replaced = |change: &PlanChange| matches!(change, PlanChange::Scheduler { name: of, how: Difference::Replaced, .. } if of == name);
+            changes.iter().any(is_replaced)
         };
         self.queued.retain(|name, _| plan.schedulers.contains_key(name) && !replaced(name));
         self.plan = Some(plan);

@@ -6,8 +6,8 @@ use super::reference::Reference;
 use super::reference_results::TopSteps;
 use crate::base::Timestamp;
 use crate::model::{
-    Answer, Ask, BuildId, BuilderId, CommandEnd, CommandId, ConfigDigest, Digest, Event, Fact, Key, LogId, LogOpened,
-    Outcome, RequestId, StepId, StopTarget,
+    Answer, Ask, BuildId, BuilderId, CommandEnd, CommandId, ConfigDigest, Event, Fact, Key, LogId, LogOpened, Outcome,
+    RequestId, StepId,
 };
 
 /// A build that runs.
@@ -41,7 +41,6 @@ pub struct StepView {
 
 #[derive(Clone, Debug)]
 pub struct AskView {
-    pub digest: Digest,
     pub ask: Ask,
     pub command: Option<CommandId>,
     pub answered: bool,
@@ -73,9 +72,9 @@ impl Reference {
         steps.iter().find(|(_, step)| step.parent.is_none()).map(|(id, _)| *id)
     }
 
-    pub fn ask_at(&self, build: BuildId, key: &Key) -> Option<(Digest, bool)> {
+    pub fn ask_at(&self, build: BuildId, key: &Key) -> Option<(Ask, bool)> {
         let ask = self.builds.get(&build)?.asks.get(key)?;
-        Some((ask.digest.clone(), ask.answered))
+        Some((ask.ask.clone(), ask.answered))
     }
 
     fn build(&mut self, id: BuildId) -> &mut BuildView {
@@ -84,7 +83,7 @@ impl Reference {
 
     pub fn build_started(&mut self, fact: &Fact) {
         self.check_start(fact);
-        let Event::BuildStarted { build, builder, builder_id, worker, dir, lender, requests, plan, .. } = &fact.event
+        let Event::BuildStarted { build, builder: builder_id, worker, dir, lender, requests, plan, .. } = &fact.event
         else {
             return;
         };
@@ -92,8 +91,8 @@ impl Reference {
         self.claim_requests(*builder_id, *build, requests);
         let view = BuildView {
             builder: *builder_id,
-            name: builder.clone(),
-            worker: worker.clone(),
+            name: self.builder_names[builder_id].clone(),
+            worker: self.worker_names[worker].clone(),
             dir: dir.clone(),
             lender: *lender,
             plan: plan.clone(),
@@ -151,7 +150,10 @@ impl Reference {
                 assert!(!view.closed, "logs: {log} is closed twice");
                 view.closed = true;
             }
-            Event::StopEscalated { target: StopTarget::Command { build, command }, .. } => {
+            Event::StepNoted { build, step, log, opened, text, .. } => {
+                self.noted(*build, *step, *log, opened.as_ref(), text);
+            }
+            Event::StopEscalated { build, command, .. } | Event::CommandGivenUp { build, command } => {
                 let view = self.build(*build);
                 let open = view.asks.values().any(|ask| ask.command.as_ref() == Some(command) && !ask.answered);
                 assert!(open, "stops: {command} of build {build} is stopped, but nobody waits for it");
@@ -197,8 +199,7 @@ impl Reference {
     }
 
     fn asked(&mut self, fact: &Fact) {
-        let Event::Asked { build, step, key, ask, digest, command, logs, due } = &fact.event else { return };
-        assert_eq!(ask.digest(), *digest, "asks: the digest of {key:?} of build {build}");
+        let Event::Asked { build, step, key, ask, command, logs, due } = &fact.event else { return };
         for LogOpened { log, name, .. } in logs {
             self.fresh("log", log.0);
             self.logs.insert(*log, LogView { name: name.clone(), ..LogView::default() });
@@ -218,7 +219,7 @@ impl Reference {
             _ => None,
         };
         let (command, due) = (command.clone(), *due);
-        let asked = AskView { digest: digest.clone(), ask: ask.clone(), command, answered: false, due, seq: fact.seq };
+        let asked = AskView { ask: ask.clone(), command, answered: false, due, seq: fact.seq };
         let before = view.asks.insert(key.clone(), asked);
         assert!(before.is_none(), "asks: {key:?} of build {build} is asked twice");
         if let Some((log, text)) = written {
@@ -230,6 +231,19 @@ impl Reference {
         if let Ask::Trigger(trigger) = ask {
             self.triggering = Some((*build, key.clone(), *step, trigger.wait));
         }
+    }
+
+    /// The engine wrote to a log by itself.
+    fn noted(&mut self, build: BuildId, step: StepId, log: LogId, opened: Option<&LogOpened>, text: &str) {
+        if let Some(LogOpened { log, name, .. }) = opened {
+            self.fresh("log", log.0);
+            self.logs.insert(*log, LogView { name: name.clone(), ..LogView::default() });
+        }
+        let open = self.build(build).steps.get_mut(&step);
+        let open = open.unwrap_or_else(|| panic!("notes: step {step} of build {build} is over"));
+        open.logs.extend(opened.map(|opened| (opened.log, opened.name.clone())));
+        assert!(open.logs.iter().any(|(id, _)| *id == log), "notes: log {log} of build {build} is not open");
+        self.logs.get_mut(&log).unwrap().written.push(format!("{}\n", text.trim_end_matches('\n')));
     }
 
     fn answered(&mut self, build: BuildId, key: &Key, answer: &Answer) {

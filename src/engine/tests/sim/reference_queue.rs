@@ -212,10 +212,12 @@ impl Reference {
     // --- starts
 
     pub fn check_start(&mut self, fact: &Fact) {
-        let Event::BuildStarted { number, builder_id, worker, dir, lender, requests, plan, build, .. } = &fact.event
+        let Event::BuildStarted { number, builder: builder_id, worker, dir, lender, requests, plan, build, .. } =
+            &fact.event
         else {
             return;
         };
+        let worker = &self.worker_names[worker].clone();
         self.fresh("build", build.0);
         let last = self.numbers.entry(*builder_id).or_default();
         assert_eq!(*number, *last + 1, "ids: the number of build {build}");

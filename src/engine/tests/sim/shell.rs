@@ -8,7 +8,9 @@ use super::bugs::{self, Bug};
 use super::disk::{LogWrite, Source};
 use super::run::{Happening, Sim, short};
 use crate::engine::{ChangeReport, Deadline, Effect, Engine, Input};
-use crate::model::{BuildId, CommandId, ConfigDigest, Cursor, EvalJob, Event, Fact, NewChange, Report, ReportId};
+use crate::model::{
+    BuildId, Cause, CommandId, ConfigDigest, Cursor, EvalJob, Event, Fact, NewChange, Report, ReportId,
+};
 
 /// What is done once an input is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,7 +138,10 @@ impl Sim {
             return;
         }
         let plan = Arc::clone(&self.scene.plans[&self.file].0);
-        self.turn(Input::PlanLoaded { plan, cause: cause.into(), ticket: None }, Then::Nothing);
+        self.turn(
+            Input::PlanLoaded { plan, why: cause.into(), cause: Cause::Configuration, ticket: None },
+            Then::Nothing,
+        );
     }
 
     /// Gives one input to the engine.
@@ -146,11 +151,13 @@ impl Sim {
             self.note(format!("         > {}", short(&format!("{input:?}"))));
         }
         let suspended = self.suspended(&input);
+        let is_cause = cause_of(&input);
         let Some(shell) = &mut self.shell else { return };
         let before = shell.engine.last_seq();
         let turn = shell.engine.handle(now, input, &self.scene);
         for (number, fact) in turn.facts.iter().enumerate() {
             assert_eq!(fact.seq, before + 1 + number as u64, "numbers of facts: a gap");
+            assert!(is_cause(&fact.cause), "causes: {:?} is not what caused {:?}", fact.cause, fact.event);
             let bytes = rmp_serde::to_vec_named(&**fact).unwrap();
             let read: Fact = rmp_serde::from_slice(&bytes).unwrap();
             assert!(read == **fact, "facts: fact {} reads back as another one", fact.seq);
@@ -573,7 +580,7 @@ impl Sim {
         for (key, entry) in &job.journal.0 {
             let known = self.reference.ask_at(build, key);
             assert!(
-                known.is_none_or(|known| known.0 == entry.digest || self.reference.step_in_progress(build) != Some(step)),
+                known.is_none_or(|known| known.0 == entry.ask || self.reference.step_in_progress(build) != Some(step)),
                 "replay: the journal of build {build} has another {key:?} than the facts"
             );
         }
@@ -589,5 +596,34 @@ pub fn commit(branch: &str, revision: &str) -> NewChange {
         repository: super::draft::REPOSITORY.into(),
         files: vec!["src/a".into()],
         ..NewChange::default()
+    }
+}
+
+/// Whether something is the cause of all that follows from this input.
+fn cause_of(input: &Input) -> Box<dyn Fn(&Cause) -> bool> {
+    match input {
+        Input::Started { .. } => Box::new(|cause| *cause == Cause::Recovery),
+        Input::Stopping => Box::new(|cause| *cause == Cause::Shutdown),
+        Input::Woke => Box::new(|cause| *cause == Cause::Clock),
+        Input::PlanLoaded { cause, .. } | Input::PlanRefused { cause, .. } => {
+            let want = cause.clone();
+            Box::new(move |cause| *cause == want)
+        }
+        Input::Ordered { by, .. } => {
+            let want = Cause::Order(by.clone());
+            Box::new(move |cause| *cause == want)
+        }
+        Input::Polled { .. } => Box::new(|cause| matches!(cause, Cause::Source(id) if id.0 > 0)),
+        Input::WorkerConnected { .. } | Input::Resumed { .. } | Input::WorkerLost { .. } | Input::CommandEnded(_) => {
+            Box::new(|cause| matches!(cause, Cause::Worker(_)))
+        }
+        Input::Evaluated { build, .. } => {
+            let want = Cause::Script(*build);
+            Box::new(move |cause| *cause == want)
+        }
+        Input::ReportSent { report, .. } | Input::ReportFailed { report, .. } => {
+            let want = Cause::Delivery(*report);
+            Box::new(move |cause| *cause == want)
+        }
     }
 }

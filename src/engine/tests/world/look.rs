@@ -26,7 +26,7 @@ impl World {
 
     pub(super) fn builder_of(&self, build: BuildId) -> BuilderId {
         let found = self.events().find_map(|event| match event {
-            Event::BuildStarted { build: id, builder_id, .. } if *id == build => Some(*builder_id),
+            Event::BuildStarted { build: id, builder, .. } if *id == build => Some(*builder),
             _ => None,
         });
         found.unwrap()
@@ -81,7 +81,9 @@ impl World {
         for event in self.events() {
             match event {
                 Event::BuildStarted { build, number, builder, worker, .. } => {
-                    let view = BuildView { id: *build, worker: worker.clone(), outcome: None, state: String::new() };
+                    let worker = self.engine.state().worker_name(*worker).unwrap().clone();
+                    let view = BuildView { id: *build, worker, outcome: None, state: String::new() };
+                    let builder = &self.engine.state().builders[builder].name;
                     assert!(builds.insert(format!("{builder}/{number}"), view).is_none(), "numbers are used once");
                 }
                 Event::BuildEnded { build, outcome, state, .. } => {
@@ -152,7 +154,8 @@ impl World {
     pub fn log(&self, build: &str, log: &str) -> String {
         let id = self.build(build).id;
         let opened = self.events().filter_map(|event| match event {
-            Event::Asked { build, logs, .. } if *build == id => Some(logs),
+            Event::Asked { build, logs, .. } if *build == id => Some(logs.as_slice()),
+            Event::StepNoted { build, opened: Some(opened), .. } if *build == id => Some(std::slice::from_ref(opened)),
             _ => None,
         });
         let ids = opened.flatten().filter(|opened| opened.name == log).map(|opened| opened.log);

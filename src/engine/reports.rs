@@ -1,8 +1,10 @@
 //! Reports: who is told of a build that ended, and why; and deliveries that are tried until they succeed.
 
-use super::pass::Pass;
+use std::collections::BTreeSet;
+
 use super::state::{Build, Previous};
 use super::timers::TimerKey;
+use super::turn::Turn;
 use super::{Deadline, Effect, WakeReason};
 use crate::base::Span;
 use crate::model::{Event, NotifierPlan, NotifyOn, Outcome, Plan, Report, ReportId, ReportReason, ReportSubject};
@@ -16,93 +18,101 @@ const PAUSE_MAX: Span = Span::from_minutes(15);
 /// After so long nobody wants the news any more.
 const KEEP: Span = Span::from_minutes(7 * 24 * 60);
 
-impl Pass<'_> {
-    /// Puts a report into the outbox for each notifier that speaks of this build.
-    pub fn report_build(&mut self, build: &Build, outcome: Outcome, previous: Previous) {
-        let Some(plan) = self.plan() else { return };
-        for notifier in plan.notifiers.values().filter(|notifier| concerns(notifier, build, &plan)) {
-            if let Some(reason) = reason(&notifier.on, outcome, previous) {
-                let (builder, previous) = (build.builder.clone(), previous.outcome.filter(|_| !previous.unproven));
-                let subject = ReportSubject::Build { build: build.id, builder, outcome, previous };
-                let report = Report {
-                    id: ReportId(self.state.last.report + 1),
-                    notifier: notifier.name.clone(),
-                    plan: plan.digest.clone(),
-                    reason,
-                    subject,
-                    made: self.now,
-                };
-                self.record(Event::ReportQueued { report });
-            }
+/// Reports that are handed out, and those that wait for one of these to come back.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Deliveries {
+    out: BTreeSet<ReportId>,
+    waiting: BTreeSet<ReportId>,
+}
+
+/// Puts a report into the outbox for each notifier that speaks of this build.
+pub(super) fn report_build(turn: &mut Turn<'_>, build: &Build, outcome: Outcome, previous: Previous) {
+    // Builds also end because no configuration can be loaded any more; nobody is configured to be told then.
+    let Some(plan) = turn.plan() else { return };
+    for notifier in plan.notifiers.values().filter(|notifier| concerns(notifier, build, &plan)) {
+        if let Some(reason) = reason(&notifier.on, outcome, previous) {
+            let (builder, previous) = (build.builder_id, previous.outcome.filter(|_| !previous.unproven));
+            let subject = ReportSubject::Build { build: build.id, builder, outcome, previous };
+            let report = Report {
+                id: ReportId(turn.state.last.report + 1),
+                notifier: notifier.name.clone(),
+                plan: plan.digest.clone(),
+                reason,
+                subject,
+                made: turn.now,
+            };
+            turn.record(Event::ReportQueued { report });
         }
     }
+}
 
-    #[cfg(test)]
-    pub fn queue_reports_again(&mut self) {
-        for report in self.state.outbox.values().map(|queued| queued.report.clone()).collect::<Vec<_>>() {
-            let id = ReportId(self.state.last.report + 1);
-            self.record(Event::ReportQueued { report: Report { id, ..report } });
-        }
+#[cfg(test)]
+pub(super) fn queue_again(turn: &mut Turn<'_>) {
+    for report in turn.state.outbox.values().map(|queued| queued.report.clone()).collect::<Vec<_>>() {
+        let id = ReportId(turn.state.last.report + 1);
+        turn.record(Event::ReportQueued { report: Report { id, ..report } });
     }
+}
 
+impl Deliveries {
     /// When a report is due; not while it is handed out, or waits for others to come back.
-    pub fn delivery_due(&self, report: ReportId) -> Option<Deadline> {
-        let queued = self.state.outbox.get(&report)?;
-        if self.up.deliveries.contains(&report) || self.up.undelivered.contains(&report) {
+    pub fn due(&self, turn: &Turn<'_>, report: ReportId) -> Option<Deadline> {
+        let queued = turn.state.outbox.get(&report)?;
+        if self.out.contains(&report) || self.waiting.contains(&report) {
             return None;
         }
         // A clock that went back must not hold a report longer than the longest pause.
-        let due = queued.due.min(self.now.plus(PAUSE_MAX));
+        let due = queued.due.min(turn.now.plus(PAUSE_MAX));
         Some((due, WakeReason::Report(report.0)))
     }
 
-    /// Hands a report out, or lets it wait for its turn.
-    pub fn order_delivery(&mut self, report: ReportId) {
-        let Some(queued) = self.state.outbox.get(&report) else { return };
-        if self.up.deliveries.len() >= DELIVERIES_MAX {
-            self.up.undelivered.insert(report);
+    /// Hands a report out, or lets it wait for its turn. Late: it may have been given up while it waited.
+    pub fn order(&mut self, turn: &mut Turn<'_>, report: ReportId) {
+        let Some(queued) = turn.state.outbox.get(&report) else { return };
+        if self.out.len() >= DELIVERIES_MAX {
+            self.waiting.insert(report);
             return;
         }
-        self.up.deliveries.insert(report);
-        self.effects.push(Effect::Deliver { report: queued.report.clone() });
+        self.out.insert(report);
+        turn.effects.push(Effect::Deliver { report: queued.report.clone() });
     }
 
-    fn delivery_returned(&mut self, report: ReportId) {
-        self.up.deliveries.remove(&report);
-        self.touch(TimerKey::Report(report));
-        while self.up.deliveries.len() < DELIVERIES_MAX
-            && let Some(next) = self.up.undelivered.pop_first()
+    fn returned(&mut self, turn: &mut Turn<'_>, report: ReportId) {
+        self.out.remove(&report);
+        turn.touch(TimerKey::Report(report));
+        while self.out.len() < DELIVERIES_MAX
+            && let Some(next) = self.waiting.pop_first()
         {
-            self.order_delivery(next);
+            self.order(turn, next);
         }
     }
 
-    /// A report was delivered.
-    pub fn report_sent(&mut self, report: ReportId, remarks: Vec<String>) {
-        if self.state.outbox.contains_key(&report) {
+    /// A report was delivered. Late: one that was handed out before a restart may be told of twice.
+    pub fn sent(&mut self, turn: &mut Turn<'_>, report: ReportId, remarks: Vec<String>) {
+        if turn.state.outbox.contains_key(&report) {
             if !remarks.is_empty() {
-                self.record(Event::ReportRemarked { report, remarks });
+                turn.record(Event::ReportRemarked { report, remarks });
             }
-            self.record(Event::ReportSent { report });
+            turn.record(Event::ReportSent { report });
         }
-        self.delivery_returned(report);
+        self.returned(turn, report);
     }
 
     /// A report was not delivered.
-    pub fn report_failed(&mut self, report: ReportId, error: String, in_vain: bool) {
-        if let Some(queued) = self.state.outbox.get(&report) {
+    pub fn failed(&mut self, turn: &mut Turn<'_>, report: ReportId, error: String, in_vain: bool) {
+        if let Some(queued) = turn.state.outbox.get(&report) {
             let tries = queued.tries + 1;
-            let retry = self.now.plus(pause_after(tries));
+            let retry = turn.now.plus(pause_after(tries));
             if in_vain {
-                self.record(Event::ReportDropped { report, why: error });
+                turn.record(Event::ReportDropped { report, why: error });
             } else if retry.since(queued.report.made) > KEEP {
                 let why = format!("not delivered within {KEEP}, last because of: {error}");
-                self.record(Event::ReportDropped { report, why });
+                turn.record(Event::ReportDropped { report, why });
             } else {
-                self.record(Event::ReportFailed { report, error, tries, retry });
+                turn.record(Event::ReportFailed { report, error, tries, retry });
             }
         }
-        self.delivery_returned(report);
+        self.returned(turn, report);
     }
 }
 

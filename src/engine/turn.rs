@@ -1,27 +1,26 @@
-//! One pass: one input is taken, facts are recorded, and everything that follows from them at once is done.
+//! One turn: what every part works with while one input is dealt with.
 //!
-//! Deciding and changing are apart: a decision is a fact, [`Pass::record`] makes it part of the state, and notes what has
-//! to be looked at because of it. [`Pass::settle`] looks, until nothing is left to look at. So nobody has to know who
-//! else is concerned by what they record.
+//! Deciding and changing are apart: a decision is a fact, [`Turn::record`] makes it part of the state, and marks what has to
+//! be looked at because of it. The core lets those parts look, until nothing is marked. So nobody has to know who else is
+//! concerned by what they record, and a lower part never calls a higher one: it sets a mark.
 
 use std::sync::Arc;
 
-use super::decide::Asked;
+use super::asking::Asked;
 use super::state::State;
 use super::timers::TimerKey;
 use super::underway::Underway;
-use super::{Deadline, Effect, Reply, Ticket, Turn, WakeReason};
+use super::{Decided, Effect, Reply, Ticket};
 use crate::base::Timestamp;
-use crate::model::{Event, Fact, Plan, Script, StopTarget};
-
-/// More rounds than any real input needs; an engine that circles ends loudly instead of hanging.
-const ROUNDS_MAX: u64 = 1_000_000;
+use crate::model::{BuildId, Cause, Event, Fact, Plan, Script};
 
 /// The work on one input.
-pub(super) struct Pass<'a> {
+pub(super) struct Turn<'a> {
     pub state: &'a mut State,
     pub up: &'a mut Underway,
     pub now: Timestamp,
+    /// What all facts of this pass are caused by.
+    cause: Cause,
     pub scripts: &'a dyn Script,
     pub facts: Vec<Arc<Fact>>,
     pub effects: Vec<Effect>,
@@ -29,13 +28,19 @@ pub(super) struct Pass<'a> {
     replies: Vec<Effect>,
 }
 
-impl<'a> Pass<'a> {
+impl<'a> Turn<'a> {
     /// Begins.
-    pub fn new(state: &'a mut State, up: &'a mut Underway, now: Timestamp, scripts: &'a dyn Script) -> Self {
+    pub fn new(
+        state: &'a mut State,
+        up: &'a mut Underway,
+        (now, cause): (Timestamp, Cause),
+        scripts: &'a dyn Script,
+    ) -> Self {
         Self {
             state,
             up,
             now,
+            cause,
             scripts,
             facts: Vec::new(),
             effects: Vec::new(),
@@ -44,12 +49,10 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Does all that follows, and gives what came of it.
-    pub fn finish(mut self) -> Turn {
-        self.settle();
-        self.keep_answers();
+    /// What came of it; answers to askers come last.
+    pub fn decided(mut self) -> Decided {
         self.effects.append(&mut self.replies);
-        Turn { facts: self.facts, effects: self.effects }
+        Decided { facts: self.facts, effects: self.effects }
     }
 
     /// Makes a decision a fact, and part of the state.
@@ -57,12 +60,17 @@ impl<'a> Pass<'a> {
     /// # Panics
     /// When the fact is illegal, which is a bug here: a wrong engine is worse than none.
     pub fn record(&mut self, event: Event) {
-        let fact = Fact { seq: self.state.seq + 1, at: self.now, event };
+        let fact = Fact { seq: self.state.seq + 1, at: self.now, cause: self.cause(), event };
         if let Err(why) = self.state.apply(&fact) {
             panic!("bug in the engine: fact {} is illegal: {why}: {:?}", fact.seq, fact.event);
         }
         self.note(&fact.event);
         self.facts.push(Arc::new(fact));
+    }
+
+    fn cause(&self) -> Cause {
+        sabotage!(CauseForgotten => if !self.facts.is_empty() { return Cause::Clock });
+        self.cause.clone()
     }
 
     /// Answers an asker, if there is one.
@@ -73,28 +81,6 @@ impl<'a> Pass<'a> {
     /// The configuration in force.
     pub fn plan(&self) -> Option<Arc<Plan>> {
         self.up.plans.get(self.state.plan.as_ref()?).cloned()
-    }
-
-    /// Lets everything follow that follows now.
-    fn settle(&mut self) {
-        for _ in 0..ROUNDS_MAX {
-            if let Some(build) = self.up.builds.pop_first() {
-                self.drive(build);
-            } else if std::mem::take(&mut self.up.locks) {
-                self.serve_steps();
-                self.up.lend = true;
-            } else if !self.up.builders.is_empty() {
-                self.match_requests();
-            } else if std::mem::take(&mut self.up.lend) {
-                self.lend_slots();
-            } else if std::mem::take(&mut self.up.deadlocks) {
-                self.end_deadlock();
-            } else if !self.fire_timers() {
-                self.prune_plans();
-                return;
-            }
-        }
-        panic!("bug in the engine: it circles, at fact {}", self.state.seq);
     }
 
     /// Looks at everything, as after a restart.
@@ -137,9 +123,13 @@ impl<'a> Pass<'a> {
             | Event::BuildsetUndecided { scheduler, .. }
             | Event::BuildsetOwed { scheduler, .. }
             | Event::BuildsetForgone { scheduler, .. }
-            | Event::SchedulerEnabled { scheduler, .. } => self.touch(TimerKey::Scheduler(scheduler.clone())),
+            | Event::SchedulerEnabled { scheduler, .. } => {
+                let name = self.state.scheduler_name(*scheduler).cloned();
+                self.up.touched.extend(name.map(TimerKey::Scheduler));
+            }
             Event::SourcePolled { source, .. } | Event::SourceFailed { source, .. } => {
-                self.touch(TimerKey::Source(source.clone()));
+                let name = self.state.source_name(*source).cloned();
+                self.up.touched.extend(name.map(TimerKey::Source));
             }
             Event::BuildsetMade { buildset, requests } => {
                 self.touch(TimerKey::Scheduler(buildset.scheduler.clone()));
@@ -158,8 +148,9 @@ impl<'a> Pass<'a> {
             }
             Event::RequestEnded { request, .. } => self.touch(TimerKey::Request(*request)),
             Event::BuildStarted { worker, requests, .. } => {
-                self.note_free(worker);
-                let claims = self.up.claims.iter().filter(|(_, claim)| claim.worker == *worker);
+                let worker = self.state.worker_name(*worker).cloned().unwrap_or_default();
+                self.note_free(&worker);
+                let claims = self.up.claims.iter().filter(|(_, claim)| claim.worker == worker);
                 self.up.builders.extend(claims.map(|(builder, _)| builder));
                 self.up.touched.extend(requests.iter().copied().map(TimerKey::Request));
             }
@@ -168,10 +159,6 @@ impl<'a> Pass<'a> {
             Event::LocksTaken { build, step: Some(_), .. } | Event::Answered { build, .. } => {
                 self.want_evaluation(*build);
             }
-            Event::StopEscalated { target: StopTarget::Command { build, .. }, .. } => {
-                self.up.builds.insert(*build);
-                self.touch(TimerKey::Build(*build));
-            }
             Event::BuildEnded { .. } => self.up.prune = true,
             Event::WorkerConnected { worker, .. }
             | Event::WorkerLost { worker, .. }
@@ -179,7 +166,8 @@ impl<'a> Pass<'a> {
             | Event::WorkerPaused { worker, .. }
             | Event::WorkerGraceful { worker, .. } => {
                 sabotage!(UnpauseUnnoticed => if matches!(event, Event::WorkerPaused { paused: false, .. }) { return });
-                self.look_at_worker(&worker.clone());
+                let worker = self.state.worker_name(*worker).cloned().unwrap_or_default();
+                self.look_at_worker(&worker);
             }
             Event::ReportQueued { report } => self.touch(TimerKey::Report(report.id)),
             Event::ReportSent { report } | Event::ReportDropped { report, .. } => {
@@ -196,6 +184,7 @@ impl<'a> Pass<'a> {
             | Event::ChangeAnnounced { .. }
             | Event::DeliveryTaken { .. }
             | Event::EvaluationLost { .. }
+            | Event::StepNoted { .. }
             | Event::StepLinked { .. }
             | Event::TriggerRefused { .. }
             | Event::TriggerUndecided { .. }
@@ -211,6 +200,8 @@ impl<'a> Pass<'a> {
             | Event::CommandRestarted { .. }
             | Event::LogClosed { .. }
             | Event::BuildStopping { .. }
+            | Event::StopEscalated { .. }
+            | Event::CommandGivenUp { .. }
             | Event::LocksWaited { .. } => {}
         }
     }
@@ -227,96 +218,29 @@ impl<'a> Pass<'a> {
         self.up.builds.extend(self.state.builds_on(worker));
     }
 
+    /// Something changed that a build's script waits for.
+    pub fn want_evaluation(&mut self, build: BuildId) {
+        self.up.evaluations.entry(build).or_default().wanted = true;
+        self.up.builds.insert(build);
+    }
+
+    /// Notes whether new builds may go to a worker.
+    pub fn note_free(&mut self, worker: &str) {
+        let takes = self.state.workers.get(worker).is_some_and(super::state::Worker::takes_builds);
+        let load = self.state.slots_taken(worker);
+        if takes && self.slots_of(worker).is_some_and(|slots| load < slots) {
+            self.up.free.insert(worker.to_owned());
+        } else {
+            self.up.free.remove(worker);
+        }
+    }
+
+    fn slots_of(&self, worker: &str) -> Option<u64> {
+        Some(self.plan()?.workers.get(worker)?.slots.max(1))
+    }
+
     /// Has a moment looked up again.
     pub fn touch(&mut self, key: TimerKey) {
         self.up.touched.insert(key);
-    }
-
-    fn refresh_timers(&mut self) {
-        for key in std::mem::take(&mut self.up.touched) {
-            let due = self
-                .due_of(&key)
-                .map(|(at, why)| (self.up.postponed.get(&key).map_or(at, |floor| at.max(*floor)), why));
-            self.up.timers.set(key, due);
-        }
-    }
-
-    /// Does what is due; false if nothing is.
-    fn fire_timers(&mut self) -> bool {
-        self.refresh_timers();
-        let due = self.up.timers.take_due(self.now);
-        for key in &due {
-            self.fire(key);
-            self.touch(key.clone());
-        }
-        !due.is_empty()
-    }
-
-    /// When a thing is due, if it is waiting for a moment.
-    fn due_of(&self, key: &TimerKey) -> Option<Deadline> {
-        match key {
-            TimerKey::Scheduler(name) => self.scheduler_due(name),
-            TimerKey::Source(name) => self.poll_due(name),
-            TimerKey::Build(build) => self.build_due(*build),
-            TimerKey::Worker(name) => {
-                let at = self.state.workers.get(name)?.give_up.filter(|_| self.state.load_of(name) > 0)?;
-                // A clock that went back must not make the wait longer than it is.
-                let at = at.min(self.now.plus(self.grace_of_workers()));
-                Some((at, WakeReason::GiveUp(name.clone())))
-            }
-            TimerKey::Leftovers(name) => {
-                sabotage!(LeftoversForEver => return None);
-                let over = self.leftovers_over(name)?;
-                Some((over, WakeReason::Leftovers(name.clone())))
-            }
-            TimerKey::Report(report) => self.delivery_due(*report),
-            TimerKey::Request(request) => {
-                let at = self.state.requests.get(request)?.rests(self.now)?;
-                Some((at, WakeReason::Request(*request)))
-            }
-            TimerKey::Builder(builder) => {
-                let at = self.retry_due(*self.up.retries.get(builder)?)?;
-                Some((at, WakeReason::Queue(*builder)))
-            }
-            TimerKey::Function(function) => self.recovery_due(function),
-            TimerKey::Later => {
-                let waits = !self.up.later.is_empty() || !self.up.uncollapsed.is_empty();
-                waits.then_some((self.now, WakeReason::Postponed))
-            }
-        }
-    }
-
-    fn fire(&mut self, key: &TimerKey) {
-        self.up.postponed.remove(key);
-        match key {
-            TimerKey::Scheduler(name) => self.fire_scheduler(name),
-            TimerKey::Build(build) => self.fire_build(*build),
-            TimerKey::Worker(worker) => self.give_up_worker(worker),
-            TimerKey::Leftovers(worker) => self.end_leftovers(worker),
-            TimerKey::Request(request) => {
-                self.up.lend = true;
-                self.up.builders.extend(self.state.requests.get(request).map(|request| request.builder));
-            }
-            TimerKey::Source(source) => self.order_poll(source),
-            TimerKey::Report(report) => self.order_delivery(*report),
-            TimerKey::Builder(builder) => {
-                // Whoever looks at the builder plans the next time; without free workers nobody does.
-                if let Some(retry) = self.up.retries.get_mut(builder) {
-                    retry.due = None;
-                }
-                self.up.lend = true;
-                self.up.builders.insert(*builder);
-            }
-            TimerKey::Function(function) => self.function_recovered(function),
-            TimerKey::Later => self.do_postponed(),
-        }
-    }
-
-    /// Forgets configurations that nothing needs any more.
-    fn prune_plans(&mut self) {
-        if std::mem::take(&mut self.up.prune) && self.up.plans.len() > 1 {
-            let needed = self.state.plans_needed();
-            self.up.plans.retain(|digest, _| needed.contains(digest));
-        }
     }
 }

@@ -1,0 +1,151 @@
+//! The core of a turn: it takes the input, and lets the parts look at what is marked until nothing is.
+//!
+//! The only place that knows all parts. A part that wants something of a higher one sets a mark on the turn, and it is
+//! here that the higher part is called.
+
+use super::reports::Deliveries;
+use super::sources::Polls;
+use super::timers::TimerKey;
+use super::turn::Turn;
+use super::{Deadline, Decided, WakeReason};
+
+/// More rounds than any real input needs; an engine that circles ends loudly instead of hanging.
+const ROUNDS_MAX: u64 = 1_000_000;
+
+/// What the parts have under way, each for itself. None of it survives a restart.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Parts {
+    pub polls: Polls,
+    pub deliveries: Deliveries,
+}
+
+/// A turn, and the parts that take part in it.
+pub(super) struct Core<'a> {
+    pub turn: Turn<'a>,
+    pub parts: &'a mut Parts,
+}
+
+impl Core<'_> {
+    /// Does all that follows, and gives what came of it.
+    pub fn finish(mut self) -> Decided {
+        self.settle();
+        self.turn.keep_answers();
+        self.turn.decided()
+    }
+
+    /// Lets everything follow that follows now.
+    fn settle(&mut self) {
+        for _ in 0..ROUNDS_MAX {
+            let turn = &mut self.turn;
+            if let Some(source) = turn.up.wanted_polls.pop_first() {
+                self.parts.polls.again(turn, &source);
+            } else if let Some(build) = turn.up.builds.pop_first() {
+                turn.drive(build);
+            } else if std::mem::take(&mut turn.up.locks) {
+                turn.serve_steps();
+                turn.up.lend = true;
+            } else if !turn.up.builders.is_empty() {
+                turn.match_requests();
+            } else if std::mem::take(&mut turn.up.lend) {
+                turn.lend_slots();
+            } else if std::mem::take(&mut turn.up.deadlocks) {
+                turn.end_deadlock();
+            } else if !self.fire_timers() {
+                self.prune_plans();
+                return;
+            }
+        }
+        panic!("bug in the engine: it circles, at fact {}", self.turn.state.seq);
+    }
+
+    fn refresh_timers(&mut self) {
+        for key in std::mem::take(&mut self.turn.up.touched) {
+            let due = self.due_of(&key);
+            let up = &mut *self.turn.up;
+            let due = due.map(|(at, why)| (up.postponed.get(&key).map_or(at, |floor| at.max(*floor)), why));
+            up.timers.set(key, due);
+        }
+    }
+
+    /// Does what is due; false if nothing is.
+    fn fire_timers(&mut self) -> bool {
+        self.refresh_timers();
+        let due = self.turn.up.timers.take_due(self.turn.now);
+        for key in &due {
+            self.fire(key);
+            self.turn.touch(key.clone());
+        }
+        !due.is_empty()
+    }
+
+    /// When a thing is due, if it is waiting for a moment.
+    fn due_of(&self, key: &TimerKey) -> Option<Deadline> {
+        let turn = &self.turn;
+        match key {
+            TimerKey::Scheduler(name) => turn.scheduler_due(name),
+            TimerKey::Source(name) => self.parts.polls.due(turn, name),
+            TimerKey::Build(build) => turn.build_due(*build),
+            TimerKey::Worker(name) => {
+                let at = turn.state.workers.get(name)?.give_up.filter(|_| turn.state.load_of(name) > 0)?;
+                // A clock that went back must not make the wait longer than it is.
+                let at = at.min(turn.now.plus(turn.grace_of_workers()));
+                Some((at, WakeReason::GiveUp(name.clone())))
+            }
+            TimerKey::Leftovers(name) => {
+                sabotage!(LeftoversForEver => return None);
+                let over = turn.leftovers_over(name)?;
+                Some((over, WakeReason::Leftovers(name.clone())))
+            }
+            TimerKey::Report(report) => self.parts.deliveries.due(turn, *report),
+            TimerKey::Request(request) => {
+                let at = turn.state.requests.get(request)?.rests(turn.now)?;
+                Some((at, WakeReason::Request(*request)))
+            }
+            TimerKey::Builder(builder) => {
+                let at = turn.retry_due(*turn.up.retries.get(builder)?)?;
+                Some((at, WakeReason::Queue(*builder)))
+            }
+            TimerKey::Function(function) => turn.recovery_due(function),
+            TimerKey::Later => {
+                let waits = !turn.up.later.is_empty() || !turn.up.uncollapsed.is_empty();
+                waits.then_some((turn.now, WakeReason::Postponed))
+            }
+        }
+    }
+
+    fn fire(&mut self, key: &TimerKey) {
+        let turn = &mut self.turn;
+        turn.up.postponed.remove(key);
+        match key {
+            TimerKey::Scheduler(name) => turn.fire_scheduler(name),
+            TimerKey::Build(build) => turn.fire_build(*build),
+            TimerKey::Worker(worker) => turn.give_up_worker(worker),
+            TimerKey::Leftovers(worker) => turn.end_leftovers(worker),
+            TimerKey::Request(request) => {
+                turn.up.lend = true;
+                turn.up.builders.extend(turn.state.requests.get(request).map(|request| request.builder));
+            }
+            TimerKey::Source(source) => self.parts.polls.order(turn, source),
+            TimerKey::Report(report) => self.parts.deliveries.order(turn, *report),
+            TimerKey::Builder(builder) => {
+                // Whoever looks at the builder plans the next time; without free workers nobody does.
+                if let Some(retry) = turn.up.retries.get_mut(builder) {
+                    retry.due = None;
+                }
+                turn.up.lend = true;
+                turn.up.builders.insert(*builder);
+            }
+            TimerKey::Function(function) => turn.function_recovered(function),
+            TimerKey::Later => turn.do_postponed(),
+        }
+    }
+
+    /// Forgets configurations that nothing needs any more.
+    fn prune_plans(&mut self) {
+        let turn = &mut self.turn;
+        if std::mem::take(&mut turn.up.prune) && turn.up.plans.len() > 1 {
+            let needed = turn.state.plans_needed();
+            turn.up.plans.retain(|digest, _| needed.contains(digest));
+        }
+    }
+}

@@ -8,6 +8,7 @@ mod contract;
 mod memory;
 mod overlay;
 mod sled;
+mod values;
 
 pub(crate) use self::memory::MemoryBackend;
 pub(crate) use self::overlay::Overlay;

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
-use super::{Backend, Batch, KeyRange, Order, Pair};
+use super::{Backend, Batch, KeyRange, Order, Pair, values};
 use crate::store::StoreError;
 use crate::store::error::is_no_space;
 
@@ -84,10 +84,22 @@ impl SledBackend {
             Err(_) => damaged(&self.dir, "sled gave up"),
         };
         if let StoreError::Corrupt { why, .. } = &error {
-            // A disk that takes no note shows its damage again.
-            let _ = std::fs::write(self.dir.join(DOUBTED), format!("{why} while asked to {action}\n"));
+            self.note_damage(&format!("{why} while asked to {action}\n"));
         }
         Err(error)
+    }
+
+    fn note_damage(&self, words: &str) {
+        // A disk that takes no note shows its damage again.
+        let _ = std::fs::write(self.dir.join(DOUBTED), words);
+    }
+
+    /// A value from its stored form.
+    fn grown(&self, stored: &[u8]) -> Result<Vec<u8>, StoreError> {
+        values::grow(stored).ok_or_else(|| {
+            self.note_damage("a value does not decompress\n");
+            damaged(&self.dir, "a value does not decompress")
+        })
     }
 }
 
@@ -156,29 +168,29 @@ fn translate(action: &'static str, dir: &Path, error: sled::Error) -> StoreError
 
 impl Backend for SledBackend {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.ask("read", |db| Ok(db.get(key)?.map(|value| value.to_vec())))
+        let stored = self.ask("read", |db| db.get(key))?;
+        stored.map(|stored| self.grown(&stored)).transpose()
     }
 
     fn scan(&self, range: &KeyRange, order: Order, limit: usize) -> Result<Vec<Pair>, StoreError> {
         if range.is_empty() {
             return Ok(Vec::new());
         }
-        let owned =
-            |pair: sled::Result<(sled::IVec, sled::IVec)>| pair.map(|(key, value)| (key.to_vec(), value.to_vec()));
-        self.ask("read", |db| {
+        let found: Vec<(sled::IVec, sled::IVec)> = self.ask("read", |db| {
             let found = db.range(range.from.as_slice()..range.to.as_slice());
             match order {
-                Order::Ascending => found.take(limit).map(owned).collect(),
-                Order::Descending => found.rev().take(limit).map(owned).collect(),
+                Order::Ascending => found.take(limit).collect(),
+                Order::Descending => found.rev().take(limit).collect(),
             }
-        })
+        })?;
+        found.into_iter().map(|(key, stored)| Ok((key.to_vec(), self.grown(&stored)?))).collect()
     }
 
     fn apply(&self, batch: Batch) -> Result<(), StoreError> {
         let mut writes = sled::Batch::default();
         for (key, value) in batch.writes {
             match value {
-                Some(value) => writes.insert(key, value),
+                Some(value) => writes.insert(key, values::shrink(&value)),
                 None => writes.remove(key),
             }
         }

@@ -24,7 +24,7 @@ const BATCH_FACTS: usize = 1000;
 const COMPLETE: &str = "format";
 
 /// How records are stored in the database, its dictionary included. One of another number is made again.
-const DATABASE_FORMAT: u64 = 2;
+const DATABASE_FORMAT: u64 = 3;
 
 /// What a rebuild found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

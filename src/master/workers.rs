@@ -89,7 +89,7 @@ impl Workers {
                 return;
             }
         };
-        if let Some(why) = newcomer.quarrel() {
+        if let Some(why) = newcomer.incompatibility() {
             self.admission.remember(&worker, peer, &why);
             return newcomer.refuse(&why).await;
         }

@@ -7,7 +7,7 @@ use rmpv::Value;
 
 use super::fields::{FieldError, Fields, MapWriter, array, flag, map, natural, number, shortest, text, texts};
 
-/// The arguments of a command as they travel. Shown without values: they hold secrets.
+/// The arguments of a command as they are sent. Debug output leaves out the values, which may be secret.
 #[derive(Clone, PartialEq)]
 pub struct Args(pub Value);
 
@@ -18,7 +18,7 @@ impl fmt::Debug for Args {
     }
 }
 
-/// A command by its name.
+/// A command with its arguments.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CommandArgs {
     Shell(Box<ShellArgs>),
@@ -37,13 +37,13 @@ pub enum CommandArgs {
 /// What to execute.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ProgramArg {
-    /// Executed directly.
+    /// Executed directly, without a shell.
     Argv(Vec<String>),
-    /// A line for the worker's shell.
+    /// A command line for the worker's shell.
     Line(String),
 }
 
-/// An entry of the environment.
+/// A change to one environment variable.
 #[derive(Clone, PartialEq, Eq)]
 pub enum EnvEntry {
     Set(String),
@@ -61,7 +61,7 @@ pub struct LogFileArg {
 
 /// Arguments of `shell` (docs/reference/worker-protocol.md#shell) and our additions (#start).
 #[derive(Clone, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "the wire's own switches")]
+#[expect(clippy::struct_excessive_bools, reason = "the switches of the protocol")]
 pub struct ShellArgs {
     pub command: ProgramArg,
     /// Absolute.
@@ -75,25 +75,25 @@ pub struct ShellArgs {
     /// Seconds in total; none or 0 for no limit.
     pub max_time: Option<f64>,
     pub max_lines: Option<u64>,
-    /// Seconds between TERM and the signal below; none: that one at once.
+    /// Seconds between TERM and the signal below. None: send that one at once.
     pub sigterm_time: Option<f64>,
     /// Name without `SIG`.
     pub interrupt_signal: String,
     pub use_pty: bool,
     pub log_environ: bool,
     pub initial_stdin: Option<String>,
-    /// Ours: keep so many bytes of the heads of stdout and stderr for the result.
+    /// Ours: how many bytes of the heads of stdout and stderr to keep for the result.
     pub output_max: u64,
-    /// Ours: name and value; each value is replaced by its name in all output.
+    /// Ours: names and values. Each value is replaced by its name in all output.
     pub secrets: Vec<(String, String)>,
-    /// Ours: names of `env` entries that hold secrets.
+    /// Ours: names of `env` entries that contain secrets.
     pub secret_env: Vec<String>,
-    /// Ours: `${NAME}` in `env` stands for itself.
+    /// Ours: do not expand `${NAME}` in `env`.
     pub env_literal: bool,
 }
 
 impl fmt::Debug for ProgramArg {
-    /// Without the words: they may hold secrets.
+    /// Leaves out the words, which may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Argv(words) => write!(f, "Argv({} words)", words.len()),
@@ -103,7 +103,7 @@ impl fmt::Debug for ProgramArg {
 }
 
 impl fmt::Debug for ShellArgs {
-    /// Without values that may hold secrets.
+    /// Leaves out values that may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ShellArgs")
             .field("command", &self.command)
@@ -181,7 +181,7 @@ impl ShellArgs {
         self.write_additions(out);
     }
 
-    /// Our keys, each only where it says something: a stock worker never sees one.
+    /// Writes our keys, each only where it is needed, so that a stock worker never sees one.
     fn write_additions(&self, out: &mut MapWriter) {
         if self.output_max > 0 {
             out.put("x_output_max", self.output_max);
@@ -200,7 +200,7 @@ impl ShellArgs {
 }
 
 impl CommandArgs {
-    /// Reads the arguments of the command with this name; the error is the answer for the master.
+    /// Reads the arguments of the command with this name. The error is the response to the master.
     pub fn read(name: &str, args: &Args) -> Result<Self, FieldError> {
         let fields = Fields::of(&args.0).unwrap_or(Fields::new(&[]));
         let path = || fields.text("path");
@@ -238,7 +238,7 @@ impl CommandArgs {
         })
     }
 
-    /// The name on the wire.
+    /// The name of the command in the protocol.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -256,7 +256,7 @@ impl CommandArgs {
         }
     }
 
-    /// The arguments with every key that a stock worker insists on.
+    /// The arguments, with every key that a stock worker requires.
     #[must_use]
     pub fn write(&self) -> Args {
         let mut out = MapWriter::default();
@@ -302,7 +302,7 @@ impl CommandArgs {
     }
 }
 
-/// A text or an array of words; numbers and the like among the words count by their text.
+/// A string, or an array of words. Numbers and booleans among the words stand for their text.
 fn read_program(value: &Value) -> Option<ProgramArg> {
     if let Some(line) = text(value) {
         return Some(ProgramArg::Line(line.to_owned()));

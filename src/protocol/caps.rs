@@ -1,4 +1,4 @@
-//! Which of our additions both sides agreed on (docs/reference/worker-protocol.md#negotiation).
+//! The extensions that both sides have agreed on (docs/reference/worker-protocol.md#negotiation).
 
 use rmpv::Value;
 
@@ -7,30 +7,30 @@ use super::fields::{Fields, array, map, natural};
 /// The version of `resume` that this program speaks.
 pub const RESUME_VERSION: u64 = 1;
 
-/// Capabilities as one side names them. An empty value says: a stock peer.
+/// Extensions as one side states them. The default value is a stock peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Caps {
-    /// Takes up commands of an earlier connection, with the output byte by byte.
+    /// Resumes commands of an earlier connection, with their output byte by byte.
     pub resume: bool,
-    /// The peer speaks `resume`, but only this version, which is not ours. Serving it as a stock peer would silently promise
-    /// less than either side does, so it is refused.
-    pub strange: Option<u64>,
+    /// The peer speaks `resume`, but only this version, which is not ours. It is refused: served as a stock peer, it
+    /// would silently promise less than either side expects.
+    pub unsupported: Option<u64>,
 }
 
 impl Caps {
-    /// All that this program can do.
-    pub const OURS: Self = Self { resume: true, strange: None };
+    /// Everything that this program supports.
+    pub const OURS: Self = Self { resume: true, unsupported: None };
 
-    /// What both have.
+    /// What both sides support.
     #[must_use]
     pub const fn both(self, other: Self) -> Self {
-        Self { resume: self.resume && other.resume, strange: None }
+        Self { resume: self.resume && other.resume, unsupported: None }
     }
 
-    /// Why the two of us cannot work together, if so; `peer` is `master` or `worker`.
+    /// Why the two sides cannot work together, if they cannot; `peer` is `master` or `worker`.
     #[must_use]
-    pub fn quarrel(self, peer: &str) -> Option<String> {
-        self.strange.map(|version| {
+    pub fn incompatibility(self, peer: &str) -> Option<String> {
+        self.unsupported.map(|version| {
             format!(
                 "the {peer} speaks version {version} of `resume`, and this program speaks version {RESUME_VERSION}; use the \
                  same version of starwright on both sides"
@@ -39,12 +39,12 @@ impl Caps {
     }
 
     fn version(self) -> Option<u64> {
-        self.resume.then_some(RESUME_VERSION).or(self.strange)
+        self.resume.then_some(RESUME_VERSION).or(self.unsupported)
     }
 
     fn of_versions(versions: impl Iterator<Item = u64> + Clone) -> Self {
         let resume = versions.clone().any(|version| version == RESUME_VERSION);
-        Self { resume, strange: if resume { None } else { versions.max() } }
+        Self { resume, unsupported: if resume { None } else { versions.max() } }
     }
 
     /// `{"offer": {"resume": {"v": [1]}}}`
@@ -61,7 +61,7 @@ impl Caps {
         offers("resume").unwrap_or_default()
     }
 
-    /// `{"resume": {"v": 1}}`; none if there is nothing to say.
+    /// `{"resume": {"v": 1}}`; none for a stock peer.
     pub(super) fn write_chosen(self) -> Option<Value> {
         self.version().map(|version| map([("resume", map([("v", version)]))]))
     }

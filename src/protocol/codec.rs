@@ -1,15 +1,15 @@
-//! Bytes to MessagePack values and back, within bounds.
+//! Converts bytes to MessagePack values and back, within bounds.
 //!
-//! A walk over the bytes comes first and allocates nothing: it refuses what the protocol forbids (bad UTF-8
-//! in a text, map keys that are no text, bytes after the value) and what would cost too much (depth, number
-//! of values), so that a short message cannot make a large tree.
+//! A first pass over the bytes allocates nothing. It rejects what the protocol forbids (invalid UTF-8 in a string, map
+//! keys that are not strings, bytes after the value) and what would cost too much (depth, number of values), so a short
+//! message cannot become a large tree.
 
 use rmpv::Value;
 
 /// Largest message that is read. Output comes in pieces that are far smaller
 /// (docs/reference/worker-protocol.md#buffering); a listing of a directory with 100,000 names has about 10 MiB.
 pub const MESSAGE_BYTES_MAX: usize = 32 << 20;
-/// Deepest nesting taken; the protocol needs 5.
+/// Deepest nesting that is read; the protocol needs 5.
 const DEPTH_MAX: usize = 32;
 /// Most values in one message: each costs some 40 bytes once decoded.
 const VALUES_MAX: usize = 1 << 20;
@@ -21,19 +21,19 @@ pub enum DecodeError {
     TooLong { bytes: usize },
     #[error("message ends in the middle of a value")]
     CutShort,
-    #[error("message goes on for {bytes} bytes after its value")]
+    #[error("message has {bytes} bytes after its value")]
     Trailing { bytes: usize },
-    #[error("byte 0x{byte:02x} at {offset} is no MessagePack")]
+    #[error("byte 0x{byte:02x} at {offset} is not MessagePack")]
     Unassigned { byte: u8, offset: usize },
-    #[error("text at byte {offset} is not UTF-8")]
+    #[error("string at byte {offset} is not UTF-8")]
     NotUtf8 { offset: usize },
-    #[error("map key at byte {offset} is no text")]
+    #[error("map key at byte {offset} is not a string")]
     OddKey { offset: usize },
     #[error("message is nested deeper than {DEPTH_MAX}")]
     TooDeep,
     #[error("message holds more than {VALUES_MAX} values")]
     TooMany,
-    #[error("message is no map but {kind}")]
+    #[error("message is not a map but {kind}")]
     NotAMap { kind: &'static str },
 }
 
@@ -47,7 +47,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Value, DecodeError> {
     if walk.at < bytes.len() {
         return Err(DecodeError::Trailing { bytes: bytes.len() - walk.at });
     }
-    // The walk has seen every byte, so what is left to go wrong is the decoder's own depth bound, far above ours.
+    // The walk has seen every byte. Only the decoder's own depth limit can still fail, and it is far above ours.
     rmpv::decode::read_value(&mut &bytes[..]).map_err(|_| DecodeError::CutShort)
 }
 
@@ -58,7 +58,7 @@ pub(super) fn encode(value: &Value) -> Vec<u8> {
     bytes
 }
 
-/// The kind of a value, for messages.
+/// The kind of a value, for error messages.
 pub(super) const fn kind(value: &Value) -> &'static str {
     match value {
         Value::Nil => "nil",
@@ -73,9 +73,9 @@ pub(super) const fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// What the first byte of a value announces.
+/// What follows the first byte of a value.
 enum Head {
-    /// This many bytes follow, without meaning here.
+    /// This many bytes, whose content does not matter here.
     Skip(usize),
     Text(usize),
     Bytes(usize),
@@ -152,7 +152,7 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// A length in so many bytes, big end first.
+    /// A length in `width` bytes, big-endian.
     fn length(&mut self, width: usize) -> Result<usize, DecodeError> {
         Ok(self.take(width)?.iter().fold(0, |length, byte| (length << 8) | usize::from(*byte)))
     }

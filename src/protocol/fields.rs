@@ -1,4 +1,4 @@
-//! Reading and writing the maps that all messages are.
+//! Reads and writes the maps that messages consist of.
 
 use std::collections::BTreeMap;
 
@@ -6,18 +6,18 @@ use rmpv::Value;
 
 use super::codec::kind;
 
-/// Why a map does not say what it should. The envelope is right, so the peer gets this as an answer.
+/// What is wrong with a map. Its envelope is valid, so the peer gets this as the response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FieldError {
-    #[error("message lacks the key `{key}`")]
+    #[error("the key `{key}` is missing")]
     Missing { key: String },
     #[error("`{key}` is {got}, not {want}")]
     Wrong { key: String, got: &'static str, want: &'static str },
-    #[error("no command is named `{name}`")]
+    #[error("there is no command `{name}`")]
     UnknownCommand { name: String },
 }
 
-/// A map's entries by name. Of entries with one name the last counts.
+/// The entries of a map by name. If a name repeats, the last entry counts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fields<'a>(&'a [(Value, Value)]);
 
@@ -26,7 +26,7 @@ impl<'a> Fields<'a> {
         Self(entries)
     }
 
-    /// The entries of a value; none if it is no map.
+    /// The entries of a value; none if it is not a map.
     pub(super) fn of(value: &'a Value) -> Option<Self> {
         value.as_map().map(|entries| Self(entries))
     }
@@ -35,12 +35,12 @@ impl<'a> Fields<'a> {
         self.0.iter().rfind(|(name, _)| name.as_slice() == Some(key.as_bytes())).map(|(_, value)| value)
     }
 
-    /// All entries whose names are texts.
+    /// All entries whose keys are strings.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&'a str, &'a Value)> {
         self.0.iter().filter_map(|(name, value)| Some((text(name)?, value)))
     }
 
-    /// An entry that must be there and be what `read` reads.
+    /// A mandatory entry, converted by `read`.
     pub(super) fn need<T>(
         &self,
         key: &str,
@@ -72,7 +72,7 @@ impl<'a> Fields<'a> {
         self.need(key, "an array of str", texts)
     }
 
-    /// True or false, also as 1 or 0; `default` if missing.
+    /// A boolean, also as 1 or 0; `default` if missing.
     pub(super) fn flag(&self, key: &str, default: bool) -> Result<bool, FieldError> {
         self.get(key).map_or(Ok(default), |_| self.need(key, "a bool", flag))
     }
@@ -93,7 +93,7 @@ pub(super) fn text_map(value: &Value) -> Option<BTreeMap<String, String>> {
     )
 }
 
-/// Bytes; a text stands for its UTF-8.
+/// Bytes; a string stands for its UTF-8.
 pub(super) fn bytes(value: &Value) -> Option<bytes::Bytes> {
     value.as_slice().map(bytes::Bytes::copy_from_slice)
 }
@@ -102,8 +102,8 @@ pub(super) fn flag(value: &Value) -> Option<bool> {
     value.as_bool().or_else(|| int(value).map(|number| number != 0))
 }
 
-/// A whole number; a float counts as one, its fraction is cut off.
-#[expect(clippy::cast_possible_truncation, reason = "a float's whole part saturates, which is what is wanted")]
+/// An integer. A float counts as one, without its fraction.
+#[expect(clippy::cast_possible_truncation, reason = "saturates, which is what is wanted")]
 pub(super) fn int(value: &Value) -> Option<i64> {
     match value {
         Value::Integer(number) => Some(number.as_i64().unwrap_or(i64::MAX)),
@@ -113,7 +113,7 @@ pub(super) fn int(value: &Value) -> Option<i64> {
     }
 }
 
-/// A whole number that is not negative; a negative one counts as 0.
+/// An unsigned integer. A negative number counts as 0.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, which is what is wanted")]
 pub(super) fn natural(value: &Value) -> Option<u64> {
     match value {
@@ -124,7 +124,7 @@ pub(super) fn natural(value: &Value) -> Option<u64> {
     }
 }
 
-/// A number, whole or not.
+/// An integer or a float.
 pub(super) fn number(value: &Value) -> Option<f64> {
     value.as_f64()
 }
@@ -139,7 +139,7 @@ impl MapWriter {
         self
     }
 
-    /// Leaves the entry out if there is nothing to say.
+    /// Writes the entry if there is a value.
     pub(super) fn put_some(&mut self, key: &str, value: Option<impl Into<Value>>) -> &mut Self {
         if let Some(value) = value {
             self.put(key, value);
@@ -165,10 +165,10 @@ impl MapWriter {
     }
 }
 
-/// A number as a whole one where it is.
-#[expect(clippy::cast_possible_truncation, reason = "checked to be whole and small")]
+/// A number, as an integer if it has no fraction.
+#[expect(clippy::cast_possible_truncation, reason = "checked to be an integer, and small")]
 pub(super) fn shortest(number: f64) -> Value {
-    const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53: below, floats hold every whole number
+    const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53: below it, floats represent every integer
     if number.fract() == 0.0 && number.abs() < EXACT { Value::from(number as i64) } else { Value::F64(number) }
 }
 

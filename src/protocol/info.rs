@@ -7,7 +7,7 @@ use rmpv::Value;
 use super::caps::Caps;
 use super::fields::{Fields, MapWriter, flag, map, natural, text, text_map};
 
-/// The result of `get_worker_info`. All entries may be missing in odd set-ups.
+/// The result of `get_worker_info`. All entries may be missing in unusual set-ups.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WorkerInfo {
     /// `posix` or `nt`.
@@ -21,11 +21,11 @@ pub struct WorkerInfo {
     /// Command name to version of the command set.
     pub worker_commands: BTreeMap<String, String>,
     pub delete_leftover_dirs: bool,
-    /// Files of its `info` folder (`admin`, `host`, `access_uri`, …) and `os_…`.
+    /// Files of its `info` directory (`admin`, `host`, `access_uri`, …), and `os_…`.
     pub facts: BTreeMap<String, String>,
-    /// Our additions that it has.
+    /// The extensions that it supports.
     pub caps: Caps,
-    /// Names the spool of one of our workers; a stock worker has none.
+    /// Identifies the spool of one of our workers. A stock worker has none.
     pub instance: Option<String>,
 }
 
@@ -42,7 +42,7 @@ const FIXED: [&str; 9] = [
 ];
 
 impl WorkerInfo {
-    /// Reads an answer; what is missing or odd is left empty.
+    /// Reads a result. What is missing or malformed is left empty.
     #[must_use]
     pub fn read(answer: &Value) -> Self {
         let Some(fields) = Fields::of(answer) else { return Self::default() };
@@ -65,7 +65,7 @@ impl WorkerInfo {
         }
     }
 
-    /// The answer that says this.
+    /// The result to send.
     #[must_use]
     pub fn write(&self) -> Value {
         let mut out = MapWriter::default();

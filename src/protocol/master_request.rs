@@ -26,44 +26,44 @@ pub enum MasterRequest {
         offer: Caps,
     },
     SetWorkerSettings(Settings),
-    /// Result nil once started (ours: once the order is durable).
+    /// Result: nil once it has started (ours: once the order is durable).
     StartCommand {
         command: CommandId,
         name: String,
         builder: Option<String>,
         args: Args,
     },
-    /// Result nil, whether or not there is such a command.
+    /// Result: nil, whether or not there is such a command.
     InterruptCommand {
         command: CommandId,
         why: String,
         builder: Option<String>,
         level: Option<InterruptLevel>,
     },
-    /// The worker answers, then ends.
+    /// The worker responds, then exits.
     Shutdown,
-    /// Ours: which commands the master still waits for, and the number of the next part that it expects of
-    /// each. Result: [`super::ResumeAnswer`].
+    /// Ours: the commands that the master still waits for, and the number of the next part that it expects of each.
+    /// Result: [`super::ResumeAnswer`].
     Resume {
         commands: BTreeMap<CommandId, u64>,
     },
-    /// An operation that this program does not know; answered with a failure.
+    /// An unknown operation. The response is a failure.
     Unknown {
         op: String,
     },
-    /// A known operation with wrong keys; answered with a failure.
+    /// A known operation with wrong keys. The response is a failure.
     Malformed {
         op: String,
         why: FieldError,
     },
 }
 
-/// How hard to stop a command; stock workers know no levels.
+/// How hard to stop a command. Stock workers know no levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum InterruptLevel {
-    /// TERM to the tree, KILL after the command's grace.
+    /// TERM to the process tree, KILL after the command's grace period.
     Interrupt,
-    /// KILL to the tree at once.
+    /// KILL to the process tree at once.
     Kill,
 }
 
@@ -83,14 +83,14 @@ impl InterruptLevel {
 /// How a worker buffers and cuts output, and which additions are in force (docs/reference/worker-protocol.md#settings).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// A pattern in Python's syntax; each match becomes a line end.
+    /// A pattern in Python's syntax. Each match becomes a line end.
     pub newline_re: String,
     /// In characters.
     pub max_line_length: u64,
     /// In seconds.
     pub buffer_timeout: f64,
     pub buffer_size: u64,
-    /// Confirmed additions.
+    /// The extensions that the master confirms.
     pub caps: Caps,
 }
 

@@ -5,13 +5,13 @@ use rmpv::Value;
 use super::codec::{self, DecodeError};
 use super::fields::{FieldError, Fields, MapWriter, text};
 
-/// The number of a request within its connection and direction. A peer may use any value and gets it
-/// back as it is; ours count from 0.
+/// The number of a request within its connection and direction. A peer may use any value and gets it back unchanged;
+/// ours count from 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seq(Value);
 
 impl Seq {
-    /// The number, if it can be one of ours.
+    /// The number, if it could be one of ours.
     #[must_use]
     pub fn number(&self) -> Option<u64> {
         self.0.as_u64()
@@ -24,25 +24,25 @@ impl From<u64> for Seq {
     }
 }
 
-/// What a request came to: a value, or the text of a failure.
+/// The content of a response: a value, or the text of a failure.
 pub type Answer = Result<Value, String>;
 
-/// One message of the side that asks `R`.
+/// One message from the side whose requests are `R`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message<R> {
-    /// Wants exactly one response with the same number.
+    /// Gets exactly one response with the same number.
     Request { seq: Seq, request: R },
-    /// Answers a request of the other side.
+    /// The response to a request of the other side.
     Response { seq: Seq, answer: Answer },
-    /// A map without operation or number: to be dropped in silence.
+    /// A map without operation or number, to be dropped silently.
     Ignored { why: String },
 }
 
 /// The requests of one side.
 pub trait Request: Sized {
-    /// Reads the keys of an operation; an unknown one is a value too.
+    /// Reads the keys of an operation. An unknown operation is a value too.
     fn read(op: &str, fields: &Value) -> Result<Self, FieldError>;
-    /// The operation is known but its keys are wrong.
+    /// The value for a known operation with wrong keys.
     fn malformed(op: &str, why: FieldError) -> Self;
     /// The operation's name and its keys, without the number.
     fn write(&self) -> (&str, Vec<(Value, Value)>);
@@ -88,7 +88,7 @@ impl<R: Request> Message<R> {
     }
 }
 
-/// `is_exception` counts by being there, as for both real sides.
+/// `is_exception` counts when it is present, whatever its value, as in Buildbot.
 fn read_answer(fields: Fields<'_>) -> Answer {
     let result = fields.get("result").cloned().unwrap_or(Value::Nil);
     match fields.get("is_exception") {
@@ -186,11 +186,11 @@ mod tests {
         )]));
         assert!(!newer.caps.resume);
         assert_eq!(
-            newer.caps.quarrel("worker").unwrap(),
+            newer.caps.incompatibility("worker").unwrap(),
             "the worker speaks version 2 of `resume`, and this program speaks version 1; use the same version of \
              starwright on both sides"
         );
-        assert_eq!(Caps::OURS.quarrel("worker").or(Caps::default().quarrel("worker")), None);
+        assert_eq!(Caps::OURS.incompatibility("worker").or(Caps::default().incompatibility("worker")), None);
     }
 
     #[test]

@@ -1,8 +1,10 @@
-//! Messages between master and worker: MessagePack maps over WebSocket (`msgpack_experimental_v7`), with
-//! our own additions (prefix `x_`, docs/design/worker-link.md). Bytes to values and back; no sockets, no state.
+//! Messages between master and worker: MessagePack maps over WebSocket (`msgpack_experimental_v7`) with our own
+//! additions (prefix `x_`). Converts bytes to values and back; has no sockets and no state.
+//! docs/reference/worker-protocol.md describes every message.
 //!
-//! Reading is tolerant: numbers may be whole or not, unknown keys are ignored, an unknown update or
-//! operation is a value of its own. What breaks the rules of the envelope is a [`DecodeError`]; nothing panics.
+//! Reading is tolerant: a number may be an integer or a float, unknown keys are ignored, and an unknown update or
+//! operation becomes a value of its own. A message that breaks the rules of the envelope is a [`DecodeError`]. Nothing
+//! panics.
 
 mod args;
 mod caps;
@@ -23,6 +25,6 @@ pub use info::WorkerInfo;
 pub use master_request::{InterruptLevel, MasterMessage, MasterRequest, Settings};
 pub use message::{Answer, Message, Request, Seq};
 pub use report::{CommandReport, ReportedEnd, ResumeAnswer, ResumedState};
-pub use rmpv::Value as Wire;
+pub use rmpv::Value as MsgPack;
 pub use update::{Lines, LogChunk, StdStream, Update};
 pub use worker_request::{WorkerMessage, WorkerRequest};

@@ -1,4 +1,5 @@
-//! Our additions at a command's end and at a reconnect: the structured result, and what became of commands.
+//! Our additions at the end of a command and after a reconnect: the structured result, and the state of commands
+//! (docs/reference/worker-protocol.md#end, docs/reference/worker-protocol.md#resume-request).
 
 use std::collections::BTreeMap;
 
@@ -12,13 +13,13 @@ use crate::model::CommandId;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandReport {
     pub end: ReportedEnd,
-    /// Exit code, if it ended by itself.
+    /// The exit code, if the process exited.
     pub code: Option<i64>,
     /// The signal that ended it, if one did.
     pub signal: Option<i64>,
-    /// A reason for people; may be empty.
+    /// The reason, for people; may be empty.
     pub why: String,
-    /// Heads of the streams, if wanted.
+    /// The heads of the streams, if they were asked for.
     pub stdout: Bytes,
     pub stderr: Bytes,
     /// Whether the heads were cut.
@@ -34,15 +35,15 @@ pub struct CommandReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportedEnd {
     Exited,
-    /// By a signal that nobody here sent.
+    /// By a signal that neither master nor worker sent.
     Killed,
     IdleTimeout,
     TotalTimeout,
     TooManyLines,
     Interrupted,
-    /// There is no such program, or it may not be started.
+    /// The program does not exist, or cannot be executed.
     NotStarted,
-    /// The worker failed at it.
+    /// The worker failed.
     Broken,
     /// Its runner died.
     Lost,
@@ -61,7 +62,7 @@ const ENDS: [(ReportedEnd, &str); 9] = [
 ];
 
 impl ReportedEnd {
-    /// The word on the wire.
+    /// The word in the protocol.
     #[must_use]
     pub fn word(self) -> &'static str {
         ENDS.iter().find(|(end, _)| *end == self).map_or("broken", |(_, word)| word)
@@ -73,7 +74,7 @@ impl ReportedEnd {
 }
 
 impl CommandReport {
-    /// A report with nothing but an end and its reason.
+    /// A report with only an end and its reason.
     pub fn of(end: ReportedEnd, why: impl Into<String>) -> Self {
         Self {
             end,
@@ -122,13 +123,13 @@ impl CommandReport {
     }
 }
 
-/// The answer to `x_resume`.
+/// The result of `x_resume`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResumeAnswer {
     pub commands: BTreeMap<CommandId, ResumedState>,
 }
 
-/// What a worker knows of a command.
+/// What a worker knows about a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResumedState {
     Running,
@@ -137,7 +138,7 @@ pub enum ResumedState {
 }
 
 impl ResumeAnswer {
-    /// Reads the answer; a state that this program does not know counts as unknown.
+    /// Reads a result. An unrecognised state counts as unknown.
     #[must_use]
     pub fn read(value: &Value) -> Self {
         let state = |word: &Value| match text(word) {
@@ -149,7 +150,7 @@ impl ResumeAnswer {
         Self { commands: entries.into_iter().map(|(id, word)| (CommandId(id.to_owned()), state(word))).collect() }
     }
 
-    /// The answer that says this.
+    /// The result to send.
     #[must_use]
     pub fn write(&self) -> Value {
         let word = |state: &ResumedState| match state {

@@ -12,7 +12,7 @@ pub enum Update {
     Stream { stream: StdStream, lines: Lines },
     /// Lines of a watched log file.
     Log { log: String, lines: Lines },
-    /// Exit code, or error number of a file command.
+    /// Exit code of a process, or error number of a file command.
     Rc(i64),
     /// Seconds.
     Elapsed(f64),
@@ -22,9 +22,9 @@ pub enum Update {
     Files(Vec<String>),
     /// The ten numbers of a path.
     Stat(Vec<u64>),
-    /// Ours: a part of a log, byte by byte.
+    /// Ours: a part of a log, byte for byte.
     Chunk(LogChunk),
-    /// A name that this program does not know, or one with a value of another kind than ours.
+    /// An unknown name, or a known one with an unexpected value.
     Unknown { name: String, value: Value },
 }
 
@@ -33,12 +33,12 @@ pub enum Update {
 pub enum StdStream {
     Stdout,
     Stderr,
-    /// What the worker itself has to say.
+    /// Messages of the worker itself.
     Header,
 }
 
-/// Whole lines, each ended by a newline, and when each began (seconds since the epoch by the worker's
-/// clock; may be fewer than lines). The positions of the newlines travel too, but say nothing new.
+/// Whole lines, each ended by a newline, and when each began (seconds since the epoch by the worker's clock; there may
+/// be fewer times than lines). The positions of the newlines are sent as well, but are redundant.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lines {
     pub text: String,
@@ -87,7 +87,7 @@ impl StdStream {
 }
 
 impl Update {
-    /// Reads the pairs of an `update`; what is no pair is left out.
+    /// Reads the pairs of an `update`. Anything else is skipped.
     pub(super) fn read_all(args: &Value) -> Option<Vec<Self>> {
         Some(args.as_array()?.iter().filter_map(Self::read).collect())
     }
@@ -167,7 +167,7 @@ fn read_log(value: &Value) -> Option<Update> {
     Some(Update::Log { log: text(log)?.to_owned(), lines: Lines::read(lines)? })
 }
 
-/// Sizes, inodes and times; one before 1970 counts as 0.
+/// Sizes, inodes and times. A time before 1970 counts as 0.
 fn read_stat(value: &Value) -> Option<Vec<u64>> {
     value.as_array()?.iter().map(natural).collect()
 }

@@ -12,17 +12,17 @@ use crate::model::CommandId;
 /// A message from worker to master.
 pub type WorkerMessage = Message<WorkerRequest>;
 
-/// A worker's request. All but the last two belong to a command.
+/// A request of a worker. All but the last two belong to a command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WorkerRequest {
-    /// What happened, in order. Ours: `n` counts a command's updates from 0.
+    /// What happened, in order. Ours: `n` counts the updates of a command from 0.
     Update {
         command: CommandId,
         n: Option<u64>,
         updates: Vec<Update>,
     },
-    /// The last message of a command. A failure says that the worker's own code failed at it. Ours: the
-    /// number of updates and the structured result.
+    /// The last message of a command. A failure means that the worker's own code failed. Ours: the number of updates,
+    /// and the structured result.
     Complete {
         command: CommandId,
         n: Option<u64>,
@@ -57,11 +57,11 @@ pub enum WorkerRequest {
     UploadDirectoryUnpack {
         command: CommandId,
     },
-    /// An operation that this program does not know; answered with a failure.
+    /// An unknown operation. The response is a failure.
     Unknown {
         op: String,
     },
-    /// A known operation with wrong keys; answered with a failure.
+    /// A known operation with wrong keys. The response is a failure.
     Malformed {
         op: String,
         why: FieldError,
@@ -147,7 +147,7 @@ impl Request for WorkerRequest {
 }
 
 impl WorkerRequest {
-    /// The command it belongs to.
+    /// The command that it belongs to.
     #[must_use]
     pub const fn command(&self) -> Option<&CommandId> {
         match self {
@@ -182,7 +182,7 @@ impl WorkerRequest {
     }
 }
 
-/// Nil is none; whatever else comes is a failure.
+/// Nil means none; anything else is a failure.
 fn read_failure(args: &Value) -> Option<String> {
     match args {
         Value::Nil => None,

@@ -27,7 +27,7 @@ use super::spool::{Acked, Ending, OutReader, Part, Spooled, Stop, StopLevel, Sto
 use super::stock::{self, StockText};
 use crate::base::process::tree;
 use crate::model::CommandId;
-use crate::protocol::{LogChunk, Seq, StdStream, Update, Wire, WorkerRequest};
+use crate::protocol::{LogChunk, MsgPack, Seq, StdStream, Update, WorkerRequest};
 
 /// Runners that die before they start their command are replaced so often.
 const STARTS_MAX: u32 = 3;
@@ -243,7 +243,7 @@ impl CommandTask {
             Ask::Discard => self.audience = Audience::Nobody,
             Ask::Stop { wish, why } => self.stop(wish, why).await,
             Ask::StartedAgain { seq, link } => {
-                let _connection_is_gone = link.answer(seq, Ok(Wire::Nil)).await;
+                let _connection_is_gone = link.answer(seq, Ok(MsgPack::Nil)).await;
             }
             Ask::Forget => {
                 self.audience = Audience::Nobody;
@@ -443,7 +443,7 @@ impl CommandTask {
             }
             Some(Next::Silent { n, after }) => {
                 attached.sent.push_back((n, after));
-                attached.acks.take(AckedWhat::Part(n), Ok(Wire::Nil));
+                attached.acks.take(AckedWhat::Part(n), Ok(MsgPack::Nil));
             }
             None => {}
         }
@@ -471,7 +471,7 @@ async fn answer_when_kept(id: CommandId, spooled: Spooled, sync: bool, link: Lin
     if sync && let Ok(Err(error)) = tokio::task::spawn_blocking(move || spooled.sync()).await {
         tracing::warn!(command = %id, %error, "the order of a command may not survive a crash of this machine");
     }
-    let _connection_is_gone = link.answer(seq, Ok(Wire::Nil)).await;
+    let _connection_is_gone = link.answer(seq, Ok(MsgPack::Nil)).await;
 }
 
 /// Removes a command that printed so many bytes from the spool.

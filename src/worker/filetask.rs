@@ -12,7 +12,7 @@ use super::files::{FileOutcome, perform};
 use super::link::{Acked, Acks, Dialect, Link};
 use super::stock::elapsed_seconds;
 use crate::model::CommandId;
-use crate::protocol::{CommandArgs, CommandReport, Lines, ReportedEnd, Seq, StdStream, Update, Wire, WorkerRequest};
+use crate::protocol::{CommandArgs, CommandReport, Lines, MsgPack, ReportedEnd, Seq, StdStream, Update, WorkerRequest};
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ impl FileTask {
     pub async fn start(mut self, link: Link, seq: Seq) -> CommandId {
         let (work, cancelled) = (self.work.clone(), Arc::clone(&self.cancelled));
         let mut doing = tokio::task::spawn_blocking(move || perform(&work.0, &cancelled));
-        let _connection_is_gone = link.answer(seq, Ok(Wire::Nil)).await;
+        let _connection_is_gone = link.answer(seq, Ok(MsgPack::Nil)).await;
         self.attach(link);
         while !self.is_done() {
             self.tell().await;
@@ -103,7 +103,7 @@ impl FileTask {
                 }
             }
             Ask::StartedAgain { seq, link } => {
-                let _connection_is_gone = link.answer(seq, Ok(Wire::Nil)).await;
+                let _connection_is_gone = link.answer(seq, Ok(MsgPack::Nil)).await;
             }
             Ask::Forget => {
                 self.cancelled.store(true, Ordering::Relaxed);

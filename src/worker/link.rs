@@ -239,13 +239,13 @@ mod tests {
         let more = link.clone().room(WINDOW_BYTES / 3);
         tokio::pin!(more);
         assert!(futures_util::poll!(&mut more).is_pending(), "the window is full");
-        assert!(unanswered.answer(Some(5), Ok(crate::protocol::Wire::Nil)));
+        assert!(unanswered.answer(Some(5), Ok(crate::protocol::MsgPack::Nil)));
         assert_eq!(acks.state().parts, 4, "part 4 is missing");
         assert!(futures_util::poll!(&mut more).is_ready());
-        assert!(unanswered.answer(Some(4), Ok(crate::protocol::Wire::Nil)));
+        assert!(unanswered.answer(Some(4), Ok(crate::protocol::MsgPack::Nil)));
         assert_eq!(acks.state().parts, 6);
         assert!(unanswered.answer(Some(6), Err("no".to_owned())));
         assert_eq!(acks.state().refused.as_deref(), Some("no"));
-        assert!(!unanswered.answer(Some(6), Ok(crate::protocol::Wire::Nil)), "nobody waits for it twice");
+        assert!(!unanswered.answer(Some(6), Ok(crate::protocol::MsgPack::Nil)), "nobody waits for it twice");
     }
 }

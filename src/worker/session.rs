@@ -27,7 +27,7 @@ use super::link::{Dialect, Link, Outgoing, Unanswered};
 use super::table::Table;
 use crate::model::CommandId;
 use crate::protocol::{
-    Answer, Args, Caps, CommandArgs, InterruptLevel, MasterMessage, MasterRequest, Message, Seq, Settings, Wire,
+    Answer, Args, Caps, CommandArgs, InterruptLevel, MasterMessage, MasterRequest, Message, MsgPack, Seq, Settings,
     WorkerMessage,
 };
 
@@ -160,7 +160,7 @@ impl Session<'_> {
     }
 
     async fn asked(&mut self, seq: Seq, request: MasterRequest) -> Option<SessionEnd> {
-        let nil: Answer = Ok(Wire::Nil);
+        let nil: Answer = Ok(MsgPack::Nil);
         let answer = match request {
             MasterRequest::Print { message } => {
                 tracing::info!(message, "the master says");
@@ -168,7 +168,7 @@ impl Session<'_> {
             }
             MasterRequest::Keepalive => nil,
             MasterRequest::GetWorkerInfo { offer } => {
-                if let Some(why) = offer.quarrel("master") {
+                if let Some(why) = offer.incompatibility("master") {
                     let _connection_is_gone = self.link.answer(seq, Err(why.clone())).await;
                     return Some(SessionEnd::Refused { why });
                 }

@@ -17,7 +17,7 @@ use super::order::Order;
 use super::runners::{SpareMaker, Spares, boot};
 use super::spool::{Spool, Spooled};
 use crate::model::CommandId;
-use crate::protocol::{ResumeAnswer, ResumedState, Seq, ShellArgs, Wire};
+use crate::protocol::{MsgPack, ResumeAnswer, ResumedState, Seq, ShellArgs};
 
 /// Requests that wait for a command's task; it takes them at once.
 const INBOX: usize = 16;
@@ -169,7 +169,7 @@ impl Table {
     async fn enter(&mut self, id: &CommandId, link: &Link, seq: &Seq) -> Option<(mpsc::Receiver<Ask>, Arc<Status>)> {
         if let Some(known) = self.entries.get(id) {
             if !known.ask(Ask::StartedAgain { seq: seq.clone(), link: link.clone() }).await {
-                let _connection_is_gone = link.answer(seq.clone(), Ok(Wire::Nil)).await;
+                let _connection_is_gone = link.answer(seq.clone(), Ok(MsgPack::Nil)).await;
             }
             return None;
         }

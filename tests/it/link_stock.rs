@@ -9,7 +9,7 @@ use starwright::master::Frame;
 use starwright::master::link::{self, Limits, LinkOrder, Verdict};
 use starwright::model::{CommandEnd, CommandId, EnvValue, FileCommand, LogFileSpec, Outcome, Piece, Program, Text};
 use starwright::protocol::{
-    CommandArgs, EnvEntry, Lines, MasterRequest, ProgramArg, Seq, ShellArgs, StdStream, Update, Wire, WorkerInfo,
+    CommandArgs, EnvEntry, Lines, MasterRequest, MsgPack, ProgramArg, Seq, ShellArgs, StdStream, Update, WorkerInfo,
     WorkerMessage, WorkerRequest,
 };
 
@@ -54,7 +54,7 @@ async fn the_worker_gets_settings_that_lose_no_text_and_no_additions() {
     let MasterRequest::SetWorkerSettings(settings) = request else { panic!("{request:?}") };
     assert!(settings.max_line_length > 65_536 && settings.buffer_timeout < 1.0 && !settings.caps.resume);
     assert!(settings.newline_re.starts_with(r"\r\n|\r(?=.)"));
-    worker.respond(seq, Ok(Wire::Nil)).await;
+    worker.respond(seq, Ok(MsgPack::Nil)).await;
     drop(served.await.unwrap().unwrap());
 }
 
@@ -183,7 +183,7 @@ async fn leftovers_of_earlier_connections_are_interrupted_and_gone() {
         let (seq, request) = worker.request().await;
         let MasterRequest::InterruptCommand { command, level: None, .. } = request else { panic!("{request:?}") };
         assert_eq!(command, id(expected));
-        worker.respond(seq, Ok(Wire::Nil)).await;
+        worker.respond(seq, Ok(MsgPack::Nil)).await;
     }
     let resumed = host.resumed().await;
     assert_eq!((resumed.len(), resumed[0].state), (1, ResumeState::Gone));
@@ -213,7 +213,7 @@ async fn output_before_the_start_is_answered_counts_and_a_second_order_changes_n
     let (seq, _) = worker.request().await;
     worker.ask(told("c", vec![lines(StdStream::Stdout, "early\n"), Update::Rc(0)])).await;
     worker.ask(complete("c")).await;
-    worker.respond(seq, Ok(Wire::Nil)).await;
+    worker.respond(seq, Ok(MsgPack::Nil)).await;
     assert_eq!(host.ended("c").await.outcome, Outcome::Success);
     assert_eq!(host.seen().text("c", STDIO, "o"), "early\n");
     // The next request is another one.
@@ -229,7 +229,7 @@ async fn odd_messages_are_refused_or_ignored_and_the_connection_lives_on() {
     worker.start().await;
     worker.raw(Frame::Text("hello".to_owned())).await;
     worker.raw(Frame::Ping(Bytes::from_static(b"x"))).await;
-    worker.respond(Seq::from(999), Ok(Wire::Nil)).await;
+    worker.respond(Seq::from(999), Ok(MsgPack::Nil)).await;
     worker.bytes(b"\x81\xa1a\x01".to_vec()).await;
     for odd in [
         WorkerRequest::Unknown { op: "own.hello".to_owned() },
@@ -240,7 +240,7 @@ async fn odd_messages_are_refused_or_ignored_and_the_connection_lives_on() {
         let number = worker.ask(odd).await;
         assert!(worker.answer(number).await.is_err());
     }
-    let later = Update::Unknown { name: "x_later".to_owned(), value: Wire::Nil };
+    let later = Update::Unknown { name: "x_later".to_owned(), value: MsgPack::Nil };
     let number = worker.ask(told("c", vec![later, Update::Rc(0)])).await;
     assert!(worker.answer(number).await.is_ok());
     worker.ask(complete("c")).await;
@@ -250,10 +250,10 @@ async fn odd_messages_are_refused_or_ignored_and_the_connection_lives_on() {
 #[tokio::test]
 async fn what_is_no_message_ends_the_connection_with_a_reason() {
     for (bytes, why) in [
-        (&b"\xc0"[..], "message is no map but nil"),
-        (b"\x81\x01\x02", "map key at byte 1 is no text"),
-        (b"\xc1", "byte 0xc1 at 0 is no MessagePack"),
-        (b"\x80\x80", "message goes on for 1 bytes after its value"),
+        (&b"\xc0"[..], "message is not a map but nil"),
+        (b"\x81\x01\x02", "map key at byte 1 is not a string"),
+        (b"\xc1", "byte 0xc1 at 0 is not MessagePack"),
+        (b"\x80\x80", "message has 1 bytes after its value"),
     ] {
         let host = FakeHost::new();
         let (served, mut worker) = connect(&host, 1, &stock(), Limits::default()).await;
@@ -278,10 +278,10 @@ async fn a_worker_that_cannot_tell_its_facts_works_with_relative_paths() {
     });
     assert!(info.await["warning"].contains("UTF-8"));
     let (seq, _) = worker.request().await;
-    worker.respond(seq, Ok(Wire::Nil)).await;
+    worker.respond(seq, Ok(MsgPack::Nil)).await;
     let (seq, request) = worker.request().await;
     assert!(matches!(request, MasterRequest::Print { .. }), "{request:?}");
-    worker.respond(seq, Ok(Wire::Nil)).await;
+    worker.respond(seq, Ok(MsgPack::Nil)).await;
     // Too late to matter.
     worker.respond(late, Ok(stock().write())).await;
     served.handle.send(dispatch(run("c", "make")));
@@ -312,7 +312,7 @@ async fn an_answer_to_shutdown_ends_the_link() {
     served.handle.send(LinkOrder::ShutDown);
     let (seq, request) = worker.request().await;
     assert_eq!(request, MasterRequest::Shutdown);
-    worker.respond(seq, Ok(Wire::Nil)).await;
+    worker.respond(seq, Ok(MsgPack::Nil)).await;
     assert_eq!(served.end().await, "it was told to end");
 }
 
@@ -323,7 +323,7 @@ async fn a_killed_worker_is_told_to_end_and_cut_off_whether_it_does_or_not() {
     served.handle.kill("enough");
     let (seq, request) = worker.request().await;
     assert_eq!(request, MasterRequest::Shutdown);
-    worker.respond(seq, Ok(Wire::Nil)).await;
+    worker.respond(seq, Ok(MsgPack::Nil)).await;
     assert_eq!(served.end().await, "it was killed: enough");
 
     let limits = Limits { goodbye: Duration::from_millis(20), ..Limits::default() };
@@ -385,7 +385,7 @@ async fn a_connection_that_ends_before_its_facts_is_no_newcomer() {
     let (master, worker) = pair();
     let mut worker = FakeWorker::new(worker);
     worker.raw(Frame::Binary(Bytes::from_static(b"\xc0"))).await;
-    assert_eq!(link::greet(master, Limits::default()).await.unwrap_err(), "message is no map but nil");
+    assert_eq!(link::greet(master, Limits::default()).await.unwrap_err(), "message is not a map but nil");
 }
 
 #[tokio::test]

@@ -113,7 +113,7 @@ fn arguments_of_every_recorded_command_are_read() {
         }
     }
     refused.retain(|text| !text.starts_with("probe-"));
-    assert_eq!(refused, ["fs-commands: no command is named `nosuchcommand`"]);
+    assert_eq!(refused, ["fs-commands: there is no command `nosuchcommand`"]);
     let names: Vec<&str> = read.keys().copied().collect();
     assert_eq!(
         names,

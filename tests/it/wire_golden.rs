@@ -14,8 +14,8 @@ use starwright::master::link::{self, Limits};
 use starwright::model::CommandId;
 use starwright::protocol::{
     Caps, CommandArgs, CommandReport, EnvEntry, InterruptLevel, LogChunk, LogFileArg, MasterMessage, MasterRequest,
-    Message, ProgramArg, ReportedEnd, Request, ResumeAnswer, ResumedState, Seq, Settings, ShellArgs, StdStream, Update,
-    Wire, WorkerInfo, WorkerMessage, WorkerRequest,
+    Message, MsgPack, ProgramArg, ReportedEnd, Request, ResumeAnswer, ResumedState, Seq, Settings, ShellArgs,
+    StdStream, Update, WorkerInfo, WorkerMessage, WorkerRequest,
 };
 
 use crate::support::link::{FakeWorker, pair};
@@ -116,7 +116,7 @@ fn of_the_master() -> Vec<(&'static str, MasterMessage)> {
     ];
     let mut messages: Vec<_> =
         requests.into_iter().zip(0..).map(|((name, request), seq)| (name, ask(seq, request))).collect();
-    messages.push(("80-output-is-durable", Message::Response { seq: Seq::from(3), answer: Ok(Wire::Nil) }));
+    messages.push(("80-output-is-durable", Message::Response { seq: Seq::from(3), answer: Ok(MsgPack::Nil) }));
     messages
         .push(("81-cannot-keep", Message::Response { seq: Seq::from(4), answer: Err("the disk is full".to_owned()) }));
     messages
@@ -158,7 +158,7 @@ fn of_the_worker() -> Vec<(&'static str, WorkerMessage)> {
     let mut messages = vec![
         ("10-who-i-am", Message::Response { seq: Seq::from(0), answer: Ok(info().write()) }),
         ("30-resumed", Message::Response { seq: Seq::from(2), answer: Ok(states.write()) }),
-        ("40-started", Message::Response { seq: Seq::from(3), answer: Ok(Wire::Nil) }),
+        ("40-started", Message::Response { seq: Seq::from(3), answer: Ok(MsgPack::Nil) }),
         ("41-refused", Message::Response { seq: Seq::from(3), answer: Err("no such folder".to_owned()) }),
     ];
     let requests = [
@@ -264,7 +264,7 @@ fn what_is_inside_of_messages_is_understood() {
 fn a_newer_version_of_the_other_side_is_refused_in_words() {
     let version = |number: u64| Value::Map(vec![("resume".into(), Value::Map(vec![("v".into(), number.into())]))]);
     let newer = WorkerInfo::read(&Value::Map(vec![("x_caps".into(), version(2))]));
-    let why = newer.caps.quarrel("worker").unwrap();
+    let why = newer.caps.incompatibility("worker").unwrap();
     assert!(why.contains("version 2") && why.contains("use the same version of starwright on both sides"), "{why}");
     assert_eq!(WorkerInfo::read(&Value::Map(vec![("x_caps".into(), version(1))])).caps, Caps::OURS);
     assert_eq!(WorkerInfo::read(&Value::Map(Vec::new())).caps, Caps::default(), "a stock worker");
@@ -282,7 +282,7 @@ fn a_newer_version_of_the_other_side_is_refused_in_words() {
         else {
             panic!()
         };
-        assert_eq!(offer.quarrel("master").is_some(), is_refused);
+        assert_eq!(offer.incompatibility("master").is_some(), is_refused);
     }
 }
 
@@ -293,10 +293,10 @@ async fn a_worker_of_a_newer_version_is_told_apart_when_it_introduces_itself() {
     let (newcomer, ()) = tokio::join!(link::greet(master, Limits::default()), async {
         let (seq, request) = worker.request().await;
         assert_eq!(request, MasterRequest::GetWorkerInfo { offer: Caps::OURS });
-        let info = WorkerInfo { caps: Caps { resume: false, strange: Some(2) }, ..info() };
+        let info = WorkerInfo { caps: Caps { resume: false, unsupported: Some(2) }, ..info() };
         worker.respond(seq, Ok(info.write())).await;
     });
-    let why = newcomer.unwrap().quarrel().unwrap();
+    let why = newcomer.unwrap().incompatibility().unwrap();
     assert!(why.contains("the worker speaks version 2 of `resume`"), "{why}");
 }
 

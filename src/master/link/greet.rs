@@ -110,8 +110,8 @@ impl Newcomer {
 
     /// Why it cannot be served by this version of the master, if so.
     #[must_use]
-    pub fn quarrel(&self) -> Option<String> {
-        self.info.caps.quarrel("worker")
+    pub fn incompatibility(&self) -> Option<String> {
+        self.info.caps.incompatibility("worker")
     }
 
     /// Sends it away, with the reason for its own log; a stock worker is back in two seconds.

@@ -25,8 +25,8 @@ use crate::engine::{CommandOrder, Input, ResumeState, ResumedCommand, StopLevel,
 use crate::master::Frame;
 use crate::model::{CommandEnd, CommandId, FileCommand};
 use crate::protocol::{
-    Answer, Args, Caps, CommandArgs, InterruptLevel, MasterMessage, MasterRequest, Message, ResumeAnswer, ResumedState,
-    Seq, Settings, Update, Wire, WorkerInfo, WorkerMessage, WorkerRequest,
+    Answer, Args, Caps, CommandArgs, InterruptLevel, MasterMessage, MasterRequest, Message, MsgPack, ResumeAnswer,
+    ResumedState, Seq, Settings, Update, WorkerInfo, WorkerMessage, WorkerRequest,
 };
 use crate::secrets::Redactor;
 
@@ -232,7 +232,7 @@ impl Session {
             Notice::Durable(receipt) => {
                 self.unsynced_bytes -= receipt.bytes;
                 self.unsynced_messages -= 1;
-                self.answer(receipt.seq, Ok(Wire::Nil));
+                self.answer(receipt.seq, Ok(MsgPack::Nil));
                 Ok(())
             }
             Notice::Failed(why) => Err(why),
@@ -262,7 +262,7 @@ impl Session {
                     return known.update(n, updates, receipt, &self.redactor, now);
                 }
                 if self.swept(&command, Some(updates)) {
-                    self.answer(receipt.seq, Ok(Wire::Nil));
+                    self.answer(receipt.seq, Ok(MsgPack::Nil));
                     return Ok(());
                 }
                 self.refuse(receipt.seq, format!("command {command} is not known here"));
@@ -274,7 +274,7 @@ impl Session {
                     return self.completed(known, Completion { parts: n, failure, report }, receipt, now);
                 }
                 if self.swept(&command, None) {
-                    self.answer(receipt.seq, Ok(Wire::Nil));
+                    self.answer(receipt.seq, Ok(MsgPack::Nil));
                     return Ok(());
                 }
                 self.refuse(receipt.seq, format!("command {command} is not known here"));

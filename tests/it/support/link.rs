@@ -18,7 +18,7 @@ use starwright::model::{
     Text,
 };
 use starwright::protocol::{
-    Answer, Caps, MasterMessage, MasterRequest, Message, Seq, Wire, WorkerInfo, WorkerMessage, WorkerRequest,
+    Answer, Caps, MasterMessage, MasterRequest, Message, MsgPack, Seq, WorkerInfo, WorkerMessage, WorkerRequest,
 };
 use starwright::secrets::Secrets;
 use starwright::store::{LogPart, Logs};
@@ -351,12 +351,12 @@ impl FakeWorker {
         self.respond(seq, Ok(info.write())).await;
         let (seq, request) = self.request().await;
         let MasterRequest::SetWorkerSettings(settings) = request else { panic!("{request:?}") };
-        self.respond(seq, Ok(Wire::Nil)).await;
+        self.respond(seq, Ok(MsgPack::Nil)).await;
         if !settings.caps.resume {
             // What the `start` of a stock worker waits for.
             let (seq, request) = self.request().await;
             assert_eq!(request, MasterRequest::Print { message: "attached".to_owned() });
-            self.respond(seq, Ok(Wire::Nil)).await;
+            self.respond(seq, Ok(MsgPack::Nil)).await;
         }
         settings.caps
     }
@@ -365,7 +365,7 @@ impl FakeWorker {
     pub async fn start(&mut self) -> (CommandId, String, starwright::protocol::Args) {
         let (seq, request) = self.request().await;
         let MasterRequest::StartCommand { command, name, args, .. } = request else { panic!("{request:?}") };
-        self.respond(seq, Ok(Wire::Nil)).await;
+        self.respond(seq, Ok(MsgPack::Nil)).await;
         (command, name, args)
     }
 }

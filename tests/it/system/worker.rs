@@ -11,8 +11,8 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use starwright::master::{Frame, Handle, Socket};
 use starwright::model::CommandId;
 use starwright::protocol::{
-    Caps, CommandArgs, CommandReport, LogChunk, MasterMessage, MasterRequest, Message, ProgramArg, ReportedEnd,
-    ResumeAnswer, ResumedState, StdStream, Update, Wire, WorkerInfo, WorkerMessage, WorkerRequest,
+    Caps, CommandArgs, CommandReport, LogChunk, MasterMessage, MasterRequest, Message, MsgPack, ProgramArg,
+    ReportedEnd, ResumeAnswer, ResumedState, StdStream, Update, WorkerInfo, WorkerMessage, WorkerRequest,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -133,7 +133,7 @@ impl ScriptedWorker {
         }
     }
 
-    fn answer(&self, request: MasterRequest, sent: &mut BTreeMap<CommandId, (usize, bool)>) -> Wire {
+    fn answer(&self, request: MasterRequest, sent: &mut BTreeMap<CommandId, (usize, bool)>) -> MsgPack {
         match request {
             MasterRequest::GetWorkerInfo { .. } => self.info().write(),
             MasterRequest::StartCommand { command, name, args, .. } => {
@@ -148,7 +148,7 @@ impl ScriptedWorker {
                 if first {
                     self.arrive(command, CommandArgs::read(&name, &args).expect("right arguments"));
                 }
-                Wire::Nil
+                MsgPack::Nil
             }
             MasterRequest::Resume { commands } => {
                 let spool = self.spool.lock().unwrap();
@@ -172,9 +172,9 @@ impl ScriptedWorker {
                     spooled.interrupted = true;
                     spooled.code = Some(-1);
                 }
-                Wire::Nil
+                MsgPack::Nil
             }
-            _ => Wire::Nil,
+            _ => MsgPack::Nil,
         }
     }
 

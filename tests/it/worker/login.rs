@@ -35,7 +35,7 @@ async fn a_worker_tells_what_it_is() {
 #[tokio::test]
 async fn a_master_of_another_version_is_refused_in_words_and_tried_again() {
     let mut scene = Scene::silent().await;
-    let offer = Caps { resume: false, strange: Some(2) };
+    let offer = Caps { resume: false, unsupported: Some(2) };
     let answer = scene.peer.ask(MasterRequest::GetWorkerInfo { offer }).await;
     let why = "the master speaks version 2 of `resume`, and this program speaks version 1; use the same version of \
                starwright on both sides";
@@ -51,7 +51,7 @@ async fn a_master_of_another_version_is_refused_in_words_and_tried_again() {
 async fn small_requests_are_answered() {
     let mut scene = Scene::new().await;
     for request in [MasterRequest::Print { message: "hello".to_owned() }, MasterRequest::Keepalive] {
-        assert_eq!(scene.peer.ask(request).await, Ok(starwright::protocol::Wire::Nil));
+        assert_eq!(scene.peer.ask(request).await, Ok(starwright::protocol::MsgPack::Nil));
     }
     let unknown = scene.peer.ask(MasterRequest::Unknown { op: "x_dance".to_owned() }).await;
     assert_eq!(unknown, Err("Command x_dance does not exist.".to_owned()));
@@ -89,7 +89,7 @@ async fn wrong_commands_are_refused_and_the_connection_lives_on() {
         builder: None,
         args: starwright::protocol::Args(args),
     };
-    let empty = || starwright::protocol::Wire::Map(Vec::new());
+    let empty = || starwright::protocol::MsgPack::Map(Vec::new());
     assert!(scene.peer.ask(start("dance", empty())).await.unwrap_err().contains("dance"));
     assert!(scene.peer.ask(start("shell", empty())).await.unwrap_err().contains("command"));
     let upload = starwright::protocol::CommandArgs::UploadFile {

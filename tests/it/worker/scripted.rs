@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::{SinkExt as _, StreamExt as _};
 use starwright::model::CommandId;
 use starwright::protocol::{
-    Answer, Caps, CommandArgs, CommandReport, InterruptLevel, MasterMessage, MasterRequest, Message, ProgramArg,
-    ResumeAnswer, ResumedState, Seq, Settings, ShellArgs, StdStream, Update, Wire, WorkerInfo, WorkerMessage,
+    Answer, Caps, CommandArgs, CommandReport, InterruptLevel, MasterMessage, MasterRequest, Message, MsgPack,
+    ProgramArg, ResumeAnswer, ResumedState, Seq, Settings, ShellArgs, StdStream, Update, WorkerInfo, WorkerMessage,
     WorkerRequest,
 };
 use tokio::net::{TcpListener, TcpStream};
@@ -240,7 +240,7 @@ impl Peer {
     /// Answers what was heard so far.
     pub async fn answer_all(&mut self) {
         for seq in std::mem::take(&mut self.unanswered) {
-            let message = MasterMessage::Response { seq, answer: Ok(Wire::Nil) };
+            let message = MasterMessage::Response { seq, answer: Ok(MsgPack::Nil) };
             // A worker that was killed meanwhile shows at the next reading.
             let _ = self.socket.send(Frame::binary(message.encode())).await;
         }

@@ -2,8 +2,8 @@
 
 use super::Timestamp;
 
-/// Tells the time; the shell asks it once per turn and hands the answer to the engine.
-pub trait Clock: Send + Sync {
+/// Gives the time. The shell reads it once per turn and passes the result to the engine.
+pub trait Clock: std::fmt::Debug + Send + Sync {
     /// The present moment.
     fn now(&self) -> Timestamp;
 }

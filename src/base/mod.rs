@@ -1,7 +1,7 @@
 //! What the standard library lacks: time, nearest names, digests, reports of errors, processes.
 //!
-//! This room imports nothing of ours. It is the only one that reads the system clock, environment
-//! variables, or starts child processes.
+//! Imports nothing of ours. The only room that reads the system clock and environment variables, and that starts child
+//! processes.
 
 mod address_range;
 mod authority;

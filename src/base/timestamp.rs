@@ -42,7 +42,7 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// How long it is from `earlier` to this moment; nothing when the clock went backwards.
+    /// The duration from `earlier` to this moment; zero when the clock went backwards.
     #[must_use]
     pub fn since(self, earlier: Self) -> Span {
         Span::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

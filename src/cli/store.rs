@@ -12,7 +12,7 @@ use super::args::{DataFolder, StoreCommand};
 use super::error::CliError;
 use super::output::{bytes, count, errln, outln};
 use super::progress::Meter;
-use crate::base::{LogForm, files, init_logging};
+use crate::base::{Clock as _, LogForm, SystemClock, files, init_logging};
 use crate::master::{EndBuildError, Launcher, end_build_offline};
 use crate::store::StoreError;
 use crate::store::maintain::{self, CheckReport, DumpReport};
@@ -183,10 +183,13 @@ fn rebuild(dir: &Path, force: bool) -> Result<ExitCode, CliError> {
 /// Ends a build in a store that no master holds.
 fn end_build(build: &str, reason: &str, dir: &Path) -> Result<ExitCode, CliError> {
     maintain::require(dir).map_err(failed)?;
-    let ended = end_build_offline(dir, Launcher::default(), build, reason).map_err(|error| match error {
-        EndBuildError::Store(error) => failed(error),
-        EndBuildError::Unknown { .. } | EndBuildError::Over { .. } | EndBuildError::Restore(_) => CliError::of(&error),
-    })?;
+    let ended =
+        end_build_offline(dir, Launcher::default(), build, reason, SystemClock.now()).map_err(|error| match error {
+            EndBuildError::Store(error) => failed(error),
+            EndBuildError::Unknown { .. } | EndBuildError::Over { .. } | EndBuildError::Restore(_) => {
+                CliError::of(&error)
+            }
+        })?;
     outln!("{}: ended build {}/{} as an exception: {reason}", dir.display(), ended.builder, ended.number);
     Ok(ExitCode::SUCCESS)
 }

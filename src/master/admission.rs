@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::plan_in_force::PlanInForce;
 use super::tries::Tries;
-use crate::base::{AddressRange, Clock as _, Span, SystemClock, Timestamp, unique_id};
+use crate::base::{AddressRange, Clock, Span, Timestamp, unique_id};
 use crate::model::WorkerPlan;
 use crate::secrets::Secrets;
 
@@ -89,7 +89,8 @@ pub struct RefusedWorker {
 #[derive(Debug)]
 pub(super) struct Admission {
     plan: PlanInForce,
-    /// The folder of the configuration, where secrets are looked for.
+    clock: Arc<dyn Clock>,
+    /// The directory of the configuration, where secrets are looked for.
     base: PathBuf,
     /// Whether workers without a password may be.
     local_workers: bool,
@@ -136,8 +137,16 @@ fn local_only(name: &str) -> String {
 }
 
 impl Admission {
-    pub fn new(plan: PlanInForce, base: PathBuf, local_workers: bool) -> Self {
-        Self { plan, base, local_workers, local: Mutex::default(), refused: Mutex::default(), tries: Tries::default() }
+    pub fn new(plan: PlanInForce, clock: Arc<dyn Clock>, base: PathBuf, local_workers: bool) -> Self {
+        Self {
+            plan,
+            clock,
+            base,
+            local_workers,
+            local: Mutex::default(),
+            refused: Mutex::default(),
+            tries: Tries::default(),
+        }
     }
 
     /// The name of the worker that an `Authorization` header proves.
@@ -177,7 +186,7 @@ impl Admission {
         let proxies = &self.plan.get().web.trusted_proxies;
         let proxies: Vec<AddressRange> = proxies.iter().filter_map(|proxy| AddressRange::parse(proxy)).collect();
         let address = peer.map(|peer| peer.ip()).filter(|ip| !proxies.iter().any(|range| range.contains(*ip)));
-        let now = SystemClock.now();
+        let now = self.clock.now();
         let name: String = name.chars().take(NAME_CHARS_MAX).collect();
         if let Some(Err(wait)) = address.map(|address| self.tries.may(address, &name, now)) {
             return HookAccess::TooManyTries { wait };
@@ -243,7 +252,7 @@ impl Admission {
     /// Keeps a refusal for the pages, and logs it now and then.
     pub fn remember(&self, name: &str, peer: Option<SocketAddr>, why: &str) {
         let (name, count, is_due) = self.keep(name, peer, why);
-        if is_due && lock(&self.refused).may_log(SystemClock.now()) {
+        if is_due && lock(&self.refused).may_log(self.clock.now()) {
             tracing::warn!(worker = %name, ?peer, count, "a worker was refused: {why}");
         }
     }
@@ -252,7 +261,7 @@ impl Admission {
     /// log it again.
     fn keep(&self, name: &str, peer: Option<SocketAddr>, why: &str) -> (String, u64, bool) {
         let name: String = name.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect();
-        let at = SystemClock.now();
+        let at = self.clock.now();
         let refused = &mut lock(&self.refused).newest_first;
         let earlier = refused.iter().position(|refused| refused.name == name && refused.why == why);
         let earlier = earlier.and_then(|place| refused.remove(place));
@@ -295,9 +304,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
+    use crate::base::SystemClock;
     use crate::model::{Plan, Text};
 
     fn admission() -> Admission {
@@ -307,7 +315,7 @@ mod tests {
             let worker = WorkerPlan { name: name.to_owned(), password, ..WorkerPlan::default() };
             plan.workers.insert(name.to_owned(), worker);
         }
-        Admission::new(PlanInForce::new(Arc::new(plan)), PathBuf::from("/nowhere"), true)
+        Admission::new(PlanInForce::new(Arc::new(plan)), Arc::new(SystemClock), PathBuf::from("/nowhere"), true)
     }
 
     fn basic(text: &str) -> String {

@@ -207,7 +207,7 @@ mod tests {
 
     use super::*;
 
-    #[derive(Default)]
+    #[derive(Debug, Default)]
     struct Hand(AtomicI64);
 
     impl Clock for Hand {

@@ -15,6 +15,7 @@ use super::large_stack::on_large_stack;
 use super::programs::Programs;
 use super::renders::Renders;
 use super::{MasterError, report_facts};
+use crate::base::Clock;
 use crate::engine::Input;
 use crate::model::{Report, ReportId, Value};
 use crate::notify::{Letter, channel};
@@ -37,6 +38,7 @@ pub(super) struct Deliveries {
 #[derive(Clone, Debug)]
 pub(super) struct Post {
     pub store: Store,
+    pub clock: Arc<dyn Clock>,
     pub programs: Arc<Programs>,
     pub renders: Arc<Renders>,
     /// The folder of the configuration, where secrets are looked for.
@@ -106,7 +108,8 @@ impl Post {
         let Some(notifier) = whole.notifiers.get(&report.notifier) else {
             return Err(Failure::lasting(format!("notifier `{}` is not in its configuration", report.notifier)));
         };
-        let facts = report_facts::collect(&self.store, report, &whole, &self.url, channel::log_lines(&notifier.kind))
+        let (lines, now) = (channel::log_lines(&notifier.kind), self.clock.now());
+        let facts = report_facts::collect(&self.store, report, &whole, &self.url, lines, now)
             .map_err(|error| Failure { final_: error.is_lasting(), error: crate::base::chain(&error) })?;
         let render = |function, value: &Value| self.renders.render(&whole.digest, function, value);
         let letter = channel::write(&notifier.kind, &facts, &render);

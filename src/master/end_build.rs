@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::programs::Programs;
-use crate::base::{Clock as _, Explained, Fault, SystemClock, host_name};
+use crate::base::{Explained, Fault, Timestamp, host_name};
 use crate::engine::{Effect, Engine, Input, Reply, RestoreError, Ticket};
 use crate::evaluator::Launcher;
 use crate::model::{
@@ -65,14 +65,27 @@ impl Explained for EndBuildError {
 }
 
 /// Ends a build of a store that no master holds. Everything is durable when it returns. Blocks.
-pub fn end_build_offline(data: &Path, launcher: Launcher, build: &str, why: &str) -> Result<EndedBuild, EndBuildError> {
+pub fn end_build_offline(
+    data: &Path,
+    launcher: Launcher,
+    build: &str,
+    why: &str,
+    now: Timestamp,
+) -> Result<EndedBuild, EndBuildError> {
     let store = Store::open(data)?;
-    let ended = end(&store, launcher, build, why, data);
+    let ended = end(&store, launcher, build, why, data, now);
     store.close()?;
     ended
 }
 
-fn end(store: &Store, launcher: Launcher, name: &str, why: &str, data: &Path) -> Result<EndedBuild, EndBuildError> {
+fn end(
+    store: &Store,
+    launcher: Launcher,
+    name: &str,
+    why: &str,
+    data: &Path,
+    now: Timestamp,
+) -> Result<EndedBuild, EndBuildError> {
     let found = find(store, name)?.ok_or_else(|| EndBuildError::Unknown { build: name.to_owned() })?;
     let builder = store.builder(found.builder)?.map(|builder| builder.name).unwrap_or_default();
     let mut engine = restore(store, launcher)?;
@@ -85,7 +98,7 @@ fn end(store: &Store, launcher: Launcher, name: &str, why: &str, data: &Path) ->
     let mut facts = Vec::new();
     let mut over = false;
     for input in steps {
-        let turn = engine.handle(SystemClock.now(), input, &Nobody);
+        let turn = engine.handle(now, input, &Nobody);
         facts.extend(turn.facts);
         // Orders are given again by the next master, which finds them in the state.
         over |= turn.effects.iter().any(|effect| matches!(effect, Effect::Reply { reply: Reply::Unknown(_), .. }));

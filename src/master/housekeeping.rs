@@ -1,10 +1,11 @@
 //! Removes what the configuration's retention rules no longer keep, now and then and a little at a time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::plan_in_force::PlanInForce;
 use super::{Alerts, MasterError};
-use crate::base::{Clock as _, SystemClock, chain};
+use crate::base::{Clock, chain};
 use crate::model::{AlertSubject, RetentionPlan};
 use crate::store::Store;
 
@@ -15,21 +16,26 @@ const EVERY: Duration = Duration::from_mins(1);
 const SLICES_MAX: usize = 50;
 
 /// Runs as long as the master.
-pub(super) async fn run(store: Store, plan: PlanInForce, alerts: Alerts) -> Result<(), MasterError> {
+pub(super) async fn run(
+    store: Store,
+    plan: PlanInForce,
+    clock: Arc<dyn Clock>,
+    alerts: Alerts,
+) -> Result<(), MasterError> {
     loop {
         tokio::time::sleep(EVERY).await;
         let rules = plan.get().database.retention.clone();
         if rules != RetentionPlan::default() {
-            round(&store, &rules, &alerts).await;
+            round(&store, &rules, &*clock, &alerts).await;
         }
     }
 }
 
-async fn round(store: &Store, rules: &RetentionPlan, alerts: &Alerts) {
+async fn round(store: &Store, rules: &RetentionPlan, clock: &dyn Clock, alerts: &Alerts) {
     let (mut removed, mut trouble) = (0, None);
     for _ in 0..SLICES_MAX {
-        let (store, rules) = (store.clone(), rules.clone());
-        let slice = tokio::task::spawn_blocking(move || store.retire(&rules, SystemClock.now())).await;
+        let (store, rules, now) = (store.clone(), rules.clone(), clock.now());
+        let slice = tokio::task::spawn_blocking(move || store.retire(&rules, now)).await;
         match slice {
             Ok(Ok(0)) => break,
             Ok(Ok(builds)) => removed += builds,

@@ -1,6 +1,6 @@
 //! Collects from the store what a report about a build can tell.
 
-use crate::base::{Clock as _, SystemClock};
+use crate::base::Timestamp;
 use crate::model::{
     BuildId, BuildRecord, BuildsetRecord, Change, LogKind, LogRecord, Outcome, Plan, Report, ReportSubject, StepRecord,
 };
@@ -44,10 +44,11 @@ pub(super) fn collect(
     plan: &Plan,
     url: &str,
     log_lines: u64,
+    now: Timestamp,
 ) -> Result<ReportFacts, CollectError> {
     match report.subject {
         ReportSubject::Build { build, previous, .. } => {
-            let facts = of_build(store, (build, previous), plan, url, log_lines, report)?;
+            let facts = of_build(store, (build, previous), plan, url, log_lines, report, now)?;
             Ok(ReportFacts::Build(Box::new(facts)))
         }
     }
@@ -60,6 +61,7 @@ fn of_build(
     url: &str,
     log_lines: u64,
     report: Report,
+    now: Timestamp,
 ) -> Result<BuildFacts, CollectError> {
     let failed = |source| CollectError::Store { build: id, source };
     let build = store.build(id).map_err(failed)?.ok_or(CollectError::Removed(id))?;
@@ -78,7 +80,7 @@ fn of_build(
         build,
         steps,
         previous,
-        now: SystemClock.now(),
+        now,
     })
 }
 

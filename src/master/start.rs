@@ -156,10 +156,12 @@ impl Master {
         let plan = PlanInForce::new(engine.plan().cloned().unwrap_or_default());
         programs.templates().keep(&plan.get().digest);
         let facts = broadcast::Sender::new(SUBSCRIBER_LAG_MAX);
-        let admission = Arc::new(Admission::new(plan.clone(), options.base(), options.local_workers));
+        let admission =
+            Arc::new(Admission::new(plan.clone(), Arc::clone(&clock), options.base(), options.local_workers));
         let host = Host {
             store: store.clone(),
             inbox: inbox.clone(),
+            clock: Arc::clone(&clock),
             programs: Arc::clone(&programs),
             plan: plan.clone(),
             base: options.base(),
@@ -170,6 +172,7 @@ impl Master {
         let effects = Effects {
             deliveries: Arc::new(Deliveries::new(Post {
                 store: store.clone(),
+                clock: Arc::clone(&clock),
                 programs: Arc::clone(&programs),
                 renders: Arc::new(Renders::new(Arc::clone(&programs))),
                 base: options.base(),
@@ -186,7 +189,7 @@ impl Master {
         let stop = outer.stop_token();
         outer.spawn("polls", Arc::clone(&effects.polls).run(plan.clone(), inbox.clone(), stop.clone()));
         outer.spawn_last("deliveries", Arc::clone(&effects.deliveries).run(inbox.clone(), stop.clone()));
-        outer.spawn("housekeeping", housekeeping::run(store.clone(), plan.clone(), alerts.clone()));
+        outer.spawn("housekeeping", housekeeping::run(store.clone(), plan.clone(), Arc::clone(&clock), alerts.clone()));
         let survey = Survey {
             store: store.clone(),
             plan: plan.clone(),

@@ -19,7 +19,7 @@ use super::link::{self, Limits, LinkHandle, LinkHost, LinkOrder, Verdict};
 use super::plan_in_force::PlanInForce;
 use super::programs::Programs;
 use super::{Gone, Socket};
-use crate::base::{Clock as _, SystemClock, Timestamp};
+use crate::base::{Clock, Timestamp};
 use crate::engine::Input;
 use crate::model::{ConfigDigest, SecretsPlan};
 use crate::secrets::Secrets;
@@ -54,6 +54,7 @@ pub(super) struct Workers {
 pub(super) struct Host {
     pub store: Store,
     pub inbox: Inbox,
+    pub clock: Arc<dyn Clock>,
     pub programs: Arc<Programs>,
     pub plan: PlanInForce,
     /// The folder of the configuration, where secrets are looked for.
@@ -184,7 +185,7 @@ impl LinkHost for Host {
     }
 
     fn now(&self) -> Timestamp {
-        SystemClock.now()
+        self.clock.now()
     }
 
     fn secrets(&self, plan: &ConfigDigest) -> Secrets {

@@ -42,7 +42,7 @@ use super::respond::{self, bare};
 use super::seats::{SeatLimits, Seats};
 use super::site::Site;
 use super::worker_link;
-use crate::base::process;
+use crate::base::{Clock, SystemClock, process};
 
 /// Between two requests of one connection of HTTP/1; the first has less time ([`Patience`]).
 const NEXT_HEAD_MAX: Duration = Duration::from_secs(30);
@@ -111,12 +111,18 @@ pub async fn bind(options: &WebOptions) -> Result<TcpListener, BindError> {
 /// Serves the pages, the API and the workers until `stop`, then ends in order within a bound.
 pub async fn serve(control: impl Control, listener: TcpListener, stop: CancellationToken) {
     let limits = WebLimits { seats: SeatLimits::within(process::open_files_max()), ..WebLimits::default() };
-    serve_within(limits, control, listener, stop).await;
+    serve_within(limits, Arc::new(SystemClock), control, listener, stop).await;
 }
 
-/// The same within other limits.
-pub async fn serve_within(limits: WebLimits, control: impl Control, listener: TcpListener, stop: CancellationToken) {
-    let site = Site::new(Arc::new(control), Arc::new(crate::base::SystemClock), limits.bodies, stop.clone());
+/// The same within other limits, by another clock.
+pub async fn serve_within(
+    limits: WebLimits,
+    clock: Arc<dyn Clock>,
+    control: impl Control,
+    listener: TcpListener,
+    stop: CancellationToken,
+) {
+    let site = Site::new(Arc::new(control), clock, limits.bodies, stop.clone());
     let server = Arc::new(Server {
         filter: routes(&site),
         site: Arc::clone(&site),

@@ -164,6 +164,9 @@ const CIRCLES: &[&[&str]] = &[
     &["web/api/cell", "web/api/kind"],
     &["web/api/root", "web/api/rpc", "web/api/table"],
 ];
+/// Where a clock is chosen. Everything else is given one, so that a test can move it.
+const CLOCK_CHOSEN_BY: &[&str] =
+    &["src/base/", "src/cli/", "src/master/start.rs", "src/web/server.rs", "src/worker/runner/mod.rs"];
 
 /// Past this many lines a file probably holds a second idea.
 const LINES_MAX: usize = 700;
@@ -249,6 +252,18 @@ fn crates_stay_in_their_rooms() {
         }
     }
     assert!(faults.is_empty(), "ask the room that owns the crate:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn the_clock_is_injected() {
+    let mut faults = Vec::new();
+    for (path, _, text) in sources() {
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        if code.contains("SystemClock") && !CLOCK_CHOSEN_BY.iter().any(|place| shown(&path).starts_with(place)) {
+            faults.push(shown(&path));
+        }
+    }
+    assert!(faults.is_empty(), "take a `Clock` instead of naming the machine's:\n{}", faults.join("\n"));
 }
 
 #[test]

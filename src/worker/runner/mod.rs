@@ -30,6 +30,7 @@ use std::os::fd::AsFd as _;
 
 use self::command::Command;
 use self::pump::Pump;
+use crate::base::SystemClock;
 use crate::base::process::tree;
 use crate::worker::order::Order;
 use crate::worker::spool::{Claim, Claimed, Ending, Spooled, StoredEnd, StoredReport};
@@ -75,7 +76,7 @@ fn run(spooled: &Spooled, order: &Order, news: &mut News) -> io::Result<bool> {
         return Ok(false);
     }
     tree::adopt_orphans()?;
-    let ending = Pump::new(spooled, order)?.run(Command::new(order, spooled.path()), news)?;
+    let ending = Pump::new(spooled, order, &SystemClock)?.run(Command::new(order, spooled.path()), news)?;
     claim.end(&ending)?;
     Ok(true)
 }

@@ -18,7 +18,7 @@ use super::logfile::Follower;
 use super::recorder::{LineCounter, Recorder, SourceId};
 use super::stopping::{Move, Stopping};
 use crate::base::process::tree;
-use crate::base::{Clock as _, Span, SystemClock};
+use crate::base::{Clock, Span};
 use crate::worker::order::Order;
 use crate::worker::spool::{Ending, Spooled, StopLevel, StoredEnd, StoredReport};
 
@@ -66,6 +66,7 @@ enum Cause {
 pub(super) struct Pump<'a> {
     spooled: &'a Spooled,
     order: &'a Order,
+    clock: &'a dyn Clock,
     recorder: Recorder,
     logs: Vec<(SourceId, Follower)>,
     lines: LineCounter,
@@ -88,11 +89,12 @@ pub(super) struct Pump<'a> {
 }
 
 impl<'a> Pump<'a> {
-    pub fn new(spooled: &'a Spooled, order: &'a Order) -> io::Result<Self> {
+    pub fn new(spooled: &'a Spooled, order: &'a Order, clock: &'a dyn Clock) -> io::Result<Self> {
         let now = Instant::now();
         Ok(Self {
             spooled,
             order,
+            clock,
             recorder: Recorder::new(spooled.create_out()?, order),
             logs: Vec::new(),
             lines: LineCounter::default(),
@@ -295,7 +297,7 @@ impl<'a> Pump<'a> {
         if self.order.limits.lines.is_some() && self.counts(id) {
             self.lines.count(read);
         }
-        self.recorder.take(id, read, SystemClock.now().as_millis())
+        self.recorder.take(id, read, self.clock.now().as_millis())
     }
 
     /// Streams that are not logged do not count.
@@ -312,7 +314,7 @@ impl<'a> Pump<'a> {
 
     /// Reads what log files have, and returns how much that was.
     fn read_logs(&mut self, buffer: &mut [u8]) -> io::Result<u64> {
-        let (at, full) = (SystemClock.now().as_millis(), self.is_full());
+        let (at, full) = (self.clock.now().as_millis(), self.is_full());
         let mut sum = 0;
         for (id, follower) in self.logs.iter_mut().filter(|_| !full) {
             for _ in 0..LOG_READS_MAX {
@@ -420,7 +422,7 @@ impl<'a> Pump<'a> {
     }
 
     fn say(&mut self, text: &str) -> io::Result<()> {
-        self.recorder.say(text, SystemClock.now().as_millis())
+        self.recorder.say(text, self.clock.now().as_millis())
     }
 
     const fn is_full(&self) -> bool {

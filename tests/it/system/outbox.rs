@@ -11,7 +11,7 @@ use super::worker::ScriptedWorker;
 use crate::support::smtp::SmtpServer;
 
 /// The machine's clock, moved ahead by the test.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct MovedClock(Mutex<Span>);
 
 impl Clock for MovedClock {

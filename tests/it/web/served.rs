@@ -2,8 +2,10 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 
 use serde_json::Value as Json;
+use starwright::base::SystemClock;
 use starwright::web;
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +45,7 @@ impl Served {
                 let options = web::WebOptions { listen: "127.0.0.1:0".parse().unwrap() };
                 let listener = web::bind(&options).await.unwrap();
                 tell.send(listener.local_addr().unwrap()).unwrap();
-                web::serve_within(limits, serving, listener, token).await;
+                web::serve_within(limits, Arc::new(SystemClock), serving, listener, token).await;
             });
         });
         Self { address: told.recv().unwrap(), master, stop, thread: Some(thread) }

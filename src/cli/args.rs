@@ -48,6 +48,7 @@ Exit codes:
 STARWRIGHT_LOG sets the log filter, for example: STARWRIGHT_LOG=debug starwright master master.star";
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::enum_variant_names, reason = "the hidden subcommand is called `run-command`")]
 enum Command {
     /// Run everything on this machine: a master with its web pages, and its local workers
     #[command(after_help = "Example:\n  starwright up examples/master.star\nthen open http://127.0.0.1:8010/")]

@@ -14,11 +14,11 @@ use crate::model::Outcome;
 use crate::web::encode;
 
 /// A request that takes longer is given up: answers come from memory and a local disk.
-const ANSWER_TIME: Duration = Duration::from_secs(60);
+const ANSWER_TIME: Duration = Duration::from_mins(1);
 /// A master that was started a moment ago listens within this time, also on a slow disk.
 const START_TIME: Duration = Duration::from_secs(5);
 /// A master that is upgraded or restarted is back within this time; whoever follows a build waits for it.
-const RESTART_TIME: Duration = Duration::from_secs(120);
+const RESTART_TIME: Duration = Duration::from_mins(2);
 /// Between two tries.
 const TRY_EVERY: Duration = Duration::from_millis(100);
 

@@ -150,6 +150,7 @@ impl Files {
     }
 
     /// The whole name of what a file loads.
+    #[expect(clippy::unused_self, reason = "the counterpart of `read`; a caller has both from one value")]
     pub(super) fn resolve(&self, importer: &str, asked: &str) -> Result<String, ReadError> {
         if asked.starts_with(library::PREFIX) {
             return Ok(asked.to_owned());
@@ -317,6 +318,7 @@ fn read_below(root: &Path, name: &str, is_main: bool) -> Result<String, ReadErro
         return Err(ReadError::new(format!("`{name}` is UTF-16"), Some(hint)));
     }
     String::from_utf8(bytes).map(without_mark).map_err(|error| {
+        #[expect(clippy::naive_bytecount, reason = "one file, in the path of an error")]
         let line = error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
         ReadError::new(format!("`{name}` is not UTF-8 in line {}", line + 1), Some("save it as UTF-8".to_owned()))
     })

@@ -416,6 +416,7 @@ struct Fault {
 }
 
 impl Fault {
+    #[expect(clippy::unnecessary_box_returns, reason = "boxed as the error of a `Result`, which stays small")]
     fn of(error: &starlark::Error) -> Box<Self> {
         let of_call = matches!(error.kind(), starlark::ErrorKind::Function(_));
         Box::new(Self { problem: problem_of(error, LOAD), of_call })

@@ -22,6 +22,7 @@ use crate::model::{
 
 /// Everything that is not state.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "marks of what has to be looked at again")]
 pub(super) struct Underway {
     pub plans: BTreeMap<ConfigDigest, Arc<Plan>>,
     /// Configurations that open work needs and that cannot be loaded any more: why.

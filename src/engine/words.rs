@@ -26,6 +26,7 @@ pub(super) fn short_reason(reason: String) -> String {
 }
 
 /// A step's name that no other step of the build has: `name`, `name_1`, `name_2`, ….
+#[expect(clippy::maybe_infinite_iter, reason = "only finitely many names are taken")]
 pub(super) fn unique_name(name: &str, taken: &BTreeSet<String>) -> String {
     let base = ellipsized(name, NAME_MAX);
     (0..)
@@ -35,6 +36,7 @@ pub(super) fn unique_name(name: &str, taken: &BTreeSet<String>) -> String {
 }
 
 /// A log's name fit for a path, unique in its step: bad characters become `_`; `_2`, `_3`, … on clashes.
+#[expect(clippy::maybe_infinite_iter, reason = "only finitely many names are taken")]
 pub(super) fn slug<V>(name: &str, taken: &BTreeMap<String, V>) -> String {
     let fit = |(at, c): (usize, char)| match c {
         'a'..='z' | 'A'..='Z' | '_' => c,
@@ -166,12 +168,12 @@ mod tests {
 
     #[test]
     fn slugs_are_fit_for_paths() {
-        let none = BTreeMap::<String, ()>::new();
+        let none = BTreeMap::<String, u8>::new();
         assert_eq!(slug("stdio", &none), "stdio");
         assert_eq!(slug("err.html", &none), "err_html");
         assert_eq!(slug("plain text (a)", &none), "plain_text__a_");
         assert_eq!(slug("1st", &none), "_st");
-        assert_eq!(slug("stdio", &BTreeMap::from([("stdio".to_owned(), ())])), "stdio_2");
+        assert_eq!(slug("stdio", &BTreeMap::from([("stdio".to_owned(), 0)])), "stdio_2");
     }
 
     #[test]

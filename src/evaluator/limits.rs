@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// Loading. 10,000 builders of ten steps take some 3 s of an unoptimised build; what takes a minute does not end.
-pub(super) const LOAD_TIME: Duration = Duration::from_secs(60);
+pub(super) const LOAD_TIME: Duration = Duration::from_mins(1);
 /// Inferring the types of one file: that is milliseconds for what people write, and has no bound of its own.
 pub(super) const TYPES_TIME: Duration = Duration::from_secs(2);
 /// One evaluation of a build script: it takes some 20 µs for a hundred recorded results.

@@ -50,6 +50,7 @@ pub enum OnLost {
 
 /// A command to run. Paths are relative to the builder's folder on the worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "options of the configuration, each a switch of its own")]
 pub struct CommandSpec {
     /// What to execute.
     pub program: Program,

@@ -26,6 +26,7 @@ pub struct BuilderRecord {
 
 /// A worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "fields of the API, each a switch of its own")]
 pub struct WorkerRecord {
     pub id: WorkerId,
     pub name: String,

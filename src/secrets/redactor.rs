@@ -30,8 +30,9 @@ impl fmt::Debug for Redactor {
 }
 
 impl Redactor {
-    /// Pairs of name and value. Values shorter than 4 characters are not looked for. Of two secrets with one
-    /// value the first name by order stands for it.
+    /// Takes pairs of name and value. Values shorter than 4 characters are ignored. If two secrets have the same value,
+    /// the first name in alphabetical order replaces it.
+    #[expect(clippy::missing_panics_doc, reason = "it cannot panic, as the `expect` says")]
     pub fn new(secrets: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut by_form = BTreeMap::<String, String>::new();
         let secrets: BTreeSet<(String, String)> = secrets.into_iter().collect();

@@ -75,6 +75,7 @@ impl Folder {
         let damaged = self.dir.join("damaged");
         make_dir(&damaged)?;
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        #[expect(clippy::maybe_infinite_iter, reason = "a directory holds finitely many names")]
         let target = (1_u64..).map(|number| damaged.join(format!("{name}.{number}"))).find(|target| !target.exists());
         let target = target.expect("numbers do not run out");
         fs::rename(path, &target).map_err(StoreError::io("move aside", path))?;
@@ -82,6 +83,7 @@ impl Folder {
     }
 
     /// Where the successor of a folder grows.
+    #[expect(clippy::unused_self, reason = "one of three names around a swap; the others need it")]
     pub fn growing(&self, path: &Path) -> PathBuf {
         path.with_extension("new")
     }

@@ -49,7 +49,7 @@ impl Head {
         ([m0, m1, m2, m3] == magic && head.payload_bytes() <= PAYLOAD_BYTES_MAX).then_some(head)
     }
 
-    fn payload_bytes(&self) -> usize {
+    fn payload_bytes(self) -> usize {
         usize::try_from(u32::from_le_bytes(self.length)).unwrap_or(usize::MAX)
     }
 }
@@ -64,7 +64,7 @@ pub(crate) fn payload(bytes: &[u8], magic: Magic) -> Option<&[u8]> {
 
 /// Bytes of the payload that follows a head; none if it is no head.
 pub(crate) fn payload_bytes(head: &[u8], magic: Magic) -> Option<usize> {
-    Head::parse(head.first_chunk::<HEAD_BYTES>()?, magic).map(|head| head.payload_bytes())
+    Head::parse(head.first_chunk::<HEAD_BYTES>()?, magic).map(Head::payload_bytes)
 }
 
 /// What [`Scanner::next`] finds.

@@ -37,7 +37,7 @@ impl Default for BodyLimits {
             each: 960 << 10,
             total: 64 << 20,
             address: 16 << 20,
-            whole: Duration::from_secs(60),
+            whole: Duration::from_mins(1),
             pause: Duration::from_secs(10),
             wait: Duration::from_secs(5),
         }

@@ -45,8 +45,8 @@ impl Default for Patience {
         Self {
             head: Duration::from_secs(10),
             // More than the 30 s after which HTTP/1 ends an idle connection by itself.
-            idle: Duration::from_secs(60),
-            stall: Duration::from_secs(60),
+            idle: Duration::from_mins(1),
+            stall: Duration::from_mins(1),
             look: Duration::from_secs(10),
         }
     }

@@ -31,7 +31,7 @@ pub const STREAMS_MAX: usize = 1_000;
 const STREAMS_EACH_MAX: usize = 200;
 /// After this long a stream ends, and a browser comes back by itself. Only those that do not read stay away: what they
 /// have not read may be in the buffers of both systems, where nobody sees it.
-const STREAM_AGE_MAX: Duration = Duration::from_secs(3_600);
+const STREAM_AGE_MAX: Duration = Duration::from_hours(1);
 /// Shorter than the usual patience of proxies (60 s).
 const BEAT: Duration = Duration::from_secs(15);
 /// Builds whose builder a stream remembers.
@@ -217,8 +217,8 @@ impl Live {
 
 const LAGGED: &str = "event: lagged\ndata: {}\n\n";
 
-/// What a fact means to somebody who watches; none for the engine's own affairs.
-/// `name_of` knows the names of workers.
+/// The live event of a fact; none for internal facts of the engine. `name_of` knows the names of workers.
+#[expect(clippy::too_many_lines, reason = "a flat match that only dispatches")]
 fn describe(fact: &Fact, name_of: impl Fn(WorkerId) -> Option<String>) -> Option<LiveEvent> {
     let mut event = LiveEvent {
         build: fact.event.build().map(|build| build.0),
@@ -330,7 +330,7 @@ fn describe(fact: &Fact, name_of: impl Fn(WorkerId) -> Option<String>) -> Option
         | Event::LeftoverEnded { .. }
         | Event::LocksWaited { .. } => return None,
     };
-    event.kind = kind.to_owned();
+    kind.clone_into(&mut event.kind);
     Some(event)
 }
 

@@ -56,10 +56,10 @@ const CONNECTION_WINDOW: u32 = 256 << 10;
 /// A peer of HTTP/2 that is gone without a word is noticed after these two.
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_ANSWER_MAX: Duration = Duration::from_secs(20);
-/// Until an answer begins. Answers take milliseconds; one that takes so long waits for something that may not come soon, such
-/// as room on the disk.
-const ANSWER_MAX: Duration = Duration::from_secs(60);
-/// How long requests in progress may go on after `stop`.
+/// Until an answer begins. Answers take milliseconds; one that takes so long waits for something that may not come
+/// soon, such as room on the disk.
+const ANSWER_MAX: Duration = Duration::from_mins(1);
+/// How long requests in progress may take after `stop`.
 const END_MAX: Duration = Duration::from_secs(5);
 /// Pause when the system has no more file descriptors, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -313,7 +313,7 @@ where
         }
         // Its share of the budget is held until the answer is there.
         let mut held = None;
-        if site.takes_body(&request) {
+        if Site::takes_body(&request) {
             match site.bodies.read(request.length(), site.share_of(&request), body).await {
                 Ok(body) => request.body = held.insert(body).bytes.clone(),
                 Err(error) => return refuse_body(error),

@@ -89,8 +89,8 @@ impl Site {
         })
     }
 
-    /// Whether a body is waited for. Nothing that only reads needs one.
-    pub fn takes_body(&self, request: &Request) -> bool {
+    /// Whether to wait for a body. A request that only reads does not need one.
+    pub fn takes_body(request: &Request) -> bool {
         let path = one_slash(&request.path);
         let (first, rest) = path.split_once('/').map_or((path.as_str(), ""), |(first, rest)| (first, rest));
         request.method == Method::POST

@@ -102,9 +102,11 @@ struct Attached {
     numbers_sent: bool,
     /// The next message.
     next: Option<Next>,
-    room: Option<Pin<Box<dyn Future<Output = Result<Room, Closed>> + Send>>>,
+    room: Option<AwaitedRoom>,
     end_sent: bool,
 }
+
+type AwaitedRoom = Pin<Box<dyn Future<Output = Result<Room, Closed>> + Send>>;
 
 /// A message that waits for room.
 enum Next {

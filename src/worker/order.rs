@@ -12,6 +12,7 @@ use crate::secrets::Redactor;
 
 /// A complete command: program, directory, environment, limits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "options of the protocol, each a switch of its own")]
 pub(super) struct Order {
     /// The command's id.
     pub id: String,

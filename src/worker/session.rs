@@ -35,7 +35,7 @@ use crate::protocol::{
 const PING_EVERY: Duration = Duration::from_secs(30);
 
 /// How long a peer may be silent. A busy one answers late, so this is generous.
-const SILENCE_MAX: Duration = Duration::from_secs(180);
+const SILENCE_MAX: Duration = Duration::from_mins(3);
 
 /// The longest line for a stock master that has not sent settings yet (docs/reference/worker-protocol.md#settings).
 const LINE_MAX: usize = 4096;

@@ -22,9 +22,9 @@ use crate::protocol::{MsgPack, ResumeAnswer, ResumedState, Seq, ShellArgs};
 /// Requests that wait for a command's task; it takes them at once.
 const INBOX: usize = 16;
 
-/// Commands that nobody waits for get so long to be killed before the worker goes on without them: longer than a runner
-/// needs to give a command up, shorter than the master waits for the answer.
-const FORGET_MAX: Duration = Duration::from_secs(60);
+/// How long commands that nobody waits for may take to end before the worker continues without them: longer than a
+/// runner needs to abandon a command, shorter than the master waits for the answer.
+const FORGET_MAX: Duration = Duration::from_mins(1);
 
 /// The commands.
 pub(super) struct Table {

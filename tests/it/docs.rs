@@ -10,7 +10,7 @@
 //! Stand-ins: `cargo` and `pip` do nothing; `pkill` ends what the session started and nothing else; the port, the host
 //! name and the directories of root are replaced by ones of the session.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -131,7 +131,7 @@ struct Session {
 
 const DONE: &str = "::the block is done::";
 /// Far longer than any block takes.
-const BLOCK_TIME: Duration = Duration::from_secs(240);
+const BLOCK_TIME: Duration = Duration::from_mins(4);
 /// Between two looks at whether the shell is still there.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -430,7 +430,7 @@ fn the_guide_to_workers_works_as_printed() {
     let python = python_with(&crate::support::stock_worker::PACKAGES);
     let buildbot = python.parent().unwrap().join("buildbot-worker").display().to_string();
     let mut session = Session::new(&[("buildbot-worker", format!("exec {buildbot} \"$@\""))]);
-    let (mut configuration, mut started) = (Configuration::default(), BTreeMap::new());
+    let (mut configuration, mut started) = (Configuration::default(), BTreeSet::new());
     for block in blocks("docs/guides/workers.md") {
         match block.language.as_str() {
             "python" => {
@@ -439,7 +439,7 @@ fn the_guide_to_workers_works_as_printed() {
             }
             "sh" => {
                 session.run(&block);
-                if block.text.contains("secrets/") && started.insert("master", ()).is_none() {
+                if block.text.contains("secrets/") && started.insert("master") {
                     session.say("starwright up master.star &\n", "the start");
                     session.wait_for_master();
                     let password = std::fs::read_to_string(session.path("secrets/linux-1")).unwrap();

@@ -68,6 +68,7 @@ fn records_are_the_same_after_a_restart() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story")]
 fn a_build_is_told_from_its_start_to_its_end() {
     on_each(|store| {
         let mut history = History::new(1);

@@ -47,7 +47,7 @@ impl ProcessSpec {
             cwd: None,
             env: BTreeMap::new(),
             stdin: Vec::new(),
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             output_max: 1024 * 1024,
         }
     }

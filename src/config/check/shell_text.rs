@@ -216,6 +216,7 @@ impl<'a> Walk<'a> {
         names.outside.entry(name.ident.clone()).or_insert(outside);
     }
 
+    #[expect(clippy::option_option, reason = "whether it is a template, and its text if that is known")]
     fn bind(&mut self, target: &Target, outside: Option<String>, is_list: bool, template: Option<Option<Literal>>) {
         match &target.node {
             AssignTargetP::Identifier(name) => {
@@ -476,6 +477,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Whether an expression is a template; and its text, if that is known.
+    #[expect(clippy::option_option, reason = "whether it is a template, and its text if that is known")]
     fn template(&self, expr: &Expr) -> Option<Option<Literal>> {
         match &expr.node {
             ExprP::Identifier(name) => self.look(&name.ident, |names| names.templates.get(&name.ident).cloned()),

@@ -268,8 +268,8 @@ impl Lexer<'_> {
         let bare = if word.quoted || !word.places.is_empty() { "" } else { word.text.as_str() };
         let leads = self.command.is_empty();
         match open.last() {
-            Some(Open::Subject) => self.turn(open, Open::In),
-            Some(Open::In) if bare == "in" => self.turn(open, Open::Patterns),
+            Some(Open::Subject) => Self::turn(open, Open::In),
+            Some(Open::In) if bare == "in" => Self::turn(open, Open::Patterns),
             Some(Open::Patterns) if bare == "esac" => drop(open.pop()),
             Some(Open::In | Open::Patterns) => {}
             Some(Open::Body) if leads && bare == "esac" => drop(open.pop()),
@@ -283,7 +283,7 @@ impl Lexer<'_> {
         }
     }
 
-    fn turn(&self, open: &mut Vec<Open>, next: Open) {
+    fn turn(open: &mut Vec<Open>, next: Open) {
         open.pop();
         open.push(next);
     }

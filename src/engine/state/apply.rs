@@ -23,6 +23,7 @@ impl State {
         Ok(())
     }
 
+    #[expect(clippy::too_many_lines, reason = "a flat match that only dispatches")]
     fn take_in(&mut self, fact: &Fact) -> Result<(), Refusal> {
         let at = fact.at;
         match &fact.event {

@@ -194,6 +194,7 @@ impl Locks {
     }
 
     /// Whether the wish fits beside the holders and the wishes of those who asked earlier.
+    #[expect(clippy::unused_self, reason = "a rule of the table like its neighbours")]
     fn leaves_room<'a>(
         &self,
         asker: &Asker<'_>,

@@ -27,6 +27,7 @@ const TITLE_BYTES_MAX: usize = 40;
 
 /// What a dump consists of, in this order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "one value at a time, read and written at once")]
 pub(super) enum Item {
     Begin {
         installation: String,

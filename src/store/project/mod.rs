@@ -25,6 +25,7 @@ pub(crate) use names::StoredWorker;
 pub(crate) use step::StepPlace;
 
 /// Applies one fact to the records.
+#[expect(clippy::too_many_lines, reason = "a flat match that only dispatches")]
 pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> {
     let at = fact.at;
     match &fact.event {

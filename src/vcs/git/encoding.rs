@@ -27,12 +27,12 @@ impl Decoder {
     }
 
     /// The text; what is no text of this encoding shows as U+FFFD.
-    pub(super) fn text(&self, bytes: &[u8]) -> String {
+    pub(super) fn text(self, bytes: &[u8]) -> String {
         self.encoding.decode_without_bom_handling(bytes).0.into_owned()
     }
 
     /// The name of a file, which git stores without saying how: UTF-8 if it can be, else as the commit is written.
-    pub(super) fn path(&self, bytes: &[u8]) -> String {
+    pub(super) fn path(self, bytes: &[u8]) -> String {
         std::str::from_utf8(bytes).map_or_else(|_| self.text(bytes), str::to_owned)
     }
 }

@@ -113,7 +113,7 @@ impl Ask<'_> {
             page.seen = seen;
         }
         writer.close(']', page.written == 0);
-        Ok(Answer { text: self.with_meta(writer, R::KIND, &page, meta_last), kind: self.kind() })
+        Ok(Answer { text: with_meta(writer, R::KIND, &page, meta_last), kind: self.kind() })
     }
 
     fn write_in_order<R: Resource>(
@@ -162,19 +162,6 @@ impl Ask<'_> {
         if meta_follows(R::KIND) { self.output.offer(&mut writer.out) } else { Ok(()) }
     }
 
-    fn with_meta(&self, mut writer: Writer, kind: &Kind, page: &Page, meta_last: bool) -> String {
-        if meta_last {
-            write_meta(&mut writer, false, Some(page.seen));
-        } else {
-            let items = std::mem::replace(&mut writer.out, "{".to_owned());
-            write_meta(&mut writer, true, Some(page.seen));
-            writer.key(false, kind.plural);
-            writer.out.push_str(items.strip_prefix('{').unwrap_or(&items));
-        }
-        writer.close('}', false);
-        writer.out
-    }
-
     fn envelope(&self, kind: &Kind, write: impl FnOnce(&mut Writer), total: Option<usize>) -> Answer {
         let mut writer = Writer::new(self.layout);
         writer.open('{');
@@ -219,6 +206,20 @@ struct Page {
     seen: usize,
     /// All rows.
     looked: usize,
+}
+
+/// The envelope around the items that were written.
+fn with_meta(mut writer: Writer, kind: &Kind, page: &Page, meta_last: bool) -> String {
+    if meta_last {
+        write_meta(&mut writer, false, Some(page.seen));
+    } else {
+        let items = std::mem::replace(&mut writer.out, "{".to_owned());
+        write_meta(&mut writer, true, Some(page.seen));
+        writer.key(false, kind.plural);
+        writer.out.push_str(items.strip_prefix('{').unwrap_or(&items));
+    }
+    writer.close('}', false);
+    writer.out
 }
 
 fn write_meta(writer: &mut Writer, first: bool, total: Option<usize>) {

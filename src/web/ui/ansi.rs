@@ -9,6 +9,7 @@ use super::show::Escaped;
 
 /// The style of a piece of text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "attributes of text that go together in any way")]
 struct Look {
     fore: Option<u8>,
     back: Option<u8>,

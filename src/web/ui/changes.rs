@@ -32,6 +32,7 @@ pub struct ChangeRow {
 
 #[derive(Template)]
 #[template(path = "changes.html")]
+#[expect(clippy::struct_field_names, reason = "the names are those of the template")]
 struct Changes {
     frame: Frame,
     changes: Vec<ChangeRow>,

@@ -28,6 +28,7 @@ struct WorkerRow {
 
 #[derive(Template)]
 #[template(path = "workers.html")]
+#[expect(clippy::struct_field_names, reason = "the names are those of the template")]
 struct Workers {
     frame: Frame,
     workers: Vec<WorkerRow>,

@@ -70,6 +70,7 @@ fn perform_into(args: &CommandArgs, cancelled: &AtomicBool, outcome: &mut FileOu
         CommandArgs::RemoveDirs { paths, .. } => {
             // All are tried; the last failure counts.
             let results = paths.iter().map(|path| remove::remove(Path::new(path), cancelled));
+            #[expect(clippy::manual_try_fold, reason = "all are tried, also after a failure")]
             results.fold(Ok(()), |sum, result| result.map_err(|(path, error)| failure(&path, &error)).and(sum))
         }
         CommandArgs::Copy { from, to, .. } => copy::copy(Path::new(from), Path::new(to), cancelled)

@@ -41,7 +41,7 @@ const ORPHANS: Duration = Duration::from_secs(10);
 /// After the command's own process ended: how long processes that it left behind may hold its output open without
 /// writing, and how long in all.
 const LEFTOVERS_SILENT: Duration = Duration::from_secs(10);
-const LEFTOVERS_TOTAL: Duration = Duration::from_secs(60);
+const LEFTOVERS_TOTAL: Duration = Duration::from_mins(1);
 
 /// Bytes read at once.
 const READ_BYTES: usize = 256 * 1024;

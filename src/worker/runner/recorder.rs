@@ -179,6 +179,7 @@ impl Recorder {
     fn take_lines(&mut self, id: SourceId, lines: &[u8], at: i64) -> io::Result<()> {
         let source = &mut self.sources[id.0];
         let (rest, rest_at) = (std::mem::take(&mut source.rest), source.rest_at);
+        #[expect(clippy::naive_bytecount, reason = "the compiler vectorises it; not worth a crate")]
         let mut count = lines.iter().filter(|byte| **byte == b'\n').count() as u64;
         let batch = self.batch_of(id)?;
         if !rest.is_empty() {
@@ -291,6 +292,7 @@ mod tests {
             self.recorder.take(id, text.as_bytes(), at).unwrap();
         }
 
+        #[expect(clippy::type_complexity, reason = "read by assertions only")]
         fn parts(&mut self) -> Vec<(Stream, String, Vec<(u64, i64)>)> {
             self.recorder.flush().unwrap();
             let mut parts = Vec::new();

@@ -16,7 +16,7 @@ const OPEN_MAX: usize = 14;
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(150);
 /// If nothing ends for so long, nothing will: no command takes a tenth of it.
-const STANDSTILL: Duration = Duration::from_secs(180);
+const STANDSTILL: Duration = Duration::from_mins(3);
 
 /// How far a round is.
 #[derive(Default)]

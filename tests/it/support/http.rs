@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 /// No answer of a master on this machine takes this long; a hung test ends with it.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Status and body of a request to `host:port`.
 pub fn request(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, String) {

@@ -406,6 +406,7 @@ struct Inner {
     facts: broadcast::Sender<Arc<Fact>>,
     orders: Mutex<Vec<(Order, Actor)>>,
     reply: Mutex<Reply>,
+    #[expect(clippy::type_complexity, reason = "what a hook was called with")]
     hooks: Mutex<Vec<(String, BTreeMap<String, Vec<String>>)>>,
     alerts: Alerts,
     silent: Mutex<Vec<SocketAddr>>,

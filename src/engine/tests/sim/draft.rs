@@ -562,6 +562,7 @@ impl Draft {
         })
     }
 
+    #[expect(clippy::unused_self, reason = "reads like its neighbours")]
     fn scheduler(&self, draft: &SchedulerDraft) -> SchedulerBuilder {
         let names: Vec<&str> = draft.builders.iter().map(String::as_str).collect();
         let (name, priority) = (draft.name.as_str(), draft.priority);

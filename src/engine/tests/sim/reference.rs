@@ -90,6 +90,7 @@ pub struct Reference {
     /// Dependent buildsets of this turn, and buildsets of this turn that they may follow, by scheduler.
     pub dependents: BTreeMap<String, i64>,
     /// Changes that dependent buildsets of this turn have to carry, and those that they carry, by scheduler.
+    #[expect(clippy::type_complexity, reason = "explained beside it")]
     pub carried: BTreeMap<String, (Vec<Vec<ChangeId>>, Vec<Vec<ChangeId>>)>,
     /// Buildsets that a trigger asked for, of this turn.
     pub triggering: Option<(BuildId, Key, StepId, bool)>,
@@ -147,6 +148,7 @@ impl Reference {
         *last = id;
     }
 
+    #[expect(clippy::too_many_lines, reason = "a flat match that only dispatches")]
     fn event(&mut self, fact: &Fact) {
         match &fact.event {
             Event::MasterStarted { .. } => {

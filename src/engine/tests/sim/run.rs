@@ -92,6 +92,7 @@ impl Script for Scene {
 
 /// What a run is like.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each switches one kind of trouble")]
 pub struct Shape {
     /// Steps before faults and people stop.
     pub chaos: u64,

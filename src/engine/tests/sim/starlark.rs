@@ -29,6 +29,7 @@ pub fn load(draft: &Draft) -> Loaded {
 }
 
 #[derive(Default)]
+#[expect(clippy::struct_field_names, reason = "the text of a configuration")]
 struct Text {
     text: String,
     functions: u64,

@@ -10,12 +10,10 @@ use super::turn::Turn;
 use super::underway::{Evaluation, Finish};
 use crate::base::{Span, Timestamp};
 use crate::model::{
-    Ask, BuildContext, BuildId, EvalJob, EvalOutcome, EvalPart, Event, FunctionKind, Key, Note, Outcome, StepId,
-    StepSummary, UserFunction, WorkerFacts,
+    ASKS_MAX, Ask, BuildContext, BuildId, EvalJob, EvalOutcome, EvalPart, Event, FunctionKind, Key, Note, Outcome,
+    StepId, StepSummary, UserFunction, WorkerFacts,
 };
 
-/// A step may ask for so much: far beyond what steps do, far below what would make replay slow.
-const ASKS_MAX: usize = 20_000;
 /// The pause before a script is evaluated again whose process was lost, for each loss so far: other builds go first.
 const LOST_PAUSE: Span = Span::from_seconds(1);
 

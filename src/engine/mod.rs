@@ -65,6 +65,7 @@ mod tests;
 pub use self::core::{Engine, Illegal, RestoreError};
 pub use effect::{CommandOrder, Deadline, Decided, Effect, Intake, Reply, WakeReason, Work};
 pub use input::{ChangeReport, CommandEnded, Input, ResumeState, ResumedCommand, Ticket};
+pub use reports::DELIVERIES_MAX;
 pub use waiting::StuckQueue;
 
 pub use crate::model::StopLevel;

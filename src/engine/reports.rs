@@ -9,8 +9,8 @@ use super::{Deadline, Effect, WakeReason};
 use crate::base::Span;
 use crate::model::{Event, NotifierPlan, NotifyOn, Outcome, Plan, Report, ReportId, ReportReason, ReportSubject};
 
-/// So many deliveries are under way at once: enough to keep a mail server busy, too few to look like a flood.
-const DELIVERIES_MAX: usize = 8;
+/// Deliveries at the same time: enough to keep a mail server busy, too few to look like a flood.
+pub const DELIVERIES_MAX: usize = 8;
 /// The pause after the first failure; it doubles.
 const PAUSE: Span = Span::from_seconds(30);
 /// The longest pause.

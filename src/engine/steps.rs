@@ -16,10 +16,7 @@ use super::turn::Turn;
 use super::underway::Finish;
 use super::words;
 use crate::base::Span;
-use crate::model::{Ask, BuildId, EndStep, EvalPart, Event, Outcome, Plan, StepId, StepPlan};
-
-/// The longest pause between two attempts of a step.
-const RETRY_DELAY_MAX: Span = Span::from_minutes(10);
+use crate::model::{Ask, BuildId, EndStep, EvalPart, Event, Outcome, Plan, RETRY_DELAY_MAX, StepId, StepPlan};
 
 impl Turn<'_> {
     /// Does all that a build can do now.

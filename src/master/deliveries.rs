@@ -16,14 +16,12 @@ use super::programs::Programs;
 use super::renders::Renders;
 use super::{MasterError, report_facts};
 use crate::base::Clock;
-use crate::engine::Input;
+use crate::engine::{DELIVERIES_MAX, Input};
 use crate::model::{Report, ReportId, Value};
 use crate::notify::{Letter, channel};
 use crate::secrets::Secrets;
 use crate::store::Store;
 
-/// Deliveries at the same time: mail servers dislike more from one client.
-const DELIVERIES_AT_ONCE: usize = 4;
 /// Remarks that are recorded with a report: each recipient may give one.
 const REMARKS_MAX: usize = 20;
 
@@ -69,7 +67,7 @@ impl Deliveries {
     pub async fn run(self: Arc<Self>, inbox: Inbox, stop: CancellationToken) -> Result<(), MasterError> {
         let post = &self.post;
         self.errands
-            .run(DELIVERIES_AT_ONCE, &stop, |id, report| {
+            .run(DELIVERIES_MAX, &stop, |id, report| {
                 let inbox = inbox.clone();
                 async move {
                     let input = match post.send(report).await {

@@ -20,6 +20,9 @@ use crate::base::{Span, Timestamp};
 #[serde(transparent)]
 pub struct Key(pub Vec<u32>);
 
+/// Asks of one step. Each is stored with the build, and every evaluation passes all of them.
+pub const ASKS_MAX: usize = 10_000;
+
 /// Something a script asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {

@@ -32,7 +32,7 @@ pub use address::{
     is_relative_address, login_header, normal_address, repository_name, secret_login, web_server, without_login,
 };
 pub use alert::{Alert, AlertSubject};
-pub use ask::{Answer, Ask, BeginStep, EndStep, Entry, Journal, Key, TriggerAsk, Triggered, TriggeredBuild};
+pub use ask::{ASKS_MAX, Answer, Ask, BeginStep, EndStep, Entry, Journal, Key, TriggerAsk, Triggered, TriggeredBuild};
 pub use cause::{ANONYMOUS, Actor, Cause, Via};
 pub use change::{Change, Cursor, NewChange, SourceStamp, StampSpec};
 pub use command::{
@@ -51,9 +51,9 @@ pub use outcome::Outcome;
 pub use plan::{
     BranchChoice, BuilderPlan, ChangeFilter, ChangeSourceKind, ChangeSourcePlan, CodebasePlan, CollapsePolicy,
     DatabasePlan, ForceParam, ForceParamKind, GitPlan, HookPlan, ImportantFiles, LockAccess, LockMode, LockPlan,
-    LockScope, MailPlan, MailTls, MasterPlan, Matcher, NotifierKind, NotifierPlan, NotifyOn, Plan, Policy, Recipients,
-    RetentionPlan, SchedulerKind, SchedulerPlan, SecretsPlan, SourcePlace, StepPlan, WebPlan, WorkerPlan, dir_key,
-    dirs_clash, intern,
+    LockScope, MailPlan, MailTls, MasterPlan, Matcher, NotifierKind, NotifierPlan, NotifyOn, Plan, Policy,
+    RETRY_DELAY_MAX, Recipients, RetentionPlan, SchedulerKind, SchedulerPlan, SecretsPlan, SourcePlace, StepPlan,
+    WebPlan, WorkerPlan, dir_key, dirs_clash, intern,
 };
 #[cfg(test)]
 pub use plan::{ListPlan, PaperPlan};

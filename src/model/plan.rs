@@ -178,6 +178,9 @@ pub struct BuilderPlan {
     pub place: SourcePlace,
 }
 
+/// The longest pause before a step is tried again.
+pub const RETRY_DELAY_MAX: Span = Span::from_minutes(10);
+
 /// One element of `steps = [...]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "the flags of the field")]

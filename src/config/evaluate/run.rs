@@ -12,10 +12,7 @@ use starlark::any::ProvidesStaticType;
 use starlark::eval::Evaluator;
 
 use super::stop::Stop;
-use crate::model::{Answer, Ask, BuildContext, EvalJob, EvalPart, Journal, Key, Outcome, Plan, Value};
-
-/// Asks of one step: each is kept for ever, and every evaluation passes all of them.
-const ASKS_MAX: usize = 10_000;
+use crate::model::{ASKS_MAX, Answer, Ask, BuildContext, EvalJob, EvalPart, Journal, Key, Outcome, Plan, Value};
 
 /// One evaluation.
 #[derive(Debug, ProvidesStaticType)]

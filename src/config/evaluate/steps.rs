@@ -12,10 +12,7 @@ use super::result::ResultValue;
 use super::run::{Frame, Run};
 use super::stop::Stop;
 use crate::base::Span;
-use crate::model::{Ask, BeginStep, EndStep, Outcome};
-
-/// The longest pause before a retry, as for steps of the list.
-const RETRY_DELAY_MAX: Span = Span::from_minutes(10);
+use crate::model::{Ask, BeginStep, EndStep, Outcome, RETRY_DELAY_MAX};
 
 /// Branches of one `ctx.parallel`: each may hold a command on the worker.
 const BRANCHES_MAX: usize = 1_000;

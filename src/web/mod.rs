@@ -28,4 +28,4 @@ pub use control::Control;
 pub use request::COMMAND_LINE;
 pub use request::encode;
 pub use seats::SeatLimits;
-pub use server::{BindError, WebLimits, WebOptions, bind, serve, serve_within};
+pub use server::{WebLimits, serve, serve_within};

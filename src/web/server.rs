@@ -65,15 +65,8 @@ const END_MAX: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Addresses whose silent connections are reported in one hour.
 const TOLD_MAX: usize = 100;
-/// After this long the same address is told of again.
-const TOLD_EVERY: Duration = Duration::from_secs(3_600);
-
-/// How to serve.
-#[derive(Clone, Debug)]
-pub struct WebOptions {
-    /// Where to listen.
-    pub listen: SocketAddr,
-}
+/// After this time the same address is reported again.
+const TOLD_EVERY: Duration = Duration::from_hours(1);
 
 /// What strangers may use. The defaults are for service; tests have less patience.
 #[derive(Clone, Copy, Debug, Default)]
@@ -81,31 +74,6 @@ pub struct WebLimits {
     pub seats: SeatLimits,
     pub patience: Patience,
     pub bodies: BodyLimits,
-}
-
-/// Why we cannot listen.
-#[derive(Debug, thiserror::Error)]
-#[error("failed to listen on `{listen}`")]
-pub struct BindError {
-    listen: SocketAddr,
-    source: std::io::Error,
-}
-
-impl BindError {
-    /// What would do.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self.source.kind() {
-            std::io::ErrorKind::AddrInUse => Some("another process listens there; choose another port with `--listen`"),
-            std::io::ErrorKind::PermissionDenied => Some("ports below 1024 need special rights; choose a higher one"),
-            std::io::ErrorKind::AddrNotAvailable => Some("this machine does not have that address"),
-            _ => None,
-        }
-    }
-}
-
-/// Takes the port; connections queue up from here on, and are served once [`serve`] runs.
-pub async fn bind(options: &WebOptions) -> Result<TcpListener, BindError> {
-    TcpListener::bind(options.listen).await.map_err(|source| BindError { listen: options.listen, source })
 }
 
 /// Serves the pages, the API and the workers until `stop`, then ends in order within a bound.

@@ -106,17 +106,13 @@ impl Locks {
         }
     }
 
-    /// Takes everything back from somebody, also the place in the queue. Returns the locks that it held.
-    pub fn release(&mut self, owner: Owner) -> Vec<String> {
+    /// Takes everything back from somebody, including the place in the queue.
+    pub fn release(&mut self, owner: Owner) {
         self.waiting.retain(|_, waiter| waiter.owner != owner);
-        let mut freed = Vec::new();
-        self.held.retain(|lock, owners| {
-            if owners.remove(&owner).is_some() {
-                freed.push(lock.clone());
-            }
+        self.held.retain(|_, owners| {
+            owners.remove(&owner);
             !owners.is_empty()
         });
-        freed
     }
 
     /// Whether `asker` may take all that it wants now. `queue` has everybody who waits, earliest first.

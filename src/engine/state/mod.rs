@@ -110,6 +110,7 @@ pub(super) struct Index {
     pub waiting: BTreeMap<BuilderId, BTreeSet<Rank>>,
     /// The same by what they must agree in to be one build.
     pub alike: BTreeMap<(BuilderId, Print), BTreeSet<RequestId>>,
+    /// Builds by builder.
     pub builds_of_builder: BTreeMap<BuilderId, BTreeSet<BuildId>>,
     pub builds_of_worker: BTreeMap<String, BTreeSet<BuildId>>,
     pub commands: BTreeMap<CommandId, BuildId>,

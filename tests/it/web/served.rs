@@ -42,8 +42,7 @@ impl Served {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
-                let options = web::WebOptions { listen: "127.0.0.1:0".parse().unwrap() };
-                let listener = web::bind(&options).await.unwrap();
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                 tell.send(listener.local_addr().unwrap()).unwrap();
                 web::serve_within(limits, Arc::new(SystemClock), serving, listener, token).await;
             });

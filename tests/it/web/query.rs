@@ -158,6 +158,24 @@ fn every_filter_agrees_with_looking_at_each_row() {
 }
 
 #[test]
+fn names_find_what_looking_at_each_row_finds() {
+    let (_, served) = served();
+    for kind in ["builders", "workers", "schedulers"] {
+        let plain = |row: &Json| row["name"].as_str().unwrap().chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        let all: Vec<Json> = served.items(kind).into_iter().filter(plain).collect();
+        assert!(!all.is_empty(), "{kind}");
+        let filter = |row: &Json| format!("name={}", row["name"].as_str().unwrap());
+        for row in &all {
+            assert_eq!(served.items(&format!("{kind}?{}", filter(row))), std::slice::from_ref(row));
+        }
+        let backwards: Vec<String> = all.iter().rev().chain(&all).map(filter).collect();
+        let path = format!("{kind}?{}&name=nobody", backwards.join("&"));
+        assert_eq!(served.items(&path), all, "by id, each once, and nothing for a name that is not there");
+        assert!(served.items(&format!("{kind}?name=nobody")).is_empty());
+    }
+}
+
+#[test]
 fn lists_of_several_builders_and_workers_are_merged_in_order() {
     let (_, served) = served();
     let all = served.items("builds?order=-started_at&order=-buildid");

@@ -576,7 +576,8 @@ impl Plan {
         for place in places {
             place.file = intern(&mut files, &place.file);
         }
-        let mut known: HashMap<FnId, Arc<StepPlan>> = HashMap::new();
+        let steps = self.builders.values().map(|builder| builder.steps.len()).sum();
+        let mut known: HashMap<FnId, Arc<StepPlan>> = HashMap::with_capacity(steps);
         for step in self.builders.values_mut().flat_map(|builder| &mut builder.steps) {
             let first = known.entry(step.body).or_insert_with(|| Arc::clone(step));
             if first == step {

@@ -324,7 +324,8 @@ fn answer(asked: Vec<Request>, reload: &Reload) {
 pub(super) struct Requests(mpsc::Receiver<Request>);
 
 impl Requests {
-    /// Waits for the request of the start; the others wait. None if it never comes.
+    /// Waits for the request of the start; the others wait. None if it never comes. The others are few: the pages are not
+    /// served before the start is over, and the watch asks once.
     async fn start(&mut self, waiting: &mut Vec<Request>) -> Option<Request> {
         loop {
             let request = self.0.recv().await?;

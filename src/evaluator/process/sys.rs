@@ -25,10 +25,26 @@ pub(super) fn close_inherited() {
     let _ = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
 }
 
+/// How often a joined thread may still be seen. The kernel reports a thread's end a little before it removes the thread; a
+/// busy machine may let other processes run in between. Each look costs some microseconds, so this is about a second.
+#[cfg(target_os = "linux")]
+const LOOKS_MAX: u32 = 100_000;
+
+/// Whether only the calling thread is left, once the joined ones are gone. True where `/proc` is missing.
+#[cfg(target_os = "linux")]
+fn is_single_threaded() -> bool {
+    (0..LOOKS_MAX).any(|look| {
+        if look > 0 {
+            std::thread::yield_now();
+        }
+        std::fs::read_dir("/proc/self/task").map_or(true, |tasks| tasks.count() == 1)
+    })
+}
+
 /// Splits this process in two: none in the new one, its number in the old one.
 #[cfg(target_os = "linux")]
 pub(super) fn fork() -> io::Result<Option<i32>> {
-    if std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() != 1) {
+    if !is_single_threaded() {
         return Err(io::Error::other("there is more than one thread"));
     }
     // SAFETY: the process has one thread (looked at above where /proc is there; `template` joins the only other one

@@ -15,10 +15,10 @@ impl Turn<'_> {
     /// A configuration was loaded: compare it with the one in force, and put it in its place as one. Gives what differs.
     pub fn plan_loaded(&mut self, plan: &Arc<Plan>, why: String, ticket: Option<Ticket>) -> Vec<PlanChange> {
         let digest = plan.digest.clone();
-        self.up.plans.insert(digest.clone(), Arc::clone(plan));
+        self.in_flight.plans.insert(digest.clone(), Arc::clone(plan));
         // After a refusal the same one is adopted once more, so that the refusal is over for everybody.
         // So it is when somebody loads it again because functions failed: they are asked anew.
-        let first = !std::mem::replace(&mut self.up.loaded, true);
+        let first = !std::mem::replace(&mut self.in_flight.loaded, true);
         let afresh = self.state.refused || (!first && !self.state.troubles.is_empty());
         if self.state.plan.as_ref() == Some(&digest) && !afresh {
             self.reply(ticket, Reply::Adopted { digest, changes: Vec::new() });
@@ -38,12 +38,12 @@ impl Turn<'_> {
             schedulers: ids.schedulers,
             change_sources: ids.change_sources,
         };
-        self.up.claims.clear();
-        self.up.asking = super::asking::Asking::default();
-        self.up.retries.clear();
-        self.up.postponed.clear();
+        self.in_flight.claims.clear();
+        self.in_flight.asking = super::asking::Asking::default();
+        self.in_flight.retries.clear();
+        self.in_flight.postponed.clear();
         self.record(event);
-        self.up.prepare(self.state);
+        self.in_flight.prepare(self.state);
         self.complain_of_patterns();
         self.time_schedulers(&changes);
         self.dismiss_idle_workers();
@@ -52,7 +52,7 @@ impl Turn<'_> {
             self.end_hopeless_waits();
         }
         self.reply(ticket, Reply::Adopted { digest, changes: changes.clone() });
-        self.up.prune = true;
+        self.in_flight.prune = true;
         changes
     }
 
@@ -66,7 +66,7 @@ impl Turn<'_> {
     }
 
     fn complain_of_patterns(&mut self) {
-        for (scheduler, message) in std::mem::take(&mut self.up.filters.problems) {
+        for (scheduler, message) in std::mem::take(&mut self.in_flight.filters.problems) {
             self.function_failed(&UserFunction::new(FunctionKind::Pattern, scheduler), &message, 0);
         }
     }
@@ -82,7 +82,7 @@ fn about(plan: &Plan, ids: &BTreeMap<String, BuilderId>) -> BTreeMap<BuilderId, 
     ids.iter().filter_map(|(name, id)| about(name, id)).collect()
 }
 
-impl super::underway::Underway {
+impl super::in_flight::InFlight {
     /// Works out what follows from the configuration in force.
     pub fn prepare(&mut self, state: &State) {
         let Some(plan) = state.plan.as_ref().and_then(|digest| self.plans.get(digest)) else { return };

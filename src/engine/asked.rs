@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::asking::Silence;
-use super::buildsets::{Made, Making};
+use super::asking::NoAnswer;
+use super::buildsets::{CreatedBuildset, NewBuildset};
 use super::timers::TimerKey;
 use super::turn::Turn;
 use super::{Reply, Ticket, form, words};
@@ -18,15 +18,15 @@ const FORM: &str = "Force Build Form";
 const LATER_MAX: usize = 1_000;
 
 /// What a force call makes, and the priority that it asks for.
-type Wanted = (Making, Option<i64>);
+type Wanted = (NewBuildset, Option<i64>);
 
 impl Turn<'_> {
     /// Somebody wants builds.
     pub fn force_ordered(&mut self, ask: ForceOrder, by: &Actor, ticket: Option<Ticket>) {
         let reply = match self.force(&ask, by) {
             Ok(Ok((buildset, requests))) => Reply::Buildset { buildset, requests },
-            Ok(Err(Silence::Postponed)) if self.up.later.len() < LATER_MAX => {
-                self.up.later.push((ask, by.clone(), ticket));
+            Ok(Err(NoAnswer::Postponed)) if self.in_flight.later.len() < LATER_MAX => {
+                self.in_flight.later.push((ask, by.clone(), ticket));
                 return self.postpone(TimerKey::Later);
             }
             Ok(Err(_)) => Reply::Refused(self.why_undecided(&ask)),
@@ -37,10 +37,10 @@ impl Turn<'_> {
 
     /// Does what was postponed.
     pub fn do_postponed(&mut self) {
-        for request in std::mem::take(&mut self.up.uncollapsed) {
+        for request in std::mem::take(&mut self.in_flight.uncollapsed) {
             self.collapse_into(request);
         }
-        for (ask, by, ticket) in std::mem::take(&mut self.up.later) {
+        for (ask, by, ticket) in std::mem::take(&mut self.in_flight.later) {
             self.force_ordered(ask, &by, ticket);
         }
     }
@@ -55,7 +55,7 @@ impl Turn<'_> {
         format!("the properties of these builds cannot be decided: {function}: {why}")
     }
 
-    fn force(&mut self, ask: &ForceOrder, by: &Actor) -> Result<Result<Made, Silence>, Reply> {
+    fn force(&mut self, ask: &ForceOrder, by: &Actor) -> Result<Result<CreatedBuildset, NoAnswer>, Reply> {
         let plan = self.plan().ok_or_else(|| Reply::Refused("no configuration is in force".to_owned()))?;
         for name in &ask.builders {
             if !plan.builders.contains_key(name) {
@@ -63,18 +63,18 @@ impl Turn<'_> {
             }
         }
         let scheduler = find_scheduler(&plan, ask)?;
-        let (mut making, priority) = match scheduler {
+        let (mut new_buildset, priority) = match scheduler {
             Some(scheduler) => self.force_by_form(scheduler, ask)?,
             None => force_directly(&plan, ask)?,
         };
-        let given = &mut making.given;
+        let given = &mut new_buildset.given;
         given.set("reason", ask.reason.as_str(), FORM);
         given.set("owner", by.name(), FORM);
-        making.reason = words::forced(by.name(), &ask.reason);
+        new_buildset.reason = words::forced(by.name(), &ask.reason);
         if let Some(priority) = priority {
-            making.priority = Some(Policy::Fixed(priority));
+            new_buildset.priority = Some(Policy::Fixed(priority));
         }
-        Ok(self.make_buildset(making))
+        Ok(self.make_buildset(new_buildset))
     }
 
     fn force_by_form(&self, scheduler: &SchedulerPlan, ask: &ForceOrder) -> Result<Wanted, Reply> {
@@ -91,12 +91,13 @@ impl Turn<'_> {
         }
         let answers = form::read(params, &ask.params, ask.priority.as_ref()).map_err(Reply::Invalid)?;
         let defaults: Vec<StampSpec> = scheduler.codebases.iter().map(|codebase| codebase.stamp.clone()).collect();
-        let mut making = Making { stamps: choose_stamps(&defaults, &ask.stamps)?, ..Making::of(scheduler, "") };
+        let mut new_buildset =
+            NewBuildset { stamps: choose_stamps(&defaults, &ask.stamps)?, ..NewBuildset::of(scheduler, "") };
         if !ask.builders.is_empty() {
-            making.builders.clone_from(&ask.builders);
+            new_buildset.builders.clone_from(&ask.builders);
         }
-        making.given = as_properties(&answers.values);
-        Ok((making, answers.priority))
+        new_buildset.given = as_properties(&answers.values);
+        Ok((new_buildset, answers.priority))
     }
 
     /// Somebody wants a build again: the same sources and properties.
@@ -111,7 +112,7 @@ impl Turn<'_> {
             return self.reply(ticket, Reply::Refused(text));
         }
         let set = of.buildset;
-        let making = Making {
+        let new_buildset = NewBuildset {
             scheduler: "rebuild".to_owned(),
             reason: words::rebuilt(by.name()),
             external_id: set.external_id,
@@ -122,10 +123,10 @@ impl Turn<'_> {
             builders: vec![name],
             given: set.properties,
             verbatim: true,
-            ..Making::default()
+            ..NewBuildset::default()
         };
         // A rebuild takes over what was decided then; only its priority is asked for.
-        let reply = match self.make_buildset(making) {
+        let reply = match self.make_buildset(new_buildset) {
             Ok((buildset, requests)) => Reply::Buildset { buildset, requests },
             Err(_) => Reply::Refused("the master is busy with user functions; try again".to_owned()),
         };
@@ -203,14 +204,14 @@ fn force_directly(plan: &Plan, ask: &ForceOrder) -> Result<Wanted, Reply> {
     );
     let priority = form::read_priority(ask.priority.as_ref());
     let priority = priority.map_err(|error| Reply::Invalid([("priority".to_owned(), error)].into()))?;
-    let making = Making {
+    let new_buildset = NewBuildset {
         scheduler: "force".to_owned(),
         stamps: choose_stamps(&defaults, &ask.stamps)?,
         builders: ask.builders.clone(),
         given: as_properties(&ask.params),
-        ..Making::default()
+        ..NewBuildset::default()
     };
-    Ok((making, priority))
+    Ok((new_buildset, priority))
 }
 
 /// Stamps for all codebases: the ones asked for in place of the usual ones. Repository and project may be left out.

@@ -1,7 +1,7 @@
 //! What a script asks for is recorded, and done or begun.
 
 use super::Effect;
-use super::locking::Wish;
+use super::locking::LockOutcome;
 use super::state::{Log, State, Step};
 use super::turn::Turn;
 use super::{timers, words};
@@ -22,7 +22,7 @@ impl Turn<'_> {
         match ask {
             // It asks again when it has its slot back.
             Ask::Run(_) | Ask::File(_) if self.waits_for_slot(id) => {
-                self.up.deadlocks |= self.up.slot_waits.insert(id);
+                self.in_flight.deadlocks |= self.in_flight.slot_waits.insert(id);
             }
             Ask::Run(_) | Ask::File(_) => self.ask_command(id, own, key, ask),
             Ask::Wait(span) => {
@@ -142,18 +142,18 @@ impl Turn<'_> {
             return;
         }
         match self.ask_locks(id, step, &begin.locks) {
-            Wish::Granted => {
+            LockOutcome::Granted => {
                 self.answer_children(id);
             }
-            Wish::Waits => {}
-            Wish::Hopeless(why) => self.fail_script(id, &why),
+            LockOutcome::Waits => {}
+            LockOutcome::Deadlock(why) => self.fail_script(id, &why),
         }
     }
 
     /// Tells the script of child steps that got their locks. True if there were any.
     pub fn answer_children(&mut self, id: BuildId) -> bool {
         let Some(step) = self.state.builds.get(&id).and_then(|build| build.step.as_ref()) else { return false };
-        let holds = |step: StepId| self.state.locks.holds(super::state::Owner { build: id, step: Some(step) });
+        let holds = |step: StepId| self.state.locks.holds(super::state::LockHolder { build: id, step: Some(step) });
         let served: Vec<Key> =
             step.silent_children().filter(|(child, _)| holds(*child)).map(|(_, key)| key.clone()).collect();
         for key in &served {
@@ -166,8 +166,8 @@ impl Turn<'_> {
     /// whose commands it does not wait for any more: they keep their logs and locks until those have stopped.
     fn flies_inside(&self, id: BuildId, child: StepId) -> bool {
         let step = self.state.builds.get(&id).and_then(|build| build.step.as_ref());
-        let flights = step.into_iter().flat_map(|step| step.flights.values());
-        flights.into_iter().any(|flight| self.is_child_of(id, flight.step, child))
+        let commands_running = step.into_iter().flat_map(|step| step.commands_running.values());
+        commands_running.into_iter().any(|running_command| self.is_child_of(id, running_command.step, child))
     }
 
     /// Ends a child step, and those inside of it that the script left open.

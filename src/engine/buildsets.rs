@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::asking::Silence;
+use super::asking::NoAnswer;
 use super::turn::Turn;
 use super::words::short_reason;
 use crate::model::{
@@ -13,7 +13,7 @@ use crate::model::{
 
 /// A buildset to make.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Making {
+pub(super) struct NewBuildset {
     pub scheduler: String,
     pub reason: String,
     pub external_id: Option<String>,
@@ -33,7 +33,7 @@ pub(super) struct Making {
     pub waited_for: bool,
 }
 
-impl Making {
+impl NewBuildset {
     /// What every buildset of a scheduler has.
     pub fn of(plan: &SchedulerPlan, usual_reason: &str) -> Self {
         Self {
@@ -50,40 +50,40 @@ impl Making {
 
 /// A buildset that can be made: what user functions say of it is known.
 #[derive(Clone, Debug)]
-pub(super) struct Draft {
-    making: Making,
+pub(super) struct DecidedBuildset {
+    new_buildset: NewBuildset,
     properties: Properties,
     /// One for each builder.
     priorities: Vec<i64>,
 }
 
 /// A buildset that was made: requests by builder.
-pub(super) type Made = (BuildsetId, BTreeMap<BuilderId, RequestId>);
+pub(super) type CreatedBuildset = (BuildsetId, BTreeMap<BuilderId, RequestId>);
 
 impl Turn<'_> {
     /// Makes a buildset and its requests, and collapses what they make needless. Nothing is made if a user function does
     /// not say how.
-    pub fn make_buildset(&mut self, making: Making) -> Result<Made, Silence> {
-        let draft = self.draft(making)?;
-        Ok(self.make_draft(draft))
+    pub fn make_buildset(&mut self, new_buildset: NewBuildset) -> Result<CreatedBuildset, NoAnswer> {
+        let decided = self.decide_buildset(new_buildset)?;
+        Ok(self.make_decided(decided))
     }
 
     /// Asks all that has to be known before a buildset can be made.
-    pub fn draft(&mut self, making: Making) -> Result<Draft, Silence> {
-        let properties = self.merge_properties(&making)?;
+    pub fn decide_buildset(&mut self, new_buildset: NewBuildset) -> Result<DecidedBuildset, NoAnswer> {
+        let properties = self.merge_properties(&new_buildset)?;
         let mut priorities = Vec::new();
-        for name in &making.builders {
-            priorities.push(self.priority_of(&making, name, &properties)?);
+        for name in &new_buildset.builders {
+            priorities.push(self.priority_of(&new_buildset, name, &properties)?);
         }
-        Ok(Draft { making, properties, priorities })
+        Ok(DecidedBuildset { new_buildset, properties, priorities })
     }
 
     /// Makes a buildset of which everything is known.
-    pub fn make_draft(&mut self, draft: Draft) -> Made {
-        let Draft { making, properties, priorities } = draft;
+    pub fn make_decided(&mut self, decided: DecidedBuildset) -> CreatedBuildset {
+        let DecidedBuildset { new_buildset, properties, priorities } = decided;
         let id = BuildsetId(self.state.last.buildset + 1);
         let mut requests = Vec::new();
-        for (name, priority) in making.builders.iter().zip(priorities) {
+        for (name, priority) in new_buildset.builders.iter().zip(priorities) {
             let Some(builder) = self.state.builder_ids.get(name).copied() else { continue };
             requests.push(RequestRecord {
                 id: RequestId(self.state.last.request + 1 + requests.len() as u64),
@@ -94,24 +94,24 @@ impl Turn<'_> {
                 claimed: None,
                 completed: None,
                 outcome: None,
-                waited_for: making.waited_for,
+                waited_for: new_buildset.waited_for,
                 collapsed_into: None,
                 properties: properties.clone(),
             });
         }
         let buildset = BuildsetRecord {
             id,
-            reason: short_reason(making.reason),
-            scheduler: making.scheduler,
-            external_id: making.external_id,
+            reason: short_reason(new_buildset.reason),
+            scheduler: new_buildset.scheduler,
+            external_id: new_buildset.external_id,
             submitted: self.now,
             completed: None,
             outcome: None,
-            parent: making.parent,
-            rebuilt: making.rebuilt,
-            stamps: self.stamps(making.stamps),
+            parent: new_buildset.parent,
+            rebuilt: new_buildset.rebuilt,
+            stamps: self.stamps(new_buildset.stamps),
             properties,
-            changes: making.changes,
+            changes: new_buildset.changes,
             requests: requests.iter().map(|request| request.id).collect(),
         };
         let made = (id, requests.iter().map(|request| (request.builder, request.id)).collect());
@@ -142,39 +142,44 @@ impl Turn<'_> {
     }
 
     /// Later ones win: the configuration's, the newest change's, the scheduler's, those given.
-    fn merge_properties(&mut self, making: &Making) -> Result<Properties, Silence> {
+    fn merge_properties(&mut self, new_buildset: &NewBuildset) -> Result<Properties, NoAnswer> {
         let mut properties = Properties::default();
-        if making.verbatim {
-            properties.update(&making.given);
+        if new_buildset.verbatim {
+            properties.update(&new_buildset.given);
             return Ok(properties);
         }
         if let Some(plan) = self.plan() {
             properties.update(&plan.properties);
         }
-        let changes = self.state.changes.all(&making.changes);
+        let changes = self.state.changes.all(&new_buildset.changes);
         if let Some(newest) = changes.last() {
             properties.update(&newest.data.properties);
         }
-        properties.update(&making.properties);
-        if let Some(function) = making.properties_fn {
-            let asked = UserFunction::new(FunctionKind::Properties, &making.scheduler);
+        properties.update(&new_buildset.properties);
+        if let Some(function) = new_buildset.properties_fn {
+            let asked = UserFunction::new(FunctionKind::Properties, &new_buildset.scheduler);
             let known = Arc::new(properties.clone());
-            let question = Question::Properties { of: making.scheduler.clone(), properties: known, changes };
+            let question = Question::Properties { of: new_buildset.scheduler.clone(), properties: known, changes };
             if let Value::Map(more) = self.decide(&asked, function, question)? {
                 for (name, value) in more {
                     properties.set(name, value, "Scheduler");
                 }
             }
         }
-        properties.update(&making.given);
-        properties.set("scheduler", making.scheduler.as_str(), "Scheduler");
+        properties.update(&new_buildset.given);
+        properties.set("scheduler", new_buildset.scheduler.as_str(), "Scheduler");
         Ok(properties)
     }
 
-    fn priority_of(&mut self, making: &Making, builder: &str, properties: &Properties) -> Result<i64, Silence> {
+    fn priority_of(
+        &mut self,
+        new_buildset: &NewBuildset,
+        builder: &str,
+        properties: &Properties,
+    ) -> Result<i64, NoAnswer> {
         let plan = self.plan();
         let builders = plan.as_ref().and_then(|plan| plan.builders.get(builder)?.priority.as_ref());
-        match making.priority.as_ref().or(builders) {
+        match new_buildset.priority.as_ref().or(builders) {
             Some(policy) => self.number_of(policy, builder, properties),
             None => Ok(0),
         }
@@ -185,7 +190,7 @@ impl Turn<'_> {
         let Some(found) = self.state.requests.get(&request) else { return };
         let (set, builder) = (found.buildset, found.builder);
         self.record(Event::RequestEnded { request, outcome });
-        self.up.builders.insert(builder);
+        self.in_flight.builders.insert(builder);
         self.end_buildset_if_done(set);
     }
 
@@ -204,8 +209,8 @@ impl Turn<'_> {
         sabotage!(ParentNotTold => return);
         if let Some((build, key)) = awaited_by {
             // It is for the build to say what its trigger came to.
-            self.up.ended_triggers.insert((build, key));
-            self.up.builds.insert(build);
+            self.in_flight.ended_triggers.insert((build, key));
+            self.in_flight.builds.insert(build);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::asking::Silence;
+use super::asking::NoAnswer;
 use super::timers::TimerKey;
 use super::turn::Turn;
 use crate::model::{CollapsePolicy, Event, FnId, FunctionKind, Outcome, Question, RequestId, UserFunction};
@@ -43,7 +43,7 @@ impl Turn<'_> {
     /// Older waiting requests of the same sources and given properties.
     fn alike(&self, new: RequestId) -> Vec<RequestId> {
         let Some(request) = self.state.requests.get(&new) else { return Vec::new() };
-        let alike = self.state.index.alike.get(&(request.builder, request.sameness));
+        let alike = self.state.index.alike.get(&(request.builder, request.fingerprint));
         alike.into_iter().flatten().copied().filter(|old| *old != new && self.may_go(*old)).collect()
     }
 
@@ -70,9 +70,9 @@ impl Turn<'_> {
             let question = Question::Collapse { builder: name.clone(), first, second: Arc::clone(&second) };
             match self.decide(&asked, function, question) {
                 Ok(answer) if answer.is_true() => alike.push(old),
-                Ok(_) | Err(Silence::Failed | Silence::Suspended) => {}
-                Err(Silence::Postponed) => {
-                    self.up.uncollapsed.insert(new);
+                Ok(_) | Err(NoAnswer::Failed | NoAnswer::Suspended) => {}
+                Err(NoAnswer::Postponed) => {
+                    self.in_flight.uncollapsed.insert(new);
                     self.postpone(TimerKey::Later);
                     break;
                 }

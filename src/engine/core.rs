@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::in_flight::InFlight;
 use super::settle::{Core, Parts};
 use super::state::State;
 use super::turn::Turn;
-use super::underway::Underway;
 use super::{Deadline, Decided, Effect, Input, StuckQueue};
 use crate::base::Timestamp;
 use crate::model::{Ask, Cause, ConfigDigest, Event, Fact, Plan, RequestId, Script};
@@ -22,7 +22,7 @@ const SNAPSHOT_VERSION: u32 = 1;
 #[derive(Clone, Debug, Default)]
 pub struct Engine {
     state: State,
-    up: Underway,
+    in_flight: InFlight,
     parts: Parts,
 }
 
@@ -86,7 +86,7 @@ impl Engine {
     /// then carry out the effects. If they cannot be committed, drop this engine and restore another one.
     pub fn handle(&mut self, now: Timestamp, input: Input, scripts: &dyn Script) -> Decided {
         let cause = super::cause::of(&input, &self.state);
-        let turn = Turn::new(&mut self.state, &mut self.up, (now, cause), scripts);
+        let turn = Turn::new(&mut self.state, &mut self.in_flight, (now, cause), scripts);
         let mut core = Core { turn, parts: &mut self.parts };
         core.take(input);
         core.finish()
@@ -95,7 +95,7 @@ impl Engine {
     /// The next moment at which [`Input::Woke`] is due, and why.
     #[must_use]
     pub fn deadline(&self) -> Option<Deadline> {
-        self.up.timers.first()
+        self.in_flight.timers.first()
     }
 
     /// Why these requests wait, in words; those that do not wait are left out. Decides nothing.
@@ -105,14 +105,14 @@ impl Engine {
         requests: &[RequestId],
         scripts: &dyn Script,
     ) -> BTreeMap<RequestId, Vec<String>> {
-        let turn = Turn::new(&mut self.state, &mut self.up, (now, Cause::Clock), scripts);
+        let turn = Turn::new(&mut self.state, &mut self.in_flight, (now, Cause::Clock), scripts);
         let why = requests.iter().map(|id| (*id, turn.why_waits(*id)));
         why.filter(|(_, why)| !why.is_empty()).collect()
     }
 
     /// Builders whose requests wait for what does not come by itself. Decides nothing.
     pub fn stuck_queues(&mut self, now: Timestamp, scripts: &dyn Script) -> Vec<StuckQueue> {
-        Turn::new(&mut self.state, &mut self.up, (now, Cause::Clock), scripts).stuck_queues()
+        Turn::new(&mut self.state, &mut self.in_flight, (now, Cause::Clock), scripts).stuck_queues()
     }
 
     /// Makes one recorded fact part of the state. Its `seq` must be the next one.
@@ -121,7 +121,7 @@ impl Engine {
     /// When the fact cannot have happened in this state.
     pub fn apply(&mut self, fact: &Fact) -> Result<(), Illegal> {
         self.state.apply(fact).map_err(|why| Illegal { seq: fact.seq, why })?;
-        self.up.again.extend(self.order_again(fact));
+        self.in_flight.again.extend(self.order_again(fact));
         Ok(())
     }
 
@@ -140,7 +140,7 @@ impl Engine {
     /// The configuration in force.
     #[must_use]
     pub fn plan(&self) -> Option<&Arc<Plan>> {
-        self.up.plans.get(self.state.plan.as_ref()?)
+        self.in_flight.plans.get(self.state.plan.as_ref()?)
     }
 
     /// The configurations that open work needs: the one in force, those that running builds pin, those of
@@ -182,11 +182,11 @@ impl Engine {
         }
         for digest in engine.plans_needed() {
             match plans(&digest) {
-                Ok(plan) => drop(engine.up.plans.insert(digest, plan)),
-                Err(why) => drop(engine.up.unloadable.insert(digest, why)),
+                Ok(plan) => drop(engine.in_flight.plans.insert(digest, plan)),
+                Err(why) => drop(engine.in_flight.unloadable.insert(digest, why)),
             }
         }
-        engine.up.prepare(&engine.state);
+        engine.in_flight.prepare(&engine.state);
         Ok(engine)
     }
 

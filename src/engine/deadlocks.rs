@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::locking::{definitions, kin, kin_of_request, queue, step_asker};
 use super::matching::locks_at;
-use super::state::{Asker, Build, Owner};
+use super::state::{Build, LockHolder, LockRequest};
 use super::turn::Turn;
 use super::words::names;
 use crate::model::{BuildId, BuilderPlan, Event, Key, LockAccess, Plan, RequestId, dirs_clash};
@@ -27,9 +27,9 @@ impl Turn<'_> {
         }
     }
 
-    fn next_hopeless(&self) -> Option<(Owner, Vec<LockAccess>, Owner)> {
-        let queue = queue(self.state, self.up);
-        let define = definitions(&self.up.plans, self.state.plan.as_ref());
+    fn next_hopeless(&self) -> Option<(LockHolder, Vec<LockAccess>, LockHolder)> {
+        let queue = queue(self.state, self.in_flight);
+        let define = definitions(&self.in_flight.plans, self.state.plan.as_ref());
         // The last who asked gives way.
         self.state.locks.waiting().collect::<Vec<_>>().into_iter().rev().find_map(|(since, waiter)| {
             let asker = step_asker(self.state, (since, 0), waiter);
@@ -46,14 +46,14 @@ impl Turn<'_> {
         let stuck = self.stuck_builds(&plan);
         for id in stuck.iter().rev().copied() {
             if let Some((key, why)) = self.hopeless_request(&plan, id, &stuck) {
-                self.up.deadlocks = true;
+                self.in_flight.deadlocks = true;
                 self.record(Event::TriggerRefused { build: id, key, why: why.clone() });
                 return self.fail_script(id, &why);
             }
         }
         for id in stuck.iter().rev().copied() {
             if let Some((owner, why)) = self.hopeless_locks(id, &stuck) {
-                self.up.deadlocks = true;
+                self.in_flight.deadlocks = true;
                 self.release_locks(owner.build, owner.step);
                 return self.fail_script(id, &why);
             }
@@ -63,7 +63,7 @@ impl Turn<'_> {
     /// Builds that can never end: of those that wait, all but those whose waits can end, over and over.
     fn stuck_builds(&self, plan: &Plan) -> BTreeSet<BuildId> {
         let lock_waiters = self.state.locks.waiting().map(|(_, waiter)| waiter.owner.build);
-        let parents = self.up.parents.iter().copied();
+        let parents = self.in_flight.parents.iter().copied();
         let mut stuck: BTreeSet<BuildId> = parents.chain(lock_waiters).filter(|id| self.may_be_stuck(*id)).collect();
         loop {
             let ends: Vec<BuildId> = stuck.iter().copied().filter(|id| self.can_end(plan, *id, &stuck)).collect();
@@ -76,7 +76,8 @@ impl Turn<'_> {
 
     fn may_be_stuck(&self, id: BuildId) -> bool {
         let build = self.state.builds.get(&id);
-        !self.up.finishing.contains_key(&id) && build.is_some_and(|build| build.step.is_some() && !build.stops_step())
+        !self.in_flight.finishing.contains_key(&id)
+            && build.is_some_and(|build| build.step.is_some() && !build.stops_step())
     }
 
     fn can_end(&self, plan: &Plan, id: BuildId, stuck: &BTreeSet<BuildId>) -> bool {
@@ -153,7 +154,7 @@ impl Turn<'_> {
         }
         let wants = locks_at(plan, builder, worker);
         let kin = kin_of_request(self.state, request);
-        let asker = Asker { since: (u64::MAX, 0), kin, worker, wants: &wants, beyond: false };
+        let asker = LockRequest { since: (u64::MAX, 0), kin, worker, wants: &wants, transitive: false };
         self.lock_obstacle(&asker, stuck)
     }
 
@@ -165,37 +166,39 @@ impl Turn<'_> {
         there.into_iter().any(|build| self.state.borrower_of(build).is_none_or(|borrower| !stuck.contains(&borrower)))
     }
 
-    fn hopeless_locks(&self, id: BuildId, stuck: &BTreeSet<BuildId>) -> Option<(Owner, String)> {
+    fn hopeless_locks(&self, id: BuildId, stuck: &BTreeSet<BuildId>) -> Option<(LockHolder, String)> {
         let waits = self.state.locks.waiting().filter(|(_, waiter)| waiter.owner.build == id);
         waits.into_iter().find_map(|(since, waiter)| {
             let kin = kin(self.state, waiter.owner);
             let (worker, wants) = (waiter.worker.as_str(), waiter.locks.as_slice());
-            let asker = Asker { since: (since, 0), kin, worker, wants, beyond: false };
+            let asker = LockRequest { since: (since, 0), kin, worker, wants, transitive: false };
             Some((waiter.owner, format!("deadlock: {}", self.lock_obstacle(&asker, stuck)?)))
         })
     }
 
-    fn lock_obstacle(&self, asker: &Asker<'_>, stuck: &BTreeSet<BuildId>) -> Option<String> {
+    fn lock_obstacle(&self, asker: &LockRequest<'_>, stuck: &BTreeSet<BuildId>) -> Option<String> {
         if asker.wants.is_empty() {
             return None;
         }
-        let define = definitions(&self.up.plans, self.state.plan.as_ref());
-        let kept = |owner: &Owner| stuck.contains(&owner.build) && self.keeps(*owner);
+        let define = definitions(&self.in_flight.plans, self.state.plan.as_ref());
+        let kept = |owner: &LockHolder| stuck.contains(&owner.build) && self.keeps(*owner);
         let (lock, holder) = self.state.locks.kept_from(asker, &define, &kept)?;
         let who = names(self.state.builds.get(&holder.build).into_iter());
         Some(format!("lock `{lock}` is held by {who}, which waits itself"))
     }
 
     /// Whether an owner of a build that cannot end keeps its locks as long as the build waits.
-    fn keeps(&self, owner: Owner) -> bool {
+    fn keeps(&self, owner: LockHolder) -> bool {
         let Some(step) = self.state.builds.get(&owner.build).and_then(|build| build.step.as_ref()) else {
             return false;
         };
-        let inside = |step| kin(self.state, Owner { build: owner.build, step: Some(step) }).contains(&owner);
+        let inside = |step| kin(self.state, LockHolder { build: owner.build, step: Some(step) }).contains(&owner);
         let triggers = step.triggers.keys().filter_map(|key| step.journal.0.get(key)).map(|entry| entry.step);
         let waiting = self.state.locks.waiting().map(|(_, waiter)| waiter.owner);
         let waiting = waiting.filter(|waiter| waiter.build == owner.build).filter_map(|waiter| waiter.step);
-        let slot = self.up.slot_waits.contains(&owner.build) && step.waits.is_empty() && step.flights.is_empty();
+        let slot = self.in_flight.slot_waits.contains(&owner.build)
+            && step.waits.is_empty()
+            && step.commands_running.is_empty();
         owner.step.is_none() || slot || triggers.chain(waiting).any(inside)
     }
 

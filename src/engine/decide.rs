@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::asking::{Said, Silence};
-use super::state::{Print, Trouble};
+use super::asking::{FunctionAnswer, NoAnswer};
+use super::state::{Fingerprint, FunctionTrouble};
 use super::timers::{self, TimerKey};
 use super::turn::Turn;
 use super::{Deadline, WakeReason};
@@ -34,27 +34,27 @@ const POSTPONED: Span = Span::from_millis(1);
 
 impl Turn<'_> {
     /// Asks a user function of the configuration in force.
-    pub fn decide(&mut self, function: &UserFunction, id: FnId, question: Question) -> Said {
+    pub fn decide(&mut self, function: &UserFunction, id: FnId, question: Question) -> FunctionAnswer {
         let said = self.ask(function, id, question);
-        if let Err(silence) = said {
-            self.asked.silence = self.asked.silence.max(Some(silence));
+        if let Err(no_answer) = said {
+            self.asked.no_answer = self.asked.no_answer.max(Some(no_answer));
         }
         said
     }
 
-    fn ask(&mut self, function: &UserFunction, id: FnId, question: Question) -> Said {
+    fn ask(&mut self, function: &UserFunction, id: FnId, question: Question) -> FunctionAnswer {
         if self.state.troubles.get(function).is_some_and(|trouble| trouble.suspended) {
             sabotage!(SuspendedAsked => { let _ = self.scripts.decide(&self.state.plan.clone().unwrap_or_default(), id, &question); });
-            return Err(Silence::Suspended);
+            return Err(NoAnswer::Suspended);
         }
-        if !self.up.asking.kept.is_empty()
-            && let Some(known) = self.up.asking.kept.get(&Print::of(&(id, &question)))
+        if !self.in_flight.asking.kept.is_empty()
+            && let Some(known) = self.in_flight.asking.kept.get(&Fingerprint::of(&(id, &question)))
         {
             let value = known.clone();
             self.remember(id, question, &value);
             return Ok(value);
         }
-        let Some(digest) = self.state.plan.clone() else { return Err(Silence::Failed) };
+        let Some(digest) = self.state.plan.clone() else { return Err(NoAnswer::Failed) };
         match self.scripts.decide(&digest, id, &question) {
             Ok(value) => {
                 self.function_answered(function);
@@ -63,15 +63,15 @@ impl Turn<'_> {
             }
             Err(Undecided::Failed { message }) => {
                 self.function_failed(function, &message, 0);
-                Err(Silence::Failed)
+                Err(NoAnswer::Failed)
             }
             Err(Undecided::Lost { message }) => {
                 self.function_failed(function, &message, 1);
-                Err(Silence::Failed)
+                Err(NoAnswer::Failed)
             }
             Err(Undecided::Postponed) => {
                 self.asked.postponed = true;
-                Err(Silence::Postponed)
+                Err(NoAnswer::Postponed)
             }
         }
     }
@@ -85,8 +85,8 @@ impl Turn<'_> {
     /// Keeps the answers for the next pass if this one postponed something, and else forgets those kept.
     pub fn keep_answers(&mut self) {
         let answers = std::mem::take(&mut self.asked.answers);
-        self.up.asking.kept = if self.asked.postponed {
-            answers.into_iter().map(|(id, question, value)| (Print::of(&(id, &question)), value)).collect()
+        self.in_flight.asking.kept = if self.asked.postponed {
+            answers.into_iter().map(|(id, question, value)| (Fingerprint::of(&(id, &question)), value)).collect()
         } else {
             BTreeMap::new()
         };
@@ -95,18 +95,22 @@ impl Turn<'_> {
     /// A function failed, and cost so many processes.
     pub fn function_failed(&mut self, function: &UserFunction, message: &str, lost: u32) {
         self.asked.failed.insert(function.clone());
-        self.up.asking.answering.remove(function);
+        self.in_flight.asking.answering.remove(function);
         self.touch(TimerKey::Function(function.clone()));
         let message = cut(message);
         let known = self.state.troubles.get(function);
         let losses = known.map_or(0, |trouble| trouble.losses) + lost;
         let before = known.and_then(|trouble| trouble.message.as_ref());
-        let told =
-            self.up.asking.told.get(function).map(|told| timers::due(told.plus(TOLD_AGAIN), self.now, TOLD_AGAIN));
+        let told = self
+            .in_flight
+            .asking
+            .told
+            .get(function)
+            .map(|told| timers::due(told.plus(TOLD_AGAIN), self.now, TOLD_AGAIN));
         let fresh = before != Some(&message) && (before.is_none() || told.is_none_or(|next| next <= self.now));
         sabotage!(FailureUntold => return);
         if lost > 0 || fresh {
-            self.up.asking.told.insert(function.clone(), self.now);
+            self.in_flight.asking.told.insert(function.clone(), self.now);
             self.record(Event::ScriptFailed { function: function.clone(), message: message.clone(), losses });
         }
         if losses >= LOSSES_MAX {
@@ -116,10 +120,10 @@ impl Turn<'_> {
 
     /// A function answered.
     pub fn function_answered(&mut self, function: &UserFunction) {
-        let in_trouble = |trouble: &Trouble| trouble.message.is_some();
+        let in_trouble = |trouble: &FunctionTrouble| trouble.message.is_some();
         if self.state.troubles.get(function).is_some_and(in_trouble) && !self.asked.failed.contains(function) {
             let now = self.now;
-            self.up.asking.answering.entry(function.clone()).or_insert(now);
+            self.in_flight.asking.answering.entry(function.clone()).or_insert(now);
             self.touch(TimerKey::Function(function.clone()));
         }
     }
@@ -127,7 +131,7 @@ impl Turn<'_> {
     /// When a function that answers again counts as recovered.
     pub fn recovery_due(&self, function: &UserFunction) -> Option<Deadline> {
         self.state.troubles.get(function)?.message.as_ref()?;
-        let since = *self.up.asking.answering.get(function)?;
+        let since = *self.in_flight.asking.answering.get(function)?;
         let due = timers::due(since.plus(RECOVERY), self.now, RECOVERY);
         Some((due, WakeReason::Recovery(function.clone())))
     }
@@ -135,23 +139,23 @@ impl Turn<'_> {
     /// It has recovered.
     pub fn function_recovered(&mut self, function: &UserFunction) {
         if self.recovery_due(function).is_some_and(|(due, _)| due <= self.now) {
-            self.up.asking.answering.remove(function);
+            self.in_flight.asking.answering.remove(function);
             self.record(Event::ScriptRecovered { function: function.clone() });
         }
     }
 
     /// Looks at a thing again in the next pass, and not before.
     pub fn postpone(&mut self, key: TimerKey) {
-        self.up.postponed.insert(key.clone(), self.now.plus(POSTPONED));
+        self.in_flight.postponed.insert(key.clone(), self.now.plus(POSTPONED));
         self.touch(key);
     }
 
     /// When to ask again what was asked `tries` times in vain.
-    pub fn retry_at(&self, silence: Silence, tries: u32) -> Option<Timestamp> {
-        match silence {
-            Silence::Failed => Some(self.now.plus(pause_after(tries))),
-            Silence::Suspended => None,
-            Silence::Postponed => Some(self.now.plus(POSTPONED)),
+    pub fn retry_at(&self, no_answer: NoAnswer, tries: u32) -> Option<Timestamp> {
+        match no_answer {
+            NoAnswer::Failed => Some(self.now.plus(pause_after(tries))),
+            NoAnswer::Suspended => None,
+            NoAnswer::Postponed => Some(self.now.plus(POSTPONED)),
         }
     }
 }

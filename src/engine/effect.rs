@@ -117,7 +117,7 @@ pub enum Work {
 
 /// What became of a change that somebody told of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Intake {
+pub enum SubmissionResult {
     /// It is recorded under this number.
     Recorded(ChangeId),
     /// The delivery came before, and recorded this change, if any. Nothing is recorded now.
@@ -128,7 +128,7 @@ pub enum Intake {
     Awaited { source: String },
 }
 
-impl Intake {
+impl SubmissionResult {
     /// The number of a change that was recorded now.
     #[must_use]
     pub const fn recorded(&self) -> Option<ChangeId> {
@@ -139,7 +139,7 @@ impl Intake {
     }
 }
 
-impl std::fmt::Display for Intake {
+impl std::fmt::Display for SubmissionResult {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Recorded(id) => write!(f, "change {id} is recorded"),
@@ -159,7 +159,7 @@ pub enum Reply {
     /// Done, nothing to tell (also when there was nothing to do).
     Done,
     /// What became of the changes, in order.
-    Changes(Vec<Intake>),
+    Changes(Vec<SubmissionResult>),
     /// A buildset was made; requests by builder.
     Buildset { buildset: BuildsetId, requests: BTreeMap<BuilderId, RequestId> },
     /// A configuration came into force, with these differences.

@@ -1,8 +1,8 @@
 //! Builds end: by themselves, because somebody stopped them, because their worker is lost.
 
+use super::in_flight::Finish;
 use super::steps::culprits;
 use super::turn::Turn;
-use super::underway::Finish;
 use super::{reports, words};
 use crate::model::{BuildId, Event, Outcome, RequestId};
 
@@ -18,10 +18,10 @@ impl Turn<'_> {
 
     /// Ends the step in progress as soon as its commands have stopped. False while they have not.
     pub fn wind_down(&mut self, id: BuildId) -> bool {
-        if !self.stop_flights(id) {
+        if !self.stop_commands(id) {
             return false;
         }
-        self.up.finishing.insert(id, Finish { outcome: Outcome::Cancelled, summary: None });
+        self.in_flight.finishing.insert(id, Finish { outcome: Outcome::Cancelled, summary: None });
         self.end_step(id, false);
         true
     }
@@ -31,8 +31,8 @@ impl Turn<'_> {
         let Some(build) = self.state.builds.get(&id) else { return };
         let outcome = build.stop.as_ref().map_or(outcome, |stop| stop.outcome);
         if build.step.is_some() {
-            self.kill_flights(id);
-            self.up.finishing.insert(id, Finish { outcome, summary: None });
+            self.kill_commands(id);
+            self.in_flight.finishing.insert(id, Finish { outcome, summary: None });
             self.end_step(id, false);
         }
         self.close_build(id, outcome, Some(why));
@@ -48,17 +48,17 @@ impl Turn<'_> {
         let Some(build) = self.state.builds.get(&id).cloned() else { return };
         let builder = self.state.builders.get(&build.builder_id);
         let previous = builder.map(|builder| builder.results.previous(&build, outcome)).unwrap_or_default();
-        let culprits = culprits(&build, self.up.plans.get(&build.plan).map(|plan| &**plan), outcome);
+        let culprits = culprits(&build, self.in_flight.plans.get(&build.plan).map(|plan| &**plan), outcome);
         let state = words::build_state(&build, outcome, &culprits.iter().collect::<Vec<_>>(), why);
         let culprits = culprits.iter().map(|culprit| culprit.step).collect();
         self.record(Event::BuildEnded { build: id, outcome, state: state.clone(), culprits });
-        self.up.evaluations.remove(&id);
-        self.up.evaluate_at.remove(&id);
-        self.up.contexts.remove(&id);
-        self.up.finishing.remove(&id);
-        self.up.slot_waits.remove(&id);
+        self.in_flight.evaluations.remove(&id);
+        self.in_flight.evaluate_at.remove(&id);
+        self.in_flight.contexts.remove(&id);
+        self.in_flight.finishing.remove(&id);
+        self.in_flight.slot_waits.remove(&id);
         self.slot_given_back(build.lender);
-        self.up.builders.insert(build.builder_id);
+        self.in_flight.builders.insert(build.builder_id);
         self.look_at_worker(&build.worker);
         for request in &build.requests {
             self.close_request(*request, outcome, &state);

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::Effect;
 use super::decide::LOSSES_MAX;
+use super::in_flight::{Evaluation, Finish};
 use super::steps::outcome_so_far;
 use super::timers::TimerKey;
 use super::turn::Turn;
-use super::underway::{Evaluation, Finish};
 use crate::base::{Span, Timestamp};
 use crate::model::{
     ASKS_MAX, Ask, BuildContext, BuildId, EvalJob, EvalOutcome, EvalPart, Event, FunctionKind, Key, Note, Outcome,
@@ -26,11 +26,11 @@ impl Turn<'_> {
     pub fn evaluate(&mut self, id: BuildId, part: EvalPart) -> bool {
         // A build unknown here is one that an earlier process drove: it may have anything to be told.
         let fresh = || Evaluation { wanted: true, ..Evaluation::default() };
-        let evaluation = self.up.evaluations.entry(id).or_insert_with(fresh);
-        if evaluation.in_flight || !evaluation.wanted || self.up.evaluate_at.contains_key(&id) {
+        let evaluation = self.in_flight.evaluations.entry(id).or_insert_with(fresh);
+        if evaluation.in_flight || !evaluation.wanted || self.in_flight.evaluate_at.contains_key(&id) {
             return false;
         }
-        self.up.slot_waits.remove(&id);
+        self.in_flight.slot_waits.remove(&id);
         evaluation.turn += 1;
         evaluation.in_flight = true;
         evaluation.wanted = false;
@@ -46,7 +46,7 @@ impl Turn<'_> {
             part,
             context,
             journal: Arc::clone(&step.journal),
-            step_outcome: self.up.finishing.get(&id).map(|finish| finish.outcome),
+            step_outcome: self.in_flight.finishing.get(&id).map(|finish| finish.outcome),
         };
         self.effects.push(Effect::Evaluate { build: id, job: Arc::new(job) });
         false
@@ -56,12 +56,12 @@ impl Turn<'_> {
     fn context(&mut self, id: BuildId) -> Option<Arc<BuildContext>> {
         let build = self.state.builds.get(&id)?;
         let step = build.step.as_ref()?;
-        if let Some((known, context)) = self.up.contexts.get(&id)
+        if let Some((known, context)) = self.in_flight.contexts.get(&id)
             && *known == step.id
         {
             return Some(Arc::clone(context));
         }
-        let plan = self.up.plans.get(&build.plan)?;
+        let plan = self.in_flight.plans.get(&build.plan)?;
         let info = |name: &str| step.worker.get(name).cloned().unwrap_or_default();
         let base = info("basedir");
         let worker = WorkerFacts {
@@ -90,19 +90,19 @@ impl Turn<'_> {
             outcome: outcome_so_far(build, plan),
             url: plan.master.url.clone().unwrap_or_default(),
         });
-        self.up.contexts.insert(id, (step.id, Arc::clone(&context)));
+        self.in_flight.contexts.insert(id, (step.id, Arc::clone(&context)));
         Some(context)
     }
 
     /// An evaluation is done. Only the newest order's answer counts.
     pub fn evaluated(&mut self, id: BuildId, turn: u64, outcome: EvalOutcome) {
-        let Some(evaluation) = self.up.evaluations.get_mut(&id) else { return };
+        let Some(evaluation) = self.in_flight.evaluations.get_mut(&id) else { return };
         if evaluation.turn != turn || !evaluation.in_flight {
             return;
         }
         evaluation.in_flight = false;
-        self.up.builds.insert(id);
-        self.up.lend |= self.up.parents.contains(&id);
+        self.in_flight.builds.insert(id);
+        self.in_flight.lend |= self.in_flight.parents.contains(&id);
         let Some(part) = evaluation.part else { return };
         let Some(build) = self.state.builds.get(&id) else { return };
         let Some(step) = build.step.as_ref().filter(|_| !build.stops_step()) else { return };
@@ -138,21 +138,21 @@ impl Turn<'_> {
         if losses >= LOSSES_MAX {
             return false;
         }
-        self.up.evaluate_at.insert(id, self.now.plus(lost_pause(losses)));
+        self.in_flight.evaluate_at.insert(id, self.now.plus(lost_pause(losses)));
         self.touch(TimerKey::Build(id));
         true
     }
 
     /// When a script is evaluated again whose process was lost.
     pub fn evaluation_due(&self, id: BuildId) -> Option<Timestamp> {
-        let at = *self.up.evaluate_at.get(&id)?;
+        let at = *self.in_flight.evaluate_at.get(&id)?;
         Some(super::timers::due(at, self.now, lost_pause(LOSSES_MAX)))
     }
 
     /// Evaluates a script again whose process was lost, when its pause is over.
     pub fn evaluate_again(&mut self, id: BuildId) {
         if self.evaluation_due(id).is_some_and(|at| at <= self.now) {
-            self.up.evaluate_at.remove(&id);
+            self.in_flight.evaluate_at.remove(&id);
             self.want_evaluation(id);
         }
     }
@@ -186,7 +186,7 @@ impl Turn<'_> {
         }
         let step = self.state.builds.get(&id).and_then(|build| build.step.as_ref());
         let waits = step.is_some_and(super::state::Step::waits_for_answers);
-        if !waits && !self.up.evaluations.get(&id).is_some_and(|evaluation| evaluation.wanted) {
+        if !waits && !self.in_flight.evaluations.get(&id).is_some_and(|evaluation| evaluation.wanted) {
             match part {
                 EvalPart::HideIf => self.end_step(id, false),
                 EvalPart::DoIf | EvalPart::Body => {
@@ -221,9 +221,9 @@ impl Turn<'_> {
                 self.take_asks(id, asks);
                 let stuck = |step: &super::state::Step| !step.waits_for_answers();
                 let step = self.state.builds.get(&id).and_then(|build| build.step.as_ref());
-                let wanted = self.up.evaluations.get(&id).is_some_and(|evaluation| evaluation.wanted);
-                let slot = self.up.slot_waits.contains(&id);
-                if step.is_some_and(stuck) && !slot && !wanted && !self.up.finishing.contains_key(&id) {
+                let wanted = self.in_flight.evaluations.get(&id).is_some_and(|evaluation| evaluation.wanted);
+                let slot = self.in_flight.slot_waits.contains(&id);
+                if step.is_some_and(stuck) && !slot && !wanted && !self.in_flight.finishing.contains_key(&id) {
                     self.fail_script(id, "the script waits, but there is nothing that it waits for");
                 }
             }
@@ -246,7 +246,7 @@ impl Turn<'_> {
             if step.journal.0.len() >= ASKS_MAX {
                 return self.fail_script(id, &format!("the step asks for more than {ASKS_MAX} things"));
             }
-            if !step.journal.0.contains_key(&key) && !self.up.finishing.contains_key(&id) {
+            if !step.journal.0.contains_key(&key) && !self.in_flight.finishing.contains_key(&id) {
                 self.take_ask(id, key, ask);
             }
         }
@@ -254,7 +254,7 @@ impl Turn<'_> {
 
     /// The step's body is done.
     fn finish_body(&mut self, id: BuildId, outcome: Outcome, summary: Option<String>) {
-        if let std::collections::btree_map::Entry::Vacant(entry) = self.up.finishing.entry(id) {
+        if let std::collections::btree_map::Entry::Vacant(entry) = self.in_flight.finishing.entry(id) {
             entry.insert(Finish { outcome, summary });
             self.want_evaluation(id);
         }

@@ -29,7 +29,7 @@ pub enum Input {
     Woke,
 
     /// A poll ended.
-    Polled { source: String, report: Result<ChangeReport, String> },
+    Polled { source: String, report: Result<PollResult, String> },
     /// Somebody gives an order, and may. Reloads never come here: the shell loads configurations.
     Ordered { order: Order, by: Actor, ticket: Option<Ticket> },
 
@@ -54,7 +54,7 @@ pub enum Input {
 
 /// A poll that went well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ChangeReport {
+pub struct PollResult {
     /// New changes, oldest first.
     pub changes: Vec<NewChange>,
     /// What the source has seen, these changes included.

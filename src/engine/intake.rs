@@ -15,7 +15,7 @@
 
 use super::turn::Turn;
 use super::watch::{repository_of, watches};
-use super::{Intake, Reply, Ticket};
+use super::{Reply, SubmissionResult, Ticket};
 use crate::model::{
     Actor, Change, ChangeId, ChangeSourceId, ChangeSourcePlan, Event, NewChange, SourceStamp, SourceStampId, StampSpec,
     normal_address, without_login,
@@ -31,31 +31,31 @@ impl Turn<'_> {
         ticket: Option<Ticket>,
     ) {
         if let Some(first) = delivery.as_deref().and_then(|delivery| self.state.changes.delivered(delivery)) {
-            let intake = vec![Intake::SameDelivery(first); changes.len()];
+            let intake = vec![SubmissionResult::SameDelivery(first); changes.len()];
             return self.reply(ticket, Reply::Changes(intake));
         }
         let mut intake = Vec::new();
         for change in changes {
             match by {
                 Actor::Person { .. } | Actor::Token { .. } => {
-                    intake.push(Intake::Recorded(self.change_seen(change, None)));
+                    intake.push(SubmissionResult::Recorded(self.change_seen(change, None)));
                 }
                 Actor::Hook { .. } => self.hook_told(change, &mut intake),
             }
         }
         if let Some(delivery) = delivery {
-            let change = intake.iter().find_map(Intake::recorded);
+            let change = intake.iter().find_map(SubmissionResult::recorded);
             self.record(Event::DeliveryTaken { delivery, change });
         }
         self.reply(ticket, Reply::Changes(intake));
     }
 
     /// A hook was called. What pollers of its repository see they record themselves, with all that the repository says.
-    fn hook_told(&mut self, change: NewChange, intake: &mut Vec<Intake>) {
+    fn hook_told(&mut self, change: NewChange, intake: &mut Vec<SubmissionResult>) {
         let change = with_short_branch(change);
         let pollers = self.pollers_of(&change);
         if pollers.is_empty() {
-            return intake.push(Intake::Recorded(self.change_seen(change, None)));
+            return intake.push(SubmissionResult::Recorded(self.change_seen(change, None)));
         }
         sabotage!(HookRecordsToo => { self.change_seen(change.clone(), None); });
         let mut awaiting = Vec::new();
@@ -71,23 +71,23 @@ impl Turn<'_> {
         let sources = awaiting.iter().map(|name| self.state.source_id(name)).collect();
         self.record(Event::ChangeAnnounced { change: announcement(&change), sources });
         for source in awaiting {
-            self.up.wanted_polls.insert(source.clone());
-            intake.push(Intake::Awaited { source });
+            self.in_flight.wanted_polls.insert(source.clone());
+            intake.push(SubmissionResult::Awaited { source });
         }
     }
 
     /// What comes at once of a hook's call for a poller; nothing if the poller has to look.
-    fn told_to(&mut self, poller: &ChangeSourcePlan, change: &NewChange) -> Option<Intake> {
+    fn told_to(&mut self, poller: &ChangeSourcePlan, change: &NewChange) -> Option<SubmissionResult> {
         let own = owned(poller, change);
         if let Some(known) = self.state.changes.same(Some(self.state.source_id(&poller.name)), &own) {
-            return Some(Intake::Known { change: known, source: poller.name.clone() });
+            return Some(SubmissionResult::Known { change: known, source: poller.name.clone() });
         }
         let was_polled = self.state.sources.get(&poller.name).is_some_and(|source| source.cursor.is_some());
         if was_polled {
             return None;
         }
         // Its first poll takes whatever is there for old.
-        Some(Intake::Recorded(self.change_seen(own, Some(self.state.source_id(&poller.name)))))
+        Some(SubmissionResult::Recorded(self.change_seen(own, Some(self.state.source_id(&poller.name)))))
     }
 
     /// The pollers that would see a change.

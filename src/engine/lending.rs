@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::locking::kin_of_request;
-use super::matching::{Place, TRIED_MAX, locks_at};
+use super::matching::{Placement, TRIED_MAX, locks_at};
 use super::state::{Build, Rank, State};
 use super::turn::Turn;
 use crate::model::{Ask, BuildId, BuilderId, BuilderPlan, Plan, RequestId};
@@ -17,8 +17,8 @@ impl Turn<'_> {
     pub fn lend_slots(&mut self) {
         sabotage!(SlotNeverLent => return);
         let Some(plan) = self.plan() else { return };
-        self.up.parents.retain(|id| self.state.builds.get(id).is_some_and(Build::has_triggers));
-        for lender in self.up.parents.iter().rev().copied().collect::<Vec<_>>() {
+        self.in_flight.parents.retain(|id| self.state.builds.get(id).is_some_and(Build::has_triggers));
+        for lender in self.in_flight.parents.iter().rev().copied().collect::<Vec<_>>() {
             if self.lends(lender) {
                 self.lend(&plan, lender);
             }
@@ -29,13 +29,14 @@ impl Turn<'_> {
     pub fn lends(&self, id: BuildId) -> bool {
         let Some(build) = self.state.builds.get(&id) else { return false };
         let Some(step) = build.step.as_ref().filter(|_| !build.stops_step()) else { return false };
-        let quiet = self.up.evaluations.get(&id).is_some_and(|evaluation| !evaluation.in_flight && !evaluation.wanted);
+        let quiet =
+            self.in_flight.evaluations.get(&id).is_some_and(|evaluation| !evaluation.in_flight && !evaluation.wanted);
         let open = || step.journal.0.iter().filter(|(_, entry)| entry.answer.is_none() && !entry.ask.is_immediate());
         quiet
             && build.has_triggers()
-            && !self.up.finishing.contains_key(&id)
-            && !self.up.slot_waits.contains(&id)
-            && step.flights.is_empty()
+            && !self.in_flight.finishing.contains_key(&id)
+            && !self.in_flight.slot_waits.contains(&id)
+            && step.commands_running.is_empty()
             && open().all(|(key, entry)| matches!(entry.ask, Ask::Trigger(_)) && step.triggers.contains_key(key))
             && self.is_unlent(build)
     }
@@ -53,7 +54,7 @@ impl Turn<'_> {
 
     /// A build ended that had its slot from another one: that one may go on.
     pub fn slot_given_back(&mut self, lender: Option<BuildId>) {
-        if let Some(lender) = lender.filter(|lender| self.up.slot_waits.contains(lender)) {
+        if let Some(lender) = lender.filter(|lender| self.in_flight.slot_waits.contains(lender)) {
             self.want_evaluation(lender);
         }
     }
@@ -71,7 +72,7 @@ impl Turn<'_> {
             if !builder_plan.workers.contains(&worker) {
                 continue;
             }
-            self.asked.silence = None;
+            self.asked.no_answer = None;
             let lent = self.lend_to(plan, builder_plan, builder, ranks, &worker, lender);
             self.plan_retry(builder);
             if lent {
@@ -114,7 +115,7 @@ impl Turn<'_> {
         for request in self.choose_among(builder_plan, requests).into_iter().take(TRIED_MAX) {
             let kin = kin_of_request(self.state, request);
             let (worker, dir, locks) = (worker.to_owned(), dir.clone(), locks.clone());
-            let place = Place { worker, dir, lender: Some(lender), locks };
+            let place = Placement { worker, dir, lender: Some(lender), locks };
             if self.may_lock(builder, &kin, &place)
                 && self.may_start_at(builder_plan, &place.worker, request)
                 && self.choose_worker(builder_plan, vec![place.worker.clone()], request).is_some()

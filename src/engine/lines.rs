@@ -9,10 +9,10 @@ use std::sync::Arc;
 use crate::model::{Change, SchedulerKind, SchedulerPlan};
 
 /// Where a change comes from: codebase, repository, project, branch.
-pub(super) type Line = (String, String, String, Option<String>);
+pub(super) type ChangeLine = (String, String, String, Option<String>);
 
 /// The changes of one buildset, oldest first.
-pub(super) type Set = Vec<Arc<Change>>;
+pub(super) type ChangeSet = Vec<Arc<Change>>;
 
 /// A line finds others to be built with among so many sets at most: nobody has that many branches at a time in several
 /// codebases, and looking at all of them would cost the square of their number.
@@ -20,31 +20,31 @@ const PARTNERS_MAX: usize = 64;
 
 /// The line that keeps a quiet period of its own for a change. With several codebases, a scheduler of one branch has
 /// one quiet period for all: they are built together.
-pub(super) fn line_of(plan: &SchedulerPlan, change: &Change) -> Option<Line> {
+pub(super) fn line_of(plan: &SchedulerPlan, change: &Change) -> Option<ChangeLine> {
     sabotage!(BranchesJoined => return None);
     let is_own = matches!(plan.kind, SchedulerKind::AnyBranch { .. }) || plan.codebases.len() == 1;
     is_own.then(|| origin(change))
 }
 
-fn origin(change: &Change) -> Line {
+fn origin(change: &Change) -> ChangeLine {
     let data = &change.data;
     (data.codebase.clone(), data.repository.clone(), data.project.clone(), data.branch.clone())
 }
 
 /// The buildsets to make of changes that are due together: one for each line, but lines of different codebases share
 /// one, by preference those of the same branch.
-pub(super) fn sets_of(plan: &SchedulerPlan, changes: &[Arc<Change>]) -> Vec<Set> {
+pub(super) fn sets_of(plan: &SchedulerPlan, changes: &[Arc<Change>]) -> Vec<ChangeSet> {
     sabotage!(BranchesJoined => return vec![changes.to_vec()]);
     let lines = lines_of(changes);
     if plan.codebases.len() == 1 {
         return lines;
     }
-    let mut by_branch: BTreeMap<Option<String>, Vec<Set>> = BTreeMap::new();
+    let mut by_branch: BTreeMap<Option<String>, Vec<ChangeSet>> = BTreeMap::new();
     for line in lines {
         let branch = line.first().and_then(|change| change.data.branch.clone());
         join(by_branch.entry(branch).or_default(), line);
     }
-    let mut of_branches: Vec<Set> = by_branch.into_values().flatten().collect();
+    let mut of_branches: Vec<ChangeSet> = by_branch.into_values().flatten().collect();
     of_branches.sort_by_key(|set| set.first().map(|change| change.id));
     let mut sets = Vec::new();
     for set in of_branches {
@@ -54,9 +54,9 @@ pub(super) fn sets_of(plan: &SchedulerPlan, changes: &[Arc<Change>]) -> Vec<Set>
 }
 
 /// The changes of each line, in the order of their first ones.
-fn lines_of(changes: &[Arc<Change>]) -> Vec<Set> {
-    let mut places: BTreeMap<Line, usize> = BTreeMap::new();
-    let mut lines: Vec<Set> = Vec::new();
+fn lines_of(changes: &[Arc<Change>]) -> Vec<ChangeSet> {
+    let mut places: BTreeMap<ChangeLine, usize> = BTreeMap::new();
+    let mut lines: Vec<ChangeSet> = Vec::new();
     for change in changes {
         let place = *places.entry(origin(change)).or_insert(lines.len());
         match lines.get_mut(place) {
@@ -68,8 +68,8 @@ fn lines_of(changes: &[Arc<Change>]) -> Vec<Set> {
 }
 
 /// Puts a set to the first one that has nothing of its codebases, or beside the others.
-fn join(sets: &mut Vec<Set>, set: Set) {
-    let codebases = |set: &Set| set.iter().map(|change| change.data.codebase.clone()).collect::<BTreeSet<_>>();
+fn join(sets: &mut Vec<ChangeSet>, set: ChangeSet) {
+    let codebases = |set: &ChangeSet| set.iter().map(|change| change.data.codebase.clone()).collect::<BTreeSet<_>>();
     let own = codebases(&set);
     match sets.iter_mut().take(PARTNERS_MAX).find(|other| codebases(other).is_disjoint(&own)) {
         Some(partner) => {
@@ -127,7 +127,7 @@ mod tests {
             })
         };
         let changes: Vec<Arc<Change>> = changes.iter().enumerate().map(change).collect();
-        let ids = |set: Set| set.iter().map(|change| change.id.0).collect();
+        let ids = |set: ChangeSet| set.iter().map(|change| change.id.0).collect();
         sets_of(&scheduler(codebases), &changes).into_iter().map(ids).collect()
     }
 

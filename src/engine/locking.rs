@@ -6,19 +6,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::state::{Asker, Owner, Since, State, Step, Waiter};
+use super::in_flight::{InFlight, SlotClaim};
+use super::state::{AskedAt, LockHolder, LockRequest, State, Step, Waiter};
 use super::turn::Turn;
-use super::underway::{Claim, Underway};
 use super::words::names;
 use crate::model::{BuildId, BuilderId, ConfigDigest, Event, LockAccess, LockMode, LockPlan, Plan, RequestId, StepId};
 
 /// What became of a wish for locks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum LockOutcome {
     Granted,
     Waits,
     /// It would wait for ever; why.
-    Hopeless(String),
+    Deadlock(String),
 }
 
 /// The locks of the configuration in force, and for those that it lacks, of the configurations that builds pin.
@@ -33,55 +33,55 @@ pub(super) fn definitions<'p>(
 }
 
 /// Everybody who waits for locks, earliest first.
-pub(super) fn queue<'a>(state: &'a State, up: &'a Underway) -> Vec<Asker<'a>> {
+pub(super) fn queue<'a>(state: &'a State, in_flight: &'a InFlight) -> Vec<LockRequest<'a>> {
     let steps = state.locks.waiting().map(|(since, waiter)| step_asker(state, (since, 0), waiter));
-    let builders = up.claims.values().filter(|claim| claim.active).map(Claim::asker);
-    let mut queue: Vec<Asker<'a>> = steps.chain(builders).chain(beyond(state, up)).collect();
+    let builders = in_flight.claims.values().filter(|claim| claim.active).map(SlotClaim::asker);
+    let mut queue: Vec<LockRequest<'a>> = steps.chain(builders).chain(transitive_holders(state, in_flight)).collect();
     queue.sort_by_key(|asker| asker.since);
     queue
 }
 
 /// Requests that builds wait for, and that wait for other things than locks themselves. They stand behind everybody and
 /// want nothing; they tell that whoever holds locks for them gives these back nobody knows when.
-fn beyond<'a>(state: &'a State, up: &'a Underway) -> impl Iterator<Item = Asker<'a>> {
+fn transitive_holders<'a>(state: &'a State, in_flight: &'a InFlight) -> impl Iterator<Item = LockRequest<'a>> {
     let steps = state.builds.values().filter_map(|build| build.step.as_ref());
     let sets = steps.flat_map(|step| step.triggers.values().flatten()).filter_map(|set| state.buildsets.get(set));
     let open = sets.flat_map(|set| set.requests.iter().filter(|(_, end)| end.is_none()).map(|(request, _)| *request));
     let waits = open.filter(|id| state.requests.get(id).is_some_and(|request| request.build.is_none()));
     waits.map(|request| kin_of_request(state, request)).filter_map(|kin| {
-        let claimed = up.claims.values().any(|claim| claim.active && claim.kin == kin);
+        let claimed = in_flight.claims.values().any(|claim| claim.active && claim.kin == kin);
         let since = (u64::MAX, u64::MAX);
-        (!claimed).then_some(Asker { since, kin, worker: "", wants: &[], beyond: true })
+        (!claimed).then_some(LockRequest { since, kin, worker: "", wants: &[], transitive: true })
     })
 }
 
-pub(super) fn step_asker<'a>(state: &State, since: Since, waiter: &'a Waiter) -> Asker<'a> {
+pub(super) fn step_asker<'a>(state: &State, since: AskedAt, waiter: &'a Waiter) -> LockRequest<'a> {
     let kin = kin(state, waiter.owner);
-    Asker { since, kin, worker: &waiter.worker, wants: &waiter.locks, beyond: false }
+    LockRequest { since, kin, worker: &waiter.worker, wants: &waiter.locks, transitive: false }
 }
 
 /// Those who give nothing back before this owner has gone on: itself, the steps that it is inside of, its build, and in
 /// the same way the build that waits for its build.
-pub(super) fn kin(state: &State, owner: Owner) -> Vec<Owner> {
+pub(super) fn kin(state: &State, owner: LockHolder) -> Vec<LockHolder> {
     let mut kin = Vec::new();
     let Some(build) = state.builds.get(&owner.build) else { return kin };
     let mut at = owner.step;
     while let (Some(id), Some(current)) = (at, &build.step) {
-        kin.push(Owner { build: build.id, step: Some(id) });
+        kin.push(LockHolder { build: build.id, step: Some(id) });
         at = current.children.get(&id).map(|child| child.parent);
     }
-    kin.push(Owner { build: build.id, step: None });
+    kin.push(LockHolder { build: build.id, step: None });
     kin.extend(build.requests.first().into_iter().flat_map(|request| kin_of_request(state, *request)));
     kin
 }
 
 /// Those who give nothing back before this request has been built: the step of the build that waits for it, and so on.
-pub(super) fn kin_of_request(state: &State, request: RequestId) -> Vec<Owner> {
+pub(super) fn kin_of_request(state: &State, request: RequestId) -> Vec<LockHolder> {
     let set = state.requests.get(&request).and_then(|request| state.buildsets.get(&request.buildset));
     let Some((parent, key)) = set.and_then(|set| set.awaited_by.as_ref()) else { return Vec::new() };
     let step = state.builds.get(parent).and_then(|build| build.step.as_ref());
     let step = step.and_then(|step| step.journal.0.get(key)).map(|entry| entry.step);
-    kin(state, Owner { build: *parent, step })
+    kin(state, LockHolder { build: *parent, step })
 }
 
 /// One list of locks from several; a lock that comes twice is taken once, exclusively if one of them says so.
@@ -97,28 +97,34 @@ pub(super) fn merge_locks<'l>(lists: impl IntoIterator<Item = &'l LockAccess>) -
     merged.into_iter().map(|(lock, mode)| LockAccess { lock: lock.to_owned(), mode }).collect()
 }
 
-impl Claim {
-    fn asker(&self) -> Asker<'_> {
-        Asker { since: self.since, kin: self.kin.clone(), worker: &self.worker, wants: &self.wants, beyond: false }
+impl SlotClaim {
+    fn asker(&self) -> LockRequest<'_> {
+        LockRequest {
+            since: self.since,
+            kin: self.kin.clone(),
+            worker: &self.worker,
+            wants: &self.wants,
+            transitive: false,
+        }
     }
 }
 
 impl Turn<'_> {
     /// Which lock somebody waits for, and who holds it; none: it could have all.
-    pub fn locks_say(&self, asker: &Asker<'_>) -> Option<String> {
+    pub fn locks_say(&self, asker: &LockRequest<'_>) -> Option<String> {
         if asker.wants.is_empty() {
             return None;
         }
-        let define = definitions(&self.up.plans, self.state.plan.as_ref());
+        let define = definitions(&self.in_flight.plans, self.state.plan.as_ref());
         if let Some((lock, holder)) = self.state.locks.kept_from(asker, &define, &|_| true) {
             return Some(format!("lock `{lock}` is held by {}", self.owner_name(holder)));
         }
-        let queue = queue(self.state, self.up);
+        let queue = queue(self.state, self.in_flight);
         let may = self.state.locks.may_take(asker, &queue, &define);
         (!may).then(|| format!("{} goes first to those who asked earlier", lock_names(asker.wants)))
     }
 
-    fn owner_name(&self, owner: Owner) -> String {
+    fn owner_name(&self, owner: LockHolder) -> String {
         let Some(build) = self.state.builds.get(&owner.build) else { return format!("build {}", owner.build) };
         let step = build.step.as_ref().filter(|step| owner.step == Some(step.id)).map(|step| step.name.as_str());
         let child = |step: &Step| Some(step.children.get(&owner.step?)?.name.clone());
@@ -128,34 +134,36 @@ impl Turn<'_> {
     }
 
     /// Asks for locks for a step: it gets them at once, or a place at the end of the queue.
-    pub fn ask_locks(&mut self, build: BuildId, step: StepId, wants: &[LockAccess]) -> Wish {
+    pub fn ask_locks(&mut self, build: BuildId, step: StepId, wants: &[LockAccess]) -> LockOutcome {
         let locks = merge_locks(wants);
-        let owner = Owner { build, step: Some(step) };
-        let Some(worker) = self.state.builds.get(&build).map(|build| build.worker.clone()) else { return Wish::Waits };
-        let asker = Asker {
+        let owner = LockHolder { build, step: Some(step) };
+        let Some(worker) = self.state.builds.get(&build).map(|build| build.worker.clone()) else {
+            return LockOutcome::Waits;
+        };
+        let asker = LockRequest {
             since: (self.state.seq + 1, 0),
             kin: kin(self.state, owner),
             worker: &worker,
             wants: &locks,
-            beyond: false,
+            transitive: false,
         };
         let (granted, deadlock) = {
-            let queue = queue(self.state, self.up);
-            let define = definitions(&self.up.plans, self.state.plan.as_ref());
+            let queue = queue(self.state, self.in_flight);
+            let define = definitions(&self.in_flight.plans, self.state.plan.as_ref());
             let locks = &self.state.locks;
             let granted = locks.may_take(&asker, &queue, &define);
             (granted, if granted { None } else { locks.deadlock(&asker, &queue, &define) })
         };
         if granted {
             self.record(Event::LocksTaken { build, step: Some(step), locks });
-            return Wish::Granted;
+            return LockOutcome::Granted;
         }
         if let Some(other) = deadlock {
-            return Wish::Hopeless(self.describe_deadlock(other.build, &locks));
+            return LockOutcome::Deadlock(self.describe_deadlock(other.build, &locks));
         }
         let state = self.locks_say(&asker).map_or_else(|| "waits for locks".to_owned(), |why| format!("waits: {why}"));
         self.record(Event::LocksAwaited { build, step: Some(step), locks, state });
-        Wish::Waits
+        LockOutcome::Waits
     }
 
     pub fn describe_deadlock(&self, other: BuildId, wants: &[LockAccess]) -> String {
@@ -173,22 +181,22 @@ impl Turn<'_> {
         while let Some((owner, locks)) = self.next_served() {
             self.record(Event::LocksTaken { build: owner.build, step: owner.step, locks });
         }
-        let claims = self.up.claims.iter().filter(|(_, claim)| claim.active);
-        self.up.builders.extend(claims.map(|(builder, _)| builder));
+        let claims = self.in_flight.claims.iter().filter(|(_, claim)| claim.active);
+        self.in_flight.builders.extend(claims.map(|(builder, _)| builder));
     }
 
-    fn next_served(&self) -> Option<(Owner, Vec<LockAccess>)> {
-        let queue = queue(self.state, self.up);
-        let define = definitions(&self.up.plans, self.state.plan.as_ref());
+    fn next_served(&self) -> Option<(LockHolder, Vec<LockAccess>)> {
+        let queue = queue(self.state, self.in_flight);
+        let define = definitions(&self.in_flight.plans, self.state.plan.as_ref());
         let mut steps = self.state.locks.waiting();
-        let may = |asker: Asker<'_>| self.state.locks.may_take(&asker, &queue, &define);
+        let may = |asker: LockRequest<'_>| self.state.locks.may_take(&asker, &queue, &define);
         let found = steps.find(|(since, waiter)| may(step_asker(self.state, (*since, 0), waiter)));
         found.map(|(_, waiter)| (waiter.owner, waiter.locks.clone()))
     }
 
     /// Takes back all that a build or step holds, or its place in the queue.
     pub fn release_locks(&mut self, build: BuildId, step: Option<StepId>) {
-        let owner = Owner { build, step };
+        let owner = LockHolder { build, step };
         sabotage!(LocksKeptOnStop => if step.is_some() && self.state.builds[&build].stop.is_some() { return });
         if self.state.locks.holds(owner) || self.state.locks.is_waiting(owner) {
             self.record(Event::LocksReleased { build, step });
@@ -197,39 +205,39 @@ impl Turn<'_> {
 
     /// A builder's next request could start on this worker but for locks: it asks for them, from its old place in the
     /// queue if it asked before.
-    pub fn claim(&mut self, builder: BuilderId, kin: Vec<Owner>, worker: &str, wants: Vec<LockAccess>) {
-        let before = self.up.claims.get(&builder);
-        let since = before.map_or((self.state.seq, self.up.claims_made + 1), |claim| claim.since);
+    pub fn claim(&mut self, builder: BuilderId, kin: Vec<LockHolder>, worker: &str, wants: Vec<LockAccess>) {
+        let before = self.in_flight.claims.get(&builder);
+        let since = before.map_or((self.state.seq, self.in_flight.claims_made + 1), |claim| claim.since);
         let still = before.filter(|claim| claim.active);
         let at = still.map_or(self.now, |claim| claim.at);
         let changed = still.is_some_and(|claim| claim.worker != worker || claim.wants != wants || claim.kin != kin);
-        self.up.claims_made += u64::from(before.is_none());
-        let claim = Claim { since, at, kin, worker: worker.to_owned(), wants, active: true };
-        self.up.claims.insert(builder, claim);
+        self.in_flight.claims_made += u64::from(before.is_none());
+        let claim = SlotClaim { since, at, kin, worker: worker.to_owned(), wants, active: true };
+        self.in_flight.claims.insert(builder, claim);
         // What it no longer wants may be free for those behind it.
-        self.up.locks |= changed;
+        self.in_flight.locks |= changed;
     }
 
     /// A builder's next request cannot start for other reasons than locks: it keeps its place, but holds up nobody.
     pub fn suspend_claim(&mut self, builder: BuilderId) {
         if !self.state.index.waiting.contains_key(&builder) {
             self.unclaim(builder);
-        } else if let Some(claim) = self.up.claims.get_mut(&builder) {
-            self.up.locks |= std::mem::take(&mut claim.active);
+        } else if let Some(claim) = self.in_flight.claims.get_mut(&builder) {
+            self.in_flight.locks |= std::mem::take(&mut claim.active);
         }
     }
 
     /// A builder claims nothing any more; what it claimed to the last.
-    pub fn unclaim(&mut self, builder: BuilderId) -> Option<Claim> {
-        let claim = self.up.claims.remove(&builder).filter(|claim| claim.active);
-        self.up.locks |= claim.is_some();
+    pub fn unclaim(&mut self, builder: BuilderId) -> Option<SlotClaim> {
+        let claim = self.in_flight.claims.remove(&builder).filter(|claim| claim.active);
+        self.in_flight.locks |= claim.is_some();
         claim
     }
 }
 
 /// Whether a step is `outer` or a child step inside of it.
 pub(super) fn is_inside(state: &State, build: BuildId, step: StepId, outer: StepId) -> bool {
-    kin(state, Owner { build, step: Some(step) }).contains(&Owner { build, step: Some(outer) })
+    kin(state, LockHolder { build, step: Some(step) }).contains(&LockHolder { build, step: Some(outer) })
 }
 
 /// Locks in words.

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use super::asking::{Said, Silence};
+use super::asking::{FunctionAnswer, NoAnswer};
 use super::locking::{definitions, kin_of_request, merge_locks, queue};
-use super::state::{Asker, Owner, Rank, Retry, Since};
+use super::state::{AskedAt, LockHolder, LockRequest, Rank, Retry};
 use super::timers::TimerKey;
 use super::turn::Turn;
 use crate::model::{
@@ -27,7 +27,7 @@ const LOAD_SCALE: u64 = 1_000_000;
 
 /// What became of a look at a builder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
+enum MatchOutcome {
     Started,
     /// Nothing can start; with a wish for locks, or without.
     Claims,
@@ -36,7 +36,7 @@ enum Look {
 
 /// A worker that a request could go to, the directory that the build would have there, and the locks that it would take.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct Placement {
     pub worker: String,
     pub dir: String,
     /// The build whose slot it would use.
@@ -48,24 +48,24 @@ impl Turn<'_> {
     /// Looks at all builders that something changed for.
     pub fn match_requests(&mut self) {
         let Some(plan) = self.plan() else {
-            self.up.builders.clear();
+            self.in_flight.builders.clear();
             return;
         };
-        let noted = std::mem::take(&mut self.up.builders);
+        let noted = std::mem::take(&mut self.in_flight.builders);
         let mut ranked: std::collections::BTreeSet<(Option<Rank>, BuilderId)> =
             noted.into_iter().map(|builder| (self.first_rank(builder), builder)).collect();
         while let Some((rank, builder)) = ranked.pop_first() {
             let look = match rank {
-                Some(_) if !self.up.free.is_empty() => self.look_and_plan(&plan, builder),
-                Some(_) | None => Look::Nothing,
+                Some(_) if !self.in_flight.free.is_empty() => self.look_and_plan(&plan, builder),
+                Some(_) | None => MatchOutcome::Nothing,
             };
             match look {
-                Look::Started => {
+                MatchOutcome::Started => {
                     // The next one of this builder is looked at in its own turn.
                     ranked.insert((self.first_rank(builder), builder));
                 }
-                Look::Claims => {}
-                Look::Nothing => {
+                MatchOutcome::Claims => {}
+                MatchOutcome::Nothing => {
                     self.suspend_claim(builder);
                 }
             }
@@ -85,11 +85,11 @@ impl Turn<'_> {
     }
 
     /// Looks at a builder, and plans to look again if a user function left something open.
-    fn look_and_plan(&mut self, plan: &Arc<Plan>, builder: BuilderId) -> Look {
-        self.asked.silence = None;
+    fn look_and_plan(&mut self, plan: &Arc<Plan>, builder: BuilderId) -> MatchOutcome {
+        self.asked.no_answer = None;
         let look = self.look_at_builder(plan, builder);
         if !self.plan_retry(builder) {
-            self.up.retries.remove(&builder);
+            self.in_flight.retries.remove(&builder);
             self.touch(TimerKey::Builder(builder));
         }
         look
@@ -97,24 +97,24 @@ impl Turn<'_> {
 
     /// Plans to look at a builder again if a user function left something open since somebody last looked.
     pub fn plan_retry(&mut self, builder: BuilderId) -> bool {
-        let silence = self.asked.silence.take().filter(|silence| *silence != Silence::Suspended);
-        let Some(silence) = silence else { return false };
-        let known = self.up.retries.get(&builder).copied().unwrap_or_default();
-        let tries = known.tries + u32::from(silence == Silence::Failed);
-        self.up.retries.insert(builder, Retry { tries, due: self.retry_at(silence, tries) });
+        let no_answer = self.asked.no_answer.take().filter(|no_answer| *no_answer != NoAnswer::Suspended);
+        let Some(no_answer) = no_answer else { return false };
+        let known = self.in_flight.retries.get(&builder).copied().unwrap_or_default();
+        let tries = known.tries + u32::from(no_answer == NoAnswer::Failed);
+        self.in_flight.retries.insert(builder, Retry { tries, due: self.retry_at(no_answer, tries) });
         self.touch(TimerKey::Builder(builder));
         true
     }
 
-    fn look_at_builder(&mut self, plan: &Arc<Plan>, builder: BuilderId) -> Look {
+    fn look_at_builder(&mut self, plan: &Arc<Plan>, builder: BuilderId) -> MatchOutcome {
         let name = self.state.builders.get(&builder).map(|builder| builder.name.as_str());
-        let Some(builder_plan) = name.and_then(|name| plan.builders.get(name)) else { return Look::Nothing };
+        let Some(builder_plan) = name.and_then(|name| plan.builders.get(name)) else { return MatchOutcome::Nothing };
         if !self.builder_has_slot(builder_plan, builder) {
-            return Look::Nothing;
+            return MatchOutcome::Nothing;
         }
         let roomy = self.roomy_workers(builder_plan, builder);
         if roomy.is_empty() {
-            return Look::Nothing;
+            return MatchOutcome::Nothing;
         }
         for request in self.choose_requests(builder_plan, builder) {
             let places = self.places(plan, builder_plan, request, &roomy);
@@ -122,7 +122,7 @@ impl Turn<'_> {
                 return self.start_or_claim(plan, builder_plan, builder, request, places);
             }
         }
-        Look::Nothing
+        MatchOutcome::Nothing
     }
 
     /// Whether a builder may run one more build, wherever.
@@ -157,7 +157,7 @@ impl Turn<'_> {
 
     /// Workers that have a slot for the builder, and its directory there.
     fn roomy_workers(&self, plan: &BuilderPlan, builder: BuilderId) -> Vec<(String, String)> {
-        let free = plan.workers.iter().filter(|worker| self.up.free.contains(*worker));
+        let free = plan.workers.iter().filter(|worker| self.in_flight.free.contains(*worker));
         free.filter_map(|worker| Some((worker.clone(), self.free_dir(plan, builder, worker)?))).collect()
     }
 
@@ -181,7 +181,7 @@ impl Turn<'_> {
         builder: &BuilderPlan,
         request: RequestId,
         roomy: &[(String, String)],
-    ) -> Vec<Place> {
+    ) -> Vec<Placement> {
         let mut free: Vec<&(String, String)> = roomy.iter().collect();
         free.sort_by_key(|(worker, _)| {
             let slots = plan.workers.get(worker).map_or(1, |worker| worker.slots.max(1));
@@ -192,7 +192,7 @@ impl Turn<'_> {
         for (worker, dir) in free {
             if self.may_start_at(builder, worker, request) {
                 let (worker, dir) = (worker.clone(), dir.clone());
-                places.push(Place { locks: locks_at(plan, builder, &worker), worker, dir, lender: None });
+                places.push(Placement { locks: locks_at(plan, builder, &worker), worker, dir, lender: None });
             }
         }
         places
@@ -219,45 +219,51 @@ impl Turn<'_> {
         builder_plan: &BuilderPlan,
         builder: BuilderId,
         request: RequestId,
-        places: Vec<Place>,
-    ) -> Look {
+        places: Vec<Placement>,
+    ) -> MatchOutcome {
         let kin = kin_of_request(self.state, request);
         let open = self.open_places(builder, &kin, places.clone());
         if !open.is_empty() {
             return self.start_at(builder_plan, builder, request, open);
         }
-        if let Some((pressing, open)) = self.pressing(plan, builder_plan, builder, request) {
-            return self.start_at(builder_plan, builder, pressing, open);
+        if let Some((breaker, open)) = self.find_deadlock_breaker(plan, builder_plan, builder, request) {
+            return self.start_at(builder_plan, builder, breaker, open);
         }
         if let Some(first) = places.into_iter().next() {
             self.claim(builder, kin, &first.worker, first.locks);
         }
-        Look::Claims
+        MatchOutcome::Claims
     }
 
-    fn start_at(&mut self, plan: &BuilderPlan, builder: BuilderId, request: RequestId, open: Vec<Place>) -> Look {
+    fn start_at(
+        &mut self,
+        plan: &BuilderPlan,
+        builder: BuilderId,
+        request: RequestId,
+        open: Vec<Placement>,
+    ) -> MatchOutcome {
         let workers: Vec<String> = open.iter().map(|place| place.worker.clone()).collect();
-        let Some(worker) = self.choose_worker(plan, workers, request) else { return Look::Nothing };
-        let Some(place) = open.into_iter().find(|place| place.worker == worker) else { return Look::Nothing };
+        let Some(worker) = self.choose_worker(plan, workers, request) else { return MatchOutcome::Nothing };
+        let Some(place) = open.into_iter().find(|place| place.worker == worker) else { return MatchOutcome::Nothing };
         let claim = self.unclaim(builder);
         self.start_build(plan, request, place, claim.map(|claim| claim.at));
-        Look::Started
+        MatchOutcome::Started
     }
 
-    fn open_places(&self, builder: BuilderId, kin: &[Owner], places: Vec<Place>) -> Vec<Place> {
+    fn open_places(&self, builder: BuilderId, kin: &[LockHolder], places: Vec<Placement>) -> Vec<Placement> {
         places.into_iter().filter(|place| self.may_lock(builder, kin, place)).collect()
     }
 
     /// A request behind the first one, `blocked`, that gets its locks although that one does not: a build waits for it that
     /// holds some of them, or others for which somebody waits who would have to go first, and gives them back only
     /// afterwards. To let it wait for its turn would be for ever.
-    fn pressing(
+    fn find_deadlock_breaker(
         &mut self,
         plan: &Plan,
         builder_plan: &BuilderPlan,
         builder: BuilderId,
         blocked: RequestId,
-    ) -> Option<(RequestId, Vec<Place>)> {
+    ) -> Option<(RequestId, Vec<Placement>)> {
         let awaited = |id: &RequestId| self.state.requests.get(id).is_some_and(|request| request.waited_for);
         let behind = self.ready(builder).map(|(_, _, id)| id).filter(|id| *id != blocked && awaited(id));
         for request in behind.take(TRIED_MAX).collect::<Vec<_>>() {
@@ -275,15 +281,16 @@ impl Turn<'_> {
         None
     }
 
-    pub fn may_lock(&self, builder: BuilderId, kin: &[Owner], place: &Place) -> bool {
+    pub fn may_lock(&self, builder: BuilderId, kin: &[LockHolder], place: &Placement) -> bool {
         if place.locks.is_empty() {
             return true;
         }
-        let last: Since = (self.state.seq, u64::MAX);
-        let since = self.up.claims.get(&builder).map_or(last, |claim| claim.since);
-        let asker = Asker { since, kin: kin.to_vec(), worker: &place.worker, wants: &place.locks, beyond: false };
-        let define = definitions(&self.up.plans, self.state.plan.as_ref());
-        self.state.locks.may_take(&asker, &queue(self.state, self.up), &define)
+        let last: AskedAt = (self.state.seq, u64::MAX);
+        let since = self.in_flight.claims.get(&builder).map_or(last, |claim| claim.since);
+        let asker =
+            LockRequest { since, kin: kin.to_vec(), worker: &place.worker, wants: &place.locks, transitive: false };
+        let define = definitions(&self.in_flight.plans, self.state.plan.as_ref());
+        self.state.locks.may_take(&asker, &queue(self.state, self.in_flight), &define)
     }
 
     /// The most willing of these workers, or the one that the builder's function chooses.
@@ -304,10 +311,10 @@ pub(super) fn locks_at(plan: &Plan, builder: &BuilderPlan, worker: &str) -> Vec<
 }
 
 /// What a function chose of a list: an index, or nothing for now. If it failed, the first; if it was not asked, nothing.
-fn choose<T: Clone>(chosen: Said, from: &[T]) -> Option<T> {
+fn choose<T: Clone>(chosen: FunctionAnswer, from: &[T]) -> Option<T> {
     match chosen {
-        Err(Silence::Failed | Silence::Suspended) => from.first().cloned(),
-        Err(Silence::Postponed) => None,
+        Err(NoAnswer::Failed | NoAnswer::Suspended) => from.first().cloned(),
+        Err(NoAnswer::Postponed) => None,
         Ok(value) => {
             value.as_int().and_then(|index| usize::try_from(index).ok()).and_then(|index| from.get(index)).cloned()
         }

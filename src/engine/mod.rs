@@ -32,6 +32,7 @@ mod ends;
 mod evaluate;
 mod filter;
 mod form;
+mod in_flight;
 mod input;
 mod intake;
 mod lending;
@@ -53,7 +54,6 @@ mod take;
 mod timers;
 mod triggers;
 mod turn;
-mod underway;
 mod waiting;
 mod watch;
 mod words;
@@ -63,8 +63,8 @@ mod workers;
 mod tests;
 
 pub use self::core::{Engine, Illegal, RestoreError};
-pub use effect::{CommandOrder, Deadline, Decided, Effect, Intake, Reply, WakeReason, Work};
-pub use input::{ChangeReport, CommandEnded, Input, ResumeState, ResumedCommand, Ticket};
+pub use effect::{CommandOrder, Deadline, Decided, Effect, Reply, SubmissionResult, WakeReason, Work};
+pub use input::{CommandEnded, Input, PollResult, ResumeState, ResumedCommand, Ticket};
 pub use reports::DELIVERIES_MAX;
 pub use waiting::StuckQueue;
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::asking::Silence;
+use super::asking::NoAnswer;
 use super::decide::PAUSE_MAX;
 use super::state::{OWED_MAX, PENDING_MAX, PendingChange, Retry};
 use super::timers::{self, TimerKey};
@@ -14,14 +14,14 @@ use crate::model::{BuildsetRecord, ChangeId, Declined, Event, SchedulerPlan, Sta
 
 impl Turn<'_> {
     /// A scheduler has not decided on a change: it waits.
-    pub fn keep_pending(&mut self, plan: &SchedulerPlan, change: ChangeId, silence: Silence) {
+    pub fn keep_pending(&mut self, plan: &SchedulerPlan, change: ChangeId, no_answer: NoAnswer) {
         sabotage!(UndecidedSkipped => return);
         let Some(scheduler) = self.state.schedulers.get(&plan.name) else { return };
         let known = scheduler.pending.iter().find(|pending| pending.change == change).map(|pending| pending.retry);
-        if silence == Silence::Postponed && known.is_some() {
+        if no_answer == NoAnswer::Postponed && known.is_some() {
             return self.postpone(TimerKey::Scheduler(plan.name.clone()));
         }
-        if silence == Silence::Suspended && known.is_some_and(|retry| retry.due.is_none()) {
+        if no_answer == NoAnswer::Suspended && known.is_some_and(|retry| retry.due.is_none()) {
             return;
         }
         let oldest = scheduler.pending.first().map(|pending| pending.change);
@@ -29,8 +29,8 @@ impl Turn<'_> {
             let why = Declined::TooMany;
             self.record(Event::ChangeDeclined { scheduler: self.state.scheduler_id(&plan.name), change: oldest, why });
         }
-        let tries = known.map_or(0, |retry| retry.tries) + u32::from(silence == Silence::Failed);
-        let retry = self.retry_at(silence, tries);
+        let tries = known.map_or(0, |retry| retry.tries) + u32::from(no_answer == NoAnswer::Failed);
+        let retry = self.retry_at(no_answer, tries);
         self.record(Event::ChangeUndecided { scheduler: self.state.scheduler_id(&plan.name), change, tries, retry });
     }
 
@@ -49,7 +49,7 @@ impl Turn<'_> {
         let due = |pending: &&PendingChange| self.retry_due(pending.retry).is_some_and(|due| due <= self.now);
         let due: Vec<ChangeId> = scheduler.pending.iter().filter(due).map(|pending| pending.change).collect();
         for change in due {
-            if self.up.postponed.contains_key(&TimerKey::Scheduler(plan.name.clone())) {
+            if self.in_flight.postponed.contains_key(&TimerKey::Scheduler(plan.name.clone())) {
                 return;
             }
             match self.state.changes.get(change).map(Arc::clone) {
@@ -77,13 +77,13 @@ impl Turn<'_> {
     }
 
     /// A buildset could not be made: this scheduler makes none for a while.
-    pub fn shut_gate(&mut self, name: &str, silence: Silence) {
+    pub fn shut_gate(&mut self, name: &str, no_answer: NoAnswer) {
         let known = self.state.schedulers.get(name).and_then(|scheduler| scheduler.retry);
-        if silence == Silence::Postponed && known.is_some() {
+        if no_answer == NoAnswer::Postponed && known.is_some() {
             return self.postpone(TimerKey::Scheduler(name.to_owned()));
         }
-        let tries = known.map_or(0, |retry| retry.tries) + u32::from(silence == Silence::Failed);
-        let retry = self.retry_at(silence, tries);
+        let tries = known.map_or(0, |retry| retry.tries) + u32::from(no_answer == NoAnswer::Failed);
+        let retry = self.retry_at(no_answer, tries);
         if known != Some(Retry { tries, due: retry }) {
             self.record(Event::BuildsetUndecided { scheduler: self.state.scheduler_id(name), tries, retry });
         }

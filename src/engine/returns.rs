@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::state::{Connection, Flight};
+use super::state::{Connection, RunningCommand};
 use super::turn::Turn;
 use super::{Effect, Reply, ResumeState, ResumedCommand, Ticket};
 use crate::model::{BuildId, CommandId, Event, OnLost, Outcome};
@@ -19,20 +19,20 @@ impl Turn<'_> {
             return self.disconnect(name, epoch, "a newer connection came before");
         }
         let fenced = worker.connection.as_ref().map(|old| old.epoch);
-        let stale = worker.stale.iter().map(|stale| stale.command.clone()).collect();
+        let leftovers = worker.leftovers.iter().map(|leftover| leftover.command.clone()).collect();
         if let Some(old) = fenced {
             self.disconnect(name, old, "a newer connection took its place");
         }
-        let flights = self.flights_on(name);
+        let commands_running = self.commands_running_on(name);
         let Connection { instance, resumes, .. } = connection;
         self.record(Event::WorkerConnected { worker: self.state.worker_id(name), epoch, instance, resumes, info });
         if resumes {
-            self.resume(name, epoch, &flights);
+            self.resume(name, epoch, &commands_running);
         } else {
-            self.forget(name, epoch, stale, &flights);
+            self.forget(name, epoch, leftovers, &commands_running);
         }
-        for (build, command, flight) in flights {
-            if flight.sent.is_none() {
+        for (build, command, running_command) in commands_running {
+            if running_command.sent.is_none() {
                 self.dispatch(build, &command);
                 // Its build may be over by now: what was never sent runs nowhere.
                 self.leftover_ended(name, command);
@@ -42,32 +42,38 @@ impl Turn<'_> {
     }
 
     /// Commands under way on a worker.
-    fn flights_on(&self, worker: &str) -> Vec<(BuildId, CommandId, Flight)> {
+    fn commands_running_on(&self, worker: &str) -> Vec<(BuildId, CommandId, RunningCommand)> {
         let builds = self.state.builds_on(worker).into_iter().filter_map(|id| self.state.builds.get(&id));
         builds
             .flat_map(|build| {
-                let flights = build.step.iter().flat_map(|step| &step.flights);
-                flights.map(|(command, flight)| (build.id, command.clone(), flight.clone()))
+                let commands_running = build.step.iter().flat_map(|step| &step.commands_running);
+                commands_running.map(|(command, running_command)| (build.id, command.clone(), running_command.clone()))
             })
             .collect()
     }
 
     /// Asks a worker that keeps its commands what became of them; those not named it stops and forgets.
-    fn resume(&mut self, worker: &str, epoch: u64, flights: &[(BuildId, CommandId, Flight)]) {
-        let sent = flights.iter().filter(|(_, _, flight)| flight.sent.is_some());
+    fn resume(&mut self, worker: &str, epoch: u64, commands_running: &[(BuildId, CommandId, RunningCommand)]) {
+        let sent = commands_running.iter().filter(|(_, _, running_command)| running_command.sent.is_some());
         let asked: BTreeMap<CommandId, Option<String>> =
-            sent.map(|(_, command, flight)| (command.clone(), flight.sent.clone())).collect();
-        let sent = flights.iter().filter(|(_, _, flight)| flight.sent.is_some());
+            sent.map(|(_, command, running_command)| (command.clone(), running_command.sent.clone())).collect();
+        let sent = commands_running.iter().filter(|(_, _, running_command)| running_command.sent.is_some());
         let commands = sent.filter_map(|(build, command, _)| self.order(*build, command)).collect();
-        self.up.resuming.insert(worker.to_owned(), (epoch, asked));
+        self.in_flight.resuming.insert(worker.to_owned(), (epoch, asked));
         self.effects.push(Effect::Resume { worker: worker.to_owned(), epoch, commands });
     }
 
     /// A stock worker cannot tell of commands from before: they are stopped, and count as cut off.
-    fn forget(&mut self, worker: &str, epoch: u64, stale: Vec<CommandId>, flights: &[(BuildId, CommandId, Flight)]) {
-        let sent: Vec<&(BuildId, CommandId, Flight)> =
-            flights.iter().filter(|(_, _, flight)| flight.sent.is_some()).collect();
-        let mut commands = stale;
+    fn forget(
+        &mut self,
+        worker: &str,
+        epoch: u64,
+        leftovers: Vec<CommandId>,
+        commands_running: &[(BuildId, CommandId, RunningCommand)],
+    ) {
+        let sent: Vec<&(BuildId, CommandId, RunningCommand)> =
+            commands_running.iter().filter(|(_, _, running_command)| running_command.sent.is_some()).collect();
+        let mut commands = leftovers;
         commands.extend(sent.iter().map(|(_, command, _)| command.clone()));
         if !commands.is_empty() {
             self.effects.push(Effect::Forget { worker: worker.to_owned(), epoch, commands });
@@ -82,10 +88,10 @@ impl Turn<'_> {
         let Some(connection) = self.state.workers.get(name).and_then(|worker| worker.connection.clone()) else {
             return;
         };
-        if connection.epoch != epoch || self.up.resuming.get(name).is_none_or(|(asked, _)| *asked != epoch) {
+        if connection.epoch != epoch || self.in_flight.resuming.get(name).is_none_or(|(asked, _)| *asked != epoch) {
             return;
         }
-        let Some((_, asked)) = self.up.resuming.remove(name) else { return };
+        let Some((_, asked)) = self.in_flight.resuming.remove(name) else { return };
         let told: BTreeMap<CommandId, ResumeState> = told.into_iter().map(|told| (told.command, told.state)).collect();
         for (command, sent) in asked {
             let Some(build) = self.state.index.commands.get(&command).copied() else { continue };
@@ -107,7 +113,7 @@ impl Turn<'_> {
 
     /// It never arrived: it is sent - unless it is to be stopped, which it is already then.
     fn send_again(&mut self, build: BuildId, command: &CommandId) {
-        if self.flight(build, command).is_some_and(|flight| flight.stop.is_some()) {
+        if self.running_command(build, command).is_some_and(|running_command| running_command.stop.is_some()) {
             self.command_gone(build, command, "it never arrived");
         } else {
             self.dispatch(build, command);
@@ -116,13 +122,13 @@ impl Turn<'_> {
 
     /// A stop that may not have arrived is told again.
     fn stop_again(&mut self, build: BuildId, command: &CommandId) {
-        if let Some(stop) = self.flight(build, command).and_then(|flight| flight.stop) {
+        if let Some(stop) = self.running_command(build, command).and_then(|running_command| running_command.stop) {
             self.interrupt(build, command, stop.level);
         }
     }
 
-    fn flight(&self, build: BuildId, command: &CommandId) -> Option<&Flight> {
-        self.state.builds.get(&build)?.step.as_ref()?.flights.get(command)
+    fn running_command(&self, build: BuildId, command: &CommandId) -> Option<&RunningCommand> {
+        self.state.builds.get(&build)?.step.as_ref()?.commands_running.get(command)
     }
 
     /// A lost worker stayed away too long: its builds end.
@@ -135,9 +141,10 @@ impl Turn<'_> {
     fn abandon_builds(&mut self, worker: &str, why: &str) {
         for id in self.state.builds_on(worker) {
             let Some(build) = self.state.builds.get(&id) else { continue };
-            let flights = build.step.iter().flat_map(|step| step.flights.values());
-            let builder = self.up.plans.get(&build.plan).and_then(|plan| plan.builders.get(&build.builder));
-            let mut rules: BTreeSet<bool> = flights.map(|flight| self.on_lost(build, flight) == OnLost::Fail).collect();
+            let commands_running = build.step.iter().flat_map(|step| step.commands_running.values());
+            let builder = self.in_flight.plans.get(&build.plan).and_then(|plan| plan.builders.get(&build.builder));
+            let mut rules: BTreeSet<bool> =
+                commands_running.map(|running_command| self.on_lost(build, running_command) == OnLost::Fail).collect();
             rules.insert(builder.is_some_and(|builder| builder.on_lost == OnLost::Fail));
             let outcome = if rules.contains(&true) { Outcome::Exception } else { Outcome::Retry };
             self.abandon(id, outcome, why);

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::asking::Silence;
-use super::buildsets::Making;
+use super::asking::NoAnswer;
+use super::buildsets::NewBuildset;
 use super::filter::filter_of;
-use super::lines::{Line, line_of, sets_of};
+use super::lines::{ChangeLine, line_of, sets_of};
 use super::state::QueuedChange;
 use super::turn::Turn;
 use super::{Deadline, Reply, Ticket, WakeReason, cron, timers};
@@ -20,7 +20,7 @@ impl Turn<'_> {
     /// Shows a new change to all schedulers that look at changes.
     pub fn offer_change(&mut self, id: ChangeId) {
         let (Some(plan), Some(change)) = (self.plan(), self.state.changes.get(id).cloned()) else { return };
-        let listeners = Arc::clone(&self.up.links.listeners);
+        let listeners = Arc::clone(&self.in_flight.links.listeners);
         for scheduler in listeners.iter().filter_map(|name| plan.schedulers.get(name)) {
             self.offer_to(scheduler, &change);
         }
@@ -34,12 +34,12 @@ impl Turn<'_> {
         match self.verdict(plan, change) {
             Ok(Some(important)) => self.take_change(plan, change, important),
             Ok(None) => self.decline(plan, change.id),
-            Err(silence) => self.keep_pending(plan, change.id, silence),
+            Err(no_answer) => self.keep_pending(plan, change.id, no_answer),
         }
     }
 
     /// Whether a scheduler takes a change, and whether it is important then.
-    fn verdict(&mut self, plan: &SchedulerPlan, change: &Arc<Change>) -> Result<Option<bool>, Silence> {
+    fn verdict(&mut self, plan: &SchedulerPlan, change: &Arc<Change>) -> Result<Option<bool>, NoAnswer> {
         if !self.takes(plan, change)? {
             return Ok(None);
         }
@@ -68,10 +68,10 @@ impl Turn<'_> {
         }
     }
 
-    fn takes(&mut self, plan: &SchedulerPlan, change: &Arc<Change>) -> Result<bool, Silence> {
+    fn takes(&mut self, plan: &SchedulerPlan, change: &Arc<Change>) -> Result<bool, NoAnswer> {
         let Some((filter, _)) = filter_of(plan) else { return Ok(false) };
         let known = plan.codebases.iter().any(|codebase| codebase.stamp.codebase == change.data.codebase);
-        if !known || !self.up.filters.takes(&plan.name, &change.data) {
+        if !known || !self.in_flight.filters.takes(&plan.name, &change.data) {
             return Ok(false);
         }
         let Some(id) = filter.function else { return Ok(true) };
@@ -80,11 +80,13 @@ impl Turn<'_> {
     }
 
     /// Whether a change is important; nothing if this scheduler does not look at changes.
-    fn is_important(&mut self, plan: &SchedulerPlan, change: &Arc<Change>) -> Result<Option<bool>, Silence> {
+    fn is_important(&mut self, plan: &SchedulerPlan, change: &Arc<Change>) -> Result<Option<bool>, NoAnswer> {
         let Some((_, important)) = filter_of(plan) else { return Ok(None) };
         match important {
             None => Ok(Some(true)),
-            Some(ImportantFiles::Globs { .. }) => Ok(Some(self.up.filters.is_important(&plan.name, &change.data))),
+            Some(ImportantFiles::Globs { .. }) => {
+                Ok(Some(self.in_flight.filters.is_important(&plan.name, &change.data)))
+            }
             Some(ImportantFiles::Function(id)) => {
                 let function = UserFunction::new(FunctionKind::Important, &plan.name);
                 let answer = self.decide(&function, *id, Question::Important(Arc::clone(change)))?;
@@ -162,11 +164,11 @@ impl Turn<'_> {
     }
 
     /// The ends of quiet periods: that of the newest important change of each line counts.
-    fn quiet_ends(&self, plan: &SchedulerPlan) -> Vec<(Option<Line>, Timestamp)> {
+    fn quiet_ends(&self, plan: &SchedulerPlan) -> Vec<(Option<ChangeLine>, Timestamp)> {
         let (SchedulerKind::Branch { quiet, .. } | SchedulerKind::AnyBranch { quiet, .. }) = &plan.kind else {
             return Vec::new();
         };
-        let mut ends: BTreeMap<Option<Line>, Timestamp> = BTreeMap::new();
+        let mut ends: BTreeMap<Option<ChangeLine>, Timestamp> = BTreeMap::new();
         for queued in self.queued(&plan.name) {
             if let (Some(due), Some(change)) = (queued.due, self.state.changes.get(queued.change)) {
                 sabotage!(QuietNotRestarted => if ends.contains_key(&line_of(plan, change)) { continue });
@@ -182,7 +184,7 @@ impl Turn<'_> {
     }
 
     /// Makes the buildsets of all that waits in a line.
-    fn build_queue(&mut self, plan: &SchedulerPlan, line: Option<&Line>) {
+    fn build_queue(&mut self, plan: &SchedulerPlan, line: Option<&ChangeLine>) {
         let changes: Vec<Arc<Change>> = (self.queued(&plan.name).iter())
             .filter_map(|queued| self.state.changes.get(queued.change))
             .filter(|change| line_of(plan, change).as_ref() == line)
@@ -213,19 +215,19 @@ impl Turn<'_> {
             let newest = changes.iter().rev().find(|change| change.data.codebase == codebase.stamp.codebase);
             newest.map_or_else(|| codebase.stamp.clone(), |change| change.stamp.spec.clone())
         });
-        let making = Making {
+        let new_buildset = NewBuildset {
             stamps: stamps.collect(),
             changes: changes.iter().map(|change| change.id).collect(),
-            ..Making::of(plan, usual_reason)
+            ..NewBuildset::of(plan, usual_reason)
         };
-        self.make_or_shut(plan, making)
+        self.make_or_shut(plan, new_buildset)
     }
 
     /// Makes a buildset; if a function does not say how, this scheduler makes none for a while.
-    fn make_or_shut(&mut self, plan: &SchedulerPlan, making: Making) -> bool {
-        let made = self.make_buildset(making);
-        if let Err(silence) = made {
-            self.shut_gate(&plan.name, silence);
+    fn make_or_shut(&mut self, plan: &SchedulerPlan, new_buildset: NewBuildset) -> bool {
+        let made = self.make_buildset(new_buildset);
+        if let Err(no_answer) = made {
+            self.shut_gate(&plan.name, no_answer);
         }
         made.is_ok()
     }
@@ -330,7 +332,7 @@ impl Turn<'_> {
             return;
         }
         let Some(plan) = self.plan() else { return };
-        let dependents = self.up.links.dependents.get(&ended.scheduler).cloned().unwrap_or_default();
+        let dependents = self.in_flight.links.dependents.get(&ended.scheduler).cloned().unwrap_or_default();
         for scheduler in dependents.iter().filter_map(|name| plan.schedulers.get(name)) {
             if self.state.schedulers.get(&scheduler.name).is_some_and(|state| state.enabled) {
                 let stamps: Vec<StampSpec> = ended.stamps.iter().map(|stamp| stamp.spec.clone()).collect();
@@ -344,8 +346,8 @@ impl Turn<'_> {
     /// Makes the buildset of a dependent scheduler. False if it cannot be made yet.
     pub fn make_dependent(&mut self, plan: &SchedulerPlan, stamps: Vec<StampSpec>, changes: Vec<ChangeId>) -> bool {
         let SchedulerKind::Dependent { upstream } = &plan.kind else { return false };
-        let making = Making { stamps, changes, ..Making::of(plan, &format!("after {upstream}")) };
-        self.make_or_shut(plan, making)
+        let new_buildset = NewBuildset { stamps, changes, ..NewBuildset::of(plan, &format!("after {upstream}")) };
+        self.make_or_shut(plan, new_buildset)
     }
 
     /// A person switches a scheduler.
@@ -369,7 +371,7 @@ impl Turn<'_> {
         policy: &crate::model::Policy<i64>,
         builder: &str,
         properties: &crate::model::Properties,
-    ) -> Result<i64, Silence> {
+    ) -> Result<i64, NoAnswer> {
         match policy {
             crate::model::Policy::Fixed(number) => Ok(*number),
             crate::model::Policy::Function(function) => {
@@ -378,8 +380,8 @@ impl Turn<'_> {
                 let question = Question::Priority { builder: builder.to_owned(), properties };
                 match self.decide(&asked, *function, question) {
                     Ok(answer) => Ok(answer.as_int().unwrap_or(0)),
-                    Err(Silence::Postponed) => Err(Silence::Postponed),
-                    Err(Silence::Failed | Silence::Suspended) => Ok(0),
+                    Err(NoAnswer::Postponed) => Err(NoAnswer::Postponed),
+                    Err(NoAnswer::Failed | NoAnswer::Suspended) => Ok(0),
                 }
             }
         }

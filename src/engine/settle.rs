@@ -37,18 +37,18 @@ impl Core<'_> {
     fn settle(&mut self) {
         for _ in 0..ROUNDS_MAX {
             let turn = &mut self.turn;
-            if let Some(source) = turn.up.wanted_polls.pop_first() {
+            if let Some(source) = turn.in_flight.wanted_polls.pop_first() {
                 self.parts.polls.again(turn, &source);
-            } else if let Some(build) = turn.up.builds.pop_first() {
+            } else if let Some(build) = turn.in_flight.builds.pop_first() {
                 turn.drive(build);
-            } else if std::mem::take(&mut turn.up.locks) {
+            } else if std::mem::take(&mut turn.in_flight.locks) {
                 turn.serve_steps();
-                turn.up.lend = true;
-            } else if !turn.up.builders.is_empty() {
+                turn.in_flight.lend = true;
+            } else if !turn.in_flight.builders.is_empty() {
                 turn.match_requests();
-            } else if std::mem::take(&mut turn.up.lend) {
+            } else if std::mem::take(&mut turn.in_flight.lend) {
                 turn.lend_slots();
-            } else if std::mem::take(&mut turn.up.deadlocks) {
+            } else if std::mem::take(&mut turn.in_flight.deadlocks) {
                 turn.end_deadlock();
             } else if !self.fire_timers() {
                 self.prune_plans();
@@ -59,18 +59,18 @@ impl Core<'_> {
     }
 
     fn refresh_timers(&mut self) {
-        for key in std::mem::take(&mut self.turn.up.touched) {
+        for key in std::mem::take(&mut self.turn.in_flight.touched) {
             let due = self.due_of(&key);
-            let up = &mut *self.turn.up;
-            let due = due.map(|(at, why)| (up.postponed.get(&key).map_or(at, |floor| at.max(*floor)), why));
-            up.timers.set(key, due);
+            let in_flight = &mut *self.turn.in_flight;
+            let due = due.map(|(at, why)| (in_flight.postponed.get(&key).map_or(at, |floor| at.max(*floor)), why));
+            in_flight.timers.set(key, due);
         }
     }
 
     /// Does what is due; false if nothing is.
     fn fire_timers(&mut self) -> bool {
         self.refresh_timers();
-        let due = self.turn.up.timers.take_due(self.turn.now);
+        let due = self.turn.in_flight.timers.take_due(self.turn.now);
         for key in &due {
             self.fire(key);
             self.turn.touch(key.clone());
@@ -102,12 +102,12 @@ impl Core<'_> {
                 Some((at, WakeReason::Request(*request)))
             }
             TimerKey::Builder(builder) => {
-                let at = turn.retry_due(*turn.up.retries.get(builder)?)?;
+                let at = turn.retry_due(*turn.in_flight.retries.get(builder)?)?;
                 Some((at, WakeReason::Queue(*builder)))
             }
             TimerKey::Function(function) => turn.recovery_due(function),
             TimerKey::Later => {
-                let waits = !turn.up.later.is_empty() || !turn.up.uncollapsed.is_empty();
+                let waits = !turn.in_flight.later.is_empty() || !turn.in_flight.uncollapsed.is_empty();
                 waits.then_some((turn.now, WakeReason::Postponed))
             }
         }
@@ -115,25 +115,25 @@ impl Core<'_> {
 
     fn fire(&mut self, key: &TimerKey) {
         let turn = &mut self.turn;
-        turn.up.postponed.remove(key);
+        turn.in_flight.postponed.remove(key);
         match key {
             TimerKey::Scheduler(name) => turn.fire_scheduler(name),
             TimerKey::Build(build) => turn.fire_build(*build),
             TimerKey::Worker(worker) => turn.give_up_worker(worker),
             TimerKey::Leftovers(worker) => turn.end_leftovers(worker),
             TimerKey::Request(request) => {
-                turn.up.lend = true;
-                turn.up.builders.extend(turn.state.requests.get(request).map(|request| request.builder));
+                turn.in_flight.lend = true;
+                turn.in_flight.builders.extend(turn.state.requests.get(request).map(|request| request.builder));
             }
             TimerKey::Source(source) => self.parts.polls.order(turn, source),
             TimerKey::Report(report) => self.parts.deliveries.order(turn, *report),
             TimerKey::Builder(builder) => {
                 // Whoever looks at the builder plans the next time; without free workers nobody does.
-                if let Some(retry) = turn.up.retries.get_mut(builder) {
+                if let Some(retry) = turn.in_flight.retries.get_mut(builder) {
                     retry.due = None;
                 }
-                turn.up.lend = true;
-                turn.up.builders.insert(*builder);
+                turn.in_flight.lend = true;
+                turn.in_flight.builders.insert(*builder);
             }
             TimerKey::Function(function) => turn.function_recovered(function),
             TimerKey::Later => turn.do_postponed(),
@@ -143,9 +143,9 @@ impl Core<'_> {
     /// Forgets configurations that nothing needs any more.
     fn prune_plans(&mut self) {
         let turn = &mut self.turn;
-        if std::mem::take(&mut turn.up.prune) && turn.up.plans.len() > 1 {
+        if std::mem::take(&mut turn.in_flight.prune) && turn.in_flight.plans.len() > 1 {
             let needed = turn.state.plans_needed();
-            turn.up.plans.retain(|digest, _| needed.contains(digest));
+            turn.in_flight.plans.retain(|digest, _| needed.contains(digest));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::timers::TimerKey;
 use super::turn::Turn;
-use super::{ChangeReport, Deadline, Effect, Reply, Ticket, WakeReason};
+use super::{Deadline, Effect, PollResult, Reply, Ticket, WakeReason};
 use crate::base::{Span, Timestamp};
 use crate::model::{Cursor, Event, PlanChange};
 
@@ -73,13 +73,13 @@ impl Polls {
         &mut self,
         turn: &mut Turn<'_>,
         name: &str,
-        report: Result<ChangeReport, String>,
-    ) -> Option<ChangeReport> {
+        report: Result<PollResult, String>,
+    ) -> Option<PollResult> {
         let poll = self.ordered.remove(name).unwrap_or_default();
         turn.touch(TimerKey::Source(name.to_owned()));
         turn.state.sources.get(name).filter(|source| source.active)?;
         if poll.again || poll.void {
-            turn.up.wanted_polls.insert(name.to_owned());
+            turn.in_flight.wanted_polls.insert(name.to_owned());
         }
         match report {
             _ if poll.void => None,
@@ -121,7 +121,7 @@ pub(super) fn poll_ordered(turn: &mut Turn<'_>, source: Option<String>, ticket: 
         Some(name) => return turn.reply(ticket, Reply::Unknown(format!("there is no change source `{name}`"))),
         None => turn.state.sources.keys().filter(|name| active(name)).cloned().collect(),
     };
-    turn.up.wanted_polls.extend(names);
+    turn.in_flight.wanted_polls.extend(names);
     turn.reply(ticket, Reply::Done);
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::matching::Place;
+use super::matching::Placement;
 use super::state::Request;
 use super::turn::Turn;
 use crate::base::Timestamp;
@@ -12,8 +12,8 @@ use crate::model::{
 
 impl Turn<'_> {
     /// Starts a request at a place. `asked` says since when only locks were missing.
-    pub fn start_build(&mut self, plan: &BuilderPlan, request: RequestId, place: Place, asked: Option<Timestamp>) {
-        let Place { worker, dir, lender, locks } = place;
+    pub fn start_build(&mut self, plan: &BuilderPlan, request: RequestId, place: Placement, asked: Option<Timestamp>) {
+        let Placement { worker, dir, lender, locks } = place;
         let (Some(found), Some(digest)) = (self.state.requests.get(&request).cloned(), self.state.plan.clone()) else {
             return;
         };

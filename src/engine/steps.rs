@@ -10,10 +10,10 @@
 
 use std::sync::Arc;
 
-use super::locking::Wish;
-use super::state::{Build, Culprit, DoneStep, Owner, Step};
+use super::in_flight::Finish;
+use super::locking::LockOutcome;
+use super::state::{Build, Culprit, DoneStep, LockHolder, Step};
 use super::turn::Turn;
-use super::underway::Finish;
 use super::words;
 use crate::base::Span;
 use crate::model::{Ask, BuildId, EndStep, EvalPart, Event, Outcome, Plan, RETRY_DELAY_MAX, StepId, StepPlan};
@@ -23,8 +23,8 @@ impl Turn<'_> {
     pub fn drive(&mut self, id: BuildId) {
         self.answer_triggers(id);
         while let Some(build) = self.state.builds.get(&id) {
-            let Some(plan) = self.up.plans.get(&build.plan).cloned() else {
-                let why = self.up.unloadable.get(&build.plan).map_or("it is not at hand", String::as_str);
+            let Some(plan) = self.in_flight.plans.get(&build.plan).cloned() else {
+                let why = self.in_flight.unloadable.get(&build.plan).map_or("it is not at hand", String::as_str);
                 let why = format!("its configuration cannot be loaded any more: {}", why.lines().next().unwrap_or(why));
                 return self.abandon(id, Outcome::Exception, &why);
             };
@@ -84,14 +84,14 @@ impl Turn<'_> {
         let Some(build) = self.state.builds.get(&id) else { return false };
         let Some(step) = &build.step else { return false };
         let Some(step_plan) = step_plan(build, plan, step.index).cloned() else { return false };
-        let owner = Owner { build: id, step: Some(step.id) };
-        if self.up.finishing.contains_key(&id) {
+        let owner = LockHolder { build: id, step: Some(step.id) };
+        if self.in_flight.finishing.contains_key(&id) {
             return self.finish_step(id, &step_plan);
         }
         match step.decided {
             None if step_plan.do_if.is_some() => return self.evaluate(id, EvalPart::DoIf),
             Some(false) => {
-                self.up.finishing.insert(id, Finish { outcome: Outcome::Skipped, summary: None });
+                self.in_flight.finishing.insert(id, Finish { outcome: Outcome::Skipped, summary: None });
                 self.want_evaluation(id);
                 return true;
             }
@@ -103,15 +103,15 @@ impl Turn<'_> {
         self.answer_children(id) || self.evaluate(id, EvalPart::Body)
     }
 
-    fn lock_step(&mut self, id: BuildId, owner: Owner, plan: &StepPlan) -> bool {
+    fn lock_step(&mut self, id: BuildId, owner: LockHolder, plan: &StepPlan) -> bool {
         let Some(step) = owner.step.filter(|_| !self.state.locks.is_waiting(owner)) else { return false };
         match self.ask_locks(id, step, &plan.locks) {
-            Wish::Granted => {
+            LockOutcome::Granted => {
                 self.want_evaluation(id);
                 true
             }
-            Wish::Waits => false,
-            Wish::Hopeless(why) => {
+            LockOutcome::Waits => false,
+            LockOutcome::Deadlock(why) => {
                 self.fail_script(id, &why);
                 true
             }
@@ -121,10 +121,10 @@ impl Turn<'_> {
     /// The body is done: what still runs for it is stopped, then it is decided whether to hide the step, then it ends.
     fn finish_step(&mut self, id: BuildId, plan: &StepPlan) -> bool {
         // What `hide_if` looks at goes on.
-        let looks = |flight: &super::state::Flight| flight.key.part() == EvalPart::HideIf;
-        let flies = |build: &Build| build.step.as_ref().is_some_and(|step| !step.flights.values().all(looks));
+        let looks = |running_command: &super::state::RunningCommand| running_command.key.part() == EvalPart::HideIf;
+        let flies = |build: &Build| build.step.as_ref().is_some_and(|step| !step.commands_running.values().all(looks));
         if self.state.builds.get(&id).is_some_and(flies) {
-            return self.stop_flights(id);
+            return self.stop_commands(id);
         }
         if plan.hide_if.is_some() {
             return self.evaluate(id, EvalPart::HideIf);
@@ -135,22 +135,22 @@ impl Turn<'_> {
 
     /// Ends the step in progress as [`Finish`] says, and plans another attempt if there is to be one.
     pub fn end_step(&mut self, id: BuildId, hidden: bool) {
-        let Some(Finish { outcome, summary }) = self.up.finishing.remove(&id) else { return };
+        let Some(Finish { outcome, summary }) = self.in_flight.finishing.remove(&id) else { return };
         let Some(step) = self.state.builds.get(&id).and_then(|build| build.step.as_ref()) else { return };
         let (step_id, index, attempt, name) = (step.id, step.index, step.attempt, step.name.clone());
         self.cancel_triggered(id);
         self.end_children(id, outcome);
         self.close_step(id, step_id, &name, outcome, summary, hidden);
-        if let Some(evaluation) = self.up.evaluations.get_mut(&id) {
+        if let Some(evaluation) = self.in_flight.evaluations.get_mut(&id) {
             evaluation.in_flight = false;
         }
-        self.up.contexts.remove(&id);
+        self.in_flight.contexts.remove(&id);
         self.retry_step(id, step_id, index, attempt, outcome);
     }
 
     fn retry_step(&mut self, id: BuildId, step: StepId, index: usize, attempt: u64, outcome: Outcome) {
         let Some(build) = self.state.builds.get(&id) else { return };
-        let Some(plan) = self.up.plans.get(&build.plan).cloned() else { return };
+        let Some(plan) = self.in_flight.plans.get(&build.plan).cloned() else { return };
         let Some(step_plan) = step_plan(build, &plan, index) else { return };
         if outcome == Outcome::Failure && attempt < step_plan.retries && build.stop.is_none() {
             let doubled = step_plan.retry_delay.as_millis().saturating_mul(1 << attempt.min(32));
@@ -215,7 +215,7 @@ impl Turn<'_> {
     /// The line of a build whose last step just ended and counts against it.
     fn build_so_far(&self, id: BuildId) -> Option<String> {
         let build = self.state.builds.get(&id)?;
-        let steps = self.up.plans.get(&build.plan)?.builders.get(&build.builder).map_or(&[][..], |b| &b.steps);
+        let steps = self.in_flight.plans.get(&build.plan)?.builders.get(&build.builder).map_or(&[][..], |b| &b.steps);
         let done = build.done.last()?;
         words::build_so_far(done, Some(counts_as(done, steps)).filter(|outcome| *outcome != Outcome::Success)?)
     }
@@ -226,8 +226,8 @@ impl Turn<'_> {
         let pause = build.pause.as_ref().map(|pause| (pause.until, super::WakeReason::Retry(id)));
         let step = build.step.as_ref();
         let waits = step.into_iter().flat_map(|step| step.waits.keys().filter_map(|key| self.wait_ends(step, key)));
-        let flights = step.into_iter().flat_map(|step| step.flights.values());
-        let stops = flights.filter_map(|flight| self.stop_due(id, flight));
+        let commands_running = step.into_iter().flat_map(|step| step.commands_running.values());
+        let stops = commands_running.filter_map(|running_command| self.stop_due(id, running_command));
         let waits = waits.map(|due| (due, super::WakeReason::Wait(id)));
         let stops = stops.map(|due| (due, super::WakeReason::Stop(id)));
         let undecided = step.into_iter().flat_map(|step| step.undecided.values());
@@ -242,7 +242,7 @@ impl Turn<'_> {
         self.escalate_stops(id);
         self.trigger_again(id);
         self.evaluate_again(id);
-        self.up.builds.insert(id);
+        self.in_flight.builds.insert(id);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::settle::{Core, Parts};
 use super::timers::CLOCK_SLACK;
-use super::{ChangeReport, Input, Reply, Ticket, sources};
+use super::{Input, PollResult, Reply, Ticket, sources};
 use crate::base::Span;
 use crate::model::{Actor, Event, Order};
 
@@ -67,7 +67,7 @@ impl Core<'_> {
     }
 
     /// A poll ended: its changes go to the schedulers before the source remembers what it has seen.
-    fn polled(&mut self, name: &str, report: Result<ChangeReport, String>) {
+    fn polled(&mut self, name: &str, report: Result<PollResult, String>) {
         let Core { turn, parts } = self;
         let Some(report) = parts.polls.returned(turn, name, report) else { return };
         let id = turn.state.source_id(name);
@@ -81,11 +81,11 @@ impl Core<'_> {
     fn started(&mut self, name: String, installation: String) {
         *self.parts = Parts::default();
         let turn = &mut self.turn;
-        let plans = std::mem::take(&mut turn.up.plans);
-        let unloadable = std::mem::take(&mut turn.up.unloadable);
-        let again = std::mem::take(&mut turn.up.again);
-        *turn.up = super::underway::Underway { plans, unloadable, now: turn.now, ..Default::default() };
-        turn.up.prepare(turn.state);
+        let plans = std::mem::take(&mut turn.in_flight.plans);
+        let unloadable = std::mem::take(&mut turn.in_flight.unloadable);
+        let again = std::mem::take(&mut turn.in_flight.again);
+        *turn.in_flight = super::in_flight::InFlight { plans, unloadable, now: turn.now, ..Default::default() };
+        turn.in_flight.prepare(turn.state);
         turn.record(Event::MasterStarted { name, installation });
         turn.effects.extend(again);
         turn.retime_nights();
@@ -95,8 +95,8 @@ impl Core<'_> {
 
     fn look_at_clock(&mut self) {
         let turn = &mut self.turn;
-        let back = turn.up.now.since(turn.now);
-        turn.up.now = turn.now;
+        let back = turn.in_flight.now.since(turn.now);
+        turn.in_flight.now = turn.now;
         if back > CLOCK_SLACK {
             turn.look_at_everything();
         }

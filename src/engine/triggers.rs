@@ -1,12 +1,12 @@
 //! Builds that start builds, and wait for them.
 
-use super::asking::Silence;
-use super::buildsets::Making;
+use super::asking::NoAnswer;
+use super::buildsets::NewBuildset;
 use super::decide::PAUSE_MAX;
 use super::state::{Build, Buildset, Retry};
 use super::turn::Turn;
 use crate::model::{
-    Answer, Ask, BuildId, Event, Key, Outcome, Plan, RequestId, SchedulerKind, SchedulerPlan, StampSpec, TriggerAsk,
+    Answer, Ask, BuildId, Event, Key, Outcome, Plan, RequestId, SchedulerKind, SchedulerPlan, StampSpec, TriggerSpec,
     Triggered, TriggeredBuild, Value,
 };
 
@@ -19,7 +19,7 @@ const TRIES_MAX: u32 = 10;
 
 impl Turn<'_> {
     /// Makes the buildsets that a script asked for. If a scheduler cannot be triggered, none is made.
-    pub fn trigger(&mut self, id: BuildId, key: Key, ask: TriggerAsk) {
+    pub fn trigger(&mut self, id: BuildId, key: Key, ask: TriggerSpec) {
         let Some(plan) = self.plan() else { return };
         let schedulers = match self.triggerable(&plan, &ask) {
             Ok(schedulers) => schedulers,
@@ -34,23 +34,23 @@ impl Turn<'_> {
         } else {
             (ask.stamps.clone(), Vec::new())
         };
-        let mut drafts = Vec::new();
+        let mut decided_sets = Vec::new();
         for scheduler in schedulers {
-            let making = Making {
+            let new_buildset = NewBuildset {
                 parent: Some(id),
                 stamps: stamps.clone(),
                 changes: changes.clone(),
                 given: ask.properties.clone(),
                 waited_for: ask.wait,
-                ..Making::of(scheduler, &format!("triggered by {name}"))
+                ..NewBuildset::of(scheduler, &format!("triggered by {name}"))
             };
-            match self.draft(making) {
-                Ok(draft) => drafts.push((scheduler.name.clone(), draft)),
-                Err(silence) => return self.trigger_later(id, key, &scheduler.name, silence),
+            match self.decide_buildset(new_buildset) {
+                Ok(decided) => decided_sets.push((scheduler.name.clone(), decided)),
+                Err(no_answer) => return self.trigger_later(id, key, &scheduler.name, no_answer),
             }
         }
-        for (name, draft) in drafts {
-            let (_, requests) = self.make_draft(draft);
+        for (name, decided) in decided_sets {
+            let (_, requests) = self.make_decided(decided);
             let links = requests.values().map(|request| (format!("{name} #{request}"), format!("requests/{request}")));
             self.link(id, &key, links.collect());
         }
@@ -80,14 +80,15 @@ impl Turn<'_> {
     }
 
     /// The properties of what is to start are not decided: the trigger waits, but not for ever.
-    fn trigger_later(&mut self, id: BuildId, key: Key, scheduler: &str, silence: Silence) {
+    fn trigger_later(&mut self, id: BuildId, key: Key, scheduler: &str, no_answer: NoAnswer) {
         let Some(step) = self.state.builds.get(&id).and_then(|build| build.step.as_ref()) else { return };
-        let tries = step.undecided.get(&key).map_or(0, |retry| retry.tries) + u32::from(silence != Silence::Postponed);
+        let tries =
+            step.undecided.get(&key).map_or(0, |retry| retry.tries) + u32::from(no_answer != NoAnswer::Postponed);
         if tries >= TRIES_MAX {
             let why = format!("`properties` of scheduler `{scheduler}` has failed {tries} times");
             return self.refuse_trigger(id, key, why);
         }
-        let retry = self.retry_at(silence, tries).or(Some(self.now.plus(PAUSE_MAX)));
+        let retry = self.retry_at(no_answer, tries).or(Some(self.now.plus(PAUSE_MAX)));
         self.record(Event::TriggerUndecided { build: id, key, tries, retry });
     }
 
@@ -106,7 +107,7 @@ impl Turn<'_> {
         }
     }
 
-    fn triggerable<'p>(&self, plan: &'p Plan, ask: &TriggerAsk) -> Result<Vec<&'p SchedulerPlan>, String> {
+    fn triggerable<'p>(&self, plan: &'p Plan, ask: &TriggerSpec) -> Result<Vec<&'p SchedulerPlan>, String> {
         let find = |name: &String| {
             let scheduler = plan.schedulers.get(name).ok_or_else(|| format!("there is no scheduler `{name}`"))?;
             let enabled = self.state.schedulers.get(name).is_some_and(|state| state.enabled);
@@ -121,10 +122,10 @@ impl Turn<'_> {
 
     /// Answers the triggers of a build whose buildsets ended.
     pub fn answer_triggers(&mut self, id: BuildId) {
-        let ended = self.up.ended_triggers.iter().filter(|(build, _)| *build == id).cloned().collect::<Vec<_>>();
+        let ended = self.in_flight.ended_triggers.iter().filter(|(build, _)| *build == id).cloned().collect::<Vec<_>>();
         for (build, key) in ended {
             self.answer_trigger(id, &key);
-            self.up.ended_triggers.remove(&(build, key));
+            self.in_flight.ended_triggers.remove(&(build, key));
         }
     }
 

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 
 use super::asking::Asked;
+use super::in_flight::InFlight;
 use super::state::State;
 use super::timers::TimerKey;
-use super::underway::Underway;
 use super::{Decided, Effect, Reply, Ticket};
 use crate::base::Timestamp;
 use crate::model::{BuildId, Cause, Event, Fact, Plan, Script};
@@ -17,7 +17,7 @@ use crate::model::{BuildId, Cause, Event, Fact, Plan, Script};
 /// The work on one input.
 pub(super) struct Turn<'a> {
     pub state: &'a mut State,
-    pub up: &'a mut Underway,
+    pub in_flight: &'a mut InFlight,
     pub now: Timestamp,
     /// What all facts of this pass are caused by.
     cause: Cause,
@@ -32,13 +32,13 @@ impl<'a> Turn<'a> {
     /// Begins.
     pub fn new(
         state: &'a mut State,
-        up: &'a mut Underway,
+        in_flight: &'a mut InFlight,
         (now, cause): (Timestamp, Cause),
         scripts: &'a dyn Script,
     ) -> Self {
         Self {
             state,
-            up,
+            in_flight,
             now,
             cause,
             scripts,
@@ -80,17 +80,17 @@ impl<'a> Turn<'a> {
 
     /// The configuration in force.
     pub fn plan(&self) -> Option<Arc<Plan>> {
-        self.up.plans.get(self.state.plan.as_ref()?).cloned()
+        self.in_flight.plans.get(self.state.plan.as_ref()?).cloned()
     }
 
     /// Looks at everything, as after a restart.
     pub fn look_at_everything(&mut self) {
-        self.up.builds.extend(self.state.builds.keys());
-        self.up.builders.extend(self.state.index.waiting.keys());
-        self.up.locks = true;
+        self.in_flight.builds.extend(self.state.builds.keys());
+        self.in_flight.builders.extend(self.state.index.waiting.keys());
+        self.in_flight.locks = true;
         let parents = self.state.builds.values().filter(|build| build.has_triggers()).map(|build| build.id);
-        self.up.parents = parents.collect();
-        (self.up.lend, self.up.deadlocks) = (true, true);
+        self.in_flight.parents = parents.collect();
+        (self.in_flight.lend, self.in_flight.deadlocks) = (true, true);
         for worker in self.state.workers.keys().cloned().collect::<Vec<_>>() {
             self.note_free(&worker);
         }
@@ -103,16 +103,16 @@ impl<'a> Turn<'a> {
             .chain(state.outbox.keys().copied().map(TimerKey::Report))
             .chain(state.requests.keys().copied().map(TimerKey::Request))
             .chain(state.troubles.keys().cloned().map(TimerKey::Function));
-        self.up.touched.extend(all);
-        sabotage!(QuietLostOnRestart => self.up.touched.retain(|key| !matches!(key, TimerKey::Scheduler(_))));
-        sabotage!(WaitForgottenOnRestart => self.up.touched.retain(|key| !matches!(key, TimerKey::Build(_))));
+        self.in_flight.touched.extend(all);
+        sabotage!(QuietLostOnRestart => self.in_flight.touched.retain(|key| !matches!(key, TimerKey::Scheduler(_))));
+        sabotage!(WaitForgottenOnRestart => self.in_flight.touched.retain(|key| !matches!(key, TimerKey::Build(_))));
     }
 
     /// Notes what has to be looked at because of an event.
     fn note(&mut self, event: &Event) {
         if let Some(build) = event.build() {
-            self.up.builds.insert(build);
-            self.up.touched.insert(TimerKey::Build(build));
+            self.in_flight.builds.insert(build);
+            self.in_flight.touched.insert(TimerKey::Build(build));
         }
         match event {
             Event::PlanAdopted { .. } | Event::MasterStarted { .. } => self.look_at_everything(),
@@ -125,41 +125,41 @@ impl<'a> Turn<'a> {
             | Event::BuildsetForgone { scheduler, .. }
             | Event::SchedulerEnabled { scheduler, .. } => {
                 let name = self.state.scheduler_name(*scheduler).cloned();
-                self.up.touched.extend(name.map(TimerKey::Scheduler));
+                self.in_flight.touched.extend(name.map(TimerKey::Scheduler));
             }
             Event::SourcePolled { source, .. } | Event::SourceFailed { source, .. } => {
                 let name = self.state.source_name(*source).cloned();
-                self.up.touched.extend(name.map(TimerKey::Source));
+                self.in_flight.touched.extend(name.map(TimerKey::Source));
             }
             Event::BuildsetMade { buildset, requests } => {
                 self.touch(TimerKey::Scheduler(buildset.scheduler.clone()));
-                self.up.builders.extend(requests.iter().map(|request| request.builder));
+                self.in_flight.builders.extend(requests.iter().map(|request| request.builder));
                 if requests.iter().any(|request| request.waited_for) {
-                    self.up.parents.extend(buildset.parent);
-                    (self.up.lend, self.up.deadlocks) = (true, true);
+                    self.in_flight.parents.extend(buildset.parent);
+                    (self.in_flight.lend, self.in_flight.deadlocks) = (true, true);
                 }
             }
             Event::RequestCollapsed { into: request, .. }
             | Event::RequestPriority { request, .. }
             | Event::RequestWaits { request, .. } => {
-                (self.up.lend, self.up.deadlocks) = (true, true);
-                self.up.builders.extend(self.state.requests.get(request).map(|request| request.builder));
+                (self.in_flight.lend, self.in_flight.deadlocks) = (true, true);
+                self.in_flight.builders.extend(self.state.requests.get(request).map(|request| request.builder));
                 self.touch(TimerKey::Request(*request));
             }
             Event::RequestEnded { request, .. } => self.touch(TimerKey::Request(*request)),
             Event::BuildStarted { worker, requests, .. } => {
                 let worker = self.state.worker_name(*worker).cloned().unwrap_or_default();
                 self.note_free(&worker);
-                let claims = self.up.claims.iter().filter(|(_, claim)| claim.worker == worker);
-                self.up.builders.extend(claims.map(|(builder, _)| builder));
-                self.up.touched.extend(requests.iter().copied().map(TimerKey::Request));
+                let claims = self.in_flight.claims.iter().filter(|(_, claim)| claim.worker == worker);
+                self.in_flight.builders.extend(claims.map(|(builder, _)| builder));
+                self.in_flight.touched.extend(requests.iter().copied().map(TimerKey::Request));
             }
-            Event::LocksReleased { .. } => self.up.locks = true,
-            Event::LocksAwaited { .. } => self.up.deadlocks = true,
+            Event::LocksReleased { .. } => self.in_flight.locks = true,
+            Event::LocksAwaited { .. } => self.in_flight.deadlocks = true,
             Event::LocksTaken { build, step: Some(_), .. } | Event::Answered { build, .. } => {
                 self.want_evaluation(*build);
             }
-            Event::BuildEnded { .. } => self.up.prune = true,
+            Event::BuildEnded { .. } => self.in_flight.prune = true,
             Event::WorkerConnected { worker, .. }
             | Event::WorkerLost { worker, .. }
             | Event::LeftoverEnded { worker, .. }
@@ -171,7 +171,7 @@ impl<'a> Turn<'a> {
             }
             Event::ReportQueued { report } => self.touch(TimerKey::Report(report.id)),
             Event::ReportSent { report } | Event::ReportDropped { report, .. } => {
-                self.up.prune = true;
+                self.in_flight.prune = true;
                 self.touch(TimerKey::Report(*report));
             }
             Event::ScriptFailed { function, .. }
@@ -211,17 +211,17 @@ impl<'a> Turn<'a> {
         self.touch(TimerKey::Worker(worker.to_owned()));
         self.touch(TimerKey::Leftovers(worker.to_owned()));
         self.note_free(worker);
-        self.up.lend = true;
+        self.in_flight.lend = true;
         let waiting = &self.state.index.waiting;
-        let builders = self.up.builders_of_worker.get(worker).into_iter().flatten();
-        self.up.builders.extend(builders.filter(|builder| waiting.contains_key(builder)));
-        self.up.builds.extend(self.state.builds_on(worker));
+        let builders = self.in_flight.builders_of_worker.get(worker).into_iter().flatten();
+        self.in_flight.builders.extend(builders.filter(|builder| waiting.contains_key(builder)));
+        self.in_flight.builds.extend(self.state.builds_on(worker));
     }
 
     /// Something changed that a build's script waits for.
     pub fn want_evaluation(&mut self, build: BuildId) {
-        self.up.evaluations.entry(build).or_default().wanted = true;
-        self.up.builds.insert(build);
+        self.in_flight.evaluations.entry(build).or_default().wanted = true;
+        self.in_flight.builds.insert(build);
     }
 
     /// Notes whether new builds may go to a worker.
@@ -229,9 +229,9 @@ impl<'a> Turn<'a> {
         let takes = self.state.workers.get(worker).is_some_and(super::state::Worker::takes_builds);
         let load = self.state.slots_taken(worker);
         if takes && self.slots_of(worker).is_some_and(|slots| load < slots) {
-            self.up.free.insert(worker.to_owned());
+            self.in_flight.free.insert(worker.to_owned());
         } else {
-            self.up.free.remove(worker);
+            self.in_flight.free.remove(worker);
         }
     }
 
@@ -241,6 +241,6 @@ impl<'a> Turn<'a> {
 
     /// Has a moment looked up again.
     pub fn touch(&mut self, key: TimerKey) {
-        self.up.touched.insert(key);
+        self.in_flight.touched.insert(key);
     }
 }

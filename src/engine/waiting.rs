@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::locking::kin_of_request;
 use super::matching::locks_at;
-use super::state::{Asker, Build, Rank, Request};
+use super::state::{Build, LockRequest, Rank, Request};
 use super::turn::Turn;
 use super::words::names;
 use crate::base::{Span, Timestamp};
@@ -179,7 +179,7 @@ impl Turn<'_> {
     fn no_locks(&self, plan: &Plan, builder: &BuilderPlan, request: &Request, worker: &str) -> Option<String> {
         let wants = locks_at(plan, builder, worker);
         let kin = kin_of_request(self.state, request.id);
-        let asker = Asker { since: (self.state.seq, u64::MAX), kin, worker, wants: &wants, beyond: false };
+        let asker = LockRequest { since: (self.state.seq, u64::MAX), kin, worker, wants: &wants, transitive: false };
         self.locks_say(&asker)
     }
 

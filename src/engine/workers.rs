@@ -18,7 +18,7 @@ impl Turn<'_> {
         if current.is_none_or(|connection| connection.epoch != epoch) {
             return;
         }
-        self.up.resuming.remove(&name);
+        self.in_flight.resuming.remove(&name);
         let idle = self.state.load_of(&name) == 0;
         let give_up = (!idle).then(|| self.now.plus(self.grace_of_workers()));
         let graceful = self.state.workers.get(&name).is_some_and(|worker| worker.graceful);
@@ -56,14 +56,14 @@ impl Turn<'_> {
     /// nobody knows: it is told again when it comes back.
     pub fn leftovers_over(&self, name: &str) -> Option<Timestamp> {
         let worker = self.state.workers.get(name).filter(|worker| worker.connection.is_some())?;
-        worker.stale.iter().filter_map(|stale| stale.over(self.now)).min()
+        worker.leftovers.iter().filter_map(|leftover| leftover.over(self.now)).min()
     }
 
     /// A stock worker has had its time to kill its leftovers. A fact, so that a clock that goes back changes nothing.
     pub fn end_leftovers(&mut self, name: &str) {
-        let stale = self.state.workers.get(name).into_iter().flat_map(|worker| &worker.stale);
-        let over = stale.filter(|stale| stale.over(self.now).is_some_and(|over| over <= self.now));
-        for command in over.map(|stale| stale.command.clone()).collect::<Vec<_>>() {
+        let leftovers = self.state.workers.get(name).into_iter().flat_map(|worker| &worker.leftovers);
+        let over = leftovers.filter(|leftover| leftover.over(self.now).is_some_and(|over| over <= self.now));
+        for command in over.map(|leftover| leftover.command.clone()).collect::<Vec<_>>() {
             self.record(Event::LeftoverEnded { worker: self.state.worker_id(name), command, heard: false });
         }
     }
@@ -108,10 +108,10 @@ impl Turn<'_> {
         let Some(worker) = self.state.workers.get(name).filter(|_| self.state.load_of(name) == 0) else { return };
         let Some(epoch) = worker.connection.as_ref().map(|connection| connection.epoch) else { return };
         let (graceful, active) = (worker.graceful, worker.active);
-        if (active && !graceful) || self.up.dismissed.get(name) == Some(&epoch) {
+        if (active && !graceful) || self.in_flight.dismissed.get(name) == Some(&epoch) {
             return;
         }
-        self.up.dismissed.insert(name.to_owned(), epoch);
+        self.in_flight.dismissed.insert(name.to_owned(), epoch);
         if active {
             self.effects.push(Effect::ShutDownWorker { worker: name.to_owned(), epoch });
         } else {

@@ -16,7 +16,8 @@ use super::reload::Reloads;
 use super::tasks::Tasks;
 use super::workers::Workers;
 use super::{
-    Alerts, Gone, HookAccess, HookError, Intake, MasterError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket,
+    Alerts, Gone, HookAccess, HookError, MasterError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket,
+    SubmissionResult,
 };
 use crate::base::chain;
 use crate::engine::Input;
@@ -160,7 +161,11 @@ impl Handle {
 
     /// Takes the request of a change hook; what became of its changes, which is durable when it returns.
     /// Whether the hook is open was asked before ([`Self::may_hook`]).
-    pub async fn hook(&self, dialect: &str, params: BTreeMap<String, Vec<String>>) -> Result<Vec<Intake>, HookError> {
+    pub async fn hook(
+        &self,
+        dialect: &str,
+        params: BTreeMap<String, Vec<String>>,
+    ) -> Result<Vec<SubmissionResult>, HookError> {
         let changes = match dialect {
             "base" => vcs::base_hook(&params)?,
             other => {

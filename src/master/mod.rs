@@ -53,6 +53,6 @@ pub use workers::Seat;
 
 use reload::Reload;
 
-pub use crate::engine::{Intake, Reply};
+pub use crate::engine::{Reply, SubmissionResult};
 pub use crate::evaluator::{Launcher, Load, Mode};
 pub use crate::vcs::HookError;

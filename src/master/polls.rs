@@ -14,7 +14,7 @@ use super::errands::Errands;
 use super::inbox::Inbox;
 use super::missing_branches::MissingBranches;
 use super::plan_in_force::PlanInForce;
-use crate::engine::{ChangeReport, Input};
+use crate::engine::{Input, PollResult};
 use crate::model::{ChangeSourcePlan, Cursor};
 use crate::vcs;
 
@@ -71,7 +71,7 @@ impl Polls {
         source: &str,
         plan: Option<ChangeSourcePlan>,
         cursor: Option<Cursor>,
-    ) -> Result<ChangeReport, String> {
+    ) -> Result<PollResult, String> {
         let plan = plan.ok_or_else(|| format!("change source `{source}` is not in the configuration any more"))?;
         let folder = self.folder.join(folder_name(source));
         tokio::fs::create_dir_all(&folder)
@@ -82,7 +82,7 @@ impl Polls {
         match tokio::time::timeout(bound, vcs::poll(&plan, cursor, &folder)).await {
             Ok(Ok((changes, cursor))) => {
                 self.missing.note(&plan, &cursor);
-                Ok(ChangeReport { changes, cursor })
+                Ok(PollResult { changes, cursor })
             }
             Ok(Err(error)) => Err(error.message),
             Err(_) => Err(format!("the poll did not end within {timeout}")),

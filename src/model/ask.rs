@@ -35,7 +35,7 @@ pub enum Ask {
     /// The present moment. Answer: [`Answer::Time`].
     Now,
     /// Start builds through triggerable schedulers. Answer: [`Answer::Triggered`].
-    Trigger(TriggerAsk),
+    Trigger(TriggerSpec),
     /// Start a child step. Answer: [`Answer::Done`] once its locks are held; immediate if it needs none.
     BeginStep(BeginStep),
     /// End the child step begun at `begun`. Immediate.
@@ -125,7 +125,7 @@ pub struct EndStep {
 
 /// Builds to start through triggerable schedulers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TriggerAsk {
+pub struct TriggerSpec {
     /// Names of triggerable schedulers.
     pub schedulers: Vec<String>,
     /// Whether to wait until their builds ended.

@@ -32,7 +32,7 @@ pub use address::{
     is_relative_address, login_header, normal_address, repository_name, secret_login, web_server, without_login,
 };
 pub use alert::{Alert, AlertSubject};
-pub use ask::{ASKS_MAX, Answer, Ask, BeginStep, EndStep, Entry, Journal, Key, TriggerAsk, Triggered, TriggeredBuild};
+pub use ask::{ASKS_MAX, Answer, Ask, BeginStep, EndStep, Entry, Journal, Key, TriggerSpec, Triggered, TriggeredBuild};
 pub use cause::{ANONYMOUS, Actor, Cause, Via};
 pub use change::{Change, Cursor, NewChange, SourceStamp, StampSpec};
 pub use command::{

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::broadcast;
 
-use crate::master::{Alerts, Gone, Handle, HookAccess, HookError, Intake, Refusal, RefusedWorker, Reply, Seat, Socket};
+use crate::master::{
+    Alerts, Gone, Handle, HookAccess, HookError, Refusal, RefusedWorker, Reply, Seat, Socket, SubmissionResult,
+};
 use crate::model::{Actor, Fact, Order, Plan, RequestId};
 use crate::store::Store;
 
@@ -34,7 +36,7 @@ pub trait Control: Send + Sync + 'static {
         &'a self,
         dialect: &'a str,
         params: BTreeMap<String, Vec<String>>,
-    ) -> BoxFuture<'a, Result<Vec<Intake>, HookError>>;
+    ) -> BoxFuture<'a, Result<Vec<SubmissionResult>, HookError>>;
     /// Checks a worker's `Authorization` header.
     fn admit_worker(&self, authorization: Option<&str>, peer: Option<SocketAddr>) -> Result<Seat, Refusal>;
     /// Workers that were refused lately, the newest first.
@@ -80,7 +82,7 @@ impl Control for Handle {
         &'a self,
         dialect: &'a str,
         params: BTreeMap<String, Vec<String>>,
-    ) -> BoxFuture<'a, Result<Vec<Intake>, HookError>> {
+    ) -> BoxFuture<'a, Result<Vec<SubmissionResult>, HookError>> {
         Box::pin(Self::hook(self, dialect, params))
     }
 

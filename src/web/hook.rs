@@ -15,7 +15,7 @@ use super::origin::may_change;
 use super::request::{Request, decode};
 use super::respond::{self, set, set_text};
 use super::site::Site;
-use crate::master::{HookAccess, Intake};
+use crate::master::{HookAccess, SubmissionResult};
 
 /// Plain words: a sender's own text comes back in refusals, and must not be taken for a page.
 const KIND: &str = "text/plain; charset=utf-8";
@@ -96,7 +96,7 @@ fn closed(dialect: &str) -> String {
 }
 
 /// What became of a hook's changes: the usual words where all are recorded, else the truth about each.
-fn fate(intake: &[Intake]) -> String {
+fn fate(intake: &[SubmissionResult]) -> String {
     if intake.is_empty() {
         return "no change found".to_owned();
     }

@@ -18,7 +18,7 @@ use super::wire::{
     WireUndelivered,
 };
 use crate::base::Timestamp;
-use crate::master::{Intake, Reply};
+use crate::master::{Reply, SubmissionResult};
 use crate::model::{Actor, BuilderId, ConfigDigest, Event, Order, Report, ReportReason, ReportSubject, RequestId};
 use crate::store::{Store, StoreError};
 
@@ -119,7 +119,7 @@ async fn changes(site: &Site, ask: ChangesAsk, by: Actor) -> Answered {
     let order = Order::AddChanges { changes, delivery: ask.delivery };
     match site.control.order(order, by).await.map_err(gone)? {
         Reply::Changes(intake) => {
-            let recorded = intake.iter().filter_map(Intake::recorded).map(|id| id.0).collect();
+            let recorded = intake.iter().filter_map(SubmissionResult::recorded).map(|id| id.0).collect();
             let others = intake.iter().filter(|one| one.recorded().is_none());
             let notes = others.map(ToString::to_string).collect();
             Ok(json(StatusCode::OK, &ChangesAnswer { changes: recorded, notes }))

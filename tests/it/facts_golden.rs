@@ -130,7 +130,7 @@ fn asks() -> Vec<Ask> {
     asks.extend([
         Ask::Wait(Span::from_seconds(3)),
         Ask::Now,
-        Ask::Trigger(TriggerAsk {
+        Ask::Trigger(TriggerSpec {
             schedulers: vec![text("s")],
             wait: true,
             properties: properties(),

@@ -30,7 +30,7 @@ use crate::config::values::secret::TextValue;
 use crate::config::values::step::FrozenStep;
 use crate::model::{
     Answer, Ask, BuildContext, CommandSpec, FileCommand, Outcome, Properties, Property, SourceStamp, StampSpec,
-    TriggerAsk, check_property,
+    TriggerSpec, check_property,
 };
 
 /// What is given to a step's function.
@@ -506,7 +506,7 @@ fn methods(builder: &mut MethodsBuilder) {
                 return Err(starlark::Error::new_other(anyhow::Error::msg(text)));
             }
         }
-        let ask = TriggerAsk {
+        let ask = TriggerSpec {
             schedulers: schedulers.items,
             wait,
             properties: properties.map(trigger_properties).transpose()?.unwrap_or_default(),

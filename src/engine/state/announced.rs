@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::recent::Print;
+use super::recent::Fingerprint;
 use crate::base::{Span, Timestamp};
 use crate::model::{NewChange, normal_address};
 
@@ -18,14 +18,14 @@ const ANNOUNCED_FOR: Span = Span::from_minutes(24 * 60);
 /// Announcements by repository, branch and revision.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Announced {
-    order: VecDeque<(Print, Timestamp)>,
-    changes: BTreeMap<Print, NewChange>,
+    order: VecDeque<(Fingerprint, Timestamp)>,
+    changes: BTreeMap<Fingerprint, NewChange>,
 }
 
 /// What it is of, whichever of its addresses is named. Without a revision it is of nothing that could be found.
-fn print(change: &NewChange) -> Option<Print> {
+fn print(change: &NewChange) -> Option<Fingerprint> {
     let revision = change.revision.as_ref()?.to_ascii_lowercase();
-    Some(Print::of(&(normal_address(&change.repository), &change.branch, revision)))
+    Some(Fingerprint::of(&(normal_address(&change.repository), &change.branch, revision)))
 }
 
 impl Announced {

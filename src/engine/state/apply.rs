@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::refusal::{Refusal, unknown};
+use super::illegal_fact::{IllegalFact, unknown};
 use super::schedulers::QUEUED_MAX;
 use super::{Builder, Connection, Queued, QueuedChange, Scheduler, Source, State, Worker};
 use crate::base::Timestamp;
@@ -14,7 +14,7 @@ use crate::model::{
 
 impl State {
     /// Makes a fact part of the state.
-    pub fn apply(&mut self, fact: &Fact) -> Result<(), Refusal> {
+    pub fn apply(&mut self, fact: &Fact) -> Result<(), IllegalFact> {
         if fact.seq != self.seq + 1 {
             return Err(format!("it should be fact {}", self.seq + 1));
         }
@@ -24,7 +24,7 @@ impl State {
     }
 
     #[expect(clippy::too_many_lines, reason = "a flat match that only dispatches")]
-    fn take_in(&mut self, fact: &Fact) -> Result<(), Refusal> {
+    fn take_in(&mut self, fact: &Fact) -> Result<(), IllegalFact> {
         let at = fact.at;
         match &fact.event {
             Event::MasterStarted { installation, .. } => {
@@ -230,7 +230,7 @@ impl State {
         }
     }
 
-    fn change_queued(&mut self, scheduler: SchedulerId, queued: QueuedChange) -> Result<(), Refusal> {
+    fn change_queued(&mut self, scheduler: SchedulerId, queued: QueuedChange) -> Result<(), IllegalFact> {
         if self.changes.get(queued.change).is_none() {
             return Err(unknown("change", &queued.change));
         }
@@ -254,7 +254,7 @@ impl State {
         connection: Connection,
         info: &BTreeMap<String, String>,
         at: Timestamp,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), IllegalFact> {
         let worker = self.worker_mut(id)?;
         if connection.epoch <= worker.epoch {
             return Err(format!("epoch {} of worker `{id}` is not above {}", connection.epoch, worker.epoch));
@@ -265,17 +265,17 @@ impl State {
         // What it may be given from now on goes to this instance.
         let (instance, epoch) = (connection.instance.clone(), connection.epoch);
         let killed_by = Worker::kills_by(connection.resumes, at);
-        worker.tell_stale(connection.resumes, at);
+        worker.tell_leftovers(connection.resumes, at);
         worker.connection = Some(connection);
         self.epoch = self.epoch.max(epoch);
         let name = self.worker_name(id).cloned().unwrap_or_default();
         for build in self.builds_on(&name) {
             let step = self.builds.get_mut(&build).and_then(|build| build.step.as_mut());
-            for flight in step.into_iter().flat_map(|step| step.flights.values_mut()) {
-                if flight.sent.is_some() {
-                    flight.killed_by = killed_by;
+            for running_command in step.into_iter().flat_map(|step| step.commands_running.values_mut()) {
+                if running_command.sent.is_some() {
+                    running_command.killed_by = killed_by;
                 }
-                flight.sent.get_or_insert_with(|| instance.clone());
+                running_command.sent.get_or_insert_with(|| instance.clone());
             }
         }
         Ok(())
@@ -286,24 +286,24 @@ impl State {
         self.outbox.insert(report.id, Queued { report: report.clone(), tries: 0, due: at });
     }
 
-    fn report_failed(&mut self, report: ReportId, tries: u64, retry: Timestamp) -> Result<(), Refusal> {
+    fn report_failed(&mut self, report: ReportId, tries: u64, retry: Timestamp) -> Result<(), IllegalFact> {
         let queued = self.outbox.get_mut(&report).ok_or_else(|| unknown("report", &report))?;
         queued.tries = tries;
         queued.due = retry;
         Ok(())
     }
 
-    pub(super) fn scheduler_mut(&mut self, id: SchedulerId) -> Result<&mut Scheduler, Refusal> {
+    pub(super) fn scheduler_mut(&mut self, id: SchedulerId) -> Result<&mut Scheduler, IllegalFact> {
         let name = self.index.scheduler_names.get(&id);
         name.and_then(|name| self.schedulers.get_mut(name)).ok_or_else(|| unknown("scheduler", &id))
     }
 
-    fn source_mut(&mut self, id: ChangeSourceId) -> Result<&mut Source, Refusal> {
+    fn source_mut(&mut self, id: ChangeSourceId) -> Result<&mut Source, IllegalFact> {
         let name = self.index.source_names.get(&id);
         name.and_then(|name| self.sources.get_mut(name)).ok_or_else(|| unknown("change source", &id))
     }
 
-    pub(super) fn worker_mut(&mut self, id: WorkerId) -> Result<&mut Worker, Refusal> {
+    pub(super) fn worker_mut(&mut self, id: WorkerId) -> Result<&mut Worker, IllegalFact> {
         let name = self.index.worker_names.get(&id);
         name.and_then(|name| self.workers.get_mut(name)).ok_or_else(|| unknown("worker", &id))
     }

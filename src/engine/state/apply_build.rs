@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::builds::{Culprit, DoneStep, Log, Pause, StepPlace, Stop};
+use super::illegal_fact::{IllegalFact, unknown};
 use super::locks::Waiter;
-use super::refusal::{Refusal, unknown};
-use super::{Build, Child, Escalation, Flight, Owner, Retry, State, Step};
+use super::{Build, Child, Escalation, LockHolder, Retry, RunningCommand, State, Step};
 use crate::base::Timestamp;
 use crate::model::{
     Answer, Ask, BuildId, CommandId, Entry, Event, Fact, Key, LogId, LogKind, LogOpened, Note, Outcome, Properties,
@@ -14,22 +14,22 @@ use crate::model::{
 };
 
 impl State {
-    pub(super) fn apply_build(&mut self, fact: &Fact) -> Result<(), Refusal> {
+    pub(super) fn apply_build(&mut self, fact: &Fact) -> Result<(), IllegalFact> {
         match &fact.event {
             Event::BuildStarted { .. } => self.build_started(fact),
             Event::LocksAwaited { build, step, locks, state: _ } => {
                 let worker = self.build_mut(*build)?.worker.clone();
-                let owner = Owner { build: *build, step: *step };
+                let owner = LockHolder { build: *build, step: *step };
                 self.locks.wait(fact.seq, Waiter { owner, worker, locks: locks.clone() });
                 Ok(())
             }
             Event::LocksTaken { build, step, locks } => {
                 let worker = self.build_mut(*build)?.worker.clone();
-                self.locks.take(Owner { build: *build, step: *step }, &worker, locks);
+                self.locks.take(LockHolder { build: *build, step: *step }, &worker, locks);
                 Ok(())
             }
             Event::LocksReleased { build, step } => {
-                self.locks.release(Owner { build: *build, step: *step });
+                self.locks.release(LockHolder { build: *build, step: *step });
                 Ok(())
             }
             Event::BuildState { build, .. } | Event::LocksWaited { build, .. } => self.build_mut(*build).map(drop),
@@ -73,7 +73,7 @@ impl State {
                 Ok(())
             }
             Event::StopEscalated { build, command, level, due } => {
-                self.flight_mut(*build, command)?.stop = Some(Escalation { level: *level, due: *due });
+                self.running_command_mut(*build, command)?.stop = Some(Escalation { level: *level, due: *due });
                 Ok(())
             }
             Event::CommandGivenUp { build, command } => self.command_given_up(*build, command),
@@ -82,7 +82,7 @@ impl State {
         }
     }
 
-    fn build_started(&mut self, fact: &Fact) -> Result<(), Refusal> {
+    fn build_started(&mut self, fact: &Fact) -> Result<(), IllegalFact> {
         let Event::BuildStarted {
             build: id,
             number,
@@ -152,7 +152,7 @@ impl State {
         Ok(())
     }
 
-    fn step_started(&mut self, id: BuildId, step: StepId, fact: &Fact) -> Result<(), Refusal> {
+    fn step_started(&mut self, id: BuildId, step: StepId, fact: &Fact) -> Result<(), IllegalFact> {
         let Event::StepStarted { number, name, parent, index, key, attempt, .. } = &fact.event else {
             return Err("it starts no step".to_owned());
         };
@@ -180,7 +180,7 @@ impl State {
         Ok(())
     }
 
-    fn step_retried(&mut self, id: BuildId, until: Timestamp) -> Result<(), Refusal> {
+    fn step_retried(&mut self, id: BuildId, until: Timestamp) -> Result<(), IllegalFact> {
         let build = self.build_mut(id)?;
         let done = build.done.last_mut().filter(|_| build.step.is_none()).ok_or("no step ended just now")?;
         done.retried = true;
@@ -196,7 +196,7 @@ impl State {
         outcome: Outcome,
         state: &str,
         hidden: bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), IllegalFact> {
         let build = self.builds.get_mut(&id).ok_or_else(|| unknown("build", &id))?;
         if build.preparing == Some(step) {
             build.preparing = None;
@@ -236,9 +236,9 @@ impl State {
 
     /// What a step that ended leaves behind: commands that may still run, buildsets that nobody waits for.
     fn step_left(&mut self, id: BuildId, step: Step) {
-        for (command, flight) in step.flights {
+        for (command, running_command) in step.commands_running {
             self.index.commands.remove(&command);
-            self.leave_behind(id, command, &flight);
+            self.leave_behind(id, command, &running_command);
         }
         for sets in step.triggers.values() {
             self.await_no_more(sets);
@@ -246,15 +246,15 @@ impl State {
     }
 
     /// A command that may still run is nobody's any more; its directory is in use as long as it does.
-    fn leave_behind(&mut self, id: BuildId, command: CommandId, flight: &Flight) {
-        let Some(build) = self.builds.get(&id).filter(|_| flight.sent.is_some()) else { return };
+    fn leave_behind(&mut self, id: BuildId, command: CommandId, running_command: &RunningCommand) {
+        let Some(build) = self.builds.get(&id).filter(|_| running_command.sent.is_some()) else { return };
         sabotage!(DirFreedTooEarly => return);
         if let Some(worker) = self.workers.get_mut(&build.worker) {
-            worker.leave_behind(command, id, &build.dir, flight.killed_by);
+            worker.leave_behind(command, id, &build.dir, running_command.killed_by);
         }
     }
 
-    fn asked(&mut self, id: BuildId, fact: &Fact) -> Result<(), Refusal> {
+    fn asked(&mut self, id: BuildId, fact: &Fact) -> Result<(), IllegalFact> {
         let Event::Asked { step, key, ask, command, logs, due, .. } = &fact.event else {
             return Err("it asks for nothing".to_owned());
         };
@@ -272,8 +272,9 @@ impl State {
         open_logs(current, *step, logs);
         if let Some(command) = command {
             let logs = command_logs(current, *step, ask, logs);
-            let flight = Flight { key: key.clone(), step: *step, sent, logs, restarts: 0, stop: None, killed_by: None };
-            current.flights.insert(command.clone(), flight);
+            let running_command =
+                RunningCommand { key: key.clone(), step: *step, sent, logs, restarts: 0, stop: None, killed_by: None };
+            current.commands_running.insert(command.clone(), running_command);
         }
         if let Some(due) = due {
             current.waits.insert(key.clone(), *due);
@@ -292,7 +293,7 @@ impl State {
         Ok(())
     }
 
-    fn answered(&mut self, id: BuildId, key: &Key, answer: &Answer) -> Result<(), Refusal> {
+    fn answered(&mut self, id: BuildId, key: &Key, answer: &Answer) -> Result<(), IllegalFact> {
         let step = self.step_mut(id)?;
         let entry =
             Arc::make_mut(&mut step.journal).0.get_mut(key).ok_or_else(|| format!("{key:?} was never asked"))?;
@@ -308,18 +309,19 @@ impl State {
             step.triggering = None;
         }
         if let Some(command) = command {
-            let flight = step.flights.remove(&command);
+            let running_command = step.commands_running.remove(&command);
             self.index.commands.remove(&command);
             // It counts as ended, but a stock worker only just hears that it is to be killed.
-            if let Some(flight) = flight.filter(|flight| flight.killed_by.is_some()) {
-                self.leave_behind(id, command, &flight);
+            if let Some(running_command) = running_command.filter(|running_command| running_command.killed_by.is_some())
+            {
+                self.leave_behind(id, command, &running_command);
             }
         }
         self.await_no_more(&sets);
         Ok(())
     }
 
-    fn command_restarted(&mut self, id: BuildId, key: &Key, command: &CommandId) -> Result<(), Refusal> {
+    fn command_restarted(&mut self, id: BuildId, key: &Key, command: &CommandId) -> Result<(), IllegalFact> {
         let build = self.build_mut(id)?;
         let worker = build.worker.clone();
         build.commands += 1;
@@ -327,22 +329,22 @@ impl State {
         let entry =
             Arc::make_mut(&mut step.journal).0.get_mut(key).ok_or_else(|| format!("{key:?} was never asked"))?;
         let old = entry.command.replace(command.clone()).ok_or_else(|| format!("{key:?} is no command"))?;
-        let mut flight = step.flights.remove(&old).ok_or_else(|| unknown("command", &old))?;
-        let before = flight.clone();
-        flight.restarts += 1;
-        flight.killed_by = None;
+        let mut running_command = step.commands_running.remove(&old).ok_or_else(|| unknown("command", &old))?;
+        let before = running_command.clone();
+        running_command.restarts += 1;
+        running_command.killed_by = None;
         self.index.commands.remove(&old);
         self.index.commands.insert(command.clone(), id);
         let connection = self.workers.get(&worker).and_then(|worker| worker.connection.as_ref());
-        flight.sent = connection.map(|there| there.instance.clone());
+        running_command.sent = connection.map(|there| there.instance.clone());
         if before.killed_by.is_some() {
             self.leave_behind(id, old, &before);
         }
-        self.step_mut(id)?.flights.insert(command.clone(), flight);
+        self.step_mut(id)?.commands_running.insert(command.clone(), running_command);
         Ok(())
     }
 
-    fn log_closed(&mut self, id: BuildId, step: StepId, log: LogId) -> Result<(), Refusal> {
+    fn log_closed(&mut self, id: BuildId, step: StepId, log: LogId) -> Result<(), IllegalFact> {
         let found = self.step_mut(id)?;
         if let Some(logs) = found.logs.get_mut(&step) {
             logs.retain(|_, open| open.id != log);
@@ -350,10 +352,11 @@ impl State {
         Ok(())
     }
 
-    fn command_given_up(&mut self, id: BuildId, command: &CommandId) -> Result<(), Refusal> {
-        let flight = self.step_mut(id)?.flights.remove(command).ok_or_else(|| unknown("command", command))?;
+    fn command_given_up(&mut self, id: BuildId, command: &CommandId) -> Result<(), IllegalFact> {
+        let running_command =
+            self.step_mut(id)?.commands_running.remove(command).ok_or_else(|| unknown("command", command))?;
         self.index.commands.remove(command);
-        self.leave_behind(id, command.clone(), &flight);
+        self.leave_behind(id, command.clone(), &running_command);
         Ok(())
     }
 
@@ -364,7 +367,7 @@ impl State {
         note: &Note,
         log: LogId,
         opened: Option<&LogOpened>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), IllegalFact> {
         if !self.build_mut(id)?.has_step(step) {
             return Err(unknown("step", &step));
         }
@@ -379,7 +382,7 @@ impl State {
         Ok(())
     }
 
-    fn build_ended(&mut self, id: BuildId, outcome: Outcome, culprits: &[StepId]) -> Result<(), Refusal> {
+    fn build_ended(&mut self, id: BuildId, outcome: Outcome, culprits: &[StepId]) -> Result<(), IllegalFact> {
         if self.locks.concern(id) {
             return Err(format!("build `{id}` still has locks"));
         }
@@ -404,15 +407,15 @@ impl State {
         }
     }
 
-    fn build_mut(&mut self, id: BuildId) -> Result<&mut Build, Refusal> {
+    fn build_mut(&mut self, id: BuildId) -> Result<&mut Build, IllegalFact> {
         self.builds.get_mut(&id).ok_or_else(|| unknown("build", &id))
     }
 
-    fn flight_mut(&mut self, id: BuildId, command: &CommandId) -> Result<&mut Flight, Refusal> {
-        self.step_mut(id)?.flights.get_mut(command).ok_or_else(|| unknown("command", command))
+    fn running_command_mut(&mut self, id: BuildId, command: &CommandId) -> Result<&mut RunningCommand, IllegalFact> {
+        self.step_mut(id)?.commands_running.get_mut(command).ok_or_else(|| unknown("command", command))
     }
 
-    fn step_mut(&mut self, id: BuildId) -> Result<&mut Step, Refusal> {
+    fn step_mut(&mut self, id: BuildId) -> Result<&mut Step, IllegalFact> {
         self.build_mut(id)?.step.as_mut().ok_or_else(|| format!("build `{id}` has no step in progress"))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::refusal::{Refusal, unknown};
+use super::illegal_fact::{IllegalFact, unknown};
 use super::requests::newest;
 use super::{Buildset, Request, RequestEnd, State};
 use crate::base::Timestamp;
@@ -15,7 +15,7 @@ impl State {
         set: &BuildsetRecord,
         requests: &[RequestRecord],
         at: Timestamp,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), IllegalFact> {
         self.last.buildset = self.last.buildset.max(set.id.0);
         for stamp in &set.stamps {
             self.last.stamp = self.last.stamp.max(stamp.id.0);
@@ -63,7 +63,7 @@ impl State {
         })
     }
 
-    pub(super) fn request_collapsed(&mut self, request: RequestId, into: RequestId) -> Result<(), Refusal> {
+    pub(super) fn request_collapsed(&mut self, request: RequestId, into: RequestId) -> Result<(), IllegalFact> {
         let old = self.requests.get(&request).ok_or_else(|| unknown("request", &request))?.clone();
         if old.build.is_some() {
             return Err(format!("request `{request}` is being built"));
@@ -82,7 +82,7 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn request_priority(&mut self, request: RequestId, priority: i64) -> Result<(), Refusal> {
+    pub(super) fn request_priority(&mut self, request: RequestId, priority: i64) -> Result<(), IllegalFact> {
         let found = self.requests.get_mut(&request).ok_or_else(|| unknown("request", &request))?;
         let waits = found.build.is_none();
         if waits {
@@ -95,7 +95,7 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn request_ended(&mut self, request: RequestId, outcome: Outcome) -> Result<(), Refusal> {
+    pub(super) fn request_ended(&mut self, request: RequestId, outcome: Outcome) -> Result<(), IllegalFact> {
         let ended = self.requests.remove(&request).ok_or_else(|| unknown("request", &request))?;
         if ended.build.is_none() {
             self.index.wait_no_more(&ended);
@@ -107,7 +107,7 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn request_waits(&mut self, request: RequestId, at: Timestamp) -> Result<(), Refusal> {
+    pub(super) fn request_waits(&mut self, request: RequestId, at: Timestamp) -> Result<(), IllegalFact> {
         let found = self.requests.get_mut(&request).ok_or_else(|| unknown("request", &request))?;
         if found.build.is_none() {
             return Err(format!("request `{request}` waits already"));
@@ -117,7 +117,7 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn buildset_ended(&mut self, id: BuildsetId, outcome: Outcome) -> Result<(), Refusal> {
+    pub(super) fn buildset_ended(&mut self, id: BuildsetId, outcome: Outcome) -> Result<(), IllegalFact> {
         let set = self.buildsets.get_mut(&id).ok_or_else(|| unknown("buildset", &id))?;
         if set.requests.values().any(Option::is_none) {
             return Err(format!("buildset `{id}` has open requests"));

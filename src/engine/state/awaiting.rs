@@ -30,14 +30,14 @@ pub(in crate::engine) struct PendingChange {
 
 /// A buildset that a dependent scheduler has still to make.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(in crate::engine) struct Owed {
+pub(in crate::engine) struct OwedBuildset {
     pub stamps: Vec<StampSpec>,
     pub changes: Vec<ChangeId>,
 }
 
 /// What is known of a function that failed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(in crate::engine) struct Trouble {
+pub(in crate::engine) struct FunctionTrouble {
     /// Its last error; none once it has recovered.
     pub message: Option<String>,
     /// How many processes it has cost under this configuration.

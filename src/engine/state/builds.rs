@@ -136,7 +136,8 @@ pub(in crate::engine) struct Step {
     /// The trigger whose buildsets are being made.
     pub triggering: Option<Key>,
     /// Commands that were asked for and have not ended.
-    pub flights: BTreeMap<CommandId, Flight>,
+    #[serde(rename = "flights")]
+    pub commands_running: BTreeMap<CommandId, RunningCommand>,
     /// What the engine itself wrote to logs.
     pub notes: BTreeSet<Note>,
     /// Child steps that ended badly; the innermost, as far as the steps around them ended the same way.
@@ -166,7 +167,7 @@ pub(in crate::engine) struct Log {
 
 /// A command under way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(in crate::engine) struct Flight {
+pub(in crate::engine) struct RunningCommand {
     pub key: Key,
     pub step: StepId,
     /// The worker's instance that it was, or may have been, sent to; none: certainly to nobody.
@@ -224,7 +225,7 @@ impl Step {
             triggers: BTreeMap::new(),
             undecided: BTreeMap::new(),
             triggering: None,
-            flights: BTreeMap::new(),
+            commands_running: BTreeMap::new(),
             notes: BTreeSet::new(),
             culprits: Vec::new(),
         }

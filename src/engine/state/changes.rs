@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::announced::Announced;
-use super::recent::{Print, Recent};
+use super::recent::{Fingerprint, Recent};
 use crate::base::Timestamp;
 use crate::model::{Change, ChangeId, ChangeSourceId, NewChange, SourceStamp, SourceStampId, StampSpec};
 
@@ -33,14 +33,14 @@ struct Held {
 
 /// One revision of one branch as a source sees it: two reports of it are one change. Changes without a revision, and
 /// those that somebody sends without being a source, never are.
-fn revision_print(source: Option<ChangeSourceId>, change: &NewChange) -> Option<Print> {
+fn revision_print(source: Option<ChangeSourceId>, change: &NewChange) -> Option<Fingerprint> {
     let (source, revision) = (source?, change.revision.as_ref()?);
-    Some(Print::of(&(source, &change.repository, &change.branch, revision)))
+    Some(Fingerprint::of(&(source, &change.repository, &change.branch, revision)))
 }
 
 /// The line of history that a change continues.
-fn line_print(change: &NewChange) -> Print {
-    Print::of(&(&change.repository, &change.project, &change.codebase, &change.branch))
+fn line_print(change: &NewChange) -> Fingerprint {
+    Fingerprint::of(&(&change.repository, &change.project, &change.codebase, &change.branch))
 }
 
 impl Changes {
@@ -62,12 +62,12 @@ impl Changes {
     /// The first change of a delivery that came before, if that was lately; the inner is none if it recorded none.
     #[expect(clippy::option_option, reason = "that it came, and what it recorded, are two things")]
     pub fn delivered(&self, delivery: &str) -> Option<Option<ChangeId>> {
-        self.deliveries.get(Print::of(&delivery)).copied()
+        self.deliveries.get(Fingerprint::of(&delivery)).copied()
     }
 
     /// Remembers a delivery.
     pub fn take_delivery(&mut self, delivery: &str, change: Option<ChangeId>) {
-        self.deliveries.put(Print::of(&delivery), change);
+        self.deliveries.put(Fingerprint::of(&delivery), change);
     }
 
     /// The previous change of the same repository, project, codebase and branch.
@@ -77,7 +77,7 @@ impl Changes {
 
     /// The stamp of this content, if it was used lately.
     pub fn stamp(&self, spec: &StampSpec) -> Option<SourceStamp> {
-        let (id, created) = *self.stamps.get(Print::of(spec))?;
+        let (id, created) = *self.stamps.get(Fingerprint::of(spec))?;
         Some(SourceStamp { id, spec: spec.clone(), created })
     }
 
@@ -113,7 +113,7 @@ impl Changes {
 
     /// Remembers a stamp's number.
     pub fn remember_stamp(&mut self, stamp: &SourceStamp) {
-        self.stamps.put(Print::of(&stamp.spec), (stamp.id, stamp.created));
+        self.stamps.put(Fingerprint::of(&stamp.spec), (stamp.id, stamp.created));
     }
 
     /// One more holder for each; unknown ones are left out.

@@ -20,14 +20,14 @@ use crate::model::{BuildId, LockAccess, LockMode, LockPlan, LockScope, StepId};
 
 /// Who holds or waits: a build, or one of its steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(in crate::engine) struct Owner {
+pub(in crate::engine) struct LockHolder {
     pub build: BuildId,
     pub step: Option<StepId>,
 }
 
 /// A hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(in crate::engine) struct Hold {
+pub(in crate::engine) struct HeldLock {
     pub worker: String,
     pub mode: LockMode,
 }
@@ -35,7 +35,7 @@ pub(in crate::engine) struct Hold {
 /// A step that waits. Builds that have not started wait as requests, outside of this table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::engine) struct Waiter {
-    pub owner: Owner,
+    pub owner: LockHolder,
     pub worker: String,
     pub locks: Vec<LockAccess>,
 }
@@ -44,31 +44,31 @@ pub(in crate::engine) struct Waiter {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(in crate::engine) struct Locks {
-    held: BTreeMap<String, BTreeMap<Owner, Hold>>,
+    held: BTreeMap<String, BTreeMap<LockHolder, HeldLock>>,
     /// By the fact that made them wait.
     waiting: BTreeMap<u64, Waiter>,
 }
 
 /// The fact since which somebody asks, and a number to tell apart requests that ask since the same one. The smaller,
 /// the earlier.
-pub(in crate::engine) type Since = (u64, u64);
+pub(in crate::engine) type AskedAt = (u64, u64);
 
 /// Somebody who wants locks now.
 #[derive(Clone, Debug)]
-pub(in crate::engine) struct Asker<'a> {
+pub(in crate::engine) struct LockRequest<'a> {
     /// Since when it asks.
-    pub since: Since,
+    pub since: AskedAt,
     /// Those who give nothing back before it has gone on: itself, the steps that it is inside of, its build, and in
     /// the same way the builds that wait for its build. What they hold is no hindrance.
-    pub kin: Vec<Owner>,
+    pub kin: Vec<LockHolder>,
     pub worker: &'a str,
     pub wants: &'a [LockAccess],
     /// It waits for other things than locks, a worker's slot perhaps: nobody here can tell who has to go on first.
-    pub beyond: bool,
+    pub transitive: bool,
 }
 
 /// What a lock can bear; none: no configuration has it any more, and it bears anything.
-pub(in crate::engine) type Definitions<'a> = dyn Fn(&str) -> Option<&'a LockPlan> + 'a;
+pub(in crate::engine) type LockPlans<'a> = dyn Fn(&str) -> Option<&'a LockPlan> + 'a;
 
 impl Locks {
     /// Steps that wait, in order of asking.
@@ -77,12 +77,12 @@ impl Locks {
     }
 
     /// Whether somebody waits.
-    pub fn is_waiting(&self, owner: Owner) -> bool {
+    pub fn is_waiting(&self, owner: LockHolder) -> bool {
         self.waiting.values().any(|waiter| waiter.owner == owner)
     }
 
     /// Whether somebody holds anything.
-    pub fn holds(&self, owner: Owner) -> bool {
+    pub fn holds(&self, owner: LockHolder) -> bool {
         self.held.values().any(|owners| owners.contains_key(&owner))
     }
 
@@ -98,16 +98,16 @@ impl Locks {
     }
 
     /// Gives locks to somebody, who waits no more.
-    pub fn take(&mut self, owner: Owner, worker: &str, locks: &[LockAccess]) {
+    pub fn take(&mut self, owner: LockHolder, worker: &str, locks: &[LockAccess]) {
         self.waiting.retain(|_, waiter| waiter.owner != owner);
         for access in locks {
-            let hold = Hold { worker: worker.to_owned(), mode: access.mode };
+            let hold = HeldLock { worker: worker.to_owned(), mode: access.mode };
             self.held.entry(access.lock.clone()).or_default().insert(owner, hold);
         }
     }
 
     /// Takes everything back from somebody, including the place in the queue.
-    pub fn release(&mut self, owner: Owner) {
+    pub fn release(&mut self, owner: LockHolder) {
         self.waiting.retain(|_, waiter| waiter.owner != owner);
         self.held.retain(|_, owners| {
             owners.remove(&owner);
@@ -116,9 +116,9 @@ impl Locks {
     }
 
     /// Whether `asker` may take all that it wants now. `queue` has everybody who waits, earliest first.
-    pub fn may_take(&self, asker: &Asker<'_>, queue: &[Asker<'_>], define: &Definitions<'_>) -> bool {
+    pub fn may_take(&self, asker: &LockRequest<'_>, queue: &[LockRequest<'_>], define: &LockPlans<'_>) -> bool {
         sabotage!(LockQueueJumped => return self.blockers(asker, define).is_empty());
-        let earlier: Vec<&Asker<'_>> = queue.iter().filter(|other| other.since < asker.since).collect();
+        let earlier: Vec<&LockRequest<'_>> = queue.iter().filter(|other| other.since < asker.since).collect();
         asker.wants.iter().all(|want| {
             let Some(lock) = define(&want.lock) else { return true };
             let holders = self.modes(asker, want, lock);
@@ -137,10 +137,15 @@ impl Locks {
 
     /// Whether the asker would wait for ever: a holder of what it wants waits, at some remove, for what the asker's own
     /// kin hold. If so, that holder.
-    pub fn deadlock(&self, asker: &Asker<'_>, queue: &[Asker<'_>], define: &Definitions<'_>) -> Option<Owner> {
+    pub fn deadlock(
+        &self,
+        asker: &LockRequest<'_>,
+        queue: &[LockRequest<'_>],
+        define: &LockPlans<'_>,
+    ) -> Option<LockHolder> {
         let mut seen = BTreeSet::new();
         let first = self.blockers(asker, define);
-        let mut open: Vec<(Owner, Owner)> = first.into_iter().map(|owner| (owner, owner)).collect();
+        let mut open: Vec<(LockHolder, LockHolder)> = first.into_iter().map(|owner| (owner, owner)).collect();
         while let Some((owner, through)) = open.pop() {
             if !seen.insert(owner) {
                 continue;
@@ -160,13 +165,13 @@ impl Locks {
     /// A lock that the asker cannot have as long as those who `keep` theirs do, and one of them.
     pub fn kept_from(
         &self,
-        asker: &Asker<'_>,
-        define: &Definitions<'_>,
-        keep: &dyn Fn(&Owner) -> bool,
-    ) -> Option<(String, Owner)> {
+        asker: &LockRequest<'_>,
+        define: &LockPlans<'_>,
+        keep: &dyn Fn(&LockHolder) -> bool,
+    ) -> Option<(String, LockHolder)> {
         asker.wants.iter().find_map(|want| {
             let lock = define(&want.lock)?;
-            let kept: Vec<(Owner, LockMode)> = self
+            let kept: Vec<(LockHolder, LockMode)> = self
                 .others(asker, want, lock)
                 .filter(|(owner, _)| keep(owner))
                 .map(|(owner, hold)| (owner, hold.mode))
@@ -178,7 +183,7 @@ impl Locks {
     }
 
     /// Who holds what the asker cannot have for now.
-    fn blockers(&self, asker: &Asker<'_>, define: &Definitions<'_>) -> BTreeSet<Owner> {
+    fn blockers(&self, asker: &LockRequest<'_>, define: &LockPlans<'_>) -> BTreeSet<LockHolder> {
         let mut owners = BTreeSet::new();
         for want in asker.wants {
             let Some(lock) = define(&want.lock) else { continue };
@@ -193,11 +198,11 @@ impl Locks {
     #[expect(clippy::unused_self, reason = "a rule of the table like its neighbours")]
     fn leaves_room<'a>(
         &self,
-        asker: &Asker<'_>,
+        asker: &LockRequest<'_>,
         want: &LockAccess,
         lock: &LockPlan,
         holders: &[LockMode],
-        earlier: impl Iterator<Item = &'a Asker<'a>>,
+        earlier: impl Iterator<Item = &'a LockRequest<'a>>,
     ) -> bool {
         let mut modes = holders.to_vec();
         for other in earlier.filter(|other| same_instance(lock, other.worker, asker.worker)) {
@@ -207,21 +212,27 @@ impl Locks {
     }
 
     /// Whether `asker` waits, through holders or through the queue, for one of `owners`.
-    fn depends(&self, asker: &Asker<'_>, owners: &[Owner], queue: &[Asker<'_>], define: &Definitions<'_>) -> bool {
+    fn depends(
+        &self,
+        asker: &LockRequest<'_>,
+        owners: &[LockHolder],
+        queue: &[LockRequest<'_>],
+        define: &LockPlans<'_>,
+    ) -> bool {
         let mut seen = BTreeSet::from([asker.since]);
         let mut open = vec![asker];
         while let Some(next) = open.pop() {
             let blockers = self.blockers(next, define);
-            if next.beyond {
+            if next.transitive {
                 return true;
             }
             if blockers.iter().any(|blocker| owners.contains(blocker)) {
                 return true;
             }
-            let ahead = |other: &Asker<'_>| other.since < next.since && shares_lock(other, next, define);
-            let inside = |other: &Asker<'_>| other.kin.iter().any(|owner| blockers.contains(owner));
+            let ahead = |other: &LockRequest<'_>| other.since < next.since && shares_lock(other, next, define);
+            let inside = |other: &LockRequest<'_>| other.kin.iter().any(|owner| blockers.contains(owner));
             for other in queue.iter().filter(|other| inside(other) || ahead(other)) {
-                if other.beyond || seen.insert(other.since) {
+                if other.transitive || seen.insert(other.since) {
                     open.push(other);
                 }
             }
@@ -229,17 +240,17 @@ impl Locks {
         false
     }
 
-    fn modes(&self, asker: &Asker<'_>, want: &LockAccess, lock: &LockPlan) -> Vec<LockMode> {
+    fn modes(&self, asker: &LockRequest<'_>, want: &LockAccess, lock: &LockPlan) -> Vec<LockMode> {
         self.others(asker, want, lock).map(|(_, hold)| hold.mode).collect()
     }
 
     /// Holders, other than the asker's kin, of the instance of a lock that the asker wants.
     fn others<'s>(
         &'s self,
-        asker: &'s Asker<'_>,
+        asker: &'s LockRequest<'_>,
         want: &LockAccess,
         lock: &'s LockPlan,
-    ) -> impl Iterator<Item = (Owner, &'s Hold)> {
+    ) -> impl Iterator<Item = (LockHolder, &'s HeldLock)> {
         self.held
             .get(&want.lock)
             .into_iter()
@@ -250,7 +261,7 @@ impl Locks {
 }
 
 /// Whether two askers want the same instance of some lock.
-fn shares_lock(left: &Asker<'_>, right: &Asker<'_>, define: &Definitions<'_>) -> bool {
+fn shares_lock(left: &LockRequest<'_>, right: &LockRequest<'_>, define: &LockPlans<'_>) -> bool {
     left.wants.iter().any(|access| {
         right.wants.iter().any(|other| other.lock == access.lock)
             && define(&access.lock).is_some_and(|lock| same_instance(lock, left.worker, right.worker))

@@ -10,10 +10,10 @@ mod apply_request;
 mod awaiting;
 mod builds;
 mod changes;
+mod illegal_fact;
 mod locks;
 mod outbox;
 mod recent;
-mod refusal;
 mod requests;
 mod results;
 mod schedulers;
@@ -24,12 +24,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use awaiting::{OWED_MAX, Owed, PENDING_MAX, PendingChange, Retry, Trouble};
-pub(super) use builds::{Build, Child, Culprit, DoneStep, Escalation, Flight, Log, Step};
+pub(super) use awaiting::{FunctionTrouble, OWED_MAX, OwedBuildset, PENDING_MAX, PendingChange, Retry};
+pub(super) use builds::{Build, Child, Culprit, DoneStep, Escalation, Log, RunningCommand, Step};
 pub(super) use changes::Changes;
-pub(super) use locks::{Asker, Locks, Owner, Since, Waiter};
+pub(super) use locks::{AskedAt, LockHolder, LockRequest, Locks, Waiter};
 pub(super) use outbox::Queued;
-pub(super) use recent::Print;
+pub(super) use recent::Fingerprint;
 pub(super) use requests::{Buildset, Rank, Request, RequestEnd};
 #[cfg(test)]
 pub(super) use results::BRANCHES_MAX;
@@ -69,7 +69,7 @@ pub(super) struct State {
     pub locks: Locks,
     pub outbox: BTreeMap<ReportId, Queued>,
     /// User functions that failed, or cost a process, under the configuration in force.
-    pub troubles: BTreeMap<UserFunction, Trouble>,
+    pub troubles: BTreeMap<UserFunction, FunctionTrouble>,
     #[serde(skip)]
     pub index: Index,
 }
@@ -109,7 +109,7 @@ pub(super) struct Index {
     /// Requests that no build has, by builder.
     pub waiting: BTreeMap<BuilderId, BTreeSet<Rank>>,
     /// The same by what they must agree in to be one build.
-    pub alike: BTreeMap<(BuilderId, Print), BTreeSet<RequestId>>,
+    pub alike: BTreeMap<(BuilderId, Fingerprint), BTreeSet<RequestId>>,
     /// Builds by builder.
     pub builds_of_builder: BTreeMap<BuilderId, BTreeSet<BuildId>>,
     pub builds_of_worker: BTreeMap<String, BTreeSet<BuildId>>,
@@ -123,20 +123,20 @@ impl Index {
     /// Notes a request that waits.
     pub fn wait(&mut self, request: &Request) {
         self.waiting.entry(request.builder).or_default().insert(request.rank());
-        self.alike.entry((request.builder, request.sameness)).or_default().insert(request.id);
+        self.alike.entry((request.builder, request.fingerprint)).or_default().insert(request.id);
     }
 
     /// Notes that a request waits no more. Its rank must be the one it was noted with.
     pub fn wait_no_more(&mut self, request: &Request) {
         remove_from(&mut self.waiting, &request.builder, &request.rank());
-        remove_from(&mut self.alike, &(request.builder, request.sameness), &request.id);
+        remove_from(&mut self.alike, &(request.builder, request.fingerprint), &request.id);
     }
 
     /// Notes a build.
     pub fn build_runs(&mut self, build: &Build) {
         self.builds_of_builder.entry(build.builder_id).or_default().insert(build.id);
         self.builds_of_worker.entry(build.worker.clone()).or_default().insert(build.id);
-        let commands = build.step.iter().flat_map(|step| step.flights.keys());
+        let commands = build.step.iter().flat_map(|step| step.commands_running.keys());
         self.commands.extend(commands.map(|command| (command.clone(), build.id)));
     }
 
@@ -225,9 +225,9 @@ impl State {
     pub fn dirs_in_use(&self, worker: &str, now: Timestamp) -> Vec<(BuildId, &str)> {
         let builds = self.index.builds_of_worker.get(worker).into_iter().flatten();
         let builds = builds.filter_map(|id| self.builds.get(id)).map(|build| (build.id, build.dir.as_str()));
-        let stale = self.workers.get(worker).into_iter().flat_map(|worker| &worker.stale);
-        let stale = stale.filter(|stale| stale.in_use(now));
-        builds.chain(stale.map(|stale| (stale.build, stale.dir.as_str()))).collect()
+        let leftovers = self.workers.get(worker).into_iter().flat_map(|worker| &worker.leftovers);
+        let leftovers = leftovers.filter(|leftover| leftover.in_use(now));
+        builds.chain(leftovers.map(|leftover| (leftover.build, leftover.dir.as_str()))).collect()
     }
 
     /// How many builds are on a worker.

@@ -9,9 +9,9 @@ use sha2::Digest as _;
 
 /// The first 16 bytes of SHA-256 over something's stored form: stands for it in lookups.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(in crate::engine) struct Print(u64, u64);
+pub(in crate::engine) struct Fingerprint(u64, u64);
 
-impl Print {
+impl Fingerprint {
     /// The fingerprint of plain data.
     pub fn of(what: &impl Serialize) -> Self {
         let bytes = rmp_serde::to_vec(what).expect("plain data always serializes");
@@ -27,8 +27,8 @@ pub(in crate::engine) const RECENT_MAX: usize = 10_000;
 /// The newest [`RECENT_MAX`] entries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::engine) struct Recent<V> {
-    order: VecDeque<Print>,
-    entries: BTreeMap<Print, V>,
+    order: VecDeque<Fingerprint>,
+    entries: BTreeMap<Fingerprint, V>,
 }
 
 impl<V> Default for Recent<V> {
@@ -39,12 +39,12 @@ impl<V> Default for Recent<V> {
 
 impl<V> Recent<V> {
     /// What is remembered of this one.
-    pub fn get(&self, print: Print) -> Option<&V> {
+    pub fn get(&self, print: Fingerprint) -> Option<&V> {
         self.entries.get(&print)
     }
 
     /// Remembers; an entry known already keeps its age and takes the new value.
-    pub fn put(&mut self, print: Print, value: V) {
+    pub fn put(&mut self, print: Fingerprint, value: V) {
         if self.entries.insert(print, value).is_some() {
             return;
         }
@@ -65,16 +65,16 @@ mod tests {
     fn the_oldest_entry_is_forgotten_when_full() {
         let mut recent = Recent::default();
         for number in 0..=RECENT_MAX {
-            recent.put(Print::of(&number), number);
+            recent.put(Fingerprint::of(&number), number);
         }
-        assert_eq!(recent.get(Print::of(&0_usize)), None);
-        assert_eq!(recent.get(Print::of(&1_usize)), Some(&1));
-        assert_eq!(recent.get(Print::of(&RECENT_MAX)), Some(&RECENT_MAX));
+        assert_eq!(recent.get(Fingerprint::of(&0_usize)), None);
+        assert_eq!(recent.get(Fingerprint::of(&1_usize)), Some(&1));
+        assert_eq!(recent.get(Fingerprint::of(&RECENT_MAX)), Some(&RECENT_MAX));
     }
 
     #[test]
     fn different_things_have_different_prints() {
-        assert_ne!(Print::of(&("a", "bc")), Print::of(&("ab", "c")));
-        assert_eq!(Print::of(&("a", "b")), Print::of(&("a", "b")));
+        assert_ne!(Fingerprint::of(&("a", "bc")), Fingerprint::of(&("ab", "c")));
+        assert_eq!(Fingerprint::of(&("a", "b")), Fingerprint::of(&("a", "b")));
     }
 }

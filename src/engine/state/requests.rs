@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::recent::Print;
+use super::recent::Fingerprint;
 use crate::base::{Span, Timestamp};
 use crate::engine::timers::due;
 use crate::model::{BuildId, BuilderId, BuildsetId, BuildsetRecord, ChangeId, Key, Outcome, RequestId, RequestRecord};
@@ -73,7 +73,8 @@ pub(in crate::engine) struct Request {
     /// Its changes and those of the requests that it swallowed, oldest first.
     pub changes: Vec<ChangeId>,
     /// What requests must agree in to be one build.
-    pub sameness: Print,
+    #[serde(rename = "sameness")]
+    pub fingerprint: Fingerprint,
     /// How often it waited again.
     pub retries: u32,
     /// It rests until then.
@@ -97,7 +98,7 @@ impl Request {
             waited_for: record.waited_for,
             build: None,
             changes: newest(&set.changes).to_vec(),
-            sameness: sameness(set),
+            fingerprint: request_fingerprint(set),
             retries: 0,
             rests_until: None,
             last_build: None,
@@ -133,7 +134,7 @@ pub(in crate::engine) fn newest(changes: &[ChangeId]) -> &[ChangeId] {
 
 /// What the default policy compares: all of the source stamps but their revisions, and the properties that a person,
 /// a scheduler or a trigger gave (not who gave them and why).
-fn sameness(set: &BuildsetRecord) -> Print {
+fn request_fingerprint(set: &BuildsetRecord) -> Fingerprint {
     let stamps: Vec<_> = set
         .stamps
         .iter()
@@ -148,5 +149,5 @@ fn sameness(set: &BuildsetRecord) -> Print {
                 && !matches!(name.as_str(), "scheduler" | "reason" | "owner")
         })
         .collect();
-    Print::of(&(stamps, given))
+    Fingerprint::of(&(stamps, given))
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Owed, PendingChange, Retry};
+use super::{OwedBuildset, PendingChange, Retry};
 use crate::base::Timestamp;
 use crate::model::{ChangeId, ChangeSourceId, Cursor, SchedulerId};
 
@@ -23,7 +23,7 @@ pub(in crate::engine) struct Scheduler {
     /// Changes that it has not decided on, oldest first.
     pub pending: Vec<PendingChange>,
     /// Buildsets that a dependent scheduler has still to make, oldest first.
-    pub owed: Vec<Owed>,
+    pub owed: Vec<OwedBuildset>,
     /// Its last buildset could not be made: none is made before then.
     pub retry: Option<Retry>,
     /// A timed scheduler's next moment.

@@ -1,12 +1,12 @@
 //! From state and fact to state: what waits for a user function that gave no answer, and functions that are in trouble.
 
-use super::refusal::{Refusal, unknown};
-use super::{Owed, PendingChange, QueuedChange, Retry, State};
+use super::illegal_fact::{IllegalFact, unknown};
+use super::{OwedBuildset, PendingChange, QueuedChange, Retry, State};
 use crate::base::Timestamp;
 use crate::model::{ChangeId, Event, SchedulerId, StampSpec, UserFunction};
 
 impl State {
-    pub(super) fn apply_undecided(&mut self, event: &Event) -> Result<(), Refusal> {
+    pub(super) fn apply_undecided(&mut self, event: &Event) -> Result<(), IllegalFact> {
         match event {
             Event::ChangeUndecided { scheduler, change, tries, retry } => {
                 self.change_undecided(*scheduler, *change, Retry { tries: *tries, due: *retry })
@@ -23,7 +23,7 @@ impl State {
                 Ok(())
             }
             Event::BuildsetOwed { scheduler, stamps, changes } => {
-                let owed = Owed { stamps: stamps.clone(), changes: changes.clone() };
+                let owed = OwedBuildset { stamps: stamps.clone(), changes: changes.clone() };
                 self.scheduler_mut(*scheduler)?.owed.push(owed);
                 self.changes.hold(changes);
                 Ok(())
@@ -50,7 +50,7 @@ impl State {
         }
     }
 
-    fn change_undecided(&mut self, scheduler: SchedulerId, change: ChangeId, retry: Retry) -> Result<(), Refusal> {
+    fn change_undecided(&mut self, scheduler: SchedulerId, change: ChangeId, retry: Retry) -> Result<(), IllegalFact> {
         if self.changes.get(change).is_none() {
             return Err(unknown("change", &change));
         }
@@ -65,7 +65,7 @@ impl State {
         Ok(())
     }
 
-    fn script_recovered(&mut self, function: &UserFunction) -> Result<(), Refusal> {
+    fn script_recovered(&mut self, function: &UserFunction) -> Result<(), IllegalFact> {
         let trouble = self.troubles.get_mut(function).ok_or_else(|| unknown("trouble", function))?;
         trouble.message = None;
         if trouble.losses == 0 {

@@ -10,7 +10,7 @@ use crate::model::{BuildId, CommandId, WorkerId};
 
 /// At most so many leftover commands are remembered for a worker that is away, newest kept. More can only come from
 /// a worker that was lost as often without ever coming back in between.
-const STALE_MAX: usize = 1_000;
+const LEFTOVERS_MAX: usize = 1_000;
 
 /// A stock worker kills what it is told to forget within this time; it cannot say so
 /// (docs/reference/worker-protocol.md#lost-connections).
@@ -37,12 +37,13 @@ pub(in crate::engine) struct Worker {
     /// The fact that last gave it a build: the smaller, the longer unused.
     pub used: u64,
     /// Commands that may still run there and that nobody waits for. Their directories are in use.
-    pub stale: VecDeque<Stale>,
+    #[serde(rename = "stale")]
+    pub leftovers: VecDeque<LeftoverCommand>,
 }
 
 /// A leftover.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(in crate::engine) struct Stale {
+pub(in crate::engine) struct LeftoverCommand {
     pub command: CommandId,
     pub build: BuildId,
     pub dir: String,
@@ -54,7 +55,7 @@ pub(in crate::engine) struct Stale {
     pub ended: bool,
 }
 
-impl Stale {
+impl LeftoverCommand {
     /// Whether its directory is in use.
     pub fn in_use(&self, now: Timestamp) -> bool {
         !self.ended && self.over(now).is_none_or(|over| over > now)
@@ -88,7 +89,7 @@ impl Worker {
             graceful: false,
             give_up: None,
             used: 0,
-            stale: VecDeque::new(),
+            leftovers: VecDeque::new(),
         }
     }
 
@@ -99,12 +100,12 @@ impl Worker {
     }
 
     /// It connects: one of ours stops all that is not wanted before it takes a command, a stock worker is told to.
-    pub fn tell_stale(&mut self, resumes: bool, at: Timestamp) {
-        self.stale.retain(|stale| !resumes && stale.told < TOLD_MAX);
-        for stale in &mut self.stale {
-            stale.told += 1;
-            stale.over = Some(at.plus(KILL_TIME));
-            stale.ended = false;
+    pub fn tell_leftovers(&mut self, resumes: bool, at: Timestamp) {
+        self.leftovers.retain(|leftover| !resumes && leftover.told < TOLD_MAX);
+        for leftover in &mut self.leftovers {
+            leftover.told += 1;
+            leftover.over = Some(at.plus(KILL_TIME));
+            leftover.ended = false;
         }
     }
 
@@ -116,19 +117,19 @@ impl Worker {
     /// One of them has ended. One that only ought to have ended is kept: the order to kill it may have been lost.
     pub fn leftover_ended(&mut self, command: &CommandId, heard: bool) {
         if heard {
-            return self.stale.retain(|stale| stale.command != *command);
+            return self.leftovers.retain(|leftover| leftover.command != *command);
         }
-        for stale in self.stale.iter_mut().filter(|stale| stale.command == *command) {
-            stale.ended = true;
+        for leftover in self.leftovers.iter_mut().filter(|leftover| leftover.command == *command) {
+            leftover.ended = true;
         }
     }
 
     /// Remembers a command that may still run there.
     pub fn leave_behind(&mut self, command: CommandId, build: BuildId, dir: &str, over: Option<Timestamp>) {
-        if self.stale.len() >= STALE_MAX {
-            self.stale.pop_front();
+        if self.leftovers.len() >= LEFTOVERS_MAX {
+            self.leftovers.pop_front();
         }
         let told = u8::from(over.is_some());
-        self.stale.push_back(Stale { command, build, dir: dir.to_owned(), told, over, ended: false });
+        self.leftovers.push_back(LeftoverCommand { command, build, dir: dir.to_owned(), told, over, ended: false });
     }
 }

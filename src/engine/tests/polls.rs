@@ -2,7 +2,7 @@
 
 use super::plans::{branch, plan};
 use super::world::World;
-use crate::engine::{ChangeReport, Intake, Reply};
+use crate::engine::{PollResult, Reply, SubmissionResult};
 use crate::model::{ChangeSourceId, Cursor, Event, NewChange, Order};
 
 fn world() -> World {
@@ -15,17 +15,17 @@ fn cursor(tip: &str) -> Cursor {
     Cursor::from([("main".to_owned(), tip.to_owned())])
 }
 
-fn report(revisions: &[&str]) -> ChangeReport {
+fn report(revisions: &[&str]) -> PollResult {
     let change = |revision: &&str| NewChange {
         branch: Some("main".into()),
         revision: Some((*revision).to_owned()),
         ..NewChange::default()
     };
-    ChangeReport { changes: revisions.iter().map(change).collect(), cursor: cursor(revisions.last().unwrap()) }
+    PollResult { changes: revisions.iter().map(change).collect(), cursor: cursor(revisions.last().unwrap()) }
 }
 
-fn unchanged(tip: &str) -> ChangeReport {
-    ChangeReport { changes: vec![], cursor: cursor(tip) }
+fn unchanged(tip: &str) -> PollResult {
+    PollResult { changes: vec![], cursor: cursor(tip) }
 }
 
 fn polled_facts(world: &World) -> usize {
@@ -153,7 +153,7 @@ fn told(revision: &str) -> NewChange {
     }
 }
 
-fn seen(revision: &str) -> ChangeReport {
+fn seen(revision: &str) -> PollResult {
     let change = NewChange {
         repository: "https://example.org/core".into(),
         author: "Ann".into(),
@@ -161,7 +161,7 @@ fn seen(revision: &str) -> ChangeReport {
         files: vec!["a.c".into()],
         ..told(revision)
     };
-    ChangeReport { changes: vec![change], cursor: cursor(revision) }
+    PollResult { changes: vec![change], cursor: cursor(revision) }
 }
 
 /// A poller that has looked once, and its repository's hook.
@@ -195,7 +195,7 @@ fn a_hook_wakes_the_poller_and_adds_what_only_it_knows() {
         properties,
         ..told("b")
     };
-    assert_eq!(world.hook(hook), [Intake::Awaited { source: "repo".into() }]);
+    assert_eq!(world.hook(hook), [SubmissionResult::Awaited { source: "repo".into() }]);
     assert_eq!(world.polls.len(), 1);
     world.restart();
     world.polled("repo", Ok(seen("b")));
@@ -212,7 +212,7 @@ fn a_hook_that_comes_after_the_poll_records_nothing() {
     world.advance("5m");
     world.polled("repo", Ok(seen("b")));
     let id = changes(&world)[0].id;
-    assert_eq!(world.hook(told("b")), [Intake::Known { change: id, source: "repo".into() }]);
+    assert_eq!(world.hook(told("b")), [SubmissionResult::Known { change: id, source: "repo".into() }]);
     assert_eq!(world.buildsets("main").len(), 1);
 }
 
@@ -255,7 +255,7 @@ fn a_delivery_that_came_before_is_known_also_after_a_restart() {
     let by = |name: &str| Some(name.to_owned());
     let first = world.told(told("b"), by("d1"))[0].recorded().unwrap();
     world.restart();
-    assert_eq!(world.told(told("b"), by("d1")), [Intake::SameDelivery(Some(first))]);
+    assert_eq!(world.told(told("b"), by("d1")), [SubmissionResult::SameDelivery(Some(first))]);
     assert!(world.told(told("b"), by("d2"))[0].recorded().is_some());
     assert_eq!(world.buildsets("main").len(), 2);
 }

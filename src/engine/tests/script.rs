@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::Span;
-use crate::engine::state::Print;
+use crate::engine::state::Fingerprint;
 use crate::model::{
     Answer, Ask, BeginStep, CommandResult, CommandSpec, ConfigDigest, Decision, EndStep, EvalJob, EvalOutcome,
     EvalPart, FileCommand, FnId, Journal, Key, LockAccess, OnLost, Outcome, Program, Question, Script, Text,
-    TriggerAsk, Undecided, Value,
+    TriggerSpec, Undecided, Value,
 };
 
 /// One thing that a script does.
@@ -19,7 +19,7 @@ pub enum Item {
     File(FileCommand),
     Wait(Span),
     Now,
-    Trigger(TriggerAsk),
+    Trigger(TriggerSpec),
     Child {
         name: String,
         locks: Vec<LockAccess>,
@@ -59,7 +59,7 @@ pub fn child(name: &str, items: impl Into<Vec<Item>>) -> Item {
 
 /// A trigger of these schedulers.
 pub fn trigger(schedulers: &[&str], wait: bool) -> Item {
-    Item::Trigger(TriggerAsk {
+    Item::Trigger(TriggerSpec {
         schedulers: schedulers.iter().map(|&name| name.to_owned()).collect(),
         wait,
         properties: crate::model::Properties::default(),
@@ -322,5 +322,5 @@ fn begin(name: &str, locks: &[LockAccess], parent: Option<&Key>) -> BeginStep {
 
 /// A digest that follows from the content of a plan.
 pub fn digest_of(content: &impl serde::Serialize) -> ConfigDigest {
-    ConfigDigest(format!("{:?}", Print::of(content)))
+    ConfigDigest(format!("{:?}", Fingerprint::of(content)))
 }

@@ -11,8 +11,8 @@ use super::plans::{PlanBuilder, span};
 use super::script::{Functions, line_of};
 use crate::base::{Span, Timestamp};
 use crate::engine::{
-    ChangeReport, CommandEnded, CommandOrder, Effect, Engine, Input, Intake, Reply, ResumeState, ResumedCommand,
-    StopLevel, Ticket, Work,
+    CommandEnded, CommandOrder, Effect, Engine, Input, PollResult, Reply, ResumeState, ResumedCommand, StopLevel,
+    SubmissionResult, Ticket, Work,
 };
 use crate::model::{
     Actor, BuildId, BuiltOf, Cause, ChangeId, CommandEnd, CommandId, CommandResult, ConfigDigest, Cursor, EvalJob,
@@ -396,23 +396,23 @@ impl World {
     }
 
     /// What becomes of a change that somebody tells of.
-    pub fn told(&mut self, change: NewChange, delivery: Option<String>) -> Vec<Intake> {
+    pub fn told(&mut self, change: NewChange, delivery: Option<String>) -> Vec<SubmissionResult> {
         self.told_by(change, delivery, Actor::person("ann", Via::CommandLine))
     }
 
-    fn told_by(&mut self, change: NewChange, delivery: Option<String>, by: Actor) -> Vec<Intake> {
+    fn told_by(&mut self, change: NewChange, delivery: Option<String>, by: Actor) -> Vec<SubmissionResult> {
         let reply = self.order_by(Order::AddChanges { changes: vec![change], delivery }, by);
         let Reply::Changes(intake) = reply else { panic!("{reply:?}") };
         intake
     }
 
     /// A hook tells of a change.
-    pub fn hook(&mut self, change: NewChange) -> Vec<Intake> {
+    pub fn hook(&mut self, change: NewChange) -> Vec<SubmissionResult> {
         self.told_by(change, None, Actor::Hook { dialect: "base".into() })
     }
 
     /// The poll that was ordered ends.
-    pub fn polled(&mut self, source: &str, report: Result<ChangeReport, String>) {
+    pub fn polled(&mut self, source: &str, report: Result<PollResult, String>) {
         let at = self.polls.iter().position(|(name, _)| name == source).expect("a poll was ordered");
         self.polls.remove(at);
         self.input(Input::Polled { source: source.into(), report });

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
-use starwright::master::{Intake, Reply};
+use starwright::master::{Reply, SubmissionResult};
 use starwright::model::{
     Actor, AlertSubject, BuildId, BuilderId, BuildsetId, ChangeId, ConfigDigest, Difference, Event, ForceOrder,
     HookPlan, Order, PlanChange, RequestId, StampSpec, Value, Via,
@@ -281,9 +281,9 @@ fn our_own_api_reloads_and_tells_of_the_configuration() {
 fn our_own_api_takes_changes_and_refuses_what_is_wrong() {
     let (_, served) = served();
     served.master.reply(Reply::Changes(vec![
-        Intake::Recorded(ChangeId(7)),
-        Intake::Recorded(ChangeId(8)),
-        Intake::SameDelivery(Some(ChangeId(6))),
+        SubmissionResult::Recorded(ChangeId(7)),
+        SubmissionResult::Recorded(ChangeId(8)),
+        SubmissionResult::SameDelivery(Some(ChangeId(6))),
     ]));
     let answer =
         own(&served, "POST", "changes", r#"{"changes": [{"author": "Ann", "files": ["a"]}, {}], "delivery": "d1"}"#);

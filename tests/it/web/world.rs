@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use starwright::base::{Span, SystemClock, Timestamp};
 use starwright::master::{
-    Alerts, Frame, Gone, HookAccess, HookError, Intake, Refusal, RefusedWorker, Reply, Seat, Socket,
+    Alerts, Frame, Gone, HookAccess, HookError, Refusal, RefusedWorker, Reply, Seat, Socket, SubmissionResult,
 };
 use starwright::model::{
     Actor, Ask, BuildId, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Cause, Change, ChangeId, ChangeSourceId,
@@ -484,9 +484,9 @@ impl Control for FakeMaster {
         &'a self,
         dialect: &'a str,
         params: BTreeMap<String, Vec<String>>,
-    ) -> BoxFuture<'a, Result<Vec<Intake>, HookError>> {
+    ) -> BoxFuture<'a, Result<Vec<SubmissionResult>, HookError>> {
         let count = params.get("n").and_then(|n| n[0].parse().ok()).unwrap_or(1);
-        let answer = Ok(vec![Intake::Recorded(ChangeId(1)); count]);
+        let answer = Ok(vec![SubmissionResult::Recorded(ChangeId(1)); count]);
         self.0.hooks.lock().unwrap().push((dialect.to_owned(), params));
         Box::pin(async move { answer })
     }

@@ -6,7 +6,7 @@ use super::draft::{self, BRANCHES};
 use super::machine::Machine;
 use super::run::{Happening, Sim};
 use super::shell::{Doom, Then, commit};
-use crate::engine::{Input, Intake, Reply, Ticket};
+use crate::engine::{Input, Reply, SubmissionResult, Ticket};
 use crate::model::{Actor, BuildId, BuiltOf, Cause, ForceOrder, Order, RequestId, Via};
 
 impl Sim {
@@ -68,7 +68,7 @@ impl Sim {
             assert!(kept, "durability: buildset {buildset} is acknowledged, and not durable");
         }
         if let Reply::Changes(intake) = reply {
-            let ids: Vec<_> = intake.iter().filter_map(Intake::recorded).collect();
+            let ids: Vec<_> = intake.iter().filter_map(SubmissionResult::recorded).collect();
             let last = self.reference.last_ids.get("change").copied().unwrap_or(0);
             assert!(ids.iter().all(|id| id.0 <= last), "durability: changes {ids:?} are acknowledged, and not durable");
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::bugs::{self, Bug};
 use super::disk::{LogWrite, Source};
 use super::run::{Happening, Sim, short};
-use crate::engine::{ChangeReport, Deadline, Effect, Engine, Input};
+use crate::engine::{Deadline, Effect, Engine, Input, PollResult};
 use crate::model::{
     BuildId, Cause, CommandId, ConfigDigest, Cursor, EvalJob, Event, Fact, NewChange, Report, ReportId,
 };
@@ -530,8 +530,8 @@ impl Sim {
         self.turn(Input::Polled { source, report }, Then::Nothing);
     }
 
-    fn look_at_repository(&self, cursor: Option<&Cursor>) -> ChangeReport {
-        let mut report = ChangeReport::default();
+    fn look_at_repository(&self, cursor: Option<&Cursor>) -> PollResult {
+        let mut report = PollResult::default();
         for (branch, commits) in &self.commits {
             let tip = commits.last().unwrap();
             report.cursor.insert(branch.clone(), tip.clone());

@@ -12,7 +12,7 @@ use super::links::Links;
 use super::timers::{TimerKey, Timers};
 use super::{
     Effect, Ticket,
-    state::{Owner, Retry, Since},
+    state::{AskedAt, LockHolder, Retry},
 };
 use crate::base::Timestamp;
 use crate::model::{
@@ -23,7 +23,7 @@ use crate::model::{
 /// Everything that is not state.
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "marks of what has to be looked at again")]
-pub(super) struct Underway {
+pub(super) struct InFlight {
     pub plans: BTreeMap<ConfigDigest, Arc<Plan>>,
     /// Configurations that open work needs and that cannot be loaded any more: why.
     pub unloadable: BTreeMap<ConfigDigest, String>,
@@ -58,7 +58,7 @@ pub(super) struct Underway {
     /// Steps whose body is done.
     pub finishing: BTreeMap<BuildId, Finish>,
     /// Builders whose next request could start but for locks.
-    pub claims: BTreeMap<BuilderId, Claim>,
+    pub claims: BTreeMap<BuilderId, SlotClaim>,
     pub claims_made: u64,
     /// Workers that were asked what became of commands, since which epoch, and to which instance each was sent.
     pub resuming: BTreeMap<String, (u64, BTreeMap<CommandId, Option<String>>)>,
@@ -110,10 +110,10 @@ pub(super) struct Finish {
 
 /// A builder's wish for locks.
 #[derive(Clone, Debug)]
-pub(super) struct Claim {
-    pub since: Since,
+pub(super) struct SlotClaim {
+    pub since: AskedAt,
     pub at: Timestamp,
-    pub kin: Vec<Owner>,
+    pub kin: Vec<LockHolder>,
     pub worker: String,
     pub wants: Vec<LockAccess>,
     /// Only locks are missing. If not, it keeps its place, but is nobody's hindrance.

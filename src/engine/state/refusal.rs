@@ -1,9 +1,0 @@
-//! Why a fact does not fit the state.
-
-/// Why a fact does not fit.
-pub(in crate::engine) type Refusal = String;
-
-/// The refusal of a fact about something that is not open.
-pub(super) fn unknown(kind: &str, id: &dyn std::fmt::Display) -> Refusal {
-    format!("there is no open {kind} `{id}`")
-}

@@ -18,6 +18,7 @@ use super::super::problem::Problem;
 use super::known::{Known, Takes, context, natives};
 use super::records::{functions_of, unknown_fields};
 use super::scope::{of_body, of_clauses, of_parameters};
+use super::thrown_away::{makes_step, thrown_away, uncalled};
 
 type Stmt = Spanned<StmtP<AstNoPayload>>;
 type Expr = Spanned<ExprP<AstNoPayload>>;
@@ -51,7 +52,9 @@ impl Signatures {
                 }
                 StmtP::Def(def) => {
                     *bound.entry(def.name.ident.clone()).or_default() += 1;
-                    let takes = Takes::of_def(def, library::is_library(name));
+                    let mut takes = Takes::of_def(def, library::is_library(name));
+                    takes.makes_step =
+                        makes_step(def, |name| is_maker(known.get(name).or_else(|| natives().get(name))));
                     known.insert(def.name.ident.clone(), Known::Function(takes));
                 }
                 _ => of_body(stmt).into_iter().for_each(|name| *bound.entry(name).or_default() += 1),
@@ -136,10 +139,25 @@ impl<'a> Walk<'a> {
                 self.expr(&each.over);
                 self.stmt(&each.body);
             }
-            StmtP::Return(Some(value)) | StmtP::Expression(value) => self.expr(value),
+            StmtP::Return(Some(value)) => self.expr(value),
+            StmtP::Expression(value) => {
+                self.thrown_away(value);
+                self.expr(value);
+            }
             StmtP::Assign(assign) => self.expr(&assign.rhs),
             StmtP::AssignModify(_, _, value) => self.expr(value),
             StmtP::Return(None) | StmtP::Break | StmtP::Continue | StmtP::Pass | StmtP::Load(_) => {}
+        }
+    }
+
+    /// A statement that does nothing, though it looks as if it did.
+    fn thrown_away(&mut self, value: &Expr) {
+        let found = match &value.node {
+            ExprP::Dot(object, member) if self.is_ctx(object) => uncalled(&member.node).map(|told| (value.span, told)),
+            _ => thrown_away(value, |name| is_maker(self.visible(name))),
+        };
+        if let Some((span, (message, hint))) = found {
+            self.warnings.push(Spot::of_span(self.ast.file_span(span)).problem(message, Some(hint)));
         }
     }
 
@@ -310,6 +328,11 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Whether what a name stands for makes a step.
+fn is_maker(known: Option<&Known>) -> bool {
+    matches!(known, Some(Known::Function(takes)) if takes.makes_step)
+}
+
 /// The text of a single literal argument.
 fn literal(arguments: &[Argument]) -> Option<String> {
     let [argument] = arguments else { return None };
@@ -370,8 +393,26 @@ mod tests {
     }
 
     #[test]
+    fn steps_that_nothing_runs_are_told() {
+        let made = "this step is made and thrown away";
+        for text in [
+            "step('a', run = f)\n",
+            "def f(ctx):\n    if ctx.branch:\n        for x in ['a']:\n            step(x, run = g)\n",
+            "def sh(x): return step(x, run = f)\ndef g(ctx):\n    sh('make')\n",
+            "def f(ctx):\n    [step(x, run = g) for x in ['a']]\n",
+            "def f(ctx):\n    step('a', run = g) if ctx.branch else None\n",
+        ] {
+            assert_eq!(messages(text), [made], "{text}");
+        }
+        assert_eq!(messages("def f(ctx):\n    ctx.fail\n"), ["`ctx.fail` is named and not called"]);
+    }
+
+    #[test]
     fn what_is_not_certain_is_left_alone() {
         for text in [
+            "def f(ctx):\n    ctx.step(step('a', run = g))\n    ctx.branch\n",
+            "def sh(x):\n    if x: return step(x, run = f)\n    return None\nsh('make')\n",
+            "def f(step):\n    step('a')\n",
             "def f(worker):\n    worker(1, 2, 3)\n",
             "def worker(): pass\nworker = len\nworker([])\n",
             "[worker(1, 2) for worker in []]\n",

@@ -1,4 +1,4 @@
-//! What functions take, as far as it can be known without running anything: natives by their tables or
+//! What functions take, and whether they make steps, as far as it can be known without running anything: natives by their tables or
 //! documentation, functions of files by their definitions.
 
 use std::collections::BTreeMap;
@@ -12,6 +12,9 @@ use super::super::evaluate::context_members;
 use super::super::globals::globals;
 use super::super::signature::{Native, Param};
 
+/// The native function that makes a step.
+const STEP: &str = "step";
+
 /// What a function takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::config) struct Takes {
@@ -23,6 +26,8 @@ pub(in crate::config) struct Takes {
     pub(super) more: bool,
     /// Any further arguments with names.
     pub(super) anything: bool,
+    /// What it returns is a step, which does nothing unless something runs it.
+    pub(super) makes_step: bool,
 }
 
 /// An argument of a function.
@@ -52,7 +57,7 @@ impl Takes {
         let arguments = native.params.iter().map(|param| Argument::new(param.name, needed(param)));
         let mut positional: Vec<Argument> = arguments.collect();
         let named = positional.split_off(native.positional);
-        Self { positional, named, more: false, anything: false }
+        Self { positional, named, makes_step: native.name == STEP, ..Self::default() }
     }
 
     fn of_doc(function: &DocFunction) -> Self {
@@ -64,6 +69,7 @@ impl Takes {
             named: params.named_only.iter().map(argument).collect(),
             more: params.args.is_some(),
             anything: params.kwargs.is_some(),
+            makes_step: false,
         }
     }
 

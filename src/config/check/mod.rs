@@ -11,6 +11,7 @@ mod scope;
 mod shell_text;
 mod static_types;
 mod step_words;
+mod thrown_away;
 mod unfilled;
 mod unheard;
 

@@ -1,5 +1,7 @@
 //! Errors of the evaluator as problems for people.
 
+use std::collections::BTreeSet;
+
 use starlark::codemap::FileSpan;
 
 use super::foreign;
@@ -24,6 +26,13 @@ pub(super) fn problem_of(error: &starlark::Error, limits: Limits) -> Problem {
         format!("it came up in {}, line {line}", span.filename())
     });
     spot.problem(message, hint.or(seen_in))
+}
+
+/// The problem of a name that there is not, found without running anything; `known` are the names that there are.
+pub(super) fn undefined(name: &str, span: FileSpan, known: &BTreeSet<String>) -> Problem {
+    let near = nearest(name, known.iter().map(String::as_str)).map(|other| format!("did you mean `{other}`?"));
+    let hint = unknown_name(name, near, Some(&span));
+    Spot::of_span(span).problem(format!("variable `{name}` not found"), hint)
 }
 
 /// The innermost place in a file of the user's; a library's if there is no other.

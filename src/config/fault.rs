@@ -8,7 +8,7 @@ use super::foreign;
 use super::library;
 use super::limits::Limits;
 use super::parse::lower_first;
-use super::place::Spot;
+use super::place::{Spot, is_own, written};
 use super::problem::Problem;
 use crate::base::nearest;
 
@@ -20,7 +20,7 @@ pub(super) fn problem_of(error: &starlark::Error, limits: Limits) -> Problem {
     }
     let (message, hint) = split_hint(&error.without_diagnostic().to_string());
     let (message, hint) = in_our_words(message, hint, error.span());
-    let library = error.span().filter(|span| library::is_library(span.filename()) && spot.span.is_some());
+    let library = error.span().filter(|span| !is_own(span) && spot.span.is_some());
     let seen_in = library.map(|span| {
         let line = span.resolve_span().begin.line + 1;
         format!("it came up in {}, line {line}", span.filename())
@@ -38,8 +38,9 @@ pub(super) fn undefined(name: &str, span: FileSpan, known: &BTreeSet<String>) ->
 /// The innermost place in a file of the user's; a library's if there is no other.
 fn own_span(error: &starlark::Error) -> Option<&FileSpan> {
     let frames = &error.call_stack().frames;
-    let places = || error.span().into_iter().chain(frames.iter().rev().filter_map(|frame| frame.location.as_ref()));
-    places().find(|span| !library::is_library(span.filename())).or_else(|| places().next())
+    let frames = || frames.iter().rev().filter_map(|frame| frame.location.as_ref());
+    let places = || written(error.span().into_iter().chain(frames()));
+    places().find(|span| is_own(span)).or_else(|| places().next())
 }
 
 /// The evaluator's words in our manner: a fragment without a full stop, and its suggestion as a hint.

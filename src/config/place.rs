@@ -79,19 +79,18 @@ impl Spot {
     /// The innermost call that a user's file makes, whatever library functions it goes through.
     pub(super) fn of_call(eval: &Evaluator<'_, '_, '_>) -> Self {
         let frames = eval.call_stack().into_frames();
-        let places = || frames.iter().rev().filter_map(|frame| frame.location.as_ref());
-        let own = places().find(|span| !library::is_library(span.filename()));
+        let places = || written(frames.iter().rev().filter_map(|frame| frame.location.as_ref()));
+        let own = places().find(|span| is_own(span));
         Self { span: own.or_else(|| places().next()).cloned(), argument: None }
     }
 
     /// The call of a function that reports a mistake of its caller: in a user's own file that is one call further out.
     pub(super) fn of_helper(eval: &Evaluator<'_, '_, '_>) -> Self {
         let frames = eval.call_stack().into_frames();
-        let mut places = frames.iter().rev().filter_map(|frame| frame.location.as_ref());
+        let mut places = written(frames.iter().rev().filter_map(|frame| frame.location.as_ref()));
         let inner = places.next();
-        let is_own = |span: &&FileSpan| !library::is_library(span.filename());
-        if inner.is_some_and(|span| is_own(&span))
-            && let Some(outer) = places.find(is_own)
+        if inner.is_some_and(is_own)
+            && let Some(outer) = places.find(|span| is_own(span))
         {
             return Self::of_span(outer.clone());
         }
@@ -130,6 +129,19 @@ impl Spot {
     pub(super) fn problem(&self, message: String, hint: Option<String>) -> Problem {
         self.problem_at(None, message, hint)
     }
+}
+
+/// What the evaluator has for the source of its own functions.
+const NATIVE: &str = "<native>";
+
+/// The places that somebody wrote in Starlark: those of native functions name files of the machine that built us.
+pub(super) fn written<'a>(spans: impl Iterator<Item = &'a FileSpan>) -> impl Iterator<Item = &'a FileSpan> {
+    spans.filter(|span| span.file.source() != NATIVE)
+}
+
+/// Whether a place is in a file of the user's.
+pub(super) fn is_own(span: &FileSpan) -> bool {
+    !library::is_library(span.filename())
 }
 
 /// File, line and column of the beginning of a span.

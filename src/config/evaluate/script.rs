@@ -6,7 +6,9 @@ use starlark::eval::Evaluator;
 use starlark::values::Value;
 
 use super::super::fault::problem_of;
+use super::super::library::is_library;
 use super::super::limits::SCRIPT;
+use super::super::problem::Problem;
 use super::super::scripts::{Cancel, Scripts};
 use super::context::Ctx;
 use super::outcome::finish;
@@ -27,7 +29,7 @@ pub(in crate::config) fn evaluate(scripts: &Scripts, job: &EvalJob, cancel: &Can
         EvalPart::HideIf => step.hide_if,
     };
     match function {
-        Some(function) => call(scripts, job, function, cancel),
+        Some(function) => call(scripts, job, step, function, cancel),
         // Without a function the step runs and shows.
         None => EvalOutcome::Decided(job.part == EvalPart::DoIf),
     }
@@ -37,7 +39,7 @@ fn step_of<'p>(plan: &'p Plan, job: &EvalJob) -> Option<&'p StepPlan> {
     plan.builders.get(&job.context.builder)?.steps.get(job.step).map(std::sync::Arc::as_ref)
 }
 
-fn call(scripts: &Scripts, job: &EvalJob, function: FnId, cancel: &Cancel) -> EvalOutcome {
+fn call(scripts: &Scripts, job: &EvalJob, step: &StepPlan, function: FnId, cancel: &Cancel) -> EvalOutcome {
     let Some(function) = scripts.function(function) else {
         let message = format!("the configuration has no function {function}");
         return EvalOutcome::Failed { asks: Vec::new(), message };
@@ -53,11 +55,11 @@ fn call(scripts: &Scripts, job: &EvalJob, function: FnId, cancel: &Cancel) -> Ev
         let outcome = module.heap().alloc(job.step_outcome.map_or("success", |outcome| outcome.word()));
         let arguments: &[Value<'_>] = if job.part == EvalPart::HideIf { &[ctx, outcome] } else { &[ctx] };
         let returned = eval.eval_function(function, arguments, &[]);
-        conclude(&run, job.part, returned)
+        conclude(&run, job.part, step, returned)
     })
 }
 
-fn conclude(run: &Run, part: EvalPart, returned: starlark::Result<Value<'_>>) -> EvalOutcome {
+fn conclude(run: &Run, part: EvalPart, step: &StepPlan, returned: starlark::Result<Value<'_>>) -> EvalOutcome {
     if part != EvalPart::Body {
         return match returned {
             Ok(value) => EvalOutcome::Decided(value.to_bool()),
@@ -68,7 +70,7 @@ fn conclude(run: &Run, part: EvalPart, returned: starlark::Result<Value<'_>>) ->
                 let why = "`do_if` and `hide_if` give True or False; they cannot end the step";
                 EvalOutcome::Failed { asks: Vec::new(), message: why.to_owned() }
             }
-            Err(error) => EvalOutcome::Failed { asks: Vec::new(), message: failure(&error) },
+            Err(error) => EvalOutcome::Failed { asks: Vec::new(), message: failure(&error, step) },
         };
     }
     let finished = finish(returned, run.pop_frame());
@@ -76,7 +78,7 @@ fn conclude(run: &Run, part: EvalPart, returned: starlark::Result<Value<'_>>) ->
     match finished {
         Ok(finished) => EvalOutcome::Done { asks, outcome: finished.outcome, summary: finished.summary },
         Err(error) if matches!(Stop::of(&error), Some(Stop::Suspend)) => EvalOutcome::Suspended { asks },
-        Err(error) => EvalOutcome::Failed { asks, message: failure(&error) },
+        Err(error) => EvalOutcome::Failed { asks, message: failure(&error, step) },
     }
 }
 
@@ -90,8 +92,13 @@ impl PrintHandler for Run {
     }
 }
 
-/// First line: what went wrong; then the place and its line.
-pub(super) fn failure(error: &starlark::Error) -> String {
-    let problem = problem_of(error, SCRIPT);
+/// First line: what went wrong; then the place and its line. Where no line of the user's is known, it is that of the step.
+fn failure(error: &starlark::Error, step: &StepPlan) -> String {
+    let mut problem = problem_of(error, SCRIPT);
+    if problem.place.as_ref().is_none_or(|place| is_library(&place.file)) {
+        let seen_in = problem.place.map(|place| format!("it came up in {}, line {}", place.file, place.line));
+        let hint = problem.hint.or(seen_in);
+        problem = Problem { place: Some(step.place.clone()), message: problem.message, hint, excerpt: String::new() };
+    }
     problem.to_string().trim_start_matches("error: ").to_owned()
 }

@@ -404,6 +404,19 @@ fn an_error_closes_open_children_and_shows_the_users_line() {
 }
 
 #[test]
+fn a_failure_without_a_line_of_the_user_shows_that_of_the_step() {
+    let steps = |steps: &str| {
+        let head = "load(\"@stdlib//steps.star\", \"sh\")\nworker(\"w\")\ndef made(ctx):\n    return sh(\"make\")\n";
+        let build = Build::whole(&format!("{head}builder(\"b\", workers = [\"w\"], steps = [{steps}])\n"));
+        let EvalOutcome::Failed { message, .. } = build.evaluate() else { panic!("{steps}") };
+        assert!(message.contains("--> master.star:5:") && !message.contains(".rs"), "{message}");
+        message
+    };
+    steps("step(\"s\", run = partial(len))");
+    assert!(steps("sh(partial(len))").contains("hint: it came up in @stdlib//"));
+}
+
+#[test]
 fn bounds_have_texts_of_their_own() {
     for (body, words) in [
         ("for _ in range(1000000):\n        [None for _ in range(1000)]", "steps (calls and turns of loops)"),

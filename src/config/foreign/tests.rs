@@ -138,6 +138,8 @@ fn other_habits_have_their_hints() {
         ("load('@stdlib//steps.star', 'ShellCommand')", "sh(\"make\")"),
         ("load('@stdlib//steps.star', '_title')", "begin with `_`"),
         ("def f(ctx):\n    pass\nworker('w')\nbuilder('b', workers = ['w'], steps = [f()])", "write `f`, not `f()`"),
+        ("x = sh(None)", "write for example sh(\"make\")"),
+        ("load('@stdlib//steps.star', 'wait')\nx = wait(None)", "write for example \"90s\""),
         ("x = sh('a', exit_codes = {5: 'warning'})", "did you mean \"warnings\"?"),
     ] {
         shown.hint(text, wanted);

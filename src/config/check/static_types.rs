@@ -15,7 +15,7 @@ use super::super::problem::Problem;
 use super::scope::of_body;
 
 /// Lint findings that are matters of taste, or found better by us.
-const QUIET_LINTS: [&str; 3] = ["unused-argument", UNDEFINED, "missing-return-expression"];
+const QUIET_LINTS: [&str; 4] = ["unused-argument", UNDEFINED, "missing-return-expression", "missing-return"];
 
 /// The lint finding of a name that there is not.
 const UNDEFINED: &str = "using-undefined";
@@ -83,4 +83,10 @@ mod tests {
         );
         assert_eq!(told("x = true\n"), ["x.star:1:5: variable `true` not found (hint: write True)"]);
         assert_eq!(told("x = [y for y in [1]]\nz = len(x)\n"), Vec::<String>::new());
-    }}
+    }
+    #[test]
+    fn an_early_return_is_nobodys_business() {
+        let text = "def f(ctx):\n    if ctx.branch == 'x':\n        return 'skipped'\n    ctx.run('make')\n";
+        assert_eq!(lint(&parse("x.star", text).unwrap()), []);
+    }
+}

@@ -18,7 +18,7 @@ use super::super::problem::Problem;
 use super::known::{Known, Takes, context, natives};
 use super::records::{functions_of, unknown_fields};
 use super::scope::{of_body, of_clauses, of_parameters};
-use super::thrown_away::{makes_step, thrown_away, uncalled};
+use super::thrown_away::{idle, makes_step, thrown_away, uncalled};
 
 type Stmt = Spanned<StmtP<AstNoPayload>>;
 type Expr = Spanned<ExprP<AstNoPayload>>;
@@ -26,6 +26,9 @@ type Argument = Spanned<ArgumentP<AstNoPayload>>;
 
 /// The name under which step functions get the build.
 const CONTEXT: &str = "ctx";
+
+/// Arguments that hold steps, or the function of one.
+const STEPS: [&str; 2] = ["steps", "run"];
 
 /// What is known of the functions of all files so far.
 #[derive(Debug, Default)]
@@ -171,6 +174,21 @@ impl<'a> Walk<'a> {
         self.contexts.pop();
     }
 
+    /// Functions of `ctx` that are steps, and that make a step where they should do something.
+    fn idle_steps(&mut self, value: &Expr) {
+        match &value.node {
+            ExprP::List(items) => items.iter().for_each(|item| self.idle_steps(item)),
+            ExprP::Identifier(name) => {
+                let Some(Known::Function(takes)) = self.visible(&name.ident) else { return };
+                if takes.makes_step && takes.is_of(CONTEXT) {
+                    let (message, hint) = idle(&name.ident);
+                    self.warnings.push(Spot::of_span(self.ast.file_span(value.span)).problem(message, Some(hint)));
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn expr(&mut self, expr: &Expr) {
         match &expr.node {
             ExprP::Lambda(lambda) => {
@@ -285,7 +303,10 @@ impl<'a> Walk<'a> {
             self.note(call, message, hint);
         }
         for argument in arguments {
-            let ArgumentP::Named(name, _) = &argument.node else { continue };
+            let ArgumentP::Named(name, value) = &argument.node else { continue };
+            if STEPS.contains(&name.node.as_str()) {
+                self.idle_steps(value);
+            }
             if !takes.anything && !takes.names().any(|known| known == name.node) {
                 let (message, hint) = unknown_argument(&title, &name.node, takes.names());
                 self.note(name.span, message, Some(hint));
@@ -405,6 +426,11 @@ mod tests {
             assert_eq!(messages(text), [made], "{text}");
         }
         assert_eq!(messages("def f(ctx):\n    ctx.fail\n"), ["`ctx.fail` is named and not called"]);
+        let text = "def f(ctx): return step('a', run = g)\nstep('b', run = f)\ns = step('b', run = f)\n";
+        assert_eq!(
+            messages(text),
+            [made, "step `f` returns a step that nothing runs", "step `f` returns a step that nothing runs"]
+        );
     }
 
     #[test]

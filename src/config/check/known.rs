@@ -51,6 +51,12 @@ impl Takes {
         self.positional.iter().chain(&self.named).filter(|arg| !arg.nameless).map(|arg| arg.name.as_str())
     }
 
+    /// Whether one argument is needed, and no other one.
+    pub(super) fn is_of(&self, name: &str) -> bool {
+        self.positional.first().is_some_and(|first| first.name == name)
+            && self.positional.iter().skip(1).chain(&self.named).all(|arg| !arg.required)
+    }
+
     fn of_table(native: &Native) -> Self {
         // What only some kind needs is missed when the kind is known.
         let needed = |param: &Param| param.default.is_none() && native.belongs(param.name, None);

@@ -65,3 +65,9 @@ pub(super) fn uncalled(member: &str) -> Option<(String, String)> {
     context().get(member)?.as_ref()?;
     Some((format!("`ctx.{member}` is named and not called"), format!("write `ctx.{member}(…)`")))
 }
+
+/// What to say of a step whose function returns another step.
+pub(super) fn idle(name: &str) -> (String, String) {
+    let hint = "write return ctx.step(sh(…)) or return ctx.run(…)";
+    (format!("step `{name}` returns a step that nothing runs"), hint.to_owned())
+}

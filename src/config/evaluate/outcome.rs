@@ -3,6 +3,7 @@
 use starlark::values::{Value, ValueLike as _};
 
 use super::super::convert::{items_of, kind_of};
+use super::super::values::step::Step;
 use super::result::ResultValue;
 use super::run::Frame;
 use super::stop::Stop;
@@ -68,6 +69,11 @@ fn returned_outcome(value: Value<'_>) -> Result<Outcome, String> {
     let worst = results.map(|result| result.map(|result| result.outcome)).reduce(|l, r| Some(l?.worse(r?)));
     worst.flatten().ok_or_else(|| {
         let kind = kind_of(value);
-        format!("a step returns nothing, True or False, an outcome's word, or the result of ctx.run; not {kind}")
+        let hint = if Step::from_value(value).is_some() {
+            "\nhint: write return ctx.step(sh(…)) or return ctx.run(…): a step that is only made does nothing"
+        } else {
+            ""
+        };
+        format!("a step returns nothing, True or False, an outcome's word, or the result of ctx.run; not {kind}{hint}")
     })
 }

@@ -4,7 +4,7 @@ use starlark::eval::Evaluator;
 use starlark::values::Value;
 
 use super::super::args::is_callable;
-use super::super::convert::kind_of;
+use super::super::convert::{items_of, kind_of};
 use super::super::place::Spot;
 use super::super::values::step::{Step, StepFlags};
 use super::outcome::{Finished, finish};
@@ -96,7 +96,12 @@ fn as_step<'v>(eval: &Evaluator<'v, '_, '_>, value: Value<'v>) -> starlark::Resu
     if is_callable(value) {
         return Ok(Child::Function(Step::of_function(value, Spot::of_call(eval).place())));
     }
-    let text = format!("a child step must be a step or a function of (ctx), not {}", kind_of(value));
+    let hint = if value.get_type() == "string" || items_of(value).is_some() {
+        "\nhint: write ctx.run(…) for a command, or ctx.step(sh(…))"
+    } else {
+        ""
+    };
+    let text = format!("a child step must be a step or a function of (ctx), not {}{hint}", kind_of(value));
     Err(starlark::Error::new_other(anyhow::Error::msg(text)))
 }
 

@@ -414,6 +414,8 @@ fn a_failure_without_a_line_of_the_user_shows_that_of_the_step() {
     };
     steps("step(\"s\", run = partial(len))");
     assert!(steps("sh(partial(len))").contains("hint: it came up in @stdlib//"));
+    assert!(steps("made").contains("not a step\n") && steps("made").contains("hint: write return ctx.step(sh(…))"));
+    assert!(steps("lambda ctx: ctx.step(\"make\")").contains("hint: write ctx.run(…) for a command"));
 }
 
 #[test]

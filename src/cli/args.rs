@@ -1,6 +1,5 @@
 //! Arguments, and the way from them to a subcommand.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -269,11 +268,27 @@ pub(super) struct MasterArgs {
     #[arg(long, env = "STARWRIGHT_DATA", default_value = ".starwright")]
     pub data: PathBuf,
     /// Address for pages, API and workers; by default that of `web(listen = …)` in the configuration, or 127.0.0.1:8010
-    #[arg(long, value_name = "HOST:PORT")]
-    pub listen: Option<SocketAddr>,
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_and_port)]
+    pub listen: Option<String>,
     /// Do not reload the configuration when its files change
     #[arg(long)]
     pub no_watch: bool,
+}
+
+/// An address as somebody writes it; its host is looked up when it is needed.
+fn host_and_port(text: &str) -> Result<String, String> {
+    let parts =
+        text.rsplit_once(':').filter(|(host, _)| !host.is_empty() && (!host.contains(':') || is_bracketed(host)));
+    match parts.map(|(_, port)| port.parse::<u16>()) {
+        Some(Ok(_)) => Ok(text.to_owned()),
+        Some(Err(_)) => Err("the port must be a number up to 65535, as in 127.0.0.1:8010".to_owned()),
+        None => Err("write host and port, as in 127.0.0.1:8010, localhost:8010 or [::1]:8010".to_owned()),
+    }
+}
+
+/// Whether a host is written as an IPv6 address must be where a port follows.
+fn is_bracketed(host: &str) -> bool {
+    host.starts_with('[') && host.ends_with(']')
 }
 
 #[derive(Debug, Args)]
@@ -439,5 +454,15 @@ mod tests {
     #[test]
     fn arguments_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_address_to_listen_at_may_have_a_name() {
+        for fine in ["127.0.0.1:8041", "localhost:8041", "[::1]:0"] {
+            assert_eq!(host_and_port(fine).as_deref(), Ok(fine));
+        }
+        for wrong in ["8039", "localhost", ":8039", "::1", "localhost:http", "localhost:70000"] {
+            assert!(host_and_port(wrong).unwrap_err().contains("127.0.0.1:8010"), "{wrong}");
+        }
     }
 }

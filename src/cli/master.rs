@@ -153,17 +153,15 @@ fn start_error(error: crate::master::StartError) -> CliError {
 
 /// The address to bind: the command line's, else the configuration's, else ours.
 async fn listen_address(args: &MasterArgs, loaded: Option<&Load>) -> Result<SocketAddr, CliError> {
-    if let Some(address) = args.listen {
-        return Ok(address);
-    }
     // A faulty configuration is reported by the master, which may have an earlier one in force.
-    let named = match loaded {
-        Some(Load::Loaded(loaded)) => loaded.plan.web.listen.clone(),
-        Some(Load::Refused(_) | Load::Aborted) | None => None,
+    let (named, by) = match (&args.listen, loaded) {
+        (Some(named), _) => (Some(named.clone()), "--listen"),
+        (None, Some(Load::Loaded(loaded))) => (loaded.plan.web.listen.clone(), "web(listen = …)"),
+        (None, Some(Load::Refused(_) | Load::Aborted) | None) => (None, "web(listen = …)"),
     };
     let named = named.unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
     let mut found = tokio::net::lookup_host(&named).await.map_err(|error| {
-        CliError::environment(format!("failed to look up the address `{named}` of `web(listen = …)`: {error}"))
+        CliError::environment(format!("failed to look up the address `{named}` of `{by}`: {error}"))
     })?;
     found.next().ok_or_else(|| CliError::environment(format!("`{named}` has no address")))
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::client::{Client, user};
 use super::error::CliError;
 use super::output::outln;
+use crate::model::Outcome;
 
 pub(super) fn run(
     client: Client,
@@ -19,7 +20,14 @@ pub(super) fn run(
         let record = client.list(&path, "buildrequests").await?.and_then(|mut items| items.pop());
         let record = record.ok_or_else(|| CliError::environment(format!("there is no build request {request}")))?;
         if record["complete"] == true {
-            outln!("build request {request} has already ended");
+            let builds = client.list(&format!("{path}/builds"), "builds").await?.unwrap_or_default();
+            if record["results"] == Outcome::Skipped.code() && builds.is_empty() {
+                outln!(
+                    "build request {request} was joined with another request, whose build covers it: cancel that one"
+                );
+            } else {
+                outln!("build request {request} has already ended");
+            }
             return Ok(ExitCode::SUCCESS);
         }
         client.control(&path, "cancel", params).await?;

@@ -1,11 +1,13 @@
 //! `master`: a master and its pages, until a signal ends it. Also the part that `up` shares.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::args::MasterArgs;
@@ -20,6 +22,10 @@ use crate::web;
 
 /// Where we listen when nobody says otherwise: this machine only, for control needs no password yet.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8010";
+/// How long a port may still be taken by a master that has just died.
+const BIND_WITHIN: Duration = Duration::from_secs(2);
+/// Between two tries.
+const BIND_EVERY: Duration = Duration::from_millis(100);
 /// An orderly end takes at most this long; what is open is durable anyway.
 const END_WITHIN: Duration = Duration::from_secs(30);
 
@@ -85,10 +91,7 @@ impl House {
             None => Some(load(launcher.clone(), config.clone()).await),
         };
         let wanted = listen_address(args, first.as_ref()).await?;
-        let listener = TcpListener::bind(wanted).await.map_err(|error| {
-            CliError::environment(format!("failed to listen at {wanted}: {error}"))
-                .hint("if another program uses the port, choose a different one with --listen HOST:PORT")
-        })?;
+        let listener = bind(wanted).await?;
         let address =
             listener.local_addr().map_err(|error| CliError::environment(format!("failed to listen: {error}")))?;
         let options = Options {
@@ -148,6 +151,21 @@ fn start_error(error: crate::master::StartError) -> CliError {
     match error.report() {
         Some(report) => CliError::refused(format!("the configuration was rejected\n\n{}", report.trim_end())),
         None => CliError::of(&error),
+    }
+}
+
+/// Listens. A master that was killed a moment ago may still have the port.
+async fn bind(wanted: SocketAddr) -> Result<TcpListener, CliError> {
+    let until = Instant::now() + BIND_WITHIN;
+    loop {
+        match TcpListener::bind(wanted).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < until => sleep(BIND_EVERY).await,
+            Err(error) => {
+                return Err(CliError::environment(format!("failed to listen at {wanted}: {error}"))
+                    .hint("if another program uses the port, choose a different one with --listen HOST:PORT"));
+            }
+        }
     }
 }
 
@@ -212,5 +230,21 @@ async fn until_signal(handle: &Handle, signals: &mut Signals) -> Result<(), CliE
 fn tell_reload(reply: Option<Reply>) {
     if let Some(Reply::Refused(report)) = reply {
         write_report(&report);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_a_dying_master_gives_up_is_taken() {
+        let dying = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = dying.local_addr().unwrap();
+        let next = tokio::spawn(bind(address));
+        // The other task has met the taken port once before this one goes on.
+        tokio::task::yield_now().await;
+        drop(dying);
+        assert_eq!(next.await.unwrap().unwrap().local_addr().unwrap(), address);
     }
 }

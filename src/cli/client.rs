@@ -276,7 +276,33 @@ const fn is_absence(status: u16) -> bool {
 
 /// Who runs this: what a master is told about who wanted something.
 pub(super) fn user() -> Option<String> {
-    ["STARWRIGHT_USER", "USER", "LOGNAME"].into_iter().filter_map(variable).find(|name| !name.trim().is_empty())
+    ["STARWRIGHT_USER", "USER", "LOGNAME"]
+        .into_iter()
+        .filter_map(variable)
+        .find(|name| !name.trim().is_empty())
+        .or_else(system_user)
+}
+
+/// The name that the system has for the user who runs this.
+#[cfg(unix)]
+fn system_user() -> Option<String> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    name_of_user(&users, rustix::process::getuid().as_raw()).map(str::to_owned)
+}
+
+#[cfg(not(unix))]
+fn system_user() -> Option<String> {
+    variable("USERNAME")
+}
+
+/// The name of a user in the system's list: `NAME:PASSWORD:ID:…` on each line.
+#[cfg(unix)]
+fn name_of_user(users: &str, id: u32) -> Option<&str> {
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(id) && !name.is_empty()).then_some(name)
+    })
 }
 
 /// A name as one part of a path of the API.
@@ -330,5 +356,17 @@ fn control_error(answer: &Json) -> String {
         Json::String(text) => text.clone(),
         // Before a call is looked at, the answer is that of any other address.
         _ => answer["error"].as_str().map_or_else(|| answer.to_string(), str::to_owned),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_users_name_is_found_by_its_number() {
+        let users = "root:x:0:0:root:/root:/bin/bash\n# nobody\nann:x:1000:1000::/home/ann:/bin/sh\n";
+        assert_eq!(name_of_user(users, 1000), Some("ann"));
+        assert_eq!(name_of_user(users, 100), None);
     }
 }

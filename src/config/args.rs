@@ -128,7 +128,16 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
 
     pub(super) fn wrong_kind(&self, at: ArgRef, name: &str, wanted: &str, value: Star<'v>) {
         let message = format!("{}: `{name}` must be {wanted}, not {}", self.title, kind_of(value));
-        self.problem(at, message, None);
+        let hint = match value.unpack_str() {
+            Some(text) if wanted.starts_with("a whole number") && text.parse::<i64>().is_ok() => {
+                Some(format!("write it without quotes: {name} = {text}"))
+            }
+            None if wanted == "a list" && value.get_type() == "step" => {
+                Some(format!("write a list, of one if need be: {name} = [sh(…)]"))
+            }
+            _ => None,
+        };
+        self.problem(at, message, hint);
     }
 
     /// The value of an argument; none if it was left out or is `None`.

@@ -346,7 +346,10 @@ fn similar(path: &Path) -> Option<String> {
     let entries = std::fs::read_dir(folder).ok()?.filter_map(Result::ok);
     let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort_unstable();
-    let meant = nearest(path.file_name()?.to_str()?, names.iter().map(String::as_str))?;
+    // What all such files end with makes none of them alike.
+    let stems = names.iter().filter_map(|name| Path::new(name).file_stem()?.to_str());
+    let meant = nearest(path.file_stem()?.to_str()?, stems)?;
+    let meant = names.iter().find(|name| Path::new(name).file_stem().is_some_and(|stem| stem == meant))?;
     Some(format!("did you mean `{meant}`?"))
 }
 
@@ -410,6 +413,9 @@ mod tests {
     #[test]
     fn missing_file_names_its_neighbour() {
         let scratch = tempfile::tempdir().unwrap();
+        std::fs::write(scratch.path().join("types.star"), "").unwrap();
+        assert_eq!(similar(&scratch.path().join("helpers.star")), None);
+        assert_eq!(similar(&scratch.path().join("type.star")).as_deref(), Some("did you mean `types.star`?"));
         std::fs::write(scratch.path().join("master.star"), "").unwrap();
         let problem = Files::on_disk(&scratch.path().join("mastr.star")).unwrap_err();
         assert_eq!(problem.hint.as_deref(), Some("did you mean `master.star`?"));

@@ -169,8 +169,16 @@ pub(super) fn step_plan<'v>(
         None => {
             let message =
                 format!("{}: a step must be a step or a function of (ctx), not {}", call.title, kind_of(value));
-            let hint = (value.unpack_str().is_some() || value.get_type() == "list")
-                .then(|| "wrap commands: sh(\"make\"), with sh from @stdlib//steps.star".to_owned());
+            let mut items = items_of(value).unwrap_or_default().iter();
+            let hint = if items.any(|item| Step::from_value(*item).is_some()) {
+                Some(
+                    "a list of steps holds no lists: write its steps out, or add it: steps = [sh(…)] + others"
+                        .to_owned(),
+                )
+            } else {
+                (value.unpack_str().is_some() || value.get_type() == "list")
+                    .then(|| "wrap commands: sh(\"make\"), with sh from @stdlib//steps.star".to_owned())
+            };
             call.problem(at, message, hint);
             return None;
         }

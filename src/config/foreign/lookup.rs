@@ -64,6 +64,9 @@ pub(in crate::config) fn syntax(line: &str, message: &str) -> Option<String> {
     if let Some((_, write)) = STATEMENTS.iter().find(|(word, _)| begins(word).is_some()) {
         return Some((*write).to_owned());
     }
+    if let Some(function) = bare_call(line) {
+        return Some(format!("the arguments of a call stand in parentheses: write {function}(…)"));
+    }
     if message.contains("unfinished string") {
         return Some(
             "a string ends with the same quote that begins it, on the same line; longer ones have three quotes"
@@ -75,6 +78,18 @@ pub(in crate::config) fn syntax(line: &str, message: &str) -> Option<String> {
     }
     let code = without_strings(line);
     compiled().iter().find(|(pattern, _)| pattern.is_match(&code)).map(|(_, write)| (*write).to_owned())
+}
+
+/// Words that a text may follow.
+const BEFORE_TEXTS: [&str; 12] =
+    ["and", "elif", "else", "for", "if", "in", "lambda", "load", "not", "or", "print", "return"];
+
+/// The function that a line at top level calls without parentheses.
+fn bare_call(line: &str) -> Option<&str> {
+    let end = line.find(|c: char| !c.is_alphanumeric() && c != '_')?;
+    let (word, rest) = line.split_at(end);
+    let is_call = !word.is_empty() && rest.starts_with(' ') && rest.trim_start().starts_with(['"', '\'']);
+    (is_call && !BEFORE_TEXTS.contains(&word)).then_some(word)
 }
 
 fn compiled() -> &'static [(Regex, &'static str)] {

@@ -28,6 +28,7 @@ pub(super) const NAMES: &[(&str, &str)] = &[
         "file",
         "the configuration reads no files: write the data as a list or dict in a `.star` file and load it; in a build, ctx.run(\"cat file\").stdout",
     ),
+    ("ctx", "a build hands `ctx` to the function of a step: write def f(ctx):"),
     ("Path", "there is no `Path`: see path.join(\"a\", \"b\") and its neighbours"),
     ("re", "regular expressions are in `regex`: regex.match(pattern, text)"),
     ("time", "there is no clock: in a build, ctx.now().seconds; pauses are ctx.wait(\"30s\")"),
@@ -157,6 +158,11 @@ pub(super) const PATTERNS: &[Pattern] = &[
     },
     Pattern { line: r"[\[(,]\s*\*[\w\[]", write: "join lists with `+`: a + [\"b\"]", example: "x = [*[1], 2]" },
     Pattern { line: r"\*\*", write: "there is no `**`: write x * x, or a loop", example: "x = 2 ** 8" },
+    Pattern {
+        line: r#"\{[^{}:]*["']\s*=[^=]"#,
+        write: "an entry of a dict is `key: value`: write `:` for `=`",
+        example: "x = {'A'='b'}",
+    },
     Pattern {
         line: r"\{[^{}:]*,[^{}:]*\}|\{\s*[^{}:,]+\s*\}",
         write: "sets are made of lists: set([\"a\", \"b\"])",

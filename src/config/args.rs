@@ -30,6 +30,8 @@ pub(super) struct Call<'v, 'r, 'a, 'e, 'c> {
     /// What is declared, for messages: "builder `linux`".
     pub(super) title: String,
     given: BTreeMap<&'static str, Star<'v>>,
+    /// Names of arguments that there are not.
+    unknown: Vec<String>,
 }
 
 impl<'v, 'r, 'a, 'e> Call<'v, 'r, 'a, 'e, 'a> {
@@ -59,7 +61,7 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
     ) -> starlark::Result<Self> {
         let spot = Spot::of_call(eval);
         let title = format!("`{}`", native.name);
-        let mut call = Self { native, eval, collector, spot, title, given: BTreeMap::new() };
+        let mut call = Self { native, eval, collector, spot, title, given: BTreeMap::new(), unknown: Vec::new() };
         let heap = call.eval.heap();
         let positions: Vec<Star<'v>> = arguments.positions(heap)?.collect();
         call.take_positions(&positions);
@@ -85,6 +87,7 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
         let Some(param) = self.native.params.iter().find(|param| param.name == name) else {
             let (message, hint) = unknown_argument(&self.title, name, self.native.names());
             self.collector.note(self.spot.at(ArgRef::name_of(name)), message, Some(hint));
+            self.unknown.push(name.to_owned());
             return;
         };
         if self.given.insert(param.name, value).is_some() {
@@ -96,7 +99,8 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
         let kind = self.given.get("kind").and_then(|kind| kind.unpack_str());
         for param in self.native.params {
             let needed = param.default.is_none() && self.native.belongs(param.name, kind);
-            if needed && !self.given.contains_key(param.name) {
+            let misspelt = || is_meant(param.name, self.unknown.iter().map(String::as_str));
+            if needed && !self.given.contains_key(param.name) && !misspelt() {
                 let hint = format!("`{}`: {}. {}", param.name, param.kind, param.doc);
                 self.collector.note(self.spot.clone(), missing_argument(&self.title, param.name), Some(hint));
             }
@@ -502,6 +506,14 @@ pub(super) fn unknown_argument<'n>(
 ) -> (String, String) {
     let meant = foreign::argument(title, name).unwrap_or_else(|| unknown_hint(name, known));
     (format!("{title} has no argument `{name}`"), meant)
+}
+
+/// Shorter names are all alike.
+const SPELT_MIN: usize = 3;
+
+/// Whether one of the arguments that there are not is a misspelt one, which is then not missing.
+pub(super) fn is_meant<'n>(name: &str, unknown: impl Iterator<Item = &'n str>) -> bool {
+    name.len() >= SPELT_MIN && nearest(name, unknown).is_some()
 }
 
 /// The problem of an argument that is not given.

@@ -10,7 +10,7 @@ use starlark::codemap::{Span, Spanned};
 use starlark::syntax::AstModule;
 use starlark::syntax::ast::{ArgumentP, AstLiteral, AstNoPayload, ClauseP, DefP, ExprP, ForClauseP, StmtP};
 
-use super::super::args::{missing_argument, surplus_argument, unknown_argument, unknown_hint};
+use super::super::args::{is_meant, missing_argument, surplus_argument, unknown_argument, unknown_hint};
 use super::super::foreign;
 use super::super::library;
 use super::super::place::Spot;
@@ -302,6 +302,7 @@ impl<'a> Walk<'a> {
             let (message, hint) = surplus_argument(&title, takes.positional.len(), positional, next);
             self.note(call, message, hint);
         }
+        let mut unknown = Vec::new();
         for argument in arguments {
             let ArgumentP::Named(name, value) = &argument.node else { continue };
             if STEPS.contains(&name.node.as_str()) {
@@ -310,6 +311,7 @@ impl<'a> Walk<'a> {
             if !takes.anything && !takes.names().any(|known| known == name.node) {
                 let (message, hint) = unknown_argument(&title, &name.node, takes.names());
                 self.note(name.span, message, Some(hint));
+                unknown.push(name.node.as_str());
             }
         }
         if !spread {
@@ -317,6 +319,7 @@ impl<'a> Walk<'a> {
             let left = takes.positional.iter().skip(positional).chain(&takes.named);
             let missing: Vec<&str> = left
                 .filter(|arg| arg.required && !named.contains(arg.name.as_str()))
+                .filter(|arg| !is_meant(&arg.name, unknown.iter().copied()))
                 .map(|arg| arg.name.as_str())
                 .collect();
             for name in missing {
@@ -384,6 +387,7 @@ mod tests {
             messages("def f(ctx):\n    ctx.run('x', tiemout = '1m')\n"),
             ["`ctx.run` has no argument `tiemout`"]
         );
+        assert_eq!(messages("def f(workers): pass\nf(worker = 1)\n"), ["`f` has no argument `worker`"]);
         assert_eq!(messages("x = lambda ctx: ctx.brnch\n"), ["`ctx` has no `brnch`"]);
         assert_eq!(messages("regex.serach('a', 'b')\n"), ["`regex` has no function `serach`"]);
         assert_eq!(messages("len()\nsecret()\n").len(), 2);

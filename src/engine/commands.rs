@@ -34,7 +34,16 @@ impl Turn<'_> {
         let work = match step.ask(&running_command.key)? {
             Ask::Run(spec) => Work::Run(spec.clone()),
             Ask::File(file) => Work::File(file.clone()),
-            _ => return None,
+            // The master answers these itself.
+            Ask::Wait(_)
+            | Ask::Now
+            | Ask::Trigger(_)
+            | Ask::BeginStep(_)
+            | Ask::EndStep(_)
+            | Ask::SetProperty { .. }
+            | Ask::SetSummary { .. }
+            | Ask::AddUrl { .. }
+            | Ask::WriteLog { .. } => return None,
         };
         Some(CommandOrder {
             worker: build.worker.clone(),

@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +25,9 @@ use crate::store::Store;
 
 /// Remarks that are recorded with a report: each recipient may give one.
 const REMARKS_MAX: usize = 20;
+/// How long one delivery may take, whatever its kind. Kinds have shorter limits for each of their steps; this one holds for
+/// a receiver that keeps answering slowly.
+const DELIVERY_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Deliveries by report.
 #[derive(Debug)]
@@ -88,7 +92,10 @@ impl Post {
     /// Remarks say what is wrong with a message that went out all the same.
     async fn send(&self, report: Report) -> Result<Vec<String>, Failure> {
         let (letter, password) = self.write(report).await?;
-        let remarks = letter.deliver(password).await;
+        let Ok(remarks) = tokio::time::timeout(DELIVERY_TIMEOUT, letter.deliver(password)).await else {
+            let error = format!("the delivery took more than {} minutes", DELIVERY_TIMEOUT.as_secs() / 60);
+            return Err(Failure { error, final_: false });
+        };
         let remarks = remarks.map_err(|error| Failure { error: error.message, final_: error.final_ })?;
         Ok(remarks.into_iter().take(REMARKS_MAX).collect())
     }

@@ -14,7 +14,7 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use super::plan_in_force::PlanInForce;
-use super::tries::Tries;
+use super::tries::LoginThrottle;
 use crate::base::{AddressRange, Clock, Span, Timestamp, unique_id};
 use crate::model::WorkerPlan;
 use crate::secrets::Secrets;
@@ -97,7 +97,7 @@ pub(super) struct Admission {
     /// Passwords of local workers, drawn when first asked for.
     local: Mutex<BTreeMap<String, String>>,
     refused: Mutex<Refusals>,
-    tries: Tries,
+    tries: LoginThrottle,
 }
 
 /// Refusals and how often they were logged lately.
@@ -145,7 +145,7 @@ impl Admission {
             local_workers,
             local: Mutex::default(),
             refused: Mutex::default(),
-            tries: Tries::default(),
+            tries: LoginThrottle::default(),
         }
     }
 

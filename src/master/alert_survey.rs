@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::admission::Admission;
-use super::alert_workers::{Standing, away, refused, unstarted};
+use super::alert_workers::{WorkerStanding, away, refused, unstarted};
 use super::missing_branches::MissingBranches;
 use super::plan_in_force::PlanInForce;
 use crate::base::{Clock, Timestamp};
@@ -46,7 +46,7 @@ impl Survey {
         let (plan, now) = (self.plan.get(), self.clock.now());
         let mut alerts = secrets(&plan, &Secrets::new(&plan.secrets, &self.base), now);
         let records = self.store.workers()?;
-        let standing = Standing {
+        let standing = WorkerStanding {
             plan: &plan,
             workers: records.iter().map(|worker| (worker.name.as_str(), worker)).collect(),
             waiting: self.waiting()?,

@@ -20,7 +20,7 @@ const NAMED_MAX: usize = 10;
 pub(super) type Workers<'a> = BTreeMap<&'a str, &'a WorkerRecord>;
 
 /// How things stand.
-pub(super) struct Standing<'a> {
+pub(super) struct WorkerStanding<'a> {
     pub plan: &'a Plan,
     pub workers: Workers<'a>,
     /// Builders for which requests wait, and since when the oldest does.
@@ -32,7 +32,7 @@ pub(super) struct Standing<'a> {
     pub now: Timestamp,
 }
 
-impl Standing<'_> {
+impl WorkerStanding<'_> {
     fn is_connected(&self, worker: &str) -> bool {
         self.workers.get(worker).is_some_and(|record| record.connected)
     }
@@ -58,7 +58,7 @@ impl Standing<'_> {
 }
 
 /// Workers without a password, which only `starwright up` starts, under a master that does not.
-pub(super) fn unstarted(standing: &Standing<'_>) -> Vec<Alert> {
+pub(super) fn unstarted(standing: &WorkerStanding<'_>) -> Vec<Alert> {
     let names = standing.plan.workers.keys().filter(|name| standing.is_unstarted(name));
     let alert = |name: &String| {
         let text = "nobody starts it: it has no password, and only `starwright up` starts such workers";
@@ -71,7 +71,7 @@ pub(super) fn unstarted(standing: &Standing<'_>) -> Vec<Alert> {
 }
 
 /// Builders for which requests wait while all their workers are away, and those workers.
-pub(super) fn away(standing: &Standing<'_>) -> Vec<Alert> {
+pub(super) fn away(standing: &WorkerStanding<'_>) -> Vec<Alert> {
     let mut alerts: BTreeMap<AlertSubject, Alert> = BTreeMap::new();
     for (name, since) in &standing.waiting {
         let Some(builder) = standing.plan.builders.get(name).filter(|builder| all_away(standing, builder)) else {
@@ -90,11 +90,11 @@ pub(super) fn away(standing: &Standing<'_>) -> Vec<Alert> {
     alerts.into_values().collect()
 }
 
-fn all_away(standing: &Standing<'_>, builder: &BuilderPlan) -> bool {
+fn all_away(standing: &WorkerStanding<'_>, builder: &BuilderPlan) -> bool {
     builder.workers.iter().all(|worker| !standing.is_connected(worker) && standing.is_overdue(worker))
 }
 
-fn in_vain(standing: &Standing<'_>, builder: &BuilderPlan) -> Alert {
+fn in_vain(standing: &WorkerStanding<'_>, builder: &BuilderPlan) -> Alert {
     let named: Vec<String> =
         builder.workers.iter().take(NAMED_MAX).map(|worker| standing.whereabouts(worker)).collect();
     let more = match builder.workers.len().saturating_sub(NAMED_MAX) {
@@ -106,7 +106,7 @@ fn in_vain(standing: &Standing<'_>, builder: &BuilderPlan) -> Alert {
     alert(AlertSubject::Builder(builder.name.clone()), "workers", text, hint, standing.now)
 }
 
-fn waited_for(standing: &Standing<'_>, worker: &str) -> Alert {
+fn waited_for(standing: &WorkerStanding<'_>, worker: &str) -> Alert {
     let text = format!("builds wait for it: {}", standing.whereabouts(worker));
     let hint = format!(
         "start it where it belongs, or see there why it does not come: `starwright worker --master HOST:PORT --name {worker} --password-file FILE`"
@@ -178,8 +178,8 @@ mod tests {
         plan
     }
 
-    fn standing<'a>(plan: &'a Plan, records: &'a [WorkerRecord], now: Timestamp) -> Standing<'a> {
-        Standing {
+    fn standing<'a>(plan: &'a Plan, records: &'a [WorkerRecord], now: Timestamp) -> WorkerStanding<'a> {
+        WorkerStanding {
             plan,
             workers: records.iter().map(|record| (record.name.as_str(), record)).collect(),
             waiting: [("b".to_owned(), START)].into(),

@@ -27,7 +27,7 @@ const CROWDED: &str = "alerts";
 #[derive(Clone)]
 pub struct Alerts {
     clock: Arc<dyn Clock>,
-    book: Arc<Mutex<Book>>,
+    table: Arc<Mutex<AlertTable>>,
 }
 
 /// Who tells the log of an alert.
@@ -40,7 +40,7 @@ pub(super) enum Told {
 }
 
 #[derive(Debug, Default)]
-struct Book {
+struct AlertTable {
     entries: BTreeMap<Key, Entry>,
     /// Alerts that found no place since there was room.
     left_out: BTreeSet<Key>,
@@ -63,7 +63,7 @@ struct Entry {
 impl Alerts {
     /// No alerts yet; `clock` dates them.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, book: Arc::default() }
+        Self { clock, table: Arc::default() }
     }
 
     /// Something is wrong, or still is. `kind` is a word of the caller's choice: a subject has one alert of each kind.
@@ -71,49 +71,49 @@ impl Alerts {
     pub fn raise(&self, subject: AlertSubject, kind: &str, text: impl Into<String>, hint: Option<String>) {
         let now = self.clock.now();
         let alert = Alert { subject, kind: kind.to_owned(), text: text.into(), hint, first: now, last: now };
-        lock(&self.book).put(alert, None, Told::Here);
+        lock(&self.table).put(alert, None, Told::Here);
     }
 
     /// It is over. Nothing happens if it was not raised.
     pub fn clear(&self, subject: &AlertSubject, kind: &str) {
-        lock(&self.book).remove(&(subject.clone(), kind.to_owned()));
+        lock(&self.table).remove(&(subject.clone(), kind.to_owned()));
     }
 
     /// All alerts, by subject and kind.
     pub fn list(&self) -> Vec<Alert> {
-        let book = lock(&self.book);
-        let alerts = book.entries.iter().map(|((subject, kind), entry)| entry.alert(subject, kind));
-        alerts.chain(book.crowded(self.clock.now())).collect()
+        let table = lock(&self.table);
+        let alerts = table.entries.iter().map(|((subject, kind), entry)| entry.alert(subject, kind));
+        alerts.chain(table.crowded(self.clock.now())).collect()
     }
 
     /// Alerts about one subject.
     pub fn of(&self, subject: &AlertSubject) -> Vec<Alert> {
-        let book = lock(&self.book);
+        let table = lock(&self.table);
         let from = (subject.clone(), String::new());
-        let own = book.entries.range(from..).take_while(|((other, _), _)| other == subject);
+        let own = table.entries.range(from..).take_while(|((other, _), _)| other == subject);
         own.map(|((subject, kind), entry)| entry.alert(subject, kind)).collect()
     }
 
     /// The alerts of a group are these now: new ones begin, missing ones are over. `told` says who tells the log.
     pub(super) fn replace(&self, group: &'static str, alerts: Vec<Alert>, told: Told) {
-        let mut book = lock(&self.book);
+        let mut table = lock(&self.table);
         let present: BTreeSet<Key> = alerts.iter().map(|alert| (alert.subject.clone(), alert.kind.clone())).collect();
-        let over: Vec<Key> = (book.entries.iter())
+        let over: Vec<Key> = (table.entries.iter())
             .filter(|(key, entry)| entry.group == Some(group) && !present.contains(key))
             .map(|(key, _)| key.clone())
             .collect();
-        over.iter().for_each(|key| book.remove(key));
-        alerts.into_iter().for_each(|alert| book.put(alert, Some(group), told));
+        over.iter().for_each(|key| table.remove(key));
+        alerts.into_iter().for_each(|alert| table.put(alert, Some(group), told));
     }
 }
 
 impl fmt::Debug for Alerts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Alerts").field("book", &self.book).finish_non_exhaustive()
+        f.debug_struct("Alerts").field("table", &self.table).finish_non_exhaustive()
     }
 }
 
-impl Book {
+impl AlertTable {
     fn put(&mut self, alert: Alert, group: Option<&'static str>, told: Told) {
         let Alert { subject, kind, text, hint, first, last } = alert;
         let (text, hint) = (shortened(text), hint.map(shortened));

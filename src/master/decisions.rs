@@ -1,7 +1,7 @@
 //! Answers the engine's questions with the functions of the configuration, in a process that does nothing else.
 //!
 //! The engine waits for the answers, so the time that one pass may take is bounded: what does not fit is postponed to the
-//! next. Only the owner asks. It never waits for a configuration to be loaded.
+//! next. Only the engine task asks. It never waits for a configuration to be loaded.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,11 +22,11 @@ const BATCH_MAX: usize = 1_000;
 #[derive(Debug)]
 pub(super) struct Decisions {
     programs: Arc<Programs>,
-    desk: Mutex<Desk>,
+    desk: Mutex<Pending>,
 }
 
 #[derive(Debug)]
-struct Desk {
+struct Pending {
     evaluator: Option<Evaluator>,
     /// Processor time that this pass has left.
     left: Duration,
@@ -35,7 +35,7 @@ struct Desk {
 
 impl Decisions {
     pub fn new(programs: Arc<Programs>) -> Self {
-        let desk = Desk { evaluator: None, left: PASS_TIME, until: Instant::now() + PASS_WALL };
+        let desk = Pending { evaluator: None, left: PASS_TIME, until: Instant::now() + PASS_WALL };
         Self { programs, desk: Mutex::new(desk) }
     }
 
@@ -45,7 +45,7 @@ impl Decisions {
         (desk.left, desk.until) = (PASS_TIME, Instant::now() + PASS_WALL);
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
+    fn desk(&self) -> MutexGuard<'_, Pending> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -94,7 +94,7 @@ enum Asked {
     NotNow,
 }
 
-impl Desk {
+impl Pending {
     fn ask(&mut self, programs: &Programs, plan: &ConfigDigest, questions: &[(FnId, Question)]) -> Asked {
         if self.left.is_zero() || Instant::now() >= self.until {
             return Asked::NotNow;

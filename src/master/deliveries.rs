@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::errands::Errands;
 use super::inbox::Inbox;
+use super::keyed_queue::KeyedQueue;
 use super::large_stack::on_large_stack;
 use super::programs::Programs;
 use super::renders::Renders;
@@ -32,13 +32,13 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_mins(10);
 /// Deliveries by report.
 #[derive(Debug)]
 pub(super) struct Deliveries {
-    errands: Errands<ReportId, Report>,
-    post: Post,
+    queue: KeyedQueue<ReportId, Report>,
+    mailer: Mailer,
 }
 
 /// What a delivery needs.
 #[derive(Clone, Debug)]
-pub(super) struct Post {
+pub(super) struct Mailer {
     pub store: Store,
     pub clock: Arc<dyn Clock>,
     pub programs: Arc<Programs>,
@@ -58,27 +58,27 @@ struct Failure {
 }
 
 impl Deliveries {
-    pub fn new(post: Post) -> Self {
-        Self { errands: Errands::new(), post }
+    pub fn new(mailer: Mailer) -> Self {
+        Self { queue: KeyedQueue::new(), mailer }
     }
 
     /// Orders a delivery; comes back as [`Input::ReportSent`] or [`Input::ReportFailed`].
     pub fn deliver(&self, report: Report) {
-        self.errands.replace(report.id, report);
+        self.queue.replace(report.id, report);
     }
 
     /// Carries out what is ordered.
     pub async fn run(self: Arc<Self>, inbox: Inbox, stop: CancellationToken) -> Result<(), MasterError> {
-        let post = &self.post;
-        self.errands
+        let mailer = &self.mailer;
+        self.queue
             .run(DELIVERIES_MAX, &stop, |id, report| {
                 let inbox = inbox.clone();
                 async move {
-                    let input = match post.send(report).await {
+                    let input = match mailer.send(report).await {
                         Ok(remarks) => Input::ReportSent { report: id, remarks },
                         Err(Failure { error, final_ }) => Input::ReportFailed { report: id, error, final_ },
                     };
-                    // When the owner is gone the master ends, and the next one delivers again, recognisable as the
+                    // When the engine task is gone the master ends, and the next one delivers again, recognisable as the
                     // same.
                     let _ = inbox.tell(input).await;
                     Ok(())
@@ -88,7 +88,7 @@ impl Deliveries {
     }
 }
 
-impl Post {
+impl Mailer {
     /// Remarks say what is wrong with a message that went out all the same.
     async fn send(&self, report: Report) -> Result<Vec<String>, Failure> {
         let (letter, password) = self.write(report).await?;
@@ -102,8 +102,8 @@ impl Post {
 
     /// Collects and renders on a thread of its own, because both block.
     async fn write(&self, report: Report) -> Result<(Letter, Option<String>), Failure> {
-        let post = self.clone();
-        let written = on_large_stack("report", move || post.letter(report)).await;
+        let mailer = self.clone();
+        let written = on_large_stack("report", move || mailer.letter(report)).await;
         written.unwrap_or_else(|why| Err(Failure::passing(format!("the text could not be made: {why}"))))
     }
 

@@ -28,8 +28,8 @@ impl Effects {
     /// Starts to carry one out; its facts are durable.
     pub async fn carry_out(&self, effect: Effect) {
         match effect {
-            Effect::Reply { .. } => unreachable!("the owner answers askers itself"),
-            Effect::Evaluate { .. } => unreachable!("the owner begins evaluations at once"),
+            Effect::Reply { .. } => unreachable!("the engine task answers askers itself"),
+            Effect::Evaluate { .. } => unreachable!("the engine task begins evaluations at once"),
             Effect::Poll { source, cursor } => self.polls.poll(source, cursor),
             Effect::Deliver { report } => self.deliveries.deliver(report),
             Effect::WriteLog { build, log, n, stream, text } => {

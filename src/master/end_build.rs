@@ -98,7 +98,7 @@ fn end(
     let mut facts = Vec::new();
     let mut over = false;
     for input in steps {
-        let turn = engine.handle(now, input, &Nobody);
+        let turn = engine.handle(now, input, &NoScript);
         facts.extend(turn.facts);
         // Orders are given again by the next master, which finds them in the state.
         over |= turn.effects.iter().any(|effect| matches!(effect, Effect::Reply { reply: Reply::Unknown(_), .. }));
@@ -130,9 +130,9 @@ fn find(store: &Store, name: &str) -> Result<Option<BuildRecord>, StoreError> {
 }
 
 /// Answers nothing: what has to be decided is decided by the next master.
-struct Nobody;
+struct NoScript;
 
-impl Script for Nobody {
+impl Script for NoScript {
     fn decide(&self, _: &ConfigDigest, _: FnId, _: &Question) -> Decision {
         Err(Undecided::Postponed)
     }

@@ -9,7 +9,7 @@
 //! process is told as such, and the next has a new one. A lane never waits for a configuration to be loaded. Knows
 //! nothing of the engine but its inputs.
 //!
-//! The lanes run on the owner's thread: most evaluations take a tenth of a millisecond, and handing them to a thread and
+//! The lanes run on the engine task's thread: most evaluations take a tenth of a millisecond, and handing them to a thread and
 //! back takes as long. Only what may take longer, a large job or the end of a process, goes to a thread.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -45,14 +45,14 @@ const TRIES_MAX: usize = 3;
 /// The queue and what runs; shared by the lanes and those who order.
 #[derive(Debug)]
 pub(super) struct Evaluators {
-    desk: Mutex<Desk>,
+    queue: Mutex<JobQueue>,
     bell: Notify,
     programs: Arc<Programs>,
     inbox: Inbox,
 }
 
 #[derive(Debug, Default)]
-struct Desk {
+struct JobQueue {
     /// Builds with a job, in order of asking.
     turns: VecDeque<BuildId>,
     jobs: BTreeMap<BuildId, Arc<EvalJob>>,
@@ -62,7 +62,7 @@ struct Desk {
 }
 
 /// What one task has.
-struct Lane {
+struct EvaluatorThread {
     number: usize,
     evaluators: Vec<Evaluator>,
 }
@@ -84,7 +84,7 @@ enum Done {
 impl Evaluators {
     /// Those who order may do so at once; [`Evaluators::start_lanes`] makes them be served.
     pub fn new(programs: Arc<Programs>, inbox: Inbox, tasks: &Tasks) -> Arc<Self> {
-        let evaluators = Arc::new(Self { desk: Mutex::default(), bell: Notify::new(), programs, inbox });
+        let evaluators = Arc::new(Self { queue: Mutex::default(), bell: Notify::new(), programs, inbox });
         let closer = Arc::clone(&evaluators);
         let stop = tasks.stop_token().clone();
         tasks.spawn_finite("evaluation closer", async move {
@@ -100,42 +100,42 @@ impl Evaluators {
     pub fn start_lanes(self: &Arc<Self>) -> JoinSet<()> {
         let mut lanes = JoinSet::new();
         for number in 0..LANES {
-            lanes.spawn(Arc::clone(self).serve(Lane { number, evaluators: Vec::new() }));
+            lanes.spawn(Arc::clone(self).serve(EvaluatorThread { number, evaluators: Vec::new() }));
         }
         lanes
     }
 
     /// Whether the lanes are to end.
     pub fn is_closed(&self) -> bool {
-        self.desk().closed
+        self.queue().closed
     }
 
     /// Orders an evaluation; comes back as [`Input::Evaluated`]. An older one of the same build is moot.
     pub fn evaluate(&self, build: BuildId, job: Arc<EvalJob>) {
-        let mut desk = self.desk();
-        if desk.jobs.insert(build, job).is_none() {
-            desk.turns.push_back(build);
+        let mut queue = self.queue();
+        if queue.jobs.insert(build, job).is_none() {
+            queue.turns.push_back(build);
         }
-        drop(desk);
+        drop(queue);
         self.bell.notify_one();
     }
 
     /// Puts a job that had to wait back into the queue, unless there is a newer one.
     fn again(&self, build: BuildId, job: Arc<EvalJob>) {
-        let newer = self.desk().jobs.get(&build).is_some_and(|known| known.turn > job.turn);
+        let newer = self.queue().jobs.get(&build).is_some_and(|known| known.turn > job.turn);
         if !newer {
             self.evaluate(build, job);
         }
     }
 
-    async fn serve(self: Arc<Self>, mut lane: Lane) {
+    async fn serve(self: Arc<Self>, mut lane: EvaluatorThread) {
         loop {
             match self.take().await {
                 Work::Job(build, job) => {
                     let done = self.perform(&mut lane, build, &job).await;
-                    self.desk().running.remove(&lane.number);
+                    self.queue().running.remove(&lane.number);
                     if let Done::Outcome(outcome) = done {
-                        // When the owner is gone the master ends, and the next one evaluates again.
+                        // When the engine task is gone the master ends, and the next one evaluates again.
                         let _ = self.inbox.tell(Input::Evaluated { build, turn: job.turn, outcome }).await;
                     }
                 }
@@ -160,13 +160,13 @@ impl Evaluators {
     async fn take(&self) -> Work {
         loop {
             {
-                let mut desk = self.desk();
-                if desk.closed {
+                let mut queue = self.queue();
+                if queue.closed {
                     return Work::End;
                 }
-                if let Some(build) = desk.turns.pop_front() {
-                    let job = desk.jobs.remove(&build).expect("a build with a turn has a job");
-                    if !desk.turns.is_empty() {
+                if let Some(build) = queue.turns.pop_front() {
+                    let job = queue.jobs.remove(&build).expect("a build with a turn has a job");
+                    if !queue.turns.is_empty() {
                         // Of several rings that nobody waited for only one is heard.
                         self.bell.notify_one();
                     }
@@ -179,7 +179,7 @@ impl Evaluators {
         }
     }
 
-    async fn perform(self: &Arc<Self>, lane: &mut Lane, build: BuildId, job: &Arc<EvalJob>) -> Done {
+    async fn perform(self: &Arc<Self>, lane: &mut EvaluatorThread, build: BuildId, job: &Arc<EvalJob>) -> Done {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -208,7 +208,7 @@ impl Evaluators {
     /// The lane's evaluator of the job's configuration, or a new one.
     async fn evaluator(
         self: &Arc<Self>,
-        lane: &mut Lane,
+        lane: &mut EvaluatorThread,
         build: BuildId,
         job: &Arc<EvalJob>,
     ) -> Result<Evaluator, Done> {
@@ -231,24 +231,24 @@ impl Evaluators {
 
     /// A lane waits for a process from now on; false if the master ends.
     fn begin(&self, lane: usize, killer: Option<Killer>) -> bool {
-        let mut desk = self.desk();
-        desk.running.extend(killer.map(|killer| (lane, killer)));
-        !desk.closed
+        let mut queue = self.queue();
+        queue.running.extend(killer.map(|killer| (lane, killer)));
+        !queue.closed
     }
 
     fn close(&self) {
-        let mut desk = self.desk();
-        desk.closed = true;
-        let running = std::mem::take(&mut desk.running);
-        drop(desk);
+        let mut queue = self.queue();
+        queue.closed = true;
+        let running = std::mem::take(&mut queue.running);
+        drop(queue);
         running.into_values().for_each(|killer| killer.kill());
         self.bell.notify_waiters();
         // For a lane that was about to wait.
         self.bell.notify_one();
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, JobQueue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -309,7 +309,7 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
         .map_err(|error| Lost { message: format!("it could not be done: {error}"), killed: false })
 }
 
-impl Lane {
+impl EvaluatorThread {
     /// The evaluator of the job's configuration, if there is a living one.
     async fn take(&mut self, job: &EvalJob) -> Option<Evaluator> {
         let place = self.evaluators.iter().position(|evaluator| *evaluator.template().digest() == job.plan)?;

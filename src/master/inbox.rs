@@ -1,6 +1,6 @@
-//! The way to the owner of the engine: one bounded queue for everything that is observed or asked.
+//! The way to the engine task: one bounded queue for everything that is observed or asked.
 //!
-//! When the queue is full, tellers wait. Nobody that the owner waits for may tell: the store and the log
+//! When the queue is full, tellers wait. Nobody that the engine task waits for may tell: the store and the log
 //! writer never do.
 
 use std::collections::BTreeMap;
@@ -11,15 +11,15 @@ use super::Gone;
 use crate::engine::{Input, Reply, StuckQueue, Ticket};
 use crate::model::RequestId;
 
-/// Inputs that wait for the owner. It takes some 100,000 a second, so this is a few milliseconds' worth:
+/// Inputs that wait for the engine task. It takes some 100,000 a second, so this is a few milliseconds' worth:
 /// enough for a burst, short enough that a worker or caller notices a slow disk.
 pub(super) const INBOX_MAX: usize = 1024;
 
-/// What the owner receives.
+/// What the engine task receives.
 pub(super) enum Message {
     /// Something was observed; `durable` is told when the facts that follow from it are on disk.
     Tell { input: Input, durable: Option<oneshot::Sender<()>> },
-    /// Something is asked. The closure runs on the owner, right before the engine gets its input.
+    /// Something is asked. The closure runs on the engine task, right before the engine gets its input.
     Ask { ask: Box<dyn FnOnce(Ticket) -> Input + Send>, reply: oneshot::Sender<Reply> },
     /// Why do these requests wait?
     Why { requests: Vec<RequestId>, reply: oneshot::Sender<BTreeMap<RequestId, Vec<String>>> },
@@ -36,7 +36,7 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// An inbox and the end that the owner keeps.
+    /// An inbox and the end that the engine task keeps.
     pub(super) fn new() -> (Self, mpsc::Receiver<Message>) {
         let (sender, receiver) = mpsc::channel(INBOX_MAX);
         (Self { sender }, receiver)
@@ -75,7 +75,7 @@ impl Inbox {
         answer.await.map_err(|_| Gone)
     }
 
-    /// Tells the owner to end in order.
+    /// Tells the engine task to end in order.
     pub(super) async fn stop(&self) -> Result<(), Gone> {
         self.send(Message::Stop).await
     }

@@ -1,15 +1,15 @@
 //! What the master itself writes to logs: lines of scripts, and the ends of logs.
 //!
 //! Writes to one log keep their order; logs do not wait for each other. The text that waits is bounded: when
-//! it is too much, the owner waits, which is safe because nothing here waits for the owner.
+//! it is too much, the engine task waits, which is safe because nothing here waits for the engine task.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::errands::Errands;
-use super::with_room::with_room;
+use super::disk_full::retry_while_disk_full;
+use super::keyed_queue::KeyedQueue;
 use super::{Alerts, MasterError};
 use crate::model::{BuildId, LogId};
 use crate::store::{LogPart, Logs, StoreError};
@@ -28,7 +28,7 @@ const SOURCE: &str = "master";
 pub(super) struct LogWrites {
     logs: Logs,
     alerts: Alerts,
-    errands: Errands<(BuildId, LogId), Write>,
+    queue: KeyedQueue<(BuildId, LogId), Write>,
     room: Arc<Semaphore>,
 }
 
@@ -46,7 +46,7 @@ enum What {
 
 impl LogWrites {
     pub fn new(logs: Logs, alerts: Alerts) -> Self {
-        Self { logs, alerts, errands: Errands::new(), room: Arc::new(Semaphore::new(WAITING_BYTES_MAX)) }
+        Self { logs, alerts, queue: KeyedQueue::new(), room: Arc::new(Semaphore::new(WAITING_BYTES_MAX)) }
     }
 
     /// Orders whole lines appended as the master's part `n` of a log; waits while too much waits.
@@ -63,7 +63,7 @@ impl LogWrites {
     pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), MasterError> {
         let (logs, alerts) = (&self.logs, &self.alerts);
         let result = self
-            .errands
+            .queue
             .run(LOGS_AT_ONCE, &stop, |(build, log), write| async move {
                 perform(logs, alerts, (build, log), write).await.map_err(|source| MasterError::Log {
                     build,
@@ -85,7 +85,7 @@ impl LogWrites {
     async fn order(&self, build: BuildId, log: LogId, bytes: usize, what: What) {
         let bytes = bytes.clamp(WRITE_BYTES_MIN, WAITING_BYTES_MAX);
         if let Ok(room) = Arc::clone(&self.room).acquire_many_owned(permits(bytes)).await {
-            self.errands.append((build, log), Write { what, _room: room });
+            self.queue.append((build, log), Write { what, _room: room });
         }
     }
 }
@@ -97,8 +97,10 @@ fn permits(bytes: usize) -> u32 {
 async fn perform(logs: &Logs, alerts: &Alerts, (build, log): (BuildId, LogId), write: Write) -> Result<(), StoreError> {
     match write.what {
         What::Append { n, part } => {
-            with_room(alerts, "lines of logs", || logs.append(build, log, SOURCE, n, part.clone())).await
+            retry_while_disk_full(alerts, "lines of logs", || logs.append(build, log, SOURCE, n, part.clone())).await
         }
-        What::Close => with_room(alerts, "the ends of logs", || logs.close(build, log)).await.map(|_lines| ()),
+        What::Close => {
+            retry_while_disk_full(alerts, "the ends of logs", || logs.close(build, log)).await.map(|_lines| ())
+        }
     }
 }

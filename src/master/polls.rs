@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::MasterError;
-use super::errands::Errands;
 use super::inbox::Inbox;
+use super::keyed_queue::KeyedQueue;
 use super::missing_branches::MissingBranches;
 use super::plan_in_force::PlanInForce;
 use crate::engine::{Input, PollResult};
@@ -29,7 +29,7 @@ const READABLE_CHARS_MAX: usize = 48;
 /// Polls by source; the newest order of a source counts.
 #[derive(Debug)]
 pub(super) struct Polls {
-    errands: Errands<String, Option<Cursor>>,
+    queue: KeyedQueue<String, Option<Cursor>>,
     /// Each source keeps what it needs in a folder of its own below this one.
     folder: PathBuf,
     missing: MissingBranches,
@@ -37,12 +37,12 @@ pub(super) struct Polls {
 
 impl Polls {
     pub fn new(folder: PathBuf, missing: MissingBranches) -> Self {
-        Self { errands: Errands::new(), folder, missing }
+        Self { queue: KeyedQueue::new(), folder, missing }
     }
 
     /// Orders a poll; comes back as [`Input::Polled`].
     pub fn poll(&self, source: String, cursor: Option<Cursor>) {
-        self.errands.replace(source, cursor);
+        self.queue.replace(source, cursor);
     }
 
     /// Carries out what is ordered.
@@ -53,12 +53,12 @@ impl Polls {
         stop: CancellationToken,
     ) -> Result<(), MasterError> {
         let polls = &self;
-        self.errands
+        self.queue
             .run(POLLS_AT_ONCE, &stop, |source, cursor| {
                 let (plan, inbox) = (plan.get().change_sources.get(&source).cloned(), inbox.clone());
                 async move {
                     let report = polls.one(&source, plan, cursor).await;
-                    // When the owner is gone the master ends, and the next one polls again.
+                    // When the engine task is gone the master ends, and the next one polls again.
                     let _ = inbox.tell(Input::Polled { source, report }).await;
                     Ok(())
                 }

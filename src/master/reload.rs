@@ -1,10 +1,10 @@
-//! Live reload: loads the configuration anew, compares, and has the owner swap it as one.
+//! Live reload: loads the configuration anew, compares, and has the engine task swap it as one.
 //!
 //! ```text
 //!   file watch ──┐
 //!   SIGHUP ──────┼──► queue ──► reloader: texts as in force? ─► nothing
 //!   API, CLI ────┘              (one at a time)  load ─► refused? ─► recorded, old one stays
-//!                                                     else     ─► sources kept, owner adopts
+//!                                                     else     ─► sources kept, engine task adopts
 //! ```
 //! The texts on disk are compared before anything is evaluated: a start, a touched file and a signal without a change cost
 //! no evaluation beside the one that the start needs.
@@ -152,7 +152,7 @@ impl Reloader {
                 break;
             }
         }
-        // The owner is gone: wait to be stopped with the rest.
+        // The engine task is gone: wait to be stopped with the rest.
         std::future::pending().await
     }
 

@@ -1,8 +1,8 @@
 //! Starts a master and ends it in order.
 //!
 //! Start: store, configuration file, engine restored from snapshot and facts, tasks, `MasterStarted`, then the
-//! configuration comes into force. End: what observes and delivers ends first, while the owner still records
-//! what it says; then the owner, whose last facts, log lines and snapshot become durable; then the store.
+//! configuration comes into force. End: what observes and delivers ends first, while the engine task still records
+//! what it says; then the engine task, whose last facts, log lines and snapshot become durable; then the store.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use super::admission::Admission;
 use super::alert_survey::Survey;
 use super::alert_watch::Watch;
 use super::decisions::Decisions;
-use super::deliveries::{Deliveries, Post};
+use super::deliveries::{Deliveries, Mailer};
 use super::effects::Effects;
+use super::engine_task::{EngineTask, Parts};
 use super::evaluators::Evaluators;
 use super::handle::Shared;
 use super::inbox::Inbox;
 use super::large_stack::{STACK_BYTES, on_large_stack};
 use super::log_writes::LogWrites;
 use super::missing_branches::MissingBranches;
-use super::owner::{Owner, Parts};
 use super::plan_in_force::PlanInForce;
 use super::polls::Polls;
 use super::programs::Programs;
@@ -53,14 +53,14 @@ pub struct Master {
     pub handle: Handle,
     /// What observes and delivers.
     outer: Tasks,
-    /// The owner and the log writer.
+    /// The engine task and the log writer.
     inner: Tasks,
     log_writes: Arc<LogWrites>,
-    owner_ended: oneshot::Receiver<()>,
+    engine_ended: oneshot::Receiver<()>,
 }
 
 /// What is there before any task.
-struct Foundation {
+struct Opened {
     options: Options,
     clock: Arc<dyn Clock>,
     store: Store,
@@ -100,8 +100,8 @@ impl Master {
             programs.insert(loaded);
         }
         let (engine, snapshot) = recover(&store, &programs).await?;
-        let foundation = Foundation { options, clock, store, programs, engine, snapshot };
-        let master = Self::assemble(foundation, first)?;
+        let opened = Opened { options, clock, store, programs, engine, snapshot };
+        let master = Self::assemble(opened, first)?;
         match master.begin().await {
             Ok(()) => Ok(master),
             Err(error) => {
@@ -124,8 +124,8 @@ impl Master {
         name_hanging(&self.outer.join(OUTER_BOUND).await);
         if self.handle.shared.inbox.stop().await.is_ok() {
             let drained = async {
-                // An owner that failed has said so.
-                let _ = self.owner_ended.await;
+                // An engine task that failed has said so.
+                let _ = self.engine_ended.await;
                 self.log_writes.drained().await;
             };
             if tokio::time::timeout(INNER_BOUND, drained).await.is_err() {
@@ -146,8 +146,8 @@ impl Master {
     }
 
     /// Makes the parts, joins them, starts the tasks. Nothing is recorded yet.
-    fn assemble(foundation: Foundation, first: Load) -> Result<Self, StartError> {
-        let Foundation { options, clock, store, programs, engine, snapshot } = foundation;
+    fn assemble(opened: Opened, first: Load) -> Result<Self, StartError> {
+        let Opened { options, clock, store, programs, engine, snapshot } = opened;
         let alerts = Alerts::new(Arc::clone(&clock));
         let missing_branches = MissingBranches::default();
         let outer = Tasks::new();
@@ -170,7 +170,7 @@ impl Master {
         let workers = Arc::new(Workers::new(host, Arc::clone(&admission), engine.last_epoch()));
         let evaluators = Evaluators::new(Arc::clone(&programs), inbox.clone(), &outer);
         let effects = Effects {
-            deliveries: Arc::new(Deliveries::new(Post {
+            deliveries: Arc::new(Deliveries::new(Mailer {
                 store: store.clone(),
                 clock: Arc::clone(&clock),
                 programs: Arc::clone(&programs),
@@ -220,7 +220,7 @@ impl Master {
         outer.spawn("reloader", reloader.run(requests, first));
 
         inner.spawn_last("log writer", Arc::clone(&log_writes).run(inner.stop_token().clone()));
-        let owner = Owner::new(Parts {
+        let task = EngineTask::new(Parts {
             engine,
             snapshot,
             clock,
@@ -234,11 +234,11 @@ impl Master {
             alerts: alerts.clone(),
             stop: inner.stop_token().clone(),
         });
-        let owner_ended = start_owner(owner, &inner)?;
+        let engine_ended = start_engine_task(task, &inner)?;
 
         let tasks = outer.clone();
         let shared = Shared { options, store, inbox, plan, facts, reloads, admission, workers, tasks, alerts };
-        Ok(Self { handle: Handle { shared: Arc::new(shared) }, outer, inner, log_writes, owner_ended })
+        Ok(Self { handle: Handle { shared: Arc::new(shared) }, outer, inner, log_writes, engine_ended })
     }
 
     /// The first inputs: what makes this master known, and its configuration.
@@ -307,14 +307,14 @@ async fn recover(store: &Store, programs: &Arc<Programs>) -> Result<(Engine, u64
     recovered.await.map_err(|why| StartError::Bug { what: "restore the open work", why })?
 }
 
-/// Threads beside the owner, for what its lanes of evaluators cannot wait for: a lane has one such thing at a time, and
+/// Threads beside the engine task, for what its lanes of evaluators cannot wait for: a lane has one such thing at a time, and
 /// processes that end come on top.
 const OWNER_THREADS_MAX: usize = 8;
 /// At the end they have nothing left to do: evaluators were killed, and their ends are known.
 const OWNER_THREADS_WITHIN: Duration = Duration::from_secs(1);
 
-/// Starts the owner's thread: its own runtime, and the stack that deeply nested values need.
-fn start_owner(owner: Owner, tasks: &Tasks) -> Result<oneshot::Receiver<()>, MasterError> {
+/// Starts the engine task's thread: its own runtime, and the stack that deeply nested values need.
+fn start_engine_task(task: EngineTask, tasks: &Tasks) -> Result<oneshot::Receiver<()>, MasterError> {
     let (sender, ended) = oneshot::channel();
     tasks.thread("owner", STACK_BYTES, move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -323,7 +323,7 @@ fn start_owner(owner: Owner, tasks: &Tasks) -> Result<oneshot::Receiver<()>, Mas
             .max_blocking_threads(OWNER_THREADS_MAX)
             .build();
         let runtime = runtime.map_err(|source| MasterError::Thread { name: "owner", source })?;
-        let result = runtime.block_on(owner.run());
+        let result = runtime.block_on(task.run());
         runtime.shutdown_timeout(OWNER_THREADS_WITHIN);
         // A master that was dropped does not wait for us.
         let _ = sender.send(());

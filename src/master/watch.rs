@@ -33,8 +33,8 @@ pub(super) async fn run(
     reloads: Reloads,
     alerts: Alerts,
 ) -> Result<(), MasterError> {
-    let (mut eye, mut events) = match Eye::open() {
-        Ok(eye) => eye,
+    let (mut watcher, mut events) = match FileWatcher::open() {
+        Ok(watcher) => watcher,
         Err(error) => {
             let text = format!("the configuration's files are not watched: {error}");
             let hint = "use `starwright reload` after a change".to_owned();
@@ -48,8 +48,8 @@ pub(super) async fn run(
     let mut asked: Option<Answer> = None;
     loop {
         let watched = Watched::new(&main, &files.borrow_and_update());
-        eye.heed(&watched, refused);
-        let cause = if eye.look_at(&watched.folders) {
+        watcher.heed(&watched, refused);
+        let cause = if watcher.look_at(&watched.folders) {
             // What changed between the load and now was not seen.
             "watch".to_owned()
         } else {
@@ -63,7 +63,7 @@ pub(super) async fn run(
                     Err(_gone) => return std::future::pending().await,
                 },
                 _ = files.changed() => continue,
-                () = tokio::time::sleep(MISSING_AGAIN), if !eye.sees(&watched.folders) => continue,
+                () = tokio::time::sleep(MISSING_AGAIN), if !watcher.sees(&watched.folders) => continue,
             }
         };
         let reloads = reloads.clone();
@@ -125,7 +125,7 @@ async fn changed(
 }
 
 /// The operating system's watch over folders.
-struct Eye {
+struct FileWatcher {
     watcher: notify::RecommendedWatcher,
     heeded: Arc<Mutex<Heeded>>,
     /// What is watched, and which folder had the name then.
@@ -154,7 +154,7 @@ fn identity(folder: &Path) -> Option<Identity> {
     folder.is_dir().then_some((0, 0))
 }
 
-impl Eye {
+impl FileWatcher {
     fn open() -> Result<(Self, mpsc::Receiver<PathBuf>), notify::Error> {
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let heeded = Arc::<Mutex<Heeded>>::default();

@@ -1,7 +1,7 @@
 //! The connected workers: at most one live link of each name, and the way of orders to it.
 //!
 //! A new connection of a name is arbitrated against the one that is there (`docs/design/worker-link.md`,
-//! "Epochs") and gets a number higher than all before. What a link observes goes to the owner; orders for a
+//! "Epochs") and gets a number higher than all before. What a link observes goes to the engine task; orders for a
 //! connection that is gone are dropped, because the engine hears of its end and asks again.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::host::{LinkHost, LogPlace};
-use super::lane::{Item, Receipt};
-use super::outcome::{Meaning, Told, first_line, note};
+use super::lane::{Item, PendingAck};
+use super::outcome::{ExitRules, StockReport, first_line, note};
 use super::output::{part_of_chunk, part_of_lines, part_of_text};
 use crate::base::Timestamp;
 use crate::engine::{CommandOrder, Work};
@@ -27,14 +27,14 @@ const STDIO: &str = "stdio";
 
 /// A running command. Its lane ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Command {
+pub(super) struct LinkCommand {
     id: CommandId,
     build: BuildId,
     logs: BTreeMap<String, LogId>,
     main: Option<LogId>,
     log_stdout: bool,
     log_stderr: bool,
-    meaning: Meaning,
+    exit_rules: ExitRules,
     source: Arc<str>,
     /// The number of each log's next part.
     next: BTreeMap<LogId, u64>,
@@ -48,7 +48,7 @@ pub(super) struct Command {
 /// Who reports about it.
 #[derive(Debug)]
 enum Teller {
-    Stock(Box<Told>),
+    Stock(Box<StockReport>),
     /// One of our workers, with the number of parts so far.
     Ours {
         parts: u64,
@@ -63,7 +63,7 @@ pub(super) struct Completion {
     pub report: Option<Box<CommandReport>>,
 }
 
-impl Command {
+impl LinkCommand {
     /// A command that is about to be sent.
     pub fn new(order: &CommandOrder, ours: bool, items: mpsc::UnboundedSender<Item>, now: Timestamp) -> Self {
         let (main, log_stdout, log_stderr) = match &order.work {
@@ -77,7 +77,7 @@ impl Command {
             logs: order.logs.clone(),
             log_stdout,
             log_stderr,
-            meaning: Meaning::of(&order.work),
+            exit_rules: ExitRules::of(&order.work),
             source: order.command.0.as_str().into(),
             next: BTreeMap::new(),
             items,
@@ -127,7 +127,7 @@ impl Command {
 
     /// Ends it without a report from the worker.
     pub fn fail(self, end: CommandEnd) {
-        let result = self.meaning.bare(end);
+        let result = self.exit_rules.bare(end);
         self.end(result, None);
     }
 
@@ -136,7 +136,7 @@ impl Command {
         &mut self,
         n: Option<u64>,
         updates: Vec<Update>,
-        receipt: Receipt,
+        receipt: PendingAck,
         redactor: &Redactor,
         now: Timestamp,
     ) -> Result<(), String> {
@@ -151,19 +151,19 @@ impl Command {
     }
 
     /// Takes the last message. An error ends the connection.
-    pub fn complete(self, last: &Completion, receipt: Receipt, now: Timestamp) -> Result<(), String> {
+    pub fn complete(self, last: &Completion, receipt: PendingAck, now: Timestamp) -> Result<(), String> {
         let interrupted = self.interrupted.as_deref();
         let result = match (&self.teller, &last.report) {
             (Teller::Ours { parts }, _) if last.parts.is_some_and(|n| n > *parts) => {
                 return Err(self.gap(last.parts, *parts));
             }
-            (Teller::Ours { .. }, Some(report)) => self.meaning.reported(report, interrupted),
+            (Teller::Ours { .. }, Some(report)) => self.exit_rules.reported(report, interrupted),
             (Teller::Ours { .. }, None) => {
                 let why = last.failure.as_deref().map_or_else(|| "the worker sent no result".to_owned(), first_line);
-                self.meaning.bare(CommandEnd::Broken(why))
+                self.exit_rules.bare(CommandEnd::Broken(why))
             }
             (Teller::Stock(told), _) => {
-                told.result(&self.meaning, last.failure.as_deref(), interrupted, now.since(self.started))
+                told.result(&self.exit_rules, last.failure.as_deref(), interrupted, now.since(self.started))
             }
         };
         self.end(result, Some(receipt));
@@ -175,7 +175,7 @@ impl Command {
         self.append(self.main, part_of_text('h', format!("{}\n", failure.trim_end()), now));
     }
 
-    fn end(self, result: CommandResult, receipt: Option<Receipt>) {
+    fn end(self, result: CommandResult, receipt: Option<PendingAck>) {
         self.send(Item::End { result: Box::new(result), receipt });
     }
 
@@ -213,7 +213,7 @@ impl Command {
         match update {
             Update::Stream { stream, lines } => {
                 let part = part_of_lines(stream.letter(), &lines, redactor, now);
-                told.heard(part.stream, &part.text, &self.meaning);
+                told.heard(part.stream, &part.text, &self.exit_rules);
                 let wanted = match stream {
                     StdStream::Stdout => self.log_stdout,
                     StdStream::Stderr => self.log_stderr,

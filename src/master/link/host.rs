@@ -25,7 +25,7 @@ pub type Durable = BoxFuture<'static, Result<(), String>>;
 pub trait LinkHost: Send + Sync + 'static {
     /// The contents of logs.
     fn logs(&self) -> Logs;
-    /// Hands an input to the engine's owner; ends when its events are durable.
+    /// Hands an input to the engine task; ends when its events are durable.
     fn input(&self, input: Input) -> BoxFuture<'_, Result<(), Gone>>;
     /// The present moment.
     fn now(&self) -> Timestamp;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! link ── items ──▶ lane ── append … append ──▶ logs
-//!   ▲                 └──── CommandEnded ─────▶ engine's owner
+//!   ▲                 └──── CommandEnded ─────▶ engine task
 //!   └── notices ──────┘
 //! ```
 //!
@@ -29,7 +29,7 @@ use crate::store::LogPart;
 
 /// A message of the worker that wants an answer.
 #[derive(Debug)]
-pub(super) struct Receipt {
+pub(super) struct PendingAck {
     pub seq: Seq,
     /// Bytes that it counts as unsynced until then.
     pub bytes: usize,
@@ -45,11 +45,11 @@ pub(super) enum Item {
         part: LogPart,
     },
     /// Everything before is to be durable before this message is answered.
-    Answer(Receipt),
+    Answer(PendingAck),
     /// The last one.
     End {
         result: Box<CommandResult>,
-        receipt: Option<Receipt>,
+        receipt: Option<PendingAck>,
     },
 }
 
@@ -57,7 +57,7 @@ pub(super) enum Item {
 #[derive(Debug)]
 pub(super) enum Notice {
     /// The message can be answered.
-    Durable(Receipt),
+    Durable(PendingAck),
     /// Nothing more can be kept.
     Failed(String),
 }
@@ -73,7 +73,7 @@ pub(super) struct Lane {
     pub notices: mpsc::UnboundedSender<Notice>,
 }
 
-type UnderWay = FuturesOrdered<BoxFuture<'static, Result<Option<Receipt>, String>>>;
+type UnderWay = FuturesOrdered<BoxFuture<'static, Result<Option<PendingAck>, String>>>;
 
 impl Lane {
     /// Carries items until the end, or until the link drops its side.
@@ -121,7 +121,7 @@ impl Lane {
         Ok(())
     }
 
-    fn settle(&self, done: Result<Option<Receipt>, String>) -> Result<(), String> {
+    fn settle(&self, done: Result<Option<PendingAck>, String>) -> Result<(), String> {
         if let Some(receipt) = done.map_err(|why| self.not_kept(&why))? {
             self.tell(Notice::Durable(receipt));
         }

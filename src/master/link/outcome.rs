@@ -10,13 +10,13 @@ use crate::protocol::{CommandReport, ReportedEnd};
 
 /// What an order says about the meaning of an end.
 #[derive(Clone, Debug)]
-pub(super) struct Meaning {
+pub(super) struct ExitRules {
     exit_codes: BTreeMap<i64, Outcome>,
     want_output: bool,
     is_file_command: bool,
 }
 
-impl Meaning {
+impl ExitRules {
     pub fn of(work: &Work) -> Self {
         match work {
             Work::Run(spec) => {
@@ -65,7 +65,7 @@ impl Meaning {
 
 /// What a stock worker has reported about a command so far.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Told {
+pub(super) struct StockReport {
     pub rc: Option<i64>,
     pub elapsed: Option<f64>,
     pub failure_reason: Option<String>,
@@ -96,19 +96,19 @@ impl Head {
     }
 }
 
-impl Told {
+impl StockReport {
     /// Takes note of lines, already without secrets.
-    pub fn heard(&mut self, stream: char, text: &[u8], meaning: &Meaning) {
+    pub fn heard(&mut self, stream: char, text: &[u8], exit_rules: &ExitRules) {
         match stream {
             'h' => self.header(&String::from_utf8_lossy(text)),
-            'e' => self.error(text, meaning),
-            'o' if meaning.want_output => self.stdout.push(text),
+            'e' => self.error(text, exit_rules),
+            'o' if exit_rules.want_output => self.stdout.push(text),
             _ => {}
         }
     }
 
-    fn error(&mut self, text: &[u8], meaning: &Meaning) {
-        if meaning.want_output || meaning.is_file_command {
+    fn error(&mut self, text: &[u8], exit_rules: &ExitRules) {
+        if exit_rules.want_output || exit_rules.is_file_command {
             self.stderr.push(text);
         }
         let text = String::from_utf8_lossy(text);
@@ -129,14 +129,14 @@ impl Told {
     /// and no interrupt of ours.
     pub fn result(
         &self,
-        meaning: &Meaning,
+        exit_rules: &ExitRules,
         failure: Option<&str>,
         interrupted: Option<&str>,
         ran: Span,
     ) -> CommandResult {
-        let end = self.end(meaning, failure, interrupted);
-        let head = |head: &Head| meaning.want_output.then(|| lossy_head(&head.bytes));
-        let note = (meaning.is_file_command && end != CommandEnd::Exited(0)).then(|| self.note());
+        let end = self.end(exit_rules, failure, interrupted);
+        let head = |head: &Head| exit_rules.want_output.then(|| lossy_head(&head.bytes));
+        let note = (exit_rules.is_file_command && end != CommandEnd::Exited(0)).then(|| self.note());
         CommandResult {
             stdout: head(&self.stdout),
             stderr: head(&self.stderr).or(note),
@@ -144,11 +144,11 @@ impl Told {
             files: bounded_files(&self.files),
             stat: self.stat.clone(),
             elapsed: self.elapsed.and_then(seconds).unwrap_or(ran),
-            ..meaning.bare(end)
+            ..exit_rules.bare(end)
         }
     }
 
-    fn end(&self, meaning: &Meaning, failure: Option<&str>, interrupted: Option<&str>) -> CommandEnd {
+    fn end(&self, exit_rules: &ExitRules, failure: Option<&str>, interrupted: Option<&str>) -> CommandEnd {
         if let Some(why) = interrupted {
             return CommandEnd::Interrupted(why.to_owned());
         }
@@ -162,11 +162,11 @@ impl Told {
             (Some(other), _) => CommandEnd::Broken(format!("the worker killed it: {}", first_line(other))),
             (None, None) => CommandEnd::Broken(self.without_code()),
             (None, Some(_)) if self.signal.is_some() => CommandEnd::Killed(self.signal),
-            (None, Some(-1)) if !meaning.is_file_command => {
+            (None, Some(-1)) if !exit_rules.is_file_command => {
                 not_started(&self.errors).map_or(CommandEnd::Killed(None), CommandEnd::NotStarted)
             }
             (None, Some(code)) => match not_started(&self.errors) {
-                Some(why) if !meaning.is_file_command && code != 0 => CommandEnd::NotStarted(why),
+                Some(why) if !exit_rules.is_file_command && code != 0 => CommandEnd::NotStarted(why),
                 _ => CommandEnd::Exited(code),
             },
         }

@@ -6,7 +6,7 @@
 //! socket ──frames──▶ loop ──frames──▶ writer ──▶ socket
 //!                   │    ▲
 //!                   ▼    │ notices
-//!                 lanes, inputs ──▶ logs, engine's owner
+//!                 lanes, inputs ──▶ logs, engine task
 //! ```
 //!
 //! Everything runs inside one future, so dropping it leaves nothing behind.
@@ -36,7 +36,7 @@ const WRITES_MAX: usize = 32;
 
 /// Serves the connection of a worker until it ends, and returns the reason. Sends `WorkerConnected` to the engine
 /// first, and `WorkerLost` last. After the end of the connection this takes at most [`Limits::drain`] and
-/// [`Limits::goodbye`], plus the time of the engine's owner for one input.
+/// [`Limits::goodbye`], plus the time of the engine task for one input.
 pub async fn serve(host: Arc<dyn LinkHost>, newcomer: Newcomer, mut orders: LinkOrders) -> String {
     let shared = Arc::clone(&orders.shared);
     let (worker, epoch) = (shared.worker.clone(), shared.epoch);

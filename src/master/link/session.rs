@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::command::{Command, Completion};
+use super::command::{Completion, LinkCommand};
 use super::handle::{LinkOrder, Shared};
 use super::host::LinkHost;
-use super::lane::{Item, Lane, Notice, Receipt};
+use super::lane::{Item, Lane, Notice, PendingAck};
 use super::limits::{Limits, OUTBOX_MAX, UNSYNCED_BYTES_MAX, UNSYNCED_MESSAGES_MAX};
 use super::order_args::{Prepared, prepare};
 use super::outcome::first_line;
@@ -41,7 +41,7 @@ const BUFFER_SECONDS: f64 = 0.3;
 
 /// A request of ours without its response.
 #[derive(Debug)]
-enum Asked {
+enum PendingRequest {
     Settings,
     Start(CommandId),
     Interrupt,
@@ -71,8 +71,8 @@ pub(super) struct Session {
     /// later order resumes. None once it has been told, and for stock workers.
     early: Option<Vec<CommandOrder>>,
     next_seq: u64,
-    asked: BTreeMap<u64, Asked>,
-    commands: BTreeMap<CommandId, Command>,
+    asked: BTreeMap<u64, PendingRequest>,
+    commands: BTreeMap<CommandId, LinkCommand>,
     /// Every secret value that this worker was given. None may appear in its output, whichever command prints it.
     given: BTreeSet<(String, String)>,
     redactor: Redactor,
@@ -130,7 +130,7 @@ impl Session {
             buffer_size: BUFFER_BYTES,
             caps,
         };
-        session.ask(MasterRequest::SetWorkerSettings(settings), Asked::Settings);
+        session.ask(MasterRequest::SetWorkerSettings(settings), PendingRequest::Settings);
         session
     }
 
@@ -140,7 +140,7 @@ impl Session {
         if self.ours {
             return;
         }
-        self.ask(MasterRequest::Print { message: "attached".to_owned() }, Asked::Print);
+        self.ask(MasterRequest::Print { message: "attached".to_owned() }, PendingRequest::Print);
         if info.delete_leftover_dirs && !info.basedir.is_empty() {
             let (sweep, first) = Sweep::new(self.shared.epoch, self.site.clone());
             self.sweep = Some(sweep);
@@ -152,7 +152,7 @@ impl Session {
         let (command, args) = next;
         let request =
             MasterRequest::StartCommand { command, name: args.name().to_owned(), builder: None, args: args.write() };
-        self.ask(request, Asked::Sweep);
+        self.ask(request, PendingRequest::Sweep);
     }
 
     /// Takes a report about a command of the sweep. False if the command does not belong to it.
@@ -172,7 +172,7 @@ impl Session {
     pub fn kill(&mut self, why: String) {
         let by = Instant::now() + self.limits.goodbye;
         self.dying = Some((why, by));
-        self.ask(MasterRequest::Shutdown, Asked::ShutDown { by });
+        self.ask(MasterRequest::Shutdown, PendingRequest::ShutDown { by });
     }
 
     /// Why it has ended by now, if it was killed.
@@ -197,14 +197,18 @@ impl Session {
 
     /// When an answer that something waits for is overdue.
     pub fn overdue(&self) -> Option<Instant> {
-        let by = |asked: &Asked| match asked {
-            Asked::Resume { by, .. } | Asked::ShutDown { by } => Some(*by),
-            Asked::Settings | Asked::Start(_) | Asked::Interrupt | Asked::Print | Asked::Sweep => None,
+        let by = |asked: &PendingRequest| match asked {
+            PendingRequest::Resume { by, .. } | PendingRequest::ShutDown { by } => Some(*by),
+            PendingRequest::Settings
+            | PendingRequest::Start(_)
+            | PendingRequest::Interrupt
+            | PendingRequest::Print
+            | PendingRequest::Sweep => None,
         };
         self.asked.values().filter_map(by).min()
     }
 
-    /// Passes an input to the engine's owner, concurrently with everything else.
+    /// Passes an input to the engine task, concurrently with everything else.
     pub fn tell_engine(&self, input: Input, then: CancellationToken) {
         let (host, notices) = (Arc::clone(&self.host), self.notices.clone());
         let told = async move {
@@ -220,7 +224,7 @@ impl Session {
     pub fn wind_up(&mut self) {
         self.commands.clear();
         for asked in std::mem::take(&mut self.asked).into_values() {
-            if let Asked::Resume { announced, .. } = asked {
+            if let PendingRequest::Resume { announced, .. } = asked {
                 announced.cancel();
             }
         }
@@ -243,7 +247,7 @@ impl Session {
     pub fn message(&mut self, bytes: &[u8]) -> Result<(), String> {
         let message = WorkerMessage::decode(bytes).map_err(|error| format!("it sent a malformed message: {error}"))?;
         match message {
-            Message::Request { seq, request } => self.request(Receipt { seq, bytes: bytes.len() }, request),
+            Message::Request { seq, request } => self.request(PendingAck { seq, bytes: bytes.len() }, request),
             Message::Response { seq, answer } => self.response(&seq, answer),
             Message::Ignored { why } => {
                 debug!(worker = self.shared.worker, "ignored {why}");
@@ -252,7 +256,7 @@ impl Session {
         }
     }
 
-    fn request(&mut self, receipt: Receipt, request: WorkerRequest) -> Result<(), String> {
+    fn request(&mut self, receipt: PendingAck, request: WorkerRequest) -> Result<(), String> {
         let now = self.host.now();
         match request {
             WorkerRequest::Update { command, n, updates } => {
@@ -287,9 +291,9 @@ impl Session {
 
     fn completed(
         &self,
-        mut command: Command,
+        mut command: LinkCommand,
         mut last: Completion,
-        receipt: Receipt,
+        receipt: PendingAck,
         now: Timestamp,
     ) -> Result<(), String> {
         last.failure = last.failure.map(|text| self.redactor.redact_str(&text).into_owned());
@@ -310,26 +314,35 @@ impl Session {
             return Ok(());
         };
         match (asked, answer) {
-            (Asked::Settings | Asked::Interrupt, Err(why)) => {
+            (PendingRequest::Settings | PendingRequest::Interrupt, Err(why)) => {
                 warn!(worker = self.shared.worker, "the worker refused a request: {}", first_line(&why));
             }
-            (Asked::Start(command), Err(why)) => {
+            (PendingRequest::Start(command), Err(why)) => {
                 if let Some(known) = self.commands.remove(&command) {
                     let why = self.redactor.redact_str(&first_line(&why)).into_owned();
                     known.fail(CommandEnd::Broken(why));
                 }
             }
-            (Asked::Resume { commands, announced, .. }, answer) => self.resumed(commands, announced, answer),
-            (Asked::ShutDown { .. }, _) => {
+            (PendingRequest::Resume { commands, announced, .. }, answer) => self.resumed(commands, announced, answer),
+            (PendingRequest::ShutDown { .. }, _) => {
                 let killed = self.dying.take().map(|(why, _)| why);
                 return Err(killed.unwrap_or_else(|| "it was told to end".to_owned()));
             }
-            (Asked::Sweep, Err(why)) => {
+            (PendingRequest::Sweep, Err(why)) => {
                 warn!(worker = self.shared.worker, "the worker cannot list leftovers: {}", first_line(&why));
                 self.sweep = None;
             }
-            (Asked::Print, Err(why)) => debug!(worker = self.shared.worker, "it does not print: {}", first_line(&why)),
-            (Asked::Settings | Asked::Start(_) | Asked::Interrupt | Asked::Print | Asked::Sweep, Ok(_)) => {}
+            (PendingRequest::Print, Err(why)) => {
+                debug!(worker = self.shared.worker, "it does not print: {}", first_line(&why));
+            }
+            (
+                PendingRequest::Settings
+                | PendingRequest::Start(_)
+                | PendingRequest::Interrupt
+                | PendingRequest::Print
+                | PendingRequest::Sweep,
+                Ok(_),
+            ) => {}
         }
         Ok(())
     }
@@ -346,7 +359,7 @@ impl Session {
             LinkOrder::Forget { commands } => self.forget(commands),
             LinkOrder::ShutDown => {
                 let by = Instant::now() + self.limits.answer;
-                self.ask(MasterRequest::Shutdown, Asked::ShutDown { by });
+                self.ask(MasterRequest::Shutdown, PendingRequest::ShutDown { by });
             }
         }
     }
@@ -359,7 +372,7 @@ impl Session {
         let now = self.host.now();
         let announced = CancellationToken::new();
         announced.cancel();
-        let command = Command::new(order, self.ours, self.lane(&order.command, announced), now);
+        let command = LinkCommand::new(order, self.ours, self.lane(&order.command, announced), now);
         if matches!(&order.work, Work::File(FileCommand::Remove(paths)) if paths.is_empty()) {
             // A stock worker fails at an empty list.
             return command.fail(CommandEnd::Exited(0));
@@ -373,7 +386,7 @@ impl Session {
         self.commands.insert(order.command.clone(), command);
         let (name, args) = self.give(prepared);
         let (command, builder) = (order.command.clone(), Some(order.builder.clone()));
-        let asked = Asked::Start(command.clone());
+        let asked = PendingRequest::Start(command.clone());
         self.ask(MasterRequest::StartCommand { command, name, builder, args }, asked);
     }
 
@@ -401,7 +414,7 @@ impl Session {
             StopLevel::Interrupt => InterruptLevel::Interrupt,
             StopLevel::Kill => InterruptLevel::Kill,
         });
-        self.ask(MasterRequest::InterruptCommand { command, why, builder: None, level }, Asked::Interrupt);
+        self.ask(MasterRequest::InterruptCommand { command, why, builder: None, level }, PendingRequest::Interrupt);
     }
 
     fn forget(&mut self, commands: Vec<CommandId>) {
@@ -424,7 +437,7 @@ impl Session {
         let wanted: BTreeMap<CommandId, u64> =
             self.commands.iter().map(|(id, command)| (id.clone(), command.parts())).collect();
         let by = Instant::now() + self.limits.answer;
-        self.ask(MasterRequest::Resume { commands: wanted }, Asked::Resume { commands, announced, by });
+        self.ask(MasterRequest::Resume { commands: wanted }, PendingRequest::Resume { commands, announced, by });
         for order in self.early.take().into_iter().flatten() {
             self.dispatch(&order);
         }
@@ -436,7 +449,7 @@ impl Session {
             return;
         }
         let items = self.lane(&order.command, announced);
-        match Command::resumed(order, &*self.host, items, self.host.now()) {
+        match LinkCommand::resumed(order, &*self.host, items, self.host.now()) {
             Ok(command) => drop(self.commands.insert(order.command.clone(), command)),
             Err(why) => warn!(worker = self.shared.worker, command = %order.command, "it cannot be resumed: {why}"),
         }
@@ -485,7 +498,7 @@ impl Session {
         items_in
     }
 
-    fn ask(&mut self, request: MasterRequest, asked: Asked) {
+    fn ask(&mut self, request: MasterRequest, asked: PendingRequest) {
         let number = self.next_seq;
         self.next_seq += 1;
         self.asked.insert(number, asked);

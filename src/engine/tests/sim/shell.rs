@@ -1,4 +1,4 @@
-//! The master around the engine, after `src/master/owner.rs`: batches, one commit in flight, effects after the commit,
+//! The master around the engine, after `src/master/engine_task.rs`: batches, one commit in flight, effects after the commit,
 //! snapshots after the log lines; and its deaths.
 
 use std::collections::{BTreeMap, BTreeSet};

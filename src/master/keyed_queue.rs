@@ -2,7 +2,7 @@
 //!
 //! Used for polls (key: source), deliveries (key: report) and writes to logs (key: log). Knows nothing of
 //! what the work is. What waits here is bounded by whoever orders: a key holds one waiting order
-//! ([`Errands::replace`]), or orders that each hold a permit ([`Errands::append`]).
+//! ([`KeyedQueue::replace`]), or orders that each hold a permit ([`KeyedQueue::append`]).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,23 +11,23 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Orders by key, and the bell that announces them.
+/// Jobs by key, and the bell that announces them.
 #[derive(Debug)]
-pub(super) struct Errands<K, J> {
-    desk: Mutex<Desk<K, J>>,
+pub(super) struct KeyedQueue<K, J> {
+    state: Mutex<QueueState<K, J>>,
     bell: Notify,
 }
 
 /// A key is in `slots` as long as it waits or runs, and in `turns` as long as it waits for its turn.
 #[derive(Debug)]
-struct Desk<K, J> {
+struct QueueState<K, J> {
     turns: VecDeque<K>,
     slots: BTreeMap<K, VecDeque<J>>,
 }
 
-impl<K: Ord + Clone, J> Errands<K, J> {
+impl<K: Ord + Clone, J> KeyedQueue<K, J> {
     pub fn new() -> Self {
-        Self { desk: Mutex::new(Desk { turns: VecDeque::new(), slots: BTreeMap::new() }), bell: Notify::new() }
+        Self { state: Mutex::new(QueueState { turns: VecDeque::new(), slots: BTreeMap::new() }), bell: Notify::new() }
     }
 
     /// Adds work after what waits under the key.
@@ -78,34 +78,34 @@ impl<K: Ord + Clone, J> Errands<K, J> {
     }
 
     fn order(&self, key: K, put: impl FnOnce(&mut VecDeque<J>)) {
-        let mut desk = self.desk();
-        let known = desk.slots.contains_key(&key);
-        put(desk.slots.entry(key.clone()).or_default());
+        let mut state = self.state();
+        let known = state.slots.contains_key(&key);
+        put(state.slots.entry(key.clone()).or_default());
         if !known {
-            desk.turns.push_back(key);
+            state.turns.push_back(key);
         }
-        drop(desk);
+        drop(state);
         self.bell.notify_one();
     }
 
     fn take(&self) -> Option<(K, J)> {
-        let mut desk = self.desk();
-        let key = desk.turns.pop_front()?;
-        let job = desk.slots.get_mut(&key)?.pop_front()?;
+        let mut state = self.state();
+        let key = state.turns.pop_front()?;
+        let job = state.slots.get_mut(&key)?.pop_front()?;
         Some((key, job))
     }
 
     fn done(&self, key: K) {
-        let mut desk = self.desk();
-        if desk.slots.get(&key).is_some_and(VecDeque::is_empty) {
-            desk.slots.remove(&key);
+        let mut state = self.state();
+        if state.slots.get(&key).is_some_and(VecDeque::is_empty) {
+            state.slots.remove(&key);
         } else {
-            desk.turns.push_back(key);
+            state.turns.push_back(key);
         }
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk<K, J>> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, QueueState<K, J>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -117,16 +117,16 @@ mod tests {
 
     use super::*;
 
-    /// Runs errands that announce themselves and wait for a word, `limit` at a time, beside `story`.
+    /// Runs jobs that announce themselves and wait for a word, `limit` at a time, beside `story`.
     async fn beside<S: Future<Output = ()>>(
-        errands: &Errands<&'static str, u32>,
+        queue: &KeyedQueue<&'static str, u32>,
         limit: usize,
         story: impl FnOnce(mpsc::UnboundedReceiver<(&'static str, u32)>, std::sync::Arc<Notify>) -> S,
     ) {
         let (started, log) = mpsc::unbounded_channel();
         let word = std::sync::Arc::new(Notify::new());
         let stop = CancellationToken::new();
-        let run = errands.run(limit, &stop, |key, job| {
+        let run = queue.run(limit, &stop, |key, job| {
             let (started, word) = (started.clone(), std::sync::Arc::clone(&word));
             async move {
                 started.send((key, job)).unwrap();
@@ -135,18 +135,18 @@ mod tests {
             }
         });
         tokio::select! {
-            _ = run => unreachable!("errands run until dropped"),
+            _ = run => unreachable!("the queue runs until dropped"),
             () = story(log, std::sync::Arc::clone(&word)) => {}
         }
     }
 
     #[tokio::test]
     async fn one_key_runs_once_at_a_time_and_others_go_past_it() {
-        let errands = Errands::new();
-        errands.append("a", 1);
-        errands.append("a", 2);
-        errands.append("b", 3);
-        beside(&errands, 2, |mut log, word| async move {
+        let queue = KeyedQueue::new();
+        queue.append("a", 1);
+        queue.append("a", 2);
+        queue.append("b", 3);
+        beside(&queue, 2, |mut log, word| async move {
             assert_eq!(log.recv().await, Some(("a", 1)));
             assert_eq!(log.recv().await, Some(("b", 3)));
             assert!(log.try_recv().is_err());
@@ -158,15 +158,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_newer_order_takes_the_place_of_the_one_that_waits() {
-        let errands = Errands::new();
-        errands.replace("a", 1);
-        errands.replace("a", 2);
-        beside(&errands, 1, |mut log, word| {
-            let errands = &errands;
+        let queue = KeyedQueue::new();
+        queue.replace("a", 1);
+        queue.replace("a", 2);
+        beside(&queue, 1, |mut log, word| {
+            let queue = &queue;
             async move {
                 assert_eq!(log.recv().await, Some(("a", 2)));
-                errands.replace("a", 3);
-                errands.replace("a", 4);
+                queue.replace("a", 3);
+                queue.replace("a", 4);
                 word.notify_one();
                 assert_eq!(log.recv().await, Some(("a", 4)));
             }
@@ -176,11 +176,11 @@ mod tests {
 
     #[tokio::test]
     async fn when_told_to_stop_what_runs_is_finished_and_what_waits_stays() {
-        let errands = Errands::new();
+        let queue = KeyedQueue::new();
         let stop = CancellationToken::new();
-        errands.append("a", 1);
-        errands.append("b", 2);
-        let ended: Result<(), Infallible> = errands
+        queue.append("a", 1);
+        queue.append("b", 2);
+        let ended: Result<(), Infallible> = queue
             .run(1, &stop, |key, _job| {
                 assert_eq!(key, "a");
                 stop.cancel();
@@ -188,6 +188,6 @@ mod tests {
             })
             .await;
         ended.unwrap();
-        assert_eq!(errands.take(), Some(("b", 2)));
+        assert_eq!(queue.take(), Some(("b", 2)));
     }
 }

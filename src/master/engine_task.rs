@@ -1,7 +1,7 @@
 //! The task that owns the engine.
 //!
 //! ```text
-//!              ┌───────────────────────── owner ──────────────────────────┐
+//!              ┌────────────────────── engine task ───────────────────────┐
 //!  inbox ────► │ engine.handle ─► batch ─► store.commit ─► publish facts, │ ──► effects
 //!  timer ────► │       ▲            │          (one in flight)  answer    │
 //!              │       └────────────┴── goes on while the disk is busy    │
@@ -10,7 +10,8 @@
 //! Turns that are taken while a commit is in flight share the next one. Effects and answers of a turn follow
 //! only after its facts are durable, in order - but for evaluations: they are pure, so nobody can tell when they happen,
 //! and they begin at once. What follows from one usually joins the commit of what led to it, which waits a moment for that.
-//! If facts cannot be committed the owner ends, and nobody hears of them. The owner waits for the store and for the log writer only; neither ever waits for the owner.
+//! If facts cannot be committed the engine task ends, and nobody hears of them. It waits for the store and for the log
+//! writer only; neither ever waits for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
@@ -23,12 +24,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::decisions::Decisions;
+use super::disk_full::retry_while_disk_full;
 use super::effects::Effects;
 use super::inbox::Message;
 use super::log_writes::LogWrites;
 use super::plan_in_force::PlanInForce;
 use super::programs::Programs;
-use super::with_room::with_room;
 use super::{Alerts, MasterError};
 use crate::base::{Clock, chain, memory};
 use crate::engine::{Deadline, Effect, Engine, Input, Reply, Ticket};
@@ -36,7 +37,7 @@ use crate::evaluator::Gone;
 use crate::model::{AlertSubject, BuildId, Event, Fact};
 use crate::store::{Store, StoreError};
 
-/// Facts that may wait for the disk; beyond that the owner takes no more inputs until they are durable. A
+/// Facts that may wait for the disk; beyond that the engine task takes no more inputs until they are durable. A
 /// commit of this many takes some milliseconds, so more would not share a flush better.
 const BATCH_FACTS_MAX: usize = 4096;
 /// A snapshot after so many facts: a restart replays at most twice as many, which takes some 10 ms.
@@ -49,7 +50,7 @@ const EVALUATIONS_MAX: Duration = Duration::from_millis(1);
 /// Pause before the engine is woken a second time for the same deadline.
 const WOKEN_AGAIN: Duration = Duration::from_secs(1);
 
-/// What an owner works with.
+/// What an engine task works with.
 pub(super) struct Parts {
     pub engine: Engine,
     /// The last fact of the newest snapshot.
@@ -63,14 +64,14 @@ pub(super) struct Parts {
     pub facts: broadcast::Sender<Arc<Fact>>,
     pub effects: Effects,
     pub alerts: Alerts,
-    /// Cancelled when the master ends without order: the owner drops everything.
+    /// Cancelled when the master ends without order: the engine task drops everything.
     pub stop: CancellationToken,
 }
 
 /// Owns the engine; everything else of the master is told by it or tells it.
-pub(super) struct Owner {
+pub(super) struct EngineTask {
     parts: Parts,
-    asks: Asks,
+    asks: PendingReplies,
     snapshots: Snapshots,
     /// The deadline that the engine was last woken for.
     woken_for: Option<Deadline>,
@@ -91,7 +92,7 @@ struct Batch {
     until: Option<Instant>,
 }
 
-type Flight = Pin<Box<dyn Future<Output = Result<Batch, StoreError>> + Send>>;
+type PendingCommit = Pin<Box<dyn Future<Output = Result<Batch, StoreError>> + Send>>;
 
 impl Batch {
     fn wait_for(&mut self, build: BuildId) {
@@ -113,16 +114,16 @@ async fn moment(moment: Option<Instant>) {
     }
 }
 
-impl Owner {
+impl EngineTask {
     pub fn new(parts: Parts) -> Self {
         let snapshots = Snapshots { seq: parts.snapshot, saving: None };
-        Self { parts, asks: Asks::default(), snapshots, woken_for: None }
+        Self { parts, asks: PendingReplies::default(), snapshots, woken_for: None }
     }
 
     /// Runs until it is told to stop: everything is durable then, and a snapshot kept.
     pub async fn run(mut self) -> Result<(), MasterError> {
         let mut batch = Batch::default();
-        let mut flight: Option<Flight> = None;
+        let mut flight: Option<PendingCommit> = None;
         let mut stopping = false;
         let stop = self.parts.stop.clone();
         let mut lanes = self.parts.effects.evaluators.start_lanes();
@@ -236,12 +237,12 @@ impl Owner {
     }
 
     /// Starts to make a batch durable.
-    fn take_off(&mut self, mut batch: Batch) -> Flight {
+    fn take_off(&mut self, mut batch: Batch) -> PendingCommit {
         batch.snapshot = self.snapshots.due(&self.parts.engine);
         let (store, alerts) = (self.parts.store.clone(), self.parts.alerts.clone());
         Box::pin(async move {
             if !batch.facts.is_empty() {
-                with_room(&alerts, "facts", || store.commit(batch.facts.clone())).await?;
+                retry_while_disk_full(&alerts, "facts", || store.commit(batch.facts.clone())).await?;
             }
             Ok(batch)
         })
@@ -331,7 +332,7 @@ async fn keep_snapshot(store: Store, log_writes: Arc<LogWrites>, alerts: Alerts,
     }
 }
 
-async fn landing(flight: &mut Option<Flight>) -> Result<Batch, StoreError> {
+async fn landing(flight: &mut Option<PendingCommit>) -> Result<Batch, StoreError> {
     match flight {
         Some(flight) => flight.await,
         None => std::future::pending().await,
@@ -340,12 +341,12 @@ async fn landing(flight: &mut Option<Flight>) -> Result<Batch, StoreError> {
 
 /// Who waits for which answer.
 #[derive(Default)]
-struct Asks {
+struct PendingReplies {
     last: u64,
     open: BTreeMap<Ticket, oneshot::Sender<Reply>>,
 }
 
-impl Asks {
+impl PendingReplies {
     fn open(&mut self, reply: oneshot::Sender<Reply>) -> Ticket {
         self.last += 1;
         let ticket = Ticket(self.last);

@@ -14,7 +14,7 @@ use crate::store::StoreError;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Does the work, as often as the disk is full, until it is done or fails otherwise. `what` names what waits, in an alert.
-pub(super) async fn with_room<T, F>(
+pub(super) async fn retry_while_disk_full<T, F>(
     alerts: &Alerts,
     what: &'static str,
     work: impl FnMut() -> F,
@@ -22,10 +22,10 @@ pub(super) async fn with_room<T, F>(
 where
     F: Future<Output = Result<T, StoreError>>,
 {
-    with_room_every(AGAIN, alerts, what, work).await
+    retry_every(AGAIN, alerts, what, work).await
 }
 
-async fn with_room_every<T, F>(
+async fn retry_every<T, F>(
     pause: Duration,
     alerts: &Alerts,
     what: &'static str,
@@ -71,7 +71,7 @@ mod tests {
     #[tokio::test]
     async fn work_that_finds_the_disk_full_is_done_when_there_is_room() {
         let (tries, alerts) = (Cell::new(0), Alerts::new(Arc::new(SystemClock)));
-        let done = with_room_every(Duration::ZERO, &alerts, "facts", || async {
+        let done = retry_every(Duration::ZERO, &alerts, "facts", || async {
             tries.set(tries.get() + 1);
             assert_eq!(alerts.list().len(), usize::from(tries.get() > 1), "as long as it waits");
             if tries.get() < 5 { Err(full()) } else { Ok("done") }
@@ -83,7 +83,7 @@ mod tests {
     #[tokio::test]
     async fn another_failure_is_told_at_once() {
         let alerts = Alerts::new(Arc::new(SystemClock));
-        let failed = with_room_every(Duration::ZERO, &alerts, "facts", || async { Err::<(), _>(StoreError::Closed) });
+        let failed = retry_every(Duration::ZERO, &alerts, "facts", || async { Err::<(), _>(StoreError::Closed) });
         assert!(matches!(failed.await, Err(StoreError::Closed)));
     }
 }

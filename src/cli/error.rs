@@ -112,6 +112,7 @@ mod tests {
             StoreError::Dump { why: "line 3 is not a record".to_owned() },
             StoreError::NewerDump { found: 9, known: 1 },
             StoreError::Poorer { dir: dir(), facts: (70, 60), builds: (9, 7) },
+            StoreError::Gap { dir: dir(), fact: 812 },
             StoreError::Occupied { dir: dir() },
             StoreError::Missing { dir: dir() },
             StoreError::Closed,

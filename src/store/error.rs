@@ -127,6 +127,18 @@ pub enum StoreError {
         /// The number of builds in the database, and that packs and journal tell of.
         builds: (u64, u64),
     },
+    /// A fact after the newest snapshot is damaged or gone, so nobody knows the state of the open work.
+    #[error(
+        "restore open work in `{}`: fact {fact} is damaged or missing; restore a backup, or run `starwright store export` \
+         and `starwright store import` into a new directory, which leaves out everything after that fact",
+        dir.display()
+    )]
+    Gap {
+        /// The store's folder.
+        dir: PathBuf,
+        /// The first fact that is missing.
+        fact: u64,
+    },
     /// The target of an import is in use already.
     #[error("import into `{}`: the folder is not empty; import into a new one", dir.display())]
     Occupied {
@@ -173,6 +185,7 @@ impl StoreError {
             | Self::Dump { .. }
             | Self::NewerDump { .. }
             | Self::Poorer { .. }
+            | Self::Gap { .. }
             | Self::Occupied { .. }
             | Self::Missing { .. }
             | Self::Closed => false,

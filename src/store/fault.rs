@@ -19,6 +19,7 @@ impl Explained for StoreError {
             | Self::Dump { .. }
             | Self::NewerDump { .. }
             | Self::Poorer { .. }
+            | Self::Gap { .. }
             | Self::Occupied { .. }
             | Self::Missing { .. }
             | Self::Closed => Fault::Environment,

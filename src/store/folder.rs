@@ -158,6 +158,8 @@ impl Format {
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // It is not text.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(StoreError::NoFormat { path }),
             Err(error) => return Err(StoreError::io("read", &path)(error)),
         };
         let damaged = || StoreError::NoFormat { path: path.clone() };

@@ -221,6 +221,9 @@ impl Store {
                 for words in findings.damage {
                     tracing::warn!(words, "a damaged place in packs or journal is left out");
                 }
+                if let Some(fact) = first_missing(after, &facts, last_seq(&*parts.backend)?) {
+                    return Err(StoreError::Gap { dir: folder.dir().to_owned(), fact });
+                }
                 facts
             }
         };
@@ -315,6 +318,13 @@ struct Slice {
     builds: u64,
     /// There was nothing to do, and all builders were looked at.
     is_idle: bool,
+}
+
+/// The first fact after a snapshot that is neither among those found nor beyond the last one that the database has.
+fn first_missing(snapshot: u64, facts: &[Fact], last: u64) -> Option<u64> {
+    let gap = facts.iter().zip(snapshot + 1..).find(|(fact, expected)| fact.seq != *expected);
+    let next = facts.last().map_or(snapshot, |fact| fact.seq) + 1;
+    gap.map(|(_, expected)| expected).or_else(|| (next <= last).then_some(next))
 }
 
 impl Shared {

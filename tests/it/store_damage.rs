@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use starwright::model::BuildRecord;
-use starwright::store::maintain::{check, export, rebuild};
+use starwright::store::maintain::{check, export, import, rebuild};
 use starwright::store::{Store, StoreError};
 use tempfile::TempDir;
 
@@ -262,6 +262,75 @@ fn a_lost_pack_costs_what_was_in_it() {
     let ids = |builds: &[BuildRecord]| builds.iter().map(|build| build.id).collect::<Vec<_>>();
     assert_eq!(ids(&store.builds(ALL).unwrap()), ids(&builds));
     store.close().unwrap();
+}
+
+/// The only segment of the journal.
+fn segment(dir: &Path) -> PathBuf {
+    let mut segments = files_below(&dir.join("journal"));
+    assert_eq!(segments.len(), 1);
+    segments.remove(0)
+}
+
+/// Starts with the state of the engine, as a master does; then exports and imports, and starts with that.
+fn gap_and_way_out(dir: &Path, missing: u64) {
+    let store = Store::open(dir).unwrap();
+    let error = store.recover().unwrap_err();
+    assert!(matches!(error, StoreError::Gap { fact, .. } if fact == missing), "{error}, but {missing} is missing");
+    store.close().unwrap();
+
+    let mut dump = Vec::new();
+    export(dir, &mut dump, &mut |_| {}).unwrap();
+    let place = TempDir::new().unwrap();
+    let new = place.path().join("new");
+    let report = import(&new, &mut dump.as_slice(), &mut |_| {}).unwrap();
+    assert!(report.damage.iter().all(|words| words.contains(&format!("lacks fact {missing}"))), "{:?}", report.damage);
+    let store = Store::open(&new).unwrap();
+    let recovered = store.recover().unwrap();
+    assert_eq!(recovered.facts.last().map_or(recovered.snapshot.unwrap().0, |fact| fact.seq), missing - 1);
+    assert_eq!(store.last_fact().unwrap(), missing - 1);
+    let mut history = History::after(16, missing - 1);
+    store.commit_blocking(history.step()).unwrap();
+    store.close().unwrap();
+}
+
+#[test]
+fn a_damaged_fact_after_the_newest_snapshot_is_named_and_there_is_a_way_out() {
+    let (dir, _) = store_with_history(13, 300);
+    let begun = fs::metadata(segment(dir.path())).unwrap().len();
+    let store = Store::open(dir.path()).unwrap();
+    let last = store.last_fact().unwrap();
+    let mut history = History::after(17, last);
+    (0..20).for_each(|_| store.commit_blocking(history.step()).unwrap());
+    store.close().unwrap();
+
+    let path = segment(dir.path());
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[usize::try_from(begun).unwrap() + 40] ^= 4;
+    fs::write(&path, bytes).unwrap();
+    gap_and_way_out(dir.path(), last + 1);
+}
+
+#[test]
+fn a_journal_that_ends_before_the_database_is_noticed_and_there_is_a_way_out() {
+    let (dir, _) = store_with_history(14, 300);
+    let begun = fs::metadata(segment(dir.path())).unwrap().len();
+    let store = Store::open(dir.path()).unwrap();
+    let last = store.last_fact().unwrap();
+    let mut history = History::after(18, last);
+    (0..20).for_each(|_| store.commit_blocking(history.step()).unwrap());
+    store.close().unwrap();
+
+    fs::OpenOptions::new().write(true).open(segment(dir.path())).unwrap().set_len(begun).unwrap();
+    gap_and_way_out(dir.path(), last + 1);
+}
+
+#[test]
+fn a_format_file_that_is_not_text_is_written_again_by_a_rebuild() {
+    let (dir, whole) = store_with_history(19, 50);
+    fs::write(dir.path().join("format"), [0xff, 0xfe, 0x00, 0x80]).unwrap();
+    assert!(matches!(Store::open(dir.path()), Err(StoreError::NoFormat { .. })));
+    rebuild(dir.path(), &mut |_| {}).unwrap();
+    assert_eq!(reopened(dir.path()), whole);
 }
 
 #[test]

@@ -28,7 +28,9 @@ const PACK_BYTES: u64 = 8 << 20;
 
 /// Makes a store in `dir`, which must be empty or missing, from a dump.
 ///
-/// It equals the exported one, its installation id included: do not run both.
+/// It equals the exported one, its installation id included: do not run both. If the dump lacks a fact after its newest
+/// snapshot, everything after that fact is left out, because the state of the open work cannot be known beyond it; the report
+/// names the fact under `damage`.
 pub fn import(dir: &Path, input: &mut dyn Read, tell: Tell<'_>) -> Result<DumpReport, StoreError> {
     if !is_free(dir)? {
         return Err(StoreError::Occupied { dir: dir.to_owned() });
@@ -86,7 +88,29 @@ fn fill(folder: &Folder, input: &mut dyn Read, tell: Tell<'_>) -> Result<DumpRep
     let report = rebuild_database(folder, tell)?;
     Format { installation }.write(folder)?;
     sync_dir(folder.dir())?;
-    Ok(counts.report(report.damage))
+    let mut damage = report.damage;
+    damage.extend(filler.gap.as_ref().map(Gap::words));
+    let mut imported = counts.report(damage);
+    imported.facts -= filler.gap.map_or(0, |gap| gap.left_out);
+    Ok(imported)
+}
+
+/// A fact that the dump lacks after its newest snapshot.
+struct Gap {
+    missing: u64,
+    /// How many facts came after it.
+    left_out: u64,
+}
+
+impl Gap {
+    fn words(&self) -> String {
+        format!(
+            "the dump lacks fact {}: {} after it {} left out, because open work cannot be restored beyond it",
+            self.missing,
+            if self.left_out == 1 { "the fact".to_owned() } else { format!("{} facts", self.left_out) },
+            if self.left_out == 1 { "is" } else { "are" }
+        )
+    }
 }
 
 struct Filler<'a> {
@@ -97,6 +121,11 @@ struct Filler<'a> {
     snapshots: Snapshots,
     waiting: Vec<Arc<Fact>>,
     counts: Counts,
+    /// The last fact that the newest snapshot covers. A dump has its snapshots before its facts.
+    covered: u64,
+    /// The last fact that was taken; 0 before the first.
+    last: u64,
+    gap: Option<Gap>,
 }
 
 impl<'a> Filler<'a> {
@@ -109,6 +138,9 @@ impl<'a> Filler<'a> {
             snapshots: Snapshots::Files(folder.snapshots()),
             waiting: Vec::new(),
             counts: Counts::default(),
+            covered: 0,
+            last: 0,
+            gap: None,
         })
     }
 
@@ -119,9 +151,15 @@ impl<'a> Filler<'a> {
                 self.counts.configs += 1;
                 self.configs.put(&digest, &bytes)
             }
-            Item::Snapshot { seq, bytes } => self.snapshots.save(seq, &bytes).map(|_| ()),
+            Item::Snapshot { seq, bytes } => {
+                self.covered = self.covered.max(seq);
+                self.snapshots.save(seq, &bytes).map(|_| ())
+            }
             Item::Fact(fact) => {
                 self.counts.facts += 1;
+                if self.is_beyond_a_gap(fact.seq) {
+                    return Ok(());
+                }
                 if self.counts.facts.is_multiple_of(TELL_EVERY) {
                     tell(Progress { what: "facts", done: self.counts.facts, total: None });
                 }
@@ -146,6 +184,22 @@ impl<'a> Filler<'a> {
                 self.counts.log_bytes += u64::try_from(bytes.len()).unwrap_or(0);
                 write_piece(&self.folder.build(build).join(name), at, &bytes)
             }
+        }
+    }
+
+    /// Notes whether a fact that the engine would need before this one is missing.
+    fn is_beyond_a_gap(&mut self, fact: u64) -> bool {
+        let expected = self.last.max(self.covered) + 1;
+        self.last = fact;
+        if self.gap.is_none() && fact > expected {
+            self.gap = Some(Gap { missing: expected, left_out: 0 });
+        }
+        match &mut self.gap {
+            Some(gap) => {
+                gap.left_out += 1;
+                true
+            }
+            None => false,
         }
     }
 

@@ -94,7 +94,14 @@ impl Turn<'_> {
         let Some((_, asked)) = self.in_flight.resuming.remove(name) else { return };
         let told: BTreeMap<CommandId, ResumeState> = told.into_iter().map(|told| (told.command, told.state)).collect();
         for (command, sent) in asked {
-            let Some(build) = self.state.index.commands.get(&command).copied() else { continue };
+            let Some(build) = self.state.index.commands.get(&command).copied() else {
+                // Its build is over, perhaps by what was told of another of its commands. What the worker does not have
+                // runs nowhere, and keeps no directory.
+                if told.get(&command) != Some(&ResumeState::Known) {
+                    self.leftover_ended(name, command);
+                }
+                continue;
+            };
             let same = sent.as_ref() == Some(&connection.instance);
             sabotage!(SentAgainWithoutMemory => if told.get(&command) == Some(&ResumeState::NeverSeen) {
                 self.send_again(build, &command);

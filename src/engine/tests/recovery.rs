@@ -212,6 +212,25 @@ fn parallel_branches_go_on_where_they_were() {
     assert_eq!(world.steps("linux/1"), ["all: all", "> left: left", "> right: right"]);
 }
 
+/// Simulator, seed 2597: the first command that was told of ended the build, and what was told of the other was dropped, so
+/// that it counted as running for good.
+#[test]
+fn a_worker_that_forgot_two_commands_of_one_build_keeps_the_directory_of_neither() {
+    let mut world = World::new(plan().builder_with(
+        "linux",
+        ["w1"],
+        vec![step("both").does([Item::Parallel(vec![vec![run("one")], vec![run("two")]])])],
+    ));
+    world.connect("w1");
+    world.hold("one");
+    world.hold("two");
+    world.force("linux");
+    world.lose("w1");
+    world.connect_as("w1", true, "a new spool of w1");
+    world.expect_ended("linux/1", Outcome::Retry);
+    assert_eq!(world.running_commands(), ["one", "two"], "the build runs again, in the same directory");
+}
+
 #[test]
 fn a_restart_records_that_nobody_is_connected() {
     let mut world = world();

@@ -254,7 +254,9 @@ impl Reference {
         let mut seen: BTreeSet<Owner> = BTreeSet::new();
         let mut open: Vec<Owner> = self.blockers(&own, "", wants).into_iter().collect();
         while let Some(owner) = open.pop() {
-            if kin.contains(&owner) {
+            // As for steps that wait: what a build holds that waits for another one which has not started is given back
+            // nobody knows when, perhaps only after the winner has gone on.
+            if kin.contains(&owner) || self.waits_beyond(owner) {
                 return true;
             }
             // Who waits inside of a holder waits for others in turn; with steps in the queue this is left to them.

@@ -55,8 +55,9 @@ const KILL_ROUNDS: u32 = 1000;
 pub(super) struct CommandTask {
     id: CommandId,
     spooled: Spooled,
-    /// As it was sent, with its secrets; only the stored one for a command of an earlier worker.
-    order: Order,
+    /// As it was sent, with its secrets; only the stored one for a command of an earlier worker, and none if that one is
+    /// damaged.
+    order: Option<Order>,
     spares: Arc<Spares>,
     status: Arc<Status>,
     inbox: mpsc::Receiver<Ask>,
@@ -70,6 +71,8 @@ pub(super) struct CommandTask {
     noted: Acked,
     released: u64,
     stops: u64,
+    /// Why its output cannot be read any further. Then it ends where the master is.
+    unreadable: Option<String>,
     /// Nobody wants it any more; when its runner is killed.
     forget: Option<Instant>,
     /// The answer to the request to start it, which waits for the disk.
@@ -138,7 +141,7 @@ impl CommandTask {
     pub fn new(
         id: CommandId,
         spooled: Spooled,
-        order: Order,
+        order: Option<Order>,
         spares: Arc<Spares>,
         status: Arc<Status>,
         inbox: mpsc::Receiver<Ask>,
@@ -158,6 +161,7 @@ impl CommandTask {
             starts: 0,
             ending: None,
             audience: Audience::Held,
+            unreadable: None,
             forget: None,
             starting: None,
         }
@@ -165,7 +169,8 @@ impl CommandTask {
 
     /// Starts a new command, answers the request for it, and follows it.
     pub async fn start(mut self, link: Link, seq: Seq, secret_env: Vec<String>) -> CommandId {
-        let public = self.order.without_secrets(&secret_env);
+        let order = self.order.as_ref().expect("a new command comes with its order");
+        let (public, sync) = (order.without_secrets(&secret_env), order.boot.is_empty());
         if let Err(error) = self.spooled.create(&public) {
             let _connection_is_gone = link.answer(seq, Err(format!("failed to spool the command: {error}"))).await;
             let _nothing_to_remove = self.spooled.remove();
@@ -174,7 +179,6 @@ impl CommandTask {
         self.attach(link.clone(), 0);
         self.start_runner().await;
         // While the runner starts the command, the answer may wait for the disk.
-        let sync = self.order.boot.is_empty();
         self.starting = Some(Box::pin(answer_when_kept(self.id.clone(), self.spooled.clone(), sync, link, seq)));
         self.follow().await
     }
@@ -194,7 +198,10 @@ impl CommandTask {
             if self.is_done() {
                 break;
             }
-            self.prepare();
+            if let Err(error) = self.prepare() {
+                self.give_up_output(&error).await;
+                continue;
+            }
             match self.happening().await {
                 // The worker ends; the runner goes on.
                 Happening::Asked(None) => return self.id,
@@ -300,6 +307,7 @@ impl CommandTask {
             self.status.finish();
             return;
         }
+        let Some(order) = &self.order else { return self.lose("its order in the worker's spool is damaged").await };
         if self.spooled.runner().is_some() {
             self.runner = Runner::Adopted;
         } else if self.spooled.end().is_some() {
@@ -307,7 +315,7 @@ impl CommandTask {
             self.runner = Runner::Adopted;
         } else if self.spooled.is_started() {
             self.lose("its runner was killed").await;
-        } else if self.order.boot != super::runners::boot() {
+        } else if order.boot != super::runners::boot() {
             self.lose("the machine was restarted before the command started").await;
         } else {
             self.start_runner().await;
@@ -315,11 +323,12 @@ impl CommandTask {
     }
 
     async fn start_runner(&mut self) {
+        let Some(order) = &self.order else { return };
         self.starts += 1;
         if self.starts > STARTS_MAX {
             return self.lose("its runners died before they could start it").await;
         }
-        match self.spares.start(&self.spooled, &self.order).await {
+        match self.spares.start(&self.spooled, order).await {
             Ok(runner) => self.runner = runner,
             Err(error) => self.lose(&format!("its runner could not be started: {error}")).await,
         }
@@ -331,20 +340,22 @@ impl CommandTask {
         let (spooled, marker) = (self.spooled.clone(), format!("{MARKER}={}", self.spooled.path().display()));
         let why = why.to_owned();
         let lost = tokio::task::spawn_blocking(move || lose(&spooled, &marker, &why)).await;
-        match lost {
-            Ok(Ok(ending)) => {
-                self.ending = Some(ending);
-                self.status.finish();
-            }
-            Ok(Err(error)) => {
-                tracing::error!(command = %self.id, %error, "the end of a lost command cannot be spooled; it is told from memory");
-                let report =
-                    StoredReport::of(StoredEnd::Lost, format!("its runner was killed, and the spool fails: {error}"));
-                self.ending = Some(Ending { parts: self.acked.parts, report });
-                self.status.finish();
-            }
-            Err(_worker_ends) => {}
+        // If the task was cancelled, the worker ends, and the next one finds what is to be done.
+        let Ok((ending, kept)) = lost else { return };
+        if let Err(error) = kept {
+            tracing::error!(command = %self.id, %error, "the end of a lost command cannot be spooled; it is told from memory");
         }
+        self.ending = Some(ending);
+        self.status.finish();
+    }
+
+    /// Gives up output that cannot be read any more: otherwise the master would wait for it for ever.
+    async fn give_up_output(&mut self, error: &io::Error) {
+        let path = self.spooled.path().display();
+        tracing::error!(command = %self.id, %path, %error, "the output of a command cannot be read; the command counts as failed");
+        let why = format!("the worker cannot read the command's output any more: {error}");
+        self.unreadable = Some(why.clone());
+        self.stop(Wish::Kill, why).await;
     }
 
     fn kill_runner(&mut self) {
@@ -403,22 +414,16 @@ impl CommandTask {
             }
     }
 
-    /// Makes the next message ready and asks for room for it.
-    fn prepare(&mut self) {
+    /// Makes the next message ready and asks for room for it. An error says that the output cannot be read.
+    fn prepare(&mut self) -> io::Result<()> {
         match &mut self.audience {
             Audience::Held => {}
             Audience::Nobody => self.throw_away(),
             Audience::Link(attached) => {
                 if attached.next.is_none() && !attached.end_sent {
-                    let next = attached.find_next(&self.id, (&self.spooled, self.noted), self.ending.as_ref());
-                    match next {
-                        Ok(next) => attached.next = next,
-                        Err(error) => {
-                            tracing::error!(command = %self.id, %error, "the spool of a command cannot be read");
-                            self.audience = Audience::Held;
-                            return;
-                        }
-                    }
+                    let unreadable = self.unreadable.as_deref();
+                    let ending = self.ending.as_ref();
+                    attached.next = attached.find_next(&self.id, (&self.spooled, self.noted), ending, unreadable)?;
                 }
                 if attached.room.is_none()
                     && let Some(next) = &attached.next
@@ -428,6 +433,7 @@ impl CommandTask {
                 }
             }
         }
+        Ok(())
     }
 
     /// Sends the message that waits for room.
@@ -496,30 +502,34 @@ fn chunk(part: Part) -> LogChunk {
     LogChunk { log: part.log, stream, data: part.data.into(), times }
 }
 
-/// Ends a command whose runner is gone.
-fn lose(spooled: &Spooled, marker: &str, why: &str) -> io::Result<Ending> {
+/// Ends a command whose runner is gone, or cannot be followed; and whether the end is in the spool.
+fn lose(spooled: &Spooled, marker: &str, why: &str) -> (Ending, io::Result<()>) {
     let claim = spooled.seize();
     if !tree::kill_marked(marker, KILL_ROUNDS) {
         tracing::warn!(marker, "processes of a lost command cannot be killed");
     }
+    let ending = Ending { parts: readable_parts(spooled), report: StoredReport::of(StoredEnd::Lost, why) };
+    let kept = claim.and_then(|claim| claim.end(&ending));
+    (ending, kept)
+}
+
+/// The number of parts of output up to the first that cannot be read.
+fn readable_parts(spooled: &Spooled) -> u64 {
     let acked = spooled.acked().unwrap_or_default();
-    let mut parts = acked.parts;
-    if let Some(mut reader) = spooled.open_out(acked)? {
-        while reader.read()?.is_some() {}
-        parts = reader.next;
-    }
-    let ending = Ending { parts, report: StoredReport::of(StoredEnd::Lost, why) };
-    claim?.end(&ending)?;
-    Ok(ending)
+    let Ok(Some(mut reader)) = spooled.open_out(acked) else { return acked.parts };
+    while matches!(reader.read(), Ok(Some(_))) {}
+    reader.next
 }
 
 impl Attached {
-    /// The next part that is there, or the end after the last one.
+    /// The next part that is there, or the end after the last one. An error says that the output cannot be read;
+    /// `unreadable` that it was so before.
     fn find_next(
         &mut self,
         id: &CommandId,
         (spooled, noted): (&Spooled, Acked),
         ending: Option<&Ending>,
+        unreadable: Option<&str>,
     ) -> io::Result<Option<Next>> {
         if self.first < self.had {
             let why = format!(
@@ -529,25 +539,31 @@ impl Attached {
             let ending = Ending { parts: self.first, report: StoredReport::of(StoredEnd::Lost, why) };
             return Ok(Some(self.end(id, &ending)));
         }
+        let next = self.reader.as_ref().map_or(0, |reader| reader.next).max(self.first);
+        if let Some(why) = unreadable {
+            let report = || StoredReport::of(StoredEnd::Broken, why);
+            return Ok(ending.map(|_| self.end(id, &Ending { parts: next, report: report() })));
+        }
+        if let Some(ending) = ending.filter(|ending| next >= ending.parts) {
+            return Ok(Some(self.end(id, ending)));
+        }
         if self.reader.is_none() {
             self.reader = spooled.open_out(noted)?;
         }
         if let Some(reader) = &mut self.reader {
-            if reader.next < self.first {
-                if !reader.skip_to(self.first)? && ending.is_none() {
-                    return Ok(None);
-                }
+            let is_behind = reader.next < self.first;
+            if is_behind && reader.skip_to(self.first)? {
                 // The master has more than we had heard of.
                 self.sent.push_back((reader.next - 1, reader.offset));
                 self.acks.poke();
             }
-            let n = reader.next;
-            let over = ending.is_some_and(|ending| n >= ending.parts);
-            if let Some(part) = if over { None } else { reader.read()? } {
-                return Ok(Some(self.part(id, n, part)));
+            if let Some(part) = if reader.next < self.first { None } else { reader.read()? } {
+                return Ok(Some(self.part(id, next, part)));
             }
         }
-        Ok(ending.map(|ending| self.end(id, ending)))
+        // The end was written after all output.
+        let missing = |ending: &Ending| format!("part {next} of {} is missing", ending.parts);
+        ending.map_or(Ok(None), |ending| Err(io::Error::new(io::ErrorKind::UnexpectedEof, missing(ending))))
     }
 
     fn part(&mut self, id: &CommandId, n: u64, part: Part) -> Next {

@@ -59,8 +59,8 @@ impl Table {
             ids: HashMap::new(),
             connection: 0,
         };
-        for spooled in table.spool.commands()? {
-            table.adopt(spooled)?;
+        for (id, spooled) in table.spool.commands()? {
+            table.adopt(CommandId(id), spooled);
         }
         Ok((table, maker))
     }
@@ -80,7 +80,7 @@ impl Table {
         let Some((inbox, status)) = self.enter(&id, &link, &seq).await else { return };
         let order = Order::new(&id.0, args, &self.boot);
         let spooled = self.spool.command(&id.0);
-        let task = CommandTask::new(id.clone(), spooled, order, Arc::clone(&self.spares), status, inbox);
+        let task = CommandTask::new(id.clone(), spooled, Some(order), Arc::clone(&self.spares), status, inbox);
         let secret_env = args.secret_env.clone();
         self.spawn(id, async move { task.start(link, seq, secret_env).await });
     }
@@ -183,17 +183,31 @@ impl Table {
         (asks, status)
     }
 
-    fn adopt(&mut self, spooled: Spooled) -> io::Result<()> {
-        let Some(order) = spooled.order() else {
-            tracing::debug!(spooled = %spooled.path().display(), "a command that was never accepted is removed");
-            return spooled.remove();
+    fn adopt(&mut self, id: CommandId, spooled: Spooled) {
+        let order = match spooled.order() {
+            Ok(Some(order)) if order.id == id.0 => Some(order),
+            Ok(Some(_)) => return self.spool.set_aside(spooled.path(), "it holds the order of another command"),
+            // To call it unknown would make the master send it again while it runs.
+            _ if spooled.shows_a_start() => None,
+            Ok(None) => {
+                tracing::debug!(command = %id, "a command that was never accepted is removed");
+                if let Err(error) = spooled.remove() {
+                    tracing::warn!(command = %id, %error, "a command that was never accepted cannot be removed");
+                }
+                return;
+            }
+            Err(error) => return self.spool.set_aside(spooled.path(), &format!("it cannot be read: {error}")),
         };
-        let id = CommandId(order.id.clone());
-        tracing::info!(command = %id, "a command of an earlier worker is taken up");
+        match &order {
+            Some(_) => tracing::info!(command = %id, "a command of an earlier worker is taken up"),
+            None => tracing::error!(
+                command = %id, path = %spooled.path().display(),
+                "the order of a command of an earlier worker is damaged; the command is stopped and counts as lost"
+            ),
+        }
         let (asks, status) = self.insert(&id);
         let task = CommandTask::new(id.clone(), spooled, order, Arc::clone(&self.spares), status, asks);
         self.spawn(id, task.adopt());
-        Ok(())
     }
 
     fn spawn(&mut self, id: CommandId, task: impl Future<Output = CommandId> + Send + 'static) {

@@ -28,7 +28,7 @@ const STDIO: &str = "stdio";
 /// A running command. Its lane ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct LinkCommand {
-    id: CommandId,
+    pub id: CommandId,
     build: BuildId,
     logs: BTreeMap<String, LogId>,
     main: Option<LogId>,

@@ -25,8 +25,8 @@ use crate::engine::{CommandOrder, Input, ResumeState, ResumedCommand, StopLevel,
 use crate::master::Frame;
 use crate::model::{CommandEnd, CommandId, FileCommand};
 use crate::protocol::{
-    Answer, Args, Caps, CommandArgs, InterruptLevel, MasterMessage, MasterRequest, Message, MsgPack, ResumeAnswer,
-    ResumedState, Seq, Settings, Update, WorkerInfo, WorkerMessage, WorkerRequest,
+    Answer, Args, Caps, CommandArgs, InterruptLevel, MasterMessage, MasterRequest, Message, MsgPack, ReportedEnd,
+    ResumeAnswer, ResumedState, Seq, Settings, Update, WorkerInfo, WorkerMessage, WorkerRequest,
 };
 use crate::secrets::Redactor;
 
@@ -299,6 +299,9 @@ impl Session {
         last.failure = last.failure.map(|text| self.redactor.redact_str(&text).into_owned());
         if let (Some(failure), false) = (&last.failure, self.ours) {
             command.write_failure(failure, now);
+        }
+        if let Some(report) = last.report.as_ref().filter(|report| report.end == ReportedEnd::Broken) {
+            warn!(worker = self.shared.worker, command = %command.id, "the worker failed at a command: {}", report.why);
         }
         command.complete(&last, receipt, now)
     }

@@ -89,6 +89,8 @@ pub(in crate::worker) struct OutReader {
 const READ_BYTES_MIN: usize = 8 * 1024;
 /// Bytes asked for at once when there is more: a few parts of the usual size, so that small ones cost no call each.
 const READ_BYTES_MAX: usize = 512 * 1024;
+/// A longer part is read in steps of so many bytes, so that a length that damage made up costs no memory.
+const READ_BYTES_STEP: usize = 4 * 1024 * 1024;
 
 impl OutReader {
     /// Begins at part `first`, which begins at `offset`.
@@ -96,30 +98,55 @@ impl OutReader {
         Ok(Self { file: File::open(path)?, next: first, offset, ahead: Vec::new(), at: 0, ask: READ_BYTES_MIN })
     }
 
-    /// The next part, if it is there as a whole. Reads at most what one part needs and a little ahead.
+    /// The next part, if it is there as a whole. Reads at most what one part needs and a little ahead. A part that is
+    /// damaged is an error, and the reader stays in front of it.
     pub fn read(&mut self) -> io::Result<Option<Part>> {
         loop {
             let ahead = &self.ahead[self.at..];
             if let Some((part, length)) = unseal(ahead) {
                 self.at += length;
-                self.offset += length as u64;
-                self.next += 1;
+                self.pass(length);
                 return Ok(Some(part));
             }
             let missing = match head(ahead) {
-                Some((length, _)) if ahead.len() >= HEAD_BYTES + length => {
-                    // Its end is not in place yet: look again next time.
-                    self.ahead.clear();
-                    self.at = 0;
-                    return Ok(None);
-                }
+                Some((length, _)) if ahead.len() >= HEAD_BYTES + length => return self.read_again(length),
                 Some((length, _)) => HEAD_BYTES + length - ahead.len(),
+                None if ahead.len() >= HEAD_BYTES => return Err(self.damaged()),
                 None => HEAD_BYTES,
             };
-            if !self.read_ahead(missing.max(self.ask))? {
+            if !self.read_ahead(missing.max(self.ask).min(READ_BYTES_STEP))? {
                 return Ok(None);
             }
         }
+    }
+
+    /// The next part, whose content has this length, once more from the file: what was read ahead may be of a write that
+    /// failed and was taken back. One that does not check although something follows it is damaged for good; the last one
+    /// may not be in place yet.
+    fn read_again(&mut self, length: usize) -> io::Result<Option<Part>> {
+        self.ahead.clear();
+        self.at = 0;
+        let mut frame = vec![0; HEAD_BYTES + length];
+        match self.file.read_exact_at(&mut frame, self.offset) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            read => read?,
+        }
+        if let Some((part, length)) = unseal(&frame) {
+            self.pass(length);
+            return Ok(Some(part));
+        }
+        let is_last = self.file.metadata()?.len() <= self.offset + frame.len() as u64;
+        if is_last { Ok(None) } else { Err(self.damaged()) }
+    }
+
+    const fn pass(&mut self, length: usize) {
+        self.offset += length as u64;
+        self.next += 1;
+    }
+
+    fn damaged(&self) -> io::Error {
+        let text = format!("part {} at byte {} is damaged", self.next, self.offset);
+        io::Error::new(io::ErrorKind::InvalidData, text)
     }
 
     /// Goes on to part `to`. Returns whether it got there; parts before the present one cannot be had back.
@@ -219,6 +246,32 @@ mod tests {
             assert_eq!(reader.read().unwrap(), None);
             std::fs::write(&path, &frame).unwrap();
             assert_eq!(reader.read().unwrap(), Some(part("line\n")), "after {length} bytes");
+        }
+    }
+
+    #[test]
+    fn a_damaged_part_is_told_once_it_is_certain() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out");
+        let frames = ["one\n", "two\n", "three\n"].map(|text| seal(&part(text)));
+        let second = frames[0].len();
+        for (at, value) in [(second + HEAD_BYTES + 3, 0xff), (second + 3, 0xff), (second + 5, 0)] {
+            let mut bytes = frames.concat();
+            bytes[at] ^= value | 1;
+            std::fs::write(&path, &bytes).unwrap();
+            let mut reader = OutReader::open(&path, 0, 0).unwrap();
+            assert_eq!(reader.read().unwrap(), Some(part("one\n")));
+            for _ in 0..2 {
+                assert_eq!(reader.read().unwrap_err().to_string(), format!("part 1 at byte {second} is damaged"));
+            }
+            // Until something follows, it may still be being written.
+            if at > second + 4 {
+                std::fs::write(&path, &bytes[..second + frames[1].len()]).unwrap();
+                let mut reader = OutReader::open(&path, 1, second as u64).unwrap();
+                assert_eq!(reader.read().unwrap(), None);
+                std::fs::write(&path, frames.concat()).unwrap();
+                assert_eq!(reader.read().unwrap(), Some(part("two\n")));
+            }
         }
     }
 

@@ -65,9 +65,15 @@ impl Spooled {
         sync_file(&self.path)
     }
 
-    /// The order, if it was written to its end: else the command was never accepted.
-    pub fn order(&self) -> Option<Order> {
-        unseal(&fs::read(&self.path).ok()?).map(|(order, _)| order)
+    /// The order, if it is whole. If it is not, the command was never accepted, or the file is damaged.
+    pub fn order(&self) -> io::Result<Option<Order>> {
+        Ok(unseal(&fs::read(&self.path)?).map(|(order, _)| order))
+    }
+
+    /// Whether the command was started for certain, even if its order cannot be read: it has output, a claim, or a runner.
+    pub fn shows_a_start(&self) -> bool {
+        let has_runner = || self.open().is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
+        self.beside("out").exists() || self.is_started() || has_runner()
     }
 
     /// Tries to claim the one start of the command for a process.
@@ -271,7 +277,7 @@ mod tests {
         let (command, _base) = spooled();
         command.sync().unwrap();
         assert!(command.create(&order("1")).is_err(), "an id is used once");
-        assert_eq!(command.order(), Some(order("1")));
+        assert_eq!(command.order().unwrap(), Some(order("1")));
         assert_eq!((command.runner(), command.is_started()), (None, false));
         let claim = ours(command.claim(12).unwrap());
         assert_eq!((command.runner(), command.is_started()), (Some(12), true));
@@ -287,10 +293,10 @@ mod tests {
         assert_eq!(command.end(), None);
         claim.end(&ending(StoredEnd::Exited)).unwrap();
         assert_eq!(command.end(), Some(ending(StoredEnd::Exited)));
-        assert_eq!((command.order(), command.runner()), (Some(order("1")), None));
+        assert_eq!((command.order().unwrap(), command.runner()), (Some(order("1")), None));
         command.remove().unwrap();
         command.remove().unwrap();
-        assert_eq!((command.order(), command.end(), command.runner()), (None, None, None));
+        assert_eq!((command.end(), command.runner(), command.shows_a_start()), (None, None, false));
     }
 
     #[test]
@@ -329,7 +335,21 @@ mod tests {
         let (command, _base) = spooled();
         let whole = fs::read(command.path()).unwrap();
         fs::write(command.path(), &whole[..whole.len() - 1]).unwrap();
-        assert_eq!(command.order(), None);
+        assert_eq!(command.order().unwrap(), None);
         assert!(command.claim(1).is_err());
+        assert!(!command.shows_a_start());
+    }
+
+    #[test]
+    fn a_torn_order_of_a_command_that_was_started_shows_the_start() {
+        let (command, _base) = spooled();
+        let claim = ours(command.claim(12).unwrap());
+        File::options().write(true).open(command.path()).unwrap().set_len(20).unwrap();
+        assert_eq!(command.order().unwrap(), None);
+        assert!(command.shows_a_start(), "its runner lives");
+        drop(claim);
+        assert!(!command.shows_a_start());
+        command.create_out().unwrap();
+        assert!(command.shows_a_start(), "it has output");
     }
 }

@@ -281,3 +281,88 @@ async fn output_below_what_was_noted_as_acknowledged_cannot_be_had_again() {
     assert_eq!(heard.report().end, ReportedEnd::Lost);
     assert!(heard.report().why.contains("from part 0 on again"), "{}", heard.report().why);
 }
+
+/// A worker that was killed while `c-1` and `c-2` ran, and that starts again after `damage` was done to its spool.
+async fn after_damage(damage: impl FnOnce(&std::path::Path)) -> Scene {
+    let mut scene = Scene::new().await;
+    scene.peer.shell("c-1", &scene.build, COUNTER).await;
+    scene.peer.said("c-1", "line 5\n").await;
+    let other = scene.worker.dir.join("b/other");
+    scene.peer.shell("c-2", &other, "echo ready; until [ -e go ]; do sleep 0.01; done; echo whole").await;
+    scene.peer.said("c-2", "ready\n").await;
+    let dir = scene.worker.dir.clone();
+    let Scene { master, worker, peer, build, place } = scene;
+    worker.kill();
+    damage(&dir.join("spool"));
+    let heard = peer.heard.clone();
+    let worker = Worker::start(&dir, &master.address);
+    let mut peer = master.accept().await;
+    peer.heard = heard;
+    let (one, two) = (peer.heard["c-1"].next, peer.heard["c-2"].next);
+    let (_, states) = peer.hello(&[("c-1", one), ("c-2", two)]).await;
+    assert!(!states.values().any(|state| *state == ResumedState::Unknown), "it would be started again");
+    std::fs::write(other.join("go"), "").unwrap();
+    Scene { master, worker, peer, build, place }
+}
+
+/// The command beside the damaged one ends on the same connection, and nothing stays in the spool.
+async fn the_other_is_whole(scene: &mut Scene) {
+    let heard = scene.peer.end("c-2").await;
+    assert_eq!((heard.stdout().as_str(), heard.report().code), ("ready\nwhole\n", Some(0)));
+    let worker = &scene.worker;
+    until(|| worker.spooled() == 0).await;
+    assert_eq!(starts(scene), 1);
+}
+
+#[tokio::test]
+async fn damaged_output_costs_its_command_and_no_connection() {
+    let mut scene = after_damage(|spool| {
+        let path = spool.join("c-c-1.out");
+        let length = std::fs::metadata(&path).unwrap().len();
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &[0xff; 64], length).unwrap();
+    })
+    .await;
+    let heard = scene.peer.end("c-1").await;
+    assert_eq!(heard.report().end, ReportedEnd::Broken);
+    assert!(heard.report().why.starts_with("the worker cannot read the command's output any more: part "));
+    assert!(scene.worker.logged().contains("the output of a command cannot be read"));
+    the_other_is_whole(&mut scene).await;
+}
+
+#[tokio::test]
+async fn output_that_is_gone_costs_its_command_and_no_connection() {
+    let mut scene = after_damage(|spool| std::fs::remove_file(spool.join("c-c-1.out")).unwrap()).await;
+    std::fs::write(scene.build.join("go"), "").unwrap();
+    let heard = scene.peer.end("c-1").await;
+    assert_eq!(heard.report().end, ReportedEnd::Broken);
+    assert!(heard.report().why.ends_with(" is missing"), "{}", heard.report().why);
+    the_other_is_whole(&mut scene).await;
+}
+
+#[tokio::test]
+async fn a_torn_order_of_a_running_command_does_not_start_it_again() {
+    let mut scene = after_damage(|spool| {
+        std::fs::File::options().write(true).open(spool.join("c-c-1")).unwrap().set_len(20).unwrap();
+    })
+    .await;
+    let report = scene.peer.end("c-1").await.report().clone();
+    assert_eq!((report.end, report.why.as_str()), (ReportedEnd::Lost, "its order in the worker's spool is damaged"));
+    let before = std::fs::read_to_string(scene.build.join("count")).unwrap();
+    the_other_is_whole(&mut scene).await;
+    assert_eq!(std::fs::read_to_string(scene.build.join("count")).unwrap(), before, "its processes are killed");
+}
+
+#[tokio::test]
+async fn what_is_not_ours_in_the_spool_stops_no_worker() {
+    let mut scene = after_damage(|spool| {
+        std::process::Command::new("mkfifo").arg(spool.join("c-fifo")).status().unwrap();
+        std::fs::create_dir(spool.join("c-dir")).unwrap();
+    })
+    .await;
+    std::fs::write(scene.build.join("go"), "").unwrap();
+    let heard = scene.peer.end("c-1").await;
+    assert_eq!((heard.stdout(), heard.report().code), (expected(&scene), Some(5)));
+    assert_eq!(scene.worker.logged().matches("was set aside").count(), 2);
+    the_other_is_whole(&mut scene).await;
+}

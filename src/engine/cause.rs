@@ -13,9 +13,10 @@ pub(super) fn of(input: &Input, state: &State) -> Cause {
         Input::Woke => Cause::Clock,
         Input::Ordered { by, .. } => Cause::Order(by.clone()),
         Input::Polled { source, .. } => Cause::Source(source_id(state, source)),
-        Input::WorkerConnected { worker, .. } | Input::Resumed { worker, .. } | Input::WorkerLost { worker, .. } => {
-            Cause::Worker(worker_id(state, worker))
-        }
+        Input::WorkerConnected { worker, .. }
+        | Input::Resumed { worker, .. }
+        | Input::Forgotten { worker, .. }
+        | Input::WorkerLost { worker, .. } => Cause::Worker(worker_id(state, worker)),
         Input::CommandEnded(ended) => Cause::Worker(worker_id(state, &ended.worker)),
         Input::Evaluated { build, .. } => Cause::Script(*build),
         Input::ReportSent { report, .. } | Input::ReportFailed { report, .. } => Cause::Delivery(*report),

@@ -71,7 +71,8 @@ pub enum Effect {
     /// the instance it told, perhaps none; what is not listed, it stops. The orders are whole: after a restart of
     /// the master only the engine knows where their output goes. Comes back as [`super::Input::Resumed`].
     Resume { worker: String, epoch: u64, commands: Vec<CommandOrder> },
-    /// Stop leftovers of an earlier connection that nobody waits for any more (stock workers).
+    /// Stop leftovers of an earlier connection that nobody waits for any more (stock workers). Comes back as
+    /// [`super::Input::Forgotten`].
     Forget { worker: String, epoch: u64, commands: Vec<CommandId> },
     /// Cut a worker's connection: an older one of the same name, or one given up.
     Disconnect { worker: String, epoch: u64, why: String },

@@ -37,6 +37,8 @@ pub enum Input {
     WorkerConnected { worker: String, epoch: u64, instance: String, resumes: bool, info: BTreeMap<String, String> },
     /// What became of the commands that [`super::Effect::Resume`] asked about.
     Resumed { worker: String, epoch: u64, commands: Vec<ResumedCommand> },
+    /// A stock worker has confirmed the orders of [`super::Effect::Forget`].
+    Forgotten { worker: String, epoch: u64, commands: Vec<CommandId> },
     /// A worker's connection ended.
     WorkerLost { worker: String, epoch: u64, why: String },
     /// A command ended. From the present epoch, or (resumed) from an earlier one; once only, later

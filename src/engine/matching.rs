@@ -170,7 +170,7 @@ impl Turn<'_> {
         if own >= plan.slots_per_worker.max(1) {
             return None;
         }
-        let used = self.state.dirs_in_use(worker, self.now);
+        let used = self.state.dirs_in_use(worker);
         plan.slot_dirs().find(|dir| !used.iter().any(|(_, used)| dirs_clash(used, dir)))
     }
 

@@ -83,6 +83,19 @@ impl Turn<'_> {
         }
     }
 
+    /// A stock worker has confirmed that it kills its leftovers. Late: of an earlier connection, or of what has ended.
+    pub fn forgotten(&mut self, name: &str, epoch: u64, mut commands: Vec<CommandId>) {
+        let Some(worker) = self.state.workers.get(name) else { return };
+        if worker.connection.as_ref().is_none_or(|connection| connection.epoch != epoch) {
+            return;
+        }
+        let left: BTreeSet<&CommandId> = worker.leftovers.iter().map(|leftover| &leftover.command).collect();
+        commands.retain(|command| left.contains(command));
+        if !commands.is_empty() {
+            self.record(Event::LeftoversInterrupted { worker: self.state.worker_id(name), commands });
+        }
+    }
+
     /// A worker tells what became of its commands.
     pub fn resumed(&mut self, name: &str, epoch: u64, told: Vec<ResumedCommand>) {
         let Some(connection) = self.state.workers.get(name).and_then(|worker| worker.connection.clone()) else {

@@ -35,6 +35,7 @@ impl Core<'_> {
                 self.turn.worker_connected(&worker, connection, info);
             }
             Input::Resumed { worker, epoch, commands } => self.turn.resumed(&worker, epoch, commands),
+            Input::Forgotten { worker, epoch, commands } => self.turn.forgotten(&worker, epoch, commands),
             Input::WorkerLost { worker, epoch, why } => self.turn.worker_lost(worker, epoch, why),
             Input::CommandEnded(ended) => self.turn.command_ended(ended),
 

@@ -162,6 +162,7 @@ impl<'a> Turn<'a> {
             Event::BuildEnded { .. } => self.in_flight.prune = true,
             Event::WorkerConnected { worker, .. }
             | Event::WorkerLost { worker, .. }
+            | Event::LeftoversInterrupted { worker, .. }
             | Event::LeftoverEnded { worker, .. }
             | Event::WorkerPaused { worker, .. }
             | Event::WorkerGraceful { worker, .. } => {

@@ -149,7 +149,7 @@ impl Turn<'_> {
         if !who.is_empty() {
             return Some(format!("{who} uses the directory `{}`", builder.dir));
         }
-        let used = self.state.dirs_in_use(worker, self.now);
+        let used = self.state.dirs_in_use(worker);
         let left = used.into_iter().find(|(_, dir)| clashes(dir)).map(|(build, _)| build.to_string());
         let left = left.unwrap_or_default();
         Some(format!("a command of build {left}, which is over, may still run in the directory `{}`", builder.dir))

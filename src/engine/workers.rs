@@ -52,7 +52,7 @@ impl Turn<'_> {
         self.plan().map_or(GRACE, |plan| plan.master.reconnect_grace)
     }
 
-    /// When the next of a stock worker's leftovers has been killed: a directory becomes free. While the worker is away
+    /// When the next of a stock worker's leftovers has been killed: a directory becomes free. While the worker is away,
     /// nobody knows: it is told again when it comes back.
     pub fn leftovers_over(&self, name: &str) -> Option<Timestamp> {
         let worker = self.state.workers.get(name).filter(|worker| worker.connection.is_some())?;

@@ -196,12 +196,15 @@ pub enum Event {
     },
     /// It is gone; its builds wait for it until `give_up`.
     WorkerLost { worker: WorkerId, epoch: u64, why: String, give_up: Option<Timestamp> },
+    /// A stock worker has confirmed the orders to kill these commands, which nobody waits for any more. They end soon, and
+    /// it cannot say when.
+    LeftoversInterrupted { worker: WorkerId, commands: Vec<CommandId> },
     /// A command that nobody waited for any more has ended, or a stock worker has had its time to kill it: its directory is
     /// free.
     LeftoverEnded {
         worker: WorkerId,
         command: CommandId,
-        /// The worker told of its end, or never had it. Otherwise it is told to kill it once more if it loses its connection.
+        /// The worker told of its end, or never had it.
         heard: bool,
     },
     /// A person paused or unpaused it.
@@ -279,6 +282,7 @@ impl Event {
             | Self::BuildsetEnded { .. }
             | Self::WorkerConnected { .. }
             | Self::WorkerLost { .. }
+            | Self::LeftoversInterrupted { .. }
             | Self::LeftoverEnded { .. }
             | Self::WorkerPaused { .. }
             | Self::WorkerGraceful { .. }

@@ -327,6 +327,7 @@ fn describe(fact: &Fact, name_of: impl Fn(WorkerId) -> Option<String>) -> Option
         | Event::TriggerRefused { .. }
         | Event::TriggerUndecided { .. }
         | Event::StepDecided { .. }
+        | Event::LeftoversInterrupted { .. }
         | Event::LeftoverEnded { .. }
         | Event::LocksWaited { .. } => return None,
     };

@@ -371,6 +371,7 @@ fn of_workers() -> Vec<Event> {
             info: named("host", text("h")),
         },
         Event::WorkerLost { worker, epoch: 3, why: text("gone"), give_up: Some(at()) },
+        Event::LeftoversInterrupted { worker, commands: vec![CommandId(text("inst-8-1"))] },
         Event::LeftoverEnded { worker, command: CommandId(text("inst-8-1")), heard: true },
         Event::WorkerPaused { worker, paused: true, reason: Some(text("tired")) },
         Event::WorkerGraceful { worker, graceful: true },

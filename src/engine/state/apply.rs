@@ -140,10 +140,14 @@ impl State {
 
             Event::WorkerConnected { worker, epoch, instance, resumes, info } => {
                 let connection = Connection { epoch: *epoch, instance: instance.clone(), resumes: *resumes };
-                self.worker_connected(*worker, connection, info, at)
+                self.worker_connected(*worker, connection, info)
             }
-            Event::LeftoverEnded { worker, command, heard } => {
-                self.worker_mut(*worker)?.leftover_ended(command, *heard);
+            Event::LeftoversInterrupted { worker, commands } => {
+                self.worker_mut(*worker)?.leftovers_interrupted(commands, at);
+                Ok(())
+            }
+            Event::LeftoverEnded { worker, command, heard: _ } => {
+                self.worker_mut(*worker)?.leftover_ended(command);
                 Ok(())
             }
             Event::WorkerLost { worker, give_up, .. } => {
@@ -253,7 +257,6 @@ impl State {
         id: WorkerId,
         connection: Connection,
         info: &BTreeMap<String, String>,
-        at: Timestamp,
     ) -> Result<(), IllegalFact> {
         let worker = self.worker_mut(id)?;
         if connection.epoch <= worker.epoch {
@@ -264,8 +267,8 @@ impl State {
         worker.info.clone_from(info);
         // What it may be given from now on goes to this instance.
         let (instance, epoch) = (connection.instance.clone(), connection.epoch);
-        let killed_by = Worker::kills_by(connection.resumes, at);
-        worker.tell_leftovers(connection.resumes, at);
+        let cut_off = !connection.resumes;
+        worker.tell_leftovers(connection.resumes);
         worker.connection = Some(connection);
         self.epoch = self.epoch.max(epoch);
         let name = self.worker_name(id).cloned().unwrap_or_default();
@@ -273,7 +276,7 @@ impl State {
             let step = self.builds.get_mut(&build).and_then(|build| build.step.as_mut());
             for running_command in step.into_iter().flat_map(|step| step.commands_running.values_mut()) {
                 if running_command.sent.is_some() {
-                    running_command.killed_by = killed_by;
+                    running_command.cut_off = cut_off;
                 }
                 running_command.sent.get_or_insert_with(|| instance.clone());
             }

@@ -250,7 +250,7 @@ impl State {
         let Some(build) = self.builds.get(&id).filter(|_| running_command.sent.is_some()) else { return };
         sabotage!(DirFreedTooEarly => return);
         if let Some(worker) = self.workers.get_mut(&build.worker) {
-            worker.leave_behind(command, id, &build.dir, running_command.killed_by);
+            worker.leave_behind(command, id, &build.dir);
         }
     }
 
@@ -273,7 +273,7 @@ impl State {
         if let Some(command) = command {
             let logs = command_logs(current, *step, ask, logs);
             let running_command =
-                RunningCommand { key: key.clone(), step: *step, sent, logs, restarts: 0, stop: None, killed_by: None };
+                RunningCommand { key: key.clone(), step: *step, sent, logs, restarts: 0, stop: None, cut_off: false };
             current.commands_running.insert(command.clone(), running_command);
         }
         if let Some(due) = due {
@@ -312,8 +312,7 @@ impl State {
             let running_command = step.commands_running.remove(&command);
             self.index.commands.remove(&command);
             // It counts as ended, but a stock worker only just hears that it is to be killed.
-            if let Some(running_command) = running_command.filter(|running_command| running_command.killed_by.is_some())
-            {
+            if let Some(running_command) = running_command.filter(|running_command| running_command.cut_off) {
                 self.leave_behind(id, command, &running_command);
             }
         }
@@ -332,12 +331,12 @@ impl State {
         let mut running_command = step.commands_running.remove(&old).ok_or_else(|| unknown("command", &old))?;
         let before = running_command.clone();
         running_command.restarts += 1;
-        running_command.killed_by = None;
+        running_command.cut_off = false;
         self.index.commands.remove(&old);
         self.index.commands.insert(command.clone(), id);
         let connection = self.workers.get(&worker).and_then(|worker| worker.connection.as_ref());
         running_command.sent = connection.map(|there| there.instance.clone());
-        if before.killed_by.is_some() {
+        if before.cut_off {
             self.leave_behind(id, old, &before);
         }
         self.step_mut(id)?.commands_running.insert(command.clone(), running_command);

@@ -178,8 +178,8 @@ pub(in crate::engine) struct RunningCommand {
     pub restarts: u32,
     /// How far stopping it has come.
     pub stop: Option<Escalation>,
-    /// A stock worker that came back was told to kill it, and has done so by then.
-    pub killed_by: Option<Timestamp>,
+    /// It belongs to an earlier connection of a stock worker, which is told to kill it.
+    pub cut_off: bool,
 }
 
 /// How far stopping a command has come.

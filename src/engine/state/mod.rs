@@ -37,7 +37,6 @@ pub(super) use results::{Previous, Results};
 pub(super) use schedulers::{QueuedChange, Scheduler, Source};
 pub(super) use workers::{Connection, Worker};
 
-use crate::base::Timestamp;
 use crate::model::{
     BuildId, BuilderId, BuildsetId, ChangeSourceId, CommandId, ConfigDigest, ReportId, RequestId, SchedulerId,
     UserFunction, WorkerId,
@@ -222,11 +221,10 @@ impl State {
     }
 
     /// Directories of a worker that builds use, or commands that may still run; and by which build.
-    pub fn dirs_in_use(&self, worker: &str, now: Timestamp) -> Vec<(BuildId, &str)> {
+    pub fn dirs_in_use(&self, worker: &str) -> Vec<(BuildId, &str)> {
         let builds = self.index.builds_of_worker.get(worker).into_iter().flatten();
         let builds = builds.filter_map(|id| self.builds.get(id)).map(|build| (build.id, build.dir.as_str()));
         let leftovers = self.workers.get(worker).into_iter().flat_map(|worker| &worker.leftovers);
-        let leftovers = leftovers.filter(|leftover| leftover.in_use(now));
         builds.chain(leftovers.map(|leftover| (leftover.build, leftover.dir.as_str()))).collect()
     }
 

@@ -12,12 +12,9 @@ use crate::model::{BuildId, CommandId, WorkerId};
 /// a worker that was lost as often without ever coming back in between.
 const LEFTOVERS_MAX: usize = 1_000;
 
-/// A stock worker kills what it is told to forget within this time; it cannot say so
+/// What a stock worker has confirmed to kill ends within this time; it cannot say so
 /// (docs/reference/worker-protocol.md#lost-connections).
 const KILL_TIME: Span = Span::from_seconds(10);
-
-/// A leftover is told to so many connections: the master may die before it has told the first.
-const TOLD_MAX: u8 = 2;
 
 /// A worker, configured now or earlier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,23 +44,14 @@ pub(in crate::engine) struct LeftoverCommand {
     pub command: CommandId,
     pub build: BuildId,
     pub dir: String,
-    /// How many connections were told of it.
-    pub told: u8,
-    /// When it has ended for certain; none: nobody knows.
+    /// A stock worker has confirmed the order to kill it, and it has ended by then; none: nobody knows.
     pub over: Option<Timestamp>,
-    /// That moment has passed: its directory is free until the worker comes back, and is told once more.
-    pub ended: bool,
 }
 
 impl LeftoverCommand {
-    /// Whether its directory is in use.
-    pub fn in_use(&self, now: Timestamp) -> bool {
-        !self.ended && self.over(now).is_none_or(|over| over > now)
-    }
-
-    /// When its directory becomes free, if that is known and still to come true.
+    /// When its directory becomes free, if that is known.
     pub fn over(&self, now: Timestamp) -> Option<Timestamp> {
-        self.over.filter(|_| !self.ended).map(|over| due(over, now, KILL_TIME))
+        self.over.map(|over| due(over, now, KILL_TIME))
     }
 }
 
@@ -100,36 +88,31 @@ impl Worker {
     }
 
     /// It connects: one of ours stops all that is not wanted before it takes a command, a stock worker is told to.
-    pub fn tell_leftovers(&mut self, resumes: bool, at: Timestamp) {
-        self.leftovers.retain(|leftover| !resumes && leftover.told < TOLD_MAX);
+    pub fn tell_leftovers(&mut self, resumes: bool) {
+        self.leftovers.retain(|_| !resumes);
         for leftover in &mut self.leftovers {
-            leftover.told += 1;
+            leftover.over = None;
+        }
+    }
+
+    /// It confirmed that it kills these.
+    pub fn leftovers_interrupted(&mut self, commands: &[CommandId], at: Timestamp) {
+        for leftover in self.leftovers.iter_mut().filter(|leftover| commands.contains(&leftover.command)) {
             leftover.over = Some(at.plus(KILL_TIME));
-            leftover.ended = false;
+            sabotage!(KillTimeIgnored => leftover.over = Some(at));
         }
     }
 
-    /// When a stock worker that connects now has killed what it is told to forget.
-    pub fn kills_by(resumes: bool, at: Timestamp) -> Option<Timestamp> {
-        (!resumes).then(|| at.plus(KILL_TIME))
-    }
-
-    /// One of them has ended. One that only ought to have ended is kept: the order to kill it may have been lost.
-    pub fn leftover_ended(&mut self, command: &CommandId, heard: bool) {
-        if heard {
-            return self.leftovers.retain(|leftover| leftover.command != *command);
-        }
-        for leftover in self.leftovers.iter_mut().filter(|leftover| leftover.command == *command) {
-            leftover.ended = true;
-        }
+    /// One of them has ended.
+    pub fn leftover_ended(&mut self, command: &CommandId) {
+        self.leftovers.retain(|leftover| leftover.command != *command);
     }
 
     /// Remembers a command that may still run there.
-    pub fn leave_behind(&mut self, command: CommandId, build: BuildId, dir: &str, over: Option<Timestamp>) {
+    pub fn leave_behind(&mut self, command: CommandId, build: BuildId, dir: &str) {
         if self.leftovers.len() >= LEFTOVERS_MAX {
             self.leftovers.pop_front();
         }
-        let told = u8::from(over.is_some());
-        self.leftovers.push_back(LeftoverCommand { command, build, dir: dir.to_owned(), told, over, ended: false });
+        self.leftovers.push_back(LeftoverCommand { command, build, dir: dir.to_owned(), over: None });
     }
 }

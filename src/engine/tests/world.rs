@@ -477,10 +477,11 @@ impl World {
                 let commands: Vec<CommandId> = commands.into_iter().map(|order| order.command).collect();
                 self.resumed(&worker, epoch, &commands);
             }
-            Effect::Forget { worker, commands, .. } => {
-                let worker = self.worker(&worker);
-                worker.running.retain(|command, _| !commands.contains(command));
-                worker.forgotten.extend(commands);
+            Effect::Forget { worker, epoch, commands } => {
+                let fake = self.worker(&worker);
+                fake.running.retain(|command, _| !commands.contains(command));
+                fake.forgotten.extend(commands.iter().cloned());
+                self.queue.push_back(Input::Forgotten { worker, epoch, commands });
             }
             Effect::KillWorker { worker, epoch, .. } => {
                 let fake = self.worker(&worker);

@@ -45,6 +45,10 @@ enum PendingRequest {
     Settings,
     Start(CommandId),
     Interrupt,
+    /// The interrupt of a leftover.
+    Forget {
+        by: Instant,
+    },
     /// `announced` releases the ends of commands: the engine knows what was resumed.
     Resume {
         commands: Vec<CommandId>,
@@ -76,6 +80,8 @@ pub(super) struct Session {
     /// Every secret value that this worker was given. None may appear in its output, whichever command prints it.
     given: BTreeSet<(String, String)>,
     redactor: Redactor,
+    /// Commands whose interrupts are not all answered.
+    leftovers: Vec<CommandId>,
     /// The removal of directories that no builder has any more.
     sweep: Option<Sweep>,
     /// The version of the worker's `shell` command; none for ours.
@@ -114,6 +120,7 @@ impl Session {
             commands: BTreeMap::new(),
             given: BTreeSet::new(),
             redactor: Redactor::default(),
+            leftovers: Vec::new(),
             sweep: None,
             shell: (!caps.resume).then(|| ShellVersion::of(info)),
             dying: None,
@@ -198,7 +205,9 @@ impl Session {
     /// When an answer that something waits for is overdue.
     pub fn overdue(&self) -> Option<Instant> {
         let by = |asked: &PendingRequest| match asked {
-            PendingRequest::Resume { by, .. } | PendingRequest::ShutDown { by } => Some(*by),
+            PendingRequest::Resume { by, .. } | PendingRequest::Forget { by } | PendingRequest::ShutDown { by } => {
+                Some(*by)
+            }
             PendingRequest::Settings
             | PendingRequest::Start(_)
             | PendingRequest::Interrupt
@@ -320,6 +329,12 @@ impl Session {
             (PendingRequest::Settings | PendingRequest::Interrupt, Err(why)) => {
                 warn!(worker = self.shared.worker, "the worker refused a request: {}", first_line(&why));
             }
+            (PendingRequest::Forget { .. }, answer) => {
+                if let Err(why) = answer {
+                    warn!(worker = self.shared.worker, "the worker refused a request: {}", first_line(&why));
+                }
+                self.leftover_interrupted();
+            }
             (PendingRequest::Start(command), Err(why)) => {
                 if let Some(known) = self.commands.remove(&command) {
                     let why = self.redactor.redact_str(&first_line(&why)).into_owned();
@@ -420,10 +435,25 @@ impl Session {
         self.ask(MasterRequest::InterruptCommand { command, why, builder: None, level }, PendingRequest::Interrupt);
     }
 
+    /// Interrupts leftovers. The engine hears when all of these requests are answered: only then do the commands end soon,
+    /// however slow the connection is.
     fn forget(&mut self, commands: Vec<CommandId>) {
-        for command in commands {
-            self.interrupt(command, StopLevel::Kill, "nobody waits for it any more".to_owned());
+        let by = Instant::now() + self.limits.answer;
+        for command in &commands {
+            let why = "nobody waits for it any more".to_owned();
+            let request = MasterRequest::InterruptCommand { command: command.clone(), why, builder: None, level: None };
+            self.ask(request, PendingRequest::Forget { by });
         }
+        self.leftovers.extend(commands);
+    }
+
+    fn leftover_interrupted(&mut self) {
+        if self.asked.values().any(|asked| matches!(asked, PendingRequest::Forget { .. })) {
+            return;
+        }
+        let (worker, epoch) = (self.shared.worker.clone(), self.shared.epoch);
+        let commands = std::mem::take(&mut self.leftovers);
+        self.tell_engine(Input::Forgotten { worker, epoch, commands }, CancellationToken::new());
     }
 
     fn resume(&mut self, orders: &[CommandOrder]) {

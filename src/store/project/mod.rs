@@ -134,6 +134,7 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
         | Event::BuildStopping { build: _, why: _, by: _, outcome: _ }
         | Event::StopEscalated { build: _, command: _, level: _, due: _ }
         | Event::CommandGivenUp { build: _, command: _ }
+        | Event::LeftoversInterrupted { worker: _, commands: _ }
         | Event::LeftoverEnded { worker: _, command: _, heard: _ } => {}
         Event::BuildState { build, state } => build::state(txn, *build, state)?,
         Event::LocksWaited { build, waited } => build::locks_waited(txn, *build, *waited)?,

@@ -66,6 +66,8 @@ pub enum Bug {
     DirFreedTooEarly,
     /// Nobody looks whether a stock worker has had its time to kill its leftovers.
     LeftoversForEver,
+    /// A directory is free as soon as a stock worker has heard that it is to kill what runs there.
+    KillTimeIgnored,
     /// A build that only waits keeps its slot to itself.
     SlotNeverLent,
     /// A slot is lent to two builds at a time.

@@ -217,6 +217,7 @@ impl Reference {
                 view.resumes = *resumes;
                 self.tidied(worker, *resumes);
             }
+            Event::LeftoversInterrupted { worker, commands } => self.leftovers_interrupted(*worker, commands),
             Event::LeftoverEnded { command, heard, .. } => self.leftover_ended(command, *heard),
             Event::WorkerLost { worker, epoch, why, give_up } => {
                 let worker = &self.worker_names[worker].clone();

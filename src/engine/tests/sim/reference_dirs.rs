@@ -1,9 +1,9 @@
 //! The reference model of directories and slots: a directory belongs to one build at a time, a slot to one line of builds
 //! that wait for each other.
 
-use super::reference::{Reference, WorkerView};
+use super::reference::Reference;
 use crate::base::{Span, Timestamp};
-use crate::model::{BuildId, BuilderId, CommandId, RequestId, dirs_clash};
+use crate::model::{BuildId, BuilderId, CommandId, RequestId, WorkerId, dirs_clash};
 
 /// A command that may still run although nobody waits for it. The model says so longer than the engine may.
 #[derive(Clone, Debug)]
@@ -11,10 +11,8 @@ pub struct Leftover {
     pub worker: String,
     pub command: CommandId,
     pub dir: String,
-    /// A stock worker was told to kill it.
+    /// A stock worker confirmed that it kills it.
     over: Option<Timestamp>,
-    /// The engine said that it is over. It may not take that back, whatever the clock shows.
-    ended: bool,
 }
 
 const KILL_TIME: Span = Span::from_seconds(10);
@@ -24,31 +22,35 @@ impl Reference {
     pub fn untidy(&mut self, build: BuildId, command: &CommandId) {
         let Some(view) = self.builds.get(&build) else { return };
         let (worker, dir) = (view.worker.clone(), view.dir.clone());
-        // What a stock worker had when it came back it was told to kill.
-        let told = |view: &WorkerView| view.epoch.is_some() && !view.resumes && view.connected == self.at;
-        let over = self.workers.get(&worker).is_some_and(told).then(|| self.at.plus(KILL_TIME));
-        self.leftovers.push(Leftover { worker, command: command.clone(), dir, over, ended: false });
+        self.leftovers.push(Leftover { worker, command: command.clone(), dir, over: None });
+    }
+
+    pub fn leftovers_interrupted(&mut self, worker: WorkerId, commands: &[CommandId]) {
+        let (name, over) = (&self.worker_names[&worker], self.at.plus(KILL_TIME));
+        let stock = self.workers.get(name).is_some_and(|view| view.epoch.is_some() && !view.resumes);
+        assert!(stock, "directories: `{name}`, which is no stock worker that is there, kills {commands:?}");
+        for command in commands {
+            let known = self.leftovers.iter_mut().find(|left| left.command == *command && left.worker == *name);
+            let left = known.unwrap_or_else(|| panic!("directories: {command} is killed, but it is no leftover"));
+            left.over = Some(over);
+        }
     }
 
     pub fn leftover_ended(&mut self, command: &CommandId, heard: bool) {
-        let known = self.leftovers.iter_mut().find(|left| left.command == *command);
-        let left = known.unwrap_or_else(|| panic!("directories: {command} ended, but it is no leftover"));
+        let known = self.leftovers.iter().position(|left| left.command == *command);
+        let known = known.unwrap_or_else(|| panic!("directories: {command} ended, but it is no leftover"));
+        let left = self.leftovers.remove(known);
         assert!(
             heard || left.over.is_some(),
-            "directories: leftover {command} is over, but nobody was told to kill it"
+            "directories: leftover {command} is over, but nobody confirmed that it is killed"
         );
-        assert!(heard || !left.ended, "directories: leftover {command} is over twice");
-        left.ended = true;
-        self.leftovers.retain(|left| !heard || left.command != *command);
     }
 
-    /// A worker connects: one of ours has only what is wanted, a stock one kills the rest soon.
+    /// A worker connects: one of ours has only what is wanted, a stock one is told to kill the rest.
     pub fn tidied(&mut self, worker: &str, resumes: bool) {
-        let over = self.at.plus(KILL_TIME);
         self.leftovers.retain(|left| !(resumes && left.worker == worker));
         for left in self.leftovers.iter_mut().filter(|left| left.worker == worker) {
-            left.over = Some(over);
-            left.ended = false;
+            left.over = None;
         }
     }
 
@@ -77,7 +79,7 @@ impl Reference {
         let Some(plan) = self.builder_plan(builder) else { return false };
         let builds = self.builds.values().filter(|view| view.worker == worker).map(|view| &view.dir);
         let left = self.leftovers.iter().filter(|left| left.worker == worker);
-        let left = left.filter(|left| !left.ended && left.over.is_none_or(|over| over > self.at)).map(|left| &left.dir);
+        let left = left.filter(|left| left.over.is_none_or(|over| over > self.at)).map(|left| &left.dir);
         let used: Vec<&String> = builds.chain(left).collect();
         self.runs_on(builder, worker) < plan.slots_per_worker.max(1)
             && plan.slot_dirs().any(|dir| !used.iter().any(|used| dirs_clash(used, &dir)))

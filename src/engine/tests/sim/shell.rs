@@ -614,9 +614,11 @@ fn cause_of(input: &Input) -> Box<dyn Fn(&Cause) -> bool> {
             Box::new(move |cause| *cause == want)
         }
         Input::Polled { .. } => Box::new(|cause| matches!(cause, Cause::Source(id) if id.0 > 0)),
-        Input::WorkerConnected { .. } | Input::Resumed { .. } | Input::WorkerLost { .. } | Input::CommandEnded(_) => {
-            Box::new(|cause| matches!(cause, Cause::Worker(_)))
-        }
+        Input::WorkerConnected { .. }
+        | Input::Resumed { .. }
+        | Input::Forgotten { .. }
+        | Input::WorkerLost { .. }
+        | Input::CommandEnded(_) => Box::new(|cause| matches!(cause, Cause::Worker(_))),
         Input::Evaluated { build, .. } => {
             let want = Cause::Script(*build);
             Box::new(move |cause| *cause == want)

@@ -21,6 +21,8 @@ pub enum ToWorker {
     Start(Box<CommandOrder>),
     Resume(BTreeMap<CommandId, u64>),
     Interrupt(CommandId, StopLevel),
+    /// Interrupts of these, to a stock worker.
+    Forget(Vec<CommandId>),
     PartsKept(CommandId, u64),
     EndKept(CommandId),
     Refused(CommandId),
@@ -33,8 +35,19 @@ pub enum ToWorker {
 #[derive(Clone, Debug)]
 pub enum ToMaster {
     Resumed(BTreeMap<CommandId, bool>),
-    Part { command: CommandId, n: u64, log: String, text: String },
-    End { command: CommandId, parts: u64, result: CommandResult },
+    /// All interrupts of these are answered.
+    Forgotten(Vec<CommandId>),
+    Part {
+        command: CommandId,
+        n: u64,
+        log: String,
+        text: String,
+    },
+    End {
+        command: CommandId,
+        parts: u64,
+        result: CommandResult,
+    },
     Closed,
 }
 
@@ -291,6 +304,7 @@ impl Sim {
     fn master_hears(&mut self, number: u64, message: ToMaster) {
         match message {
             ToMaster::Resumed(states) => self.resumed(number, &states),
+            ToMaster::Forgotten(commands) => self.forgotten(number, commands),
             ToMaster::Part { command, n, log, text } => self.part(number, &command, n, &log, text),
             ToMaster::End { command, parts, result } => self.end(number, command, parts, result),
             ToMaster::Closed => self.end_link(number),
@@ -400,6 +414,13 @@ impl Sim {
         self.tell(number, takes, input, Then::Announced(number));
     }
 
+    fn forgotten(&mut self, number: u64, commands: Vec<CommandId>) {
+        let Some(link) = self.links.get(&number) else { return };
+        let (worker, epoch) = (link.worker.clone(), link.epoch);
+        let takes = self.pause(10, 3_000);
+        self.tell(number, takes, Input::Forgotten { worker, epoch, commands }, Then::Nothing);
+    }
+
     /// The engine knows what was resumed.
     pub fn announced(&mut self, number: u64) {
         let Some(link) = self.links.get_mut(&number) else { return };
@@ -471,9 +492,7 @@ impl Sim {
     pub fn order_forget(&mut self, worker: &str, epoch: u64, commands: Vec<CommandId>) {
         if let Some(number) = self.link_of(worker, epoch) {
             self.saw("stock worker told to forget");
-            for command in commands {
-                self.send_worker(number, ToWorker::Interrupt(command, StopLevel::Kill));
-            }
+            self.send_worker(number, ToWorker::Forget(commands));
         }
     }
 

@@ -15,6 +15,12 @@ impl Sim {
             ToWorker::Start(order) => self.start_job(id, &order),
             ToWorker::Resume(wanted) => self.resume_jobs(id, number, wanted),
             ToWorker::Interrupt(command, level) => self.stop_job(id, &command, level),
+            ToWorker::Forget(commands) => {
+                for command in &commands {
+                    self.stop_job(id, command, StopLevel::Kill);
+                }
+                self.send_master(number, ToMaster::Forgotten(commands));
+            }
             ToWorker::PartsKept(command, parts) => self.ledger.parts_kept(&command, parts),
             ToWorker::EndKept(command) => {
                 if let Some(machine) = self.machines.get_mut(id) {

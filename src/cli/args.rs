@@ -195,7 +195,7 @@ pub(super) enum StoreCommand {
     )]
     Check {
         #[command(flatten)]
-        folder: DataFolder,
+        state: DataDirectory,
     },
     /// Reclaim the disk space of removed builds
     #[command(
@@ -203,7 +203,7 @@ pub(super) enum StoreCommand {
     )]
     Compact {
         #[command(flatten)]
-        folder: DataFolder,
+        state: DataDirectory,
     },
     /// Export the store to one file, for backup or migration
     #[command(
@@ -213,7 +213,7 @@ pub(super) enum StoreCommand {
         /// The file to write, or - for standard output
         file: PathBuf,
         #[command(flatten)]
-        folder: DataFolder,
+        state: DataDirectory,
     },
     /// Create a store from an exported file
     #[command(
@@ -223,7 +223,7 @@ pub(super) enum StoreCommand {
         /// The file to read, or - for standard input
         file: PathBuf,
         #[command(flatten)]
-        folder: DataFolder,
+        state: DataDirectory,
     },
     /// End a build that cannot continue, as an exception
     #[command(
@@ -237,7 +237,7 @@ pub(super) enum StoreCommand {
         #[arg(long, short, default_value = "ended manually")]
         reason: String,
         #[command(flatten)]
-        folder: DataFolder,
+        state: DataDirectory,
     },
     /// Rebuild the database from packs and journal
     #[command(
@@ -248,12 +248,12 @@ pub(super) enum StoreCommand {
         #[arg(long)]
         force: bool,
         #[command(flatten)]
-        folder: DataFolder,
+        state: DataDirectory,
     },
 }
 
 #[derive(Debug, Args)]
-pub(super) struct DataFolder {
+pub(super) struct DataDirectory {
     /// The master's state directory; by default `.starwright` in the current directory
     #[arg(long, env = "STARWRIGHT_DATA", default_value = ".starwright")]
     pub data: PathBuf,

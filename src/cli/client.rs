@@ -27,12 +27,12 @@ const TRY_EVERY: Duration = Duration::from_millis(100);
 pub(super) struct Client {
     http: reqwest::Client,
     base: String,
-    patience: Patience,
+    wait: MasterWait,
 }
 
 /// How long to wait for a master that does not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Patience {
+enum MasterWait {
     /// It may just be starting: only a refused connection is tried again, so nothing is done twice.
     Start,
     /// It was there and may be restarting: reading goes on when it is back.
@@ -41,7 +41,7 @@ enum Patience {
 
 /// What a name on the command line means.
 #[derive(Clone, Debug)]
-pub(super) enum Named {
+pub(super) enum BuildTarget {
     /// A build's record; and a step, if the name goes on after the number.
     Build { build: Json, step: Option<String> },
     /// A builder.
@@ -57,12 +57,12 @@ impl Client {
             .user_agent(crate::web::COMMAND_LINE)
             .build()
             .map_err(|error| CliError::environment(format!("failed to prepare HTTP: {}", chain(&error))))?;
-        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), patience: Patience::Start })
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), wait: MasterWait::Start })
     }
 
     /// The same, for following something across a restart of the master.
     pub(super) fn patient(self) -> Self {
-        Self { patience: Patience::Restart, ..self }
+        Self { wait: MasterWait::Restart, ..self }
     }
 
     /// The items of a collection or the one item of a resource; none where there is no such thing.
@@ -96,14 +96,14 @@ impl Client {
     }
 
     /// A call of our own API.
-    pub(super) async fn own(&self, path: &str, body: &Json) -> Result<(u16, Json), CliError> {
+    pub(super) async fn own_post(&self, path: &str, body: &Json) -> Result<(u16, Json), CliError> {
         let url = format!("{}/api/starwright/v1/{path}", self.base);
         let (status, body) = self.send(self.http.post(&url).json(body)).await?;
         Ok((status, parse(&body, &url)?))
     }
 
     /// What our own API tells at a path.
-    pub(super) async fn own_told(&self, path: &str) -> Result<Json, CliError> {
+    pub(super) async fn own_get(&self, path: &str) -> Result<Json, CliError> {
         let url = format!("{}/api/starwright/v1/{path}", self.base);
         let (status, body) = self.send(self.http.get(&url)).await?;
         match status {
@@ -115,9 +115,9 @@ impl Client {
     /// Finds a build by `BUILDER`, `BUILDER/NUMBER` or id.
     pub(super) async fn build(&self, name: &str) -> Result<Json, CliError> {
         match self.named(name).await? {
-            Named::Build { build, step: None } => Ok(build),
-            Named::Builder { name, id } => self.newest_build(&name, id).await,
-            Named::Build { step: Some(step), .. } => {
+            BuildTarget::Build { build, step: None } => Ok(build),
+            BuildTarget::Builder { name, id } => self.newest_build(&name, id).await,
+            BuildTarget::Build { step: Some(step), .. } => {
                 Err(CliError::user(format!("`{name}` names step `{step}` of a build; name a build only")))
             }
         }
@@ -125,7 +125,7 @@ impl Client {
 
     /// Finds a builder by its name, a build by `BUILDER/NUMBER` or id, and a step by `BUILDER/NUMBER/STEP`. Names of
     /// builders and steps may hold slashes and end in numbers: the longest builder that the name begins with counts.
-    pub(super) async fn named(&self, name: &str) -> Result<Named, CliError> {
+    pub(super) async fn named(&self, name: &str) -> Result<BuildTarget, CliError> {
         let builders = self.list("builders", "builders").await?.unwrap_or_default();
         let known =
             builders.iter().filter_map(|builder| Some((builder["name"].as_str()?, builder["builderid"].as_u64()?)));
@@ -136,15 +136,15 @@ impl Client {
         let matching = known.filter_map(|(builder, id)| Some((builder, id, after(builder)?)));
         let Some((builder, id, rest)) = matching.max_by_key(|(builder, ..)| builder.len()) else {
             return match name.parse::<u64>() {
-                Ok(id) => Ok(Named::Build { build: self.build_by_id(id).await?, step: None }),
+                Ok(id) => Ok(BuildTarget::Build { build: self.build_by_id(id).await?, step: None }),
                 Err(_) => Err(no_builder(without_number(name), &builders)),
             };
         };
         let (number, step) = rest.split_once('/').map_or((rest, None), |(number, step)| (number, Some(step)));
         let step = step.filter(|step| !step.is_empty()).map(str::to_owned);
         match number.parse::<u64>() {
-            Ok(number) => Ok(Named::Build { build: self.build_by_number(builder, id, number).await?, step }),
-            Err(_) if rest.is_empty() => Ok(Named::Builder { name: builder.to_owned(), id }),
+            Ok(number) => Ok(BuildTarget::Build { build: self.build_by_number(builder, id, number).await?, step }),
+            Err(_) if rest.is_empty() => Ok(BuildTarget::Builder { name: builder.to_owned(), id }),
             Err(_) => Err(no_builder(name, &builders)),
         }
     }
@@ -209,8 +209,8 @@ impl Client {
         loop {
             let trial = request.try_clone().ok_or_else(|| CliError::bug("a request cannot be repeated"))?;
             let failure = match exchange(trial).await {
-                Ok(answer) if !(self.patience == Patience::Restart && is_absence(answer.0)) => {
-                    if told && self.patience == Patience::Restart {
+                Ok(answer) if !(self.wait == MasterWait::Restart && is_absence(answer.0)) => {
+                    if told && self.wait == MasterWait::Restart {
                         errln!("the master is back");
                     }
                     return Ok(answer);
@@ -218,8 +218,8 @@ impl Client {
                 Ok(answer) => Failure { text: format!("it answered {}", answer.0), refused: false },
                 Err(failure) => failure,
             };
-            let limit = if self.patience == Patience::Restart { RESTART_TIME } else { START_TIME };
-            let may_come = failure.refused || self.patience == Patience::Restart;
+            let limit = if self.wait == MasterWait::Restart { RESTART_TIME } else { START_TIME };
+            let may_come = failure.refused || self.wait == MasterWait::Restart;
             if !may_come || began.elapsed() >= limit {
                 return Err(self.unreachable(&failure.text));
             }
@@ -232,9 +232,9 @@ impl Client {
 
     fn tell_wait(&self, limit: Duration) {
         let seconds = limit.as_secs();
-        match self.patience {
-            Patience::Start => errln!("nothing is listening at {} yet; waiting up to {seconds} s", self.base),
-            Patience::Restart => {
+        match self.wait {
+            MasterWait::Start => errln!("nothing is listening at {} yet; waiting up to {seconds} s", self.base),
+            MasterWait::Restart => {
                 errln!("the master at {} is not answering; waiting up to {seconds} s for it to come back", self.base);
             }
         }

@@ -130,7 +130,7 @@ mod tests {
 
     fn of_start() -> Vec<StartError> {
         vec![
-            StartError::Folder { path: PathBuf::from("state"), source: refused() },
+            StartError::Directory { path: PathBuf::from("state"), source: refused() },
             StartError::Store(StoreError::Closed),
             StartError::Task(MasterError::Thread { name: "owner", source: refused() }),
             StartError::Ended(Arc::new(MasterError::Task { name: "polls", why: "it returned".to_owned() })),

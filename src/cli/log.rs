@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use serde_json::Value as Json;
 
-use super::client::{Client, Named, outcome_of};
+use super::client::{BuildTarget, Client, outcome_of};
 use super::error::{CliError, exit_code};
 use super::output::{check, errln, outln};
 use super::terminal::{cleaned, printable};
@@ -25,11 +25,11 @@ pub(super) fn run<'a>(
 ) -> Result<impl Future<Output = Result<ExitCode, CliError>> + 'a, CliError> {
     Ok(async move {
         let (record, named_step) = match client.named(build).await? {
-            Named::Build { build, step } => (build, step),
-            Named::Builder { name, id } if follow => {
+            BuildTarget::Build { build, step } => (build, step),
+            BuildTarget::Builder { name, id } if follow => {
                 (current_or_coming(&client.clone().patient(), &name, id).await?, None)
             }
-            Named::Builder { name, id } => (client.newest_build(&name, id).await?, None),
+            BuildTarget::Builder { name, id } => (client.newest_build(&name, id).await?, None),
         };
         let id = record["buildid"].as_u64().unwrap_or_default();
         let step = match (step, named_step) {

@@ -32,13 +32,13 @@ const END_WITHIN: Duration = Duration::from_secs(30);
 pub(super) fn run(args: &MasterArgs, form: LogForm) -> Result<ExitCode, CliError> {
     init_logging(form, "info,warp=off,hyper=warn,sled=warn");
     in_runtime(async {
-        let Some(house) = House::open(args, false).await? else { return Ok(ExitCode::SUCCESS) };
-        say(&format!("The state directory is {}", house.data.display()));
-        say(&format!("Starwright's master listens at {}", house.local_url()));
-        if house.url != house.local_url() {
-            say(&format!("Its public address is {}", house.url));
+        let Some(started) = StartedMaster::open(args, false).await? else { return Ok(ExitCode::SUCCESS) };
+        say(&format!("The state directory is {}", started.data.display()));
+        say(&format!("Starwright's master listens at {}", started.local_url()));
+        if started.url != started.local_url() {
+            say(&format!("Its public address is {}", started.url));
         }
-        house.serve(|_| async {}).await
+        started.serve(|_| async {}).await
     })
 }
 
@@ -56,7 +56,7 @@ pub(super) fn in_runtime(work: impl Future<Output = Result<ExitCode, CliError>>)
 }
 
 /// A started master with its listening socket.
-pub(super) struct House {
+pub(super) struct StartedMaster {
     master: Master,
     listener: TcpListener,
     pub(super) address: SocketAddr,
@@ -66,7 +66,7 @@ pub(super) struct House {
     signals: Signals,
 }
 
-impl House {
+impl StartedMaster {
     /// Starts a master; none if a signal ended it before it was up.
     pub(super) async fn open(args: &MasterArgs, local_workers: bool) -> Result<Option<Self>, CliError> {
         let mut signals = Signals::listen()?;

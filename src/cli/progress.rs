@@ -13,7 +13,7 @@ const LINE_EVERY: Span = Span::from_seconds(5);
 
 /// Shows progress; says nothing about work that is quick.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(super) struct ProgressBar {
     verb: &'static str,
     is_terminal: bool,
     shown: Timestamp,
@@ -21,7 +21,7 @@ pub(super) struct Meter {
     is_open: bool,
 }
 
-impl Meter {
+impl ProgressBar {
     pub(super) fn new(verb: &'static str) -> Self {
         Self { verb, is_terminal: io::stderr().is_terminal(), shown: SystemClock.now(), is_open: false }
     }
@@ -52,7 +52,7 @@ impl Meter {
     }
 }
 
-impl Drop for Meter {
+impl Drop for ProgressBar {
     fn drop(&mut self) {
         self.end();
     }

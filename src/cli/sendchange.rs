@@ -34,7 +34,7 @@ pub(super) fn run(
         "delivery": args.delivery,
     });
     Ok(async move {
-        let (status, answer) = client.own("changes", &change).await?;
+        let (status, answer) = client.own_post("changes", &change).await?;
         if status != 200 {
             return Err(CliError::user(answer["error"].as_str().unwrap_or("the change was refused").to_owned()));
         }

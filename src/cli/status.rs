@@ -43,7 +43,7 @@ impl Status {
     async fn read(client: &Client) -> Result<Self, CliError> {
         let list = async |path: String, plural: &str| client.list(&path, plural).await.map(Option::unwrap_or_default);
         let builders = list("builders?field=builderid&field=name".to_owned(), "builders").await?;
-        let mut answer = client.own_told("alerts").await?;
+        let mut answer = client.own_get("alerts").await?;
         let Json::Array(alerts) = answer["alerts"].take() else {
             return Err(CliError::bug("the master's answer has no `alerts`"));
         };

@@ -1,4 +1,4 @@
-//! `store`: care of a state folder that no master holds. What is done is the store's; here are words, files and exit
+//! `store`: care of a state directory that no master holds. What is done is the store's; here are words, files and exit
 //! codes.
 //!
 //! Standard output has the result in words (the dump itself for `export -`), standard error progress and findings.
@@ -8,10 +8,10 @@ use std::io::{self, BufReader, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::args::{DataFolder, StoreCommand};
+use super::args::{DataDirectory, StoreCommand};
 use super::error::CliError;
 use super::output::{bytes, count, errln, outln};
-use super::progress::Meter;
+use super::progress::ProgressBar;
 use crate::base::{Clock as _, LogForm, SystemClock, files, init_logging};
 use crate::master::{EndBuildError, Launcher, end_build_offline};
 use crate::store::StoreError;
@@ -23,19 +23,19 @@ const DAMAGED: u8 = 1;
 pub(super) fn run(command: &StoreCommand, form: LogForm) -> Result<ExitCode, CliError> {
     init_logging(form, "warn,sled=off");
     match command {
-        StoreCommand::Check { folder } => check(&absolute(&folder.data)?),
-        StoreCommand::Compact { folder } => compact(&absolute(&folder.data)?),
-        StoreCommand::Export { file, folder } => export(file, folder),
-        StoreCommand::Import { file, folder } => import(file, folder),
-        StoreCommand::EndBuild { build, reason, folder } => end_build(build, reason, &absolute(&folder.data)?),
-        StoreCommand::Rebuild { force, folder } => rebuild(&absolute(&folder.data)?, *force),
+        StoreCommand::Check { state } => check(&absolute(&state.data)?),
+        StoreCommand::Compact { state } => compact(&absolute(&state.data)?),
+        StoreCommand::Export { file, state } => export(file, state),
+        StoreCommand::Import { file, state } => import(file, state),
+        StoreCommand::EndBuild { build, reason, state } => end_build(build, reason, &absolute(&state.data)?),
+        StoreCommand::Rebuild { force, state } => rebuild(&absolute(&state.data)?, *force),
     }
 }
 
 fn check(dir: &Path) -> Result<ExitCode, CliError> {
-    let mut meter = Meter::new("checked");
-    let report = maintain::check(dir, &mut |progress| meter.show(progress)).map_err(failed)?;
-    meter.end();
+    let mut bar = ProgressBar::new("checked");
+    let report = maintain::check(dir, &mut |progress| bar.show(progress)).map_err(failed)?;
+    bar.end();
     for problem in &report.problems {
         outln!("{problem}");
     }
@@ -80,9 +80,9 @@ fn advice(report: &CheckReport) -> Vec<&'static str> {
 }
 
 fn compact(dir: &Path) -> Result<ExitCode, CliError> {
-    let mut meter = Meter::new("copied");
-    let report = maintain::compact(dir, &mut |progress| meter.show(progress)).map_err(failed)?;
-    meter.end();
+    let mut bar = ProgressBar::new("copied");
+    let report = maintain::compact(dir, &mut |progress| bar.show(progress)).map_err(failed)?;
+    bar.end();
     outln!(
         "{}: {} before, {} now; dropped {} of removed builds",
         dir.display(),
@@ -93,9 +93,9 @@ fn compact(dir: &Path) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn export(file: &Path, folder: &DataFolder) -> Result<ExitCode, CliError> {
-    let dir = absolute(&folder.data)?;
-    let mut meter = Meter::new("exported");
+fn export(file: &Path, state: &DataDirectory) -> Result<ExitCode, CliError> {
+    let dir = absolute(&state.data)?;
+    let mut bar = ProgressBar::new("exported");
     let report = if file == Path::new("-") {
         let out = io::stdout();
         if out.is_terminal() {
@@ -103,16 +103,16 @@ fn export(file: &Path, folder: &DataFolder) -> Result<ExitCode, CliError> {
                 CliError::user("a dump is not meant for a terminal").hint("name a file, or redirect the output")
             );
         }
-        maintain::export(&dir, &mut BufWriter::new(out.lock()), &mut |progress| meter.show(progress)).map_err(failed)?
+        maintain::export(&dir, &mut BufWriter::new(out.lock()), &mut |progress| bar.show(progress)).map_err(failed)?
     } else {
-        export_to_file(&dir, &absolute(file)?, &mut meter)?
+        export_to_file(&dir, &absolute(file)?, &mut bar)?
     };
-    meter.end();
+    bar.end();
     errln!("{}: exported {}", dir.display(), held(&report));
     Ok(ended_with(&report.damage, "could not be read and are missing from the dump"))
 }
 
-fn export_to_file(dir: &Path, file: &Path, meter: &mut Meter) -> Result<DumpReport, CliError> {
+fn export_to_file(dir: &Path, file: &Path, bar: &mut ProgressBar) -> Result<DumpReport, CliError> {
     if file.is_dir() {
         return Err(CliError::user(format!("failed to write `{}`: it is a directory; name a file", file.display())));
     }
@@ -120,7 +120,7 @@ fn export_to_file(dir: &Path, file: &Path, meter: &mut Meter) -> Result<DumpRepo
     let io_failed = |error: io::Error| CliError::environment(format!("failed to write `{}`: {error}", part.display()));
     let mut whole = || -> Result<DumpReport, CliError> {
         let mut out = BufWriter::new(File::create(&part).map_err(io_failed)?);
-        let report = maintain::export(dir, &mut out, &mut |progress| meter.show(progress)).map_err(failed)?;
+        let report = maintain::export(dir, &mut out, &mut |progress| bar.show(progress)).map_err(failed)?;
         out.flush().map_err(io_failed)?;
         files::sync_file(&part).map_err(io_failed)?;
         fs::rename(&part, file).map_err(|error| {
@@ -140,31 +140,31 @@ fn beside(file: &Path) -> PathBuf {
     name.into()
 }
 
-fn import(file: &Path, folder: &DataFolder) -> Result<ExitCode, CliError> {
-    let dir = absolute(&folder.data)?;
-    let mut meter = Meter::new("imported");
+fn import(file: &Path, state: &DataDirectory) -> Result<ExitCode, CliError> {
+    let dir = absolute(&state.data)?;
+    let mut bar = ProgressBar::new("imported");
     let report = if file == Path::new("-") {
-        maintain::import(&dir, &mut io::stdin().lock(), &mut |progress| meter.show(progress))
+        maintain::import(&dir, &mut io::stdin().lock(), &mut |progress| bar.show(progress))
     } else {
         let opened = File::open(file).and_then(|opened| {
             if opened.metadata()?.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(opened) }
         });
         let opened = opened
             .map_err(|error| CliError::environment(format!("failed to read the dump `{}`: {error}", file.display())))?;
-        maintain::import(&dir, &mut BufReader::new(opened), &mut |progress| meter.show(progress))
+        maintain::import(&dir, &mut BufReader::new(opened), &mut |progress| bar.show(progress))
     };
     let report = report.map_err(failed)?;
-    meter.end();
+    bar.end();
     outln!("{}: imported {}", dir.display(), held(&report));
     Ok(ended_with(&report.damage, "could not be read"))
 }
 
 fn rebuild(dir: &Path, force: bool) -> Result<ExitCode, CliError> {
-    let mut meter = Meter::new("read");
-    let tell = &mut |progress| meter.show(progress);
+    let mut bar = ProgressBar::new("read");
+    let tell = &mut |progress| bar.show(progress);
     let report = if force { maintain::rebuild(dir, tell) } else { maintain::rebuild_unless_poorer(dir, tell) };
     let report = report.map_err(failed)?;
-    meter.end();
+    bar.end();
     outln!(
         "{}: rebuilt the database: {}, {}",
         dir.display(),

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::args::MasterArgs;
 use super::error::CliError;
-use super::master::{House, in_runtime};
+use super::master::{StartedMaster, in_runtime};
 use super::output::say;
 use crate::base::{LogForm, chain, init_logging};
 use crate::master::Handle;
@@ -24,20 +24,20 @@ const ENDED: &str = "ended";
 pub(super) fn run(args: &MasterArgs, form: LogForm) -> Result<ExitCode, CliError> {
     init_logging(form, "warn,starwright=info,warp=off,sled=warn");
     in_runtime(async {
-        let Some(house) = House::open(args, true).await? else { return Ok(ExitCode::SUCCESS) };
-        greet(args, &house);
+        let Some(started) = StartedMaster::open(args, true).await? else { return Ok(ExitCode::SUCCESS) };
+        greet(args, &started);
         let workers = LocalWorkers {
-            handle: house.handle().clone(),
-            address: house.address,
-            dir: house.data.join("workers"),
+            handle: started.handle().clone(),
+            address: started.address,
+            dir: started.data.join("workers"),
             running: BTreeMap::new(),
         };
-        house.serve(|stop| workers.keep(stop)).await
+        started.serve(|stop| workers.keep(stop)).await
     })
 }
 
-fn greet(args: &MasterArgs, house: &House) {
-    let plan = house.handle().plan();
+fn greet(args: &MasterArgs, started: &StartedMaster) {
+    let plan = started.handle().plan();
     let local: Vec<&str> = local_names(&plan).collect();
     let workers = if local.is_empty() {
         "none on this machine; declare worker(\"local\"), without a password, to run builds here".to_owned()
@@ -45,12 +45,12 @@ fn greet(args: &MasterArgs, house: &House) {
         local.join(", ")
     };
     say("Starwright is up.");
-    say(&format!("  pages          {}", house.local_url()));
-    if house.url != house.local_url() {
-        say(&format!("  public address {}", house.url));
+    say(&format!("  pages          {}", started.local_url()));
+    if started.url != started.local_url() {
+        say(&format!("  public address {}", started.url));
     }
     say(&format!("  configuration  {} (reloaded whenever you save it)", args.config.display()));
-    say(&format!("  state          {}", house.data.display()));
+    say(&format!("  state          {}", started.data.display()));
     say(&format!("  workers        {workers}"));
     say("Press Ctrl-C to stop.");
 }

@@ -18,7 +18,7 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// Watches a build request until it is complete. Exit code: that of its result.
 pub(super) async fn request(client: &Client, request: u64, builder: &str) -> Result<ExitCode, CliError> {
     outln!("build request {request} of {builder} is waiting");
-    let mut shown = Shown::default();
+    let mut shown = ShownProgress::default();
     loop {
         let record = client.list(&format!("buildrequests/{request}"), "buildrequests").await?;
         let record = record.and_then(|mut items| items.pop()).unwrap_or_default();
@@ -39,14 +39,14 @@ pub(super) async fn request(client: &Client, request: u64, builder: &str) -> Res
 
 /// What was printed already.
 #[derive(Default)]
-struct Shown {
+struct ShownProgress {
     builds: BTreeSet<u64>,
     begun: BTreeSet<u64>,
     ended: BTreeSet<u64>,
     complete: BTreeSet<u64>,
 }
 
-impl Shown {
+impl ShownProgress {
     async fn build(&mut self, client: &Client, build: &Json, builder: &str) -> Result<(), CliError> {
         let id = build["buildid"].as_u64().unwrap_or_default();
         if self.complete.contains(&id) {

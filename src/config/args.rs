@@ -9,10 +9,10 @@ use starlark::eval::{Arguments, Evaluator};
 use starlark::values::dict::DictRef;
 use starlark::values::{UnpackValue, Value as Star, ValueLike};
 
-use super::collect::{Collector, Wanted};
+use super::collect::{Collector, ReferenceKind};
 use super::convert::{items_of, kind_of, plain, to_model, to_text};
 use super::foreign;
-use super::place::{ArgRef, Spot};
+use super::place::{ArgRef, CallSite};
 use super::registry::register;
 use super::signature::Native;
 use super::template::Template;
@@ -26,7 +26,7 @@ pub(super) struct Call<'v, 'r, 'a, 'e, 'c> {
     pub(super) eval: &'r mut Evaluator<'v, 'a, 'e>,
     pub(super) collector: &'c Collector,
     /// The user's call.
-    pub(super) spot: Spot,
+    pub(super) site: CallSite,
     /// What is declared, for messages: "builder `linux`".
     pub(super) title: String,
     given: BTreeMap<&'static str, Star<'v>>,
@@ -59,9 +59,9 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
         eval: &'r mut Evaluator<'v, 'a, 'e>,
         collector: &'c Collector,
     ) -> starlark::Result<Self> {
-        let spot = Spot::of_call(eval);
+        let site = CallSite::of_call(eval);
         let title = format!("`{}`", native.name);
-        let mut call = Self { native, eval, collector, spot, title, given: BTreeMap::new(), unknown: Vec::new() };
+        let mut call = Self { native, eval, collector, site, title, given: BTreeMap::new(), unknown: Vec::new() };
         let heap = call.eval.heap();
         let positions: Vec<Star<'v>> = arguments.positions(heap)?.collect();
         call.take_positions(&positions);
@@ -79,14 +79,14 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
         if values.len() > self.native.positional {
             let next = self.native.params.get(self.native.positional).map(|param| param.name);
             let (message, hint) = surplus_argument(&self.title, self.native.positional, values.len(), next);
-            self.collector.note(self.spot.clone(), message, hint);
+            self.collector.note(self.site.clone(), message, hint);
         }
     }
 
     fn take_named(&mut self, name: &str, value: Star<'v>) {
         let Some(param) = self.native.params.iter().find(|param| param.name == name) else {
             let (message, hint) = unknown_argument(&self.title, name, self.native.names());
-            self.collector.note(self.spot.at(ArgRef::name_of(name)), message, Some(hint));
+            self.collector.note(self.site.at(ArgRef::name_of(name)), message, Some(hint));
             self.unknown.push(name.to_owned());
             return;
         };
@@ -102,14 +102,14 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
             let misspelt = || is_meant(param.name, self.unknown.iter().map(String::as_str));
             if needed && !self.given.contains_key(param.name) && !misspelt() {
                 let hint = format!("`{}`: {}. {}", param.name, param.kind, param.doc);
-                self.collector.note(self.spot.clone(), missing_argument(&self.title, param.name), Some(hint));
+                self.collector.note(self.site.clone(), missing_argument(&self.title, param.name), Some(hint));
             }
         }
     }
 
     /// Where the call was written.
     pub(super) fn place(&self) -> SourcePlace {
-        self.collector.place_of(&self.spot)
+        self.collector.place_of(&self.site)
     }
 
     /// An argument of this call.
@@ -122,7 +122,7 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
 
     /// Notes a problem with an argument.
     pub(super) fn problem(&self, at: ArgRef, message: impl Into<String>, hint: Option<String>) {
-        self.collector.note(self.spot.at(at), message, hint);
+        self.collector.note(self.site.at(at), message, hint);
     }
 
     /// Notes a problem with the value of an argument: "builder `x`: `slots` must be …".
@@ -328,10 +328,10 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
     }
 
     /// Names of other things, to be checked when all are declared.
-    pub(super) fn references(&self, name: &'static str, wanted: Wanted) -> Vec<String> {
+    pub(super) fn references(&self, name: &'static str, wanted: ReferenceKind) -> Vec<String> {
         let names = self.some_strings(name);
         for (index, other) in names.iter().enumerate() {
-            self.collector.refer(&self.title, wanted, other, self.spot.at(self.arg(name).item(index)));
+            self.collector.refer(&self.title, wanted, other, self.site.at(self.arg(name).item(index)));
         }
         names
     }
@@ -462,7 +462,7 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
                 self.problem(at, message, Some("take it once, for all that is needed".to_owned()));
                 continue;
             }
-            self.collector.refer(&self.title, Wanted::Lock, &access.lock, self.spot.at(at));
+            self.collector.refer(&self.title, ReferenceKind::Lock, &access.lock, self.site.at(at));
             locks.push(access);
         }
         locks
@@ -541,7 +541,7 @@ pub(super) fn count(number: usize, word: &str) -> String {
 /// schedulers have some 150.
 const NAME_LENGTH_MAX: usize = 200;
 
-/// Names are shown, linked and used as folders: something printable without surprises.
+/// Names are shown, linked and used as directories: something printable without surprises.
 fn is_name(name: &str) -> bool {
     is_title(name) && !name.contains(['"', '`', '<', '>', '\\'])
 }

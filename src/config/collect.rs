@@ -11,13 +11,13 @@ use std::sync::Arc;
 use starlark::any::ProvidesStaticType;
 use starlark::eval::Evaluator;
 
-use super::place::Spot;
+use super::place::CallSite;
 use crate::model::{FnId, Plan, SourcePlace};
 
 /// A problem whose line is looked up later.
 #[derive(Clone, Debug)]
-pub(super) struct Noted {
-    pub(super) spot: Spot,
+pub(super) struct UnplacedProblem {
+    pub(super) site: CallSite,
     pub(super) message: String,
     pub(super) hint: Option<String>,
 }
@@ -59,14 +59,14 @@ impl Kind {
 pub(super) struct Reference {
     /// Who refers: "builder `linux`".
     pub(super) by: String,
-    pub(super) wanted: Wanted,
+    pub(super) wanted: ReferenceKind,
     pub(super) name: String,
-    pub(super) spot: Spot,
+    pub(super) site: CallSite,
 }
 
 /// What a reference may mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum ReferenceKind {
     /// A worker's name or tag.
     WorkerOrTag,
     Worker,
@@ -83,18 +83,18 @@ pub(super) enum Wanted {
 #[derive(Debug, Default, ProvidesStaticType)]
 pub(super) struct Collector {
     pub(super) plan: RefCell<Plan>,
-    pub(super) problems: RefCell<Vec<Noted>>,
+    pub(super) problems: RefCell<Vec<UnplacedProblem>>,
     /// What is probably not meant, but refuses nothing.
-    pub(super) warnings: RefCell<Vec<Noted>>,
+    pub(super) warnings: RefCell<Vec<UnplacedProblem>>,
     pub(super) references: RefCell<Vec<Reference>>,
-    declared: RefCell<BTreeMap<(Kind, String), Spot>>,
+    declared: RefCell<BTreeMap<(Kind, String), CallSite>>,
     secrets: RefCell<BTreeSet<String>>,
     files: RefCell<BTreeSet<Arc<str>>>,
     functions: Cell<u64>,
-    /// The folder that holds the configuration.
-    pub(super) folder: RefCell<Option<String>>,
+    /// The directory that holds the configuration.
+    pub(super) directory: RefCell<Option<String>>,
     /// Whether the configuration asked for it.
-    pub(super) folder_asked: Cell<bool>,
+    pub(super) directory_asked: Cell<bool>,
 }
 
 impl Collector {
@@ -104,20 +104,20 @@ impl Collector {
     }
 
     /// Notes a problem.
-    pub(super) fn note(&self, spot: Spot, message: impl Into<String>, hint: Option<String>) {
-        self.problems.borrow_mut().push(Noted { spot, message: message.into(), hint });
+    pub(super) fn note(&self, site: CallSite, message: impl Into<String>, hint: Option<String>) {
+        self.problems.borrow_mut().push(UnplacedProblem { site, message: message.into(), hint });
     }
 
     /// Notes what is probably not meant.
-    pub(super) fn warn(&self, spot: Spot, message: impl Into<String>, hint: Option<String>) {
-        self.warnings.borrow_mut().push(Noted { spot, message: message.into(), hint });
+    pub(super) fn warn(&self, site: CallSite, message: impl Into<String>, hint: Option<String>) {
+        self.warnings.borrow_mut().push(UnplacedProblem { site, message: message.into(), hint });
     }
 
     /// Declares a name; a second time it is a problem.
-    pub(super) fn declare(&self, kind: Kind, name: &str, spot: &Spot) {
+    pub(super) fn declare(&self, kind: Kind, name: &str, site: &CallSite) {
         let mut declared = self.declared.borrow_mut();
         let Some(first) = declared.get(&(kind, name.to_owned())) else {
-            declared.insert((kind, name.to_owned()), spot.clone());
+            declared.insert((kind, name.to_owned()), site.clone());
             return;
         };
         let place = first.place();
@@ -126,23 +126,23 @@ impl Collector {
             Kind::Once => format!("`{name}` is called a second time"),
             _ => format!("there are two {}s named `{name}`", kind.word()),
         };
-        self.note(spot.clone(), message, Some(hint));
+        self.note(site.clone(), message, Some(hint));
     }
 
     /// Where a name was declared first.
-    pub(super) fn spot_of(&self, kind: Kind, name: &str) -> Spot {
+    pub(super) fn spot_of(&self, kind: Kind, name: &str) -> CallSite {
         let declared = self.declared.borrow();
-        declared.get(&(kind, name.to_owned())).cloned().unwrap_or(Spot { span: None, argument: None })
+        declared.get(&(kind, name.to_owned())).cloned().unwrap_or(CallSite { span: None, argument: None })
     }
 
-    /// File, line and column of a spot.
-    pub(super) fn place_of(&self, spot: &Spot) -> SourcePlace {
-        spot.place_among(&mut self.files.borrow_mut())
+    /// File, line and column of a site.
+    pub(super) fn place_of(&self, site: &CallSite) -> SourcePlace {
+        site.place_among(&mut self.files.borrow_mut())
     }
 
     /// Remembers a name to be checked at the end.
-    pub(super) fn refer(&self, by: &str, wanted: Wanted, name: &str, spot: Spot) {
-        let reference = Reference { by: by.to_owned(), wanted, name: name.to_owned(), spot };
+    pub(super) fn refer(&self, by: &str, wanted: ReferenceKind, name: &str, site: CallSite) {
+        let reference = Reference { by: by.to_owned(), wanted, name: name.to_owned(), site };
         self.references.borrow_mut().push(reference);
     }
 

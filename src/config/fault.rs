@@ -8,31 +8,31 @@ use super::foreign;
 use super::library;
 use super::limits::Limits;
 use super::parse::lower_first;
-use super::place::{Spot, is_own, written};
+use super::place::{CallSite, is_own, written};
 use super::problem::Problem;
 use crate::base::nearest;
 
 /// The problem of an evaluation that ended early: in the user's words and at the user's line.
 pub(super) fn problem_of(error: &starlark::Error, limits: Limits) -> Problem {
-    let spot = Spot { span: own_span(error).cloned(), argument: None };
+    let site = CallSite { span: own_span(error).cloned(), argument: None };
     if let Some((message, hint)) = limits.explain(error) {
-        return spot.problem(message, Some(hint));
+        return site.problem(message, Some(hint));
     }
     let (message, hint) = split_hint(&error.without_diagnostic().to_string());
     let (message, hint) = in_our_words(message, hint, error.span());
-    let library = error.span().filter(|span| !is_own(span) && spot.span.is_some());
+    let library = error.span().filter(|span| !is_own(span) && site.span.is_some());
     let seen_in = library.map(|span| {
         let line = span.resolve_span().begin.line + 1;
         format!("it came up in {}, line {line}", span.filename())
     });
-    spot.problem(message, hint.or(seen_in))
+    site.problem(message, hint.or(seen_in))
 }
 
 /// The problem of a name that there is not, found without running anything; `known` are the names that there are.
 pub(super) fn undefined(name: &str, span: FileSpan, known: &BTreeSet<String>) -> Problem {
     let near = nearest(name, known.iter().map(String::as_str)).map(|other| format!("did you mean `{other}`?"));
     let hint = unknown_name(name, near, Some(&span));
-    Spot::of_span(span).problem(format!("variable `{name}` not found"), hint)
+    CallSite::of_span(span).problem(format!("variable `{name}` not found"), hint)
 }
 
 /// The innermost place in a file of the user's; a library's if there is no other.

@@ -1,4 +1,4 @@
-//! Where the texts of a configuration come from: its folder, or what was kept of an earlier load.
+//! Where the texts of a configuration come from: its directory, or what was kept of an earlier load.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::library;
 use super::parse::FILE_BYTES_MAX;
-use super::place::Spot;
+use super::place::CallSite;
 use super::problem::{Problem, Refused};
 use super::sources::{CONFIG_DIR_FACT, Sources};
 use crate::base::nearest;
@@ -25,9 +25,9 @@ impl ReadError {
     }
 
     /// The problem for people, at the `load` that asked.
-    pub(super) fn at(self, spot: Option<Spot>) -> Problem {
-        match spot {
-            Some(spot) => spot.problem(self.message, self.hint),
+    pub(super) fn at(self, site: Option<CallSite>) -> Problem {
+        match site {
+            Some(site) => site.problem(self.message, self.hint),
             None => Problem::placeless(self.message, self.hint),
         }
     }
@@ -42,19 +42,19 @@ pub(super) enum Files {
         main: String,
     },
     Kept(Sources),
-    /// The folder of somebody else, who is asked for each file. `folder` is its absolute path.
+    /// The directory of somebody else, who is asked for each file. `directory` is its absolute path.
     Asked {
         main: String,
-        folder: Option<String>,
+        directory: Option<String>,
     },
 }
 
-/// A configuration's folder, for a load that happens in another process: reads what that asks for, and nothing else.
+/// A configuration's directory, for a load that happens in another process: reads what that asks for, and nothing else.
 #[derive(Debug)]
-pub struct Folder(Files);
+pub struct ConfigDirectory(Files);
 
-impl Folder {
-    /// The folder of a configuration file.
+impl ConfigDirectory {
+    /// The directory of a configuration file.
     ///
     /// # Errors
     /// When there is no such file.
@@ -71,13 +71,13 @@ impl Folder {
     /// Its absolute path, if that is UTF-8.
     #[must_use]
     pub fn path(&self) -> Option<String> {
-        self.0.folder()
+        self.0.directory()
     }
 
     /// The text of a file in it.
     ///
     /// # Errors
-    /// When it cannot be read, or is no plain file inside the folder.
+    /// When it cannot be read, or is no plain file inside the directory.
     pub fn read(&self, name: &str) -> Result<String, ReadError> {
         self.0.read(name)
     }
@@ -87,7 +87,7 @@ impl Folder {
         self.0.watch(names)
     }
 
-    /// Whether a load of this folder would give these sources again, which this program loaded before. What a load reads
+    /// Whether a load of this directory would give these sources again, which this program loaded before. What a load reads
     /// depends on nothing but the texts that it has read so far, so only they are compared.
     #[must_use]
     pub fn holds(&self, sources: &Sources) -> bool {
@@ -102,7 +102,7 @@ impl Folder {
 }
 
 impl Files {
-    /// The folder of a configuration file.
+    /// The directory of a configuration file.
     pub(super) fn on_disk(path: &Path) -> Result<Self, Problem> {
         let refuse = |error: std::io::Error| {
             let hint = match error.kind() {
@@ -118,12 +118,12 @@ impl Files {
             };
             return Err(Problem::placeless(format!("`{}` is a directory", path.display()), Some(hint)));
         }
-        // The file itself may be a link: its folder is the one that the person named.
+        // The file itself may be a link: its directory is the one that the person named.
         let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
         let main = name.ok_or_else(|| Problem::placeless(format!("`{}` names no file", path.display()), None))?;
         std::fs::metadata(path).map_err(refuse)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let root = folder.canonicalize().map_err(refuse)?;
+        let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let root = directory.canonicalize().map_err(refuse)?;
         Ok(Self::Disk { root, main })
     }
 
@@ -140,11 +140,11 @@ impl Files {
         }
     }
 
-    /// The absolute path of the folder, if it is known.
-    pub(super) fn folder(&self) -> Option<String> {
+    /// The absolute path of the directory, if it is known.
+    pub(super) fn directory(&self) -> Option<String> {
         match self {
             Self::Disk { root, .. } => root.to_str().map(str::to_owned),
-            Self::Asked { folder, .. } => folder.clone(),
+            Self::Asked { directory, .. } => directory.clone(),
             Self::Kept(sources) => sources.fact(CONFIG_DIR_FACT).map(str::to_owned),
         }
     }
@@ -160,7 +160,8 @@ impl Files {
             return Err(ReadError::new(format!("there is no library `{asked}`"), Some(hint)));
         }
         if asked.starts_with('/') && !asked.starts_with("//") || asked.contains(['\\', ':']) {
-            let hint = "name files relative to this one, or from the configuration's folder: `//lib/x.star`".to_owned();
+            let hint =
+                "name files relative to this one, or from the configuration's directory: `//lib/x.star`".to_owned();
             return Err(ReadError::new(format!("`{asked}` is not a relative path"), Some(hint)));
         }
         if let Some(hint) = not_starlark(asked) {
@@ -168,7 +169,7 @@ impl Files {
         }
         let (base, rest) = match asked.strip_prefix("//") {
             Some(rest) if !library::is_library(importer) => ("", rest),
-            _ => folder_of(importer, asked),
+            _ => directory_of(importer, asked),
         };
         join(base, rest).ok_or_else(|| outside(asked))
     }
@@ -225,8 +226,8 @@ fn not_starlark(asked: &str) -> Option<String> {
     }
 }
 
-/// The folder of a file and the rest of what it asks for.
-fn folder_of<'n>(importer: &'n str, asked: &'n str) -> (&'n str, &'n str) {
+/// The directory of a file and the rest of what it asks for.
+fn directory_of<'n>(importer: &'n str, asked: &'n str) -> (&'n str, &'n str) {
     let base = if library::is_library(importer) { library::PREFIX } else { importer };
     match base.rfind('/') {
         Some(_) if base == library::PREFIX => (library::PREFIX, asked),
@@ -235,7 +236,7 @@ fn folder_of<'n>(importer: &'n str, asked: &'n str) -> (&'n str, &'n str) {
     }
 }
 
-/// A folder and a relative path below the root; none if it leads out of it.
+/// A directory and a relative path below the root; none if it leads out of it.
 fn join(base: &str, rest: &str) -> Option<String> {
     if base == library::PREFIX {
         let plain = !rest.contains('/') && !rest.starts_with('.');
@@ -253,8 +254,8 @@ fn join(base: &str, rest: &str) -> Option<String> {
 }
 
 fn outside(asked: &str) -> ReadError {
-    let hint = "a configuration consists of its folder only; copy or link nothing from elsewhere".to_owned();
-    ReadError::new(format!("`{asked}` is outside the configuration's folder"), Some(hint))
+    let hint = "a configuration consists of its directory only; copy or link nothing from elsewhere".to_owned();
+    ReadError::new(format!("`{asked}` is outside the configuration's directory"), Some(hint))
 }
 
 /// Opens a file without waiting for whoever may be at the other end of it.
@@ -330,9 +331,9 @@ fn without_mark(text: String) -> String {
 }
 
 /// The Starlark files of a directory, the usual name first; a few of them.
-fn configurations(folder: &Path) -> Vec<String> {
+fn configurations(directory: &Path) -> Vec<String> {
     const LISTED_MAX: usize = 5;
-    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+    let entries = std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
     let mut found: Vec<PathBuf> =
         entries.filter(|path| path.extension().is_some_and(|ending| ending == "star")).collect();
     found.sort_by_key(|path| (!path.ends_with("master.star"), path.clone()));
@@ -342,8 +343,8 @@ fn configurations(folder: &Path) -> Vec<String> {
 
 /// The file beside a missing one that was probably meant.
 fn similar(path: &Path) -> Option<String> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let entries = std::fs::read_dir(folder).ok()?.filter_map(Result::ok);
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = std::fs::read_dir(directory).ok()?.filter_map(Result::ok);
     let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort_unstable();
     // What all such files end with makes none of them alike.
@@ -373,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_leads_out_of_the_folder() {
+    fn nothing_leads_out_of_the_directory() {
         for asked in ["../x.star", "lib/../../x.star", "/etc/passwd", "C:\\x.star", "@other//x.star", ".."] {
             assert!(files().resolve("master.star", asked).is_err(), "{asked}");
         }

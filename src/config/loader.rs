@@ -1,7 +1,7 @@
 //! Reads a configuration's files, evaluates them, and makes the plan.
 //!
 //! Files are loaded once each, in the order in which they are first asked for. Knows where files are;
-//! what they mean is the declarations' business. Nothing outside the configuration's folder is read.
+//! what they mean is the declarations' business. Nothing outside the configuration's directory is read.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -25,7 +25,7 @@ use super::library;
 use super::limits::{LOAD, STACK_BYTES};
 use super::narrow::reports_of;
 use super::parse::parse;
-use super::place::Spot;
+use super::place::CallSite;
 use super::problem::{Problem, Refused};
 use super::pure::guard_operators;
 use super::registry;
@@ -86,7 +86,7 @@ pub enum Phase {
 
 /// What a load needs of the process that ordered it.
 pub trait LoadHost: Send {
-    /// The text of a file of the configuration's folder.
+    /// The text of a file of the configuration's directory.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -97,7 +97,7 @@ pub trait LoadHost: Send {
 
 /// What to load.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct LoadAsk {
+pub struct LoadRequest {
     /// Where its texts are.
     pub from: LoadFrom,
     /// Files whose types are not checked, and why not.
@@ -107,8 +107,8 @@ pub struct LoadAsk {
 /// Where the texts of a configuration are.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum LoadFrom {
-    /// The host is asked for each. `folder` is the absolute path.
-    Host { main: String, folder: Option<String> },
+    /// The host is asked for each. `directory` is the absolute path.
+    Host { main: String, directory: Option<String> },
     /// They were kept.
     Kept(Sources),
 }
@@ -117,21 +117,21 @@ pub enum LoadFrom {
 ///
 /// # Errors
 /// All problems of the configuration.
-pub fn load_for(ask: LoadAsk, host: Box<dyn LoadHost>) -> Result<Loaded, Refused> {
-    let files = match ask.from {
-        LoadFrom::Host { main, folder } => Files::Asked { main, folder },
+pub fn load_for(request: LoadRequest, host: Box<dyn LoadHost>) -> Result<Loaded, Refused> {
+    let files = match request.from {
+        LoadFrom::Host { main, directory } => Files::Asked { main, directory },
         LoadFrom::Kept(sources) => Files::kept(sources),
     };
     let mut loader = Loader::new(files);
     loader.host = host;
-    loader.untyped = ask.untyped;
+    loader.untyped = request.untyped;
     loader.run()
 }
 
 /// A load in the process that ordered it.
-struct Here;
+struct NoHost;
 
-impl LoadHost for Here {
+impl LoadHost for NoHost {
     fn read(&mut self, name: &str) -> Result<String, ReadError> {
         Err(ReadError::new(format!("nobody was asked for `{name}`"), None))
     }
@@ -192,10 +192,10 @@ struct Loader {
 impl Loader {
     fn new(files: Files) -> Self {
         let collector = Collector::default();
-        *collector.folder.borrow_mut() = files.folder();
+        *collector.directory.borrow_mut() = files.directory();
         Self {
             files,
-            host: Box::new(Here),
+            host: Box::new(NoHost),
             untyped: BTreeMap::new(),
             collector,
             modules: HashMap::new(),
@@ -290,7 +290,7 @@ impl Loader {
                 Ok(other) => drop(found.insert(asked, other)),
                 Err(error) => {
                     self.incomplete = true;
-                    self.problems.push(error.at(Some(Spot::of_span(span))));
+                    self.problems.push(error.at(Some(CallSite::of_span(span))));
                 }
             }
         }
@@ -353,10 +353,10 @@ impl Loader {
         if !self.problems.is_empty() {
             return Err(Refused { problems: in_order(self.problems, &main) });
         }
-        if self.collector.folder_asked.get()
-            && let Some(folder) = self.collector.folder.take()
+        if self.collector.directory_asked.get()
+            && let Some(directory) = self.collector.directory.take()
         {
-            self.texts.insert(CONFIG_DIR_FACT.to_owned(), folder);
+            self.texts.insert(CONFIG_DIR_FACT.to_owned(), directory);
         }
         let watch = self.files.watch(self.texts.keys());
         let sources = Sources { main, files: self.texts };
@@ -409,13 +409,13 @@ fn gist(problem: &Problem) -> &str {
 }
 
 /// Why a file did not come to its end.
-struct Fault {
+struct FileFailure {
     problem: Problem,
     /// A function was called with wrong arguments.
     of_call: bool,
 }
 
-impl Fault {
+impl FileFailure {
     #[expect(clippy::unnecessary_box_returns, reason = "boxed as the error of a `Result`, which stays small")]
     fn of(error: &starlark::Error) -> Box<Self> {
         let of_call = matches!(error.kind(), starlark::ErrorKind::Function(_));
@@ -428,7 +428,7 @@ fn run_module(
     mut ast: AstModule,
     modules: &HashMap<&str, &FrozenModule>,
     collector: &Collector,
-) -> Result<FrozenModule, Box<Fault>> {
+) -> Result<FrozenModule, Box<FileFailure>> {
     Module::with_temp_heap(|module| {
         registry::install(&module);
         {
@@ -439,12 +439,12 @@ fn run_module(
             eval.set_loader(&loader);
             eval.extra = Some(collector);
             guard_operators(&mut ast);
-            eval.eval_module(ast, globals()).map_err(|error| Fault::of(&error))?;
+            eval.eval_module(ast, globals()).map_err(|error| FileFailure::of(&error))?;
         }
         let heap = FrozenHeapName::User(Box::new(name.to_owned()));
         module.freeze_named(heap).map_err(|error| {
             let problem = Problem::placeless(format!("failed to finish `{name}`: {error:?}"), None);
-            Box::new(Fault { problem, of_call: false })
+            Box::new(FileFailure { problem, of_call: false })
         })
     })
 }

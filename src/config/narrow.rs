@@ -8,7 +8,7 @@ use starlark::codemap::{FileSpan, Span, Spanned};
 use starlark::syntax::AstModule;
 use starlark::syntax::ast::{ArgumentP, AstLiteral, AstNoPayload, ExprP};
 
-use super::collect::Noted;
+use super::collect::UnplacedProblem;
 use super::parse::DIALECT;
 use super::place::{ArgRef, Part};
 use super::problem::Problem;
@@ -17,7 +17,7 @@ type Expr = Spanned<ExprP<AstNoPayload>>;
 type Argument = Spanned<ArgumentP<AstNoPayload>>;
 
 /// The reports, in the order of the notes.
-pub(super) fn reports_of(noted: Vec<Noted>) -> Vec<Problem> {
+pub(super) fn reports_of(noted: Vec<UnplacedProblem>) -> Vec<Problem> {
     let mut inner: Vec<Option<Span>> = vec![None; noted.len()];
     for (file, places) in by_file(&noted) {
         let Ok(ast) = AstModule::parse(file.filename(), file.file.source().to_owned(), &DIALECT) else { continue };
@@ -27,14 +27,14 @@ pub(super) fn reports_of(noted: Vec<Noted>) -> Vec<Problem> {
         }
     }
     let reports = noted.into_iter().zip(inner);
-    reports.map(|(noted, inner)| noted.spot.problem_at(inner, noted.message, noted.hint)).collect()
+    reports.map(|(noted, inner)| noted.site.problem_at(inner, noted.message, noted.hint)).collect()
 }
 
 /// A place in each file, and which notes are about an argument in it.
-fn by_file(noted: &[Noted]) -> Vec<(&FileSpan, Vec<usize>)> {
+fn by_file(noted: &[UnplacedProblem]) -> Vec<(&FileSpan, Vec<usize>)> {
     let mut files: BTreeMap<&str, (&FileSpan, Vec<usize>)> = BTreeMap::new();
     for (place, noted) in noted.iter().enumerate() {
-        if let (Some(call), Some(_)) = (&noted.spot.span, &noted.spot.argument) {
+        if let (Some(call), Some(_)) = (&noted.site.span, &noted.site.argument) {
             files.entry(call.filename()).or_insert((call, Vec::new())).1.push(place);
         }
     }
@@ -61,9 +61,9 @@ fn key(span: Span) -> (u32, u32) {
     (span.begin().get(), span.end().get())
 }
 
-fn narrowed(noted: &Noted, calls: &Calls<'_>) -> Option<Span> {
-    let arguments = calls.get(&key(noted.spot.span.as_ref()?.span))?;
-    locate(arguments, noted.spot.argument.as_ref()?)
+fn narrowed(noted: &UnplacedProblem, calls: &Calls<'_>) -> Option<Span> {
+    let arguments = calls.get(&key(noted.site.span.as_ref()?.span))?;
+    locate(arguments, noted.site.argument.as_ref()?)
 }
 
 fn locate(arguments: &[Argument], wanted: &ArgRef) -> Option<Span> {
@@ -99,7 +99,7 @@ fn inner<'a>(expr: &'a Expr, part: &Part) -> Option<&'a Expr> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::place::Spot;
+    use super::super::place::CallSite;
     use super::*;
 
     #[test]
@@ -108,8 +108,8 @@ mod tests {
         let ast = AstModule::parse("x.star", text.to_owned(), &DIALECT).unwrap();
         let mut calls: Vec<Span> = Vec::new();
         ast.statement().visit_expr(|expr| calls.push(expr.span));
-        let note = |call: usize, argument: ArgRef| Noted {
-            spot: Spot::of_span(ast.file_span(calls[call])).at(argument),
+        let note = |call: usize, argument: ArgRef| UnplacedProblem {
+            site: CallSite::of_span(ast.file_span(calls[call])).at(argument),
             message: String::new(),
             hint: None,
         };

@@ -68,14 +68,14 @@ impl ArgRef {
 
 /// Where something was written: a call, and perhaps one argument of it.
 #[derive(Clone, Debug)]
-pub(super) struct Spot {
+pub(super) struct CallSite {
     /// The call; none when it was made by native code alone.
     pub(super) span: Option<FileSpan>,
     /// The argument.
     pub(super) argument: Option<ArgRef>,
 }
 
-impl Spot {
+impl CallSite {
     /// The innermost call that a user's file makes, whatever library functions it goes through.
     pub(super) fn of_call(eval: &Evaluator<'_, '_, '_>) -> Self {
         let frames = eval.call_stack().into_frames();
@@ -118,7 +118,7 @@ impl Spot {
         self.span.as_ref().map(shared).unwrap_or_default()
     }
 
-    /// The problem report for this spot: the call, or the part of it that `narrow` found.
+    /// The problem report for this site: the call, or the part of it that `narrow` found.
     pub(super) fn problem_at(&self, inner: Option<Span>, message: String, hint: Option<String>) -> Problem {
         let Some(call) = &self.span else { return Problem::placeless(message, hint) };
         let span = FileSpan { file: call.file.clone(), span: inner.unwrap_or(call.span) };

@@ -20,7 +20,7 @@ const HEAD: &str = "\
 
 A configuration is a Starlark file: the language of Bazel's BUILD files, with f-strings, type annotations and
 statements at top level. Declarations take effect by being called. Files are loaded with
-`load(\"lib/file.star\", \"name\")`, relative to the loading file or from the configuration's folder (`//lib/file.star`), and the
+`load(\"lib/file.star\", \"name\")`, relative to the loading file or from the configuration's directory (`//lib/file.star`), and the
 standard library with `load(\"@stdlib//steps.star\", \"sh\")`.
 
 Lengths of time are texts: `\"90s\"`, `\"5m\"`, `\"1h30m\"`, `\"2d\"`. Outcomes are words: `success`, `warnings`, `failure`,

@@ -6,18 +6,18 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{LoadAsk, Phase, Problem, ReadError, Sources};
+use crate::config::{LoadRequest, Phase, Problem, ReadError, Sources};
 use crate::model::{BuildContext, BuildId, Entry, EvalOutcome, EvalPart, FnId, Key, Outcome, Plan, Question, Value};
 
 /// What a child is told.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Order<'a> {
+pub(super) enum ChildRequest<'a> {
     /// The first one: the configuration to load.
-    Load { ask: Cow<'a, LoadAsk>, micros: u64, types_micros: u64 },
+    Load { request: Cow<'a, LoadRequest>, micros: u64, types_micros: u64 },
     /// The file that the load asked for.
     Text(Result<String, ReadError>),
     /// Evaluate a build script.
-    Turn(TurnOrder<'a>),
+    Evaluate(EvaluationRequest<'a>),
     /// Answer questions, each within `micros` of processor time, until `budget_micros` are spent.
     Decide { questions: Cow<'a, [(FnId, Question)]>, micros: u64, budget_micros: u64 },
     /// Write a text with a template function.
@@ -30,7 +30,7 @@ pub(super) enum Order<'a> {
 
 /// One evaluation. What the child has already is left out.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct TurnOrder<'a> {
+pub(super) struct EvaluationRequest<'a> {
     pub micros: u64,
     pub build: BuildId,
     /// None: the one of the turn before. With a new one the child forgets its journal of the build.
@@ -46,17 +46,17 @@ pub(super) struct TurnOrder<'a> {
 
 /// What a child says.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) enum Reply {
+pub(super) enum ChildReply {
     /// The load begins something.
     Begins(Phase, String),
     /// The load needs a file.
     Read(String),
     /// The configuration is right.
-    Loaded(Box<LoadedReply>),
+    Loaded(Box<LoadedConfig>),
     /// It is not.
     Refused(Vec<Problem>),
     /// What an evaluation came to.
-    Turned { outcome: EvalOutcome, printed: String },
+    Evaluated { outcome: EvalOutcome, printed: String },
     /// Answers in the order of the questions; fewer if the budget was spent.
     Decided { answers: Vec<Result<Value, String>>, spent_micros: u64, printed: String },
     /// The text of a template function, or why there is none.
@@ -71,7 +71,7 @@ pub(super) enum Reply {
 
 /// A configuration that was loaded.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct LoadedReply {
+pub(super) struct LoadedConfig {
     pub plan: Arc<Plan>,
     pub sources: Arc<Sources>,
     pub warnings: Vec<Problem>,

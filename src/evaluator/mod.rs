@@ -22,8 +22,8 @@ pub use client::{
     Templates, load,
 };
 #[cfg(unix)]
-pub use client::{Awaited, Turn};
+pub use client::{Awaited, Evaluation};
 pub use limits::Limits;
 pub use process::main;
 
-pub use crate::config::{Folder, Problem, Refused, Sources, summary};
+pub use crate::config::{ConfigDirectory, Problem, Refused, Sources, summary};

@@ -31,7 +31,7 @@ pub(super) struct Survey {
     pub plan: PlanInForce,
     pub admission: Arc<Admission>,
     pub missing_branches: MissingBranches,
-    /// The folder of the configuration, where secrets are looked for.
+    /// The directory of the configuration, where secrets are looked for.
     pub base: PathBuf,
     /// Whether somebody starts the workers without a password.
     pub local_workers: bool,

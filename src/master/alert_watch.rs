@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::alert_survey::Survey;
-use super::alerts::Told;
+use super::alerts::LoggedBy;
 use super::{Alerts, MasterError};
 use crate::base::chain;
 use crate::model::{AlertSubject, Event, Fact};
@@ -88,11 +88,11 @@ impl Watch {
 
 fn look(due: Due, store: &Store, survey: &Survey, alerts: &Alerts) -> Result<(), StoreError> {
     if due.facts {
-        alerts.replace(FACTS, store.alerts()?, Told::Here);
+        alerts.replace(FACTS, store.alerts()?, LoggedBy::Alerts);
     }
     if due.survey {
-        alerts.replace(SURVEY, survey.look()?, Told::Here);
-        alerts.replace(REFUSED, survey.refused()?, Told::Elsewhere);
+        alerts.replace(SURVEY, survey.look()?, LoggedBy::Alerts);
+        alerts.replace(REFUSED, survey.refused()?, LoggedBy::Caller);
     }
     Ok(())
 }

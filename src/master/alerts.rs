@@ -32,11 +32,11 @@ pub struct Alerts {
 
 /// Who tells the log of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum LoggedBy {
     /// Its beginning and its texts are logged here.
-    Here,
+    Alerts,
     /// Whoever noticed has logged it.
-    Elsewhere,
+    Caller,
 }
 
 #[derive(Debug, Default)]
@@ -71,7 +71,7 @@ impl Alerts {
     pub fn raise(&self, subject: AlertSubject, kind: &str, text: impl Into<String>, hint: Option<String>) {
         let now = self.clock.now();
         let alert = Alert { subject, kind: kind.to_owned(), text: text.into(), hint, first: now, last: now };
-        lock(&self.table).put(alert, None, Told::Here);
+        lock(&self.table).put(alert, None, LoggedBy::Alerts);
     }
 
     /// It is over. Nothing happens if it was not raised.
@@ -95,7 +95,7 @@ impl Alerts {
     }
 
     /// The alerts of a group are these now: new ones begin, missing ones are over. `told` says who tells the log.
-    pub(super) fn replace(&self, group: &'static str, alerts: Vec<Alert>, told: Told) {
+    pub(super) fn replace(&self, group: &'static str, alerts: Vec<Alert>, told: LoggedBy) {
         let mut table = lock(&self.table);
         let present: BTreeSet<Key> = alerts.iter().map(|alert| (alert.subject.clone(), alert.kind.clone())).collect();
         let over: Vec<Key> = (table.entries.iter())
@@ -114,7 +114,7 @@ impl fmt::Debug for Alerts {
 }
 
 impl AlertTable {
-    fn put(&mut self, alert: Alert, group: Option<&'static str>, told: Told) {
+    fn put(&mut self, alert: Alert, group: Option<&'static str>, told: LoggedBy) {
         let Alert { subject, kind, text, hint, first, last } = alert;
         let (text, hint) = (shortened(text), hint.map(shortened));
         let key = (subject, kind);
@@ -125,7 +125,7 @@ impl AlertTable {
         entry.first = entry.first.min(first);
         entry.last = entry.last.max(last);
         entry.group = group;
-        if entry.is_news(&text) && told == Told::Here {
+        if entry.is_news(&text) && told == LoggedBy::Alerts {
             tracing::warn!(alert = %key.0, kind = %key.1, "{}", in_log(&text, hint.as_deref()));
         }
         entry.text = text;
@@ -208,16 +208,16 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Default)]
-    struct Hand(AtomicI64);
+    struct ManualClock(AtomicI64);
 
-    impl Clock for Hand {
+    impl Clock for ManualClock {
         fn now(&self) -> Timestamp {
             Timestamp::from_millis(self.0.load(Ordering::Relaxed))
         }
     }
 
-    fn alerts() -> (Arc<Hand>, Alerts) {
-        let clock = Arc::new(Hand::default());
+    fn alerts() -> (Arc<ManualClock>, Alerts) {
+        let clock = Arc::new(ManualClock::default());
         (Arc::clone(&clock), Alerts::new(clock))
     }
 
@@ -265,8 +265,8 @@ mod tests {
     fn replacing_a_group_leaves_the_others_alone() {
         let (_, alerts) = alerts();
         alerts.raise(source("own"), "poll", "raised", None);
-        alerts.replace("records", vec![at(source("p"), "one"), at(source("q"), "two")], Told::Here);
-        alerts.replace("records", vec![at(source("q"), "two")], Told::Here);
+        alerts.replace("records", vec![at(source("p"), "one"), at(source("q"), "two")], LoggedBy::Alerts);
+        alerts.replace("records", vec![at(source("q"), "two")], LoggedBy::Alerts);
         let shown: Vec<String> = alerts.list().into_iter().map(|alert| alert.subject.to_string()).collect();
         assert_eq!(shown, ["source `own`", "source `q`"]);
     }

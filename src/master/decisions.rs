@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::programs::Programs;
+use super::configurations::Configurations;
 use crate::evaluator::{Evaluator, Readiness};
 use crate::model::{ConfigDigest, Decision, FnId, Question, Script, Undecided};
 
@@ -21,8 +21,8 @@ const BATCH_MAX: usize = 1_000;
 /// The process for decisions.
 #[derive(Debug)]
 pub(super) struct Decisions {
-    programs: Arc<Programs>,
-    desk: Mutex<Pending>,
+    configurations: Arc<Configurations>,
+    pending: Mutex<Pending>,
 }
 
 #[derive(Debug)]
@@ -34,19 +34,19 @@ struct Pending {
 }
 
 impl Decisions {
-    pub fn new(programs: Arc<Programs>) -> Self {
-        let desk = Pending { evaluator: None, left: PASS_TIME, until: Instant::now() + PASS_WALL };
-        Self { programs, desk: Mutex::new(desk) }
+    pub fn new(configurations: Arc<Configurations>) -> Self {
+        let pending = Pending { evaluator: None, left: PASS_TIME, until: Instant::now() + PASS_WALL };
+        Self { configurations, pending: Mutex::new(pending) }
     }
 
     /// A pass of the engine begins.
     pub fn begin_pass(&self) {
-        let mut desk = self.desk();
-        (desk.left, desk.until) = (PASS_TIME, Instant::now() + PASS_WALL);
+        let mut pending = self.pending();
+        (pending.left, pending.until) = (PASS_TIME, Instant::now() + PASS_WALL);
     }
 
-    fn desk(&self) -> MutexGuard<'_, Pending> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -57,7 +57,7 @@ impl Script for Decisions {
     }
 
     fn decide_all(&self, plan: &ConfigDigest, questions: &[(FnId, Question)]) -> Vec<Decision> {
-        let mut desk = self.desk();
+        let mut pending = self.pending();
         let mut answers = Vec::with_capacity(questions.len());
         // One by one, once a batch killed the process: so it shows which question it was.
         let mut batch = BATCH_MAX;
@@ -65,17 +65,17 @@ impl Script for Decisions {
         while answers.len() < questions.len() {
             let rest = &questions[answers.len()..];
             let some = &rest[..rest.len().min(batch)];
-            match desk.ask(&self.programs, plan, some) {
-                Asked::Answers(some) if some.is_empty() => break,
-                Asked::Answers(some) => answers.extend(some),
-                Asked::Killed if !retried => retried = true,
-                Asked::Lost(_) if some.len() > 1 => batch = 1,
-                Asked::Lost(message) => answers.push(Err(Undecided::Lost { message })),
-                Asked::Killed => {
+            match pending.ask(&self.configurations, plan, some) {
+                AskResult::Answers(some) if some.is_empty() => break,
+                AskResult::Answers(some) => answers.extend(some),
+                AskResult::Killed if !retried => retried = true,
+                AskResult::Lost(_) if some.len() > 1 => batch = 1,
+                AskResult::Lost(message) => answers.push(Err(Undecided::Lost { message })),
+                AskResult::Killed => {
                     let message = "its process was killed from outside, twice".to_owned();
                     answers.push(Err(Undecided::Lost { message }));
                 }
-                Asked::NotNow => break,
+                AskResult::NotNow => break,
             }
         }
         answers.resize(questions.len(), Err(Undecided::Postponed));
@@ -83,7 +83,7 @@ impl Script for Decisions {
     }
 }
 
-enum Asked {
+enum AskResult {
     /// Of the first of the questions.
     Answers(Vec<Decision>),
     /// The process died of a question.
@@ -95,11 +95,16 @@ enum Asked {
 }
 
 impl Pending {
-    fn ask(&mut self, programs: &Programs, plan: &ConfigDigest, questions: &[(FnId, Question)]) -> Asked {
+    fn ask(
+        &mut self,
+        configurations: &Configurations,
+        plan: &ConfigDigest,
+        questions: &[(FnId, Question)],
+    ) -> AskResult {
         if self.left.is_zero() || Instant::now() >= self.until {
-            return Asked::NotNow;
+            return AskResult::NotNow;
         }
-        let mut evaluator = match self.evaluator(programs, plan) {
+        let mut evaluator = match self.evaluator(configurations, plan) {
             Ok(evaluator) => evaluator,
             Err(asked) => return asked,
         };
@@ -108,27 +113,29 @@ impl Pending {
                 self.left = self.left.saturating_sub(spent.time);
                 self.evaluator = Some(evaluator);
                 let answers = spent.answers.into_iter();
-                Asked::Answers(answers.map(|answer| answer.map_err(|message| Undecided::Failed { message })).collect())
+                AskResult::Answers(
+                    answers.map(|answer| answer.map_err(|message| Undecided::Failed { message })).collect(),
+                )
             }
-            Err(lost) if lost.killed => Asked::Killed,
+            Err(lost) if lost.killed => AskResult::Killed,
             Err(lost) => {
                 let limit = evaluator.template().launcher().limits.decision;
                 self.left = self.left.saturating_sub(limit);
-                Asked::Lost(lost.message)
+                AskResult::Lost(lost.message)
             }
         }
     }
 
     /// The one of this configuration, or a new one.
-    fn evaluator(&mut self, programs: &Programs, plan: &ConfigDigest) -> Result<Evaluator, Asked> {
+    fn evaluator(&mut self, configurations: &Configurations, plan: &ConfigDigest) -> Result<Evaluator, AskResult> {
         let known = self.evaluator.take();
         if let Some(known) = known.filter(|known| known.template().digest() == plan && !known.is_dead()) {
             return Ok(known);
         }
-        match programs.templates().obtain(plan, || ()) {
-            Readiness::Ready(template) => template.evaluator().map_err(|lost| Asked::Lost(lost.message)),
-            Readiness::Starting => Err(Asked::NotNow),
-            Readiness::Failed(why) => Err(Asked::Lost(format!("configuration `{plan}` cannot be had: {why}"))),
+        match configurations.templates().obtain(plan, || ()) {
+            Readiness::Ready(template) => template.evaluator().map_err(|lost| AskResult::Lost(lost.message)),
+            Readiness::Starting => Err(AskResult::NotNow),
+            Readiness::Failed(why) => Err(AskResult::Lost(format!("configuration `{plan}` cannot be had: {why}"))),
         }
     }
 }

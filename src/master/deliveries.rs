@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::configurations::Configurations;
 use super::inbox::Inbox;
 use super::keyed_queue::KeyedQueue;
 use super::large_stack::on_large_stack;
-use super::programs::Programs;
 use super::renders::Renders;
 use super::{MasterError, report_facts};
 use crate::base::Clock;
@@ -41,9 +41,9 @@ pub(super) struct Deliveries {
 pub(super) struct Mailer {
     pub store: Store,
     pub clock: Arc<dyn Clock>,
-    pub programs: Arc<Programs>,
+    pub configurations: Arc<Configurations>,
     pub renders: Arc<Renders>,
-    /// The folder of the configuration, where secrets are looked for.
+    /// The directory of the configuration, where secrets are looked for.
     pub base: PathBuf,
     /// The address of the pages if the configuration names none.
     pub url: String,
@@ -109,7 +109,7 @@ impl Mailer {
 
     /// What is said, with the password that its way takes.
     fn letter(&self, report: Report) -> Result<(Letter, Option<String>), Failure> {
-        let whole = self.programs.obtain(&report.plan).map_err(Failure::lasting)?;
+        let whole = self.configurations.obtain(&report.plan).map_err(Failure::lasting)?;
         let Some(notifier) = whole.notifiers.get(&report.notifier) else {
             return Err(Failure::lasting(format!("notifier `{}` is not in its configuration", report.notifier)));
         };

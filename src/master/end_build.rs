@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::programs::Programs;
+use super::configurations::Configurations;
 use crate::base::{Explained, Fault, Timestamp, host_name};
 use crate::engine::{Effect, Engine, Input, Reply, RestoreError, Ticket};
 use crate::evaluator::Launcher;
@@ -111,9 +111,9 @@ fn end(
 }
 
 fn restore(store: &Store, launcher: Launcher) -> Result<Engine, EndBuildError> {
-    let programs = Programs::new(store.clone(), launcher);
+    let configurations = Configurations::new(store.clone(), launcher);
     let recovered = store.recover()?;
-    let mut plans = |digest: &ConfigDigest| programs.obtain(digest);
+    let mut plans = |digest: &ConfigDigest| configurations.obtain(digest);
     let snapshot = recovered.snapshot.as_ref().map(|(_, bytes)| bytes.as_slice());
     Ok(Engine::restore(snapshot, &recovered.facts, &mut plans)?)
 }

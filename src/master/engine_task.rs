@@ -23,13 +23,13 @@ use tokio::task::JoinError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::configurations::Configurations;
 use super::decisions::Decisions;
 use super::disk_full::retry_while_disk_full;
 use super::effects::Effects;
 use super::inbox::Message;
 use super::log_writes::LogWrites;
 use super::plan_in_force::PlanInForce;
-use super::programs::Programs;
 use super::{Alerts, MasterError};
 use crate::base::{Clock, chain, memory};
 use crate::engine::{Deadline, Effect, Engine, Input, Reply, Ticket};
@@ -57,7 +57,7 @@ pub(super) struct Parts {
     pub snapshot: u64,
     pub clock: Arc<dyn Clock>,
     pub inbox: mpsc::Receiver<Message>,
-    pub programs: Arc<Programs>,
+    pub configurations: Arc<Configurations>,
     pub decisions: Decisions,
     pub store: Store,
     pub plan: PlanInForce,
@@ -276,14 +276,14 @@ impl EngineTask {
     fn note(&mut self, fact: &Fact) {
         match &fact.event {
             Event::PlanAdopted { digest, .. } => {
-                if let Some(plan) = self.parts.programs.get(digest) {
+                if let Some(plan) = self.parts.configurations.get(digest) {
                     self.parts.plan.set(plan);
                 }
-                self.parts.programs.templates().keep(digest);
+                self.parts.configurations.templates().keep(digest);
                 self.let_go();
             }
             Event::BuildEnded { .. } | Event::ReportSent { .. } | Event::ReportDropped { .. }
-                if self.parts.programs.len() > 1 =>
+                if self.parts.configurations.len() > 1 =>
             {
                 self.let_go();
             }
@@ -293,7 +293,7 @@ impl EngineTask {
 
     /// Lets go of configurations that nothing needs any more. Processes end beside us.
     fn let_go(&self) {
-        let gone = self.parts.programs.retain(&self.parts.engine.plans_needed());
+        let gone = self.parts.configurations.retain(&self.parts.engine.plans_needed());
         if gone.is_empty() {
             return;
         }

@@ -15,10 +15,10 @@ pub struct Gone;
 /// Why a master did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The state folder cannot be made.
+    /// The state directory cannot be made.
     #[error("create the state directory `{}`", path.display())]
-    Folder {
-        /// The folder.
+    Directory {
+        /// The directory.
         path: PathBuf,
         /// Why not.
         #[source]
@@ -59,7 +59,7 @@ impl StartError {
     pub fn report(&self) -> Option<&str> {
         match self {
             Self::Refused { report, .. } => Some(report),
-            Self::Folder { .. }
+            Self::Directory { .. }
             | Self::Store { .. }
             | Self::Restore(_)
             | Self::Task(_)
@@ -72,7 +72,7 @@ impl StartError {
 impl Explained for StartError {
     fn fault(&self) -> Fault {
         match self {
-            Self::Folder { .. } => Fault::Environment,
+            Self::Directory { .. } => Fault::Environment,
             Self::Store(error) => error.fault(),
             // The state is ours, and so is what cannot be made of it.
             Self::Restore(_) | Self::Bug { .. } => Fault::Bug,
@@ -87,7 +87,7 @@ impl Explained for StartError {
             Self::Store(error) => error.hint(),
             Self::Task(error) => error.hint(),
             Self::Ended(error) => error.hint(),
-            Self::Folder { .. } | Self::Restore(_) | Self::Refused { .. } | Self::Bug { .. } => None,
+            Self::Directory { .. } | Self::Restore(_) | Self::Refused { .. } | Self::Bug { .. } => None,
         }
     }
 }

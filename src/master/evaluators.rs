@@ -19,12 +19,12 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use super::configurations::Configurations;
 use super::inbox::Inbox;
-use super::programs::Programs;
 use super::tasks::Tasks;
 use crate::engine::Input;
 #[cfg(unix)]
-use crate::evaluator::{Awaited, Turn};
+use crate::evaluator::{Awaited, Evaluation};
 use crate::evaluator::{Evaluator, Killer, Lost, Readiness};
 use crate::model::{BuildId, EvalJob, EvalOutcome};
 
@@ -46,8 +46,8 @@ const TRIES_MAX: usize = 3;
 #[derive(Debug)]
 pub(super) struct Evaluators {
     queue: Mutex<JobQueue>,
-    bell: Notify,
-    programs: Arc<Programs>,
+    wake: Notify,
+    configurations: Arc<Configurations>,
     inbox: Inbox,
 }
 
@@ -75,7 +75,7 @@ enum Work {
 }
 
 /// What became of a job.
-enum Done {
+enum JobResult {
     Outcome(EvalOutcome),
     /// It comes again when its configuration is loaded.
     Later,
@@ -83,8 +83,8 @@ enum Done {
 
 impl Evaluators {
     /// Those who order may do so at once; [`Evaluators::start_lanes`] makes them be served.
-    pub fn new(programs: Arc<Programs>, inbox: Inbox, tasks: &Tasks) -> Arc<Self> {
-        let evaluators = Arc::new(Self { queue: Mutex::default(), bell: Notify::new(), programs, inbox });
+    pub fn new(configurations: Arc<Configurations>, inbox: Inbox, tasks: &Tasks) -> Arc<Self> {
+        let evaluators = Arc::new(Self { queue: Mutex::default(), wake: Notify::new(), configurations, inbox });
         let closer = Arc::clone(&evaluators);
         let stop = tasks.stop_token().clone();
         tasks.spawn_finite("evaluation closer", async move {
@@ -117,7 +117,7 @@ impl Evaluators {
             queue.turns.push_back(build);
         }
         drop(queue);
-        self.bell.notify_one();
+        self.wake.notify_one();
     }
 
     /// Puts a job that had to wait back into the queue, unless there is a newer one.
@@ -134,7 +134,7 @@ impl Evaluators {
                 Work::Job(build, job) => {
                     let done = self.perform(&mut lane, build, &job).await;
                     self.queue().running.remove(&lane.number);
-                    if let Done::Outcome(outcome) = done {
+                    if let JobResult::Outcome(outcome) = done {
                         // When the engine task is gone the master ends, and the next one evaluates again.
                         let _ = self.inbox.tell(Input::Evaluated { build, turn: job.turn, outcome }).await;
                     }
@@ -143,10 +143,10 @@ impl Evaluators {
                     let all = lane.evaluators.into_iter();
                     let (kept, idle): (Vec<_>, Vec<_>) = all.partition(|evaluator| evaluator.idle() < IDLE_MAX);
                     lane.evaluators = kept;
-                    let programs = Arc::clone(&self.programs);
+                    let configurations = Arc::clone(&self.configurations);
                     aside(move || {
                         drop(idle);
-                        drop(programs.templates().tidy());
+                        drop(configurations.templates().tidy());
                     })
                     .await
                     .unwrap_or_default();
@@ -168,18 +168,18 @@ impl Evaluators {
                     let job = queue.jobs.remove(&build).expect("a build with a turn has a job");
                     if !queue.turns.is_empty() {
                         // Of several rings that nobody waited for only one is heard.
-                        self.bell.notify_one();
+                        self.wake.notify_one();
                     }
                     return Work::Job(build, job);
                 }
             }
-            if tokio::time::timeout(TIDY_EVERY, self.bell.notified()).await.is_err() {
+            if tokio::time::timeout(TIDY_EVERY, self.wake.notified()).await.is_err() {
                 return Work::Tidy;
             }
         }
     }
 
-    async fn perform(self: &Arc<Self>, lane: &mut EvaluatorThread, build: BuildId, job: &Arc<EvalJob>) -> Done {
+    async fn perform(self: &Arc<Self>, lane: &mut EvaluatorThread, build: BuildId, job: &Arc<EvalJob>) -> JobResult {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -188,18 +188,18 @@ impl Evaluators {
                 Err(done) => return done,
             };
             if !self.begin(lane.number, evaluator.killer()) {
-                return Done::Later;
+                return JobResult::Later;
             }
             match turn(evaluator, build, job).await {
                 Ok((evaluator, outcome)) => {
                     lane.keep(evaluator);
-                    return Done::Outcome(outcome);
+                    return JobResult::Outcome(outcome);
                 }
                 Err(lost) if lost.killed && tries < TRIES_MAX => {}
                 Err(lost) => {
                     let (builder, number) = (&job.context.builder, job.context.number);
                     tracing::warn!(builder, number, "the evaluation of a build script was lost: {}", lost.message);
-                    return Done::Outcome(EvalOutcome::Lost { message: lost.message });
+                    return JobResult::Outcome(EvalOutcome::Lost { message: lost.message });
                 }
             }
         }
@@ -211,20 +211,20 @@ impl Evaluators {
         lane: &mut EvaluatorThread,
         build: BuildId,
         job: &Arc<EvalJob>,
-    ) -> Result<Evaluator, Done> {
+    ) -> Result<Evaluator, JobResult> {
         if let Some(known) = lane.take(job).await {
             return Ok(known);
         }
         let again = (Arc::clone(self), Arc::clone(job));
-        match self.programs.templates().obtain(&job.plan, move || again.0.again(build, again.1)) {
+        match self.configurations.templates().obtain(&job.plan, move || again.0.again(build, again.1)) {
             Readiness::Ready(template) => aside(move || template.evaluator())
                 .await
                 .and_then(|evaluator| evaluator)
-                .map_err(|lost| Done::Outcome(EvalOutcome::Lost { message: lost.message })),
-            Readiness::Starting => Err(Done::Later),
+                .map_err(|lost| JobResult::Outcome(EvalOutcome::Lost { message: lost.message })),
+            Readiness::Starting => Err(JobResult::Later),
             Readiness::Failed(why) => {
                 let message = format!("configuration `{}` cannot be had: {why}", job.plan);
-                Err(Done::Outcome(EvalOutcome::Failed { asks: Vec::new(), message }))
+                Err(JobResult::Outcome(EvalOutcome::Failed { asks: Vec::new(), message }))
             }
         }
     }
@@ -242,9 +242,9 @@ impl Evaluators {
         let running = std::mem::take(&mut queue.running);
         drop(queue);
         running.into_values().for_each(|killer| killer.kill());
-        self.bell.notify_waiters();
+        self.wake.notify_waiters();
         // For a lane that was about to wait.
-        self.bell.notify_one();
+        self.wake.notify_one();
     }
 
     fn queue(&self) -> MutexGuard<'_, JobQueue> {
@@ -255,8 +255,8 @@ impl Evaluators {
 /// Has an evaluator evaluate a job; it is gone if it did not.
 async fn turn(evaluator: Evaluator, build: BuildId, job: &Arc<EvalJob>) -> Result<(Evaluator, EvalOutcome), Lost> {
     #[cfg(unix)]
-    if Turn::is_small(job) {
-        let mut turn = Turn::begin(evaluator, build, job);
+    if Evaluation::is_small(job) {
+        let mut turn = Evaluation::begin(evaluator, build, job);
         loop {
             match turn.outcome(job) {
                 Ok(Some(outcome)) => return Ok((turn.into_evaluator(), outcome)),

@@ -16,7 +16,7 @@ use super::reload::Reloads;
 use super::tasks::Tasks;
 use super::workers::Workers;
 use super::{
-    Alerts, Gone, HookAccess, HookError, MasterError, Refusal, RefusedWorker, Reload, Reply, Seat, Socket,
+    AdmittedWorker, Alerts, Gone, HookAccess, HookError, MasterError, Refusal, RefusedWorker, Reload, Reply, Socket,
     SubmissionResult,
 };
 use crate::base::chain;
@@ -190,8 +190,12 @@ impl Handle {
 /// Workers.
 impl Handle {
     /// Checks a worker's `Authorization` header. Cheap when refused; remembers what was refused for the pages.
-    pub fn admit_worker(&self, authorization: Option<&str>, peer: Option<SocketAddr>) -> Result<Seat, Refusal> {
-        self.shared.admission.admit(authorization, peer).map(|worker| Seat { worker })
+    pub fn admit_worker(
+        &self,
+        authorization: Option<&str>,
+        peer: Option<SocketAddr>,
+    ) -> Result<AdmittedWorker, Refusal> {
+        self.shared.admission.admit(authorization, peer).map(|worker| AdmittedWorker { worker })
     }
 
     /// Workers that were refused lately, the newest first.
@@ -205,7 +209,7 @@ impl Handle {
     }
 
     /// Serves the worker until its connection ends.
-    pub async fn serve_worker(&self, seat: Seat, socket: Socket) {
+    pub async fn serve_worker(&self, seat: AdmittedWorker, socket: Socket) {
         self.shared.workers.serve(seat, socket).await;
     }
 

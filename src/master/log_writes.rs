@@ -34,12 +34,12 @@ pub(super) struct LogWrites {
 
 #[derive(Debug)]
 struct Write {
-    what: What,
+    change: LogChange,
     _room: OwnedSemaphorePermit,
 }
 
 #[derive(Debug)]
-enum What {
+enum LogChange {
     Append { n: u64, part: LogPart },
     Close,
 }
@@ -51,12 +51,12 @@ impl LogWrites {
 
     /// Orders whole lines appended as the master's part `n` of a log; waits while too much waits.
     pub async fn append(&self, build: BuildId, log: LogId, n: u64, part: LogPart) {
-        self.order(build, log, part.text.len(), What::Append { n, part }).await;
+        self.order(build, log, part.text.len(), LogChange::Append { n, part }).await;
     }
 
     /// Orders the end of a log, after all that was ordered before.
     pub async fn close(&self, build: BuildId, log: LogId) {
-        self.order(build, log, 0, What::Close).await;
+        self.order(build, log, 0, LogChange::Close).await;
     }
 
     /// Carries out what is ordered, until a write fails.
@@ -82,10 +82,10 @@ impl LogWrites {
     }
 
     /// After a write failed the master ends; orders are then dropped, and come again after the next start.
-    async fn order(&self, build: BuildId, log: LogId, bytes: usize, what: What) {
+    async fn order(&self, build: BuildId, log: LogId, bytes: usize, change: LogChange) {
         let bytes = bytes.clamp(WRITE_BYTES_MIN, WAITING_BYTES_MAX);
         if let Ok(room) = Arc::clone(&self.room).acquire_many_owned(permits(bytes)).await {
-            self.queue.append((build, log), Write { what, _room: room });
+            self.queue.append((build, log), Write { change, _room: room });
         }
     }
 }
@@ -95,11 +95,11 @@ fn permits(bytes: usize) -> u32 {
 }
 
 async fn perform(logs: &Logs, alerts: &Alerts, (build, log): (BuildId, LogId), write: Write) -> Result<(), StoreError> {
-    match write.what {
-        What::Append { n, part } => {
+    match write.change {
+        LogChange::Append { n, part } => {
             retry_while_disk_full(alerts, "lines of logs", || logs.append(build, log, SOURCE, n, part.clone())).await
         }
-        What::Close => {
+        LogChange::Close => {
             retry_while_disk_full(alerts, "the ends of logs", || logs.close(build, log)).await.map(|_lines| ())
         }
     }

@@ -9,6 +9,7 @@ mod alert_watch;
 mod alert_workers;
 mod alerts;
 mod authorize;
+mod configurations;
 mod decisions;
 mod deliveries;
 mod disk_full;
@@ -29,7 +30,6 @@ mod options;
 mod order_bounds;
 mod plan_in_force;
 mod polls;
-mod programs;
 mod reload;
 mod renders;
 mod report_facts;
@@ -49,7 +49,7 @@ pub use handle::Handle;
 pub use options::Options;
 pub use socket::{Frame, Socket};
 pub use start::{Master, load};
-pub use workers::Seat;
+pub use workers::AdmittedWorker;
 
 use reload::Reload;
 

@@ -9,7 +9,7 @@ use crate::evaluator::Launcher;
 pub struct Options {
     /// The configuration file.
     pub config: PathBuf,
-    /// The state folder.
+    /// The state directory.
     pub data: PathBuf,
     /// The address in links, if the configuration names none (ends with `/`).
     pub url: String,
@@ -22,7 +22,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The folder of the configuration.
+    /// The directory of the configuration.
     pub(super) fn base(&self) -> PathBuf {
         self.config.parent().unwrap_or(Path::new(".")).to_owned()
     }

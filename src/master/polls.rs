@@ -23,21 +23,21 @@ const POLLS_AT_ONCE: usize = 8;
 /// A poll keeps its source's own time-out; this much later it is given up from outside.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(10);
 
-/// Characters of a source's name in its folder's.
+/// Characters of a source's name in its directory's.
 const READABLE_CHARS_MAX: usize = 48;
 
 /// Polls by source; the newest order of a source counts.
 #[derive(Debug)]
 pub(super) struct Polls {
     queue: KeyedQueue<String, Option<Cursor>>,
-    /// Each source keeps what it needs in a folder of its own below this one.
-    folder: PathBuf,
+    /// Each source keeps what it needs in a directory of its own below this one.
+    directory: PathBuf,
     missing: MissingBranches,
 }
 
 impl Polls {
-    pub fn new(folder: PathBuf, missing: MissingBranches) -> Self {
-        Self { queue: KeyedQueue::new(), folder, missing }
+    pub fn new(directory: PathBuf, missing: MissingBranches) -> Self {
+        Self { queue: KeyedQueue::new(), directory, missing }
     }
 
     /// Orders a poll; comes back as [`Input::Polled`].
@@ -73,13 +73,13 @@ impl Polls {
         cursor: Option<Cursor>,
     ) -> Result<PollResult, String> {
         let plan = plan.ok_or_else(|| format!("change source `{source}` is not in the configuration any more"))?;
-        let folder = self.folder.join(folder_name(source));
-        tokio::fs::create_dir_all(&folder)
+        let directory = self.directory.join(directory_name(source));
+        tokio::fs::create_dir_all(&directory)
             .await
-            .map_err(|error| format!("failed to make the folder `{}`: {error}", folder.display()))?;
+            .map_err(|error| format!("failed to make the directory `{}`: {error}", directory.display()))?;
         let timeout = plan.timeout;
         let bound = timeout.as_duration() + TIMEOUT_GRACE;
-        match tokio::time::timeout(bound, vcs::poll(&plan, cursor, &folder)).await {
+        match tokio::time::timeout(bound, vcs::poll(&plan, cursor, &directory)).await {
             Ok(Ok((changes, cursor))) => {
                 self.missing.note(&plan, &cursor);
                 Ok(PollResult { changes, cursor })
@@ -90,8 +90,8 @@ impl Polls {
     }
 }
 
-/// A folder of this source alone, that a person still recognises: what is readable of the name, and its digest.
-fn folder_name(source: &str) -> String {
+/// A directory of this source alone, that a person still recognises: what is readable of the name, and its digest.
+fn directory_name(source: &str) -> String {
     let readable = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     let start: String = source.chars().map(readable).take(READABLE_CHARS_MAX).collect();
     let digest = Sha256::digest(source);
@@ -103,10 +103,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_named_like_a_path_stays_in_its_folder() {
-        let folder = folder_name("../../etc");
-        assert!(folder.starts_with("------etc-") && folder.len() == 18, "{folder}");
-        assert_ne!(folder_name("a/b"), folder_name("a-b"));
-        assert!(folder_name(&"long".repeat(1000)).len() < 100);
+    fn a_source_named_like_a_path_stays_in_its_directory() {
+        let directory = directory_name("../../etc");
+        assert!(directory.starts_with("------etc-") && directory.len() == 18, "{directory}");
+        assert_ne!(directory_name("a/b"), directory_name("a-b"));
+        assert!(directory_name(&"long".repeat(1000)).len() < 100);
     }
 }

@@ -19,14 +19,14 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::configurations::Configurations;
 use super::inbox::Inbox;
 use super::large_stack::on_large_stack;
 use super::plan_in_force::PlanInForce;
-use super::programs::Programs;
 use super::{Gone, MasterError};
 use crate::base::{chain, memory};
 use crate::engine::{Input, Reply};
-use crate::evaluator::{self, Abort, Folder, Launcher, Load, Loaded, Problem, Refused, Sources};
+use crate::evaluator::{self, Abort, ConfigDirectory, Launcher, Load, Loaded, Problem, Refused, Sources};
 use crate::model::{Cause, ConfigDigest, PlanChange};
 use crate::store::Store;
 
@@ -70,12 +70,12 @@ struct Request {
 }
 
 /// Why the configuration is loaded: of all who want it together.
-struct Occasion {
+struct ReloadReason {
     why: String,
     cause: Cause,
 }
 
-impl Occasion {
+impl ReloadReason {
     /// All reasons; as the cause the first order, if somebody gave one.
     fn of(together: &[Request]) -> Self {
         let whys: BTreeSet<&str> = together.iter().map(|request| request.why.as_str()).collect();
@@ -112,7 +112,7 @@ pub(super) struct Reloader {
     /// The configuration file.
     pub path: PathBuf,
     pub store: Store,
-    pub programs: Arc<Programs>,
+    pub configurations: Arc<Configurations>,
     pub inbox: Inbox,
     pub plan: PlanInForce,
     /// The files of the last configuration that was right, for the watcher.
@@ -125,14 +125,14 @@ impl Reloader {
     pub async fn run(self, mut requests: Requests, first: Load) -> Result<(), MasterError> {
         let mut waiting = Vec::new();
         let Some(start) = requests.start(&mut waiting).await else { return std::future::pending().await };
-        let mut seen = Seen::of(&first);
+        let mut seen = LastLoaded::of(&first);
         let mut superseded = 0;
-        if self.judge(first, Occasion::of(std::slice::from_ref(&start)), vec![start]).await.is_err() {
+        if self.judge(first, ReloadReason::of(std::slice::from_ref(&start)), vec![start]).await.is_err() {
             return std::future::pending().await;
         }
         while requests.gather(&mut waiting).await {
             let mut together = std::mem::take(&mut waiting);
-            let occasion = Occasion::of(&together);
+            let occasion = ReloadReason::of(&together);
             if let Some(files) = self.texts_in_force(seen.clone()).await {
                 if self.confirm(files, occasion, together).await.is_err() {
                     break;
@@ -147,7 +147,7 @@ impl Reloader {
                 continue;
             }
             superseded = 0;
-            seen = Seen::of(&load).or(seen);
+            seen = LastLoaded::of(&load).or(seen);
             if self.judge(load, occasion, together).await.is_err() {
                 break;
             }
@@ -157,20 +157,20 @@ impl Reloader {
     }
 
     /// If the texts on disk are those of the configuration in force: their files.
-    async fn texts_in_force(&self, seen: Option<Seen>) -> Option<Vec<PathBuf>> {
+    async fn texts_in_force(&self, seen: Option<LastLoaded>) -> Option<Vec<PathBuf>> {
         let seen = seen.filter(|seen| seen.digest == self.plan.get().digest)?;
         let path = self.path.clone();
         let compared = tokio::task::spawn_blocking(move || {
-            let folder = Folder::of(&path).ok()?;
-            folder.holds(&seen.sources).then(|| folder.watch(seen.sources.files.keys()))
+            let directory = ConfigDirectory::of(&path).ok()?;
+            directory.holds(&seen.sources).then(|| directory.watch(seen.sources.files.keys()))
         });
         // A comparison that failed says nothing; the load will.
         compared.await.ok().flatten()
     }
 
     /// Answers what is asked for while the texts are those in force. If others were refused before, they are right again.
-    async fn confirm(&self, files: Vec<PathBuf>, occasion: Occasion, asked: Vec<Request>) -> Result<(), Gone> {
-        let Occasion { why, cause } = occasion;
+    async fn confirm(&self, files: Vec<PathBuf>, occasion: ReloadReason, asked: Vec<Request>) -> Result<(), Gone> {
+        let ReloadReason { why, cause } = occasion;
         self.files.send_replace(files);
         if self.refused_now().is_some() {
             let (plan, told) = (self.plan.get(), why.clone());
@@ -187,7 +187,8 @@ impl Reloader {
     async fn load(&self, requests: &mut Requests, newer: &mut Vec<Request>, may_give_up: bool) -> Load {
         let abort = AbortOnDrop::default();
         let mut long = tokio::time::Instant::now() + SUPERSEDE_AFTER;
-        let mut load = std::pin::pin!(load(self.programs.templates().launcher().clone(), self.path.clone(), &abort.0));
+        let mut load =
+            std::pin::pin!(load(self.configurations.templates().launcher().clone(), self.path.clone(), &abort.0));
         loop {
             tokio::select! {
                 load = &mut load => return load,
@@ -211,7 +212,7 @@ impl Reloader {
         tokio::task::spawn_blocking(move || load.is_outdated(&path)).await.unwrap_or(true)
     }
 
-    async fn judge(&self, load: Load, occasion: Occasion, asked: Vec<Request>) -> Result<(), Gone> {
+    async fn judge(&self, load: Load, occasion: ReloadReason, asked: Vec<Request>) -> Result<(), Gone> {
         let reload = match load {
             Load::Loaded(loaded) => self.right(loaded, occasion).await,
             Load::Refused(refused) => self.refuse(refused.to_string(), occasion).await,
@@ -226,7 +227,7 @@ impl Reloader {
         Ok(())
     }
 
-    async fn right(&self, loaded: Loaded, occasion: Occasion) -> Result<Reload, Gone> {
+    async fn right(&self, loaded: Loaded, occasion: ReloadReason) -> Result<Reload, Gone> {
         self.files.send_replace(loaded.watch.clone());
         let same = loaded.plan.digest == self.plan.get().digest;
         if same && self.refused_now().is_none() {
@@ -237,14 +238,14 @@ impl Reloader {
         if let Err(why) = self.keep_sources(&loaded).await {
             return self.refuse(format!("its sources cannot be kept: {why}"), occasion).await;
         }
-        let programs = Arc::clone(&self.programs);
-        let Occasion { why, cause } = occasion;
+        let configurations = Arc::clone(&self.configurations);
+        let ReloadReason { why, cause } = occasion;
         let told = why.clone();
         let first = self.is_first();
         let reply = self
             .inbox
             .ask(move |ticket| {
-                let plan = programs.insert(&loaded);
+                let plan = configurations.insert(&loaded);
                 Input::PlanLoaded { plan, why: told, cause, ticket: Some(ticket) }
             })
             .await?;
@@ -262,10 +263,10 @@ impl Reloader {
     }
 
     /// Records the refusal, unless the same one stands already.
-    async fn refuse(&self, report: String, occasion: Occasion) -> Result<Reload, Gone> {
+    async fn refuse(&self, report: String, occasion: ReloadReason) -> Result<Reload, Gone> {
         if self.refused_now().as_ref() != Some(&report) {
             // The alert that follows tells the log why.
-            let Occasion { why, cause } = occasion;
+            let ReloadReason { why, cause } = occasion;
             tracing::info!(cause = %why, "the configuration was refused");
             let message = report.clone();
             self.inbox.ask(move |ticket| Input::PlanRefused { why, cause, message, ticket: Some(ticket) }).await?;
@@ -300,12 +301,12 @@ impl Reloader {
 
 /// The last configuration that was loaded and right.
 #[derive(Clone, Debug)]
-struct Seen {
+struct LastLoaded {
     digest: ConfigDigest,
     sources: Arc<Sources>,
 }
 
-impl Seen {
+impl LastLoaded {
     fn of(load: &Load) -> Option<Self> {
         let Load::Loaded(loaded) = load else { return None };
         Some(Self { digest: loaded.plan.digest.clone(), sources: Arc::clone(&loaded.sources) })

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::programs::Programs;
+use super::configurations::Configurations;
 use crate::evaluator::Evaluator;
 use crate::model::{ConfigDigest, FnId, Value};
 
@@ -12,13 +12,13 @@ const TRIES_MAX: usize = 3;
 /// The process for reports: that of the configuration whose report was written last.
 #[derive(Debug)]
 pub(super) struct Renders {
-    programs: Arc<Programs>,
+    configurations: Arc<Configurations>,
     evaluator: Mutex<Option<Evaluator>>,
 }
 
 impl Renders {
-    pub fn new(programs: Arc<Programs>) -> Self {
-        Self { programs, evaluator: Mutex::default() }
+    pub fn new(configurations: Arc<Configurations>) -> Self {
+        Self { configurations, evaluator: Mutex::default() }
     }
 
     /// The text that a function makes of a value, or why there is none. Blocks.
@@ -29,7 +29,7 @@ impl Renders {
             let usable = |known: &Evaluator| known.template().digest() == plan && !known.is_dead();
             let mut evaluator = match known.take().filter(usable) {
                 Some(evaluator) => evaluator,
-                None => self.programs.templates().obtain_now(plan)?.evaluator().map_err(|lost| lost.message)?,
+                None => self.configurations.templates().obtain_now(plan)?.evaluator().map_err(|lost| lost.message)?,
             };
             match evaluator.render(function, facts) {
                 Ok(text) => {

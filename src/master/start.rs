@@ -14,6 +14,7 @@ use tokio::sync::{broadcast, oneshot};
 use super::admission::Admission;
 use super::alert_survey::Survey;
 use super::alert_watch::Watch;
+use super::configurations::Configurations;
 use super::decisions::Decisions;
 use super::deliveries::{Deliveries, Mailer};
 use super::effects::Effects;
@@ -26,7 +27,6 @@ use super::log_writes::LogWrites;
 use super::missing_branches::MissingBranches;
 use super::plan_in_force::PlanInForce;
 use super::polls::Polls;
-use super::programs::Programs;
 use super::reload::{Reloader, Reloads, START, load_once};
 use super::renders::Renders;
 use super::tasks::Tasks;
@@ -64,7 +64,7 @@ struct Opened {
     options: Options,
     clock: Arc<dyn Clock>,
     store: Store,
-    programs: Arc<Programs>,
+    configurations: Arc<Configurations>,
     engine: Engine,
     /// The last fact of the snapshot that the engine was restored from.
     snapshot: u64,
@@ -89,7 +89,7 @@ impl Master {
 
     async fn start_with(options: Options, clock: Arc<dyn Clock>, first: Option<Load>) -> Result<Self, StartError> {
         let store = open_store(&options).await?;
-        let programs = Arc::new(Programs::new(store.clone(), options.launcher.clone()));
+        let configurations = Arc::new(Configurations::new(store.clone(), options.launcher.clone()));
         // Loaded before the engine is restored: if it is the configuration in force, which is usual, it need not be
         // made again from the kept sources.
         let first = match first {
@@ -97,10 +97,10 @@ impl Master {
             None => load_once(options.launcher.clone(), options.config.clone()).await,
         };
         if let Load::Loaded(loaded) = &first {
-            programs.insert(loaded);
+            configurations.insert(loaded);
         }
-        let (engine, snapshot) = recover(&store, &programs).await?;
-        let opened = Opened { options, clock, store, programs, engine, snapshot };
+        let (engine, snapshot) = recover(&store, &configurations).await?;
+        let opened = Opened { options, clock, store, configurations, engine, snapshot };
         let master = Self::assemble(opened, first)?;
         match master.begin().await {
             Ok(()) => Ok(master),
@@ -147,14 +147,14 @@ impl Master {
 
     /// Makes the parts, joins them, starts the tasks. Nothing is recorded yet.
     fn assemble(opened: Opened, first: Load) -> Result<Self, StartError> {
-        let Opened { options, clock, store, programs, engine, snapshot } = opened;
+        let Opened { options, clock, store, configurations, engine, snapshot } = opened;
         let alerts = Alerts::new(Arc::clone(&clock));
         let missing_branches = MissingBranches::default();
         let outer = Tasks::new();
         let inner = outer.group();
         let (inbox, messages) = Inbox::new();
         let plan = PlanInForce::new(engine.plan().cloned().unwrap_or_default());
-        programs.templates().keep(&plan.get().digest);
+        configurations.templates().keep(&plan.get().digest);
         let facts = broadcast::Sender::new(SUBSCRIBER_LAG_MAX);
         let admission =
             Arc::new(Admission::new(plan.clone(), Arc::clone(&clock), options.base(), options.local_workers));
@@ -162,19 +162,19 @@ impl Master {
             store: store.clone(),
             inbox: inbox.clone(),
             clock: Arc::clone(&clock),
-            programs: Arc::clone(&programs),
+            configurations: Arc::clone(&configurations),
             plan: plan.clone(),
             base: options.base(),
             parting: AtomicBool::new(false),
         };
         let workers = Arc::new(Workers::new(host, Arc::clone(&admission), engine.last_epoch()));
-        let evaluators = Evaluators::new(Arc::clone(&programs), inbox.clone(), &outer);
+        let evaluators = Evaluators::new(Arc::clone(&configurations), inbox.clone(), &outer);
         let effects = Effects {
             deliveries: Arc::new(Deliveries::new(Mailer {
                 store: store.clone(),
                 clock: Arc::clone(&clock),
-                programs: Arc::clone(&programs),
-                renders: Arc::new(Renders::new(Arc::clone(&programs))),
+                configurations: Arc::clone(&configurations),
+                renders: Arc::new(Renders::new(Arc::clone(&configurations))),
                 base: options.base(),
                 url: options.url.clone(),
             })),
@@ -208,7 +208,7 @@ impl Master {
         let reloader = Reloader {
             path: options.config.clone(),
             store: store.clone(),
-            programs: Arc::clone(&programs),
+            configurations: Arc::clone(&configurations),
             inbox: inbox.clone(),
             plan: plan.clone(),
             files: tokio::sync::watch::Sender::new(Vec::new()),
@@ -225,8 +225,8 @@ impl Master {
             snapshot,
             clock,
             inbox: messages,
-            decisions: Decisions::new(Arc::clone(&programs)),
-            programs,
+            decisions: Decisions::new(Arc::clone(&configurations)),
+            configurations,
             store: store.clone(),
             plan: plan.clone(),
             facts: facts.clone(),
@@ -262,11 +262,11 @@ impl Master {
 
 async fn open_store(options: &Options) -> Result<Store, StartError> {
     let data = options.data.clone();
-    let failed = |source| StartError::Folder { path: options.data.clone(), source };
+    let failed = |source| StartError::Directory { path: options.data.clone(), source };
     std::fs::create_dir_all(&data).map_err(failed)?;
     let opened = tokio::task::spawn_blocking(move || {
         let opened = Store::open(&data)?;
-        // Only now, because the folder of a newer version, or of another process, is left as it is.
+        // Only now, because the directory of a newer version, or of another process, is left as it is.
         Ok((opened, keep_state_in(&data, |path| is_of_builds(&data, path))))
     });
     let opened = opened.await.map_err(|error| StartError::Bug { what: "open the store", why: error.to_string() })?;
@@ -295,11 +295,11 @@ pub async fn load(launcher: Launcher, config: PathBuf) -> Load {
 }
 
 /// The engine, and the last fact of the snapshot that it was restored from.
-async fn recover(store: &Store, programs: &Arc<Programs>) -> Result<(Engine, u64), StartError> {
-    let (store, programs) = (store.clone(), Arc::clone(programs));
+async fn recover(store: &Store, configurations: &Arc<Configurations>) -> Result<(Engine, u64), StartError> {
+    let (store, configurations) = (store.clone(), Arc::clone(configurations));
     let recovered = on_large_stack("recover", move || {
         let recovered = store.recover().map_err(StartError::Store)?;
-        let mut plans = |digest: &ConfigDigest| programs.obtain(digest);
+        let mut plans = |digest: &ConfigDigest| configurations.obtain(digest);
         let snapshot = recovered.snapshot.as_ref().map(|(_, bytes)| bytes.as_slice());
         let engine = Engine::restore(snapshot, &recovered.facts, &mut plans)?;
         Ok((engine, recovered.snapshot.map_or(0, |(seq, _)| seq)))

@@ -1,6 +1,6 @@
 //! Tells of requests that wait for what does not come by itself: a worker that never connected, a builder that is gone.
 
-use super::alerts::Told;
+use super::alerts::LoggedBy;
 use super::inbox::Inbox;
 use super::plan_in_force::PlanInForce;
 use super::{Alerts, MasterError};
@@ -18,7 +18,7 @@ pub(super) async fn run(inbox: Inbox, alerts: Alerts, plan: PlanInForce, url: St
     loop {
         let Ok(stuck) = inbox.stuck().await else { return std::future::pending().await };
         let url = plan.get().master.url.clone().unwrap_or_else(|| url.clone());
-        alerts.replace(GROUP, stuck.into_iter().map(|queue| alert(queue, &url)).collect(), Told::Here);
+        alerts.replace(GROUP, stuck.into_iter().map(|queue| alert(queue, &url)).collect(), LoggedBy::Alerts);
         tokio::time::sleep(EVERY).await;
     }
 }

@@ -1,6 +1,6 @@
 //! Watches the files of the configuration and asks for a reload when one changed.
 //!
-//! The folders are watched, not the files, because editors replace files. A burst of events makes one
+//! The directories are watched, not the files, because editors replace files. A burst of events makes one
 //! reload. Knows nothing of what is in the files; whether anything differs is the reloader's judgement.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,7 @@ use crate::model::{AlertSubject, Cause};
 const QUIET: Duration = Duration::from_millis(200);
 /// A burst without an end (something writes all the time) is cut here.
 const BURST_MAX: Duration = Duration::from_secs(2);
-/// When to look again for a folder that was not there.
+/// When to look again for a directory that was not there.
 const MISSING_AGAIN: Duration = Duration::from_secs(5);
 /// Paths that wait to be looked at; when full the rest is dropped, because what is there makes a reload already.
 const EVENTS_MAX: usize = 256;
@@ -47,9 +47,9 @@ pub(super) async fn run(
     // The load that was asked for last. A newer one takes its place: it is what supersedes a load that hangs.
     let mut asked: Option<Answer> = None;
     loop {
-        let watched = Watched::new(&main, &files.borrow_and_update());
+        let watched = WatchedFiles::new(&main, &files.borrow_and_update());
         watcher.heed(&watched, refused);
-        let cause = if watcher.look_at(&watched.folders) {
+        let cause = if watcher.look_at(&watched.directories) {
             // What changed between the load and now was not seen.
             "watch".to_owned()
         } else {
@@ -63,7 +63,7 @@ pub(super) async fn run(
                     Err(_gone) => return std::future::pending().await,
                 },
                 _ = files.changed() => continue,
-                () = tokio::time::sleep(MISSING_AGAIN), if !watcher.sees(&watched.folders) => continue,
+                () = tokio::time::sleep(MISSING_AGAIN), if !watcher.sees(&watched.directories) => continue,
             }
         };
         let reloads = reloads.clone();
@@ -83,16 +83,16 @@ async fn answered(asked: &mut Option<Answer>) -> Result<Reload, Gone> {
 
 /// What counts.
 #[derive(Clone, Debug, Default)]
-struct Watched {
+struct WatchedFiles {
     names: BTreeSet<PathBuf>,
-    folders: BTreeSet<PathBuf>,
+    directories: BTreeSet<PathBuf>,
 }
 
-impl Watched {
+impl WatchedFiles {
     fn new(main: &Path, files: &[PathBuf]) -> Self {
         let names: BTreeSet<PathBuf> = files.iter().cloned().chain([main.to_owned()]).collect();
-        let folders = names.iter().filter_map(|file| file.parent()).map(Path::to_owned).collect();
-        Self { names, folders }
+        let directories = names.iter().filter_map(|file| file.parent()).map(Path::to_owned).collect();
+        Self { names, directories }
     }
 
     /// One of the files, any Starlark file, or the link that a mounted configuration is switched by.
@@ -109,7 +109,7 @@ impl Watched {
 async fn changed(
     events: &mut mpsc::Receiver<PathBuf>,
     noted: &mut Option<PathBuf>,
-    watched: &Watched,
+    watched: &WatchedFiles,
     refused: bool,
 ) -> String {
     while noted.is_none() {
@@ -124,80 +124,82 @@ async fn changed(
     format!("{} changed", name.to_string_lossy())
 }
 
-/// The operating system's watch over folders.
+/// The operating system's watch over directories.
 struct FileWatcher {
     watcher: notify::RecommendedWatcher,
-    heeded: Arc<Mutex<Heeded>>,
-    /// What is watched, and which folder had the name then.
-    folders: BTreeMap<PathBuf, Identity>,
+    filter: Arc<Mutex<WatchFilter>>,
+    /// What is watched, and which directory had the name then.
+    directories: BTreeMap<PathBuf, Identity>,
 }
 
 /// What wakes us: a file that is written all the time beside the configuration does not.
 #[derive(Debug, Default)]
-struct Heeded {
-    watched: Watched,
+struct WatchFilter {
+    watched: WatchedFiles,
     /// Everything does.
     all: bool,
 }
 
-/// Tells a folder from another one that took its name later.
+/// Tells a directory from another one that took its name later.
 type Identity = (u64, u64);
 
 #[cfg(unix)]
-fn identity(folder: &Path) -> Option<Identity> {
+fn identity(directory: &Path) -> Option<Identity> {
     use std::os::unix::fs::MetadataExt as _;
-    std::fs::metadata(folder).ok().map(|facts| (facts.dev(), facts.ino()))
+    std::fs::metadata(directory).ok().map(|facts| (facts.dev(), facts.ino()))
 }
 
 #[cfg(not(unix))]
-fn identity(folder: &Path) -> Option<Identity> {
-    folder.is_dir().then_some((0, 0))
+fn identity(directory: &Path) -> Option<Identity> {
+    directory.is_dir().then_some((0, 0))
 }
 
 impl FileWatcher {
     fn open() -> Result<(Self, mpsc::Receiver<PathBuf>), notify::Error> {
         let (sender, events) = mpsc::channel(EVENTS_MAX);
-        let heeded = Arc::<Mutex<Heeded>>::default();
-        let counts = Arc::clone(&heeded);
+        let filter = Arc::<Mutex<WatchFilter>>::default();
+        let counts = Arc::clone(&filter);
         let watcher = notify::recommended_watcher(move |event: Result<notify::Event, notify::Error>| {
             let Ok(event) = event else { return };
             // Our own reading is an access, too.
             if !matches!(event.kind, EventKind::Access(_)) {
-                let heeded = counts.lock().unwrap_or_else(PoisonError::into_inner);
-                for path in event.paths.into_iter().filter(|path| heeded.all || heeded.watched.covers(path)) {
+                let filter = counts.lock().unwrap_or_else(PoisonError::into_inner);
+                for path in event.paths.into_iter().filter(|path| filter.all || filter.watched.covers(path)) {
                     // When full there is enough to cause a reload.
                     let _ = sender.try_send(path);
                 }
             }
         })?;
-        Ok((Self { watcher, heeded, folders: BTreeMap::new() }, events))
+        Ok((Self { watcher, filter, directories: BTreeMap::new() }, events))
     }
 
     /// Says what counts from now on.
-    fn heed(&self, watched: &Watched, all: bool) {
-        *self.heeded.lock().unwrap_or_else(PoisonError::into_inner) = Heeded { watched: watched.clone(), all };
+    fn heed(&self, watched: &WatchedFiles, all: bool) {
+        *self.filter.lock().unwrap_or_else(PoisonError::into_inner) = WatchFilter { watched: watched.clone(), all };
     }
 
-    /// Watches exactly these folders; true if some are new. What is watched already is left alone: watching it again
+    /// Watches exactly these directories; true if some are new. What is watched already is left alone: watching it again
     /// would lose what happens meanwhile.
     fn look_at(&mut self, wanted: &BTreeSet<PathBuf>) -> bool {
-        for gone in self.folders.keys().filter(|folder| !wanted.contains(*folder)) {
-            // A folder that was removed is not watched any more.
+        for gone in self.directories.keys().filter(|directory| !wanted.contains(*directory)) {
+            // A directory that was removed is not watched any more.
             let _ = self.watcher.unwatch(gone);
         }
-        self.folders.retain(|folder, _| wanted.contains(folder));
+        self.directories.retain(|directory, _| wanted.contains(directory));
         let mut new = false;
-        for folder in wanted {
-            let Some(now) = identity(folder) else {
-                self.folders.remove(folder);
+        for directory in wanted {
+            let Some(now) = identity(directory) else {
+                self.directories.remove(directory);
                 continue;
             };
-            if self.folders.get(folder) == Some(&now) {
+            if self.directories.get(directory) == Some(&now) {
                 continue;
             }
-            match self.watcher.watch(folder, RecursiveMode::NonRecursive) {
-                Ok(()) => new |= self.folders.insert(folder.clone(), now) != Some(now),
-                Err(error) => tracing::debug!(folder = %folder.display(), %error, "a folder cannot be watched"),
+            match self.watcher.watch(directory, RecursiveMode::NonRecursive) {
+                Ok(()) => new |= self.directories.insert(directory.clone(), now) != Some(now),
+                Err(error) => {
+                    tracing::debug!(directory = %directory.display(), %error, "a directory cannot be watched")
+                }
             }
         }
         new
@@ -205,7 +207,7 @@ impl FileWatcher {
 
     /// Whether each of these is watched.
     fn sees(&self, wanted: &BTreeSet<PathBuf>) -> bool {
-        wanted.iter().all(|folder| self.folders.contains_key(folder))
+        wanted.iter().all(|directory| self.directories.contains_key(directory))
     }
 }
 
@@ -219,7 +221,7 @@ mod tests {
     async fn a_wait_that_is_given_up_loses_no_change() {
         let (sender, mut events) = mpsc::channel(4);
         let main = PathBuf::from("/conf/master.star");
-        let watched = Watched::new(&main, &[]);
+        let watched = WatchedFiles::new(&main, &[]);
         let mut noted = None;
         sender.try_send(main.clone()).unwrap();
         // Given up in the middle of the burst.
@@ -230,7 +232,7 @@ mod tests {
 
     #[test]
     fn files_of_the_configuration_count_and_their_neighbours_do_not() {
-        let watched = Watched::new(Path::new("/c/master.star"), &[PathBuf::from("/c/lib/words.txt")]);
+        let watched = WatchedFiles::new(Path::new("/c/master.star"), &[PathBuf::from("/c/lib/words.txt")]);
         for (path, counts) in [
             ("/c/master.star", true),
             ("/c/lib/words.txt", true),
@@ -241,6 +243,6 @@ mod tests {
         ] {
             assert_eq!(watched.covers(Path::new(path)), counts, "{path}");
         }
-        assert_eq!(watched.folders.len(), 2);
+        assert_eq!(watched.directories.len(), 2);
     }
 }

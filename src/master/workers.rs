@@ -14,10 +14,10 @@ use futures_util::future::BoxFuture;
 use tokio_util::task::TaskTracker;
 
 use super::admission::Admission;
+use super::configurations::Configurations;
 use super::inbox::Inbox;
 use super::link::{self, Limits, LinkHandle, LinkHost, LinkOrder, Verdict};
 use super::plan_in_force::PlanInForce;
-use super::programs::Programs;
 use super::{Gone, Socket};
 use crate::base::{Clock, Timestamp};
 use crate::engine::Input;
@@ -32,7 +32,7 @@ const CLOSE_BOUND: Duration = Duration::from_secs(15);
 
 /// A worker that proved who it is and waits for its upgraded connection.
 #[derive(Debug)]
-pub struct Seat {
+pub struct AdmittedWorker {
     /// Its name.
     pub worker: String,
 }
@@ -55,9 +55,9 @@ pub(super) struct Host {
     pub store: Store,
     pub inbox: Inbox,
     pub clock: Arc<dyn Clock>,
-    pub programs: Arc<Programs>,
+    pub configurations: Arc<Configurations>,
     pub plan: PlanInForce,
-    /// The folder of the configuration, where secrets are looked for.
+    /// The directory of the configuration, where secrets are looked for.
     pub base: PathBuf,
     /// The master ends: connections that end now are left, and no worker is lost by it.
     pub parting: AtomicBool,
@@ -77,7 +77,7 @@ impl Workers {
     }
 
     /// Serves a connection until it ends.
-    pub async fn serve(&self, seat: Seat, socket: Socket) {
+    pub async fn serve(&self, seat: AdmittedWorker, socket: Socket) {
         let _until_it_ends = self.served.token();
         if self.served.is_closed() {
             return;
@@ -190,7 +190,7 @@ impl LinkHost for Host {
 
     fn secrets(&self, plan: &ConfigDigest) -> Secrets {
         let none = SecretsPlan::default();
-        let plan = self.programs.get(plan);
+        let plan = self.configurations.get(plan);
         Secrets::new(plan.as_ref().map_or(&none, |plan| &plan.secrets), &self.base)
     }
 }

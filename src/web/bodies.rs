@@ -62,11 +62,11 @@ struct Used {
 #[derive(Debug)]
 pub struct Body {
     pub bytes: Bytes,
-    _share: Share,
+    _share: BodyShare,
 }
 
 #[derive(Debug)]
-struct Share {
+struct BodyShare {
     bodies: Arc<Bodies>,
     address: Option<IpAddr>,
     bytes: usize,
@@ -78,7 +78,7 @@ pub enum BodyError {
     TooLarge,
     TooSlow,
     /// Others use all that there is.
-    NoRoom,
+    Busy,
     /// The connection broke.
     Broken,
 }
@@ -89,9 +89,7 @@ impl BodyError {
         match self {
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large: at most 960 KiB are taken"),
             Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
-            Self::NoRoom => {
-                (StatusCode::SERVICE_UNAVAILABLE, "too many requests are being sent at once; try again soon")
-            }
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "too many requests are being sent at once; try again soon"),
             Self::Broken => (StatusCode::BAD_REQUEST, "the body broke off"),
         }
     }
@@ -102,19 +100,19 @@ impl Bodies {
         Arc::new(Self { limits, used: Mutex::default(), freed: Notify::new() })
     }
 
-    /// Reads a body. `told` is its length, if that was told; `address` is none for those that are exempt from the limit
+    /// Reads a body. `length` is its length, if that was given; `address` is none for those that are exempt from the limit
     /// for each.
     pub async fn read<B: Buf, E>(
         self: &Arc<Self>,
-        told: Option<u64>,
+        length: Option<u64>,
         address: Option<IpAddr>,
         body: impl Stream<Item = Result<B, E>>,
     ) -> Result<Body, BodyError> {
-        if told.is_some_and(|told| told > self.limits.each as u64) {
+        if length.is_some_and(|length| length > self.limits.each as u64) {
             return Err(BodyError::TooLarge);
         }
         let mut body = std::pin::pin!(body);
-        let mut share = Share { bodies: Arc::clone(self), address, bytes: 0 };
+        let mut share = BodyShare { bodies: Arc::clone(self), address, bytes: 0 };
         let mut whole = Vec::new();
         let deadline = Instant::now() + self.limits.whole;
         loop {
@@ -153,7 +151,7 @@ impl Bodies {
     }
 }
 
-impl Share {
+impl BodyShare {
     /// Takes more, as soon as there is room for it.
     async fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
         let deadline = Instant::now() + self.bodies.limits.wait;
@@ -164,12 +162,12 @@ impl Share {
                 self.bytes += bytes;
                 return Ok(());
             }
-            timeout_at(deadline, freed).await.map_err(|_| BodyError::NoRoom)?;
+            timeout_at(deadline, freed).await.map_err(|_| BodyError::Busy)?;
         }
     }
 }
 
-impl Drop for Share {
+impl Drop for BodyShare {
     fn drop(&mut self) {
         let mut used = self.bodies.used();
         used.total -= self.bytes;
@@ -237,9 +235,9 @@ mod tests {
     async fn all_together_and_those_of_an_address_are_bounded() {
         let bodies = few();
         let first = bodies.read(None, ip(1), pieces(&[10])).await.unwrap();
-        assert_eq!(bodies.read(None, ip(1), pieces(&[3])).await.unwrap_err(), BodyError::NoRoom);
+        assert_eq!(bodies.read(None, ip(1), pieces(&[3])).await.unwrap_err(), BodyError::Busy);
         let second = bodies.read(None, ip(2), pieces(&[9])).await.unwrap();
-        assert_eq!(bodies.read(None, None, pieces(&[2])).await.unwrap_err(), BodyError::NoRoom);
+        assert_eq!(bodies.read(None, None, pieces(&[2])).await.unwrap_err(), BodyError::Busy);
         let patient = Bodies::new(BodyLimits { wait: Duration::from_mins(1), ..bodies.limits });
         let held = patient.read(None, ip(1), pieces(&[10])).await.unwrap();
         let _also = patient.read(None, ip(2), pieces(&[9])).await.unwrap();

@@ -4,8 +4,8 @@
 //! and the system delays the acknowledgement by about 40 ms. So once a connection is known to be a worker's, quick
 //! acknowledgement is enabled after every read, because the system resets it each time.
 //!
-//! Invariant: a connection without a complete request head ends by [`Patience::head`], an idle one by
-//! [`Patience::idle`], and one whose answers nobody reads by [`Patience::stall`], in every version of HTTP.
+//! Invariant: a connection without a complete request head ends by [`ConnectionTimeouts::head`], an idle one by
+//! [`ConnectionTimeouts::idle`], and one whose answers nobody reads by [`ConnectionTimeouts::stall`], in every version of HTTP.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -29,7 +29,7 @@ const ANSWER_BYTES_MIN: usize = 64;
 
 /// Time limits of a connection.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct ConnectionTimeouts {
     /// From its beginning to the first complete head of a request.
     pub head: Duration,
     /// With nothing asked and nothing sent.
@@ -40,7 +40,7 @@ pub struct Patience {
     pub look: Duration,
 }
 
-impl Default for Patience {
+impl Default for ConnectionTimeouts {
     fn default() -> Self {
         Self {
             head: Duration::from_secs(10),
@@ -54,7 +54,7 @@ impl Default for Patience {
 
 /// Why a connection was ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum EndReason {
     /// It said nothing at all.
     Silent,
     /// It did not say all of its first request.
@@ -71,12 +71,12 @@ pub enum Ended {
 pub struct Peer {
     /// The address of the client, as reported by a trusted proxy.
     pub addr: SocketAddr,
-    line: Arc<Line>,
+    state: Arc<ConnectionState>,
 }
 
 /// What is known of a connection.
 #[derive(Debug)]
-struct Line {
+struct ConnectionState {
     seat: Seat,
     began: Instant,
     quick: AtomicBool,
@@ -93,7 +93,7 @@ struct Line {
 impl Peer {
     /// The other end of a new connection.
     pub fn new(addr: SocketAddr, seat: Seat) -> Self {
-        let line = Line {
+        let state = ConnectionState {
             seat,
             began: Instant::now(),
             quick: AtomicBool::new(false),
@@ -103,55 +103,55 @@ impl Peer {
             waiting: Mutex::default(),
             answers: AtomicU64::new(0),
         };
-        Self { addr, line: Arc::new(line) }
+        Self { addr, state: Arc::new(state) }
     }
 
     /// The same connection, with the address of the proxy's client.
     #[must_use]
     pub fn on_behalf_of(&self, addr: SocketAddr) -> Self {
-        Self { addr, line: Arc::clone(&self.line) }
+        Self { addr, state: Arc::clone(&self.state) }
     }
 
     /// From now on acknowledge what comes at once.
     pub fn acknowledge_quickly(&self) {
-        self.line.quick.store(true, Ordering::Relaxed);
+        self.state.quick.store(true, Ordering::Relaxed);
     }
 
     /// It takes a worker's seat, if there is one.
     pub fn become_worker(&self) -> bool {
-        self.line.seat.become_worker()
+        self.state.seat.become_worker()
     }
 
     /// A complete head has arrived. None if there is no seat for a guest.
     pub fn begin_request(&self) -> Option<InProgress> {
-        self.line.asked.cancel();
-        self.line.seat.begin_request().then(|| InProgress(Arc::clone(&self.line)))
+        self.state.asked.cancel();
+        self.state.seat.begin_request().then(|| InProgress(Arc::clone(&self.state)))
     }
 
     /// Ends when the connection has to go.
-    pub async fn ended(&self, patience: Patience) -> Ended {
+    pub async fn ended(&self, timeouts: ConnectionTimeouts) -> EndReason {
         tokio::select! {
-            () = self.line.seat.wanted() => Ended::Crowded,
-            ended = self.line.overdue(patience) => ended,
+            () = self.state.seat.wanted() => EndReason::Crowded,
+            ended = self.state.overdue(timeouts) => ended,
         }
     }
 }
 
-impl Line {
-    async fn overdue(&self, patience: Patience) -> Ended {
-        if timeout(patience.head, self.asked.cancelled()).await.is_err() {
-            return if self.heard.load(Ordering::Relaxed) { Ended::Slow } else { Ended::Silent };
+impl ConnectionState {
+    async fn overdue(&self, timeouts: ConnectionTimeouts) -> EndReason {
+        if timeout(timeouts.head, self.asked.cancelled()).await.is_err() {
+            return if self.heard.load(Ordering::Relaxed) { EndReason::Slow } else { EndReason::Silent };
         }
         let mut idle_since = None;
         loop {
-            sleep(patience.look).await;
-            if self.waiting().values().any(|since| since.elapsed() >= patience.stall) {
-                return Ended::Unread;
+            sleep(timeouts.look).await;
+            if self.waiting().values().any(|since| since.elapsed() >= timeouts.stall) {
+                return EndReason::Unread;
             }
             let wrote = self.began + Duration::from_millis(self.wrote.load(Ordering::Relaxed));
             idle_since = self.seat.is_idle().then(|| wrote.max(idle_since.unwrap_or_else(Instant::now)));
-            if idle_since.is_some_and(|since| since.elapsed() >= patience.idle) {
-                return Ended::Idle;
+            if idle_since.is_some_and(|since| since.elapsed() >= timeouts.idle) {
+                return EndReason::Idle;
             }
         }
     }
@@ -163,7 +163,7 @@ impl Line {
 
 /// A request that is not answered to its end.
 #[derive(Debug)]
-pub struct InProgress(Arc<Line>);
+pub struct InProgress(Arc<ConnectionState>);
 
 impl Drop for InProgress {
     fn drop(&mut self) {
@@ -173,13 +173,13 @@ impl Drop for InProgress {
 
 /// An answer's body, which takes note of whether somebody reads it.
 #[derive(Debug)]
-pub struct Watched<B> {
+pub struct WatchedBody<B> {
     body: B,
     /// The answer's number; none for a refusal without a seat, after which the connection ends.
     request: Option<(u64, InProgress)>,
 }
 
-impl<B> Watched<B> {
+impl<B> WatchedBody<B> {
     /// The body of the answer to a request.
     pub fn new(body: B, request: InProgress) -> Self {
         let number = request.0.answers.fetch_add(1, Ordering::Relaxed);
@@ -193,7 +193,7 @@ impl<B> Watched<B> {
     }
 }
 
-impl<B> Drop for Watched<B> {
+impl<B> Drop for WatchedBody<B> {
     fn drop(&mut self) {
         if let Some((number, request)) = &self.request {
             request.0.waiting().remove(number);
@@ -201,7 +201,7 @@ impl<B> Drop for Watched<B> {
     }
 }
 
-impl<B: Body + Unpin> Body for Watched<B> {
+impl<B: Body + Unpin> Body for WatchedBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -229,23 +229,23 @@ impl<B: Body + Unpin> Body for Watched<B> {
 
 /// The connection's bytes.
 #[derive(Debug)]
-pub struct Wire {
+pub struct TcpConnection {
     stream: TcpStream,
-    line: Arc<Line>,
+    state: Arc<ConnectionState>,
 }
 
-impl Wire {
+impl TcpConnection {
     /// Takes a new connection; small messages leave at once.
     pub fn new(stream: TcpStream, peer: &Peer) -> Self {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, peer = %peer.addr, "failed to switch off delayed sending");
         }
-        Self { stream, line: Arc::clone(&peer.line) }
+        Self { stream, state: Arc::clone(&peer.state) }
     }
 
     #[cfg(target_os = "linux")]
     fn rearm(&self) {
-        if self.line.quick.load(Ordering::Relaxed) {
+        if self.state.quick.load(Ordering::Relaxed) {
             // It only costs time if it fails; and a broken connection shows itself at the next read.
             let _ = rustix::net::sockopt::set_tcp_quickack(&self.stream, true);
         }
@@ -256,27 +256,27 @@ impl Wire {
 
     fn sent(&self, written: &Poll<io::Result<usize>>) {
         if matches!(written, Poll::Ready(Ok(bytes)) if *bytes >= ANSWER_BYTES_MIN) {
-            let now = u64::try_from(self.line.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            self.line.wrote.store(now, Ordering::Relaxed);
+            let now = u64::try_from(self.state.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.state.wrote.store(now, Ordering::Relaxed);
         }
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for TcpConnection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if read.is_ready() {
             self.rearm();
             if buf.filled().len() > before {
-                self.line.heard.store(true, Ordering::Relaxed);
+                self.state.heard.store(true, Ordering::Relaxed);
             }
         }
         read
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for TcpConnection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.sent(&written);
@@ -330,39 +330,39 @@ mod tests {
     }
 
     /// Limits that a test need not wait for.
-    fn impatient() -> Patience {
+    fn impatient() -> ConnectionTimeouts {
         let short = Duration::from_millis(20);
-        Patience { head: short, idle: short, stall: short, look: short / 2 }
+        ConnectionTimeouts { head: short, idle: short, stall: short, look: short / 2 }
     }
 
     #[tokio::test]
     async fn whoever_asks_for_nothing_ends_in_time() {
-        assert_eq!(peer().ended(impatient()).await, Ended::Silent);
+        assert_eq!(peer().ended(impatient()).await, EndReason::Silent);
         let preface = peer();
-        preface.line.heard.store(true, Ordering::Relaxed);
-        assert_eq!(preface.ended(impatient()).await, Ended::Slow);
+        preface.state.heard.store(true, Ordering::Relaxed);
+        assert_eq!(preface.ended(impatient()).await, EndReason::Slow);
     }
 
     #[tokio::test]
     async fn a_connection_without_anything_to_do_ends_in_time() {
         let peer = peer();
         drop(peer.begin_request());
-        assert_eq!(peer.ended(impatient()).await, Ended::Idle);
+        assert_eq!(peer.ended(impatient()).await, EndReason::Idle);
     }
 
     #[tokio::test]
     async fn an_answer_that_nobody_reads_ends_its_connection() {
         let peer = peer();
-        let mut body = Watched::new(Endless, peer.begin_request().unwrap());
+        let mut body = WatchedBody::new(Endless, peer.begin_request().unwrap());
         let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
         assert!(frame.is_some());
-        assert_eq!(peer.ended(impatient()).await, Ended::Unread);
+        assert_eq!(peer.ended(impatient()).await, EndReason::Unread);
     }
 
     #[tokio::test]
     async fn an_answer_that_has_nothing_to_say_for_long_does_not_count_as_unread() {
         let peer = peer();
-        let mut body = Watched::new(Quiet, peer.begin_request().unwrap());
+        let mut body = WatchedBody::new(Quiet, peer.begin_request().unwrap());
         let polled = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut body).poll_frame(cx))).await;
         assert!(polled.is_pending());
         assert!(timeout(impatient().stall * 10, peer.ended(impatient())).await.is_err());

@@ -10,7 +10,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::broadcast;
 
 use crate::master::{
-    Alerts, Gone, Handle, HookAccess, HookError, Refusal, RefusedWorker, Reply, Seat, Socket, SubmissionResult,
+    AdmittedWorker, Alerts, Gone, Handle, HookAccess, HookError, Refusal, RefusedWorker, Reply, Socket,
+    SubmissionResult,
 };
 use crate::model::{Actor, Fact, Order, Plan, RequestId};
 use crate::store::Store;
@@ -38,7 +39,7 @@ pub trait Control: Send + Sync + 'static {
         params: BTreeMap<String, Vec<String>>,
     ) -> BoxFuture<'a, Result<Vec<SubmissionResult>, HookError>>;
     /// Checks a worker's `Authorization` header.
-    fn admit_worker(&self, authorization: Option<&str>, peer: Option<SocketAddr>) -> Result<Seat, Refusal>;
+    fn admit_worker(&self, authorization: Option<&str>, peer: Option<SocketAddr>) -> Result<AdmittedWorker, Refusal>;
     /// Workers that were refused lately, the newest first.
     fn refused_workers(&self) -> Vec<RefusedWorker>;
     /// What needs a person: to list, and to raise what is seen here.
@@ -46,7 +47,7 @@ pub trait Control: Send + Sync + 'static {
     /// Somebody connected and said nothing.
     fn connection_was_silent(&self, peer: SocketAddr);
     /// Serves a worker until its connection ends.
-    fn serve_worker(&self, seat: Seat, socket: Socket) -> BoxFuture<'_, ()>;
+    fn serve_worker(&self, seat: AdmittedWorker, socket: Socket) -> BoxFuture<'_, ()>;
 }
 
 impl Control for Handle {
@@ -86,7 +87,7 @@ impl Control for Handle {
         Box::pin(Self::hook(self, dialect, params))
     }
 
-    fn admit_worker(&self, authorization: Option<&str>, peer: Option<SocketAddr>) -> Result<Seat, Refusal> {
+    fn admit_worker(&self, authorization: Option<&str>, peer: Option<SocketAddr>) -> Result<AdmittedWorker, Refusal> {
         Self::admit_worker(self, authorization, peer)
     }
 
@@ -102,7 +103,7 @@ impl Control for Handle {
         Self::connection_was_silent(self, peer);
     }
 
-    fn serve_worker(&self, seat: Seat, socket: Socket) -> BoxFuture<'_, ()> {
+    fn serve_worker(&self, seat: AdmittedWorker, socket: Socket) -> BoxFuture<'_, ()> {
         Box::pin(Self::serve_worker(self, seat, socket))
     }
 }

@@ -39,7 +39,7 @@ const REMEMBERED_MAX: usize = 1_000;
 
 /// Which events are wanted: those that agree in every parameter that is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Wanted {
+struct EventFilter {
     builders: Vec<u64>,
     builds: Vec<u64>,
     kinds: Vec<String>,
@@ -50,7 +50,7 @@ pub fn answer(site: &Arc<Site>, request: &Request) -> Response {
     if request.method != Method::GET {
         return respond::bare(StatusCode::METHOD_NOT_ALLOWED);
     }
-    let wanted = match Wanted::read(&request.query_pairs()) {
+    let wanted = match EventFilter::read(&request.query_pairs()) {
         Ok(wanted) => wanted,
         Err(text) => return respond::body(StatusCode::BAD_REQUEST, respond::TEXT, text),
     };
@@ -64,7 +64,7 @@ pub fn answer(site: &Arc<Site>, request: &Request) -> Response {
             return respond::body(StatusCode::TOO_MANY_REQUESTS, respond::TEXT, text);
         }
     };
-    let live = Live {
+    let live = EventStream {
         facts: site.control.subscribe(),
         // Whoever comes back missed what happened meanwhile.
         missed: request.headers.contains_key("last-event-id"),
@@ -85,7 +85,7 @@ pub fn answer(site: &Arc<Site>, request: &Request) -> Response {
     response
 }
 
-impl Wanted {
+impl EventFilter {
     fn read(pairs: &[(String, String)]) -> Result<Self, String> {
         let mut wanted = Self::default();
         for (name, value) in pairs {
@@ -108,10 +108,10 @@ impl Wanted {
     }
 }
 
-struct Live {
+struct EventStream {
     site: Arc<Site>,
     facts: Receiver<Arc<Fact>>,
-    wanted: Wanted,
+    wanted: EventFilter,
     missed: bool,
     greeted: bool,
     /// When to say something, whatever happens.
@@ -120,24 +120,24 @@ struct Live {
     /// When the reader has to come back.
     ends: Instant,
     _permit: OwnedSemaphorePermit,
-    _share: Share,
+    _share: StreamShare,
 }
 
 /// One of the streams of an address; none for trusted proxies, which bring those of many.
-struct Share(Option<(Arc<Site>, IpAddr)>);
+struct StreamShare(Option<(Arc<Site>, IpAddr)>);
 
-fn share(site: &Arc<Site>, request: &Request) -> Option<Share> {
-    let Some(address) = site.share_of(request) else { return Some(Share(None)) };
+fn share(site: &Arc<Site>, request: &Request) -> Option<StreamShare> {
+    let Some(address) = site.share_of(request) else { return Some(StreamShare(None)) };
     let mut open = site.streams_of();
     let streams = open.entry(address).or_default();
     if *streams >= STREAMS_EACH_MAX {
         return None;
     }
     *streams += 1;
-    Some(Share(Some((Arc::clone(site), address))))
+    Some(StreamShare(Some((Arc::clone(site), address))))
 }
 
-impl Drop for Share {
+impl Drop for StreamShare {
     fn drop(&mut self) {
         let Some((site, address)) = &self.0 else { return };
         let mut open = site.streams_of();
@@ -150,7 +150,7 @@ impl Drop for Share {
     }
 }
 
-impl Live {
+impl EventStream {
     /// The next piece of the stream; none at its end.
     async fn next(&mut self) -> Option<Bytes> {
         let piece = self.wait().await;
@@ -345,18 +345,18 @@ mod tests {
 
     #[test]
     fn parameters_of_one_name_are_alternatives_and_names_conditions() {
-        let wanted = Wanted::read(&pairs("builder=1&builder=2&kind=build_ended")).unwrap();
+        let wanted = EventFilter::read(&pairs("builder=1&builder=2&kind=build_ended")).unwrap();
         let event = |builder, kind: &str| LiveEvent { builder, kind: kind.to_owned(), ..LiveEvent::default() };
         assert!(wanted.takes(&event(Some(2), "build_ended")));
         assert!(!wanted.takes(&event(Some(3), "build_ended")));
         assert!(!wanted.takes(&event(Some(1), "build_started")));
         assert!(!wanted.takes(&event(None, "build_ended")));
-        assert!(Wanted::default().takes(&event(None, "anything")));
+        assert!(EventFilter::default().takes(&event(None, "anything")));
     }
 
     #[test]
     fn an_unknown_parameter_is_named() {
-        assert!(Wanted::read(&pairs("bulid=1")).unwrap_err().contains("bulid"));
-        assert!(Wanted::read(&pairs("build=x")).unwrap_err().contains("build"));
+        assert!(EventFilter::read(&pairs("bulid=1")).unwrap_err().contains("bulid"));
+        assert!(EventFilter::read(&pairs("build=x")).unwrap_err().contains("build"));
     }
 }

@@ -2,7 +2,7 @@
 //! content type JSON, this keeps foreign pages from using a visitor's browser to control the master.
 //!
 //! One function, [`may_change`], decides for everything that changes state. A request without any browser header is not
-//! checked, because no browser sent it. [`super::door`] checks that the request was sent to one of our hosts.
+//! checked, because no browser sent it. [`super::host_check`] checks that the request was sent to one of our hosts.
 
 use warp::http::header::{self, HeaderValue};
 use warp::reply::Response;

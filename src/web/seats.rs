@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-/// How many connections of each sort there may be.
+/// How many connections of each kind there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeatLimits {
     pub newcomers: usize,
@@ -69,13 +69,13 @@ impl SeatLimits {
 #[derive(Debug)]
 pub struct Seats {
     limits: SeatLimits,
-    book: Mutex<Book>,
+    table: Mutex<SeatTable>,
 }
 
 #[derive(Debug, Default)]
-struct Book {
+struct SeatTable {
     last: u64,
-    taken: BTreeMap<u64, Taken>,
+    taken: BTreeMap<u64, TakenSeat>,
     newcomers: BTreeSet<u64>,
     by_address: BTreeMap<IpAddr, BTreeSet<u64>>,
     guests: usize,
@@ -85,8 +85,8 @@ struct Book {
 }
 
 #[derive(Debug)]
-struct Taken {
-    sort: Sort,
+struct TakenSeat {
+    kind: ConnectionKind,
     address: Option<IpAddr>,
     leave: CancellationToken,
     requests: usize,
@@ -94,7 +94,7 @@ struct Taken {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sort {
+enum ConnectionKind {
     Newcomer,
     Guest,
     Worker,
@@ -110,38 +110,39 @@ pub struct Seat {
 
 impl Seats {
     pub fn new(limits: SeatLimits) -> Arc<Self> {
-        Arc::new(Self { limits, book: Mutex::default() })
+        Arc::new(Self { limits, table: Mutex::default() })
     }
 
     /// A newcomer's seat. `address` counts against the limit for each; none for those that are exempt.
     pub fn enter(self: &Arc<Self>, address: Option<IpAddr>) -> Seat {
-        let mut book = self.book();
-        let each = address.and_then(|address| book.by_address.get(&address));
+        let mut table = self.table();
+        let each = address.and_then(|address| table.by_address.get(&address));
         if each.is_some_and(|each| each.len() >= self.limits.newcomers_each) {
             let oldest = each.and_then(BTreeSet::first).copied();
-            book.send_away(oldest);
+            table.send_away(oldest);
         }
-        if book.newcomers.len() >= self.limits.newcomers {
-            let oldest = book.newcomers.first().copied();
-            book.send_away(oldest);
+        if table.newcomers.len() >= self.limits.newcomers {
+            let oldest = table.newcomers.first().copied();
+            table.send_away(oldest);
         }
-        book.last += 1;
-        let (id, leave) = (book.last, CancellationToken::new());
-        let taken = Taken { sort: Sort::Newcomer, address, leave: leave.clone(), requests: 0, idle_since: 0 };
-        book.taken.insert(id, taken);
-        book.newcomers.insert(id);
+        table.last += 1;
+        let (id, leave) = (table.last, CancellationToken::new());
+        let taken =
+            TakenSeat { kind: ConnectionKind::Newcomer, address, leave: leave.clone(), requests: 0, idle_since: 0 };
+        table.taken.insert(id, taken);
+        table.newcomers.insert(id);
         if let Some(address) = address {
-            book.by_address.entry(address).or_default().insert(id);
+            table.by_address.entry(address).or_default().insert(id);
         }
         Seat { seats: Arc::clone(self), id, leave }
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self) -> MutexGuard<'_, SeatTable> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Book {
+impl SeatTable {
     /// The seat itself is free when its connection has ended; it no longer counts at once.
     fn send_away(&mut self, id: Option<u64>) {
         let Some(id) = id else { return };
@@ -153,13 +154,13 @@ impl Book {
 
     fn remove(&mut self, id: u64) {
         let Some(taken) = self.taken.remove(&id) else { return };
-        match taken.sort {
-            Sort::Newcomer => self.no_newcomer(id, taken.address),
-            Sort::Guest => {
+        match taken.kind {
+            ConnectionKind::Newcomer => self.no_newcomer(id, taken.address),
+            ConnectionKind::Guest => {
                 self.guests -= 1;
                 self.idle.remove(&taken.idle_since);
             }
-            Sort::Worker => self.workers -= 1,
+            ConnectionKind::Worker => self.workers -= 1,
         }
     }
 
@@ -188,61 +189,61 @@ impl Book {
 impl Seat {
     /// A complete request head has arrived: the newcomer becomes a guest. False if there is no seat.
     pub fn begin_request(&self) -> bool {
-        let mut book = self.seats.book();
-        let Some(taken) = book.taken.get(&self.id) else { return false };
-        if taken.sort == Sort::Newcomer {
+        let mut table = self.seats.table();
+        let Some(taken) = table.taken.get(&self.id) else { return false };
+        if taken.kind == ConnectionKind::Newcomer {
             let address = taken.address;
-            if book.guests >= self.seats.limits.guests {
-                let Some(longest) = book.idle.values().next().copied() else { return false };
-                book.send_away(Some(longest));
+            if table.guests >= self.seats.limits.guests {
+                let Some(longest) = table.idle.values().next().copied() else { return false };
+                table.send_away(Some(longest));
             }
-            book.no_newcomer(self.id, address);
-            book.guests += 1;
+            table.no_newcomer(self.id, address);
+            table.guests += 1;
         }
-        let Some(taken) = book.taken.get_mut(&self.id) else { return false };
-        if taken.sort == Sort::Newcomer {
-            taken.sort = Sort::Guest;
+        let Some(taken) = table.taken.get_mut(&self.id) else { return false };
+        if taken.kind == ConnectionKind::Newcomer {
+            taken.kind = ConnectionKind::Guest;
         }
         taken.requests += 1;
         let was = std::mem::take(&mut taken.idle_since);
-        book.idle.remove(&was);
+        table.idle.remove(&was);
         true
     }
 
     /// A request is over, its answer sent.
     pub fn end_request(&self) {
-        let mut book = self.seats.book();
-        let Some(taken) = book.taken.get_mut(&self.id) else { return };
+        let mut table = self.seats.table();
+        let Some(taken) = table.taken.get_mut(&self.id) else { return };
         taken.requests = taken.requests.saturating_sub(1);
-        if taken.requests == 0 && taken.sort == Sort::Guest {
-            book.rest(self.id);
+        if taken.requests == 0 && taken.kind == ConnectionKind::Guest {
+            table.rest(self.id);
         }
     }
 
     /// Whether it has answered all that it was asked.
     pub fn is_idle(&self) -> bool {
-        self.seats.book().taken.get(&self.id).is_none_or(|taken| taken.requests == 0)
+        self.seats.table().taken.get(&self.id).is_none_or(|taken| taken.requests == 0)
     }
 
     /// The guest has authenticated as a worker. False if there is no seat.
     pub fn become_worker(&self) -> bool {
-        let mut book = self.seats.book();
-        let full = book.workers >= self.seats.limits.workers;
-        let Some(taken) = book.taken.get_mut(&self.id) else { return false };
-        let (was, address, idle_since) = (taken.sort, taken.address, taken.idle_since);
-        if full || was == Sort::Worker {
-            return was == Sort::Worker;
+        let mut table = self.seats.table();
+        let full = table.workers >= self.seats.limits.workers;
+        let Some(taken) = table.taken.get_mut(&self.id) else { return false };
+        let (was, address, idle_since) = (taken.kind, taken.address, taken.idle_since);
+        if full || was == ConnectionKind::Worker {
+            return was == ConnectionKind::Worker;
         }
-        taken.sort = Sort::Worker;
+        taken.kind = ConnectionKind::Worker;
         match was {
-            Sort::Worker => {}
-            Sort::Newcomer => book.no_newcomer(self.id, address),
-            Sort::Guest => {
-                book.guests -= 1;
-                book.idle.remove(&idle_since);
+            ConnectionKind::Worker => {}
+            ConnectionKind::Newcomer => table.no_newcomer(self.id, address),
+            ConnectionKind::Guest => {
+                table.guests -= 1;
+                table.idle.remove(&idle_since);
             }
         }
-        book.workers += 1;
+        table.workers += 1;
         true
     }
 
@@ -254,7 +255,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.seats.book().remove(self.id);
+        self.seats.table().remove(self.id);
     }
 }
 
@@ -321,9 +322,9 @@ mod tests {
         drop(worker);
         assert!(guests[0].become_worker());
         drop(guests);
-        let book = seats.book();
-        assert!(book.taken.is_empty() && book.idle.is_empty() && book.by_address.is_empty());
-        assert_eq!((book.guests, book.workers, book.newcomers.len()), (0, 0, 0));
+        let table = seats.table();
+        assert!(table.taken.is_empty() && table.idle.is_empty() && table.by_address.is_empty());
+        assert_eq!((table.guests, table.workers, table.newcomers.len()), (0, 0, 0));
     }
 
     #[test]

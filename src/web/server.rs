@@ -1,7 +1,7 @@
 //! The accept loop: accepts connections, passes requests to the [`Site`], and shuts down in order.
 //!
 //! ```text
-//!            ┌ connection ─ HTTP ─ door ─ warp filter ─┬ a worker's upgrade ─► master
+//!            ┌ connection ─ HTTP ─ host check ─ warp filter ─┬ a worker's upgrade ─► master
 //!  listener ─┤                                         └ everything else ────► Site::answer
 //!            └ …  (one task each, all joined at the end)
 //! ```
@@ -34,9 +34,9 @@ use warp::reply::Response;
 use warp::{Buf, Filter};
 
 use super::bodies::BodyLimits;
-use super::connection::{Ended, Patience, Peer, Watched, Wire};
+use super::connection::{ConnectionTimeouts, EndReason, Peer, TcpConnection, WatchedBody};
 use super::control::Control;
-use super::door::{self, House};
+use super::host_check::{self, KnownHosts};
 use super::request::Request;
 use super::respond::{self, bare};
 use super::seats::{SeatLimits, Seats};
@@ -44,7 +44,7 @@ use super::site::Site;
 use super::worker_link;
 use crate::base::{Clock, SystemClock, process};
 
-/// Between two requests of one connection of HTTP/1; the first has less time ([`Patience`]).
+/// Between two requests of one connection of HTTP/1; the first has less time ([`ConnectionTimeouts`]).
 const NEXT_HEAD_MAX: Duration = Duration::from_secs(30);
 /// A head of a request: cookies and tokens fit ten times over.
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -68,11 +68,11 @@ const TOLD_MAX: usize = 100;
 /// After this time the same address is reported again.
 const TOLD_EVERY: Duration = Duration::from_hours(1);
 
-/// What strangers may use. The defaults are for service; tests have less patience.
+/// What strangers may use. The defaults are for service; tests have shorter ones.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WebLimits {
     pub seats: SeatLimits,
-    pub patience: Patience,
+    pub timeouts: ConnectionTimeouts,
     pub bodies: BodyLimits,
 }
 
@@ -94,7 +94,7 @@ pub async fn serve_within(
     let server = Arc::new(Server {
         filter: routes(&site),
         site: Arc::clone(&site),
-        patience: limits.patience,
+        timeouts: limits.timeouts,
         told: Mutex::new((Instant::now(), BTreeSet::new())),
     });
     let seats = Seats::new(limits.seats);
@@ -106,7 +106,7 @@ pub async fn serve_within(
             accepted = accept(&listener) => accepted,
         };
         if let Some((stream, addr)) = accepted {
-            let exempt = door::is_trusted(&site.control.plan().web, addr.ip());
+            let exempt = host_check::is_trusted(&site.control.plan().web, addr.ip());
             let peer = Peer::new(addr, seats.enter((!exempt).then_some(addr.ip())));
             connections.spawn(connection(&server, stream, peer, &graceful));
         }
@@ -131,7 +131,7 @@ pub async fn serve_within(
 struct Server {
     site: Arc<Site>,
     filter: BoxedFilter<(Response,)>,
-    patience: Patience,
+    timeouts: ConnectionTimeouts,
     /// Addresses that were reported, and since when.
     told: Mutex<(Instant, BTreeSet<IpAddr>)>,
 }
@@ -153,7 +153,7 @@ fn connection(
     peer: Peer,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<> {
-    let wire = Wire::new(stream, &peer);
+    let wire = TcpConnection::new(stream, &peer);
     let (serving, asking) = (Arc::clone(server), peer.clone());
     let service = hyper::service::service_fn(move |request| {
         let (server, peer) = (Arc::clone(&serving), asking.clone());
@@ -178,7 +178,7 @@ fn connection(
                 // Clients that hang up are everyday life.
                 tracing::debug!(error = respond::error_text(error.as_ref()), peer = %peer.addr, "connection ended early");
             },
-            ended = peer.ended(server.patience) => server.tell(&peer, ended),
+            ended = peer.ended(server.timeouts) => server.tell(&peer, ended),
             () = server.site.cut.cancelled() => {}
         }
     }
@@ -189,15 +189,16 @@ impl Server {
         &self,
         peer: &Peer,
         request: hyper::Request<Incoming>,
-    ) -> hyper::Response<Watched<impl Body<Data = bytes::Bytes, Error: std::error::Error + Send + Sync> + use<>>> {
+    ) -> hyper::Response<WatchedBody<impl Body<Data = bytes::Bytes, Error: std::error::Error + Send + Sync> + use<>>>
+    {
         let Some(progress) = peer.begin_request() else {
             let mut response = bare(StatusCode::SERVICE_UNAVAILABLE);
             respond::set(&mut response, header::CONNECTION, HeaderValue::from_static("close"));
-            return response.map(Watched::unseated);
+            return response.map(WatchedBody::unseated);
         };
         let (mut parts, body) = request.into_parts();
         let (url, plan) = (self.site.control.url(), self.site.control.plan());
-        let response = match door::admit(&mut parts, House { url: &url, web: &plan.web }, peer.addr) {
+        let response = match host_check::admit(&mut parts, KnownHosts { url: &url, web: &plan.web }, peer.addr) {
             Ok(from) => {
                 parts.extensions.insert(peer.on_behalf_of(from));
                 let Ok(response) =
@@ -206,24 +207,24 @@ impl Server {
             }
             Err(refused) => *refused,
         };
-        response.map(|body| Watched::new(body, progress))
+        response.map(|body| WatchedBody::new(body, progress))
     }
 
     /// Says why a connection was ended: for the first of an address, where somebody may wonder.
-    fn tell(&self, peer: &Peer, ended: Ended) {
+    fn tell(&self, peer: &Peer, ended: EndReason) {
         let address = peer.addr;
         match ended {
-            Ended::Silent if self.is_news(address.ip()) => {
+            EndReason::Silent if self.is_news(address.ip()) => {
                 tracing::warn!(
                     %address,
                     "a connection said nothing for {:?} and was closed; a worker of protocol `pb` does that: workers must be \
                      created with `--protocol=msgpack_experimental_v7`",
-                    self.patience.head
+                    self.timeouts.head
                 );
                 self.site.control.connection_was_silent(address);
             }
-            Ended::Unread if self.is_news(address.ip()) => {
-                tracing::warn!(%address, "a reader took nothing for {:?} and was disconnected", self.patience.stall);
+            EndReason::Unread if self.is_news(address.ip()) => {
+                tracing::warn!(%address, "a reader took nothing for {:?} and was disconnected", self.timeouts.stall);
             }
             _ => tracing::debug!(%address, ?ended, "a connection was ended"),
         }

@@ -14,7 +14,7 @@ use super::bodies::{Bodies, BodyLimits};
 use super::control::Control;
 use super::request::Request;
 use super::respond;
-use super::{api, door, hook, live, origin, own, ui};
+use super::{api, hook, host_check, live, origin, starwright_api, ui};
 use crate::base::Clock;
 
 /// Requests that read the store at the same time; the others wait in line. Reading takes microseconds, but a
@@ -84,7 +84,7 @@ impl Site {
         tracing::info!(path = %request.path, peer = ?request.peer, "a request of a foreign page was refused");
         Some(match (first, rest.split_once('/').map_or(rest, |(version, _)| version)) {
             ("api", "v2" | "latest") => api::foreign(),
-            ("api", _) => own::foreign(),
+            ("api", _) => starwright_api::foreign(),
             _ => ui::foreign(self, request),
         })
     }
@@ -95,7 +95,7 @@ impl Site {
         let (first, rest) = path.split_once('/').map_or((path.as_str(), ""), |(first, rest)| (first, rest));
         request.method == Method::POST
             && match first {
-                "api" => api::takes_body(rest) || own::takes_body(rest),
+                "api" => api::takes_body(rest) || starwright_api::takes_body(rest),
                 "change_hook" => true,
                 _ => path == "reload" || (ui::takes_body(first) && !rest.is_empty()),
             }
@@ -104,7 +104,7 @@ impl Site {
     /// Against whose share of the bodies a request counts; none for trusted proxies, which bring those of many.
     pub fn share_of(&self, request: &Request) -> Option<IpAddr> {
         let address = request.peer?.ip();
-        (!door::is_trusted(&self.control.plan().web, address)).then_some(address)
+        (!host_check::is_trusted(&self.control.plan().web, address)).then_some(address)
     }
 
     /// Answers one request that was not turned away.
@@ -124,7 +124,7 @@ impl Site {
     async fn api(self: &Arc<Self>, request: Request, rest: &str) -> Response {
         match rest.split_once('/').map_or((rest, ""), |(version, path)| (version, path)) {
             ("v2" | "latest", path) => api::answer(self, request, path).await,
-            ("starwright", path) => own::answer(self, &request, path).await,
+            ("starwright", path) => starwright_api::answer(self, &request, path).await,
             _ => respond::body(StatusCode::NOT_FOUND, respond::TEXT, "{\"error\":\"no such version of the API\"}"),
         }
     }

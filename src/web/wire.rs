@@ -12,7 +12,7 @@ pub const BASE: &str = "api/starwright/v1/";
 
 /// Body of `POST reload`: the cause.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReloadAsk {
+pub struct ReloadRequest {
     /// For the record; none: `HTTP`.
     #[serde(default)]
     pub cause: Option<String>,
@@ -32,7 +32,7 @@ pub enum ReloadOutcome {
 
 /// Answer to `POST reload`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReloadAnswer {
+pub struct ReloadResponse {
     pub outcome: ReloadOutcome,
     /// Of the configuration in force.
     pub digest: String,
@@ -46,7 +46,7 @@ pub struct ReloadAnswer {
 
 /// Answer to `GET plan`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlanAnswer {
+pub struct PlanResponse {
     pub title: String,
     pub digest: String,
     pub adopted_at: Option<i64>,
@@ -86,13 +86,13 @@ pub struct RefusedPlan {
 
 /// `POST changes`: `{"changes": [change, …]}`, or one change alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ChangesAsk {
+pub struct ChangesRequest {
     pub changes: Vec<WireChange>,
     /// The name of this delivery: one that came before is not recorded again.
     pub delivery: Option<String>,
 }
 
-impl<'de> Deserialize<'de> for ChangesAsk {
+impl<'de> Deserialize<'de> for ChangesRequest {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let serde_json::Value::Object(mut one) = serde_json::Value::deserialize(deserializer)? else {
             return Err(serde::de::Error::custom("want an object"));
@@ -166,7 +166,7 @@ impl From<WireChange> for NewChange {
 
 /// Answer to `POST changes`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChangesAnswer {
+pub struct ChangesResponse {
     /// The numbers that they got, in order.
     pub changes: Vec<u64>,
     /// Why some of them are not recorded now.
@@ -176,7 +176,7 @@ pub struct ChangesAnswer {
 
 /// `POST poll`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PollAsk {
+pub struct PollRequest {
     /// A change source; none: all.
     #[serde(default)]
     pub source: Option<String>,
@@ -184,11 +184,11 @@ pub struct PollAsk {
 
 /// An empty answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DoneAnswer {}
+pub struct DoneResponse {}
 
 /// Answer to `GET outbox`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutboxAnswer {
+pub struct OutboxResponse {
     /// Those that wait, oldest first.
     pub reports: Vec<WireReport>,
     /// The newest ones that were given up, or delivered to some only; newest first.
@@ -226,7 +226,7 @@ pub struct WireReport {
 
 /// Answer to `GET sources`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourcesAnswer {
+pub struct SourcesResponse {
     pub sources: Vec<WireSource>,
 }
 
@@ -244,7 +244,7 @@ pub struct WireSource {
 
 /// Answer to `GET requests/N/waiting`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WaitingAnswer {
+pub struct WaitingResponse {
     pub request: u64,
     /// Whether it waits for its build to start.
     pub waits: bool,
@@ -254,7 +254,7 @@ pub struct WaitingAnswer {
 
 /// Answer to `GET alerts`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AlertsAnswer {
+pub struct AlertsResponse {
     /// By subject.
     pub alerts: Vec<WireAlert>,
 }
@@ -297,7 +297,7 @@ impl From<Alert> for WireAlert {
 
 /// Answer to `GET health`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HealthAnswer {
+pub struct HealthResponse {
     /// `ok`, or what is wrong.
     pub status: String,
     pub version: String,
@@ -309,7 +309,7 @@ pub struct HealthAnswer {
 
 /// The answer to a request that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorAnswer {
+pub struct ErrorResponse {
     pub error: String,
 }
 
@@ -343,11 +343,11 @@ mod tests {
 
     #[test]
     fn a_change_needs_no_fields_but_takes_no_unknown_ones() {
-        let ask: ChangesAsk = serde_json::from_str(r#"{"changes": [{}]}"#).unwrap();
-        assert_eq!(NewChange::from(ask.changes[0].clone()), NewChange::default());
-        let one: ChangesAsk = serde_json::from_str(r#"{"author": "x", "branch": null, "project": null}"#).unwrap();
+        let request: ChangesRequest = serde_json::from_str(r#"{"changes": [{}]}"#).unwrap();
+        assert_eq!(NewChange::from(request.changes[0].clone()), NewChange::default());
+        let one: ChangesRequest = serde_json::from_str(r#"{"author": "x", "branch": null, "project": null}"#).unwrap();
         assert_eq!(one.changes[0].author, "x");
-        let error = serde_json::from_str::<ChangesAsk>(r#"{"changes": [{"autor": "x"}]}"#).unwrap_err().to_string();
+        let error = serde_json::from_str::<ChangesRequest>(r#"{"changes": [{"autor": "x"}]}"#).unwrap_err().to_string();
         assert!(error.contains("autor"), "{error}");
     }
 

@@ -15,18 +15,18 @@ use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
 use super::connection::Peer;
-use super::door::is_workers;
+use super::host_check::is_workers;
 use super::respond;
 use super::site::Site;
-use crate::master::{Frame, Refusal, Seat, Socket};
+use crate::master::{AdmittedWorker, Frame, Refusal, Socket};
 
 /// A worker sends a block of a file as one message, and the master chooses a block size far below this. More is an
 /// attack or a bug.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
 /// What to do with a request to upgrade.
-enum Verdict {
-    Welcome(Seat),
+enum UpgradeAnswer {
+    Welcome(AdmittedWorker),
     Refused(StatusCode, String),
 }
 
@@ -43,33 +43,33 @@ pub fn filter(site: Arc<Site>) -> impl Filter<Extract = (Response,), Error = Rej
         .untuple_one()
         .and(warp::ws().map(Some).or(warp::any().map(|| None)).unify())
         .map(move |verdict, peer: Option<Peer>, ws: Option<Ws>| match (verdict, ws) {
-            (Verdict::Refused(status, why), _) => refuse(status, why),
-            (Verdict::Welcome(_), None) => {
+            (UpgradeAnswer::Refused(status, why), _) => refuse(status, why),
+            (UpgradeAnswer::Welcome(_), None) => {
                 refuse(StatusCode::BAD_REQUEST, "the request to upgrade to a WebSocket is not complete".to_owned())
             }
-            (Verdict::Welcome(seat), Some(ws)) => welcome(Arc::clone(&site), seat, peer, ws),
+            (UpgradeAnswer::Welcome(seat), Some(ws)) => welcome(Arc::clone(&site), seat, peer, ws),
         })
 }
 
 /// None if it is not a worker.
-fn judge_upgrade(site: &Site, path: &str, headers: &HeaderMap, peer: Option<&Peer>) -> Option<Verdict> {
+fn judge_upgrade(site: &Site, path: &str, headers: &HeaderMap, peer: Option<&Peer>) -> Option<UpgradeAnswer> {
     if !is_workers(headers, path) {
         return None;
     }
     // No worker sends one; a page that does tries passwords with its visitor's browser.
     if headers.contains_key(header::ORIGIN) {
-        return Some(Verdict::Refused(StatusCode::FORBIDDEN, "a page is not a worker".to_owned()));
+        return Some(UpgradeAnswer::Refused(StatusCode::FORBIDDEN, "a page is not a worker".to_owned()));
     }
     let authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     Some(match site.control.admit_worker(authorization, peer.map(|peer| peer.addr)) {
-        Ok(seat) => Verdict::Welcome(seat),
+        Ok(seat) => UpgradeAnswer::Welcome(seat),
         Err(refusal) => {
             let status = match &refusal {
                 Refusal::Unauthorized => StatusCode::UNAUTHORIZED,
                 Refusal::Malformed(_) => StatusCode::BAD_REQUEST,
                 Refusal::TooManyTries { .. } => StatusCode::TOO_MANY_REQUESTS,
             };
-            Verdict::Refused(status, refusal.to_string())
+            UpgradeAnswer::Refused(status, refusal.to_string())
         }
     })
 }
@@ -78,7 +78,7 @@ fn refuse(status: StatusCode, why: String) -> Response {
     respond::finish(respond::body(status, respond::TEXT, why + "\n"))
 }
 
-fn welcome(site: Arc<Site>, seat: Seat, peer: Option<Peer>, ws: Ws) -> Response {
+fn welcome(site: Arc<Site>, seat: AdmittedWorker, peer: Option<Peer>, ws: Ws) -> Response {
     if let Some(peer) = &peer {
         peer.acknowledge_quickly();
         if !peer.become_worker() {

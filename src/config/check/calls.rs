@@ -13,7 +13,7 @@ use starlark::syntax::ast::{ArgumentP, AstLiteral, AstNoPayload, ClauseP, DefP, 
 use super::super::args::{is_meant, missing_argument, surplus_argument, unknown_argument, unknown_hint};
 use super::super::foreign;
 use super::super::library;
-use super::super::place::Spot;
+use super::super::place::CallSite;
 use super::super::problem::Problem;
 use super::known::{Known, Takes, context, natives};
 use super::records::{functions_of, unknown_fields};
@@ -160,7 +160,7 @@ impl<'a> Walk<'a> {
             _ => thrown_away(value, |name| is_maker(self.visible(name))),
         };
         if let Some((span, (message, hint))) = found {
-            self.warnings.push(Spot::of_span(self.ast.file_span(span)).problem(message, Some(hint)));
+            self.warnings.push(CallSite::of_span(self.ast.file_span(span)).problem(message, Some(hint)));
         }
     }
 
@@ -182,7 +182,7 @@ impl<'a> Walk<'a> {
                 let Some(Known::Function(takes)) = self.visible(&name.ident) else { return };
                 if takes.makes_step && takes.is_of(CONTEXT) {
                     let (message, hint) = idle(&name.ident);
-                    self.warnings.push(Spot::of_span(self.ast.file_span(value.span)).problem(message, Some(hint)));
+                    self.warnings.push(CallSite::of_span(self.ast.file_span(value.span)).problem(message, Some(hint)));
                 }
             }
             _ => {}
@@ -338,7 +338,7 @@ impl<'a> Walk<'a> {
             let hint = unknown_hint(&unknown.name, unknown.fields.iter().map(|(field, _)| *field));
             let message = format!("`{}` has no `{}`", unknown.record, unknown.name);
             // A warning, as the line may never be reached; if it is, the decision fails, and an alert says so.
-            self.warnings.push(Spot::of_span(self.ast.file_span(unknown.span)).problem(message, Some(hint)));
+            self.warnings.push(CallSite::of_span(self.ast.file_span(unknown.span)).problem(message, Some(hint)));
         }
     }
 
@@ -348,7 +348,7 @@ impl<'a> Walk<'a> {
     }
 
     fn note(&mut self, span: Span, message: String, hint: Option<String>) {
-        self.problems.push(Spot::of_span(self.ast.file_span(span)).problem(message, hint));
+        self.problems.push(CallSite::of_span(self.ast.file_span(span)).problem(message, hint));
     }
 }
 

@@ -7,7 +7,7 @@ use starlark::syntax::ast::{AstNoPayload, StmtP};
 
 use super::super::foreign;
 use super::super::library;
-use super::super::place::Spot;
+use super::super::place::CallSite;
 use super::super::problem::Problem;
 use crate::base::nearest;
 
@@ -41,7 +41,7 @@ fn visit<'m>(
                 let name = argument.their.node.as_str();
                 if !names.iter().any(|known| known == name) {
                     let (message, hint) = missing(&load.module.node, name, &names);
-                    problems.push(Spot::of_span(ast.file_span(argument.their.span)).problem(message, Some(hint)));
+                    problems.push(CallSite::of_span(ast.file_span(argument.their.span)).problem(message, Some(hint)));
                 }
             }
         }

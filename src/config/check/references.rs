@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::args::unknown_hint;
-use super::super::collect::{Collector, Kind, Reference, Wanted};
+use super::super::collect::{Collector, Kind, Reference, ReferenceKind};
 use super::cycles::circle;
 use crate::base::nearest;
 use crate::model::{Plan, SchedulerKind};
@@ -58,29 +58,29 @@ impl<'p> Names<'p> {
             return note_wrong_kind(collector, self.plan, reference);
         }
         let what = match reference.wanted {
-            Wanted::WorkerOrTag => "worker or tag",
-            Wanted::Worker => Kind::Worker.word(),
-            Wanted::Builder => Kind::Builder.word(),
-            Wanted::BuilderTag => "builder with tag",
-            Wanted::Scheduler | Wanted::Triggerable => Kind::Scheduler.word(),
-            Wanted::Lock => Kind::Lock.word(),
+            ReferenceKind::WorkerOrTag => "worker or tag",
+            ReferenceKind::Worker => Kind::Worker.word(),
+            ReferenceKind::Builder => Kind::Builder.word(),
+            ReferenceKind::BuilderTag => "builder with tag",
+            ReferenceKind::Scheduler | ReferenceKind::Triggerable => Kind::Scheduler.word(),
+            ReferenceKind::Lock => Kind::Lock.word(),
         };
         let hint = self.hint(reference, what);
         let message = format!("{}: there is no {what} `{}`", reference.by, reference.name);
-        collector.note(reference.spot.clone(), message, hint);
+        collector.note(reference.site.clone(), message, hint);
     }
 
-    fn has(&self, wanted: Wanted, name: &str) -> bool {
+    fn has(&self, wanted: ReferenceKind, name: &str) -> bool {
         #[cfg(test)]
         self.looked.set(self.looked.get() + 1);
         let plan = self.plan;
         match wanted {
-            Wanted::WorkerOrTag => plan.workers.contains_key(name) || self.worker_tags.contains(name),
-            Wanted::Worker => plan.workers.contains_key(name),
-            Wanted::Builder => plan.builders.contains_key(name),
-            Wanted::BuilderTag => self.builder_tags.contains(name),
-            Wanted::Scheduler | Wanted::Triggerable => plan.schedulers.contains_key(name),
-            Wanted::Lock => plan.locks.contains_key(name),
+            ReferenceKind::WorkerOrTag => plan.workers.contains_key(name) || self.worker_tags.contains(name),
+            ReferenceKind::Worker => plan.workers.contains_key(name),
+            ReferenceKind::Builder => plan.builders.contains_key(name),
+            ReferenceKind::BuilderTag => self.builder_tags.contains(name),
+            ReferenceKind::Scheduler | ReferenceKind::Triggerable => plan.schedulers.contains_key(name),
+            ReferenceKind::Lock => plan.locks.contains_key(name),
         }
     }
 
@@ -97,24 +97,24 @@ impl<'p> Names<'p> {
     }
 
     /// All names, for a hint.
-    fn all(&self, wanted: Wanted) -> BTreeSet<&'p str> {
+    fn all(&self, wanted: ReferenceKind) -> BTreeSet<&'p str> {
         fn keys<T>(map: &BTreeMap<String, T>) -> BTreeSet<&str> {
             map.keys().map(String::as_str).collect()
         }
         let plan = self.plan;
         match wanted {
-            Wanted::WorkerOrTag => &keys(&plan.workers) | &self.worker_tags,
-            Wanted::Worker => keys(&plan.workers),
-            Wanted::Builder => keys(&plan.builders),
-            Wanted::BuilderTag => self.builder_tags.clone(),
-            Wanted::Scheduler | Wanted::Triggerable => keys(&plan.schedulers),
-            Wanted::Lock => keys(&plan.locks),
+            ReferenceKind::WorkerOrTag => &keys(&plan.workers) | &self.worker_tags,
+            ReferenceKind::Worker => keys(&plan.workers),
+            ReferenceKind::Builder => keys(&plan.builders),
+            ReferenceKind::BuilderTag => self.builder_tags.clone(),
+            ReferenceKind::Scheduler | ReferenceKind::Triggerable => keys(&plan.schedulers),
+            ReferenceKind::Lock => keys(&plan.locks),
         }
     }
 }
 
 fn note_wrong_kind(collector: &Collector, plan: &Plan, reference: &Reference) {
-    if reference.wanted != Wanted::Triggerable {
+    if reference.wanted != ReferenceKind::Triggerable {
         return;
     }
     let scheduler = plan.schedulers.get(&reference.name);
@@ -125,7 +125,7 @@ fn note_wrong_kind(collector: &Collector, plan: &Plan, reference: &Reference) {
     let hint = nearest(&reference.name, names.map(|other| other.name.as_str()))
         .map_or_else(|| "declare it with triggerable(...)".to_owned(), |name| format!("did you mean `{name}`?"));
     let message = format!("{}: scheduler `{}` cannot be triggered", reference.by, reference.name);
-    collector.note(reference.spot.clone(), message, Some(hint));
+    collector.note(reference.site.clone(), message, Some(hint));
 }
 
 /// Schedulers that wait for each other would never start.
@@ -164,11 +164,11 @@ fn resolve_workers(plan: &mut Plan) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::place::Spot;
+    use super::super::super::place::CallSite;
     use super::*;
     use crate::model::{BuilderPlan, WorkerPlan};
 
-    const NOWHERE: Spot = Spot { span: None, argument: None };
+    const NOWHERE: CallSite = CallSite { span: None, argument: None };
 
     /// How many names are looked at for so many builders, each of which names a worker's tag that there is (or is not).
     fn looked(builders: usize, right: bool) -> usize {
@@ -182,10 +182,10 @@ mod tests {
         let mut names = Names::of(&plan);
         for i in 0..builders {
             let name = if right { format!("b{i}") } else { format!("wrong {i}") };
-            let wanted = [(Wanted::Builder, name.as_str()), (Wanted::WorkerOrTag, "linux")];
+            let wanted = [(ReferenceKind::Builder, name.as_str()), (ReferenceKind::WorkerOrTag, "linux")];
             for (wanted, name) in wanted {
                 let by = "somebody".to_owned();
-                names.check(&collector, &Reference { by, wanted, name: name.to_owned(), spot: NOWHERE });
+                names.check(&collector, &Reference { by, wanted, name: name.to_owned(), site: NOWHERE });
             }
         }
         assert_eq!(collector.problems.take().len(), if right { 0 } else { builders });

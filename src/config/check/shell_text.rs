@@ -12,7 +12,7 @@ use starlark::syntax::ast::{
     ArgumentP, AssignTargetP, AstLiteral, AstNoPayload, BinOp, ClauseP, DefP, ExprP, ForClauseP, ParameterP, StmtP,
 };
 
-use super::super::place::Spot;
+use super::super::place::CallSite;
 use super::super::problem::Problem;
 use super::super::template::check_literal;
 
@@ -305,7 +305,7 @@ impl<'a> Walk<'a> {
     }
 
     fn problem(&self, span: Span, message: String, hint: String) -> Problem {
-        Spot::of_span(self.ast.file_span(span)).problem(message, Some(hint))
+        CallSite::of_span(self.ast.file_span(span)).problem(message, Some(hint))
     }
 
     fn call(&mut self, function: &Expr, arguments: &[Argument]) {
@@ -351,7 +351,7 @@ impl<'a> Walk<'a> {
         if let Some(Some(literal)) = self.template(command)
             && let Some((message, hint)) = check_literal(&literal.text, &literal.names, literal.positions)
         {
-            let problem = Spot::of_span(self.ast.file_span(command.span)).problem(message, hint);
+            let problem = CallSite::of_span(self.ast.file_span(command.span)).problem(message, hint);
             return self.problems.push(problem);
         }
         if self.is_list(command) {

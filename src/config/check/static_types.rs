@@ -10,7 +10,7 @@ use starlark::typing::{AstModuleTypecheck as _, Interface};
 use super::super::fault::{problem_of, undefined};
 use super::super::globals::globals;
 use super::super::limits::LOAD;
-use super::super::place::Spot;
+use super::super::place::CallSite;
 use super::super::problem::Problem;
 use super::scope::of_body;
 
@@ -57,7 +57,7 @@ pub(in crate::config) fn lint(ast: &AstModule) -> Vec<Problem> {
         .filter(|lint| lint.severity != EvalSeverity::Disabled && !QUIET_LINTS.contains(&lint.short_name.as_str()))
         .map(|lint| {
             let hint = format!("`# starlark-lint-disable {}` on the line before silences this", lint.short_name);
-            Spot::of_span(lint.location.clone()).problem(lint.problem.trim_end_matches('.').to_owned(), Some(hint))
+            CallSite::of_span(lint.location.clone()).problem(lint.problem.trim_end_matches('.').to_owned(), Some(hint))
         })
         .collect()
 }

@@ -7,7 +7,7 @@ use starlark::codemap::Spanned;
 use starlark::syntax::AstModule;
 use starlark::syntax::ast::{ArgumentP, AstLiteral, AstNoPayload, BinOp, DefP, ExprP, StmtP};
 
-use super::super::place::Spot;
+use super::super::place::CallSite;
 use super::super::problem::Problem;
 use crate::base::nearest;
 use crate::model::Outcome;
@@ -163,7 +163,7 @@ impl Walk<'_> {
     }
 
     fn note(&mut self, at: &Expr, message: String, hint: String) {
-        self.problems.push(Spot::of_span(self.ast.file_span(at.span)).problem(message, Some(hint)));
+        self.problems.push(CallSite::of_span(self.ast.file_span(at.span)).problem(message, Some(hint)));
     }
 }
 

@@ -8,7 +8,7 @@ use starlark::codemap::{Span, Spanned};
 use starlark::syntax::AstModule;
 use starlark::syntax::ast::{ArgumentP, AstLiteral, AstNoPayload, ExprP};
 
-use super::super::place::Spot;
+use super::super::place::CallSite;
 use super::super::problem::Problem;
 
 type Expr = Spanned<ExprP<AstNoPayload>>;
@@ -27,7 +27,7 @@ pub(in crate::config) fn unfilled(ast: &AstModule) -> Vec<Problem> {
 
 fn visit(ast: &AstModule, expr: &Expr, warnings: &mut Vec<Problem>) {
     let mut warn = |span: Span, message: String, hint: &str| {
-        warnings.push(Spot::of_span(ast.file_span(span)).problem(message, Some(hint.to_owned())));
+        warnings.push(CallSite::of_span(ast.file_span(span)).problem(message, Some(hint.to_owned())));
     };
     match &expr.node {
         ExprP::Call(function, arguments) if !FILLERS.contains(&called(function)) => {

@@ -16,7 +16,7 @@ pub(super) fn warn_unheard(collector: &Collector, plan: &Plan) {
     let listeners: Vec<_> = plan.schedulers.values().filter_map(|it| Some((it, filter_of(&it.kind)?))).collect();
     // Without builders it is a part of a configuration, or one that only shows changes.
     for source in plan.change_sources.values().filter(|_| !plan.builders.is_empty()) {
-        let spot = || collector.spot_of(Kind::ChangeSource, &source.name);
+        let site = || collector.spot_of(Kind::ChangeSource, &source.name);
         let reasons: Vec<Option<String>> =
             listeners.iter().map(|(scheduler, filter)| obstacle(source, scheduler, filter)).collect();
         if reasons.iter().all(Option::is_some) {
@@ -24,7 +24,7 @@ pub(super) fn warn_unheard(collector: &Collector, plan: &Plan) {
             let hint =
                 hint.unwrap_or_else(|| "on_change(…) of @stdlib//schedulers.star starts builds for changes".to_owned());
             let message = format!("change source `{}`: no scheduler takes its changes", source.name);
-            collector.warn(spot(), message, Some(hint));
+            collector.warn(site(), message, Some(hint));
             continue;
         }
         let heard = |branch: &&str| {
@@ -34,7 +34,7 @@ pub(super) fn warn_unheard(collector: &Collector, plan: &Plan) {
         for branch in source.kind.named_branches().into_iter().filter(|branch| !heard(branch)) {
             let message = format!("change source `{}`: no scheduler takes changes of branch `{branch}`", source.name);
             let hint = "is the name right? Else add it to `branches` of a scheduler".to_owned();
-            collector.warn(spot(), message, Some(hint));
+            collector.warn(site(), message, Some(hint));
         }
     }
 }

@@ -10,9 +10,9 @@ use starlark::values::Value;
 use starlark::values::none::NoneType;
 
 use super::super::args::Call;
-use super::super::collect::{Kind, Wanted};
+use super::super::collect::{Kind, ReferenceKind};
 use super::super::convert::{items_of, kind_of, to_text};
-use super::super::folder_name;
+use super::super::directory_name;
 use super::super::signature::{Native, optional, required};
 use super::super::values::step::Step;
 use super::installation::{COLLAPSE_KIND, collapse};
@@ -88,18 +88,18 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     fn builder<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
         let mut call = Call::open(&BUILDER, args, eval)?;
         let name = call.subject("builder");
-        call.collector.declare(Kind::Builder, &name, &call.spot);
+        call.collector.declare(Kind::Builder, &name, &call.site);
         let plan = BuilderPlan {
             name: name.clone(),
             description: call.string("description"),
             tags: call.strings("tags").unwrap_or_default(),
-            workers: call.references("workers", Wanted::WorkerOrTag),
+            workers: call.references("workers", ReferenceKind::WorkerOrTag),
             slots: call.count_of("slots", 1),
             slots_per_worker: slots_per_worker(&call),
             locks: call.locks("locks"),
             properties: call.properties("properties", "Builder"),
             env: environment(&call),
-            dir: folder(&call, &name),
+            dir: directory(&call, &name),
             steps: steps(&mut call),
             collapse: collapse(&mut call),
             priority: priority(&mut call),
@@ -196,10 +196,10 @@ fn slots_per_worker(call: &Call<'_, '_, '_, '_, '_>) -> u64 {
 }
 
 /// Its directory: as given, with one spelling for each directory, or made of the name.
-fn folder(call: &Call<'_, '_, '_, '_, '_>, name: &str) -> String {
+fn directory(call: &Call<'_, '_, '_, '_, '_>, name: &str) -> String {
     let Some(dir) = call.string("dir") else {
-        let dir = folder_of(name);
-        if let Some(why) = folder_name::trouble(&dir).filter(|_| !name.is_empty()) {
+        let dir = directory_of(name);
+        if let Some(why) = directory_name::trouble(&dir).filter(|_| !name.is_empty()) {
             let hint = "choose another name, or another directory with dir = …".to_owned();
             call.wrong("name", &format!("{why}; a builder's name is that of its directory"), Some(hint));
         }
@@ -214,13 +214,13 @@ fn folder(call: &Call<'_, '_, '_, '_, '_>, name: &str) -> String {
     if !inside {
         let hint = "use a relative path without `..`".to_owned();
         call.wrong("dir", &format!("leaves the worker's base directory: `{dir}`"), Some(hint));
-    } else if let Some((part, why)) = parts.iter().find_map(|part| Some((part, folder_name::trouble(part)?))) {
+    } else if let Some((part, why)) = parts.iter().find_map(|part| Some((part, directory_name::trouble(part)?))) {
         call.wrong("dir", &format!("has the part `{part}`, which {why}"), None);
     }
     parts.join("/")
 }
 
 /// A directory's name that every system takes.
-fn folder_of(name: &str) -> String {
+fn directory_of(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' }).collect()
 }

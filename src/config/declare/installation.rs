@@ -100,12 +100,12 @@ pub(super) static DATABASE: Native = Native {
 
 pub(super) static SECRETS: Native = Native {
     name: "secrets",
-    doc: "Says where the values of secrets are found: first the folder, then the environment.",
+    doc: "Says where the values of secrets are found: first the directory, then the environment.",
     example: "secrets(dir = \"/etc/starwright/secrets\", env_prefix = \"CI_SECRET_\")",
     positional: 0,
     kinds: &[],
     params: &[
-        optional("dir", "text", "\"secrets\"", "Folder with one file per secret, beside the configuration."),
+        optional("dir", "text", "\"secrets\"", "Directory with one file per secret, beside the configuration."),
         optional(
             "env_prefix",
             "text",
@@ -122,7 +122,7 @@ const DIALECTS: [(&str, ()); 1] = [("base", ())];
 pub(super) fn functions(builder: &mut GlobalsBuilder) {
     fn master<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
         let mut call = Call::open(&MASTER, args, eval)?;
-        call.collector.declare(Kind::Once, MASTER.name, &call.spot);
+        call.collector.declare(Kind::Once, MASTER.name, &call.site);
         let collapse = collapse(&mut call);
         let url = call.string("url").map(|url| if url.ends_with('/') { url } else { url + "/" });
         check_url(&call, "url", url.as_deref());
@@ -141,7 +141,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
 
     fn web<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
         let call = Call::open(&WEB, args, eval)?;
-        call.collector.declare(Kind::Once, WEB.name, &call.spot);
+        call.collector.declare(Kind::Once, WEB.name, &call.site);
         let listen = call.string("listen");
         if listen.as_ref().is_some_and(|listen| !is_address(listen)) {
             call.wrong("listen", "must be HOST:PORT", Some("for example \"127.0.0.1:8010\"".to_owned()));
@@ -160,7 +160,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         let call = Call::open(&CHANGE_HOOK, args, eval)?;
         let dialect = call.string("dialect").unwrap_or_default();
         if call.word("dialect", &DIALECTS).is_some() {
-            call.collector.declare(Kind::Hook, &dialect, &call.spot);
+            call.collector.declare(Kind::Hook, &dialect, &call.site);
         }
         let hook = HookPlan { user: call.string("user"), password: call.text("password") };
         if hook.user.is_some() != hook.password.is_some() {
@@ -173,7 +173,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
 
     fn database<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
         let call = Call::open(&DATABASE, args, eval)?;
-        call.collector.declare(Kind::Once, DATABASE.name, &call.spot);
+        call.collector.declare(Kind::Once, DATABASE.name, &call.site);
         let retention = RetentionPlan {
             days: call.count_of("keep_days", 1),
             builds: call.count_of("keep_builds", 1),
@@ -185,7 +185,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
 
     fn secrets<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
         let call = Call::open(&SECRETS, args, eval)?;
-        call.collector.declare(Kind::Once, SECRETS.name, &call.spot);
+        call.collector.declare(Kind::Once, SECRETS.name, &call.site);
         let plan = &mut call.collector.plan.borrow_mut().secrets;
         plan.dir = call.string("dir");
         plan.env_prefix = call.string("env_prefix");

@@ -6,7 +6,7 @@ use starlark::starlark_module;
 use starlark::values::UnpackValue as _;
 
 use super::super::args::Call;
-use super::super::collect::{Kind, Wanted};
+use super::super::collect::{Kind, ReferenceKind};
 use super::super::signature::{Native, optional, required};
 use super::super::values::access::LockValue;
 use crate::model::{LockPlan, LockScope};
@@ -37,7 +37,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     fn lock<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<LockValue> {
         let mut call = Call::open(&LOCK, args, eval)?;
         let name = call.subject("lock");
-        call.collector.declare(Kind::Lock, &name, &call.spot);
+        call.collector.declare(Kind::Lock, &name, &call.site);
         let mut plan = LockPlan {
             name: name.clone(),
             scope: call.word("scope", &SCOPES).unwrap_or(LockScope::Master),
@@ -47,7 +47,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         };
         for (worker, value) in call.dict("count_for").unwrap_or_default() {
             let at = call.arg("count_for").key(&worker);
-            call.collector.refer(&call.title, Wanted::Worker, &worker, call.spot.at(at.clone()));
+            call.collector.refer(&call.title, ReferenceKind::Worker, &worker, call.site.at(at.clone()));
             let number = i64::unpack_value(value).ok().flatten().and_then(|n| u64::try_from(n).ok());
             match number.filter(|n| *n > 0) {
                 Some(number) => drop(plan.count_for.insert(worker, number)),

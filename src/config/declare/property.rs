@@ -23,7 +23,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     fn property<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
         let mut call = Call::open(&PROPERTY, args, eval)?;
         let name = call.subject("property");
-        call.collector.declare(Kind::Property, &name, &call.spot);
+        call.collector.declare(Kind::Property, &name, &call.site);
         let value = call.data("value").unwrap_or_default();
         call.collector.plan.borrow_mut().properties.set(name, value, "Global");
         Ok(NoneType)

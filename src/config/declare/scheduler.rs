@@ -8,7 +8,7 @@ use starlark::values::dict::DictRef;
 use starlark::values::none::NoneType;
 
 use super::super::args::{Call, is_callable, unknown_hint};
-use super::super::collect::{Kind, Wanted};
+use super::super::collect::{Kind, ReferenceKind};
 use super::super::convert::kind_of;
 use super::super::place::ArgRef;
 use super::super::signature::{Native, optional, required};
@@ -72,12 +72,12 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     fn scheduler<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
         let mut call = Call::open(&SCHEDULER, args, eval)?;
         let name = call.subject("scheduler");
-        call.collector.declare(Kind::Scheduler, &name, &call.spot);
+        call.collector.declare(Kind::Scheduler, &name, &call.site);
         note_foreign(&call);
         let (properties, properties_fn) = properties(&mut call);
         let plan = SchedulerPlan {
             name: name.clone(),
-            builders: call.references("builders", Wanted::Builder),
+            builders: call.references("builders", ReferenceKind::Builder),
             properties,
             properties_fn,
             codebases: codebases(&call),

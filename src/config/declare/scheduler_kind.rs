@@ -3,7 +3,7 @@
 use starlark::values::ValueLike as _;
 
 use super::super::args::{Call, is_callable};
-use super::super::collect::Wanted;
+use super::super::collect::ReferenceKind;
 use super::super::convert::kind_of;
 use super::super::values::filter::{FilterValue, ParamValue};
 use super::scheduler::SCHEDULER;
@@ -121,7 +121,7 @@ fn upstream(call: &Call<'_, '_, '_, '_, '_>) -> String {
         }
         return String::new();
     };
-    call.collector.refer(&call.title, Wanted::Scheduler, &upstream, call.spot.at(call.arg("upstream")));
+    call.collector.refer(&call.title, ReferenceKind::Scheduler, &upstream, call.site.at(call.arg("upstream")));
     upstream
 }
 

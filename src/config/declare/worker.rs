@@ -7,7 +7,7 @@ use starlark::values::none::NoneType;
 
 use super::super::args::Call;
 use super::super::collect::Kind;
-use super::super::folder_name;
+use super::super::directory_name;
 use super::super::signature::{Native, optional, required};
 use crate::model::WorkerPlan;
 
@@ -35,8 +35,8 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     fn worker<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
         let mut call = Call::open(&WORKER, args, eval)?;
         let name = call.subject("worker");
-        call.collector.declare(Kind::Worker, &name, &call.spot);
-        if let Some(why) = folder_name::trouble(&name).filter(|_| !name.is_empty() && name.trim() == name) {
+        call.collector.declare(Kind::Worker, &name, &call.site);
+        if let Some(why) = directory_name::trouble(&name).filter(|_| !name.is_empty() && name.trim() == name) {
             call.wrong("name", &format!("{why}; a worker's name is that of its directory"), None);
         }
         let password = call.text("password");

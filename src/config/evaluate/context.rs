@@ -25,7 +25,7 @@ use super::run::Run;
 use super::steps::{parallel, sequential};
 use super::stop::Stop;
 use crate::config::convert::{plain, to_model, to_starlark};
-use crate::config::template::{Template, Told, text_of};
+use crate::config::template::{AuthorText, Template, text_of};
 use crate::config::values::secret::TextValue;
 use crate::config::values::step::FrozenStep;
 use crate::model::{
@@ -240,7 +240,7 @@ fn methods(builder: &mut MethodsBuilder) {
     fn run<'v>(
         this: Value<'v>,
         #[starlark(require = pos)] command: Value<'v>,
-        #[starlark(require = named)] workdir: Option<Told<'v>>,
+        #[starlark(require = named)] workdir: Option<AuthorText<'v>>,
         #[starlark(require = named)] env: Option<NoneOr<Value<'v>>>,
         #[starlark(require = named, default = NoneOr::None)] timeout: NoneOr<&str>,
         #[starlark(require = named, default = NoneOr::Other("20m"))] idle_timeout: NoneOr<&str>,
@@ -295,10 +295,10 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(result)
     }
 
-    /// Makes folders on the worker, parents included.
+    /// Makes directories on the worker, parents included.
     fn mkdir<'v>(
         this: Value<'v>,
-        #[starlark(args)] paths: UnpackTuple<Told<'v>>,
+        #[starlark(args)] paths: UnpackTuple<AuthorText<'v>>,
         #[starlark(require = named, default = true)] check: bool,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<ResultValue> {
@@ -306,10 +306,10 @@ fn methods(builder: &mut MethodsBuilder) {
         file_value(Run::of(eval)?, &FileCommand::MakeDirs(paths), check)
     }
 
-    /// Removes folders or files on the worker with all they hold; missing ones are fine.
+    /// Removes directories or files on the worker with all they hold; missing ones are fine.
     fn remove<'v>(
         this: Value<'v>,
-        #[starlark(args)] paths: UnpackTuple<Told<'v>>,
+        #[starlark(args)] paths: UnpackTuple<AuthorText<'v>>,
         #[starlark(require = named, default = true)] check: bool,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<ResultValue> {
@@ -320,8 +320,8 @@ fn methods(builder: &mut MethodsBuilder) {
     /// Copies a file or tree on the worker.
     fn copy<'v>(
         this: Value<'v>,
-        #[starlark(require = pos)] source: Told<'v>,
-        #[starlark(require = pos)] target: Told<'v>,
+        #[starlark(require = pos)] source: AuthorText<'v>,
+        #[starlark(require = pos)] target: AuthorText<'v>,
         #[starlark(require = named, default = true)] check: bool,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<ResultValue> {
@@ -334,7 +334,7 @@ fn methods(builder: &mut MethodsBuilder) {
     /// Facts about a path on the worker: `is_dir`, `is_file`, `size`, `modified`; None if there is nothing.
     fn stat<'v>(
         this: Value<'v>,
-        #[starlark(require = pos)] path: Told<'v>,
+        #[starlark(require = pos)] path: AuthorText<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Value<'v>> {
         let path = path.path("path", this, eval)?;
@@ -342,10 +342,10 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(result.stat.map_or_else(Value::new_none, |numbers| stat_value(&numbers, eval.heap())))
     }
 
-    /// The names in a folder on the worker, sorted.
+    /// The names in a directory on the worker, sorted.
     fn list_dir<'v>(
         this: Value<'v>,
-        #[starlark(require = pos)] path: Told<'v>,
+        #[starlark(require = pos)] path: AuthorText<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Vec<String>> {
         let path = path.path("path", this, eval)?;
@@ -357,7 +357,7 @@ fn methods(builder: &mut MethodsBuilder) {
     /// The paths on the worker that a pattern matches, sorted.
     fn glob<'v>(
         this: Value<'v>,
-        #[starlark(require = pos)] pattern: Told<'v>,
+        #[starlark(require = pos)] pattern: AuthorText<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<Vec<String>> {
         let pattern = pattern.path("pattern", this, eval)?;
@@ -395,7 +395,7 @@ fn methods(builder: &mut MethodsBuilder) {
     /// Sets the step's line for people.
     fn set_summary<'v>(
         this: Value<'v>,
-        #[starlark(require = pos)] text: Told<'v>,
+        #[starlark(require = pos)] text: AuthorText<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
         let text = text.text("text", this, eval)?;
@@ -410,7 +410,7 @@ fn methods(builder: &mut MethodsBuilder) {
     fn add_url<'v>(
         this: Value<'v>,
         #[starlark(require = pos)] name: &str,
-        #[starlark(require = pos)] url: Told<'v>,
+        #[starlark(require = pos)] url: AuthorText<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
         let url = url.text("url", this, eval)?;
@@ -431,7 +431,7 @@ fn methods(builder: &mut MethodsBuilder) {
     fn log<'v>(
         this: Value<'v>,
         #[starlark(require = pos)] name: &str,
-        #[starlark(require = pos)] text: Told<'v>,
+        #[starlark(require = pos)] text: AuthorText<'v>,
         #[starlark(require = named, default = false)] html: bool,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
@@ -545,7 +545,7 @@ fn methods(builder: &mut MethodsBuilder) {
     /// Ends the step as a failure.
     fn fail<'v>(
         this: Value<'v>,
-        #[starlark(require = pos, default = NoneOr::None)] message: NoneOr<Told<'v>>,
+        #[starlark(require = pos, default = NoneOr::None)] message: NoneOr<AuthorText<'v>>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
         end(Outcome::Failure, message, this, eval)
@@ -554,7 +554,7 @@ fn methods(builder: &mut MethodsBuilder) {
     /// Ends the step as skipped.
     fn skip<'v>(
         this: Value<'v>,
-        #[starlark(require = pos, default = NoneOr::None)] message: NoneOr<Told<'v>>,
+        #[starlark(require = pos, default = NoneOr::None)] message: NoneOr<AuthorText<'v>>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
         end(Outcome::Skipped, message, this, eval)
@@ -563,7 +563,7 @@ fn methods(builder: &mut MethodsBuilder) {
     /// Makes the step one with warnings, and goes on. It stays one whatever the function returns that is no worse.
     fn warn<'v>(
         this: Value<'v>,
-        #[starlark(require = pos)] message: Told<'v>,
+        #[starlark(require = pos)] message: AuthorText<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
         let message = message.text("message", this, eval)?;
@@ -579,7 +579,7 @@ fn methods(builder: &mut MethodsBuilder) {
 
 fn end<'v>(
     outcome: Outcome,
-    message: NoneOr<Told<'v>>,
+    message: NoneOr<AuthorText<'v>>,
     ctx: Value<'v>,
     eval: &mut Evaluator<'v, '_, '_>,
 ) -> starlark::Result<NoneType> {
@@ -591,7 +591,7 @@ fn end<'v>(
 /// Texts, some of which may be templates.
 fn all_told<'v>(
     name: &str,
-    texts: &[Told<'v>],
+    texts: &[AuthorText<'v>],
     ctx: Value<'v>,
     eval: &mut Evaluator<'v, '_, '_>,
 ) -> starlark::Result<Vec<String>> {

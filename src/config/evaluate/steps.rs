@@ -5,7 +5,7 @@ use starlark::values::Value;
 
 use super::super::args::is_callable;
 use super::super::convert::{items_of, kind_of};
-use super::super::place::Spot;
+use super::super::place::CallSite;
 use super::super::values::step::{Step, StepFlags};
 use super::outcome::{Finished, finish};
 use super::result::ResultValue;
@@ -94,7 +94,7 @@ fn as_step<'v>(eval: &Evaluator<'v, '_, '_>, value: Value<'v>) -> starlark::Resu
         return Ok(Child::Step(step));
     }
     if is_callable(value) {
-        return Ok(Child::Function(Step::of_function(value, Spot::of_call(eval).place())));
+        return Ok(Child::Function(Step::of_function(value, CallSite::of_call(eval).place())));
     }
     let hint = if value.get_type() == "string" || items_of(value).is_some() {
         "\nhint: write ctx.run(…) for a command, or ctx.step(sh(…))"

@@ -1,4 +1,4 @@
-//! `glob`: path patterns, where `*` stays within a folder and `**` goes through all.
+//! `glob`: path patterns, where `*` stays within a directory and `**` goes through all.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use starlark::environment::GlobalsBuilder;

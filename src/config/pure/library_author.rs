@@ -6,24 +6,24 @@ use starlark::eval::Evaluator;
 use starlark::starlark_module;
 use starlark::values::none::{NoneOr, NoneType};
 
-use super::super::collect::{Collector, Wanted};
-use super::super::place::{ArgRef, Spot};
+use super::super::collect::{Collector, ReferenceKind};
+use super::super::place::{ArgRef, CallSite};
 
 /// Kinds of names that `refer` checks.
-const WANTED: [(&str, Wanted); 6] = [
-    ("worker", Wanted::Worker),
-    ("builder", Wanted::Builder),
-    ("builder tag", Wanted::BuilderTag),
-    ("scheduler", Wanted::Scheduler),
-    ("triggerable", Wanted::Triggerable),
-    ("lock", Wanted::Lock),
+const WANTED: [(&str, ReferenceKind); 6] = [
+    ("worker", ReferenceKind::Worker),
+    ("builder", ReferenceKind::Builder),
+    ("builder tag", ReferenceKind::BuilderTag),
+    ("scheduler", ReferenceKind::Scheduler),
+    ("triggerable", ReferenceKind::Triggerable),
+    ("lock", ReferenceKind::Lock),
 ];
 
-fn spot(eval: &Evaluator<'_, '_, '_>, argument: Option<&str>) -> Spot {
-    let spot = Spot::of_helper(eval);
+fn site(eval: &Evaluator<'_, '_, '_>, argument: Option<&str>) -> CallSite {
+    let site = CallSite::of_helper(eval);
     match argument {
-        Some(name) => spot.at(ArgRef::named(name)),
-        None => spot,
+        Some(name) => site.at(ArgRef::named(name)),
+        None => site,
     }
 }
 
@@ -40,8 +40,8 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<NoneType> {
         let Some(collector) = Collector::of(eval) else { anyhow::bail!("{message}") };
-        let spot = spot(eval, argument.into_option());
-        collector.note(spot, message, hint.into_option().map(str::to_owned));
+        let site = site(eval, argument.into_option());
+        collector.note(site, message, hint.into_option().map(str::to_owned));
         Ok(NoneType)
     }
 
@@ -60,20 +60,21 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         let wanted = wanted.ok_or_else(|| anyhow::anyhow!("nothing can refer to a `{kind}`"))?;
         // In a build the effect itself looks the name up.
         if let Some(collector) = Collector::of(eval) {
-            collector.refer(by, wanted, name, spot(eval, argument.into_option()));
+            collector.refer(by, wanted, name, site(eval, argument.into_option()));
         }
         Ok(NoneType)
     }
 
-    /// The absolute path of the folder that holds the configuration.
+    /// The absolute path of the directory that holds the configuration.
     ///
     /// It becomes part of what a build keeps of its configuration.
     fn config_dir<'v>(eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<String> {
         let Some(collector) = Collector::of(eval) else {
             anyhow::bail!("call config_dir() at top level and keep its value: builds may run elsewhere");
         };
-        collector.folder_asked.set(true);
-        let folder = collector.folder.borrow().clone();
-        folder.ok_or_else(|| anyhow::anyhow!("the configuration's folder is not known here, or its path is not UTF-8"))
+        collector.directory_asked.set(true);
+        let directory = collector.directory.borrow().clone();
+        directory
+            .ok_or_else(|| anyhow::anyhow!("the configuration's directory is not known here, or its path is not UTF-8"))
     }
 }

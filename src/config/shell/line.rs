@@ -199,7 +199,7 @@ pub(in crate::config) fn names_windows_shell(parts: &[Part]) -> bool {
     let words: Vec<&str> = text.split(marks).filter(|word| !word.is_empty()).collect();
     words.iter().enumerate().any(|(index, text)| {
         let program = Word { text: (*text).to_owned(), ..Word::default() }.program();
-        // `cmd` alone is as often somebody's variable or folder.
+        // `cmd` alone is as often somebody's variable or directory.
         let option = || words.get(index + 1).is_some_and(|next| next.starts_with('/') && next.len() <= 3);
         match program.as_str() {
             "powershell" | "pwsh" => true,

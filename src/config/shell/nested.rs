@@ -22,7 +22,7 @@ impl Word {
         self.places.push(place);
     }
 
-    /// The program that the word names: without its folder and `.exe`.
+    /// The program that the word names: without its directory and `.exe`.
     pub(super) fn program(&self) -> String {
         let name = self.text.rsplit(['/', '\\']).next().unwrap_or_default().to_lowercase();
         name.strip_suffix(".exe").unwrap_or(&name).to_owned()

@@ -188,9 +188,9 @@ fn shells() -> Vec<&'static [&'static str]> {
     known.into_iter().filter(there).collect()
 }
 
-fn printed(shell: &[&str], line: &str, folder: &std::path::Path) -> Vec<String> {
+fn printed(shell: &[&str], line: &str, directory: &std::path::Path) -> Vec<String> {
     let mut command = Command::new(shell[0]);
-    command.args(&shell[1..]).args(["-c", line]).current_dir(folder).env_remove("U").env("E", "");
+    command.args(&shell[1..]).args(["-c", line]).current_dir(directory).env_remove("U").env("E", "");
     let out = command.output().unwrap();
     let text = String::from_utf8(out.stdout).unwrap();
     let mut words: Vec<String> = text.split('\0').map(str::to_owned).collect();

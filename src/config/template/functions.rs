@@ -8,14 +8,14 @@ use starlark::values::dict::DictRef;
 use starlark::values::none::NoneType;
 use starlark::values::tuple::UnpackTuple;
 
+use super::author_text::AuthorText;
 use super::check::{command_problem, input_problem};
 use super::fill::text_of;
 use super::parse::{Given, parse};
-use super::told::Told;
 use super::value::Template;
 use crate::config::collect::Collector;
 use crate::config::evaluate::line_of;
-use crate::config::place::{ArgRef, Spot};
+use crate::config::place::{ArgRef, CallSite};
 use crate::config::values::secret::TextValue;
 
 /// Notes a problem at the user's line; in a build, where nobody collects them, it ends the script.
@@ -29,8 +29,8 @@ fn note(
         let hint = hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"));
         anyhow::bail!("{message}{hint}");
     };
-    let spot = Spot::of_call(eval);
-    collector.note(argument.map_or_else(|| spot.clone(), |argument| spot.at(argument)), message, hint);
+    let site = CallSite::of_call(eval);
+    collector.note(argument.map_or_else(|| site.clone(), |argument| site.at(argument)), message, hint);
     Ok(())
 }
 
@@ -80,7 +80,7 @@ pub(in crate::config) fn template_functions(builder: &mut GlobalsBuilder) {
     /// A path of a template in a build; a value from outside that leads out of its directory ends the step.
     fn _path_of<'v>(
         #[starlark(require = pos)] argument: &str,
-        #[starlark(require = pos)] path: Told<'v>,
+        #[starlark(require = pos)] path: AuthorText<'v>,
         #[starlark(require = pos)] ctx: Value<'v>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<String> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::link::Broken;
+use super::link::LinkError;
 
 /// Signals by number, the same on every Unix.
 const SIGKILL: i32 = 9;
@@ -45,7 +45,7 @@ pub(super) struct Bounds {
 
 impl Death {
     /// From what broke, how the process ended, and what it said.
-    pub fn of(broken: &Broken, exit: Exit, said: &str, bounds: Bounds) -> Self {
+    pub fn of(broken: &LinkError, exit: Exit, said: &str, bounds: Bounds) -> Self {
         if said.contains("has overflowed its stack") {
             return Self::Stack;
         }
@@ -54,14 +54,14 @@ impl Death {
             return Self::Memory;
         }
         match (broken, exit.signal) {
-            (Broken::Garbled(error), _) => Self::Fault(crate::base::chain(error)),
-            (Broken::Late, _) => Self::Wall(bounds.wall),
-            (Broken::Closed, Some(SIGPROF)) => Self::Processor(bounds.processor),
-            (Broken::Closed, Some(SIGSEGV)) => Self::Stack,
-            (Broken::Closed, Some(SIGKILL)) => Self::Killed,
-            (Broken::Closed, Some(signal)) => Self::Fault(format!("signal {signal}; {}", first_line(said))),
-            (Broken::Closed, None) if said.is_empty() && exit.code.is_none() => Self::Killed,
-            (Broken::Closed, None) => {
+            (LinkError::Garbled(error), _) => Self::Fault(crate::base::chain(error)),
+            (LinkError::Late, _) => Self::Wall(bounds.wall),
+            (LinkError::Closed, Some(SIGPROF)) => Self::Processor(bounds.processor),
+            (LinkError::Closed, Some(SIGSEGV)) => Self::Stack,
+            (LinkError::Closed, Some(SIGKILL)) => Self::Killed,
+            (LinkError::Closed, Some(signal)) => Self::Fault(format!("signal {signal}; {}", first_line(said))),
+            (LinkError::Closed, None) if said.is_empty() && exit.code.is_none() => Self::Killed,
+            (LinkError::Closed, None) => {
                 Self::Fault(format!("exit code {}; {}", exit.code.unwrap_or_default(), panic_text(said)))
             }
         }
@@ -152,18 +152,18 @@ mod tests {
 
     const BOUNDS: Bounds = Bounds { processor: Duration::from_millis(250), wall: Duration::from_mins(3) };
 
-    fn words(broken: &Broken, signal: Option<i32>, code: Option<i32>, said: &str) -> String {
+    fn words(broken: &LinkError, signal: Option<i32>, code: Option<i32>, said: &str) -> String {
         Death::of(broken, Exit { code, signal }, said, BOUNDS).words()
     }
 
     #[test]
     fn each_way_to_die_has_its_words() {
-        let closed = Broken::Closed;
+        let closed = LinkError::Closed;
         let said = "\nthread 'evaluator' (7) has overflowed its stack\nfatal runtime error: stack overflow";
         assert_eq!(words(&closed, Some(6), None, said), "overflowed its stack");
         assert_eq!(words(&closed, Some(6), None, "memory allocation of 99 bytes failed"), "ran out of memory");
         assert_eq!(words(&closed, Some(SIGPROF), None, ""), "took longer than 250 ms of processor time");
-        assert_eq!(words(&Broken::Late, None, None, ""), "did not end within 3 minutes");
+        assert_eq!(words(&LinkError::Late, None, None, ""), "did not end within 3 minutes");
         assert_eq!(words(&closed, Some(SIGKILL), None, ""), "was killed from outside");
         let panic = "\nthread 'evaluator' (7) panicked at src/x.rs:1:2:\noops\nnote: run with";
         assert!(words(&closed, None, Some(101), panic).contains("panicked at src/x.rs:1:2:: oops"));

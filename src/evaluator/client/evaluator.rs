@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::limits::{DECISION_WALL, TURN_WALL};
-use super::super::message::{Order, Reply, TurnOrder};
+use super::super::message::{ChildReply, ChildRequest, EvaluationRequest};
 use super::death::{Bounds, Lost};
-use super::journals::{Journals, News};
+use super::journals::{JournalUpdate, Journals};
 #[cfg(unix)]
 use super::link::Awaited;
-use super::link::{Broken, within};
+use super::link::{LinkError, within};
 use super::process::{Killer, Process};
 use super::template::Template;
 use crate::model::{BuildId, EvalJob, EvalOutcome, FnId, Question, Value};
@@ -91,7 +91,7 @@ impl Evaluator {
         }
     }
 
-    fn bury_turn(&mut self, broken: &Broken) -> Lost {
+    fn bury_turn(&mut self, broken: &LinkError) -> Lost {
         let bounds = Bounds { processor: self.template.launcher().limits.turn, wall: TURN_WALL };
         Lost::of("the evaluation", &self.process.bury(broken, bounds))
     }
@@ -106,13 +106,13 @@ impl Evaluator {
         budget: Duration,
     ) -> Result<Spent<Vec<Result<Value, String>>>, Lost> {
         let limit = self.template.launcher().limits.decision;
-        let order = Order::Decide {
+        let order = ChildRequest::Decide {
             questions: Cow::Borrowed(questions),
             micros: limit.as_micros() as u64,
             budget_micros: budget.as_micros() as u64,
         };
         match self.exchange("the function", &order, Bounds { processor: limit, wall: DECISION_WALL })? {
-            Reply::Decided { answers, spent_micros, printed } => {
+            ChildReply::Decided { answers, spent_micros, printed } => {
                 note(&printed);
                 Ok(Spent { answers, time: Duration::from_micros(spent_micros) })
             }
@@ -126,9 +126,9 @@ impl Evaluator {
     /// When it killed or outlasted the child.
     pub fn render(&mut self, function: FnId, facts: &Value) -> Result<Result<String, String>, Lost> {
         let limit = self.template.launcher().limits.render;
-        let order = Order::Render { function, facts: Cow::Borrowed(facts), micros: limit.as_micros() as u64 };
+        let order = ChildRequest::Render { function, facts: Cow::Borrowed(facts), micros: limit.as_micros() as u64 };
         match self.exchange("the template", &order, Bounds { processor: limit, wall: TURN_WALL })? {
-            Reply::Rendered { text, printed } => {
+            ChildReply::Rendered { text, printed } => {
                 note(&printed);
                 Ok(text)
             }
@@ -136,25 +136,25 @@ impl Evaluator {
         }
     }
 
-    fn exchange(&mut self, work: &str, order: &Order<'_>, bounds: Bounds) -> Result<Reply, Lost> {
+    fn exchange(&mut self, work: &str, order: &ChildRequest<'_>, bounds: Bounds) -> Result<ChildReply, Lost> {
         let until = within(bounds.wall);
         let reply = self.process.link.send(order, until).and_then(|()| self.process.link.receive(until));
         self.used = Instant::now();
-        reply.map_err(|broken: Broken| Lost::of(work, &self.process.bury(&broken, bounds)))
+        reply.map_err(|broken: LinkError| Lost::of(work, &self.process.bury(&broken, bounds)))
     }
 }
 
 /// An evaluation that somebody waits for without a thread: its evaluator, and until when it may take.
 #[cfg(unix)]
 #[derive(Debug)]
-pub struct Turn {
+pub struct Evaluation {
     evaluator: Evaluator,
     until: Instant,
-    broken: Option<Broken>,
+    broken: Option<LinkError>,
 }
 
 #[cfg(unix)]
-impl Turn {
+impl Evaluation {
     /// Orders an evaluation.
     #[must_use]
     pub fn begin(mut evaluator: Evaluator, build: BuildId, job: &EvalJob) -> Self {
@@ -169,7 +169,7 @@ impl Turn {
         job.journal.0.len() <= SMALL_ENTRIES && job.journal.0.values().map(bytes_about).sum::<usize>() <= SMALL_BYTES
     }
 
-    /// Its outcome, if it is there. Otherwise, or if it is lost, none: see [`Turn::is_lost`].
+    /// Its outcome, if it is there. Otherwise, or if it is lost, none: see [`Evaluation::is_lost`].
     ///
     /// # Errors
     /// When the child said something odd.
@@ -217,7 +217,7 @@ impl Turn {
     /// Ends the child, which is gone or late, and says what it died of. Waits for its template.
     #[must_use]
     pub fn bury(mut self) -> Lost {
-        let broken = self.broken.take().unwrap_or(Broken::Late);
+        let broken = self.broken.take().unwrap_or(LinkError::Late);
         self.evaluator.bury_turn(&broken)
     }
 }
@@ -233,8 +233,8 @@ fn bytes_about(entry: &crate::model::Entry) -> usize {
     }
 }
 
-fn turn_order<'a>(template: &Template, news: News<'a>, build: BuildId, job: &EvalJob) -> Order<'a> {
-    Order::Turn(TurnOrder {
+fn turn_order<'a>(template: &Template, news: JournalUpdate<'a>, build: BuildId, job: &EvalJob) -> ChildRequest<'a> {
+    ChildRequest::Evaluate(EvaluationRequest {
         micros: template.launcher().limits.turn.as_micros() as u64,
         build,
         context: news.context,
@@ -246,9 +246,9 @@ fn turn_order<'a>(template: &Template, news: News<'a>, build: BuildId, job: &Eva
     })
 }
 
-fn turned(job: &EvalJob, reply: Reply) -> Result<EvalOutcome, Lost> {
+fn turned(job: &EvalJob, reply: ChildReply) -> Result<EvalOutcome, Lost> {
     match reply {
-        Reply::Turned { outcome, printed } => {
+        ChildReply::Evaluated { outcome, printed } => {
             if !printed.is_empty() {
                 let (builder, number) = (&job.context.builder, job.context.number);
                 tracing::debug!(builder, number, text = printed, "a script printed");
@@ -265,6 +265,6 @@ fn note(printed: &str) {
     }
 }
 
-fn odd(reply: &Reply) -> Lost {
+fn odd(reply: &ChildReply) -> Lost {
     Lost { message: format!("the evaluator said what nobody asked, which is a bug: {reply:?}"), killed: false }
 }

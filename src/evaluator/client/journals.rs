@@ -27,7 +27,7 @@ struct Known {
 
 /// What has to be sent for a turn.
 #[derive(Debug)]
-pub(super) struct News<'a> {
+pub(super) struct JournalUpdate<'a> {
     pub context: Option<Arc<BuildContext>>,
     pub entries: Vec<(Cow<'a, Key>, Cow<'a, Entry>)>,
     pub forget: Vec<BuildId>,
@@ -35,7 +35,7 @@ pub(super) struct News<'a> {
 
 impl Journals {
     /// What the evaluator lacks for this job; it knows it from then on.
-    pub fn news<'a>(&mut self, build: BuildId, job: &'a EvalJob) -> News<'a> {
+    pub fn news<'a>(&mut self, build: BuildId, job: &'a EvalJob) -> JournalUpdate<'a> {
         self.turns += 1;
         let forget = self.make_room(build);
         let same = self.builds.get(&build).is_some_and(|known| known.continues(job));
@@ -46,7 +46,7 @@ impl Journals {
         }
         let known = self.builds.get_mut(&build).expect("it is there, or was put there");
         known.used = self.turns;
-        News { context, entries: known.learn(&job.journal), forget }
+        JournalUpdate { context, entries: known.learn(&job.journal), forget }
     }
 
     /// Forgets the build that was used longest ago, if one more would be too many.

@@ -17,7 +17,7 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Why an exchange came to nothing.
 #[derive(Debug)]
-pub(super) enum Broken {
+pub(super) enum LinkError {
     /// The child is gone.
     Closed,
     /// It did not answer in time.
@@ -63,7 +63,7 @@ impl Link {
     }
 
     /// Sends one message.
-    pub fn send<T: Serialize>(&mut self, message: &T, until: Instant) -> Result<(), Broken> {
+    pub fn send<T: Serialize>(&mut self, message: &T, until: Instant) -> Result<(), LinkError> {
         self.begin_send(message)?;
         while !self.flush()? {
             wait(&self.to, PollFlags::OUT, until)?;
@@ -72,20 +72,20 @@ impl Link {
     }
 
     /// Begins to send one message: what the pipe holds goes at once, the rest with [`Link::try_receive`].
-    pub fn begin_send<T: Serialize>(&mut self, message: &T) -> Result<(), Broken> {
-        (self.unsent, self.sent) = (frame::encode(message).map_err(Broken::Garbled)?, 0);
+    pub fn begin_send<T: Serialize>(&mut self, message: &T) -> Result<(), LinkError> {
+        (self.unsent, self.sent) = (frame::encode(message).map_err(LinkError::Garbled)?, 0);
         self.flush().map(|_all| ())
     }
 
     /// Sends what the pipe takes; true when all is sent.
-    fn flush(&mut self) -> Result<bool, Broken> {
+    fn flush(&mut self) -> Result<bool, LinkError> {
         while self.sent < self.unsent.len() {
             match self.to.write(&self.unsent[self.sent..]) {
-                Ok(0) => return Err(Broken::Closed),
+                Ok(0) => return Err(LinkError::Closed),
                 Ok(written) => self.sent += written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Err(Broken::Closed),
+                Err(_) => return Err(LinkError::Closed),
             }
         }
         (self.unsent, self.sent) = (Vec::new(), 0);
@@ -93,7 +93,7 @@ impl Link {
     }
 
     /// Waits for the next message.
-    pub fn receive<T: DeserializeOwned>(&mut self, until: Instant) -> Result<T, Broken> {
+    pub fn receive<T: DeserializeOwned>(&mut self, until: Instant) -> Result<T, LinkError> {
         loop {
             if let Some(message) = self.try_receive()? {
                 return Ok(message);
@@ -103,13 +103,13 @@ impl Link {
     }
 
     /// The next message, if it is there; otherwise look again when [`Link::awaited`] is ready.
-    pub fn try_receive<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Broken> {
+    pub fn try_receive<T: DeserializeOwned>(&mut self) -> Result<Option<T>, LinkError> {
         if !self.flush()? {
             return Ok(None);
         }
         loop {
             if let Some(end) = self.whole()? {
-                let message = frame::decode(&self.ahead[4..end]).map_err(Broken::Garbled)?;
+                let message = frame::decode(&self.ahead[4..end]).map_err(LinkError::Garbled)?;
                 self.ahead.drain(..end);
                 self.ahead.shrink_to(READ_BYTES);
                 return Ok(Some(message));
@@ -126,35 +126,35 @@ impl Link {
     }
 
     /// Where the first message ends, if it is there.
-    fn whole(&self) -> Result<Option<usize>, Broken> {
+    fn whole(&self) -> Result<Option<usize>, LinkError> {
         let Some(head) = self.ahead.first_chunk::<4>() else { return Ok(None) };
-        let end = 4 + frame::length(*head).map_err(Broken::Garbled)?;
+        let end = 4 + frame::length(*head).map_err(LinkError::Garbled)?;
         Ok((self.ahead.len() >= end).then_some(end))
     }
 
     /// Reads what there is; false if there is nothing now.
-    fn read_more(&mut self) -> Result<bool, Broken> {
+    fn read_more(&mut self) -> Result<bool, LinkError> {
         self.ahead.reserve(READ_BYTES);
         match rustix::io::read(&self.from, rustix::buffer::spare_capacity(&mut self.ahead)) {
-            Ok(0) => Err(Broken::Closed),
+            Ok(0) => Err(LinkError::Closed),
             Ok(_) | Err(Errno::INTR) => Ok(true),
             Err(Errno::WOULDBLOCK) => Ok(false),
-            Err(_) => Err(Broken::Closed),
+            Err(_) => Err(LinkError::Closed),
         }
     }
 }
 
 /// Waits until something can be read or written.
-fn wait(end: &std::fs::File, what: PollFlags, until: Instant) -> Result<(), Broken> {
+fn wait(end: &std::fs::File, what: PollFlags, until: Instant) -> Result<(), LinkError> {
     let rest = until.saturating_duration_since(Instant::now());
     if rest.is_zero() {
-        return Err(Broken::Late);
+        return Err(LinkError::Late);
     }
     let rest = Timespec { tv_sec: rest.as_secs().cast_signed(), tv_nsec: rest.subsec_nanos().into() };
     match poll(&mut [PollFd::from_borrowed_fd(end.as_fd(), what)], Some(&rest)) {
-        Ok(0) => Err(Broken::Late),
+        Ok(0) => Err(LinkError::Late),
         Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(_) => Err(Broken::Closed),
+        Err(_) => Err(LinkError::Closed),
     }
 }
 

@@ -14,7 +14,7 @@ use super::super::limits::LAST_WORDS_MAX;
 
 /// Why an exchange came to nothing.
 #[derive(Debug)]
-pub(super) enum Broken {
+pub(super) enum LinkError {
     /// The child is gone.
     Closed,
     /// It did not answer in time.
@@ -59,18 +59,18 @@ impl Link {
     }
 
     /// Sends one message.
-    pub fn send<T: Serialize>(&mut self, message: &T, _until: Instant) -> Result<(), Broken> {
-        let bytes = frame::encode(message).map_err(Broken::Garbled)?;
-        self.to.send(bytes).map_err(|_| Broken::Closed)
+    pub fn send<T: Serialize>(&mut self, message: &T, _until: Instant) -> Result<(), LinkError> {
+        let bytes = frame::encode(message).map_err(LinkError::Garbled)?;
+        self.to.send(bytes).map_err(|_| LinkError::Closed)
     }
 
     /// Waits for the next message.
-    pub fn receive<T: DeserializeOwned>(&mut self, until: Instant) -> Result<T, Broken> {
+    pub fn receive<T: DeserializeOwned>(&mut self, until: Instant) -> Result<T, LinkError> {
         let rest = until.saturating_duration_since(Instant::now());
         match self.from.recv_timeout(rest) {
-            Ok(bytes) => frame::decode(&bytes).map_err(Broken::Garbled),
-            Err(RecvTimeoutError::Timeout) => Err(Broken::Late),
-            Err(RecvTimeoutError::Disconnected) => Err(Broken::Closed),
+            Ok(bytes) => frame::decode(&bytes).map_err(LinkError::Garbled),
+            Err(RecvTimeoutError::Timeout) => Err(LinkError::Late),
+            Err(RecvTimeoutError::Disconnected) => Err(LinkError::Closed),
         }
     }
 }

@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::super::limits::{FILES_ASKED_MAX, LOAD_WALL};
-use super::super::message::{LoadedReply, Order, Reply};
+use super::super::message::{ChildReply, ChildRequest, LoadedConfig};
 use super::death::{Bounds, Death};
 use super::launcher::{Launcher, Mode};
-use super::link::{Broken, within};
+use super::link::{LinkError, within};
 use super::process::{Body, Process, end_child};
 use super::template::Template;
-use crate::config::{Folder, LoadAsk, LoadFrom, Phase, Problem, Refused, Sources};
+use crate::config::{ConfigDirectory, LoadFrom, LoadRequest, Phase, Problem, Refused, Sources};
 use crate::model::Plan;
 
 /// Files whose types cannot be inferred, each found by a load that takes its time.
@@ -71,9 +71,9 @@ impl Abort {
     /// Whether a load of this file that began now would read something else than this one has read so far. If not, this one
     /// does as well: whatever it reads from here on is no older.
     pub fn is_outdated(&self, path: &Path) -> bool {
-        let Ok(folder) = Folder::of(path) else { return true };
+        let Ok(directory) = ConfigDirectory::of(path) else { return true };
         let files = self.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        !folder.holds(&Sources { main: folder.main().to_owned(), files })
+        !directory.holds(&Sources { main: directory.main().to_owned(), files })
     }
 
     fn note_read(&self, name: &str, text: &str) {
@@ -101,10 +101,10 @@ impl Abort {
 
 /// Loads a configuration from disk. Blocks.
 pub fn load(launcher: &Launcher, path: &Path, abort: &Abort) -> Load {
-    match Folder::of(path) {
-        Ok(folder) => {
-            let from = LoadFrom::Host { main: folder.main().to_owned(), folder: folder.path() };
-            Loading { launcher, folder: Some(folder), abort }.run(from)
+    match ConfigDirectory::of(path) {
+        Ok(directory) => {
+            let from = LoadFrom::Host { main: directory.main().to_owned(), directory: directory.path() };
+            Loading { launcher, directory: Some(directory), abort }.run(from)
         }
         Err(refused) => Load::Refused(refused),
     }
@@ -112,30 +112,30 @@ pub fn load(launcher: &Launcher, path: &Path, abort: &Abort) -> Load {
 
 /// Loads one from its kept sources. Blocks.
 pub(super) fn load_kept(launcher: &Launcher, sources: Sources) -> Load {
-    Loading { launcher, folder: None, abort: &Abort::default() }.run(LoadFrom::Kept(sources))
+    Loading { launcher, directory: None, abort: &Abort::default() }.run(LoadFrom::Kept(sources))
 }
 
 /// How one attempt ended without a result.
-struct Died {
+struct FailedAttempt {
     death: Death,
     doing: Option<(Phase, String)>,
 }
 
 enum Attempt {
-    Loaded(Box<LoadedReply>),
+    Loaded(Box<LoadedConfig>),
     Refused(Vec<Problem>),
-    Died(Died),
+    Died(FailedAttempt),
 }
 
 struct Loading<'a> {
     launcher: &'a Launcher,
-    folder: Option<Folder>,
+    directory: Option<ConfigDirectory>,
     abort: &'a Abort,
 }
 
 impl Loading<'_> {
     fn run(&self, from: LoadFrom) -> Load {
-        let mut ask = LoadAsk { from, untyped: BTreeMap::new() };
+        let mut request = LoadRequest { from, untyped: BTreeMap::new() };
         let mut killed = 0;
         loop {
             let child = match self.start() {
@@ -145,19 +145,19 @@ impl Loading<'_> {
                 }
             };
             let (mut process, socket) = child;
-            let attempt = self.attempt(&mut process, &ask);
+            let attempt = self.attempt(&mut process, &request);
             if self.abort.is_wanted() {
                 return Load::Aborted;
             }
             match attempt {
-                Attempt::Loaded(reply) => return Load::Loaded(self.loaded(*reply, process, socket, &ask)),
+                Attempt::Loaded(reply) => return Load::Loaded(self.loaded(*reply, process, socket, &request)),
                 Attempt::Refused(problems) => return Load::Refused(Refused { problems }),
-                Attempt::Died(Died { death, doing: Some((Phase::Types, file)) })
-                    if death != Death::Killed && ask.untyped.len() < UNTYPED_MAX =>
+                Attempt::Died(FailedAttempt { death, doing: Some((Phase::Types, file)) })
+                    if death != Death::Killed && request.untyped.len() < UNTYPED_MAX =>
                 {
-                    ask.untyped.insert(file, death.words());
+                    request.untyped.insert(file, death.words());
                 }
-                Attempt::Died(Died { death: Death::Killed, .. }) if killed + 1 < KILLED_MAX => killed += 1,
+                Attempt::Died(FailedAttempt { death: Death::Killed, .. }) if killed + 1 < KILLED_MAX => killed += 1,
                 Attempt::Died(died) => return died.refused(),
             }
         }
@@ -176,17 +176,17 @@ impl Loading<'_> {
         Ok((self.launcher.plain()?, None))
     }
 
-    fn attempt(&self, process: &mut Process, ask: &LoadAsk) -> Attempt {
+    fn attempt(&self, process: &mut Process, request: &LoadRequest) -> Attempt {
         self.abort.watch(process);
         let mut doing = None;
         let limits = self.launcher.limits;
-        match self.converse(process, ask, &mut doing) {
+        match self.converse(process, request, &mut doing) {
             Ok(attempt) => attempt,
             Err(broken) => {
                 let inferring = matches!(doing, Some((Phase::Types, _)));
                 let processor = if inferring { limits.types } else { limits.load };
                 let death = process.bury(&broken, Bounds { processor, wall: LOAD_WALL });
-                Attempt::Died(Died { death, doing })
+                Attempt::Died(FailedAttempt { death, doing })
             }
         }
     }
@@ -195,40 +195,41 @@ impl Loading<'_> {
     fn converse(
         &self,
         process: &mut Process,
-        ask: &LoadAsk,
+        request: &LoadRequest,
         doing: &mut Option<(Phase, String)>,
-    ) -> Result<Attempt, Broken> {
+    ) -> Result<Attempt, LinkError> {
         let until = within(LOAD_WALL);
         let limits = self.launcher.limits;
         let (micros, types_micros) = (limits.load.as_micros() as u64, limits.types.as_micros() as u64);
-        process.link.send(&Order::Load { ask: Cow::Borrowed(ask), micros, types_micros }, until)?;
+        process.link.send(&ChildRequest::Load { request: Cow::Borrowed(request), micros, types_micros }, until)?;
         let mut asked = 0;
         loop {
             match process.link.receive(until)? {
-                Reply::Begins(phase, file) => *doing = Some((phase, file)),
-                Reply::Read(name) => {
+                ChildReply::Begins(phase, file) => *doing = Some((phase, file)),
+                ChildReply::Read(name) => {
                     asked += 1;
-                    let folder = self.folder.as_ref().filter(|_| asked <= FILES_ASKED_MAX).ok_or(Broken::Closed)?;
-                    let text = folder.read(&name);
+                    let directory =
+                        self.directory.as_ref().filter(|_| asked <= FILES_ASKED_MAX).ok_or(LinkError::Closed)?;
+                    let text = directory.read(&name);
                     if let Ok(text) = &text {
                         self.abort.note_read(&name, text);
                     }
-                    process.link.send(&Order::Text(text), until)?;
+                    process.link.send(&ChildRequest::Text(text), until)?;
                 }
-                Reply::Loaded(reply) => return Ok(Attempt::Loaded(reply)),
-                Reply::Refused(problems) => return Ok(Attempt::Refused(problems)),
-                _ => return Err(Broken::Closed),
+                ChildReply::Loaded(reply) => return Ok(Attempt::Loaded(reply)),
+                ChildReply::Refused(problems) => return Ok(Attempt::Refused(problems)),
+                _ => return Err(LinkError::Closed),
             }
         }
     }
 
     fn loaded(
         &self,
-        reply: LoadedReply,
+        reply: LoadedConfig,
         process: Process,
         #[cfg(target_os = "linux")] socket: Option<std::os::unix::net::UnixStream>,
         #[cfg(not(target_os = "linux"))] _: Option<std::convert::Infallible>,
-        ask: &LoadAsk,
+        request: &LoadRequest,
     ) -> Loaded {
         self.abort.child().take();
         for line in reply.printed.lines() {
@@ -237,7 +238,7 @@ impl Loading<'_> {
         let (mut plan, sources) = (reply.plan, reply.sources);
         Arc::make_mut(&mut plan).share();
         // Only where each evaluator loads by itself are the texts needed once more.
-        let again = || LoadAsk { from: LoadFrom::Kept((*sources).clone()), untyped: ask.untyped.clone() };
+        let again = || LoadRequest { from: LoadFrom::Kept((*sources).clone()), untyped: request.untyped.clone() };
         #[cfg(target_os = "linux")]
         let template = match socket {
             Some(socket) => Template::forking(plan.clone(), self.launcher, process, socket),
@@ -245,12 +246,12 @@ impl Loading<'_> {
         };
         #[cfg(not(target_os = "linux"))]
         let template = Template::plain(plan.clone(), self.launcher, process, again());
-        let watch = self.folder.as_ref().map(|folder| folder.watch(sources.files.keys())).unwrap_or_default();
+        let watch = self.directory.as_ref().map(|directory| directory.watch(sources.files.keys())).unwrap_or_default();
         Loaded { plan, sources, watch, warnings: reply.warnings, printed: reply.printed, template: Arc::new(template) }
     }
 }
 
-impl Died {
+impl FailedAttempt {
     fn refused(self) -> Load {
         let work = match &self.doing {
             None => "loading the configuration".to_owned(),
@@ -268,13 +269,13 @@ fn refused(message: String, hint: Option<String>) -> Load {
 }
 
 /// Brings a fresh plain process to where the configuration is loaded.
-pub(super) fn prepare(launcher: &Launcher, ask: &LoadAsk) -> Result<Process, String> {
+pub(super) fn prepare(launcher: &Launcher, request: &LoadRequest) -> Result<Process, String> {
     let mut process = launcher.plain().map_err(|error| error.to_string())?;
-    let loading = Loading { launcher, folder: None, abort: &Abort::default() };
-    match loading.attempt(&mut process, ask) {
+    let loading = Loading { launcher, directory: None, abort: &Abort::default() };
+    match loading.attempt(&mut process, request) {
         Attempt::Loaded(_) => Ok(process),
         Attempt::Refused(problems) => Err(Refused { problems }.to_string()),
-        Attempt::Died(Died { death, .. }) => Err(format!("loading the configuration {}", death.words())),
+        Attempt::Died(FailedAttempt { death, .. }) => Err(format!("loading the configuration {}", death.words())),
     }
 }
 

@@ -16,7 +16,7 @@ mod templates;
 
 pub use death::Lost;
 #[cfg(unix)]
-pub use evaluator::Turn;
+pub use evaluator::Evaluation;
 pub use evaluator::{Evaluator, Spent};
 pub use launcher::{Launcher, Mode};
 #[cfg(unix)]

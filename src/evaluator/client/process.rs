@@ -4,7 +4,7 @@ use std::process::Child;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::death::{Bounds, Death, Exit};
-use super::link::{Broken, Errors, Link};
+use super::link::{Errors, Link, LinkError};
 use super::template::Template;
 
 /// Whose child it is.
@@ -46,7 +46,7 @@ impl Process {
     }
 
     /// Ends it; why it did not finish what was under way.
-    pub fn bury(&mut self, broken: &Broken, bounds: Bounds) -> Death {
+    pub fn bury(&mut self, broken: &LinkError, bounds: Bounds) -> Death {
         let exit = self.end();
         Death::of(broken, exit, &self.errors.read(), bounds)
     }

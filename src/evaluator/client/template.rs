@@ -7,7 +7,7 @@ use super::evaluator::Evaluator;
 use super::launcher::Launcher;
 use super::load::prepare;
 use super::process::{Killer, Process};
-use crate::config::LoadAsk;
+use crate::config::LoadRequest;
 use crate::model::{ConfigDigest, Plan};
 
 /// The source of evaluators of one configuration. Ends with its last user.
@@ -25,7 +25,7 @@ enum Kind {
     #[cfg(target_os = "linux")]
     Forking(Box<Mutex<forking::Forking>>),
     /// Each loads by itself; the first one is there already.
-    Plain { first: Mutex<Option<Box<Process>>>, ask: Box<LoadAsk> },
+    Plain { first: Mutex<Option<Box<Process>>>, request: Box<LoadRequest> },
 }
 
 impl Template {
@@ -41,8 +41,8 @@ impl Template {
         Self { plan, launcher: launcher.clone(), kind, killer }
     }
 
-    pub(super) fn plain(plan: Arc<Plan>, launcher: &Launcher, first: Process, ask: LoadAsk) -> Self {
-        let kind = Kind::Plain { first: Mutex::new(Some(Box::new(first))), ask: Box::new(ask) };
+    pub(super) fn plain(plan: Arc<Plan>, launcher: &Launcher, first: Process, request: LoadRequest) -> Self {
+        let kind = Kind::Plain { first: Mutex::new(Some(Box::new(first))), request: Box::new(request) };
         Self { plan, launcher: launcher.clone(), kind, killer: None }
     }
 
@@ -82,9 +82,9 @@ impl Template {
         let process = match &self.kind {
             #[cfg(target_os = "linux")]
             Kind::Forking(forking) => lock(forking).fork(self),
-            Kind::Plain { first, ask } => match lock(first).take() {
+            Kind::Plain { first, request } => match lock(first).take() {
                 Some(first) if !first.link.is_closed() => Ok(*first),
-                _ => prepare(&self.launcher, ask),
+                _ => prepare(&self.launcher, request),
             },
         };
         Ok(Evaluator::new(process.map_err(Lost::absent)?, Arc::clone(self)))
@@ -130,9 +130,9 @@ mod forking {
     use rustix::pipe::{PipeFlags, pipe_with};
 
     use super::super::super::limits::CONTROL_WALL;
-    use super::super::super::message::{Order, Reply};
+    use super::super::super::message::{ChildReply, ChildRequest};
     use super::super::death::Exit;
-    use super::super::link::{Broken, Errors, Link, within};
+    use super::super::link::{Errors, Link, LinkError, within};
     use super::super::process::{Body, Process};
     use super::Template;
 
@@ -157,9 +157,9 @@ mod forking {
         }
 
         fn order_fork(&mut self, pipes: &[OwnedFd; 3]) -> Result<i32, String> {
-            let ended = |_: Broken| "the template process ended".to_owned();
+            let ended = |_: LinkError| "the template process ended".to_owned();
             let until = within(CONTROL_WALL);
-            self.process.link.send(&Order::Fork, until).map_err(ended)?;
+            self.process.link.send(&ChildRequest::Fork, until).map_err(ended)?;
             let pipes = pipes.each_ref().map(OwnedFd::as_fd);
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
             let mut control = SendAncillaryBuffer::new(&mut space);
@@ -167,8 +167,8 @@ mod forking {
             sendmsg(&self.socket, &[IoSlice::new(&[0])], &mut control, SendFlags::NOSIGNAL)
                 .map_err(|error| format!("failed to pass pipes: {error}"))?;
             match self.process.link.receive(until).map_err(ended)? {
-                Reply::Forked { pid } => Ok(pid),
-                Reply::Failed(why) => Err(why),
+                ChildReply::Forked { pid } => Ok(pid),
+                ChildReply::Failed(why) => Err(why),
                 other => Err(format!("the template process said {other:?}")),
             }
         }
@@ -177,11 +177,11 @@ mod forking {
         pub fn end(&mut self, pid: i32) -> Exit {
             let until = within(CONTROL_WALL);
             let mut exchange = || {
-                self.process.link.send(&Order::End { pid }, until)?;
+                self.process.link.send(&ChildRequest::End { pid }, until)?;
                 self.process.link.receive(until)
             };
             match exchange() {
-                Ok(Reply::Ended { code, signal }) => Exit { code, signal },
+                Ok(ChildReply::Ended { code, signal }) => Exit { code, signal },
                 Ok(_) => Exit::default(),
                 Err(_) => {
                     // A template that does not answer goes, and its evaluators with it.

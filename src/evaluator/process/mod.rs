@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 
 use super::frame;
 use super::limits::{LOAD_STACK, WORK_STACK};
-use super::message::{Order, Reply};
+use super::message::{ChildReply, ChildRequest};
 
 /// `starwright evaluator`: one process that loads and serves over its standard streams. With `template`, standard input
 /// is a socket, over which it loads and forks evaluators.
@@ -31,15 +31,15 @@ pub fn main(template: bool) -> ExitCode {
     if template {
         return ExitCode::FAILURE;
     }
-    let ends = Ends { from: Box::new(BufReader::new(io::stdin())), to: Box::new(io::stdout()) };
-    let ends = Arc::new(Mutex::new(ends));
-    let theirs = Arc::clone(&ends);
+    let pipes = Pipes { from: Box::new(BufReader::new(io::stdin())), to: Box::new(io::stdout()) };
+    let pipes = Arc::new(Mutex::new(pipes));
+    let theirs = Arc::clone(&pipes);
     let Some(loaded) = on_stack(LOAD_STACK, move || load::load(&theirs)) else { return ExitCode::FAILURE };
     let Some(loaded) = loaded else { return ExitCode::SUCCESS };
     let served = on_stack(WORK_STACK, move || {
         #[cfg(unix)]
         confine::to_work();
-        serve::serve(&loaded.scripts, &mut load::lock(&ends));
+        serve::serve(&loaded.scripts, &mut load::lock(&pipes));
     });
     served.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }
@@ -68,19 +68,19 @@ fn start<T: Send + 'static>(
 }
 
 /// Where orders come from and replies go.
-struct Ends {
+struct Pipes {
     from: Box<dyn Read + Send>,
     to: Box<dyn Write + Send>,
 }
 
-impl Ends {
+impl Pipes {
     /// The next order; none when nobody is there to give one.
-    fn hear(&mut self) -> Option<Order<'static>> {
+    fn hear(&mut self) -> Option<ChildRequest<'static>> {
         frame::read(&mut self.from).ok().flatten()
     }
 
     /// Says something; false if nobody hears it.
-    fn say(&mut self, reply: &Reply) -> bool {
+    fn say(&mut self, reply: &ChildReply) -> bool {
         frame::encode(reply).is_ok_and(|bytes| self.send(&bytes))
     }
 

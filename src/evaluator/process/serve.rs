@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::frame;
-use super::super::message::{Order, Reply, TurnOrder};
-use super::{Ends, allow, spent};
+use super::super::message::{ChildReply, ChildRequest, EvaluationRequest};
+use super::{Pipes, allow, spent};
 use crate::config::{Cancel, Scripts, take_printed};
 use crate::model::{BuildContext, BuildId, EvalJob, EvalOutcome, FnId, Journal, Question};
 
@@ -16,23 +16,23 @@ struct Remembered {
 }
 
 /// Serves until the other end is closed, or says something that makes no sense here.
-pub(super) fn serve(scripts: &Scripts, ends: &mut Ends) {
+pub(super) fn serve(scripts: &Scripts, pipes: &mut Pipes) {
     let mut builds = BTreeMap::new();
-    while let Some(order) = ends.hear() {
+    while let Some(order) = pipes.hear() {
         let reply = match order {
-            Order::Turn(order) => turn(scripts, &mut builds, order),
-            Order::Decide { questions, micros, budget_micros } => {
+            ChildRequest::Evaluate(order) => turn(scripts, &mut builds, order),
+            ChildRequest::Decide { questions, micros, budget_micros } => {
                 Some(decide(scripts, &questions, micros, budget_micros))
             }
-            Order::Render { function, facts, micros } => {
+            ChildRequest::Render { function, facts, micros } => {
                 allow(micros);
                 let text = scripts.render(function, &facts).map_err(|error| error.message);
-                Some(Reply::Rendered { text, printed: take_printed() })
+                Some(ChildReply::Rendered { text, printed: take_printed() })
             }
-            Order::Load { .. } | Order::Text(_) | Order::Fork | Order::End { .. } => None,
+            ChildRequest::Load { .. } | ChildRequest::Text(_) | ChildRequest::Fork | ChildRequest::End { .. } => None,
         };
         let Some(reply) = reply else { return };
-        let sent = say(ends, &reply);
+        let sent = say(pipes, &reply);
         allow(0);
         if !sent {
             return;
@@ -40,7 +40,11 @@ pub(super) fn serve(scripts: &Scripts, ends: &mut Ends) {
     }
 }
 
-fn turn(scripts: &Scripts, builds: &mut BTreeMap<BuildId, Remembered>, order: TurnOrder<'_>) -> Option<Reply> {
+fn turn(
+    scripts: &Scripts,
+    builds: &mut BTreeMap<BuildId, Remembered>,
+    order: EvaluationRequest<'_>,
+) -> Option<ChildReply> {
     for build in &order.forget {
         builds.remove(build);
     }
@@ -61,10 +65,10 @@ fn turn(scripts: &Scripts, builds: &mut BTreeMap<BuildId, Remembered>, order: Tu
     };
     allow(order.micros);
     let outcome = scripts.evaluate(&job, &Cancel::default());
-    Some(Reply::Turned { outcome, printed: take_printed() })
+    Some(ChildReply::Evaluated { outcome, printed: take_printed() })
 }
 
-fn decide(scripts: &Scripts, questions: &[(FnId, Question)], micros: u64, budget_micros: u64) -> Reply {
+fn decide(scripts: &Scripts, questions: &[(FnId, Question)], micros: u64, budget_micros: u64) -> ChildReply {
     let began = spent();
     let mut answers = Vec::with_capacity(questions.len());
     for (function, question) in questions {
@@ -74,23 +78,26 @@ fn decide(scripts: &Scripts, questions: &[(FnId, Question)], micros: u64, budget
         allow(micros);
         answers.push(scripts.decide(*function, question).map_err(|error| error.message));
     }
-    Reply::Decided { answers, spent_micros: spent() - began, printed: take_printed() }
+    ChildReply::Decided { answers, spent_micros: spent() - began, printed: take_printed() }
 }
 
 /// Says a reply. One that is too large is a fault of the script, and it hears so.
-fn say(ends: &mut Ends, reply: &Reply) -> bool {
+fn say(pipes: &mut Pipes, reply: &ChildReply) -> bool {
     match frame::encode(reply) {
-        Ok(bytes) => ends.send(&bytes),
+        Ok(bytes) => pipes.send(&bytes),
         Err(error) => {
             let message = format!("the script's result cannot be handed over: {error}");
-            ends.say(&match reply {
-                Reply::Rendered { .. } => Reply::Rendered { text: Err(message), printed: String::new() },
-                Reply::Decided { spent_micros, .. } => {
-                    Reply::Decided { answers: vec![Err(message)], spent_micros: *spent_micros, printed: String::new() }
-                }
-                _ => {
-                    Reply::Turned { outcome: EvalOutcome::Failed { asks: Vec::new(), message }, printed: String::new() }
-                }
+            pipes.say(&match reply {
+                ChildReply::Rendered { .. } => ChildReply::Rendered { text: Err(message), printed: String::new() },
+                ChildReply::Decided { spent_micros, .. } => ChildReply::Decided {
+                    answers: vec![Err(message)],
+                    spent_micros: *spent_micros,
+                    printed: String::new(),
+                },
+                _ => ChildReply::Evaluated {
+                    outcome: EvalOutcome::Failed { asks: Vec::new(), message },
+                    printed: String::new(),
+                },
             })
         }
     }

@@ -15,9 +15,9 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use rustix::process::{Pid, Signal, WaitOptions};
 
 use super::super::limits::{LOAD_STACK, WORK_STACK};
-use super::super::message::{Order, Reply};
+use super::super::message::{ChildReply, ChildRequest};
 use super::load::{load, lock};
-use super::{Ends, confine, on_stack, serve, sys};
+use super::{Pipes, confine, on_stack, serve, sys};
 use crate::base::memory;
 use crate::config::Scripts;
 
@@ -28,20 +28,20 @@ const PIPES: usize = 3;
 pub(super) fn run() -> ExitCode {
     let Ok(socket) = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from) else { return ExitCode::FAILURE };
     let (Ok(from), Ok(to)) = (socket.try_clone(), socket.try_clone()) else { return ExitCode::FAILURE };
-    let ends = Arc::new(Mutex::new(Ends { from: Box::new(from), to: Box::new(to) }));
-    let theirs = Arc::clone(&ends);
+    let pipes = Arc::new(Mutex::new(Pipes { from: Box::new(from), to: Box::new(to) }));
+    let theirs = Arc::clone(&pipes);
     let Some(loaded) = on_stack(LOAD_STACK, move || load(&theirs)) else { return ExitCode::FAILURE };
     // Only the functions stay: texts and remarks were handed over.
     let Some(scripts) = loaded.map(|loaded| loaded.scripts) else { return ExitCode::SUCCESS };
     memory::give_back();
-    let mut template = Template { scripts, ends, socket: Some(socket), children: BTreeSet::new() };
-    while let Some(order) = { lock(&template.ends).hear() } {
+    let mut template = Template { scripts, pipes, socket: Some(socket), children: BTreeSet::new() };
+    while let Some(order) = { lock(&template.pipes).hear() } {
         let reply = match order {
-            Order::Fork => template.fork(),
-            Order::End { pid } => template.end(pid),
+            ChildRequest::Fork => template.fork(),
+            ChildRequest::End { pid } => template.end(pid),
             _ => return ExitCode::FAILURE,
         };
-        if !lock(&template.ends).say(&reply) {
+        if !lock(&template.pipes).say(&reply) {
             break;
         }
     }
@@ -50,26 +50,26 @@ pub(super) fn run() -> ExitCode {
 
 struct Template {
     scripts: Arc<Scripts>,
-    ends: Arc<Mutex<Ends>>,
+    pipes: Arc<Mutex<Pipes>>,
     /// None in a forked evaluator.
     socket: Option<UnixStream>,
     children: BTreeSet<i32>,
 }
 
 impl Template {
-    fn fork(&mut self) -> Reply {
+    fn fork(&mut self) -> ChildReply {
         let pipes = match self.pipes() {
             Ok(pipes) => pipes,
-            Err(error) => return Reply::Failed(format!("failed to receive pipes: {error}")),
+            Err(error) => return ChildReply::Failed(format!("failed to receive pipes: {error}")),
         };
         let us = rustix::process::getpid();
         match sys::fork() {
             Ok(None) => self.become_evaluator(us, pipes),
             Ok(Some(pid)) => {
                 self.children.insert(pid);
-                Reply::Forked { pid }
+                ChildReply::Forked { pid }
             }
-            Err(error) => Reply::Failed(format!("failed to fork: {error}")),
+            Err(error) => ChildReply::Failed(format!("failed to fork: {error}")),
         }
     }
 
@@ -96,8 +96,8 @@ impl Template {
             .and_then(|()| rustix::stdio::dup2_stderr(&errors));
         drop((input, output, errors));
         // The template's socket is not ours: what it gets to hear is not for us.
-        let silent = Ends { from: Box::new(io::empty()), to: Box::new(io::sink()) };
-        *lock(&self.ends) = silent;
+        let silent = Pipes { from: Box::new(io::empty()), to: Box::new(io::sink()) };
+        *lock(&self.pipes) = silent;
         self.socket = None;
         confine::end_with_parent(parent);
         confine::to_work();
@@ -105,7 +105,7 @@ impl Template {
         let served = streams.is_ok()
             && on_stack(WORK_STACK, move || {
                 let to = Box::new(io::stdout());
-                serve::serve(&scripts, &mut Ends { from: Box::new(BufReader::new(io::stdin())), to });
+                serve::serve(&scripts, &mut Pipes { from: Box::new(BufReader::new(io::stdin())), to });
             })
             .is_some();
         // Whatever is buffered was said.
@@ -114,14 +114,16 @@ impl Template {
     }
 
     /// Kills an evaluator, and asks how it ended.
-    fn end(&mut self, pid: i32) -> Reply {
+    fn end(&mut self, pid: i32) -> ChildReply {
         let known = self.children.remove(&pid).then(|| Pid::from_raw(pid)).flatten();
-        let Some(child) = known else { return Reply::Failed(format!("there is no evaluator {pid}")) };
+        let Some(child) = known else { return ChildReply::Failed(format!("there is no evaluator {pid}")) };
         // One that is dead already keeps its own end.
         let _ = rustix::process::kill_process(child, Signal::KILL);
         match rustix::process::waitpid(Some(child), WaitOptions::empty()) {
-            Ok(Some((_, status))) => Reply::Ended { code: status.exit_status(), signal: status.terminating_signal() },
-            Ok(None) | Err(_) => Reply::Ended { code: None, signal: None },
+            Ok(Some((_, status))) => {
+                ChildReply::Ended { code: status.exit_status(), signal: status.terminating_signal() }
+            }
+            Ok(None) | Err(_) => ChildReply::Ended { code: None, signal: None },
         }
     }
 }

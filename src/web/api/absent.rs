@@ -1,8 +1,8 @@
 //! Resources that do not exist in this version: projects, codebases, test results, build data. Their collections are
 //! empty, and nothing is found by id, so dashboards that look for them keep working.
 
-use super::ask::{Answered, Ask};
 use super::kind::{Column, Field, Kind, Resource, Type, nullable, plain};
+use super::read_request::{ReadRequest, ReadResult};
 
 macro_rules! absent {
     ($(#[$doc:meta])* $row:ident, $kind:ident, $name:literal, $plural:literal, $paged:literal, $fields:expr) => {
@@ -135,16 +135,16 @@ absent!(
 );
 
 /// An empty collection.
-pub fn none<R: Resource>(ask: &mut Ask<'_>) -> Answered {
-    ask.list(Vec::<R>::new())
+pub fn none<R: Resource>(read: &mut ReadRequest<'_>) -> ReadResult {
+    read.list(Vec::<R>::new())
 }
 
 /// Nothing by that id.
-pub fn nothing<R: Resource>(ask: &mut Ask<'_>) -> Answered {
-    ask.one(None::<R>)
+pub fn nothing<R: Resource>(read: &mut ReadRequest<'_>) -> ReadResult {
+    read.one(None::<R>)
 }
 
 /// Projects; `active` picks those with builders on a running master.
-pub fn projects(ask: &mut Ask<'_>) -> Answered {
-    none::<Project>(ask)
+pub fn projects(read: &mut ReadRequest<'_>) -> ReadResult {
+    none::<Project>(read)
 }

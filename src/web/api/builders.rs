@@ -1,10 +1,10 @@
 //! `builders`, including those that are no longer in the configuration, without a master.
 
-use super::ask::{Answered, Ask};
 use super::cell::Cell;
 use super::error::ApiError;
 use super::kind::{Column, Kind, Resource, Type, fields, is, may};
 use super::masters::THE_MASTER;
+use super::read_request::{ReadRequest, ReadResult};
 use super::rows::{Rows, named};
 use crate::model::BuilderRecord;
 
@@ -30,42 +30,42 @@ impl Resource for BuilderRecord {
     const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
-pub fn list(ask: &mut Ask<'_>) -> Answered {
-    let query = ask.query::<BuilderRecord>()?;
+pub fn list(read: &mut ReadRequest<'_>) -> ReadResult {
+    let query = read.query::<BuilderRecord>()?;
     let builders = match query.bounds().texts("name") {
-        Some(names) => named(names, |name| ask.store.builder_named(name), |builder| builder.id)?,
-        None => ask.store.builders()?,
+        Some(names) => named(names, |name| read.store.builder_named(name), |builder| builder.id)?,
+        None => read.store.builders()?,
     };
-    ask.many(&query, Rows::list(builders, &query))
+    read.many(&query, Rows::list(builders, &query))
 }
 
-pub fn one(ask: &mut Ask<'_>) -> Answered {
-    let builder = ask.builder()?;
-    ask.one(builder)
+pub fn one(read: &mut ReadRequest<'_>) -> ReadResult {
+    let builder = read.builder()?;
+    read.one(builder)
 }
 
 /// The builders that a master runs.
-pub fn of_master(ask: &mut Ask<'_>) -> Answered {
-    let mut builders = if ask.is_our_master()? { ask.store.builders()? } else { Vec::new() };
+pub fn of_master(read: &mut ReadRequest<'_>) -> ReadResult {
+    let mut builders = if read.is_our_master()? { read.store.builders()? } else { Vec::new() };
     builders.retain(|builder| builder.active);
-    ask.list(builders)
+    read.list(builders)
 }
 
-pub fn one_of_master(ask: &mut Ask<'_>) -> Answered {
-    let ours = ask.is_our_master()?;
-    let builder = ask.builder()?.filter(|builder| ours && builder.active);
-    ask.one(builder)
+pub fn one_of_master(read: &mut ReadRequest<'_>) -> ReadResult {
+    let ours = read.is_our_master()?;
+    let builder = read.builder()?.filter(|builder| ours && builder.active);
+    read.one(builder)
 }
 
 /// The builders that a worker may build.
-pub fn of_worker(ask: &mut Ask<'_>) -> Answered {
-    let worker = ask.worker()?;
-    let mut builders = ask.store.builders()?;
+pub fn of_worker(read: &mut ReadRequest<'_>) -> ReadResult {
+    let worker = read.worker()?;
+    let mut builders = read.store.builders()?;
     builders.retain(|b| b.active && worker.as_ref().is_some_and(|worker| b.workers.contains(&worker.name)));
-    ask.list(builders)
+    read.list(builders)
 }
 
-impl Ask<'_> {
+impl ReadRequest<'_> {
     /// The builder that the path names by id or name.
     pub fn builder(&self) -> Result<Option<BuilderRecord>, ApiError> {
         self.names().builder()

@@ -1,11 +1,11 @@
 //! `buildrequests`.
 
-use super::ask::{Answered, Ask};
 use super::cell::Cell;
 use super::error::ApiError;
 use super::kind::{Column, Kind, Resource, Type, View, fields, is, may};
 use super::masters::THE_MASTER;
 use super::query::Query;
+use super::read_request::{ReadRequest, ReadResult};
 use super::rows::{Index, Rows, scan};
 use crate::base::Timestamp;
 use crate::model::{BuilderId, BuildsetId, RequestId, RequestRecord};
@@ -52,27 +52,27 @@ impl Resource for RequestRecord {
     const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
-pub fn list(ask: &mut Ask<'_>) -> Answered {
-    let query = ask.query::<RequestRecord>()?;
-    let rows = choose(ask.store, &query)?;
-    ask.many(&query, rows)
+pub fn list(read: &mut ReadRequest<'_>) -> ReadResult {
+    let query = read.query::<RequestRecord>()?;
+    let rows = choose(read.store, &query)?;
+    read.many(&query, rows)
 }
 
-pub fn one(ask: &mut Ask<'_>) -> Answered {
-    let request = ask.request()?;
-    ask.one(request)
+pub fn one(read: &mut ReadRequest<'_>) -> ReadResult {
+    let request = read.request()?;
+    read.one(request)
 }
 
-pub fn of_builder(ask: &mut Ask<'_>) -> Answered {
-    let query = ask.query::<RequestRecord>()?;
-    let rows = match ask.builder()? {
-        Some(builder) => by_builder(ask.store, &query, builder.id)?,
+pub fn of_builder(read: &mut ReadRequest<'_>) -> ReadResult {
+    let query = read.query::<RequestRecord>()?;
+    let rows = match read.builder()? {
+        Some(builder) => by_builder(read.store, &query, builder.id)?,
         None => Rows::none(),
     };
-    ask.many(&query, rows)
+    read.many(&query, rows)
 }
 
-impl Ask<'_> {
+impl ReadRequest<'_> {
     /// The request that the path names.
     pub fn request(&self) -> Result<Option<RequestRecord>, ApiError> {
         Ok(self.store.request(RequestId(self.number("buildrequestid")?))?)

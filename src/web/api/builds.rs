@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use super::ask::{Answered, Ask};
 use super::cell::Cell;
 use super::error::ApiError;
 use super::kind::{Column, Kind, Resource, Type, fields, is, may};
 use super::masters::THE_MASTER;
 use super::query::Query;
+use super::read_request::{ReadRequest, ReadResult};
 use super::rows::{Index, Rows, merge, scan};
 use crate::model::{BuildId, BuildRecord, BuilderId, Change, ChangeId, RequestId, WorkerId};
 use crate::store::{Scan, Store, StoreError};
@@ -43,59 +43,59 @@ impl Resource for BuildRecord {
     const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
-pub fn list(ask: &mut Ask<'_>) -> Answered {
-    let query = ask.query::<BuildRecord>()?;
-    let rows = choose(ask.store, &query)?;
-    ask.many(&query, rows)
+pub fn list(read: &mut ReadRequest<'_>) -> ReadResult {
+    let query = read.query::<BuildRecord>()?;
+    let rows = choose(read.store, &query)?;
+    read.many(&query, rows)
 }
 
-pub fn one(ask: &mut Ask<'_>) -> Answered {
-    let build = ask.build()?;
-    ask.one(build)
+pub fn one(read: &mut ReadRequest<'_>) -> ReadResult {
+    let build = read.build()?;
+    read.one(build)
 }
 
-pub fn of_builder(ask: &mut Ask<'_>) -> Answered {
-    let query = ask.query::<BuildRecord>()?;
-    let builder = ask.builder()?;
+pub fn of_builder(read: &mut ReadRequest<'_>) -> ReadResult {
+    let query = read.query::<BuildRecord>()?;
+    let builder = read.builder()?;
     let rows = match builder {
-        Some(builder) => by_builder(ask.store, &query, builder.id)?,
+        Some(builder) => by_builder(read.store, &query, builder.id)?,
         None => Rows::none(),
     };
-    ask.many(&query, rows)
+    read.many(&query, rows)
 }
 
-pub fn of_worker(ask: &mut Ask<'_>) -> Answered {
-    let query = ask.query::<BuildRecord>()?;
-    let rows = match ask.worker()? {
-        Some(worker) => by_worker(ask.store, &query, worker.id),
+pub fn of_worker(read: &mut ReadRequest<'_>) -> ReadResult {
+    let query = read.query::<BuildRecord>()?;
+    let rows = match read.worker()? {
+        Some(worker) => by_worker(read.store, &query, worker.id),
         None => Rows::none(),
     };
-    ask.many(&query, rows)
+    read.many(&query, rows)
 }
 
-pub fn of_request(ask: &mut Ask<'_>) -> Answered {
-    let builds = ask.store.builds_of_request(RequestId(ask.number("buildrequestid")?))?;
-    ask.list(builds)
+pub fn of_request(read: &mut ReadRequest<'_>) -> ReadResult {
+    let builds = read.store.builds_of_request(RequestId(read.number("buildrequestid")?))?;
+    read.list(builds)
 }
 
-pub fn triggered(ask: &mut Ask<'_>) -> Answered {
-    let builds = match ask.parent_build()? {
-        Some(build) => ask.store.builds_triggered_by(build.id)?,
+pub fn triggered(read: &mut ReadRequest<'_>) -> ReadResult {
+    let builds = match read.parent_build()? {
+        Some(build) => read.store.builds_triggered_by(build.id)?,
         None => Vec::new(),
     };
-    ask.list(builds)
+    read.list(builds)
 }
 
-pub fn of_change(ask: &mut Ask<'_>) -> Answered {
-    let change = ask.store.change(ChangeId(ask.number("changeid")?))?;
+pub fn of_change(read: &mut ReadRequest<'_>) -> ReadResult {
+    let change = read.store.change(ChangeId(read.number("changeid")?))?;
     let builds = match change {
-        Some(change) => with_change(ask.store, &change)?,
+        Some(change) => with_change(read.store, &change)?,
         None => Vec::new(),
     };
-    ask.list(builds)
+    read.list(builds)
 }
 
-impl Ask<'_> {
+impl ReadRequest<'_> {
     /// The build that the path names, under any of the three prefixes.
     pub fn build(&self) -> Result<Option<BuildRecord>, ApiError> {
         self.names().build()

@@ -1,10 +1,10 @@
 //! `buildsets`.
 
-use super::ask::{Answered, Ask};
 use super::cell::Cell;
 use super::error::ApiError;
 use super::kind::{Column, Kind, Resource, Type, fields, is, may};
-use super::query::{Filter, Op, Query, Wanted};
+use super::query::{Filter, FilterValue, Op, Query};
+use super::read_request::{ReadRequest, ReadResult};
 use super::rows::{Index, Rows, scan};
 use super::sourcestamps::SOURCE_STAMP;
 use crate::model::{BuildId, BuildsetId, BuildsetRecord};
@@ -34,18 +34,18 @@ impl Resource for BuildsetRecord {
     const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
-pub fn list(ask: &mut Ask<'_>) -> Answered {
-    let query = ask.query::<BuildsetRecord>()?;
-    let rows = choose(ask.store, &query)?;
-    ask.many(&query, rows)
+pub fn list(read: &mut ReadRequest<'_>) -> ReadResult {
+    let query = read.query::<BuildsetRecord>()?;
+    let rows = choose(read.store, &query)?;
+    read.many(&query, rows)
 }
 
-pub fn one(ask: &mut Ask<'_>) -> Answered {
-    let set = ask.buildset()?;
-    ask.one(set)
+pub fn one(read: &mut ReadRequest<'_>) -> ReadResult {
+    let set = read.buildset()?;
+    read.one(set)
 }
 
-impl Ask<'_> {
+impl ReadRequest<'_> {
     /// The buildset that the path names.
     pub fn buildset(&self) -> Result<Option<BuildsetRecord>, ApiError> {
         Ok(self.store.buildset(BuildsetId(self.number("bsid")?))?)
@@ -60,7 +60,7 @@ fn choose<'a>(store: &'a Store, query: &Query) -> Result<Rows<'a, BuildsetRecord
     }
     let mut narrowed = query.clone();
     if let Some(low) = later_than(store, query)? {
-        narrowed.filters.push(Filter { field: "bsid", op: Op::Ge, values: vec![Wanted::Int(low)] });
+        narrowed.filters.push(Filter { field: "bsid", op: Op::Ge, values: vec![FilterValue::Int(low)] });
     }
     let index = Index { key: "bsid", alike: &["submitted_at"], descending: false };
     Ok(scan(&narrowed, &index, |set: &BuildsetRecord| set.id.0, move |part| store.buildsets(part)))

@@ -1,9 +1,9 @@
 //! `changes`, newest first.
 
-use super::ask::{Answered, Ask};
 use super::cell::Cell;
 use super::error::ApiError;
 use super::kind::{Column, Kind, Resource, Type, fields, is, may};
+use super::read_request::{ReadRequest, ReadResult};
 use super::rows::{Index, Rows, scan};
 use super::sourcestamps::SOURCE_STAMP;
 use crate::model::{Change, ChangeId, SourceStampId};
@@ -39,9 +39,9 @@ impl Resource for Change {
     const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
-pub fn list(ask: &mut Ask<'_>) -> Answered {
-    let query = ask.query::<Change>()?;
-    let store = ask.store;
+pub fn list(read: &mut ReadRequest<'_>) -> ReadResult {
+    let query = read.query::<Change>()?;
+    let store = read.store;
     let rows = match query.bounds().numbers("changeid") {
         Some(ids) => {
             let ids = ids.into_iter().rev().map(ChangeId);
@@ -52,29 +52,29 @@ pub fn list(ask: &mut Ask<'_>) -> Answered {
             scan(&query, &index, |change: &Change| change.id.0, move |part| store.changes(part))
         }
     };
-    ask.many(&query, rows)
+    read.many(&query, rows)
 }
 
-pub fn one(ask: &mut Ask<'_>) -> Answered {
-    let change = ask.change()?;
-    ask.one(change)
+pub fn one(read: &mut ReadRequest<'_>) -> ReadResult {
+    let change = read.change()?;
+    read.one(change)
 }
 
 /// The changes that are new in a build, newest first.
-pub fn of_build(ask: &mut Ask<'_>) -> Answered {
-    let build = ask.parent_build()?;
+pub fn of_build(read: &mut ReadRequest<'_>) -> ReadResult {
+    let build = read.parent_build()?;
     let ids = build.map(|build| build.changes).unwrap_or_default();
-    let changes = found(ids.into_iter().rev().map(|id| ask.store.change(id)))?;
-    ask.list(changes)
+    let changes = found(ids.into_iter().rev().map(|id| read.store.change(id)))?;
+    read.list(changes)
 }
 
 /// The newest change with a source stamp.
-pub fn of_stamp(ask: &mut Ask<'_>) -> Answered {
-    let change = ask.store.change_of_stamp(SourceStampId(ask.number("ssid")?))?;
-    ask.list(change.into_iter().collect())
+pub fn of_stamp(read: &mut ReadRequest<'_>) -> ReadResult {
+    let change = read.store.change_of_stamp(SourceStampId(read.number("ssid")?))?;
+    read.list(change.into_iter().collect())
 }
 
-impl Ask<'_> {
+impl ReadRequest<'_> {
     /// The change that the path names.
     pub fn change(&self) -> Result<Option<Change>, ApiError> {
         Ok(self.store.change(ChangeId(self.number("changeid")?))?)

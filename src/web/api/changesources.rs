@@ -1,10 +1,10 @@
 //! `changesources`.
 
-use super::ask::{Answered, Ask};
 use super::cell::Cell;
 use super::error::ApiError;
 use super::kind::{Column, Kind, Resource, Type, fields, is, may};
 use super::masters::MASTER;
+use super::read_request::{ReadRequest, ReadResult};
 use crate::model::{ChangeSourceRecord, MasterRecord};
 
 const COLUMNS: &[Column<ChangeSourceRow>] = &[
@@ -32,22 +32,22 @@ impl Resource for ChangeSourceRow {
     const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
-pub fn list(ask: &mut Ask<'_>) -> Answered {
-    let rows = rows(ask)?;
-    ask.list(rows)
+pub fn list(read: &mut ReadRequest<'_>) -> ReadResult {
+    let rows = rows(read)?;
+    read.list(rows)
 }
 
-pub fn one(ask: &mut Ask<'_>) -> Answered {
-    let id = ask.number("changesourceid")?;
-    let row = rows(ask)?.into_iter().find(|row| row.record.id.0 == id);
-    ask.one(row)
+pub fn one(read: &mut ReadRequest<'_>) -> ReadResult {
+    let id = read.number("changesourceid")?;
+    let row = rows(read)?.into_iter().find(|row| row.record.id.0 == id);
+    read.one(row)
 }
 
-fn rows(ask: &Ask<'_>) -> Result<Vec<ChangeSourceRow>, ApiError> {
-    if !ask.is_our_master()? {
+fn rows(read: &ReadRequest<'_>) -> Result<Vec<ChangeSourceRow>, ApiError> {
+    if !read.is_our_master()? {
         return Ok(Vec::new());
     }
-    let (master, narrowed) = (ask.our_master()?, ask.has("masterid"));
-    let rows = ask.store.change_sources()?.into_iter().filter(|record| record.active || !narrowed);
+    let (master, narrowed) = (read.our_master()?, read.has("masterid"));
+    let rows = read.store.change_sources()?.into_iter().filter(|record| record.active || !narrowed);
     Ok(rows.map(|record| ChangeSourceRow { master: master.clone().filter(|_| record.active), record }).collect())
 }

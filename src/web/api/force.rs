@@ -9,7 +9,7 @@ use crate::store::{Store, StoreError};
 
 /// Why a call cannot even be asked.
 #[derive(Debug)]
-pub enum ForceError {
+pub enum ForceCallError {
     NoSuchBuilder,
     /// Text for the caller.
     Wrong(String),
@@ -22,7 +22,7 @@ pub fn force_order(
     store: &Store,
     plan: &SchedulerPlan,
     params: &BTreeMap<String, Value>,
-) -> Result<(ForceOrder, Option<String>), ForceError> {
+) -> Result<(ForceOrder, Option<String>), ForceCallError> {
     let owner = text(params, "username")?;
     let reason = text(params, "reason")?.or_else(|| plan.reason.clone());
     let order = ForceOrder {
@@ -36,14 +36,18 @@ pub fn force_order(
     Ok((order, owner))
 }
 
-fn builders(store: &Store, plan: &SchedulerPlan, params: &BTreeMap<String, Value>) -> Result<Vec<String>, ForceError> {
+fn builders(
+    store: &Store,
+    plan: &SchedulerPlan,
+    params: &BTreeMap<String, Value>,
+) -> Result<Vec<String>, ForceCallError> {
     if let Some(id) = params.get("builderid") {
         let id = number(id).and_then(|id| u64::try_from(id).ok()).map(BuilderId);
-        let builder = id.map(|id| store.builder(id)).transpose().map_err(ForceError::Store)?.flatten();
-        let builder = builder.ok_or(ForceError::NoSuchBuilder)?;
+        let builder = id.map(|id| store.builder(id)).transpose().map_err(ForceCallError::Store)?.flatten();
+        let builder = builder.ok_or(ForceCallError::NoSuchBuilder)?;
         if !plan.builders.contains(&builder.name) {
             let text = format!("scheduler `{}` cannot start builder `{}`", plan.name, builder.name);
-            return Err(ForceError::Wrong(text));
+            return Err(ForceCallError::Wrong(text));
         }
         return Ok(vec![builder.name]);
     }
@@ -52,25 +56,25 @@ fn builders(store: &Store, plan: &SchedulerPlan, params: &BTreeMap<String, Value
         Some(Value::List(names)) if !names.is_empty() => names.iter().map(Value::as_str).collect::<Option<Vec<&str>>>(),
         Some(name) => name.as_str().map(|name| vec![name]),
     };
-    let asked = asked.ok_or_else(|| ForceError::Wrong("'builderNames' must be a list of names".to_owned()))?;
+    let asked = asked.ok_or_else(|| ForceCallError::Wrong("'builderNames' must be a list of names".to_owned()))?;
     let chosen: Vec<String> = plan.builders.iter().filter(|name| asked.contains(&name.as_str())).cloned().collect();
     if chosen.is_empty() {
         let text = format!("scheduler `{}` can start none of the builders in 'builderNames'", plan.name);
-        return Err(ForceError::Wrong(text));
+        return Err(ForceCallError::Wrong(text));
     }
     Ok(chosen)
 }
 
 /// The codebases, if the asker wants any of them otherwise than configured. Blank means: as configured.
-fn stamps(plan: &SchedulerPlan, params: &BTreeMap<String, Value>) -> Result<Vec<StampSpec>, ForceError> {
-    let wanted: Result<Vec<StampSpec>, ForceError> =
+fn stamps(plan: &SchedulerPlan, params: &BTreeMap<String, Value>) -> Result<Vec<StampSpec>, ForceCallError> {
+    let wanted: Result<Vec<StampSpec>, ForceCallError> =
         plan.codebases.iter().map(|codebase| stamp(codebase, params)).collect();
     let wanted = wanted?;
     let configured = plan.codebases.iter().map(|codebase| &codebase.stamp);
     Ok(if wanted.iter().eq(configured) { Vec::new() } else { wanted })
 }
 
-fn stamp(codebase: &CodebasePlan, params: &BTreeMap<String, Value>) -> Result<StampSpec, ForceError> {
+fn stamp(codebase: &CodebasePlan, params: &BTreeMap<String, Value>) -> Result<StampSpec, ForceCallError> {
     let configured = &codebase.stamp;
     let field = |name: &str| text(params, &full_name(&configured.codebase, name));
     Ok(StampSpec {
@@ -105,11 +109,11 @@ fn rest(plan: &SchedulerPlan, params: &BTreeMap<String, Value>) -> BTreeMap<Stri
 }
 
 /// A text that is not blank.
-fn text(params: &BTreeMap<String, Value>, name: &str) -> Result<Option<String>, ForceError> {
+fn text(params: &BTreeMap<String, Value>, name: &str) -> Result<Option<String>, ForceCallError> {
     let text = match params.get(name).map(single) {
         None | Some(Value::Null) => return Ok(None),
         Some(value @ (Value::Str(_) | Value::Int(_))) => value.to_string(),
-        Some(_) => return Err(ForceError::Wrong(format!("'{name}' must be a text"))),
+        Some(_) => return Err(ForceCallError::Wrong(format!("'{name}' must be a text"))),
     };
     Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
 }

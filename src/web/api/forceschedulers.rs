@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::ask::{Answered, Ask};
 use super::cell::Cell;
 use super::error::ApiError;
 use super::kind::{Column, Kind, Resource, Type, fields, is};
+use super::read_request::{ReadRequest, ReadResult};
 use crate::model::{ForceParam, ForceParamKind, SchedulerKind, SchedulerPlan, StampSpec, Value};
 
 static FORM_FIELD: Kind = Kind { name: "force_field", plural: "force_fields", fields: &[], paged: false };
@@ -50,29 +50,29 @@ impl Resource for ForceRow {
     const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
-pub fn list(ask: &mut Ask<'_>) -> Answered {
-    let rows = rows(ask, |_| true)?;
-    ask.list(rows)
+pub fn list(read: &mut ReadRequest<'_>) -> ReadResult {
+    let rows = rows(read, |_| true)?;
+    read.list(rows)
 }
 
-pub fn one(ask: &mut Ask<'_>) -> Answered {
-    let rows = rows(ask, |plan| plan.name == ask.text("schedulername"))?;
-    ask.one(rows.into_iter().next())
+pub fn one(read: &mut ReadRequest<'_>) -> ReadResult {
+    let rows = rows(read, |plan| plan.name == read.text("schedulername"))?;
+    read.one(rows.into_iter().next())
 }
 
 /// Those that may start a builder.
-pub fn of_builder(ask: &mut Ask<'_>) -> Answered {
-    let builder = ask.builder()?;
+pub fn of_builder(read: &mut ReadRequest<'_>) -> ReadResult {
+    let builder = read.builder()?;
     let starts = |plan: &SchedulerPlan| builder.as_ref().is_some_and(|builder| plan.builders.contains(&builder.name));
-    let rows = rows(ask, starts)?;
-    ask.list(rows)
+    let rows = rows(read, starts)?;
+    read.list(rows)
 }
 
-fn rows(ask: &Ask<'_>, wanted: impl Fn(&SchedulerPlan) -> bool) -> Result<Vec<ForceRow>, ApiError> {
+fn rows(read: &ReadRequest<'_>, wanted: impl Fn(&SchedulerPlan) -> bool) -> Result<Vec<ForceRow>, ApiError> {
     let mut rows = Vec::new();
-    for plan in ask.plan.schedulers.values().filter(|plan| wanted(plan)) {
+    for plan in read.plan.schedulers.values().filter(|plan| wanted(plan)) {
         let SchedulerKind::Force { label, button, params } = &plan.kind else { continue };
-        let record = ask.store.scheduler_named(&plan.name)?;
+        let record = read.store.scheduler_named(&plan.name)?;
         rows.push(ForceRow {
             label: label.clone(),
             button: button.clone(),

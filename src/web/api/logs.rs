@@ -10,11 +10,11 @@ use futures_util::Stream;
 use warp::http::header::{self, HeaderValue};
 use warp::reply::Response;
 
-use super::ask::{Answer, Answered, Ask};
 use super::cell::{Cell, Writer};
 use super::error::ApiError;
 use super::kind::{Column, Kind, Resource, Type, fields, is, plain};
 use super::query::{Query, Shape};
+use super::read_request::{ReadRequest, ReadResponse, ReadResult};
 use crate::model::{LogId, LogKind, LogRecord};
 use crate::store::{LogLine, Logs, StoreError};
 use crate::web::respond::{HTML, TEXT, set, set_text, stream};
@@ -52,40 +52,40 @@ impl Resource for LogRecord {
     const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
-pub fn of_step(ask: &mut Ask<'_>) -> Answered {
-    let logs = match ask.step()? {
-        Some(step) => ask.store.logs_of_step(step.id)?,
+pub fn of_step(read: &mut ReadRequest<'_>) -> ReadResult {
+    let logs = match read.step()? {
+        Some(step) => read.store.logs_of_step(step.id)?,
         None => Vec::new(),
     };
     // While a log grows, only the log itself knows its length.
-    let logs = logs.into_iter().map(|log| if log.complete { Ok(Some(log)) } else { ask.store.log(log.id) });
+    let logs = logs.into_iter().map(|log| if log.complete { Ok(Some(log)) } else { read.store.log(log.id) });
     let logs: Vec<Option<LogRecord>> = logs.collect::<Result<_, _>>()?;
-    ask.list(logs.into_iter().flatten().collect())
+    read.list(logs.into_iter().flatten().collect())
 }
 
-pub fn one(ask: &mut Ask<'_>) -> Answered {
-    let log = ask.log()?;
-    ask.one(log)
+pub fn one(read: &mut ReadRequest<'_>) -> ReadResult {
+    let log = read.log()?;
+    read.one(log)
 }
 
 /// The lines of a log.
-pub fn contents(ask: &mut Ask<'_>) -> Answered {
-    let query = Query::parse(&LOG_CHUNK, Shape::One, ask.pairs)?;
-    let (offset, limit) = (ask.signed("offset")?, ask.signed("limit")?);
-    let log = ask.log()?.ok_or_else(|| ask.missing())?;
+pub fn contents(read: &mut ReadRequest<'_>) -> ReadResult {
+    let query = Query::parse(&LOG_CHUNK, Shape::One, read.pairs)?;
+    let (offset, limit) = (read.signed("offset")?, read.signed("limit")?);
+    let log = read.log()?.ok_or_else(|| read.missing())?;
     let lines = if log.kind == LogKind::Deleted { 0 } else { log.lines };
-    let first = u64::try_from(offset.unwrap_or(0)).map_err(|_| ask.missing())?;
+    let first = u64::try_from(offset.unwrap_or(0)).map_err(|_| read.missing())?;
     let wanted = match limit {
-        None if first >= lines && lines > 0 => return Err(ask.missing()),
+        None if first >= lines && lines > 0 => return Err(read.missing()),
         None => u64::MAX,
-        Some(limit) => u64::try_from(limit).ok().filter(|limit| *limit > 0).ok_or_else(|| ask.missing())?,
+        Some(limit) => u64::try_from(limit).ok().filter(|limit| *limit > 0).ok_or_else(|| read.missing())?,
     };
     let count = wanted.min(lines.saturating_sub(first));
-    write_chunk(ask, &query, &log, first, count)
+    write_chunk(read, &query, &log, first, count)
 }
 
-fn write_chunk(ask: &mut Ask<'_>, query: &Query, log: &LogRecord, first: u64, count: u64) -> Answered {
-    let mut writer = Writer::new(ask.layout);
+fn write_chunk(read: &mut ReadRequest<'_>, query: &Query, log: &LogRecord, first: u64, count: u64) -> ReadResult {
+    let mut writer = Writer::new(read.layout);
     writer.open('{');
     writer.key(true, LOG_CHUNK.plural);
     writer.open('[');
@@ -96,7 +96,7 @@ fn write_chunk(ask: &mut Ask<'_>, query: &Query, log: &LogRecord, first: u64, co
         match field.name {
             "firstline" => writer.cell(&Cell::number(first)),
             "logid" => writer.cell(&Cell::number(log.id.0)),
-            _ => write_lines(ask, &mut writer, log, first, count)?,
+            _ => write_lines(read, &mut writer, log, first, count)?,
         }
     }
     writer.close('}', query.fields.is_empty());
@@ -105,17 +105,17 @@ fn write_chunk(ask: &mut Ask<'_>, query: &Query, log: &LogRecord, first: u64, co
     writer.open('{');
     writer.close('}', true);
     writer.close('}', false);
-    Ok(Answer { text: writer.out, kind: ask.kind() })
+    Ok(ReadResponse { text: writer.out, kind: read.kind() })
 }
 
 fn write_lines(
-    ask: &mut Ask<'_>,
+    read: &mut ReadRequest<'_>,
     writer: &mut Writer,
     log: &LogRecord,
     first: u64,
     count: u64,
 ) -> Result<(), ApiError> {
-    let logs = ask.store.logs();
+    let logs = read.store.logs();
     let end = first.saturating_add(count);
     let mut at = first;
     writer.out.push('"');
@@ -132,7 +132,7 @@ fn write_lines(
             writer.letters("\n");
         }
         at += lines.len() as u64;
-        ask.output.offer(&mut writer.out)?;
+        read.output.offer(&mut writer.out)?;
     }
     writer.out.push('"');
     Ok(())
@@ -148,13 +148,13 @@ pub struct RawLog {
 }
 
 /// Finds a log for `raw` and `raw_inline`.
-pub fn raw(ask: &Ask<'_>, inline: bool) -> Result<RawLog, ApiError> {
-    Query::parse(&LOG_CHUNK, Shape::One, ask.pairs)?;
-    let log = ask.log()?.ok_or_else(|| ask.missing())?;
-    let step = ask.store.step(log.step)?.ok_or_else(|| ask.missing())?;
-    let build = ask.store.build(log.build)?.ok_or_else(|| ask.missing())?;
-    let builder = ask.store.builder(build.builder)?.map(|builder| builder.name).unwrap_or_default();
-    let worker = ask.store.workers()?.into_iter().find(|worker| worker.id == build.worker);
+pub fn raw(read: &ReadRequest<'_>, inline: bool) -> Result<RawLog, ApiError> {
+    Query::parse(&LOG_CHUNK, Shape::One, read.pairs)?;
+    let log = read.log()?.ok_or_else(|| read.missing())?;
+    let step = read.store.step(log.step)?.ok_or_else(|| read.missing())?;
+    let build = read.store.build(log.build)?.ok_or_else(|| read.missing())?;
+    let builder = read.store.builder(build.builder)?.map(|builder| builder.name).unwrap_or_default();
+    let worker = read.store.workers()?.into_iter().find(|worker| worker.id == build.worker);
     let worker = worker.map(|worker| worker.name).unwrap_or_default();
     let heading = if log.kind == LogKind::Stdio {
         format!("Builder: {builder}\nBuild number: {}\nWorker name: {worker}\n", build.number)
@@ -162,7 +162,7 @@ pub fn raw(ask: &Ask<'_>, inline: bool) -> Result<RawLog, ApiError> {
         String::new()
     };
     let file_name = format!("{builder}_build_{}_step_{}_log_{}", build.number, step.name, log.slug);
-    Ok(RawLog { logs: ask.store.logs(), log, heading, file_name: (!inline).then_some(file_name) })
+    Ok(RawLog { logs: read.store.logs(), log, heading, file_name: (!inline).then_some(file_name) })
 }
 
 impl RawLog {
@@ -227,7 +227,7 @@ fn disposition(name: &str) -> String {
     format!("attachment; filename={safe}; filename*=UTF-8''{}", crate::web::request::encode(name))
 }
 
-impl Ask<'_> {
+impl ReadRequest<'_> {
     /// The log that the path names: by id, or by slug in its step. With the present number of lines.
     fn log(&self) -> Result<Option<LogRecord>, ApiError> {
         if self.has("logid") {
@@ -249,6 +249,6 @@ impl Ask<'_> {
 }
 
 /// `logchunks` is listed among the top collections, but lines can be read only through their log.
-pub fn nowhere(ask: &mut Ask<'_>) -> Answered {
-    Err(ask.missing())
+pub fn nowhere(read: &mut ReadRequest<'_>) -> ReadResult {
+    Err(read.missing())
 }

@@ -1,9 +1,9 @@
 //! `masters`. There is one.
 
-use super::ask::{Answered, Ask};
 use super::cell::Cell;
 use super::error::ApiError;
 use super::kind::{Column, Kind, Resource, Type, fields, is};
+use super::read_request::{ReadRequest, ReadResult};
 use crate::model::{MasterId, MasterRecord};
 
 const COLUMNS: &[Column<MasterRecord>] = &[
@@ -24,29 +24,29 @@ impl Resource for MasterRecord {
     const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
-pub fn list(ask: &mut Ask<'_>) -> Answered {
-    let masters = ask.store.masters()?;
-    ask.list(masters)
+pub fn list(read: &mut ReadRequest<'_>) -> ReadResult {
+    let masters = read.store.masters()?;
+    read.list(masters)
 }
 
-pub fn one(ask: &mut Ask<'_>) -> Answered {
-    let id = ask.number("masterid")?;
-    let master = ask.store.masters()?.into_iter().find(|master| master.id.0 == id);
-    ask.one(master)
+pub fn one(read: &mut ReadRequest<'_>) -> ReadResult {
+    let id = read.number("masterid")?;
+    let master = read.store.masters()?.into_iter().find(|master| master.id.0 == id);
+    read.one(master)
 }
 
 /// The masters that run a builder.
-pub fn of_builder(ask: &mut Ask<'_>) -> Answered {
-    let runs = ask.builder()?.is_some_and(|builder| builder.active);
-    let masters = if runs { ask.store.masters()? } else { Vec::new() };
-    ask.list(masters.into_iter().filter(|master| master.id == THE_MASTER).collect())
+pub fn of_builder(read: &mut ReadRequest<'_>) -> ReadResult {
+    let runs = read.builder()?.is_some_and(|builder| builder.active);
+    let masters = if runs { read.store.masters()? } else { Vec::new() };
+    read.list(masters.into_iter().filter(|master| master.id == THE_MASTER).collect())
 }
 
-pub fn one_of_builder(ask: &mut Ask<'_>) -> Answered {
-    if ask.builder()?.is_some_and(|builder| builder.active) { one(ask) } else { Err(ask.missing()) }
+pub fn one_of_builder(read: &mut ReadRequest<'_>) -> ReadResult {
+    if read.builder()?.is_some_and(|builder| builder.active) { one(read) } else { Err(read.missing()) }
 }
 
-impl Ask<'_> {
+impl ReadRequest<'_> {
     /// Whether the path leaves out masters or names ours.
     pub fn is_our_master(&self) -> Result<bool, ApiError> {
         Ok(!self.has("masterid") || self.number("masterid")? == THE_MASTER.0)

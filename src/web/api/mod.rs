@@ -1,10 +1,9 @@
 //! `/api/v2`: history, state and control as JSON, compatible with Buildbot's API (docs/reference/rest-api-v2.md).
 //!
 //! One file per resource. Beside them: the query language ([`query`]), reading large tables ([`rows`]), writing answers
-//! ([`ask`], [`output`]) and control by JSON-RPC ([`rpc`]).
+//! ([`read_request`], [`output`]) and control by JSON-RPC ([`rpc`]).
 
 mod absent;
-mod ask;
 mod builders;
 mod buildrequests;
 mod builds;
@@ -22,6 +21,7 @@ mod names;
 mod output;
 mod properties;
 mod query;
+mod read_request;
 mod root;
 mod rows;
 mod rpc;
@@ -33,7 +33,7 @@ mod workers;
 
 pub use builds::with_change as builds_with;
 pub use cell::{Cell, to_json};
-pub use force::{ForceError, force_order};
+pub use force::{ForceCallError, force_order};
 pub use forceschedulers::{REASON, default_text, full_name};
 pub use output::LONG_MAX;
 pub use table::Table;
@@ -45,10 +45,10 @@ use tokio::sync::{mpsc, oneshot};
 use warp::http::{Method, StatusCode, header};
 use warp::reply::Response;
 
-use self::ask::Ask;
 use self::cell::Layout;
 use self::error::ApiError;
-use self::output::{Begin, CutOff, Leave, Output};
+use self::output::{Begin, CutOff, Output, ReadPermit};
+use self::read_request::ReadRequest;
 use self::table::{Found, Read};
 use super::origin::{self, Origin};
 use super::request::{Request, decode};
@@ -119,7 +119,7 @@ async fn read(site: &Arc<Site>, request: &Request, path: &str) -> Response {
         path: decode(path),
         pairs: request.query_pairs(),
         layout: layout(request),
-        leave: Leave { short: Some(permit), long: Arc::clone(&site.long_answers) },
+        permit: ReadPermit { short: Some(permit), long: Arc::clone(&site.long_answers) },
     };
     match job.found.0.read {
         Read::Rows(endpoint) => rows(request, job, endpoint).await,
@@ -135,7 +135,7 @@ struct Job {
     path: String,
     pairs: Vec<(String, String)>,
     layout: Layout,
-    leave: Leave,
+    permit: ReadPermit,
 }
 
 impl Job {
@@ -144,11 +144,11 @@ impl Job {
         &mut self,
         kind: &'static str,
     ) -> (Output, oneshot::Receiver<Begin>, mpsc::Receiver<Result<Bytes, CutOff>>) {
-        Output::new(kind, std::mem::replace(&mut self.leave, Leave::none()))
+        Output::new(kind, std::mem::replace(&mut self.permit, ReadPermit::none()))
     }
 
-    fn with_ask<T>(&self, output: &mut Output, work: impl FnOnce(&mut Ask<'_>) -> T) -> T {
-        work(&mut Ask {
+    fn with_request<T>(&self, output: &mut Output, work: impl FnOnce(&mut ReadRequest<'_>) -> T) -> T {
+        work(&mut ReadRequest {
             store: self.site.control.store(),
             plan: self.site.control.plan(),
             path: &self.path,
@@ -160,10 +160,14 @@ impl Job {
     }
 }
 
-async fn rows(request: &Request, mut job: Job, endpoint: fn(&mut Ask<'_>) -> ask::Answered) -> Response {
+async fn rows(
+    request: &Request,
+    mut job: Job,
+    endpoint: fn(&mut ReadRequest<'_>) -> read_request::ReadResult,
+) -> Response {
     let kind = if job.layout == Layout::Compact { respond::JSON } else { respond::TEXT };
     let (mut output, began, pieces) = job.output(kind);
-    tokio::task::spawn_blocking(move || match job.with_ask(&mut output, endpoint) {
+    tokio::task::spawn_blocking(move || match job.with_request(&mut output, endpoint) {
         Ok(answer) => output.end(StatusCode::OK, answer.kind, answer.text),
         Err(error) => output.fail(&error),
     });
@@ -189,7 +193,8 @@ async fn send(
 
 async fn raw(mut job: Job, inline: bool) -> Response {
     let (mut output, _began, _pieces) = job.output(respond::TEXT);
-    let found = tokio::task::spawn_blocking(move || job.with_ask(&mut output, |ask| logs::raw(ask, inline))).await;
+    let found =
+        tokio::task::spawn_blocking(move || job.with_request(&mut output, |read| logs::raw(read, inline))).await;
     match found {
         Ok(Ok(log)) => log.respond(),
         Ok(Err(error)) => refuse(&error),

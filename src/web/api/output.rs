@@ -41,16 +41,16 @@ pub struct Output {
     pieces: mpsc::Sender<Result<Bytes, CutOff>>,
     kind: &'static str,
     runtime: Handle,
-    leave: Leave,
+    permit: ReadPermit,
 }
 
 /// Permit to work on an answer: one of many while it may be short, one of few once it is long.
-pub struct Leave {
+pub struct ReadPermit {
     pub short: Option<OwnedSemaphorePermit>,
     pub long: Arc<Semaphore>,
 }
 
-impl Leave {
+impl ReadPermit {
     /// For look-ups, whose answers are never long.
     pub fn none() -> Self {
         Self { short: None, long: Arc::new(Semaphore::new(0)) }
@@ -68,11 +68,11 @@ impl Output {
     /// The two ends.
     pub fn new(
         kind: &'static str,
-        leave: Leave,
+        permit: ReadPermit,
     ) -> (Self, oneshot::Receiver<Begin>, mpsc::Receiver<Result<Bytes, CutOff>>) {
         let (begin, began) = oneshot::channel();
         let (pieces, coming) = mpsc::channel(PIECES_WAITING);
-        (Self { begin: Some(begin), pieces, kind, runtime: Handle::current(), leave }, began, coming)
+        (Self { begin: Some(begin), pieces, kind, runtime: Handle::current(), permit }, began, coming)
     }
 
     /// Sends what has accumulated, if it is enough.
@@ -110,7 +110,7 @@ impl Output {
 
     fn push(&mut self, piece: String) -> Result<(), ApiError> {
         if self.begin.is_some() {
-            self.leave.lengthen()?;
+            self.permit.lengthen()?;
         }
         if let Some(begin) = self.begin.take() {
             drop(begin.send(Begin::First(self.kind)));

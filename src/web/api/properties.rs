@@ -1,9 +1,9 @@
 //! Properties: as one object (`…/properties`) and as a list (`…/property_list`).
 
-use super::ask::{Answered, Ask};
 use super::cell::{Cell, to_json};
 use super::kind::{Column, Kind, Resource, Type, fields, is};
 use super::query::{Query, Shape};
+use super::read_request::{ReadRequest, ReadResult};
 use crate::model::{Properties, Property};
 
 /// The one object; it has no fields of its own.
@@ -30,44 +30,44 @@ impl Resource for PropertyRow {
     const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
-pub fn of_build(ask: &mut Ask<'_>) -> Answered {
-    let properties = ask.parent_build()?.map(|build| build.properties);
-    object(ask, properties)
+pub fn of_build(read: &mut ReadRequest<'_>) -> ReadResult {
+    let properties = read.parent_build()?.map(|build| build.properties);
+    object(read, properties)
 }
 
-pub fn of_buildset(ask: &mut Ask<'_>) -> Answered {
-    let properties = ask.buildset()?.map(|set| set.properties);
-    object(ask, properties)
+pub fn of_buildset(read: &mut ReadRequest<'_>) -> ReadResult {
+    let properties = read.buildset()?.map(|set| set.properties);
+    object(read, properties)
 }
 
-pub fn of_request(ask: &mut Ask<'_>) -> Answered {
-    let properties = ask.request()?.map(|request| request.properties);
-    object(ask, properties)
+pub fn of_request(read: &mut ReadRequest<'_>) -> ReadResult {
+    let properties = read.request()?.map(|request| request.properties);
+    object(read, properties)
 }
 
-pub fn list_of_build(ask: &mut Ask<'_>) -> Answered {
-    let properties = ask.parent_build()?.map(|build| build.properties);
-    list(ask, properties)
+pub fn list_of_build(read: &mut ReadRequest<'_>) -> ReadResult {
+    let properties = read.parent_build()?.map(|build| build.properties);
+    list(read, properties)
 }
 
-pub fn list_of_buildset(ask: &mut Ask<'_>) -> Answered {
-    let properties = ask.buildset()?.map(|set| set.properties);
-    list(ask, properties)
+pub fn list_of_buildset(read: &mut ReadRequest<'_>) -> ReadResult {
+    let properties = read.buildset()?.map(|set| set.properties);
+    list(read, properties)
 }
 
-pub fn list_of_change(ask: &mut Ask<'_>) -> Answered {
-    let properties = ask.change()?.map(|change| change.data.properties);
-    list(ask, properties)
+pub fn list_of_change(read: &mut ReadRequest<'_>) -> ReadResult {
+    let properties = read.change()?.map(|change| change.data.properties);
+    list(read, properties)
 }
 
 /// An unknown owner has no properties, which is not an error.
-fn object(ask: &Ask<'_>, properties: Option<Properties>) -> Answered {
-    Query::parse(&PROPERTIES, Shape::One, ask.pairs)?;
+fn object(read: &ReadRequest<'_>, properties: Option<Properties>) -> ReadResult {
+    Query::parse(&PROPERTIES, Shape::One, read.pairs)?;
     let properties = properties.unwrap_or_default();
-    Ok(ask.one_written(&PROPERTIES, |writer| writer.cell(&Cell::properties(&properties))))
+    Ok(read.one_written(&PROPERTIES, |writer| writer.cell(&Cell::properties(&properties))))
 }
 
-fn list(ask: &mut Ask<'_>, properties: Option<Properties>) -> Answered {
+fn list(read: &mut ReadRequest<'_>, properties: Option<Properties>) -> ReadResult {
     let properties = properties.unwrap_or_default().0;
-    ask.list(properties.into_iter().map(|(name, property)| PropertyRow { name, property }).collect())
+    read.list(properties.into_iter().map(|(name, property)| PropertyRow { name, property }).collect())
 }

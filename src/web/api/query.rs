@@ -30,7 +30,7 @@ pub struct OrderKey {
 pub struct Filter {
     pub field: &'static str,
     pub op: Op,
-    pub values: Vec<Wanted>,
+    pub values: Vec<FilterValue>,
 }
 
 /// How a field is compared.
@@ -50,7 +50,7 @@ pub enum Op {
 
 /// A value to compare with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum FilterValue {
     Bool(bool),
     Int(i64),
     Text(String),
@@ -127,7 +127,7 @@ pub struct Bounds<'q>(&'q [Filter]);
 
 impl Bounds<'_> {
     /// The values that `field` must be equal to, if it has such a filter.
-    fn equal(&self, field: &str) -> Option<&[Wanted]> {
+    fn equal(&self, field: &str) -> Option<&[FilterValue]> {
         self.0.iter().find(|f| f.field == field && f.op == Op::Eq).map(|f| f.values.as_slice())
     }
 
@@ -136,7 +136,9 @@ impl Bounds<'_> {
         self.equal(field).map(|values| {
             let mut numbers: Vec<u64> = values
                 .iter()
-                .filter_map(|value| if let Wanted::Int(number) = value { u64::try_from(*number).ok() } else { None })
+                .filter_map(
+                    |value| if let FilterValue::Int(number) = value { u64::try_from(*number).ok() } else { None },
+                )
                 .collect();
             numbers.sort_unstable();
             numbers.dedup();
@@ -146,14 +148,14 @@ impl Bounds<'_> {
 
     /// The texts that `field` is bound to.
     pub fn texts(&self, field: &str) -> Option<Vec<String>> {
-        let text = |value: &Wanted| if let Wanted::Text(text) = value { Some(text.clone()) } else { None };
+        let text = |value: &FilterValue| if let FilterValue::Text(text) = value { Some(text.clone()) } else { None };
         self.equal(field).map(|values| values.iter().filter_map(text).collect())
     }
 
     /// The boolean that `field` must be equal to, if it has such a filter.
     pub fn truth(&self, field: &str) -> Option<bool> {
         match self.equal(field)? {
-            [Wanted::Bool(yes)] => Some(*yes),
+            [FilterValue::Bool(yes)] => Some(*yes),
             _ => None,
         }
     }
@@ -165,7 +167,7 @@ impl Bounds<'_> {
             let numbers: Vec<u64> = filter
                 .values
                 .iter()
-                .filter_map(|v| if let Wanted::Int(n) = v { Some(u64::try_from(*n).unwrap_or(0)) } else { None })
+                .filter_map(|v| if let FilterValue::Int(n) = v { Some(u64::try_from(*n).unwrap_or(0)) } else { None })
                 .collect();
             let (Some(least), Some(most)) = (numbers.iter().min().copied(), numbers.iter().max().copied()) else {
                 continue;
@@ -188,7 +190,7 @@ impl Bounds<'_> {
 
 impl Filter {
     fn takes(&self, cell: &Cell<'_>, paged: bool) -> bool {
-        let any = |holds: &dyn Fn(&Wanted) -> bool| self.values.iter().any(holds);
+        let any = |holds: &dyn Fn(&FilterValue) -> bool| self.values.iter().any(holds);
         match (cell, self.op) {
             (Cell::Null, op) => op == Op::Ne && !paged,
             (_, Op::Eq) => any(&|wanted| equal(cell, wanted)),
@@ -271,7 +273,7 @@ fn filter(kind: &'static Kind, shape: Shape, param: &str, values: &[&str]) -> Re
         return Err(ApiError::bad("this is not a collection"));
     }
     let refuse = || ApiError::bad(format!("invalid filter value for {param}"));
-    let values: Vec<Wanted> =
+    let values: Vec<FilterValue> =
         values.iter().map(|text| wanted(field.kind, text).ok_or_else(refuse)).collect::<Result<_, _>>()?;
     let compares = matches!(op, Op::Lt | Op::Le | Op::Gt | Op::Ge);
     Ok((!compares || values.len() == 1).then_some(Filter { field: field.name, op, values }))
@@ -290,16 +292,16 @@ fn operator(text: &str) -> Option<Op> {
     })
 }
 
-fn wanted(kind: Type, text: &str) -> Option<Wanted> {
+fn wanted(kind: Type, text: &str) -> Option<FilterValue> {
     match kind {
-        Type::Int | Type::Time | Type::Ints => text.trim().parse().ok().map(Wanted::Int),
+        Type::Int | Type::Time | Type::Ints => text.trim().parse().ok().map(FilterValue::Int),
         Type::Bool => match text.to_ascii_lowercase().as_str() {
-            "on" | "true" | "yes" | "1" => Some(Wanted::Bool(true)),
-            "off" | "false" | "no" | "0" => Some(Wanted::Bool(false)),
+            "on" | "true" | "yes" | "1" => Some(FilterValue::Bool(true)),
+            "off" | "false" | "no" | "0" => Some(FilterValue::Bool(false)),
             _ => None,
         },
-        Type::Ident => is_ident(text).then(|| Wanted::Text(text.to_owned())),
-        Type::Text | Type::Texts => Some(Wanted::Text(text.to_owned())),
+        Type::Ident => is_ident(text).then(|| FilterValue::Text(text.to_owned())),
+        Type::Text | Type::Texts => Some(FilterValue::Text(text.to_owned())),
         Type::Binary | Type::Json | Type::Props | Type::Inner(_) | Type::Inners(_) => None,
     }
 }
@@ -310,31 +312,31 @@ pub fn is_ident(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
 }
 
-fn equal(cell: &Cell<'_>, wanted: &Wanted) -> bool {
+fn equal(cell: &Cell<'_>, wanted: &FilterValue) -> bool {
     match (cell, wanted) {
-        (Cell::Bool(l), Wanted::Bool(r)) => l == r,
-        (Cell::Int(l), Wanted::Int(r)) => l == r,
-        (Cell::Text(l), Wanted::Text(r)) => l == r,
+        (Cell::Bool(l), FilterValue::Bool(r)) => l == r,
+        (Cell::Int(l), FilterValue::Int(r)) => l == r,
+        (Cell::Text(l), FilterValue::Text(r)) => l == r,
         _ => false,
     }
 }
 
-fn compare(cell: &Cell<'_>, wanted: &Wanted) -> Option<std::cmp::Ordering> {
+fn compare(cell: &Cell<'_>, wanted: &FilterValue) -> Option<std::cmp::Ordering> {
     match (cell, wanted) {
-        (Cell::Bool(l), Wanted::Bool(r)) => Some(l.cmp(r)),
-        (Cell::Int(l), Wanted::Int(r)) => Some(l.cmp(r)),
-        (Cell::Text(l), Wanted::Text(r)) => Some(l.as_ref().cmp(r.as_str())),
+        (Cell::Bool(l), FilterValue::Bool(r)) => Some(l.cmp(r)),
+        (Cell::Int(l), FilterValue::Int(r)) => Some(l.cmp(r)),
+        (Cell::Text(l), FilterValue::Text(r)) => Some(l.as_ref().cmp(r.as_str())),
         _ => None,
     }
 }
 
-fn contains(cell: &Cell<'_>, wanted: &Wanted, paged: bool) -> bool {
+fn contains(cell: &Cell<'_>, wanted: &FilterValue, paged: bool) -> bool {
     match (cell, wanted) {
         (Cell::List(items), wanted) => items.iter().any(|item| equal(item, wanted)),
-        (Cell::Text(text), Wanted::Text(part)) if paged => {
+        (Cell::Text(text), FilterValue::Text(part)) if paged => {
             text.to_ascii_lowercase().contains(&part.to_ascii_lowercase())
         }
-        (Cell::Text(text), Wanted::Text(part)) => text.contains(part.as_str()),
+        (Cell::Text(text), FilterValue::Text(part)) => text.contains(part.as_str()),
         _ => false,
     }
 }

@@ -1,8 +1,8 @@
 //! The API about itself: the top collections, and the specification of every path.
 
-use super::ask::{Answered, Ask};
 use super::cell::Cell;
 use super::kind::{Column, Field, Kind, Resource, Type, fields, is};
+use super::read_request::{ReadRequest, ReadResult};
 use super::table::{ROUTES, Route};
 
 const LINK_COLUMNS: &[Column<RootLink>] = &[is("name", Type::Text, |link, _| Cell::from(link.0))];
@@ -58,12 +58,12 @@ impl Resource for SpecRow {
     const COLUMNS: &'static [Column<Self>] = SPEC_COLUMNS;
 }
 
-pub fn links(ask: &mut Ask<'_>) -> Answered {
-    ask.list(LINKS.into_iter().map(RootLink).collect())
+pub fn links(read: &mut ReadRequest<'_>) -> ReadResult {
+    read.list(LINKS.into_iter().map(RootLink).collect())
 }
 
-pub fn specs(ask: &mut Ask<'_>) -> Answered {
-    ask.list(ROUTES.iter().map(SpecRow).collect())
+pub fn specs(read: &mut ReadRequest<'_>) -> ReadResult {
+    read.list(ROUTES.iter().map(SpecRow).collect())
 }
 
 fn kind_spec(kind: &'static Kind) -> Cell<'static> {

@@ -8,7 +8,7 @@ use warp::reply::Response;
 
 use super::cell::{Cell, Layout, Writer, to_json};
 use super::error::ApiError;
-use super::force::{ForceError, force_order};
+use super::force::{ForceCallError, force_order};
 use super::names::Names;
 use super::table::Found;
 use crate::master::{Gone, Reply};
@@ -25,7 +25,7 @@ const INTERNAL_ERROR: i64 = -32_603;
 
 /// The control methods of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Control {
+pub enum RpcMethods {
     /// Nothing.
     Nobody,
     /// `stop`, `rebuild`.
@@ -129,24 +129,24 @@ async fn perform(site: &Site, path: &str, found: &Found, call: &Call) -> Result<
 fn order(site: &Site, path: &str, found: &Found, call: &Call) -> Result<Option<(Order, Actor)>, RpcError> {
     let (route, params) = found;
     let names = Names { store: site.control.store(), path, params };
-    let order = match (route.control, call.method.as_str()) {
-        (Control::Build, "stop") => stop(names, call)?,
-        (Control::Build, "rebuild") => {
+    let order = match (route.methods, call.method.as_str()) {
+        (RpcMethods::Build, "stop") => stop(names, call)?,
+        (RpcMethods::Build, "rebuild") => {
             let build = names.build()?.ok_or_else(|| missing(path))?;
             Some(Order::Rebuild { build: build.id, of: None })
         }
-        (Control::Request, "cancel") => {
+        (RpcMethods::Request, "cancel") => {
             Some(Order::CancelRequest { request: RequestId(names.number("buildrequestid")?), why: call.reason() })
         }
-        (Control::Request, "set_priority") => {
+        (RpcMethods::Request, "set_priority") => {
             let priority = whole(call.params.get("priority")).ok_or_else(|| wrong("priority", "a whole number"))?;
             Some(Order::SetPriority { request: RequestId(names.number("buildrequestid")?), priority })
         }
-        (Control::Scheduler, "enable") => enable(names, call)?,
-        (Control::Force, "force") => return force(&site.control.plan(), names, call).map(Some),
-        (Control::Worker, method) => Some(worker(names, method, call)?),
+        (RpcMethods::Scheduler, "enable") => enable(names, call)?,
+        (RpcMethods::Force, "force") => return force(&site.control.plan(), names, call).map(Some),
+        (RpcMethods::Worker, method) => Some(worker(names, method, call)?),
         // Dashboards have got used to these two shrugging.
-        (Control::Scheduler | Control::Force, _) => None,
+        (RpcMethods::Scheduler | RpcMethods::Force, _) => None,
         _ => return Err(unsupported(&call.method)),
     };
     Ok(order.map(|order| (order, call.by())))
@@ -169,13 +169,13 @@ fn force(plan: &Plan, names: Names<'_>, call: &Call) -> Result<(Order, Actor), R
         plan.filter(|plan| matches!(plan.kind, SchedulerKind::Force { .. })).ok_or_else(|| missing(names.path))?;
     match force_order(names.store, plan, &call.params) {
         Ok((force, name)) => Ok((Order::Force(force), Actor::person(name.as_deref().unwrap_or_default(), call.via))),
-        Err(ForceError::NoSuchBuilder) => {
+        Err(ForceCallError::NoSuchBuilder) => {
             Err(invalid(StatusCode::NOT_FOUND, "there is no builder with this id".to_owned()))
         }
-        Err(ForceError::Wrong(text)) => {
+        Err(ForceCallError::Wrong(text)) => {
             Err(RpcError { code: INVALID_PARAMS, ..invalid(StatusCode::BAD_REQUEST, text) })
         }
-        Err(ForceError::Store(error)) => Err(ApiError::from(error).into()),
+        Err(ForceCallError::Store(error)) => Err(ApiError::from(error).into()),
     }
 }
 

@@ -1,10 +1,10 @@
 //! `schedulers`, force schedulers among them.
 
-use super::ask::{Answered, Ask};
 use super::cell::Cell;
 use super::error::ApiError;
 use super::kind::{Column, Kind, Resource, Type, fields, is, may};
 use super::masters::MASTER;
+use super::read_request::{ReadRequest, ReadResult};
 use super::rows::{Rows, named};
 use crate::model::{MasterRecord, SchedulerId, SchedulerRecord};
 
@@ -30,27 +30,27 @@ impl Resource for SchedulerRow {
     const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
-pub fn list(ask: &mut Ask<'_>) -> Answered {
-    let query = ask.query::<SchedulerRow>()?;
+pub fn list(read: &mut ReadRequest<'_>) -> ReadResult {
+    let query = read.query::<SchedulerRow>()?;
     let records = match query.bounds().texts("name") {
-        Some(names) => named(names, |name| ask.store.scheduler_named(name), |scheduler| scheduler.id)?,
-        None => ask.store.schedulers()?,
+        Some(names) => named(names, |name| read.store.scheduler_named(name), |scheduler| scheduler.id)?,
+        None => read.store.schedulers()?,
     };
-    let rows = rows(ask, records)?;
-    ask.many(&query, Rows::list(rows, &query))
+    let rows = rows(read, records)?;
+    read.many(&query, Rows::list(rows, &query))
 }
 
-pub fn one(ask: &mut Ask<'_>) -> Answered {
-    let record = ask.store.scheduler(SchedulerId(ask.number("schedulerid")?))?;
-    let rows = rows(ask, record.into_iter().collect())?;
-    ask.one(rows.into_iter().next())
+pub fn one(read: &mut ReadRequest<'_>) -> ReadResult {
+    let record = read.store.scheduler(SchedulerId(read.number("schedulerid")?))?;
+    let rows = rows(read, record.into_iter().collect())?;
+    read.one(rows.into_iter().next())
 }
 
-fn rows(ask: &Ask<'_>, records: Vec<SchedulerRecord>) -> Result<Vec<SchedulerRow>, ApiError> {
-    if !ask.is_our_master()? {
+fn rows(read: &ReadRequest<'_>, records: Vec<SchedulerRecord>) -> Result<Vec<SchedulerRow>, ApiError> {
+    if !read.is_our_master()? {
         return Ok(Vec::new());
     }
-    let (master, narrowed) = (ask.our_master()?, ask.has("masterid"));
+    let (master, narrowed) = (read.our_master()?, read.has("masterid"));
     let rows = records.into_iter().filter(|record| record.active || !narrowed);
     Ok(rows.map(|record| SchedulerRow { master: master.clone().filter(|_| record.active), record }).collect())
 }

@@ -1,8 +1,8 @@
 //! `sourcestamps`.
 
-use super::ask::{Answered, Ask};
 use super::cell::Cell;
 use super::kind::{Column, Kind, Resource, Type, fields, is, may, plain};
+use super::read_request::{ReadRequest, ReadResult};
 use super::rows::{Index, scan};
 use crate::model::{SourceStamp, SourceStampId};
 
@@ -44,20 +44,20 @@ impl Resource for SourceStamp {
     const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
-pub fn list(ask: &mut Ask<'_>) -> Answered {
-    let query = ask.query::<SourceStamp>()?;
-    let store = ask.store;
+pub fn list(read: &mut ReadRequest<'_>) -> ReadResult {
+    let query = read.query::<SourceStamp>()?;
+    let store = read.store;
     let index = Index { key: "ssid", alike: &["created_at"], descending: false };
     let rows = scan(&query, &index, |stamp: &SourceStamp| stamp.id.0, move |part| store.stamps(part));
-    ask.many(&query, rows)
+    read.many(&query, rows)
 }
 
-pub fn one(ask: &mut Ask<'_>) -> Answered {
-    let stamp = ask.store.stamp(SourceStampId(ask.number("ssid")?))?;
-    ask.one(stamp)
+pub fn one(read: &mut ReadRequest<'_>) -> ReadResult {
+    let stamp = read.store.stamp(SourceStampId(read.number("ssid")?))?;
+    read.one(stamp)
 }
 
-pub fn of_buildset(ask: &mut Ask<'_>) -> Answered {
-    let stamps = ask.buildset()?.map(|set| set.stamps).unwrap_or_default();
-    ask.list(stamps)
+pub fn of_buildset(read: &mut ReadRequest<'_>) -> ReadResult {
+    let stamps = read.buildset()?.map(|set| set.stamps).unwrap_or_default();
+    read.list(stamps)
 }

@@ -1,9 +1,9 @@
 //! `steps`.
 
-use super::ask::{Answered, Ask};
 use super::cell::Cell;
 use super::error::ApiError;
 use super::kind::{Column, Kind, Resource, Type, fields, is, may, plain};
+use super::read_request::{ReadRequest, ReadResult};
 use crate::model::{StepId, StepRecord, Url};
 
 static URL: Kind =
@@ -37,20 +37,20 @@ impl Resource for StepRecord {
     const COLUMNS: &'static [Column<Self>] = COLUMNS;
 }
 
-pub fn of_build(ask: &mut Ask<'_>) -> Answered {
-    let steps = match ask.parent_build()? {
-        Some(build) => ask.store.steps(build.id)?,
+pub fn of_build(read: &mut ReadRequest<'_>) -> ReadResult {
+    let steps = match read.parent_build()? {
+        Some(build) => read.store.steps(build.id)?,
         None => Vec::new(),
     };
-    ask.list(steps)
+    read.list(steps)
 }
 
-pub fn one(ask: &mut Ask<'_>) -> Answered {
-    let step = ask.step()?;
-    ask.one(step)
+pub fn one(read: &mut ReadRequest<'_>) -> ReadResult {
+    let step = read.step()?;
+    read.one(step)
 }
 
-impl Ask<'_> {
+impl ReadRequest<'_> {
     /// The step that the path names: by id, or by number or name in its build.
     pub fn step(&self) -> Result<Option<StepRecord>, ApiError> {
         if self.has("stepid") {

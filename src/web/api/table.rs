@@ -8,11 +8,11 @@
 
 use std::sync::LazyLock;
 
-use super::ask::{Answered, Ask};
 use super::kind::Kind;
 use super::query::is_ident;
-use super::rpc::Control;
-use super::rpc::Control::{Build, Force, Nobody, Request, Scheduler, Worker};
+use super::read_request::{ReadRequest, ReadResult};
+use super::rpc::RpcMethods;
+use super::rpc::RpcMethods::{Build, Force, Nobody, Request, Scheduler, Worker};
 use super::{
     absent, builders, buildrequests, builds, buildsets, changes, changesources, forceschedulers, logs, masters,
     properties, root, schedulers, sourcestamps, steps, workers,
@@ -24,7 +24,7 @@ use Read::{Raw, RawInline, Rows};
 #[derive(Clone, Copy, Debug)]
 pub enum Read {
     /// As JSON.
-    Rows(fn(&mut Ask<'_>) -> Answered),
+    Rows(fn(&mut ReadRequest<'_>) -> ReadResult),
     /// As a log's text, to be saved.
     Raw,
     /// As a log's text, to be shown.
@@ -37,7 +37,7 @@ pub struct Route {
     pub pattern: String,
     pub kind: &'static Kind,
     pub read: Read,
-    pub control: Control,
+    pub methods: RpcMethods,
 }
 
 /// A path below another one, and what hangs below it.
@@ -45,18 +45,18 @@ struct Row {
     path: &'static str,
     kind: &'static Kind,
     read: Read,
-    control: Control,
+    methods: RpcMethods,
     below: &'static [&'static [Row]],
 }
 
 const fn at(path: &'static str, kind: &'static Kind, read: Read) -> Row {
-    Row { path, kind, read, control: Nobody, below: &[] }
+    Row { path, kind, read, methods: Nobody, below: &[] }
 }
 
 impl Row {
-    /// What it can be told.
-    const fn told(self, control: Control) -> Self {
-        Self { control, ..self }
+    /// The control methods that it accepts.
+    const fn accepting(self, methods: RpcMethods) -> Self {
+        Self { methods, ..self }
     }
 
     /// What hangs below it.
@@ -93,14 +93,14 @@ const OF_BUILD: &[Row] = &[
 /// Workers, of all or of what is before them in the path.
 const WORKERS: &[Row] = &[
     at("workers", &workers::WORKER, Rows(workers::list)),
-    at("workers/i:name", &workers::WORKER, Rows(workers::one)).told(Worker),
-    at("workers/n:workerid", &workers::WORKER, Rows(workers::one)).told(Worker),
+    at("workers/i:name", &workers::WORKER, Rows(workers::one)).accepting(Worker),
+    at("workers/n:workerid", &workers::WORKER, Rows(workers::one)).accepting(Worker),
 ];
 
 const OF_BUILDER: &[Row] = &[
     at("buildrequests", &buildrequests::BUILD_REQUEST, Rows(buildrequests::of_builder)),
     at("builds", &builds::BUILD, Rows(builds::of_builder)),
-    at("builds/n:build_number", &builds::BUILD, Rows(builds::one)).told(Build).with(&[OF_BUILD, NO_TEST_RESULTS]),
+    at("builds/n:build_number", &builds::BUILD, Rows(builds::one)).accepting(Build).with(&[OF_BUILD, NO_TEST_RESULTS]),
     at("forceschedulers", &forceschedulers::FORCE_SCHEDULER, Rows(forceschedulers::of_builder)),
     at("masters", &masters::MASTER, Rows(masters::of_builder)),
     at("masters/n:masterid", &masters::MASTER, Rows(masters::one_of_builder)),
@@ -116,7 +116,7 @@ const SOURCES_AND_SCHEDULERS: &[Row] = &[
     at("changesources", &changesources::CHANGE_SOURCE, Rows(changesources::list)),
     at("changesources/n:changesourceid", &changesources::CHANGE_SOURCE, Rows(changesources::one)),
     at("schedulers", &schedulers::SCHEDULER, Rows(schedulers::list)),
-    at("schedulers/n:schedulerid", &schedulers::SCHEDULER, Rows(schedulers::one)).told(Scheduler),
+    at("schedulers/n:schedulerid", &schedulers::SCHEDULER, Rows(schedulers::one)).accepting(Scheduler),
 ];
 
 const OF_MASTER: &[Row] = &[
@@ -132,11 +132,11 @@ const TOP: &[Row] = &[
     at("builders/n:builderid", &builders::BUILDER, Rows(builders::one)).with(&[OF_BUILDER, NO_TEST_RESULTS, WORKERS]),
     at("builders/s:buildername", &builders::BUILDER, Rows(builders::one)).with(&[OF_BUILDER, NO_TEST_RESULTS, WORKERS]),
     at("buildrequests", &buildrequests::BUILD_REQUEST, Rows(buildrequests::list)),
-    at("buildrequests/n:buildrequestid", &buildrequests::BUILD_REQUEST, Rows(buildrequests::one)).told(Request),
+    at("buildrequests/n:buildrequestid", &buildrequests::BUILD_REQUEST, Rows(buildrequests::one)).accepting(Request),
     at("buildrequests/n:buildrequestid/builds", &builds::BUILD, Rows(builds::of_request)),
     at("buildrequests/n:buildrequestid/properties", &properties::PROPERTIES, Rows(properties::of_request)),
     at("builds", &builds::BUILD, Rows(builds::list)),
-    at("builds/n:buildid", &builds::BUILD, Rows(builds::one)).told(Build).with(&[OF_BUILD, NO_TEST_RESULTS]),
+    at("builds/n:buildid", &builds::BUILD, Rows(builds::one)).accepting(Build).with(&[OF_BUILD, NO_TEST_RESULTS]),
     at("buildsets", &buildsets::BUILDSET, Rows(buildsets::list)),
     at("buildsets/n:bsid", &buildsets::BUILDSET, Rows(buildsets::one)),
     at("buildsets/n:bsid/properties", &properties::PROPERTIES, Rows(properties::of_buildset)),
@@ -167,8 +167,10 @@ const TOP: &[Row] = &[
     ),
     at("commits/n:commitid", &absent::COMMIT, Rows(absent::nothing::<absent::Commit>)),
     at("forceschedulers", &forceschedulers::FORCE_SCHEDULER, Rows(forceschedulers::list)),
-    at("forceschedulers/i:schedulername", &forceschedulers::FORCE_SCHEDULER, Rows(forceschedulers::one)).told(Force),
-    at("forceschedulers/s:schedulername", &forceschedulers::FORCE_SCHEDULER, Rows(forceschedulers::one)).told(Force),
+    at("forceschedulers/i:schedulername", &forceschedulers::FORCE_SCHEDULER, Rows(forceschedulers::one))
+        .accepting(Force),
+    at("forceschedulers/s:schedulername", &forceschedulers::FORCE_SCHEDULER, Rows(forceschedulers::one))
+        .accepting(Force),
     at("logchunks", &logs::LOG_CHUNK, Rows(logs::nowhere)),
     at("logs/n:logid", &logs::LOG, Rows(logs::one)).with(&[OF_LOG]),
     at("masters", &masters::MASTER, Rows(masters::list)),
@@ -189,8 +191,8 @@ const TOP: &[Row] = &[
     ),
     at("test_result_sets/n:test_result_setid/results", &absent::TEST_RESULT, Rows(absent::none::<absent::TestResult>)),
     at("workers", &workers::WORKER, Rows(workers::list)),
-    at("workers/i:name", &workers::WORKER, Rows(workers::one)).told(Worker).with(&[OF_WORKER]),
-    at("workers/n:workerid", &workers::WORKER, Rows(workers::one)).told(Worker).with(&[OF_WORKER]),
+    at("workers/i:name", &workers::WORKER, Rows(workers::one)).accepting(Worker).with(&[OF_WORKER]),
+    at("workers/n:workerid", &workers::WORKER, Rows(workers::one)).accepting(Worker).with(&[OF_WORKER]),
 ];
 
 /// All paths, in the alphabet's order.
@@ -208,7 +210,7 @@ fn expand(above: &str, rows: &[Row], routes: &mut Vec<Route>) {
     for row in rows {
         let pattern = if above.is_empty() { row.path.to_owned() } else { format!("{above}/{}", row.path) };
         row.below.iter().for_each(|rows| expand(&pattern, rows, routes));
-        routes.push(Route { pattern, kind: row.kind, read: row.read, control: row.control });
+        routes.push(Route { pattern, kind: row.kind, read: row.read, methods: row.methods });
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::ask::{Answered, Ask};
 use super::cell::Cell;
 use super::error::ApiError;
 use super::kind::{Column, Kind, Resource, Type, fields, is, may, plain};
 use super::masters::{MASTER, THE_MASTER};
+use super::read_request::{ReadRequest, ReadResult};
 use super::rows::{Rows, named};
 use crate::model::{BuilderRecord, WorkerRecord};
 
@@ -69,23 +69,23 @@ fn info(record: &WorkerRecord) -> Cell<'_> {
     Cell::Object(items.into_iter().map(|(key, value)| (key.into(), value)).collect())
 }
 
-pub fn list(ask: &mut Ask<'_>) -> Answered {
-    let query = ask.query::<WorkerRow>()?;
+pub fn list(read: &mut ReadRequest<'_>) -> ReadResult {
+    let query = read.query::<WorkerRow>()?;
     let records = match query.bounds().texts("name") {
-        Some(names) => named(names, |name| ask.store.worker_named(name), |worker| worker.id)?,
-        None => ask.store.workers()?,
+        Some(names) => named(names, |name| read.store.worker_named(name), |worker| worker.id)?,
+        None => read.store.workers()?,
     };
-    let rows = ask.worker_rows(records, query.shows("configured_on"))?;
-    ask.many(&query, Rows::list(rows, &query))
+    let rows = read.worker_rows(records, query.shows("configured_on"))?;
+    read.many(&query, Rows::list(rows, &query))
 }
 
-pub fn one(ask: &mut Ask<'_>) -> Answered {
-    let record = ask.worker()?;
-    let rows = ask.worker_rows(record.into_iter().collect(), true)?;
-    ask.one(rows.into_iter().next())
+pub fn one(read: &mut ReadRequest<'_>) -> ReadResult {
+    let record = read.worker()?;
+    let rows = read.worker_rows(record.into_iter().collect(), true)?;
+    read.one(rows.into_iter().next())
 }
 
-impl Ask<'_> {
+impl ReadRequest<'_> {
     /// The worker that the path names by id or name.
     pub fn worker(&self) -> Result<Option<WorkerRecord>, ApiError> {
         self.names().worker()

@@ -8,22 +8,22 @@ use warp::http::StatusCode;
 use warp::reply::Response;
 
 use super::builder;
-use super::force::{Typed, params};
-use super::page::{Trouble, Visit};
+use super::force::{SubmittedForm, params};
+use super::page::{PageError, Visit};
 use super::show::builder_href;
 use super::workers;
 use crate::master::Reply;
 use crate::model::{Actor, BuildId, BuilderRecord, Order, RequestId, SchedulerPlan, Via};
-use crate::web::api::{ForceError, force_order};
+use crate::web::api::{ForceCallError, force_order};
 use crate::web::request::Request;
 use crate::web::respond::see_other;
 use crate::web::site::Site;
 
 /// Answers a form.
-pub async fn answer(site: &Arc<Site>, request: &Request, path: &[&str]) -> Result<Response, Trouble> {
+pub async fn answer(site: &Arc<Site>, request: &Request, path: &[&str]) -> Result<Response, PageError> {
     if !request.body.is_empty() && !request.has_form() {
         let text = "A form is expected here: fields of the type application/x-www-form-urlencoded. Nothing was done.";
-        return Err(Trouble { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, text: text.to_owned() });
+        return Err(PageError { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, text: text.to_owned() });
     }
     tracing::info!(path = %request.path, peer = ?request.peer, "a button was pressed");
     match path {
@@ -51,27 +51,27 @@ pub async fn answer(site: &Arc<Site>, request: &Request, path: &[&str]) -> Resul
                 "unpause" => Order::PauseWorker { worker, paused: false, reason: None },
                 "stop" => Order::StopWorker { worker },
                 "kill" => Order::KillWorker { worker, why: reason.unwrap_or_else(|| "killed on its page".to_owned()) },
-                _ => return Err(Trouble::missing("There is no such button.")),
+                _ => return Err(PageError::missing("There is no such button.")),
             };
             done(site, order, &back).await
         }
         ["reload"] => reload(site).await,
-        _ => Err(Trouble { status: StatusCode::METHOD_NOT_ALLOWED, text: "This page takes no forms.".to_owned() }),
+        _ => Err(PageError { status: StatusCode::METHOD_NOT_ALLOWED, text: "This page takes no forms.".to_owned() }),
     }
 }
 
-async fn force(site: &Arc<Site>, request: &Request, named: &str, scheduler: &str) -> Result<Response, Trouble> {
+async fn force(site: &Arc<Site>, request: &Request, named: &str, scheduler: &str) -> Result<Response, PageError> {
     let visit = Visit::new(site, request);
     let builder = visit.builder(named)?;
     let plan = visit.plan.schedulers.get(scheduler).cloned();
-    let plan = plan.ok_or_else(|| Trouble::missing(format!("There is no force scheduler “{scheduler}”.")))?;
+    let plan = plan.ok_or_else(|| PageError::missing(format!("There is no force scheduler “{scheduler}”.")))?;
     let mut fields = request.form();
     fields.insert("builderid".to_owned(), vec![builder.id.to_string()]);
     let (order, name) = match force_order(visit.store, &plan, &params(&plan, &fields)) {
         Ok(force) => force,
-        Err(ForceError::Wrong(text)) => return Err(Trouble::bad(text)),
-        Err(ForceError::NoSuchBuilder) => return Err(Trouble::missing("There is no such builder.")),
-        Err(ForceError::Store(error)) => return Err(error.into()),
+        Err(ForceCallError::Wrong(text)) => return Err(PageError::bad(text)),
+        Err(ForceCallError::NoSuchBuilder) => return Err(PageError::missing("There is no such builder.")),
+        Err(ForceCallError::Store(error)) => return Err(error.into()),
     };
     let by = Actor::person(name.as_deref().unwrap_or_default(), Via::Page);
     match site.control.order(Order::Force(order), by).await.map_err(gone)? {
@@ -90,7 +90,7 @@ fn refused_form(
     plan: &SchedulerPlan,
     fields: std::collections::BTreeMap<String, Vec<String>>,
     reply: Reply,
-) -> Result<Response, Trouble> {
+) -> Result<Response, PageError> {
     let (problems, problem) = match reply {
         Reply::Invalid(problems) => (problems, "Please look at the marked fields.".to_owned()),
         Reply::Refused(text) | Reply::Denied(text) | Reply::Unknown(text) => (std::collections::BTreeMap::new(), text),
@@ -98,31 +98,31 @@ fn refused_form(
             return Ok(see_other(&builder_href(builder)));
         }
     };
-    let typed = Typed { scheduler: plan.name.clone(), values: fields, problems, problem };
+    let typed = SubmittedForm { scheduler: plan.name.clone(), values: fields, problems, problem };
     builder::show(visit, builder, StatusCode::BAD_REQUEST, Some(&typed))
 }
 
-async fn done(site: &Site, order: Order, back: &str) -> Result<Response, Trouble> {
+async fn done(site: &Site, order: Order, back: &str) -> Result<Response, PageError> {
     match site.control.order(order, Actor::person("", Via::Page)).await.map_err(gone)? {
         Reply::Buildset { requests, .. } => {
             let request = requests.values().next().map(|request| format!("/requests/{request}"));
             Ok(see_other(request.as_deref().unwrap_or(back)))
         }
         Reply::Done | Reply::Changes(_) | Reply::Adopted { .. } | Reply::Scheduler(_) => Ok(see_other(back)),
-        Reply::Refused(text) => Err(Trouble::bad(text)),
-        Reply::Denied(text) => Err(Trouble { status: StatusCode::FORBIDDEN, text }),
-        Reply::Unknown(text) => Err(Trouble::missing(text)),
+        Reply::Refused(text) => Err(PageError::bad(text)),
+        Reply::Denied(text) => Err(PageError { status: StatusCode::FORBIDDEN, text }),
+        Reply::Unknown(text) => Err(PageError::missing(text)),
         Reply::Invalid(fields) => {
             let texts: Vec<String> = fields.into_iter().map(|(field, text)| format!("{field}: {text}")).collect();
-            Err(Trouble::bad(texts.join("; ")))
+            Err(PageError::bad(texts.join("; ")))
         }
     }
 }
 
-async fn reload(site: &Site) -> Result<Response, Trouble> {
+async fn reload(site: &Site) -> Result<Response, PageError> {
     let order = Order::Reload { why: "a button".to_owned() };
     match site.control.order(order, Actor::person("", Via::Page)).await.map_err(gone)? {
-        Reply::Denied(text) => Err(Trouble { status: StatusCode::FORBIDDEN, text }),
+        Reply::Denied(text) => Err(PageError { status: StatusCode::FORBIDDEN, text }),
         // The first page shows what was wrong.
         _ => Ok(see_other("/")),
     }
@@ -133,10 +133,10 @@ fn reason(request: &Request) -> String {
     reason.map(|reason| reason.trim().to_owned()).unwrap_or_default()
 }
 
-fn number(text: &str) -> Result<u64, Trouble> {
-    text.parse().map_err(|_| Trouble::missing(format!("“{text}” is not a number.")))
+fn number(text: &str) -> Result<u64, PageError> {
+    text.parse().map_err(|_| PageError::missing(format!("“{text}” is not a number.")))
 }
 
-fn gone(gone: crate::master::Gone) -> Trouble {
-    Trouble { status: StatusCode::SERVICE_UNAVAILABLE, text: gone.to_string() }
+fn gone(gone: crate::master::Gone) -> PageError {
+    PageError { status: StatusCode::SERVICE_UNAVAILABLE, text: gone.to_string() }
 }

@@ -10,7 +10,7 @@ use super::show::Escaped;
 /// The style of a piece of text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "attributes of text that go together in any way")]
-struct Look {
+struct Style {
     fore: Option<u8>,
     back: Option<u8>,
     bold: bool,
@@ -24,25 +24,25 @@ pub fn to_html(line: &str) -> String {
     let line = line.trim_end_matches('\r');
     let line = line.rsplit_once('\r').map_or(line, |(_, last)| last);
     let mut out = String::with_capacity(line.len() + 16);
-    let mut look = Look::default();
+    let mut style = Style::default();
     let mut rest = line;
     while let Some(at) = rest.find('\u{1b}') {
-        piece(&mut out, look, &rest[..at]);
-        rest = sequence(&rest[at + 1..], &mut look);
+        piece(&mut out, style, &rest[..at]);
+        rest = sequence(&rest[at + 1..], &mut style);
     }
-    piece(&mut out, look, rest);
+    piece(&mut out, style, rest);
     out
 }
 
 /// Takes a control sequence, which begins after the escape; returns what follows it.
-fn sequence<'a>(rest: &'a str, look: &mut Look) -> &'a str {
+fn sequence<'a>(rest: &'a str, style: &mut Style) -> &'a str {
     match rest.as_bytes().first() {
         Some(b'[') => {
             let body = &rest[1..];
             let end = body.find(|c: char| ('@'..='~').contains(&c));
             let Some(end) = end else { return "" };
             if body.as_bytes()[end] == b'm' {
-                look.change(&body[..end]);
+                style.change(&body[..end]);
             }
             &body[end + 1..]
         }
@@ -64,7 +64,7 @@ fn after(text: &str, letters: usize) -> &str {
     text.char_indices().nth(letters).map_or("", |(at, _)| &text[at..])
 }
 
-impl Look {
+impl Style {
     fn change(&mut self, codes: &str) {
         let mut codes = codes.split([';', ':']).map(|code| code.parse::<u32>().unwrap_or(0));
         while let Some(code) = codes.next() {
@@ -138,12 +138,12 @@ fn nearest(red: u32, green: u32, blue: u32) -> u8 {
     }
 }
 
-fn piece(out: &mut String, look: Look, text: &str) {
+fn piece(out: &mut String, style: Style, text: &str) {
     if text.is_empty() {
         return;
     }
     let clean: String = text.chars().filter_map(shown).collect();
-    let classes = look.classes();
+    let classes = style.classes();
     // Writing into a text cannot fail.
     let _ = if classes.is_empty() {
         write!(out, "{}", Escaped(&clean))

@@ -8,9 +8,9 @@ use warp::http::StatusCode;
 use super::alerts::{self, AlertList};
 use super::changes::{ChangeRow, change_row};
 use super::lines::{LogRow, rows};
-use super::page::{BuildRow, Frame, Paged, Trouble, Visit, page};
+use super::page::{BuildRow, PageError, PageFrame, PageResult, Visit, page};
 use super::pending::sources;
-use super::show::{Lasted, Link, Moment, State, build_href, builder_href, count, safe_href, worker_href};
+use super::show::{Elapsed, Link, Moment, State, build_href, builder_href, count, safe_href, worker_href};
 use crate::model::{
     AlertSubject, BuildId, BuildRecord, BuilderRecord, LogKind, LogRecord, Outcome, ReportSubject, StepId, StepRecord,
 };
@@ -26,7 +26,7 @@ const CHANGES: usize = 30;
 #[derive(Template)]
 #[template(path = "build.html")]
 struct Build {
-    frame: Frame,
+    frame: PageFrame,
     builder: Link,
     builder_name: String,
     id: u64,
@@ -37,7 +37,7 @@ struct Build {
     reason: String,
     scheduler: String,
     started: Moment,
-    lasted: Lasted,
+    elapsed: Elapsed,
     worker: Option<Link>,
     source: String,
     requests: Vec<Link>,
@@ -70,7 +70,7 @@ struct StepRow {
     name: String,
     state: State,
     text: String,
-    lasted: Lasted,
+    elapsed: Elapsed,
     links: Vec<Link>,
     /// Links that lead where a page must not.
     plain_links: Vec<(String, String)>,
@@ -93,21 +93,21 @@ struct PropertyRow {
 }
 
 /// The build that a part of a path names.
-pub fn find(visit: &Visit<'_>, builder: &BuilderRecord, number: &str) -> Result<BuildRecord, Trouble> {
-    let missing = || Trouble::missing(format!("Builder “{}” has no build {number}.", builder.name));
+pub fn find(visit: &Visit<'_>, builder: &BuilderRecord, number: &str) -> Result<BuildRecord, PageError> {
+    let missing = || PageError::missing(format!("Builder “{}” has no build {number}.", builder.name));
     let number = number.parse().map_err(|_| missing())?;
     visit.store.build_by_number(builder.id, number)?.ok_or_else(missing)
 }
 
 /// The address of the build with a global id.
-pub fn place(visit: &Visit<'_>, id: &str) -> Result<String, Trouble> {
-    let missing = || Trouble::missing(format!("There is no build with the id {id}."));
+pub fn place(visit: &Visit<'_>, id: &str) -> Result<String, PageError> {
+    let missing = || PageError::missing(format!("There is no build with the id {id}."));
     let build = id.parse().map(BuildId).map_err(|_| missing())?;
     let build = visit.store.build(build)?.ok_or_else(missing)?;
     Ok(build_href(&visit.builder(&build.builder.to_string())?, build.number))
 }
 
-pub fn build(visit: &Visit<'_>, named: &str, number: &str) -> Paged {
+pub fn build(visit: &Visit<'_>, named: &str, number: &str) -> PageResult {
     let builder = visit.builder(named)?;
     let build = find(visit, &builder, number)?;
     let names = visit.names()?;
@@ -135,7 +135,7 @@ pub fn build(visit: &Visit<'_>, named: &str, number: &str) -> Paged {
         reason: set.as_ref().map(|set| set.reason.clone()).unwrap_or_default(),
         scheduler: set.as_ref().map(|set| set.scheduler.clone()).unwrap_or_default(),
         started: visit.moment(build.started),
-        lasted: Lasted::between(Some(build.started), build.completed, visit.now),
+        elapsed: Elapsed::between(Some(build.started), build.completed, visit.now),
         worker: names.worker(build.worker).map(|name| Link::new(worker_href(name), name)),
         source: Some(super::page::source(&build))
             .filter(|source| !source.is_empty())
@@ -164,7 +164,7 @@ pub fn build(visit: &Visit<'_>, named: &str, number: &str) -> Paged {
 }
 
 /// Reports on this build that were given up, or not delivered as they were meant.
-fn undelivered(visit: &Visit<'_>, build: &BuildRecord) -> Result<Vec<Undelivered>, Trouble> {
+fn undelivered(visit: &Visit<'_>, build: &BuildRecord) -> Result<Vec<Undelivered>, PageError> {
     let mut records = visit.store.undelivered()?;
     records.retain(|record| {
         let ReportSubject::Build { build: about, .. } = &record.report.subject;
@@ -184,7 +184,7 @@ fn neighbour(
     builder: &BuilderRecord,
     build: &BuildRecord,
     descending: bool,
-) -> Result<Option<Link>, Trouble> {
+) -> Result<Option<Link>, PageError> {
     let part = Scan { after: Some(build.number), descending, limit: 1 };
     let other = visit.store.builds_of_builder(builder.id, part)?.into_iter().next();
     Ok(other.map(|other| Link::new(build_href(builder, other.number), format!("#{}", other.number))))
@@ -195,7 +195,7 @@ fn steps(
     visit: &Visit<'_>,
     builder: &BuilderRecord,
     build: &BuildRecord,
-) -> Result<(Vec<StepRow>, Vec<StepRow>), Trouble> {
+) -> Result<(Vec<StepRow>, Vec<StepRow>), PageError> {
     let records = visit.store.steps(build.id)?;
     let parents: BTreeSet<StepId> = records.iter().filter_map(|step| step.parent).collect();
     let mut tails = TAILS;
@@ -243,7 +243,7 @@ fn step_row(
     build: &BuildRecord,
     step: &StepRecord,
     depth: usize,
-) -> Result<StepRow, Trouble> {
+) -> Result<StepRow, PageError> {
     let base = format!("{}/steps/{}/logs", build_href(builder, build.number), step.number);
     let (links, plain): (Vec<_>, Vec<_>) = step.urls.iter().partition(|url| safe_href(&url.url).is_some());
     Ok(StepRow {
@@ -253,7 +253,7 @@ fn step_row(
         state: State::of(step.outcome),
         // Many steps say nothing but their name, which stands above.
         text: if step.state == step.name { String::new() } else { step.state.clone() },
-        lasted: Lasted::between(step.started, step.completed, visit.now),
+        elapsed: Elapsed::between(step.started, step.completed, visit.now),
         links: links.into_iter().map(|url| Link::new(&*url.url, &*url.name)).collect(),
         plain_links: plain.into_iter().map(|url| (url.name.clone(), url.url.clone())).collect(),
         logs: logs(visit, step)?
@@ -271,7 +271,7 @@ fn step_row(
 }
 
 /// The logs of a step, with the present number of their lines.
-pub fn logs(visit: &Visit<'_>, step: &StepRecord) -> Result<Vec<LogRecord>, Trouble> {
+pub fn logs(visit: &Visit<'_>, step: &StepRecord) -> Result<Vec<LogRecord>, PageError> {
     let mut logs = visit.store.logs_of_step(step.id)?;
     for log in &mut logs {
         if !log.complete
@@ -284,7 +284,7 @@ pub fn logs(visit: &Visit<'_>, step: &StepRecord) -> Result<Vec<LogRecord>, Trou
 }
 
 /// The end of the step's first log that has lines.
-fn add_tail(visit: &Visit<'_>, step: &StepRecord, row: &mut StepRow) -> Result<bool, Trouble> {
+fn add_tail(visit: &Visit<'_>, step: &StepRecord, row: &mut StepRow) -> Result<bool, PageError> {
     let logs = logs(visit, step)?;
     let Some(log) = logs.iter().find(|log| log.lines > 0 && matches!(log.kind, LogKind::Stdio | LogKind::Text)) else {
         return Ok(false);
@@ -296,7 +296,7 @@ fn add_tail(visit: &Visit<'_>, step: &StepRecord, row: &mut StepRow) -> Result<b
     Ok(true)
 }
 
-fn changes(visit: &Visit<'_>, build: &BuildRecord) -> Result<Vec<ChangeRow>, Trouble> {
+fn changes(visit: &Visit<'_>, build: &BuildRecord) -> Result<Vec<ChangeRow>, PageError> {
     let mut out = Vec::new();
     for id in build.changes.iter().rev().take(CHANGES) {
         out.extend(visit.store.change(*id)?.map(|change| change_row(visit, &change)));

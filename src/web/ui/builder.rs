@@ -4,8 +4,8 @@ use askama::Template;
 use warp::http::StatusCode;
 
 use super::alerts::{self, AlertList};
-use super::force::{Form, Typed, form};
-use super::page::{BuildRow, Frame, Paged, Trouble, Visit, page};
+use super::force::{Form, SubmittedForm, form};
+use super::page::{BuildRow, PageError, PageFrame, PageResult, Visit, page};
 use super::pending::{RequestRow, request_row};
 use super::show::{Link, builder_href, worker_href};
 use crate::model::{AlertSubject, BuilderRecord, RequestRecord};
@@ -21,7 +21,7 @@ const LOOKED: usize = 100;
 #[derive(Template)]
 #[template(path = "builder.html")]
 struct Builder {
-    frame: Frame,
+    frame: PageFrame,
     name: String,
     href: String,
     description: String,
@@ -36,13 +36,18 @@ struct Builder {
     older: Option<u64>,
 }
 
-pub fn builder(visit: &Visit<'_>, named: &str) -> Paged {
+pub fn builder(visit: &Visit<'_>, named: &str) -> PageResult {
     let builder = visit.builder(named)?;
     show(visit, &builder, StatusCode::OK, None)
 }
 
 /// The page, with a form that was sent and refused.
-pub fn show(visit: &Visit<'_>, builder: &BuilderRecord, status: StatusCode, typed: Option<&Typed>) -> Paged {
+pub fn show(
+    visit: &Visit<'_>,
+    builder: &BuilderRecord,
+    status: StatusCode,
+    typed: Option<&SubmittedForm>,
+) -> PageResult {
     let before = visit.number("before")?;
     let names = visit.names()?;
     let part = Scan { after: before, descending: true, limit: SHOWN + 1 };
@@ -70,14 +75,14 @@ pub fn show(visit: &Visit<'_>, builder: &BuilderRecord, status: StatusCode, type
     Ok(page(visit.request, status, &view))
 }
 
-fn forms(visit: &Visit<'_>, builder: &BuilderRecord, typed: Option<&Typed>) -> Result<Vec<Form>, Trouble> {
+fn forms(visit: &Visit<'_>, builder: &BuilderRecord, typed: Option<&SubmittedForm>) -> Result<Vec<Form>, PageError> {
     let schedulers = visit.store.schedulers()?;
     let enabled = |name: &str| schedulers.iter().find(|known| known.name == name).is_none_or(|known| known.enabled);
     let own = visit.plan.schedulers.values().filter(|plan| plan.builders.contains(&builder.name));
     Ok(own.filter_map(|plan| form(plan, builder, enabled(&plan.name), typed)).collect())
 }
 
-fn waiting(visit: &Visit<'_>, builder: &BuilderRecord) -> Result<Vec<RequestRow>, Trouble> {
+fn waiting(visit: &Visit<'_>, builder: &BuilderRecord) -> Result<Vec<RequestRow>, PageError> {
     let newest = Scan { after: None, descending: true, limit: LOOKED };
     let requests = visit.store.requests_of_builder(builder.id, newest)?;
     let waits = |request: &&RequestRecord| {

@@ -3,7 +3,7 @@
 use askama::Template;
 use warp::http::StatusCode;
 
-use super::page::{BuildRow, Frame, Paged, Trouble, Visit, page};
+use super::page::{BuildRow, PageError, PageFrame, PageResult, Visit, page};
 use super::show::{Link, Moment, first_line, safe_href, short_revision};
 use crate::model::{Change, ChangeId};
 use crate::store::Scan;
@@ -34,7 +34,7 @@ pub struct ChangeRow {
 #[template(path = "changes.html")]
 #[expect(clippy::struct_field_names, reason = "the names are those of the template")]
 struct Changes {
-    frame: Frame,
+    frame: PageFrame,
     changes: Vec<ChangeRow>,
     newest: bool,
     older: Option<u64>,
@@ -43,7 +43,7 @@ struct Changes {
 #[derive(Template)]
 #[template(path = "change.html")]
 struct OneChange {
-    frame: Frame,
+    frame: PageFrame,
     row: ChangeRow,
     comments: String,
     committer: Option<String>,
@@ -81,7 +81,7 @@ fn author_name(author: &str) -> String {
     if name.is_empty() { "(unknown)".to_owned() } else { name.to_owned() }
 }
 
-pub fn list(visit: &Visit<'_>) -> Paged {
+pub fn list(visit: &Visit<'_>) -> PageResult {
     let before = visit.number("before")?;
     let mut changes = visit.store.changes(Scan { after: before, descending: true, limit: SHOWN + 1 })?;
     let older = (changes.len() > SHOWN).then(|| changes[SHOWN - 1].id.0);
@@ -95,8 +95,8 @@ pub fn list(visit: &Visit<'_>) -> Paged {
     Ok(page(visit.request, StatusCode::OK, &view))
 }
 
-pub fn one(visit: &Visit<'_>, number: &str) -> Paged {
-    let missing = || Trouble::missing(format!("There is no change {number}."));
+pub fn one(visit: &Visit<'_>, number: &str) -> PageResult {
+    let missing = || PageError::missing(format!("There is no change {number}."));
     let id = number.parse().map(ChangeId).map_err(|_| missing())?;
     let change = visit.store.change(id)?.ok_or_else(missing)?;
     let names = visit.names()?;

@@ -4,19 +4,19 @@ use askama::Template;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
-use super::page::{Frame, Trouble, Visit, page};
+use super::page::{PageError, PageFrame, Visit, page};
 
 #[derive(Template)]
 #[template(path = "error.html")]
 struct Error {
-    frame: Frame,
+    frame: PageFrame,
     status: u16,
     headline: &'static str,
     text: String,
 }
 
-pub fn error(visit: &Visit<'_>, trouble: Trouble) -> Response {
-    let headline = match trouble.status {
+pub fn error(visit: &Visit<'_>, error: PageError) -> Response {
+    let headline = match error.status {
         StatusCode::NOT_FOUND => "Nothing here",
         StatusCode::BAD_REQUEST => "That does not work",
         StatusCode::FORBIDDEN => "Not allowed",
@@ -25,6 +25,6 @@ pub fn error(visit: &Visit<'_>, trouble: Trouble) -> Response {
         _ => "Something broke",
     };
     let view =
-        Error { frame: visit.frame(headline, "", ""), status: trouble.status.as_u16(), headline, text: trouble.text };
-    page(visit.request, trouble.status, &view)
+        Error { frame: visit.frame(headline, "", ""), status: error.status.as_u16(), headline, text: error.text };
+    page(visit.request, error.status, &view)
 }

@@ -49,7 +49,7 @@ pub struct Choice {
 
 /// What a visitor typed before, and what was wrong with it.
 #[derive(Clone, Debug, Default)]
-pub struct Typed {
+pub struct SubmittedForm {
     pub scheduler: String,
     pub values: BTreeMap<String, Vec<String>>,
     pub problems: BTreeMap<String, String>,
@@ -57,7 +57,12 @@ pub struct Typed {
 }
 
 /// The form of a force scheduler for one builder.
-pub fn form(plan: &SchedulerPlan, builder: &BuilderRecord, enabled: bool, typed: Option<&Typed>) -> Option<Form> {
+pub fn form(
+    plan: &SchedulerPlan,
+    builder: &BuilderRecord,
+    enabled: bool,
+    typed: Option<&SubmittedForm>,
+) -> Option<Form> {
     let SchedulerKind::Force { label, button, params } = &plan.kind else { return None };
     let typed = typed.filter(|typed| typed.scheduler == plan.name);
     let mut fields =
@@ -146,7 +151,7 @@ fn texts(value: &Value) -> Vec<String> {
 
 impl FormField {
     /// Puts in what was typed before.
-    fn fill(&mut self, typed: Option<&Typed>) {
+    fn fill(&mut self, typed: Option<&SubmittedForm>) {
         let Some(typed) = typed else { return };
         let values = typed.values.get(&self.name);
         self.value = values.and_then(|values| values.first()).cloned().unwrap_or_default();

@@ -5,7 +5,7 @@ use warp::http::StatusCode;
 
 use super::alerts::{self, AlertList};
 use super::changes::{ChangeRow, change_row};
-use super::page::{BuildRow, Frame, Names, Paged, Trouble, Visit, page};
+use super::page::{BuildRow, Names, PageError, PageFrame, PageResult, Visit, page};
 use super::show::{Icon, Moment, State, build_href, builder_href, count, first_line};
 use crate::model::{BuildRecord, BuilderRecord};
 use crate::store::Scan;
@@ -24,7 +24,7 @@ const WAITING: usize = 500;
 #[derive(Template)]
 #[template(path = "home.html")]
 struct Home {
-    frame: Frame,
+    frame: PageFrame,
     refused: Option<Refused>,
     alerts: AlertList,
     summary: String,
@@ -72,7 +72,7 @@ struct Mark {
     title: String,
 }
 
-pub fn home(visit: &Visit<'_>) -> Paged {
+pub fn home(visit: &Visit<'_>) -> PageResult {
     let names = visit.names()?;
     let running = visit.store.builds_running()?;
     let waiting = visit.store.requests_waiting(Scan { after: None, descending: false, limit: WAITING })?;
@@ -138,7 +138,7 @@ fn tags(names: &Names) -> Vec<String> {
     tags
 }
 
-fn line(visit: &Visit<'_>, builder: &BuilderRecord, running: usize, waiting: usize) -> Result<BuilderLine, Trouble> {
+fn line(visit: &Visit<'_>, builder: &BuilderRecord, running: usize, waiting: usize) -> Result<BuilderLine, PageError> {
     let last = visit.store.builds_of_builder(builder.id, Scan { after: None, descending: true, limit: LAST })?;
     Ok(BuilderLine {
         name: builder.name.clone(),
@@ -173,12 +173,12 @@ fn running_row(visit: &Visit<'_>, names: &Names, build: &BuildRecord) -> BuildRo
     visit.row(build, &names.builder(build.builder), names.worker(build.worker))
 }
 
-fn recent(visit: &Visit<'_>) -> Result<Vec<ChangeRow>, Trouble> {
+fn recent(visit: &Visit<'_>) -> Result<Vec<ChangeRow>, PageError> {
     let changes = visit.store.changes(Scan { after: None, descending: true, limit: CHANGES })?;
     Ok(changes.iter().map(|change| change_row(visit, change)).collect())
 }
 
-fn refused(visit: &Visit<'_>) -> Result<Option<Refused>, Trouble> {
+fn refused(visit: &Visit<'_>) -> Result<Option<Refused>, PageError> {
     let refused = visit.store.plan_refused()?;
     Ok(refused.map(|(at, report)| Refused { at: visit.moment(at), report }))
 }

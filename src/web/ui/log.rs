@@ -7,7 +7,7 @@ use warp::http::header::HeaderName;
 
 use super::build::{find, logs};
 use super::lines::{LogRow, rows};
-use super::page::{Frame, Paged, Trouble, Visit, page};
+use super::page::{PageError, PageFrame, PageResult, Visit, page};
 use super::show::{Link, build_href, builder_href, grouped};
 use crate::base::Timestamp;
 use crate::model::{BuildRecord, BuilderRecord, LogKind, LogRecord, StepRecord};
@@ -18,7 +18,7 @@ const SHOWN: u64 = 1_000;
 #[derive(Template)]
 #[template(path = "log.html")]
 struct Log {
-    frame: Frame,
+    frame: PageFrame,
     builder: Link,
     build: Link,
     step: String,
@@ -62,7 +62,7 @@ struct Place {
     log: LogRecord,
 }
 
-pub fn log(visit: &Visit<'_>, path: [&str; 4]) -> Paged {
+pub fn log(visit: &Visit<'_>, path: [&str; 4]) -> PageResult {
     let place = locate(visit, path)?;
     match visit.number("after")? {
         Some(after) => since(visit, &place.log, after),
@@ -70,11 +70,11 @@ pub fn log(visit: &Visit<'_>, path: [&str; 4]) -> Paged {
     }
 }
 
-fn locate(visit: &Visit<'_>, [builder, number, step, slug]: [&str; 4]) -> Result<Place, Trouble> {
+fn locate(visit: &Visit<'_>, [builder, number, step, slug]: [&str; 4]) -> Result<Place, PageError> {
     let builder = visit.builder(builder)?;
     let build = find(visit, &builder, number)?;
     let missing =
-        |what: String| Trouble::missing(format!("Build {} of “{}” has no {what}.", build.number, builder.name));
+        |what: String| PageError::missing(format!("Build {} of “{}” has no {what}.", build.number, builder.name));
     let mut steps = visit.store.steps(build.id)?.into_iter();
     let step = steps.find(|known| known.number.to_string() == step).ok_or_else(|| missing(format!("step {step}")))?;
     let logs = logs(visit, &step)?;
@@ -83,7 +83,7 @@ fn locate(visit: &Visit<'_>, [builder, number, step, slug]: [&str; 4]) -> Result
     Ok(Place { builder, build, step, logs, log })
 }
 
-fn show(visit: &Visit<'_>, place: &Place) -> Paged {
+fn show(visit: &Visit<'_>, place: &Place) -> PageResult {
     let (log, builder, build) = (&place.log, &place.builder, &place.build);
     let readable = matches!(log.kind, LogKind::Stdio | LogKind::Text);
     let total = if readable { log.lines } else { 0 };
@@ -144,7 +144,7 @@ fn pager(first: u64, total: u64) -> Pager {
     }
 }
 
-fn read(visit: &Visit<'_>, log: &LogRecord, first: u64, count: u64) -> Result<Vec<LogRow>, Trouble> {
+fn read(visit: &Visit<'_>, log: &LogRecord, first: u64, count: u64) -> Result<Vec<LogRow>, PageError> {
     if !matches!(log.kind, LogKind::Stdio | LogKind::Text) || log.lines == 0 {
         return Ok(Vec::new());
     }
@@ -153,12 +153,12 @@ fn read(visit: &Visit<'_>, log: &LogRecord, first: u64, count: u64) -> Result<Ve
 }
 
 /// When the log began.
-fn begin_of(visit: &Visit<'_>, log: &LogRecord) -> Result<Option<Timestamp>, Trouble> {
+fn begin_of(visit: &Visit<'_>, log: &LogRecord) -> Result<Option<Timestamp>, PageError> {
     Ok(visit.store.logs().read(log.build, log.id, 0, 1)?.first().map(|line| line.at))
 }
 
 /// The rows after line `after`, for a page that follows a log. Two headers say which lines it has then.
-fn since(visit: &Visit<'_>, log: &LogRecord, after: u64) -> Paged {
+fn since(visit: &Visit<'_>, log: &LogRecord, after: u64) -> PageResult {
     let lines = if after < log.lines { read(visit, log, after, SHOWN)? } else { Vec::new() };
     let next = lines.last().map_or(after, |line| line.number);
     let ended = log.complete && next >= log.lines;

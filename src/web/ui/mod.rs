@@ -24,7 +24,7 @@ use std::sync::Arc;
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
-use self::page::{Paged, Trouble, Visit};
+use self::page::{PageError, PageResult, Visit};
 use super::request::{Request, decode};
 use super::respond;
 use super::site::Site;
@@ -43,7 +43,7 @@ pub async fn answer(site: &Arc<Site>, request: Request, path: &str) -> Response 
         Method::POST => {
             let path: Vec<&str> = elements.iter().map(String::as_str).collect();
             let answered = action::answer(site, &request, &path).await;
-            answered.unwrap_or_else(|trouble| error::error(&Visit::new(site, &request), trouble))
+            answered.unwrap_or_else(|why| error::error(&Visit::new(site, &request), why))
         }
         _ => respond::bare(StatusCode::METHOD_NOT_ALLOWED),
     }
@@ -58,7 +58,7 @@ pub fn takes_body(first: &str) -> bool {
 pub fn foreign(site: &Arc<Site>, request: &Request) -> Response {
     let text = "This form came from another site, so nothing was done. If the address of these pages differs from the \
                 one that the master knows, set it: master(url = …).";
-    error::error(&Visit::new(site, request), Trouble { status: StatusCode::FORBIDDEN, text: text.to_owned() })
+    error::error(&Visit::new(site, request), PageError { status: StatusCode::FORBIDDEN, text: text.to_owned() })
 }
 
 async fn read(site: &Arc<Site>, request: Request, elements: Vec<String>) -> Response {
@@ -67,7 +67,7 @@ async fn read(site: &Arc<Site>, request: Request, elements: Vec<String>) -> Resp
     let rendering = tokio::task::spawn_blocking(move || {
         let visit = Visit::new(&site, &request);
         let path: Vec<&str> = elements.iter().map(String::as_str).collect();
-        page_of(&visit, &path).unwrap_or_else(|trouble| error::error(&visit, trouble))
+        page_of(&visit, &path).unwrap_or_else(|why| error::error(&visit, why))
     });
     match rendering.await {
         Ok(response) => response,
@@ -78,7 +78,7 @@ async fn read(site: &Arc<Site>, request: Request, elements: Vec<String>) -> Resp
     }
 }
 
-fn page_of(visit: &Visit<'_>, path: &[&str]) -> Paged {
+fn page_of(visit: &Visit<'_>, path: &[&str]) -> PageResult {
     match path {
         [] | ["builders"] => home::home(visit),
         ["builders", builder] => builder::builder(visit, builder),
@@ -94,6 +94,6 @@ fn page_of(visit: &Visit<'_>, path: &[&str]) -> Paged {
         ["changes", id] => changes::one(visit, id),
         ["workers"] => workers::list(visit),
         ["workers", name] => workers::one(visit, name),
-        _ => Err(Trouble::missing("Page not found: it may have moved, or the address is mistyped.")),
+        _ => Err(PageError::missing("Page not found: it may have moved, or the address is mistyped.")),
     }
 }

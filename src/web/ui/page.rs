@@ -10,7 +10,7 @@ use warp::http::header::{self, HeaderValue};
 use warp::reply::Response;
 
 use super::assets;
-use super::show::{Lasted, Moment, State, builder_href, first_line, short_revision};
+use super::show::{Elapsed, Moment, State, builder_href, first_line, short_revision};
 use crate::base::Timestamp;
 use crate::model::{BuildRecord, BuilderId, BuilderRecord, Plan, RequestId, Value, WorkerId};
 use crate::store::{Store, StoreError};
@@ -27,15 +27,15 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 
 /// Why there is no page: the status and a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct PageError {
     pub status: StatusCode,
     pub text: String,
 }
 
 /// What makes a page.
-pub type Paged = Result<Response, Trouble>;
+pub type PageResult = Result<Response, PageError>;
 
-impl Trouble {
+impl PageError {
     /// The thing does not exist.
     pub fn missing(text: impl Into<String>) -> Self {
         Self { status: StatusCode::NOT_FOUND, text: text.into() }
@@ -47,7 +47,7 @@ impl Trouble {
     }
 }
 
-impl From<StoreError> for Trouble {
+impl From<StoreError> for PageError {
     fn from(error: StoreError) -> Self {
         tracing::error!(error = respond::error_text(&error), "failed to read the store for a page");
         Self {
@@ -59,7 +59,7 @@ impl From<StoreError> for Trouble {
 
 /// A page's surroundings.
 #[derive(Clone, Debug)]
-pub struct Frame {
+pub struct PageFrame {
     /// Of the installation.
     pub brand: String,
     pub brand_href: Option<String>,
@@ -102,8 +102,8 @@ impl<'a> Visit<'a> {
     }
 
     /// The frame of a page that shows what `events` are about.
-    pub fn frame(&self, title: impl Into<String>, place: &'static str, events: impl Into<String>) -> Frame {
-        Frame {
+    pub fn frame(&self, title: impl Into<String>, place: &'static str, events: impl Into<String>) -> PageFrame {
+        PageFrame {
             brand: self.plan.master.title.clone(),
             brand_href: self.plan.master.title_url.clone(),
             title: title.into(),
@@ -125,14 +125,14 @@ impl<'a> Visit<'a> {
     }
 
     /// A parameter of the query that is a number.
-    pub fn number(&self, name: &str) -> Result<Option<u64>, Trouble> {
+    pub fn number(&self, name: &str) -> Result<Option<u64>, PageError> {
         let value = self.request.query_value(name).filter(|value| !value.trim().is_empty());
-        let wrong = |_| Trouble::bad(format!("`{name}` must be a whole number."));
+        let wrong = |_| PageError::bad(format!("`{name}` must be a whole number."));
         value.map(|value| value.trim().parse().map_err(wrong)).transpose()
     }
 
     /// The builder that a part of the path names: by id, or else by name.
-    pub fn builder(&self, named: &str) -> Result<BuilderRecord, Trouble> {
+    pub fn builder(&self, named: &str) -> Result<BuilderRecord, PageError> {
         let by_id = match named.parse() {
             Ok(id) => self.store.builder(BuilderId(id))?,
             Err(_) => None,
@@ -141,11 +141,11 @@ impl<'a> Visit<'a> {
             Some(builder) => Some(builder),
             None => self.store.builder_named(named)?,
         };
-        found.ok_or_else(|| Trouble::missing(format!("There is no builder called “{named}”.")))
+        found.ok_or_else(|| PageError::missing(format!("There is no builder called “{named}”.")))
     }
 
     /// Names of builders and workers.
-    pub fn names(&self) -> Result<Names, Trouble> {
+    pub fn names(&self) -> Result<Names, PageError> {
         let builders = self.store.builders()?.into_iter().map(|builder| (builder.id, builder)).collect();
         let workers = self.store.workers()?.into_iter().map(|worker| (worker.id, worker.name)).collect();
         Ok(Names { builders, workers })
@@ -162,7 +162,7 @@ impl<'a> Visit<'a> {
             state: State::of(build.outcome),
             text: build.state.clone(),
             started: self.moment(build.started),
-            lasted: Lasted::between(Some(build.started), build.completed, self.now),
+            elapsed: Elapsed::between(Some(build.started), build.completed, self.now),
             source: source(build),
             worker: worker.unwrap_or_default().to_owned(),
             worker_href: worker.map(super::show::worker_href).unwrap_or_default(),
@@ -200,7 +200,7 @@ pub struct BuildRow {
     pub state: State,
     pub text: String,
     pub started: Moment,
-    pub lasted: Lasted,
+    pub elapsed: Elapsed,
     /// Branch and revision.
     pub source: String,
     pub worker: String,

@@ -4,7 +4,7 @@ use askama::Template;
 use warp::http::StatusCode;
 
 use super::alerts::{self, AlertList};
-use super::page::{BuildRow, Frame, Paged, Trouble, Visit, page};
+use super::page::{BuildRow, PageError, PageFrame, PageResult, Visit, page};
 use super::show::{Moment, State, builder_href, grouped, short_revision};
 use crate::model::{AlertSubject, BuilderRecord, RequestId, RequestRecord, SourceStamp};
 use crate::store::Scan;
@@ -32,7 +32,7 @@ pub struct RequestRow {
 #[derive(Template)]
 #[template(path = "pending.html")]
 struct Pending {
-    frame: Frame,
+    frame: PageFrame,
     requests: Vec<RequestRow>,
     oldest: bool,
     newer: Option<u64>,
@@ -41,7 +41,7 @@ struct Pending {
 #[derive(Template)]
 #[template(path = "request.html")]
 struct OneRequest {
-    frame: Frame,
+    frame: PageFrame,
     row: RequestRow,
     state: State,
     alerts: AlertList,
@@ -57,7 +57,11 @@ struct OneRequest {
 }
 
 /// What a list shows of a request.
-pub fn request_row(visit: &Visit<'_>, request: &RequestRecord, builder: &BuilderRecord) -> Result<RequestRow, Trouble> {
+pub fn request_row(
+    visit: &Visit<'_>,
+    request: &RequestRecord,
+    builder: &BuilderRecord,
+) -> Result<RequestRow, PageError> {
     let set = visit.store.buildset(request.buildset)?;
     Ok(RequestRow {
         number: request.id.0,
@@ -87,7 +91,7 @@ pub fn sources(stamps: &[SourceStamp]) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
-pub fn list(visit: &Visit<'_>) -> Paged {
+pub fn list(visit: &Visit<'_>) -> PageResult {
     let after = visit.number("after")?;
     let names = visit.names()?;
     let mut requests = visit.store.requests_waiting(Scan { after, descending: false, limit: SHOWN + 1 })?;
@@ -100,7 +104,7 @@ pub fn list(visit: &Visit<'_>) -> Paged {
     });
     let mut frame = visit.frame("Waiting requests", "pending", "/events");
     frame.moves = true;
-    let view = Pending { requests: rows.collect::<Result<_, Trouble>>()?, oldest: after.is_none(), newer, frame };
+    let view = Pending { requests: rows.collect::<Result<_, PageError>>()?, oldest: after.is_none(), newer, frame };
     Ok(page(visit.request, StatusCode::OK, &view))
 }
 
@@ -118,8 +122,8 @@ fn missing_workers(visit: &Visit<'_>, builder: &BuilderRecord) -> Vec<String> {
     plan.workers.iter().filter(never).take(CONNECT_MAX).map(command).collect()
 }
 
-pub fn one(visit: &Visit<'_>, number: &str) -> Paged {
-    let missing = || Trouble::missing(format!("There is no build request {number}."));
+pub fn one(visit: &Visit<'_>, number: &str) -> PageResult {
+    let missing = || PageError::missing(format!("There is no build request {number}."));
     let id = number.parse().map(RequestId).map_err(|_| missing())?;
     let request = visit.store.request(id)?.ok_or_else(missing)?;
     let names = visit.names()?;

@@ -77,14 +77,14 @@ impl HtmlSafe for Moment {}
 
 /// How long something took, or takes since a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lasted {
+pub enum Elapsed {
     For(Span),
     Since(Timestamp, Timestamp),
     /// It has not begun.
     Not,
 }
 
-impl Lasted {
+impl Elapsed {
     /// Between two moments; the second is now as long as there is none.
     pub fn between(from: Option<Timestamp>, to: Option<Timestamp>, now: Timestamp) -> Self {
         match (from, to) {
@@ -95,10 +95,10 @@ impl Lasted {
     }
 }
 
-impl fmt::Display for Lasted {
+impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::For(span) => write!(f, "<span class=\"lasted\">{}</span>", rounded(*span)),
+            Self::For(span) => write!(f, "<span class=\"elapsed\">{}</span>", rounded(*span)),
             Self::Since(from, now) => {
                 write!(f, "<time datetime=\"{from}\" data-since>{}</time>", rounded(now.since(*from)))
             }
@@ -107,7 +107,7 @@ impl fmt::Display for Lasted {
     }
 }
 
-impl HtmlSafe for Lasted {}
+impl HtmlSafe for Elapsed {}
 
 /// A link; the text is escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]

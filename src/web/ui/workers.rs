@@ -4,7 +4,7 @@ use askama::Template;
 use warp::http::StatusCode;
 
 use super::alerts::{self, AlertList};
-use super::page::{BuildRow, Frame, Names, Paged, Trouble, Visit, page};
+use super::page::{BuildRow, Names, PageError, PageFrame, PageResult, Visit, page};
 use super::show::{Link, Moment, State, build_href, builder_href, count, worker_href};
 use crate::master::RefusedWorker;
 use crate::model::{AlertSubject, BuildRecord, WorkerRecord};
@@ -30,7 +30,7 @@ struct WorkerRow {
 #[template(path = "workers.html")]
 #[expect(clippy::struct_field_names, reason = "the names are those of the template")]
 struct Workers {
-    frame: Frame,
+    frame: PageFrame,
     workers: Vec<WorkerRow>,
     refused: Vec<RefusedRow>,
     gone: Vec<WorkerRow>,
@@ -48,7 +48,7 @@ struct RefusedRow {
 #[derive(Template)]
 #[template(path = "worker.html")]
 struct OneWorker {
-    frame: Frame,
+    frame: PageFrame,
     row: WorkerRow,
     alerts: AlertList,
     graceful: bool,
@@ -60,7 +60,7 @@ struct OneWorker {
     older: Option<u64>,
 }
 
-pub fn list(visit: &Visit<'_>) -> Paged {
+pub fn list(visit: &Visit<'_>) -> PageResult {
     let names = visit.names()?;
     let running = visit.store.builds_running()?;
     let mut records = visit.store.workers()?;
@@ -73,7 +73,7 @@ pub fn list(visit: &Visit<'_>) -> Paged {
     Ok(page(visit.request, StatusCode::OK, &Workers { frame, workers, refused, gone }))
 }
 
-pub fn one(visit: &Visit<'_>, named: &str) -> Paged {
+pub fn one(visit: &Visit<'_>, named: &str) -> PageResult {
     let names = visit.names()?;
     let worker = find(visit, named).or_else(|missing| stranger(visit, named).ok_or(missing))?;
     let before = visit.number("before")?;
@@ -104,9 +104,9 @@ pub fn one(visit: &Visit<'_>, named: &str) -> Paged {
 }
 
 /// The worker that a part of a path names.
-pub fn find(visit: &Visit<'_>, named: &str) -> Result<WorkerRecord, Trouble> {
+pub fn find(visit: &Visit<'_>, named: &str) -> Result<WorkerRecord, PageError> {
     let found = visit.store.workers()?.into_iter().find(|worker| worker.name == named);
-    found.ok_or_else(|| Trouble::missing(format!("There is no worker called “{named}”.")))
+    found.ok_or_else(|| PageError::missing(format!("There is no worker called “{named}”.")))
 }
 
 /// A worker that the configuration does not have, and that was refused: its page says why.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use starwright::model::{Event, HookPlan, Outcome};
-use starwright::web::{BodyLimits, Patience, SeatLimits, WebLimits};
+use starwright::web::{BodyLimits, ConnectionTimeouts, SeatLimits, WebLimits};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -267,8 +267,8 @@ fn what_needs_no_body_is_answered_without_one() {
 /// Limits that a test need not wait for.
 fn impatient() -> WebLimits {
     let short = Duration::from_millis(50);
-    let patience = Patience { head: short, idle: short, look: short, ..Patience::default() };
-    WebLimits { patience, ..WebLimits::default() }
+    let timeouts = ConnectionTimeouts { head: short, idle: short, look: short, ..ConnectionTimeouts::default() };
+    WebLimits { timeouts, ..WebLimits::default() }
 }
 
 #[test]

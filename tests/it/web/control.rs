@@ -8,7 +8,9 @@ use starwright::model::{
     Actor, AlertSubject, BuildId, BuilderId, BuildsetId, ChangeId, ConfigDigest, Difference, Event, ForceOrder,
     HookPlan, Order, PlanChange, RequestId, StampSpec, Value, Via,
 };
-use starwright::web::wire::{AlertsAnswer, ChangesAnswer, HealthAnswer, PlanAnswer, ReloadAnswer, ReloadOutcome};
+use starwright::web::wire::{
+    AlertsResponse, ChangesResponse, HealthResponse, PlanResponse, ReloadOutcome, ReloadResponse,
+};
 use starwright::web::{COMMAND_LINE, Control as _};
 
 use super::filled::{Filled, filled};
@@ -252,7 +254,8 @@ fn own(served: &Served, method: &str, path: &str, body: &str) -> Answer {
 #[test]
 fn our_own_api_reloads_and_tells_of_the_configuration() {
     let (mut filled, served) = served();
-    let read = |body: &str| serde_json::from_str::<ReloadAnswer>(&own(&served, "POST", "reload", body).text()).unwrap();
+    let read =
+        |body: &str| serde_json::from_str::<ReloadResponse>(&own(&served, "POST", "reload", body).text()).unwrap();
     assert_eq!(read("{}").outcome, ReloadOutcome::Unchanged);
     assert_eq!(served.master.orders(), [Order::Reload { why: "HTTP".to_owned() }]);
     let change = PlanChange::Builder { id: BuilderId(1), name: "x".to_owned(), how: Difference::Added, waiting: 0 };
@@ -267,12 +270,12 @@ fn our_own_api_reloads_and_tells_of_the_configuration() {
     let answer = read("");
     assert_eq!((answer.outcome, answer.report.as_deref()), (ReloadOutcome::Refused, Some("line 3")));
 
-    let plan = || serde_json::from_str::<PlanAnswer>(&own(&served, "GET", "plan", "").text()).unwrap();
+    let plan = || serde_json::from_str::<PlanResponse>(&own(&served, "GET", "plan", "").text()).unwrap();
     assert_eq!(plan().digest, filled.world.plan.digest.0);
     assert!(plan().refused.is_none() && plan().adopted_at.is_some());
     filled.world.fact(Event::PlanRefused { why: "edit".to_owned(), message: "no such worker".to_owned() });
     assert_eq!(plan().refused.unwrap().report, "no such worker");
-    let health: HealthAnswer = serde_json::from_str(&own(&served, "GET", "health", "").text()).unwrap();
+    let health: HealthResponse = serde_json::from_str(&own(&served, "GET", "health", "").text()).unwrap();
     assert_eq!((health.status.as_str(), health.workers_connected, health.builds_running), ("ok", 1, 1));
     assert_eq!(own(&served, "GET", "outbox", "").json(), json!({"reports": [], "undelivered": []}));
 }
@@ -287,7 +290,7 @@ fn our_own_api_takes_changes_and_refuses_what_is_wrong() {
     ]));
     let answer =
         own(&served, "POST", "changes", r#"{"changes": [{"author": "Ann", "files": ["a"]}, {}], "delivery": "d1"}"#);
-    let ids: ChangesAnswer = serde_json::from_str(&answer.text()).unwrap();
+    let ids: ChangesResponse = serde_json::from_str(&answer.text()).unwrap();
     assert_eq!(ids.changes, [7, 8]);
     assert_eq!(ids.notes, ["nothing is recorded: this delivery came before, as change 6"]);
     let orders = served.master.orders();
@@ -449,7 +452,7 @@ fn alerts_are_told_to_programs_and_to_people() {
     let hint = || Some("is the server up?".to_owned());
     alerts.raise(AlertSubject::Source("<p>".to_owned()), "poll", "no route to `git.example.org`", hint());
     alerts.raise(AlertSubject::Worker("w1".to_owned()), "password", "it gives a wrong password", None);
-    let answer: AlertsAnswer = serde_json::from_str(&served.page("/api/starwright/v1/alerts").text()).unwrap();
+    let answer: AlertsResponse = serde_json::from_str(&served.page("/api/starwright/v1/alerts").text()).unwrap();
     let [source, worker] = &*answer.alerts else { panic!("two alerts: {answer:?}") };
     assert_eq!((&*source.subject.kind, source.subject.name.as_deref()), ("source", Some("<p>")));
     assert_eq!((&*source.kind, &*source.text), ("poll", "no route to `git.example.org`"));

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use starwright::base::{Span, SystemClock, Timestamp};
 use starwright::master::{
-    Alerts, Frame, Gone, HookAccess, HookError, Refusal, RefusedWorker, Reply, Seat, Socket, SubmissionResult,
+    AdmittedWorker, Alerts, Frame, Gone, HookAccess, HookError, Refusal, RefusedWorker, Reply, Socket, SubmissionResult,
 };
 use starwright::model::{
     Actor, Ask, BuildId, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Cause, Change, ChangeId, ChangeSourceId,
@@ -491,10 +491,10 @@ impl Control for FakeMaster {
         Box::pin(async move { answer })
     }
 
-    fn admit_worker(&self, authorization: Option<&str>, _: Option<SocketAddr>) -> Result<Seat, Refusal> {
+    fn admit_worker(&self, authorization: Option<&str>, _: Option<SocketAddr>) -> Result<AdmittedWorker, Refusal> {
         match authorization {
             // w1:pass
-            Some("Basic dzE6cGFzcw==") => Ok(Seat { worker: "w1".to_owned() }),
+            Some("Basic dzE6cGFzcw==") => Ok(AdmittedWorker { worker: "w1".to_owned() }),
             Some(header) if !header.starts_with("Basic ") => Err(Refusal::Malformed("the scheme".to_owned())),
             _ => Err(Refusal::Unauthorized),
         }
@@ -515,7 +515,7 @@ impl Control for FakeMaster {
     }
 
     /// Sends back every frame, until the worker goes.
-    fn serve_worker(&self, seat: Seat, mut socket: Socket) -> BoxFuture<'_, ()> {
+    fn serve_worker(&self, seat: AdmittedWorker, mut socket: Socket) -> BoxFuture<'_, ()> {
         use futures_util::{SinkExt, StreamExt};
         Box::pin(async move {
             let hello = format!("{} from {}", seat.worker, socket.peer.unwrap().ip());

@@ -57,7 +57,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     fn change_source<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
         let mut call = Call::open(&CHANGE_SOURCE, args, eval)?;
         let name = call.subject("change source");
-        call.collector.declare(Kind::ChangeSource, &name, &call.spot);
+        call.collector.declare(Kind::ChangeSource, &name, &call.site);
         let kind = read(&mut call, KINDS);
         let every = call.span("every").unwrap_or(Span::from_minutes(5));
         if every < EVERY_MIN {

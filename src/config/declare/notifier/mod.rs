@@ -12,7 +12,7 @@ use starlark::starlark_module;
 use starlark::values::none::NoneType;
 
 use super::super::args::Call;
-use super::super::collect::{Kind, Wanted};
+use super::super::collect::{Kind, ReferenceKind};
 use super::super::convert::{items_of, kind_of};
 use super::super::signature::{Native, Param, optional, required};
 use super::kinds::{KindOf, native, read};
@@ -66,7 +66,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     fn notifier<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
         let mut call = Call::open(&NOTIFIER, args, eval)?;
         let name = call.subject("notifier");
-        call.collector.declare(Kind::Notifier, &name, &call.spot);
+        call.collector.declare(Kind::Notifier, &name, &call.site);
         let mut on = call.words("on", &ON).unwrap_or_default();
         on.sort_unstable();
         on.dedup();
@@ -78,8 +78,8 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         let plan = NotifierPlan {
             name: name.clone(),
             on,
-            builders: call.value("builders").map(|_| call.references("builders", Wanted::Builder)),
-            tags: call.value("tags").map(|_| call.references("tags", Wanted::BuilderTag)).unwrap_or_default(),
+            builders: call.value("builders").map(|_| call.references("builders", ReferenceKind::Builder)),
+            tags: call.value("tags").map(|_| call.references("tags", ReferenceKind::BuilderTag)).unwrap_or_default(),
             branches: branches(&call),
             kind,
             place: call.place(),

@@ -23,14 +23,14 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// By which names we are known, and whom we believe.
 #[derive(Clone, Copy, Debug)]
-pub struct House<'a> {
+pub struct KnownHosts<'a> {
     /// The address of the pages.
     pub url: &'a str,
     pub web: &'a WebPlan,
 }
 
 /// Lets a request in, with its head put in order, and says where it comes from; the error is the answer.
-pub fn admit(parts: &mut request::Parts, house: House<'_>, peer: SocketAddr) -> Result<SocketAddr, Box<Response>> {
+pub fn admit(parts: &mut request::Parts, hosts: KnownHosts<'_>, peer: SocketAddr) -> Result<SocketAddr, Box<Response>> {
     if parts.method == Method::CONNECT {
         let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, "this is not a proxy: CONNECT is not served");
         respond::set(&mut response, header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, OPTIONS"));
@@ -42,15 +42,15 @@ pub fn admit(parts: &mut request::Parts, house: House<'_>, peer: SocketAddr) -> 
     if is_workers(&parts.headers, parts.uri.path()) {
         return Ok(peer);
     }
-    let trusted = is_trusted(house.web, peer.ip());
+    let trusted = is_trusted(hosts.web, peer.ip());
     let named = target(parts)?;
-    let from = if trusted { client(&parts.headers, house.web, peer) } else { peer };
+    let from = if trusted { client(&parts.headers, hosts.web, peer) } else { peer };
     let forwarded = if trusted { forwarded_host(&parts.headers)? } else { None };
     for forged in [FORWARDED_HOST, FORWARDED_FOR, header::FORWARDED] {
         parts.headers.remove(forged);
     }
     for authority in named.iter().chain(&forwarded) {
-        if !is_ours(house, &authority.host) {
+        if !is_ours(hosts, &authority.host) {
             return Err(Box::new(misdirected(authority)));
         }
     }
@@ -95,11 +95,11 @@ fn target(parts: &request::Parts) -> Result<Option<Authority>, Box<Response>> {
 
 const BAD_HOST: &str = "the request's host is not HOST or HOST:PORT";
 
-fn is_ours(house: House<'_>, host: &Host) -> bool {
+fn is_ours(hosts: KnownHosts<'_>, host: &Host) -> bool {
     let Host::Name(name) = host else { return true };
-    let url = Authority::of_url(house.url).is_some_and(|url| url.host == *host);
-    let listening = house.web.listen.as_deref().and_then(Authority::parse).is_some_and(|listen| listen.host == *host);
-    host.is_loopback_name() || url || listening || house.web.hosts.iter().any(|declared| matches(declared, name))
+    let url = Authority::of_url(hosts.url).is_some_and(|url| url.host == *host);
+    let listening = hosts.web.listen.as_deref().and_then(Authority::parse).is_some_and(|listen| listen.host == *host);
+    host.is_loopback_name() || url || listening || hosts.web.hosts.iter().any(|declared| matches(declared, name))
 }
 
 /// `*.example.org` stands for all names below it.
@@ -219,8 +219,8 @@ mod tests {
         }
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
         let web = web();
-        let house = House { url: URL, web: &web };
-        let from = admit(&mut parts, house, format!("{peer}:5").parse().unwrap()).map_err(|r| r.status().as_u16())?;
+        let hosts = KnownHosts { url: URL, web: &web };
+        let from = admit(&mut parts, hosts, format!("{peer}:5").parse().unwrap()).map_err(|r| r.status().as_u16())?;
         let host = parts.headers.get(header::HOST).map_or("", |host| host.to_str().unwrap()).to_owned();
         Ok((host, from.ip().to_string()))
     }
@@ -329,7 +329,8 @@ mod tests {
         let (mut parts, ()) =
             warp::http::Request::builder().method("CONNECT").uri("a:443").body(()).unwrap().into_parts();
         let web = web();
-        let refused = admit(&mut parts, House { url: URL, web: &web }, "192.0.2.1:5".parse().unwrap()).unwrap_err();
+        let refused =
+            admit(&mut parts, KnownHosts { url: URL, web: &web }, "192.0.2.1:5".parse().unwrap()).unwrap_err();
         assert_eq!((refused.status().as_u16(), refused.headers().contains_key("allow")), (405, true));
     }
 }

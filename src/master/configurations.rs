@@ -13,14 +13,14 @@ use crate::store::Store;
 
 /// The table.
 #[derive(Debug)]
-pub(super) struct Programs {
+pub(super) struct Configurations {
     templates: Arc<Templates>,
     plans: Mutex<BTreeMap<ConfigDigest, Arc<Plan>>>,
 }
 
-impl Programs {
+impl Configurations {
     pub fn new(store: Store, launcher: Launcher) -> Self {
-        Self { templates: Arc::new(Templates::new(launcher, Kept(store))), plans: Mutex::default() }
+        Self { templates: Arc::new(Templates::new(launcher, StoredSources(store))), plans: Mutex::default() }
     }
 
     /// The processes.
@@ -68,9 +68,9 @@ impl Programs {
 }
 
 /// The store, as the place of sources.
-struct Kept(Store);
+struct StoredSources(Store);
 
-impl TemplateOrigin for Kept {
+impl TemplateOrigin for StoredSources {
     fn sources(&self, digest: &ConfigDigest) -> Result<Sources, String> {
         let bytes = self.0.config(digest).map_err(|error| format!("its sources cannot be read: {error}"))?;
         Sources::from_bytes(&bytes.ok_or("its sources are not in the store")?)

@@ -13,9 +13,9 @@ use super::request::Request;
 use super::respond::{self, error_text};
 use super::site::Site;
 use super::wire::{
-    AlertsAnswer, ChangesAnswer, ChangesAsk, DoneAnswer, ErrorAnswer, HealthAnswer, OutboxAnswer, PlanAnswer, PollAsk,
-    RefusedPlan, ReloadAnswer, ReloadAsk, ReloadOutcome, SourcesAnswer, WaitingAnswer, WireReport, WireSource,
-    WireUndelivered,
+    AlertsResponse, ChangesRequest, ChangesResponse, DoneResponse, ErrorResponse, HealthResponse, OutboxResponse,
+    PlanResponse, PollRequest, RefusedPlan, ReloadOutcome, ReloadRequest, ReloadResponse, SourcesResponse,
+    WaitingResponse, WireReport, WireSource, WireUndelivered,
 };
 use crate::base::Timestamp;
 use crate::master::{Reply, SubmissionResult};
@@ -23,12 +23,12 @@ use crate::model::{Actor, BuilderId, ConfigDigest, Event, Order, Report, ReportR
 use crate::store::{Store, StoreError};
 
 /// Why a request has no other answer.
-struct Refused {
+struct ApiFailure {
     status: StatusCode,
     text: String,
 }
 
-type Answered = Result<Response, Refused>;
+type ApiResult = Result<Response, ApiFailure>;
 
 /// Answers a request below `/api/starwright/`.
 pub async fn answer(site: &Arc<Site>, request: &Request, path: &str) -> Response {
@@ -38,7 +38,7 @@ pub async fn answer(site: &Arc<Site>, request: &Request, path: &str) -> Response
         (_, None) => Err(refused(StatusCode::NOT_FOUND, "no such version of the API")),
         (_, Some(path)) => dispatch(site, request, path).await,
     };
-    let mut response = answered.unwrap_or_else(|refused| json(refused.status, &ErrorAnswer { error: refused.text }));
+    let mut response = answered.unwrap_or_else(|refused| json(refused.status, &ErrorResponse { error: refused.text }));
     if let Origin::Allowed(origin) = &judged {
         origin::allow(&mut response, origin);
     }
@@ -53,21 +53,21 @@ pub fn takes_body(path: &str) -> bool {
 
 /// The answer to a call from a page that may not call us.
 pub fn foreign() -> Response {
-    json(StatusCode::FORBIDDEN, &ErrorAnswer { error: "invalid origin".to_owned() })
+    json(StatusCode::FORBIDDEN, &ErrorResponse { error: "invalid origin".to_owned() })
 }
 
 /// Paths that are only read.
 const READ: [&str; 4] = ["plan", "outbox", "sources", "health"];
 
-async fn dispatch(site: &Arc<Site>, request: &Request, path: &str) -> Answered {
+async fn dispatch(site: &Arc<Site>, request: &Request, path: &str) -> ApiResult {
     let posts = request.method == Method::POST;
     if let Some(number) = path.strip_prefix("requests/").and_then(|rest| rest.strip_suffix("/waiting")) {
         return waiting(site, request, number).await;
     }
     match path {
-        "reload" if posts => reload(site, body(request)?, by(request)).await,
-        "changes" if posts => changes(site, body(request)?, by(request)).await,
-        "poll" if posts => poll(site, body(request)?, by(request)).await,
+        "reload" if posts => reload(site, parse_body(request)?, by(request)).await,
+        "changes" if posts => changes(site, parse_body(request)?, by(request)).await,
+        "poll" if posts => poll(site, parse_body(request)?, by(request)).await,
         "alerts" if Site::reads(request) => Ok(json(StatusCode::OK, &alerts(site))),
         "plan" | "outbox" | "sources" | "health" if Site::reads(request) => read(site, path.to_owned()).await,
         "reload" | "changes" | "poll" => Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path wants POST")),
@@ -80,7 +80,7 @@ async fn dispatch(site: &Arc<Site>, request: &Request, path: &str) -> Answered {
 
 /// The body as JSON; an empty one stands for an empty object. The content type is required, because a foreign
 /// page can send anything else without asking.
-fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Refused> {
+fn parse_body<T: DeserializeOwned>(request: &Request) -> Result<T, ApiFailure> {
     if !request.has_json() {
         return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must have the type application/json"));
     }
@@ -94,42 +94,44 @@ fn by(request: &Request) -> Actor {
     Actor::person("", request.via())
 }
 
-async fn reload(site: &Site, ask: ReloadAsk, by: Actor) -> Answered {
-    let order = Order::Reload { why: ask.cause.unwrap_or_else(|| "HTTP".to_owned()) };
+async fn reload(site: &Site, body: ReloadRequest, by: Actor) -> ApiResult {
+    let order = Order::Reload { why: body.cause.unwrap_or_else(|| "HTTP".to_owned()) };
     let reply = site.control.order(order, by).await.map_err(gone)?;
     let in_force = || site.control.plan().digest.to_string();
     let answer = match reply {
         Reply::Done => reloaded(ReloadOutcome::Unchanged, in_force()),
         Reply::Adopted { digest, changes } => {
             let changes = changes.iter().map(Into::into).collect();
-            ReloadAnswer { changes, ..reloaded(ReloadOutcome::Adopted, digest.to_string()) }
+            ReloadResponse { changes, ..reloaded(ReloadOutcome::Adopted, digest.to_string()) }
         }
-        Reply::Refused(report) => ReloadAnswer { report: Some(report), ..reloaded(ReloadOutcome::Refused, in_force()) },
+        Reply::Refused(report) => {
+            ReloadResponse { report: Some(report), ..reloaded(ReloadOutcome::Refused, in_force()) }
+        }
         reply => return done(reply),
     };
     Ok(json(StatusCode::OK, &answer))
 }
 
-fn reloaded(outcome: ReloadOutcome, digest: String) -> ReloadAnswer {
-    ReloadAnswer { outcome, digest, changes: Vec::new(), report: None }
+fn reloaded(outcome: ReloadOutcome, digest: String) -> ReloadResponse {
+    ReloadResponse { outcome, digest, changes: Vec::new(), report: None }
 }
 
-async fn changes(site: &Site, ask: ChangesAsk, by: Actor) -> Answered {
-    let changes = ask.changes.into_iter().map(Into::into).collect();
-    let order = Order::AddChanges { changes, delivery: ask.delivery };
+async fn changes(site: &Site, body: ChangesRequest, by: Actor) -> ApiResult {
+    let changes = body.changes.into_iter().map(Into::into).collect();
+    let order = Order::AddChanges { changes, delivery: body.delivery };
     match site.control.order(order, by).await.map_err(gone)? {
         Reply::Changes(intake) => {
             let recorded = intake.iter().filter_map(SubmissionResult::recorded).map(|id| id.0).collect();
             let others = intake.iter().filter(|one| one.recorded().is_none());
             let notes = others.map(ToString::to_string).collect();
-            Ok(json(StatusCode::OK, &ChangesAnswer { changes: recorded, notes }))
+            Ok(json(StatusCode::OK, &ChangesResponse { changes: recorded, notes }))
         }
         reply => done(reply),
     }
 }
 
 /// Why a request waits.
-async fn waiting(site: &Site, request: &Request, number: &str) -> Answered {
+async fn waiting(site: &Site, request: &Request, number: &str) -> ApiResult {
     if !Site::reads(request) {
         return Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path wants GET"));
     }
@@ -141,14 +143,14 @@ async fn waiting(site: &Site, request: &Request, number: &str) -> Answered {
         return Err(missing());
     }
     let why = site.control.why_waits(vec![id]).await.map_err(gone)?.remove(&id).unwrap_or_default();
-    Ok(json(StatusCode::OK, &WaitingAnswer { request: id.0, waits: !why.is_empty(), why }))
+    Ok(json(StatusCode::OK, &WaitingResponse { request: id.0, waits: !why.is_empty(), why }))
 }
 
-async fn poll(site: &Site, ask: PollAsk, by: Actor) -> Answered {
-    done(site.control.order(Order::Poll { source: ask.source }, by).await.map_err(gone)?)
+async fn poll(site: &Site, body: PollRequest, by: Actor) -> ApiResult {
+    done(site.control.order(Order::Poll { source: body.source }, by).await.map_err(gone)?)
 }
 
-fn done(reply: Reply) -> Answered {
+fn done(reply: Reply) -> ApiResult {
     match reply {
         Reply::Refused(text) => Err(refused(StatusCode::BAD_REQUEST, text)),
         Reply::Denied(text) => Err(refused(StatusCode::FORBIDDEN, text)),
@@ -158,13 +160,13 @@ fn done(reply: Reply) -> Answered {
             Err(refused(StatusCode::BAD_REQUEST, text.join("; ")))
         }
         Reply::Done | Reply::Changes(_) | Reply::Buildset { .. } | Reply::Adopted { .. } | Reply::Scheduler(_) => {
-            Ok(json(StatusCode::OK, &DoneAnswer {}))
+            Ok(json(StatusCode::OK, &DoneResponse {}))
         }
     }
 }
 
 /// What is read from the store, on a thread that may wait.
-async fn read(site: &Arc<Site>, path: String) -> Answered {
+async fn read(site: &Arc<Site>, path: String) -> ApiResult {
     let site = Arc::clone(site);
     let reading = tokio::task::spawn_blocking(move || {
         let store = site.control.store();
@@ -185,11 +187,11 @@ async fn read(site: &Arc<Site>, path: String) -> Answered {
     }
 }
 
-fn plan(site: &Site, store: &Store) -> Result<PlanAnswer, StoreError> {
+fn plan(site: &Site, store: &Store) -> Result<PlanResponse, StoreError> {
     let plan = site.control.plan();
     let adopted = store.plans_adopted(1)?.into_iter().next();
     let refused = store.plan_refused()?.map(|(at, report)| RefusedPlan { at: at.as_millis(), report });
-    let mut answer = PlanAnswer {
+    let mut answer = PlanResponse {
         title: plan.master.title.clone(),
         digest: plan.digest.to_string(),
         adopted_at: None,
@@ -200,13 +202,13 @@ fn plan(site: &Site, store: &Store) -> Result<PlanAnswer, StoreError> {
     if let Some(fact) = adopted
         && let Event::PlanAdopted { digest: ConfigDigest(digest), why, changes, .. } = fact.event
     {
-        answer = PlanAnswer { digest, adopted_at: Some(fact.at.as_millis()), cause: Some(why), ..answer };
+        answer = PlanResponse { digest, adopted_at: Some(fact.at.as_millis()), cause: Some(why), ..answer };
         answer.changes = changes.iter().map(Into::into).collect();
     }
     Ok(answer)
 }
 
-fn outbox(store: &Store) -> Result<OutboxAnswer, StoreError> {
+fn outbox(store: &Store) -> Result<OutboxResponse, StoreError> {
     let names: BTreeMap<BuilderId, String> =
         store.builders()?.into_iter().map(|builder| (builder.id, builder.name)).collect();
     let reports = store.outbox()?.into_iter().map(|(report, error)| wire_report(&report, error, &names)).collect();
@@ -215,21 +217,21 @@ fn outbox(store: &Store) -> Result<OutboxAnswer, StoreError> {
         at: record.at.as_millis(),
         given_up: record.given_up,
     });
-    Ok(OutboxAnswer { reports, undelivered: undelivered.collect() })
+    Ok(OutboxResponse { reports, undelivered: undelivered.collect() })
 }
 
-fn sources(store: &Store) -> Result<SourcesAnswer, StoreError> {
+fn sources(store: &Store) -> Result<SourcesResponse, StoreError> {
     let sources = store.change_sources()?.into_iter().map(|source| WireSource {
         name: source.name,
         active: source.active,
         polled_at: source.polled.map(Timestamp::as_millis),
         error: source.error,
     });
-    Ok(SourcesAnswer { sources: sources.collect() })
+    Ok(SourcesResponse { sources: sources.collect() })
 }
 
-fn alerts(site: &Site) -> AlertsAnswer {
-    AlertsAnswer { alerts: site.control.alerts().list().into_iter().map(Into::into).collect() }
+fn alerts(site: &Site) -> AlertsResponse {
+    AlertsResponse { alerts: site.control.alerts().list().into_iter().map(Into::into).collect() }
 }
 
 fn wire_report(report: &Report, error: Option<String>, names: &BTreeMap<BuilderId, String>) -> WireReport {
@@ -260,9 +262,9 @@ const fn reason(reason: ReportReason) -> &'static str {
     }
 }
 
-fn health(store: &Store) -> Result<HealthAnswer, StoreError> {
+fn health(store: &Store) -> Result<HealthResponse, StoreError> {
     let connected = store.workers()?.iter().filter(|worker| worker.connected).count();
-    Ok(HealthAnswer {
+    Ok(HealthResponse {
         status: "ok".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         installation: store.installation(),
@@ -276,10 +278,10 @@ fn json(status: StatusCode, form: &impl Serialize) -> Response {
     respond::body(status, respond::JSON, text)
 }
 
-fn refused(status: StatusCode, text: impl Into<String>) -> Refused {
-    Refused { status, text: text.into() }
+fn refused(status: StatusCode, text: impl Into<String>) -> ApiFailure {
+    ApiFailure { status, text: text.into() }
 }
 
-fn gone(gone: crate::master::Gone) -> Refused {
+fn gone(gone: crate::master::Gone) -> ApiFailure {
     refused(StatusCode::SERVICE_UNAVAILABLE, gone.to_string())
 }

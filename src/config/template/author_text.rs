@@ -16,9 +16,9 @@ use crate::model::Text;
 
 /// A text, or a template that is filled in where it is used; nothing is quoted.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::config) struct Told<'v>(Value<'v>);
+pub(in crate::config) struct AuthorText<'v>(Value<'v>);
 
-impl StarlarkTypeRepr for Told<'_> {
+impl StarlarkTypeRepr for AuthorText<'_> {
     type Canonical = Self;
 
     fn starlark_type_repr() -> Ty {
@@ -26,7 +26,7 @@ impl StarlarkTypeRepr for Told<'_> {
     }
 }
 
-impl<'v> UnpackValue<'v> for Told<'v> {
+impl<'v> UnpackValue<'v> for AuthorText<'v> {
     type Error = Infallible;
 
     fn unpack_value_impl(value: Value<'v>) -> Result<Option<Self>, Infallible> {
@@ -35,7 +35,7 @@ impl<'v> UnpackValue<'v> for Told<'v> {
     }
 }
 
-impl<'v> Told<'v> {
+impl<'v> AuthorText<'v> {
     /// The text. Secrets are refused: it is shown, or recorded.
     pub(in crate::config) fn text(
         self,

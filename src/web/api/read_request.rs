@@ -19,7 +19,7 @@ use crate::web::respond::{JSON, TEXT};
 const SORTED_MAX: usize = 100_000;
 
 /// A read request.
-pub struct Ask<'a> {
+pub struct ReadRequest<'a> {
     pub store: &'a Store,
     pub plan: Arc<Plan>,
     /// The path below `/api/v2/`, decoded; for error messages.
@@ -34,15 +34,15 @@ pub struct Ask<'a> {
 
 /// What an endpoint has written: the last piece of the answer.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ReadResponse {
     pub text: String,
     pub kind: &'static str,
 }
 
 /// What an endpoint returns.
-pub type Answered = Result<Answer, ApiError>;
+pub type ReadResult = Result<ReadResponse, ApiError>;
 
-impl Ask<'_> {
+impl ReadRequest<'_> {
     /// An element of the path.
     pub fn text(&self, name: &str) -> &str {
         self.names().text(name)
@@ -74,26 +74,26 @@ impl Ask<'_> {
     }
 
     /// Answers with one resource.
-    pub fn one<R: Resource>(&mut self, row: Option<R>) -> Answered {
+    pub fn one<R: Resource>(&mut self, row: Option<R>) -> ReadResult {
         let query = Query::parse(R::KIND, Shape::One, self.pairs)?;
         let row = row.ok_or_else(|| self.missing())?;
         Ok(self.envelope(R::KIND, |writer| write_row(writer, &row, &query), None))
     }
 
     /// Answers with one resource that a closure writes, for resources that are not records.
-    pub fn one_written(&self, kind: &Kind, write: impl FnOnce(&mut Writer)) -> Answer {
+    pub fn one_written(&self, kind: &Kind, write: impl FnOnce(&mut Writer)) -> ReadResponse {
         self.envelope(kind, write, None)
     }
 
     /// Answers with a list that is in memory.
-    pub fn list<R: Resource>(&mut self, rows: Vec<R>) -> Answered {
+    pub fn list<R: Resource>(&mut self, rows: Vec<R>) -> ReadResult {
         let query = self.query::<R>()?;
         let rows = Rows::list(rows, &query);
         self.many(&query, rows)
     }
 
     /// Answers with the rows that the query selects.
-    pub fn many<R: Resource>(&mut self, query: &Query, rows: Rows<'_, R>) -> Answered {
+    pub fn many<R: Resource>(&mut self, query: &Query, rows: Rows<'_, R>) -> ReadResult {
         let mut page = Page::default();
         let mut writer = Writer::new(self.layout);
         // "meta" comes before or after the items, in alphabetical order.
@@ -113,7 +113,7 @@ impl Ask<'_> {
             page.seen = seen;
         }
         writer.close(']', page.written == 0);
-        Ok(Answer { text: with_meta(writer, R::KIND, &page, meta_last), kind: self.kind() })
+        Ok(ReadResponse { text: with_meta(writer, R::KIND, &page, meta_last), kind: self.kind() })
     }
 
     fn write_in_order<R: Resource>(
@@ -162,7 +162,7 @@ impl Ask<'_> {
         if meta_follows(R::KIND) { self.output.offer(&mut writer.out) } else { Ok(()) }
     }
 
-    fn envelope(&self, kind: &Kind, write: impl FnOnce(&mut Writer), total: Option<usize>) -> Answer {
+    fn envelope(&self, kind: &Kind, write: impl FnOnce(&mut Writer), total: Option<usize>) -> ReadResponse {
         let mut writer = Writer::new(self.layout);
         writer.open('{');
         let meta_first = !meta_follows(kind);
@@ -178,7 +178,7 @@ impl Ask<'_> {
             write_meta(&mut writer, false, total);
         }
         writer.close('}', false);
-        Answer { text: writer.out, kind: self.kind() }
+        ReadResponse { text: writer.out, kind: self.kind() }
     }
 
     /// The content type that goes with the layout.

@@ -1,18 +1,10 @@
-//! Arguments, and the way from them to a subcommand.
+//! The arguments of every subcommand, and their help.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::client::Client;
-use super::error::CliError;
 use super::terminal::Colour;
-use super::{
-    builds, cancel, check, force, log, master, pause, rebuild, reload, sendchange, status, stop, store, up, worker,
-};
-use crate::base::LogForm;
-use crate::base::process::keep_private;
 
 /// A CI engine in one binary.
 ///
@@ -22,13 +14,13 @@ use crate::base::process::keep_private;
 /// Start here:  starwright up examples/master.star
 #[derive(Debug, Parser)]
 #[command(name = "starwright", version, max_term_width = 100, after_help = EXIT_CODES)]
-struct Cli {
+pub(super) struct Cli {
     #[command(subcommand)]
-    command: Command,
+    pub command: Command,
 
     /// Write log lines as JSON objects (for masters and workers)
     #[arg(long, global = true)]
-    log_json: bool,
+    pub log_json: bool,
 }
 
 const EXIT_CODES: &str = "\
@@ -48,7 +40,7 @@ STARWRIGHT_LOG sets the log filter, for example: STARWRIGHT_LOG=debug starwright
 
 #[derive(Debug, Subcommand)]
 #[expect(clippy::enum_variant_names, reason = "the hidden subcommand is called `run-command`")]
-enum Command {
+pub(super) enum Command {
     /// Run everything on this machine: a master with its web pages, and its local workers
     #[command(after_help = "Example:\n  starwright up examples/master.star\nthen open http://127.0.0.1:8010/")]
     Up(MasterArgs),
@@ -382,67 +374,6 @@ pub(super) struct SendchangeArgs {
     pub files: Vec<String>,
     #[command(flatten)]
     pub master: MasterAddress,
-}
-
-/// Runs the program.
-pub fn main() -> ExitCode {
-    // One of these starts for each command: it does without the parser, which takes longer than the rest of its start.
-    if std::env::args_os().nth(1).is_some_and(|word| word == "run-command") && std::env::args_os().len() == 2 {
-        return run_command();
-    }
-    keep_private();
-    let cli = Cli::parse();
-    let form = if cli.log_json { LogForm::Json } else { LogForm::Text };
-    match run(cli.command, form) {
-        Ok(code) => code,
-        Err(error) => error.show(),
-    }
-}
-
-fn run(command: Command, form: LogForm) -> Result<ExitCode, CliError> {
-    match command {
-        Command::RunCommand => Ok(run_command()),
-        Command::Evaluator { template } => Ok(crate::evaluator::main(template)),
-        Command::Check { files } => check::run(&files),
-        Command::Up(args) => up::run(&args, form),
-        Command::Master(args) => master::run(&args, form),
-        Command::Worker(args) => worker::run(&args, form),
-        Command::Reload { master } => client(|| reload::run(Client::new(&master.url)?)),
-        Command::Status { json, master } => client(|| status::run(Client::new(&master.url)?, json)),
-        Command::Force(args) => client(|| force::run(Client::new(&args.master.url)?, &args)),
-        Command::Builds { builder, limit, json, master } => {
-            client(|| builds::run(Client::new(&master.url)?, builder.as_deref(), limit, json))
-        }
-        Command::Log { build, step, follow, color, master } => {
-            client(|| log::run(Client::new(&master.url)?, &build, step.as_deref(), follow, color.is_wanted()))
-        }
-        Command::Stop { build, reason, master } => client(|| stop::run(Client::new(&master.url)?, &build, &reason)),
-        Command::Rebuild { build, watch, master } => client(|| rebuild::run(Client::new(&master.url)?, &build, watch)),
-        Command::Cancel { request, reason, master } => {
-            client(|| cancel::run(Client::new(&master.url)?, request, &reason))
-        }
-        Command::Pause { worker, reason, master } => {
-            client(|| pause::run(Client::new(&master.url)?, &worker, true, &reason))
-        }
-        Command::Unpause { worker, master } => client(|| pause::run(Client::new(&master.url)?, &worker, false, "")),
-        Command::Store(command) => store::run(&command, form),
-        Command::Sendchange(args) => client(|| sendchange::run(Client::new(&args.master.url)?, &args)),
-    }
-}
-
-fn run_command() -> ExitCode {
-    ExitCode::from(u8::try_from(crate::worker::run_command()).unwrap_or(1))
-}
-
-/// Runs a subcommand that talks to a master.
-fn client<F: Future<Output = Result<ExitCode, CliError>>>(
-    subcommand: impl FnOnce() -> Result<F, CliError>,
-) -> Result<ExitCode, CliError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| CliError::environment(format!("failed to start: {error}")))?;
-    runtime.block_on(async { subcommand()?.await })
 }
 
 #[cfg(test)]

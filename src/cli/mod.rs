@@ -6,6 +6,7 @@ mod builds;
 mod cancel;
 mod check;
 mod client;
+mod dispatch;
 mod error;
 mod force;
 mod log;
@@ -25,4 +26,4 @@ mod up;
 mod watch;
 mod worker;
 
-pub use args::main;
+pub use dispatch::main;

@@ -10,8 +10,9 @@ use starlark::values::dict::DictRef;
 use starlark::values::{UnpackValue, Value as Star, ValueLike};
 
 use super::collect::{Collector, ReferenceKind};
-use super::convert::{items_of, kind_of, plain, to_model, to_text};
+use super::convert::{items_of, kind_of, to_model, to_text};
 use super::foreign;
+use super::marks::plain;
 use super::place::{ArgRef, CallSite};
 use super::registry::register;
 use super::signature::Native;

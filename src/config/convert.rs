@@ -9,8 +9,9 @@ use starlark::values::structs::StructRef;
 use starlark::values::tuple::TupleRef;
 use starlark::values::{Heap, UnpackValue, Value as Star, ValueLike};
 
-use super::template::{TEMPLATE_MARK, Template};
-use super::values::secret::{SECRET_MARK, TextValue};
+use super::marks::plain;
+use super::template::Template;
+use super::values::secret::TextValue;
 use crate::model::{Text, Value};
 
 /// Depth of nesting of values that leave a script: deeper ones are a mistake, and would exhaust the stack.
@@ -61,19 +62,6 @@ fn deep(value: Star<'_>, depth: usize) -> Result<Value, String> {
 /// The elements of a list or tuple.
 pub(super) fn items_of(value: Star<'_>) -> Option<&[Star<'_>]> {
     ListRef::from_value(value).map(ListRef::content).or_else(|| TupleRef::from_value(value).map(TupleRef::content))
-}
-
-/// Refuses text into which a secret or a template was formatted: its value would not be there, only its name.
-pub(super) fn plain(text: &str) -> Result<&str, String> {
-    if text.contains(TEMPLATE_MARK) {
-        return Err("holds a template that was turned into plain text; join with `+`, or write the whole text in interpolate(\"…\")".to_owned());
-    }
-    if text.contains(SECRET_MARK) {
-        return Err(
-            "holds a secret that was turned into plain text; join with concat(\"…\", secret(\"name\"))".to_owned()
-        );
-    }
-    Ok(text)
 }
 
 /// A text that may hold secrets.

@@ -7,7 +7,7 @@ use starlark::codemap::FileSpan;
 use super::foreign;
 use super::library;
 use super::limits::Limits;
-use super::parse::lower_first;
+use super::parse::{NO_FORMATS, lower_first};
 use super::place::{CallSite, is_own, written};
 use super::problem::Problem;
 use crate::base::nearest;
@@ -87,8 +87,6 @@ fn in_our_words(message: String, hint: Option<String>, span: Option<&FileSpan>) 
 
 /// What the evaluator says of format specifications.
 const FORMATS: [&str; 4] = ["format character", "key `:", "invalid format", "format string"];
-
-pub(super) const NO_FORMATS: &str = "there are no format specifications such as `:02d` or `%02d`: write pad(n, 2) or fixed(x, 2), with load(\"@stdlib//text.star\", \"fixed\", \"pad\")";
 
 /// Whether the message is about a sum of a text and a number.
 fn adds_number_to_text(message: &str) -> bool {

@@ -8,7 +8,7 @@ use super::declare::declarations;
 use super::evaluate::context_types;
 use super::pure::pure_functions;
 use super::template::template_functions;
-use super::values::secret::secret_functions;
+use super::values::secret_functions::secret_functions;
 
 /// What Starlark offers beyond the standard. `json` comes from our own helpers.
 const EXTENSIONS: [LibraryExtension; 8] = [

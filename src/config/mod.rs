@@ -21,6 +21,7 @@ mod globals;
 mod library;
 mod limits;
 mod loader;
+mod marks;
 mod narrow;
 mod omission;
 mod parse;

@@ -6,7 +6,6 @@ use starlark::codemap::FileSpan;
 use starlark::syntax::{AstModule, Dialect, DialectTypes};
 
 use super::brackets;
-use super::fault::NO_FORMATS;
 use super::foreign;
 use super::omission;
 use super::place::{excerpt_of, place_of};
@@ -28,6 +27,8 @@ const DEPTH_MAX: usize = 200;
 
 /// Bytes of one file: 10,000 builders written out take 8 MB.
 pub(super) const FILE_BYTES_MAX: usize = 16 << 20;
+
+pub(super) const NO_FORMATS: &str = "there are no format specifications such as `:02d` or `%02d`: write pad(n, 2) or fixed(x, 2), with load(\"@stdlib//text.star\", \"fixed\", \"pad\")";
 
 /// Parses one file.
 pub(super) fn parse(name: &str, text: &str) -> Result<AstModule, Problem> {

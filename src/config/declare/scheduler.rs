@@ -13,7 +13,7 @@ use super::super::convert::kind_of;
 use super::super::place::ArgRef;
 use super::super::signature::{Native, optional, required};
 use super::builder::priority;
-use super::scheduler_kind::{kind, note_foreign};
+use super::scheduler_kind::{COMMON, kind, own_arguments};
 use crate::model::{CodebasePlan, FnId, Properties, SchedulerPlan, StampSpec};
 
 const STAMP_FIELDS: [&str; 4] = ["repository", "project", "branch", "revision"];
@@ -88,6 +88,17 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         };
         call.collector.plan.borrow_mut().schedulers.entry(name).or_insert(plan);
         Ok(NoneType)
+    }
+}
+
+/// Notes arguments that the kind does not take.
+fn note_foreign(call: &Call<'_, '_, '_, '_, '_>) {
+    let Some(word) = call.value("kind").and_then(Value::unpack_str) else { return };
+    let Some(own) = own_arguments(word) else { return };
+    for name in SCHEDULER.names().filter(|name| !COMMON.contains(name) && !own.contains(name)) {
+        if call.value(name).is_some() {
+            call.wrong(name, &format!("has no meaning for a scheduler of kind \"{word}\""), None);
+        }
     }
 }
 

@@ -6,7 +6,6 @@ use super::super::args::{Call, is_callable};
 use super::super::collect::ReferenceKind;
 use super::super::convert::kind_of;
 use super::super::values::filter::{FilterValue, ParamValue};
-use super::scheduler::SCHEDULER;
 use crate::base::Span;
 use crate::model::{ChangeFilter, ForceParam, ImportantFiles, SchedulerKind};
 
@@ -27,15 +26,9 @@ pub(super) const COMMON: [&str; 7] = ["name", "kind", "builders", "properties", 
 /// How long to wait for further changes.
 const QUIET: Span = Span::from_minutes(1);
 
-/// Notes arguments that the kind does not take.
-pub(super) fn note_foreign(call: &Call<'_, '_, '_, '_, '_>) {
-    let Some(word) = call.value("kind").and_then(starlark::values::Value::unpack_str) else { return };
-    let Some((_, own)) = KINDS.iter().find(|(kind, _)| *kind == word) else { return };
-    for name in SCHEDULER.names().filter(|name| !COMMON.contains(name) && !own.contains(name)) {
-        if call.value(name).is_some() {
-            call.wrong(name, &format!("has no meaning for a scheduler of kind \"{word}\""), None);
-        }
-    }
+/// The arguments that only some kinds take, of those that this one takes; none if there is no such kind.
+pub(super) fn own_arguments(word: &str) -> Option<&'static [&'static str]> {
+    KINDS.iter().find(|(kind, _)| *kind == word).map(|(_, own)| *own)
 }
 
 /// What makes the scheduler start builds.

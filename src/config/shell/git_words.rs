@@ -1,6 +1,6 @@
 //! Words of the git program that it executes: settings that name a command, and options that take one.
 
-use super::nested::Word;
+use super::word::{PLACE, Word};
 
 /// Beginnings of settings that hold commands, or lead to some.
 const SPACES: [&str; 9] =
@@ -72,5 +72,5 @@ fn is_executed(setting: &Word) -> bool {
     let Some((key, _)) = setting.text.split_once('=') else { return !setting.places.is_empty() };
     let key = key.to_lowercase();
     let leaf = key.rsplit('.').next().unwrap_or_default();
-    key.contains(super::nested::PLACE) || SPACES.iter().any(|space| key.starts_with(space)) || LEAVES.contains(&leaf)
+    key.contains(PLACE) || SPACES.iter().any(|space| key.starts_with(space)) || LEAVES.contains(&leaf)
 }

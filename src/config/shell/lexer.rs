@@ -1,11 +1,11 @@
 //! What surrounds places in a line for a POSIX shell.
 //!
-//! The line is a sequence of characters and places. A place is refused wherever a value could become syntax
-//! whatever its quoting, and wherever shells (`dash`, `bash`) may read the text before it differently: then
-//! the lexer has a *doubt* and refuses all that follows. So a mistake of the lexer on an exotic construct
-//! costs an error message, never an execution.
+//! The line is a sequence of characters and places. A place is refused wherever a value could become syntax whatever its
+//! quoting, and wherever shells (`dash`, `bash`) may read the text before it differently: then the lexer has a *doubt* and
+//! refuses all that follows. So a mistake of the lexer on an exotic construct costs an error message, never an execution.
 
-use super::nested::{self, Word};
+use super::nested;
+use super::word::Word;
 use crate::model::Quote;
 
 /// A character of the line, or the place of a value.

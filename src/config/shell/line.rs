@@ -1,7 +1,8 @@
 //! A line for a shell with values filled in.
 
 use super::lexer::{Context, Item, contexts, reads_code};
-use super::nested::{self, Word};
+use super::nested;
+use super::word::Word;
 use crate::model::{Piece, Quote, Text, is_harmless};
 
 /// A part of a line or word.

@@ -10,6 +10,7 @@ mod line;
 mod nested;
 #[cfg(test)]
 mod real_shells;
+mod word;
 
 pub(super) use line::{
     Part, check_input, check_input_of_words, check_windows_words, check_words, has_places, places, render,

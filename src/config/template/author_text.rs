@@ -10,8 +10,8 @@ use starlark::values::{UnpackValue, Value};
 use super::fill::{path_parts_of, text_of, text_of_parts};
 use super::path::leads_out;
 use super::value::{FrozenTemplate, Template};
-use crate::config::convert::plain;
 use crate::config::evaluate::unfit;
+use crate::config::marks::plain;
 use crate::model::Text;
 
 /// A text, or a template that is filled in where it is used; nothing is quoted.

@@ -2,7 +2,8 @@
 
 use super::parse::{Form, Given, Segment, parse};
 use super::value::{Template, of_text};
-use crate::config::convert::{items_of, plain};
+use crate::config::convert::items_of;
+use crate::config::marks::plain;
 use crate::config::shell::{Part, check_input, check_input_of_words, check_words, places};
 use crate::config::values::secret::TextValue;
 use crate::model::Text;

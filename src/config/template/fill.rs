@@ -166,7 +166,7 @@ impl<'v> Filler<'v, '_, '_, '_> {
             return Ok(text_of_parts(inner.parts));
         }
         let text = value.to_str();
-        crate::config::convert::plain(&text).map_err(|why| wrong(format!("`{written}` {why}")))?;
+        crate::config::marks::plain(&text).map_err(|why| wrong(format!("`{written}` {why}")))?;
         Ok(Text::plain(text))
     }
 

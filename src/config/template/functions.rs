@@ -47,7 +47,7 @@ pub(in crate::config) fn template_functions(builder: &mut GlobalsBuilder) {
             .map(|entries| entries.iter().map(|(name, value)| (name.to_str(), value)).collect())
             .unwrap_or_default();
         let given: Vec<String> = named.iter().map(|(name, _)| name.clone()).collect();
-        let segments = crate::config::convert::plain(text)
+        let segments = crate::config::marks::plain(text)
             .map_err(|why| (format!("the template {why}"), None))
             .and_then(|text| parse(text, Given { positions: positions.items.len(), names: &given }));
         let segments = match segments {

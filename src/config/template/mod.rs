@@ -16,4 +16,4 @@ pub(super) use author_text::AuthorText;
 pub(super) use check::check_literal;
 pub(super) use fill::{message_text, parts_of, text_of, text_of_parts};
 pub(super) use functions::template_functions;
-pub(super) use value::{TEMPLATE_MARK, Template};
+pub(super) use value::Template;

@@ -12,11 +12,9 @@ use starlark::values::{
 };
 
 use super::parse::{Form, Key, Place, Segment, shifted};
+use crate::config::marks::{TEMPLATE_MARK, plain};
 use crate::config::values::secret::TextValue;
 use crate::model::{Piece, Text};
-
-/// How the printed form of a template begins.
-pub(in crate::config) const TEMPLATE_MARK: &str = "<template \"";
 
 /// A template, over values of a module in the making or of a finished one.
 #[derive(Debug, Trace, Coerce, ProvidesStaticType, NoSerialize, StarlarkPagablePanic, Allocative)]
@@ -83,8 +81,7 @@ fn part<'v>(value: Value<'v>) -> Option<starlark::Result<Half<'v>>> {
         return Some(Ok((of_text(&text.0), Vec::new())));
     }
     let text = value.unpack_str()?;
-    let text =
-        crate::config::convert::plain(text).map_err(|why| starlark::Error::new_other(anyhow::anyhow!("a text {why}")));
+    let text = plain(text).map_err(|why| starlark::Error::new_other(anyhow::anyhow!("a text {why}")));
     Some(text.map(|text| (vec![Segment::Text(text.to_owned())], Vec::new())))
 }
 

@@ -3,4 +3,5 @@
 pub(super) mod access;
 pub(super) mod filter;
 pub(super) mod secret;
+pub(super) mod secret_functions;
 pub(super) mod step;

@@ -1,18 +1,15 @@
-//! Has a configuration loaded by a child, and hands it the files that it asks for.
+//! Has a configuration loaded by a child, in as many attempts as make sense.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Child;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use super::super::limits::{FILES_ASKED_MAX, LOAD_WALL};
-use super::super::message::{ChildReply, ChildRequest, LoadedConfig};
-use super::death::{Bounds, Death};
+use super::super::message::LoadedConfig;
+use super::abort::Abort;
+use super::attempt::{Attempt, FailedAttempt, Loading};
+use super::death::Death;
 use super::launcher::{Launcher, Mode};
-use super::link::{LinkError, within};
-use super::process::{Body, Process, end_child};
+use super::process::Process;
 use super::template::Template;
 use crate::config::{ConfigDirectory, LoadFrom, LoadRequest, Phase, Problem, Refused, Sources};
 use crate::model::Plan;
@@ -50,55 +47,6 @@ pub enum Load {
     Aborted,
 }
 
-/// Ends a load from another thread; cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct Abort {
-    wanted: Arc<AtomicBool>,
-    /// The texts that the load has read so far.
-    read: Arc<Mutex<BTreeMap<String, String>>>,
-    child: Arc<Mutex<Option<Arc<Mutex<Child>>>>>,
-}
-
-impl Abort {
-    /// Kills the load's process; what it came to is [`Load::Aborted`].
-    pub fn abort(&self) {
-        self.wanted.store(true, Ordering::SeqCst);
-        if let Some(child) = self.child().take() {
-            end_child(&child);
-        }
-    }
-
-    /// Whether a load of this file that began now would read something else than this one has read so far. If not, this one
-    /// does as well: whatever it reads from here on is no older.
-    pub fn is_outdated(&self, path: &Path) -> bool {
-        let Ok(directory) = ConfigDirectory::of(path) else { return true };
-        let files = self.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        !directory.holds(&Sources { main: directory.main().to_owned(), files })
-    }
-
-    fn note_read(&self, name: &str, text: &str) {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), text.to_owned());
-    }
-
-    fn is_wanted(&self) -> bool {
-        self.wanted.load(Ordering::SeqCst)
-    }
-
-    /// From now on it is this child that is to be ended.
-    fn watch(&self, process: &Process) {
-        if let Body::Own(child) = &process.body {
-            *self.child() = Some(Arc::clone(child));
-        }
-        if self.is_wanted() {
-            self.abort();
-        }
-    }
-
-    fn child(&self) -> MutexGuard<'_, Option<Arc<Mutex<Child>>>> {
-        self.child.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Loads a configuration from disk. Blocks.
 pub fn load(launcher: &Launcher, path: &Path, abort: &Abort) -> Load {
     match ConfigDirectory::of(path) {
@@ -115,25 +63,8 @@ pub(super) fn load_kept(launcher: &Launcher, sources: Sources) -> Load {
     Loading { launcher, directory: None, abort: &Abort::default() }.run(LoadFrom::Kept(sources))
 }
 
-/// How one attempt ended without a result.
-struct FailedAttempt {
-    death: Death,
-    doing: Option<(Phase, String)>,
-}
-
-enum Attempt {
-    Loaded(Box<LoadedConfig>),
-    Refused(Vec<Problem>),
-    Died(FailedAttempt),
-}
-
-struct Loading<'a> {
-    launcher: &'a Launcher,
-    directory: Option<ConfigDirectory>,
-    abort: &'a Abort,
-}
-
 impl Loading<'_> {
+    /// Loads, by another attempt where one failed for a reason that may pass.
     fn run(&self, from: LoadFrom) -> Load {
         let mut request = LoadRequest { from, untyped: BTreeMap::new() };
         let mut killed = 0;
@@ -174,53 +105,6 @@ impl Loading<'_> {
     #[cfg(not(target_os = "linux"))]
     fn start(&self) -> std::io::Result<(Process, Option<std::convert::Infallible>)> {
         Ok((self.launcher.plain()?, None))
-    }
-
-    fn attempt(&self, process: &mut Process, request: &LoadRequest) -> Attempt {
-        self.abort.watch(process);
-        let mut doing = None;
-        let limits = self.launcher.limits;
-        match self.converse(process, request, &mut doing) {
-            Ok(attempt) => attempt,
-            Err(broken) => {
-                let inferring = matches!(doing, Some((Phase::Types, _)));
-                let processor = if inferring { limits.types } else { limits.load };
-                let death = process.bury(&broken, Bounds { processor, wall: LOAD_WALL });
-                Attempt::Died(FailedAttempt { death, doing })
-            }
-        }
-    }
-
-    /// Answers the child until it has a result.
-    fn converse(
-        &self,
-        process: &mut Process,
-        request: &LoadRequest,
-        doing: &mut Option<(Phase, String)>,
-    ) -> Result<Attempt, LinkError> {
-        let until = within(LOAD_WALL);
-        let limits = self.launcher.limits;
-        let (micros, types_micros) = (limits.load.as_micros() as u64, limits.types.as_micros() as u64);
-        process.link.send(&ChildRequest::Load { request: Cow::Borrowed(request), micros, types_micros }, until)?;
-        let mut asked = 0;
-        loop {
-            match process.link.receive(until)? {
-                ChildReply::Begins(phase, file) => *doing = Some((phase, file)),
-                ChildReply::Read(name) => {
-                    asked += 1;
-                    let directory =
-                        self.directory.as_ref().filter(|_| asked <= FILES_ASKED_MAX).ok_or(LinkError::Closed)?;
-                    let text = directory.read(&name);
-                    if let Ok(text) = &text {
-                        self.abort.note_read(&name, text);
-                    }
-                    process.link.send(&ChildRequest::Text(text), until)?;
-                }
-                ChildReply::Loaded(reply) => return Ok(Attempt::Loaded(reply)),
-                ChildReply::Refused(problems) => return Ok(Attempt::Refused(problems)),
-                _ => return Err(LinkError::Closed),
-            }
-        }
     }
 
     fn loaded(
@@ -266,36 +150,4 @@ impl FailedAttempt {
 
 fn refused(message: String, hint: Option<String>) -> Load {
     Load::Refused(Refused { problems: vec![Problem::placeless(message, hint)] })
-}
-
-/// Brings a fresh plain process to where the configuration is loaded.
-pub(super) fn prepare(launcher: &Launcher, request: &LoadRequest) -> Result<Process, String> {
-    let mut process = launcher.plain().map_err(|error| error.to_string())?;
-    let loading = Loading { launcher, directory: None, abort: &Abort::default() };
-    match loading.attempt(&mut process, request) {
-        Attempt::Loaded(_) => Ok(process),
-        Attempt::Refused(problems) => Err(Refused { problems }.to_string()),
-        Attempt::Died(FailedAttempt { death, .. }) => Err(format!("loading the configuration {}", death.words())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_load_is_outdated_once_a_text_that_it_read_has_changed() {
-        let place = tempfile::tempdir().unwrap();
-        let main = place.path().join("master.star");
-        std::fs::write(&main, "one").unwrap();
-        let load = Abort::default();
-        assert!(!load.is_outdated(&main), "it has read nothing yet");
-        load.note_read("master.star", "one");
-        std::fs::write(place.path().join("other.star"), "").unwrap();
-        assert!(!load.is_outdated(&main));
-        std::fs::write(&main, "two").unwrap();
-        assert!(load.is_outdated(&main));
-        std::fs::remove_file(&main).unwrap();
-        assert!(load.is_outdated(&main));
-    }
 }

@@ -1,5 +1,7 @@
 //! Starts children, asks them, bounds them, replaces them. Blocks; knows no async and evaluates nothing.
 
+mod abort;
+mod attempt;
 mod death;
 mod evaluator;
 mod journals;
@@ -14,6 +16,7 @@ mod process;
 mod template;
 mod templates;
 
+pub use abort::Abort;
 pub use death::Lost;
 #[cfg(unix)]
 pub use evaluator::Evaluation;
@@ -21,7 +24,7 @@ pub use evaluator::{Evaluator, Spent};
 pub use launcher::{Launcher, Mode};
 #[cfg(unix)]
 pub use link::Awaited;
-pub use load::{Abort, Load, Loaded, load};
+pub use load::{Load, Loaded, load};
 pub use process::Killer;
 pub use template::Template;
 pub use templates::{Gone, Readiness, TemplateOrigin, Templates};

@@ -1,11 +1,11 @@
 //! One child: its streams, and the way to end it.
 
+use std::fmt;
 use std::process::Child;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::death::{Bounds, Death, Exit};
 use super::link::{Errors, Link, LinkError};
-use super::template::Template;
 
 /// Whose child it is.
 #[derive(Debug)]
@@ -13,9 +13,17 @@ pub(super) enum Body {
     /// Ours.
     Own(Arc<Mutex<Child>>),
     /// A template's.
-    Forked { template: Arc<Template>, pid: i32 },
+    Forked { parent: Arc<dyn ForkParent>, pid: i32 },
     /// It ended, and was asked how.
     Ended,
+}
+
+/// The parent of children that we cannot end ourselves.
+pub(super) trait ForkParent: fmt::Debug + Send + Sync {
+    /// Ends it, and its children with it.
+    fn killer(&self) -> Option<Killer>;
+    /// Ends one child, and asks how it ended.
+    fn end(&self, pid: i32) -> Exit;
 }
 
 /// A child.
@@ -40,7 +48,7 @@ impl Process {
     pub fn killer(&self) -> Option<Killer> {
         match &self.body {
             Body::Own(child) => Some(Killer(Arc::clone(child))),
-            Body::Forked { template, .. } => template.killer(),
+            Body::Forked { parent, .. } => parent.killer(),
             Body::Ended => None,
         }
     }
@@ -55,7 +63,7 @@ impl Process {
     pub fn end(&mut self) -> Exit {
         match std::mem::replace(&mut self.body, Body::Ended) {
             Body::Own(child) => end_child(&child),
-            Body::Forked { template, pid } => template.end(pid),
+            Body::Forked { parent, pid } => parent.end(pid),
             Body::Ended => Exit::default(),
         }
     }

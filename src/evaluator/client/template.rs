@@ -2,11 +2,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::death::{Exit, Lost};
-use super::evaluator::Evaluator;
+use super::attempt::prepare;
+use super::death::Exit;
 use super::launcher::Launcher;
-use super::load::prepare;
-use super::process::{Killer, Process};
+use super::process::{ForkParent, Killer, Process};
 use crate::config::LoadRequest;
 use crate::model::{ConfigDigest, Plan};
 
@@ -74,24 +73,21 @@ impl Template {
         }
     }
 
-    /// A fresh evaluator. Takes about a millisecond where it is forked.
-    ///
-    /// # Errors
-    /// When there is no process for it.
-    pub fn evaluator(self: &Arc<Self>) -> Result<Evaluator, Lost> {
-        let process = match &self.kind {
+    /// The process of a fresh evaluator.
+    pub(super) fn process(self: &Arc<Self>) -> Result<Process, String> {
+        match &self.kind {
             #[cfg(target_os = "linux")]
             Kind::Forking(forking) => lock(forking).fork(self),
             Kind::Plain { first, request } => match lock(first).take() {
                 Some(first) if !first.link.is_closed() => Ok(*first),
                 _ => prepare(&self.launcher, request),
             },
-        };
-        Ok(Evaluator::new(process.map_err(Lost::absent)?, Arc::clone(self)))
+        }
     }
+}
 
-    /// The process that forks them, if one does.
-    pub(super) fn killer(&self) -> Option<Killer> {
+impl ForkParent for Template {
+    fn killer(&self) -> Option<Killer> {
         match &self.kind {
             #[cfg(target_os = "linux")]
             Kind::Forking(_) => self.killer.clone(),
@@ -99,8 +95,7 @@ impl Template {
         }
     }
 
-    /// Ends an evaluator that it forked.
-    pub(super) fn end(&self, pid: i32) -> Exit {
+    fn end(&self, pid: i32) -> Exit {
         match &self.kind {
             #[cfg(target_os = "linux")]
             Kind::Forking(forking) => lock(forking).end(pid),
@@ -151,7 +146,7 @@ mod forking {
             // A child that complains a lot must not wait for us to read it.
             let _ = rustix::io::ioctl_fionbio(&their_errors, true);
             let pid = self.order_fork(&[their_from, their_to, their_errors])?;
-            let body = Body::Forked { template: Arc::clone(template), pid };
+            let body = Body::Forked { parent: Arc::<Template>::clone(template), pid };
             let told = |error: std::io::Error| format!("failed to use a pipe: {error}");
             Ok(Process { link: Link::new(to, from).map_err(told)?, errors: Errors::new(errors).map_err(told)?, body })
         }

@@ -1,7 +1,7 @@
 //! Live events: facts as they become durable, as a stream of server-sent events. A page subscribes to what it shows,
 //! and reloads what has changed.
 //!
-//! Invariants: there are at most [`STREAMS_MAX`] streams. Each sends a heartbeat while nothing happens, and ends at
+//! Invariants: there are at most [`STREAMS_MAX`](super::site::STREAMS_MAX) streams. Each sends a heartbeat while nothing happens, and ends at
 //! shutdown. A reader that is too slow is told that it has missed events (`lagged`), and never delays anybody else.
 
 use std::collections::BTreeMap;
@@ -25,8 +25,6 @@ use super::sync_stream::SyncStream;
 use super::wire::LiveEvent;
 use crate::model::{BuildId, Event, Fact, Outcome, WorkerId};
 
-/// Pages that are open at the same time; each costs a connection and some 10 KiB.
-pub const STREAMS_MAX: usize = 1_000;
 /// Of one address: the pages of everybody behind it.
 const STREAMS_EACH_MAX: usize = 200;
 /// After this long a stream ends, and a browser comes back by itself. Only those that do not read stay away: what they

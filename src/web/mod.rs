@@ -7,6 +7,7 @@ mod api;
 mod bodies;
 mod connection;
 mod control;
+mod dispatch;
 mod hook;
 mod host_check;
 mod live;

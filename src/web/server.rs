@@ -1,8 +1,8 @@
-//! The accept loop: accepts connections, passes requests to the [`Site`], and shuts down in order.
+//! The accept loop: accepts connections, passes requests to [`dispatch`], and shuts down in order.
 //!
 //! ```text
 //!            ┌ connection ─ HTTP ─ host check ─ warp filter ─┬ a worker's upgrade ─► master
-//!  listener ─┤                                         └ everything else ────► Site::answer
+//!  listener ─┤                                         └ everything else ────► dispatch::answer
 //!            └ …  (one task each, all joined at the end)
 //! ```
 //!
@@ -36,6 +36,7 @@ use warp::{Buf, Filter};
 use super::bodies::BodyLimits;
 use super::connection::{ConnectionTimeouts, EndReason, Peer, TcpConnection, WatchedBody};
 use super::control::Control;
+use super::dispatch;
 use super::host_check::{self, KnownHosts};
 use super::request::Request;
 use super::respond::{self, bare};
@@ -277,18 +278,18 @@ where
         peer: head.peer.map(|peer| peer.addr),
     };
     let answering = async {
-        if let Some(refusal) = site.turn_away(&request) {
+        if let Some(refusal) = dispatch::turn_away(&site, &request) {
             return refusal;
         }
         // Its share of the budget is held until the answer is there.
         let mut held = None;
-        if Site::takes_body(&request) {
+        if dispatch::takes_body(&request) {
             match site.bodies.read(request.length(), site.share_of(&request), body).await {
                 Ok(body) => request.body = held.insert(body).bytes.clone(),
                 Err(error) => return refuse_body(error),
             }
         }
-        let response = in_time(ANSWER_MAX, site.answer(request)).await;
+        let response = in_time(ANSWER_MAX, dispatch::answer(&site, request)).await;
         drop(held);
         response
     };

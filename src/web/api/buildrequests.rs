@@ -2,11 +2,12 @@
 
 use super::cell::Cell;
 use super::error::ApiError;
-use super::kind::{Column, Kind, Resource, Type, View, fields, is, may};
+use super::kind::{Column, Kind, Resource, Type, fields, is, may};
 use super::masters::THE_MASTER;
 use super::query::Query;
 use super::read_request::{ReadRequest, ReadResult};
 use super::rows::{Index, Rows, scan};
+use super::view::View;
 use crate::base::Timestamp;
 use crate::model::{BuilderId, BuildsetId, RequestId, RequestRecord};
 use crate::store::Store;

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use super::kind::View;
+use super::view::View;
 use crate::base::Timestamp;
 use crate::model::{Outcome, Properties, Value};
 

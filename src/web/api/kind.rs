@@ -2,6 +2,7 @@
 //! language checks names and values against these tables; `application.spec` prints them.
 
 use super::cell::Cell;
+use super::view::View;
 
 /// The type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,16 +116,4 @@ pub trait Resource: Sized + 'static {
         let cells = Self::COLUMNS.iter().map(|column| (column.field.name.into(), (column.get)(self, &View::Plain)));
         Cell::object(cells.collect())
     }
-}
-
-/// Which properties to fill in (`property=` parameters).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum View {
-    /// None was asked for.
-    #[default]
-    Plain,
-    /// All.
-    All,
-    /// These.
-    Named(Vec<String>),
 }

@@ -23,20 +23,20 @@ mod properties;
 mod query;
 mod read_request;
 mod root;
+mod route;
 mod rows;
 mod rpc;
 mod schedulers;
 mod sourcestamps;
 mod steps;
 mod table;
+mod view;
 mod workers;
 
 pub use builds::with_change as builds_with;
 pub use cell::{Cell, to_json};
 pub use force::{ForceCallError, force_order};
 pub use forceschedulers::{REASON, default_text, full_name};
-pub use output::LONG_MAX;
-pub use table::Table;
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ use self::cell::Layout;
 use self::error::ApiError;
 use self::output::{Begin, CutOff, Output, ReadPermit};
 use self::read_request::ReadRequest;
-use self::table::{Found, Read};
+use self::route::{Found, Read};
 use super::origin::{self, Origin};
 use super::request::{Request, decode};
 use super::respond;
@@ -67,7 +67,7 @@ pub async fn answer(site: &Arc<Site>, request: Request, path: &str) -> Response 
         (Origin::Foreign, _) => refuse(&ApiError::bad("invalid origin")),
         (Origin::Allowed(_), &Method::OPTIONS) => preflight(&request),
         (_, &Method::GET | &Method::HEAD) => read(site, &request, path).await,
-        (_, &Method::POST) => rpc::answer(site, &request, &decode(path), site.table.find(path)).await,
+        (_, &Method::POST) => rpc::answer(site, &request, &decode(path), table::find(path)).await,
         _ => refuse(&ApiError::bad("invalid HTTP method")),
     };
     // A preflight that is refused allows nothing.
@@ -109,7 +109,7 @@ fn refuse(error: &ApiError) -> Response {
 }
 
 async fn read(site: &Arc<Site>, request: &Request, path: &str) -> Response {
-    let Some(found) = site.table.find(path) else { return refuse(&ApiError::path(&decode(path))) };
+    let Some(found) = table::find(path) else { return refuse(&ApiError::path(&decode(path))) };
     let Ok(permit) = Arc::clone(&site.readers).acquire_owned().await else {
         return refuse(&ApiError::busy("the master is shutting down"));
     };

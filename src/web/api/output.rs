@@ -18,9 +18,6 @@ pub const PIECES_WAITING: usize = 4;
 /// A client that reads nothing for this long is considered gone.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Long answers in progress at the same time. Each occupies a thread for as long as its client takes.
-pub const LONG_MAX: usize = 8;
-
 /// How an answer begins.
 #[derive(Debug)]
 pub enum Begin {

@@ -4,7 +4,8 @@
 
 use super::cell::Cell;
 use super::error::ApiError;
-use super::kind::{Field, Kind, Resource, Type, View};
+use super::kind::{Field, Kind, Resource, Type};
+use super::view::View;
 
 /// A query, checked against a kind.
 #[derive(Clone, Debug, Default, PartialEq)]

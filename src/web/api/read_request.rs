@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use super::cell::{Layout, Writer};
 use super::error::ApiError;
-use super::kind::{Field, Kind, Resource, View};
+use super::kind::{Field, Kind, Resource};
 use super::names::Names;
 use super::output::Output;
 use super::query::{Query, Shape, cell_order};
 use super::rows::Rows;
+use super::view::View;
 use crate::model::Plan;
 use crate::store::Store;
 use crate::web::respond::{JSON, TEXT};

@@ -3,7 +3,6 @@
 use super::cell::Cell;
 use super::kind::{Column, Field, Kind, Resource, Type, fields, is};
 use super::read_request::{ReadRequest, ReadResult};
-use super::table::{ROUTES, Route};
 
 const LINK_COLUMNS: &[Column<RootLink>] = &[is("name", Type::Text, |link, _| Cell::from(link.0))];
 
@@ -15,10 +14,10 @@ pub static ROOT_LINK: Kind = Kind {
 };
 
 const SPEC_COLUMNS: &[Column<SpecRow>] = &[
-    is("path", Type::Text, |spec, _| Cell::from(spec.0.pattern.as_str())),
-    is("type", Type::Text, |spec, _| Cell::from(spec.0.kind.name)),
-    is("plural", Type::Text, |spec, _| Cell::from(spec.0.kind.plural)),
-    is("type_spec", Type::Json, |spec, _| kind_spec(spec.0.kind)),
+    is("path", Type::Text, |spec, _| Cell::from(spec.path)),
+    is("type", Type::Text, |spec, _| Cell::from(spec.kind.name)),
+    is("plural", Type::Text, |spec, _| Cell::from(spec.kind.plural)),
+    is("type_spec", Type::Json, |spec, _| kind_spec(spec.kind)),
 ];
 
 pub static SPEC: Kind =
@@ -50,8 +49,11 @@ impl Resource for RootLink {
     const COLUMNS: &'static [Column<Self>] = LINK_COLUMNS;
 }
 
-/// A path.
-pub struct SpecRow(&'static Route);
+/// A path, and the type of what it answers.
+pub struct SpecRow {
+    pub path: &'static str,
+    pub kind: &'static Kind,
+}
 
 impl Resource for SpecRow {
     const KIND: &'static Kind = &SPEC;
@@ -60,10 +62,6 @@ impl Resource for SpecRow {
 
 pub fn links(read: &mut ReadRequest<'_>) -> ReadResult {
     read.list(LINKS.into_iter().map(RootLink).collect())
-}
-
-pub fn specs(read: &mut ReadRequest<'_>) -> ReadResult {
-    read.list(ROUTES.iter().map(SpecRow).collect())
 }
 
 fn kind_spec(kind: &'static Kind) -> Cell<'static> {

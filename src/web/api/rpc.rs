@@ -10,7 +10,7 @@ use super::cell::{Cell, Layout, Writer, to_json};
 use super::error::ApiError;
 use super::force::{ForceCallError, force_order};
 use super::names::Names;
-use super::table::Found;
+use super::route::{Found, RpcMethods};
 use crate::master::{Gone, Reply};
 use crate::model::{Actor, BuildId, Order, Plan, RequestId, SchedulerKind, Value, Via};
 use crate::web::request::Request;
@@ -22,23 +22,6 @@ const INVALID_REQUEST: i64 = -32_600;
 const METHOD_NOT_FOUND: i64 = -32_601;
 const INVALID_PARAMS: i64 = -32_602;
 const INTERNAL_ERROR: i64 = -32_603;
-
-/// The control methods of a resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RpcMethods {
-    /// Nothing.
-    Nobody,
-    /// `stop`, `rebuild`.
-    Build,
-    /// `cancel`, `set_priority`.
-    Request,
-    /// `enable`.
-    Scheduler,
-    /// `force`.
-    Force,
-    /// `pause`, `unpause`, `stop`, `kill`.
-    Worker,
-}
 
 /// Why a call failed.
 #[derive(Clone, Debug, PartialEq)]

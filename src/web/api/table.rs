@@ -11,34 +11,14 @@ use std::sync::LazyLock;
 use super::kind::Kind;
 use super::query::is_ident;
 use super::read_request::{ReadRequest, ReadResult};
-use super::rpc::RpcMethods;
-use super::rpc::RpcMethods::{Build, Force, Nobody, Request, Scheduler, Worker};
+use super::route::Read::{self, Raw, RawInline, Rows};
+use super::route::RpcMethods::{self, Build, Force, Nobody, Request, Scheduler, Worker};
+use super::route::{Found, Route};
 use super::{
     absent, builders, buildrequests, builds, buildsets, changes, changesources, forceschedulers, logs, masters,
     properties, root, schedulers, sourcestamps, steps, workers,
 };
 use crate::web::request::decode;
-use Read::{Raw, RawInline, Rows};
-
-/// How a path is read.
-#[derive(Clone, Copy, Debug)]
-pub enum Read {
-    /// As JSON.
-    Rows(fn(&mut ReadRequest<'_>) -> ReadResult),
-    /// As a log's text, to be saved.
-    Raw,
-    /// As a log's text, to be shown.
-    RawInline,
-}
-
-/// A path.
-#[derive(Debug)]
-pub struct Route {
-    pub pattern: String,
-    pub kind: &'static Kind,
-    pub read: Read,
-    pub methods: RpcMethods,
-}
 
 /// A path below another one, and what hangs below it.
 struct Row {
@@ -126,7 +106,7 @@ const OF_MASTER: &[Row] = &[
 
 const TOP: &[Row] = &[
     at("", &root::ROOT_LINK, Rows(root::links)),
-    at("application.spec", &root::SPEC, Rows(root::specs)),
+    at("application.spec", &root::SPEC, Rows(specs)),
     at("branches/n:branchid", &absent::BRANCH, Rows(absent::nothing::<absent::Branch>)),
     at("builders", &builders::BUILDER, Rows(builders::list)),
     at("builders/n:builderid", &builders::BUILDER, Rows(builders::one)).with(&[OF_BUILDER, NO_TEST_RESULTS, WORKERS]),
@@ -196,7 +176,7 @@ const TOP: &[Row] = &[
 ];
 
 /// All paths, in the alphabet's order.
-pub static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
+static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     let mut routes = Vec::new();
     for rows in [TOP, SOURCES_AND_SCHEDULERS, NO_TEST_RESULTS] {
         expand("", rows, &mut routes);
@@ -214,18 +194,26 @@ fn expand(above: &str, rows: &[Row], routes: &mut Vec<Route>) {
     }
 }
 
+/// `application.spec`: every path, with the type of what it answers.
+fn specs(read: &mut ReadRequest<'_>) -> ReadResult {
+    read.list(ROUTES.iter().map(|route| root::SpecRow { path: &route.pattern, kind: route.kind }).collect())
+}
+
+/// The route of a path below `/api/v2`, still encoded, without the slash in front.
+pub fn find(path: &str) -> Option<Found> {
+    static TABLE: LazyLock<Table> = LazyLock::new(Table::new);
+    TABLE.find(path)
+}
+
 /// Finds routes by path.
 #[derive(Debug)]
-pub struct Table {
+struct Table {
     shapes: matchit::Router<Vec<&'static Route>>,
 }
 
-/// A route and the decoded values of its variable elements.
-pub type Found = (&'static Route, Vec<(String, String)>);
-
 impl Table {
     /// The table of all routes.
-    pub fn new() -> Self {
+    fn new() -> Self {
         let mut shapes: std::collections::BTreeMap<String, Vec<&'static Route>> = std::collections::BTreeMap::new();
         for route in ROUTES.iter() {
             shapes.entry(shape(&route.pattern)).or_default().push(route);
@@ -238,8 +226,7 @@ impl Table {
         Self { shapes: table }
     }
 
-    /// The route of a path below `/api/v2`, still encoded, without the slash in front.
-    pub fn find(&self, path: &str) -> Option<Found> {
+    fn find(&self, path: &str) -> Option<Found> {
         let path = format!("/{path}");
         let found = self.shapes.at(&path).ok()?;
         let values: Vec<String> = found.params.iter().map(|(_, value)| decode(value)).collect();
@@ -285,7 +272,7 @@ mod tests {
     use super::*;
 
     fn pattern(path: &str) -> Option<&'static str> {
-        Table::new().find(path).map(|(route, _)| route.pattern.as_str())
+        find(path).map(|(route, _)| route.pattern.as_str())
     }
 
     #[test]
@@ -300,7 +287,7 @@ mod tests {
 
     #[test]
     fn an_encoded_slash_stays_inside_its_element() {
-        let (route, params) = Table::new().find("builders/caf%C3%A9%2F%C3%BCmlaut/builds/3").unwrap();
+        let (route, params) = find("builders/caf%C3%A9%2F%C3%BCmlaut/builds/3").unwrap();
         assert_eq!(route.pattern, "builders/s:buildername/builds/n:build_number");
         assert_eq!(
             params,

@@ -1,6 +1,6 @@
 //! Buttons: forms that make the master do something, and redirect to a page that shows the result.
 //!
-//! [`Site::turn_away`] has already checked that one of our own pages sent the form.
+//! [`dispatch::turn_away`](crate::web::dispatch::turn_away) has already checked that one of our own pages sent the form.
 
 use std::sync::Arc;
 

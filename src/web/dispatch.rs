@@ -1,0 +1,78 @@
+//! Which part answers which path, and which requests are turned away before anything looks at their bodies.
+
+use std::sync::Arc;
+
+use warp::http::{Method, StatusCode};
+use warp::reply::Response;
+
+use super::request::Request;
+use super::site::Site;
+use super::{api, hook, live, origin, respond, starwright_api, ui};
+
+/// What a request's head alone decides: the refusal of everything that a foreign page sent to change something, and
+/// of calls of a hook that is not open to the caller. To be asked before [`answer`].
+pub fn turn_away(site: &Arc<Site>, request: &Request) -> Option<Response> {
+    let path = one_slash(&request.path);
+    let (first, rest) = path.split_once('/').map_or((path.as_str(), ""), |(first, rest)| (first, rest));
+    if first == "change_hook" {
+        return hook::turn_away(site, request, rest);
+    }
+    if Site::reads(request) || request.method == Method::OPTIONS {
+        return None;
+    }
+    let patterns: &[String] = if first == "api" { &site.control.plan().web.allowed_origins } else { &[] };
+    if origin::may_change(request, &site.control.url(), patterns) {
+        return None;
+    }
+    tracing::info!(path = %request.path, peer = ?request.peer, "a request of a foreign page was refused");
+    Some(match (first, rest.split_once('/').map_or(rest, |(version, _)| version)) {
+        ("api", "v2" | "latest") => api::foreign(),
+        ("api", _) => starwright_api::foreign(),
+        _ => ui::foreign(site, request),
+    })
+}
+
+/// Whether to wait for a body. A request that only reads does not need one.
+pub fn takes_body(request: &Request) -> bool {
+    let path = one_slash(&request.path);
+    let (first, rest) = path.split_once('/').map_or((path.as_str(), ""), |(first, rest)| (first, rest));
+    request.method == Method::POST
+        && match first {
+            "api" => api::takes_body(rest) || starwright_api::takes_body(rest),
+            "change_hook" => true,
+            _ => path == "reload" || (ui::takes_body(first) && !rest.is_empty()),
+        }
+}
+
+/// Answers one request that was not turned away.
+pub async fn answer(site: &Arc<Site>, request: Request) -> Response {
+    let path = one_slash(&request.path);
+    let (first, rest) = path.split_once('/').map_or((path.as_str(), None), |(first, rest)| (first, Some(rest)));
+    match (first, rest) {
+        ("api", None) => api::versions(site),
+        ("api", Some(rest)) => api(site, request, rest).await,
+        ("change_hook", dialect) => hook::answer(site, &request, dialect.unwrap_or_default()).await,
+        ("events", None) => live::answer(site, &request),
+        ("ws" | "sse" | "metrics", _) => respond::bare(StatusCode::NOT_FOUND),
+        _ => ui::answer(site, request, &path).await,
+    }
+}
+
+async fn api(site: &Arc<Site>, request: Request, rest: &str) -> Response {
+    match rest.split_once('/').map_or((rest, ""), |(version, path)| (version, path)) {
+        ("v2" | "latest", path) => api::answer(site, request, path).await,
+        ("starwright", path) => starwright_api::answer(site, &request, path).await,
+        _ => respond::body(StatusCode::NOT_FOUND, respond::TEXT, "{\"error\":\"no such version of the API\"}"),
+    }
+}
+
+/// The path without the slash in front; clients that join addresses carelessly send double ones.
+fn one_slash(path: &str) -> String {
+    let mut clean = String::with_capacity(path.len());
+    for c in path.trim_start_matches('/').chars() {
+        if c != '/' || !clean.ends_with('/') {
+            clean.push(c);
+        }
+    }
+    clean
+}

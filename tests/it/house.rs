@@ -112,36 +112,6 @@ const ENGINE_PARTS: &[(&str, &[&str])] = &[
 
 /// Files of a room that import each other in a circle, all of them. The list may only become shorter.
 const CIRCLES: &[&[&str]] = &[
-    &[
-        "cli/args",
-        "cli/builds",
-        "cli/cancel",
-        "cli/client",
-        "cli/force",
-        "cli/log",
-        "cli/master",
-        "cli/pause",
-        "cli/rebuild",
-        "cli/reload",
-        "cli/sendchange",
-        "cli/status",
-        "cli/stop",
-        "cli/store",
-        "cli/up",
-        "cli/watch",
-        "cli/worker",
-    ],
-    &["config/convert", "config/template/value", "config/values/secret"],
-    &["config/declare/scheduler", "config/declare/scheduler_kind"],
-    &["config/fault", "config/parse"],
-    &["config/shell/git_words", "config/shell/nested"],
-    &[
-        "evaluator/client/evaluator",
-        "evaluator/client/launcher",
-        "evaluator/client/load",
-        "evaluator/client/process",
-        "evaluator/client/template",
-    ],
     &["master/link/greet", "master/link/handle"],
     &["model/ask", "model/evaluation"],
     &[
@@ -172,9 +142,6 @@ const CIRCLES: &[&[&str]] = &[
         "store/writer",
     ],
     &["vcs/git/poll", "vcs/poll"],
-    &["web/api", "web/hook", "web/live", "web/own", "web/site", "web/ui"],
-    &["web/api/cell", "web/api/kind"],
-    &["web/api/root", "web/api/rpc", "web/api/table"],
 ];
 /// Where a clock is chosen. Everything else is given one, so that a test can move it.
 const CLOCK_CHOSEN_BY: &[&str] =

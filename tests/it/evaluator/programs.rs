@@ -1,5 +1,11 @@
 //! Makes up functions: ordinary ones, and those that want to hurt. The seed says all.
 
+/// One of so many programs wants to hurt. Most of those take all the time that they may, so they decide how many programs
+/// an hour tries; the others take what people's scripts take.
+const ORDINARY: u64 = 16;
+/// Rounds of an ordinary loop, at most. Loops inside of loops multiply.
+const ROUNDS_MAX: u64 = 40;
+
 /// Draws numbers (splitmix64).
 pub struct Chance(u64);
 
@@ -29,7 +35,7 @@ impl Chance {
 
 /// One function `NAME(ctx)`.
 pub fn function(name: &str, chance: &mut Chance) -> String {
-    let lines = match chance.below(4) {
+    let lines = match chance.below(ORDINARY) {
         0 => adversarial(chance),
         _ => statements(chance, 1),
     };
@@ -56,7 +62,7 @@ fn statement(chance: &mut Chance, depth: usize) -> String {
         5 => format!("{pad}ctx.log(\"out\", str({})[:1000])\n", expression(chance, 0)),
         6 => format!("{pad}ctx.set_property(\"p\", str({})[:100])\n", expression(chance, 0)),
         7 => format!("{pad}ctx.run({}, check = False)\n", text(chance)),
-        8 => format!("{pad}for i in range({}):\n{}", chance.size(1000), statements(chance, depth + 1)),
+        8 => format!("{pad}for i in range({}):\n{}", chance.size(ROUNDS_MAX), statements(chance, depth + 1)),
         9 => format!("{pad}if {}:\n{}", expression(chance, 0), statements(chance, depth + 1)),
         _ => format!("{pad}for i in l:\n{}{}    break\n", statements(chance, depth + 1), pad),
     }
@@ -79,7 +85,7 @@ fn expression(chance: &mut Chance, depth: u32) -> String {
         6 => format!("[{}]", part(chance)),
         7 => format!("({}, {})", part(chance), part(chance)),
         8 => format!("{{{}: {}}}", text(chance), part(chance)),
-        9 => format!("[{} for i in range({})]", part(chance), chance.size(200)),
+        9 => format!("[{} for i in range({})]", part(chance), chance.size(ROUNDS_MAX)),
         10 => format!("({} if {} else {})", part(chance), part(chance), part(chance)),
         11 => format!("{}.split({})", text(chance), text(chance)),
         12 => format!("sorted([str(e) for e in [{}, {}]])", part(chance), part(chance)),

@@ -16,32 +16,33 @@ use crate::model::FunctionKind;
 const HEAD: &str = "\
 # Reference of the configuration language
 
-*Made from the code; `STARWRIGHT_BLESS=1 cargo test --test it` writes it anew.*
+*Generated from the code; `STARWRIGHT_BLESS=1 cargo test --test it` regenerates it.*
 
-A configuration is a Starlark file: the language of Bazel's BUILD files, with f-strings, type annotations and
-statements at top level. Declarations take effect by being called. Files are loaded with
-`load(\"lib/file.star\", \"name\")`, relative to the loading file or from the configuration's directory (`//lib/file.star`), and the
-standard library with `load(\"@stdlib//steps.star\", \"sh\")`.
+A configuration is a Starlark file. Starlark is the language of Bazel's BUILD files; here it also has f-strings, type
+annotations and top-level statements. A declaration takes effect when it is called. `load(\"lib/file.star\", \"name\")`
+loads a name from a file relative to the loading file; `//lib/file.star` is relative to the configuration's directory.
+The standard library is loaded with `load(\"@stdlib//steps.star\", \"sh\")`.
 
-Lengths of time are texts: `\"90s\"`, `\"5m\"`, `\"1h30m\"`, `\"2d\"`. Outcomes are words: `success`, `warnings`, `failure`,
-`skipped`, `exception`, `retry`, `cancelled`.
+In the tables, *text* is a string, *whole number* is an integer, and *length of time* is a duration, a string such as
+`\"90s\"`, `\"5m\"`, `\"1h30m\"` or `\"2d\"`. Outcomes are strings, too: `success`, `warnings`, `failure`, `skipped`,
+`exception`, `retry`, `cancelled`.
 ";
 
 /// The whole reference as Markdown.
 #[must_use]
 pub fn reference() -> String {
     let mut text = HEAD.to_owned();
-    text += "\n## Declarations\n\nArguments after `*` go with their names only.\n";
+    text += "\n## Declarations\n\nArguments after `*` must be passed by name.\n";
     declare::tables().for_each(|native| text += &of_native(native));
     text += "\n## Values\n";
     text += &helpers(|item| matches!(item, DocItem::Member(DocMember::Function(_))));
-    text += "\n## `ctx`: a build\n\nWhat a step's function is given. Attributes are facts; functions are effects, which are\n";
-    text += "recorded, so that a build goes on where it was whatever happens to the master.\n\n";
+    text += "\n## `ctx`: a build\n\nThe argument of a step's function. Attributes describe the build. Functions have effects, which are\n";
+    text += "recorded, so a build continues where it stopped, whatever happens to the master.\n\n";
     text += &members("ctx", context_members().members.iter());
-    text += "\n## Results\n\nWhat `ctx.run`, `ctx.step` and others return.\n\n";
+    text += "\n## Results\n\nWhat `ctx.run`, `ctx.step` and similar functions return.\n\n";
     text += &members("result", result_members().members.iter());
     text += &records();
-    text += "\n## Helpers\n\nPure: no clock, no files, no network.\n";
+    text += "\n## Helpers\n\nThese functions are pure: they use no clock, no files and no network.\n";
     text += &helpers(|item| matches!(item, DocItem::Module(_)));
     for (name, module) in library_documentation() {
         text += &of_file(&name, &module);
@@ -58,14 +59,15 @@ pub fn names_of_buildbot() -> String {
 /// What user functions of schedulers and builders get.
 fn records() -> String {
     let mut text =
-        "\n## Requests, workers and changes\n\nWhat the functions of builders (`can_start`, `next_build`, ".to_owned();
-    text += "`next_worker`, `collapse`) and of schedulers get.\n`check` finds a field that there is not.\n";
+        "\n## Requests, workers and changes\n\nThe arguments of the functions of builders (`can_start`, ".to_owned();
+    text += "`next_build`, `next_worker`, `collapse`) and of schedulers.\n";
+    text += "`starwright check` reports fields that do not exist.\n";
     for (name, fields) in [("request", &REQUEST[..]), ("worker", &WORKER[..]), ("change", &CHANGE[..])] {
         text += &format!("\n### `{name}`\n\n");
         fields.iter().for_each(|(field, doc)| text += &format!("* `{name}.{field}`: {doc}\n"));
     }
-    text += "\nWhat is done while a function gives no answer, because it fails or takes too long; the function, its error and ";
-    text += "this are an alert:\n\n";
+    text += "\nA function may give no answer, because it fails or takes too long. An alert then names the function, its error, and\n";
+    text += "what happens meanwhile:\n\n";
     for (kinds, doc) in [
         ("`filter`, `important`", FunctionKind::Filter.meanwhile()),
         ("`properties`", FunctionKind::Properties.meanwhile()),

@@ -20,17 +20,17 @@ pub(in crate::config) type Field = (&'static str, &'static str);
 /// What `request` has in `can_start`, `next_build`, `next_worker` and `collapse`.
 pub(in crate::config) const REQUEST: [Field; 12] = [
     ("id", "The request's number."),
-    ("buildset", "The number of the buildset that it belongs to."),
-    ("builder", "Its builder's name."),
+    ("buildset", "The number of its buildset."),
+    ("builder", "The name of its builder."),
     ("priority", "Its priority; higher goes first."),
-    ("submitted", "When it was made, in seconds since 1970."),
-    ("reason", "Why it was made, a text."),
-    ("scheduler", "The name of the scheduler that made it."),
-    ("owner", "Who asked for it; None if nobody did."),
+    ("submitted", "When it was created, in seconds since 1970."),
+    ("reason", "Why it was created, a string."),
+    ("scheduler", "The name of the scheduler that created it."),
+    ("owner", "The person who requested it, or None."),
     ("properties", "A dict of its properties."),
     ("stamps", "What to check out, for each codebase: `codebase`, `repository`, `project`, `branch`, `revision`."),
     ("changes", "Its newest changes, oldest first: at most 10, each with at most 100 files. See `change`."),
-    ("waited_for", "Whether a build that triggered it waits for it."),
+    ("waited_for", "Whether the build that triggered it is waiting for it."),
 ];
 
 /// What `worker` has in `can_start` and `next_worker`.
@@ -38,26 +38,26 @@ pub(in crate::config) const WORKER: [Field; 7] = [
     ("name", "The worker's name."),
     ("tags", "Its tags, a list."),
     ("properties", "A dict of the properties that the configuration gives it."),
-    ("system", "\"posix\" or \"nt\"; empty if it did not tell."),
+    ("system", "\"posix\" or \"nt\"; empty if it is not known."),
     ("slots", "How many builds it may run at a time."),
-    ("busy", "How many it runs now."),
-    ("info", "A dict of what it told when it connected: `admin`, `host`, `version`, `numcpus`, …."),
+    ("busy", "How many builds it is running now."),
+    ("info", "A dict of what it reported when it connected: `admin`, `host`, `version`, `numcpus`, …."),
 ];
 
 /// What `change` has in filters, `important` and `properties`.
 pub(in crate::config) const CHANGE: [Field; 13] = [
     ("id", "The change's number."),
-    ("author", "Who made it."),
-    ("committer", "Who committed it; None if nothing says."),
+    ("author", "Its author."),
+    ("committer", "Its committer, or None."),
     ("comments", "The commit's message."),
-    ("files", "The files that it touches, a list."),
-    ("branch", "Its branch; None for the default one."),
+    ("files", "A list of the files that it touches."),
+    ("branch", "Its branch; None for the default branch."),
     ("revision", "Its revision, or None."),
     ("revlink", "A link to it, or None."),
     ("category", "Its category, or None."),
-    ("repository", "Its repository."),
-    ("project", "Its project."),
-    ("codebase", "Its codebase."),
+    ("repository", "The change's repository."),
+    ("project", "The change's project."),
+    ("codebase", "The change's codebase."),
     ("properties", "A dict of its properties."),
 ];
 

@@ -16,18 +16,23 @@ const MATCHER: &str = "text, list of text or None, matches(regex) or none_of(...
 
 pub(super) static CHANGE_FILTER: Native = Native {
     name: "change_filter",
-    doc: "Says which changes a scheduler takes; all given parts must agree.",
+    doc: "Selects the changes that a scheduler accepts. A change must match all arguments that are given.",
     example: "stable = change_filter(branch = matches(\"release/.*\"), files = [\"core/**\"])",
     positional: 0,
     kinds: &[],
     params: &[
-        optional("branch", MATCHER, "any", "Its branch; None in a list stands for the default branch."),
-        optional("project", MATCHER, "any", "Its project."),
-        optional("repository", MATCHER, "any", "Its repository."),
-        optional("codebase", MATCHER, "any", "Its codebase."),
-        optional("category", MATCHER, "any", "Its category."),
-        optional("files", "list of glob patterns", "any", "At least one of its files matches one of these."),
-        optional("function", "function of (change)", "None", "Takes it if this returns True."),
+        optional("branch", MATCHER, "any", "The change's branch; None in a list means the default branch."),
+        optional("project", MATCHER, "any", "The change's project."),
+        optional("repository", MATCHER, "any", "The change's repository."),
+        optional("codebase", MATCHER, "any", "The change's codebase."),
+        optional("category", MATCHER, "any", "The change's category."),
+        optional(
+            "files",
+            "list of glob patterns",
+            "any",
+            "At least one of the change's files matches one of these patterns.",
+        ),
+        optional("function", "function of (change)", "None", "Accepts the change if this returns True."),
     ],
 };
 
@@ -46,14 +51,14 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         }))
     }
 
-    /// Takes values that this regular expression matches at their start.
+    /// Accepts values that this regular expression matches from their start.
     fn matches(#[starlark(require = pos)] regex: &str) -> anyhow::Result<MatcherValue> {
         regex::Regex::new(regex)
             .map_err(|error| anyhow::anyhow!("`{regex}` is not a valid regular expression: {error}"))?;
         Ok(MatcherValue(Matcher::Regex(regex.to_owned())))
     }
 
-    /// Takes all values but these; None stands for a value that is not there.
+    /// Accepts all values except these; None means a missing value.
     fn none_of<'v>(#[starlark(args)] values: UnpackTuple<Value<'v>>) -> anyhow::Result<MatcherValue> {
         let values = values.items.iter().map(|value| text_or_none(*value));
         Ok(MatcherValue(Matcher::NoneOf(values.collect::<Result<_, _>>().map_err(anyhow::Error::msg)?)))

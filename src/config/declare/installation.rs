@@ -18,99 +18,121 @@ pub(super) const COLLAPSE_KIND: &str = "\"same_source\", \"never\" or a function
 
 pub(super) static MASTER: Native = Native {
     name: "master",
-    doc: "Says what this installation is called and how people reach it.",
+    doc: "Sets the installation's name and its address.",
     example: "master(title = \"SysGrove\", url = \"https://ci.example.org/\")",
     positional: 0,
     kinds: &[],
     params: &[
-        optional("title", "text", "\"Starwright\"", "The name at the top of pages and in mails."),
-        optional("title_url", "text", "None", "Where the name links to."),
-        optional("url", "text", "None", "The address at which people reach the pages; default: where we listen."),
+        optional("title", "text", "\"Starwright\"", "The name shown at the top of pages and in mails."),
+        optional("title_url", "text", "None", "Where that name links to."),
+        optional(
+            "url",
+            "text",
+            "None",
+            "The address at which people reach the pages; by default, the listening address.",
+        ),
         optional(
             "reconnect_grace",
             "length of time",
             "\"10m\"",
-            "How long a lost worker may stay away before its builds are given up and wait again.",
+            "How long to wait for a lost worker before its builds are given up and queued again.",
         ),
         optional(
             "collapse",
             COLLAPSE_KIND,
             "\"same_source\"",
-            "How waiting requests of one builder merge into one build, unless the builder says otherwise.",
+            "How waiting requests of one builder are collapsed into one build, unless the builder sets this itself.",
         ),
     ],
 };
 
 pub(super) static WEB: Native = Native {
     name: "web",
-    doc: "Says where pages and API are served.",
+    doc: "Sets where the pages and the API are served.",
     example: "web(listen = \"0.0.0.0:8010\")",
     positional: 0,
     kinds: &[],
     params: &[
-        optional("listen", "text", "\"127.0.0.1:8010\"", "HOST:PORT; the command line's --listen wins."),
+        optional("listen", "text", "\"127.0.0.1:8010\"", "HOST:PORT; `--listen` on the command line takes precedence."),
         optional(
             "allowed_origins",
             "list of text",
             "[]",
-            "Shell patterns of origins that browsers may call the API from, beside our own.",
+            "Shell patterns of further origins whose pages may call the API.",
         ),
         optional(
             "hosts",
             "list of text",
             "[]",
-            "Names by which people reach the pages, beside the host of `master(url = …)`, literal addresses and localhost; \
-             `*.example.org` stands for all below it. Requests for other hosts are refused.",
+            "Further host names by which people reach the pages. The host of `master(url = …)`, IP addresses and \
+             localhost are always accepted. `*.example.org` matches all its subdomains. Requests for other hosts are \
+             rejected.",
         ),
         optional(
             "trusted_proxies",
             "list of text",
             "[]",
-            "Addresses or ranges (`10.0.0.0/8`) of proxies in front: their `X-Forwarded-For`, `X-Forwarded-Host` and \
-             `Forwarded` are believed, and limits for each address do not apply to them.",
+            "Addresses or ranges (`10.0.0.0/8`) of reverse proxies. Their `X-Forwarded-For`, `X-Forwarded-Host` and \
+             `Forwarded` headers are trusted, and they are exempt from the limits per address.",
         ),
     ],
 };
 
 pub(super) static CHANGE_HOOK: Native = Native {
     name: "change_hook",
-    doc: "Opens /change_hook/DIALECT, through which a forge or script tells about changes.",
+    doc: "Enables `/change_hook/DIALECT`, through which a forge or a script reports changes.",
     example: "change_hook(\"base\", user = \"push\", password = secret(\"hook\"))",
     positional: 1,
     kinds: &[],
     params: &[
-        required("dialect", "\"base\"", "Whose format it takes."),
-        optional("user", "text", "None", "User of the Basic authorization that is asked for."),
-        optional("password", "text or secret", "None", "Its password; without one everybody may call."),
+        required("dialect", "\"base\"", "The format of the requests."),
+        optional("user", "text", "None", "The user name that callers must send (HTTP Basic authentication)."),
+        optional(
+            "password",
+            "text or secret",
+            "None",
+            "The password that callers must send; without one, anyone may call the hook.",
+        ),
     ],
 };
 
 pub(super) static DATABASE: Native = Native {
     name: "database",
-    doc: "Says how long history is kept. The newest build of a builder always stays.",
+    doc: "Sets how long history is kept. The newest build of each builder is always kept.",
     example: "database(keep_days = 90, keep_builds = 500, keep_log_days = 30)",
     positional: 0,
     kinds: &[],
     params: &[
-        optional("keep_days", "whole number", "None", "Builds older than this go."),
-        optional("keep_builds", "whole number", "None", "Only so many newest builds of each builder stay."),
-        optional("keep_log_days", "whole number", "None", "Logs older than this go, before their builds."),
+        optional("keep_days", "whole number", "None", "Builds older than this are removed."),
+        optional(
+            "keep_builds",
+            "whole number",
+            "None",
+            "How many builds of each builder to keep; older ones are removed.",
+        ),
+        optional(
+            "keep_log_days",
+            "whole number",
+            "None",
+            "Logs older than this are removed, even if their builds are kept.",
+        ),
     ],
 };
 
 pub(super) static SECRETS: Native = Native {
     name: "secrets",
-    doc: "Says where the values of secrets are found: first the directory, then the environment.",
+    doc: "Sets where secrets are looked up: first in the directory, then in the environment.",
     example: "secrets(dir = \"/etc/starwright/secrets\", env_prefix = \"CI_SECRET_\")",
     positional: 0,
     kinds: &[],
     params: &[
-        optional("dir", "text", "\"secrets\"", "Directory with one file per secret, beside the configuration."),
+        optional("dir", "text", "\"secrets\"", "Directory with one file per secret, relative to the configuration."),
         optional(
             "env_prefix",
             "text",
             "None",
-            "Prefix of the master's environment variables that hold secrets: `linux-1` is PREFIX + `LINUX_1`.",
+            "Prefix of the master's environment variables that hold secrets: the variable for `linux-1` is PREFIX + \
+             `LINUX_1`.",
         ),
     ],
 };

@@ -13,20 +13,21 @@ use crate::model::{LockPlan, LockScope};
 
 pub(super) static LOCK: Native = Native {
     name: "lock",
-    doc: "Defines a lock and returns it. In `locks = [...]` write it as it is (one unit), `.shared(n)` or `.exclusive()`.",
+    doc: "Declares a lock and returns it. In `locks = [...]`, write the lock itself (one unit), or add \
+             `.shared(n)` or `.exclusive()`.",
     example: "db = lock(\"db\", count = 3)\nworker(\"w\", locks = [db.shared(1)])",
     positional: 1,
     kinds: &[],
     params: &[
         required("name", "text", "Its name."),
-        optional("count", "whole number", "1", "Units that shared holders take from."),
+        optional("count", "whole number", "1", "How many units shared holders can hold in total."),
         optional(
             "scope",
             "\"master\" or \"worker\"",
             "\"master\"",
-            "One for the whole installation, or one for each worker.",
+            "One lock for the whole installation, or one per worker.",
         ),
-        optional("count_for", "dict of worker to whole number", "{}", "Other counts for named workers."),
+        optional("count_for", "dict of worker to whole number", "{}", "Different counts for individual workers."),
     ],
 };
 

@@ -11,7 +11,7 @@ use super::super::signature::{Native, required};
 
 pub(super) static PROPERTY: Native = Native {
     name: "property",
-    doc: "Gives every build a property; workers, builders, schedulers and steps can replace it.",
+    doc: "Sets a property for every build. Workers, builders, schedulers and steps can override it.",
     example: "property(\"owner\", \"core team\")",
     positional: 2,
     kinds: &[],

@@ -18,39 +18,60 @@ use crate::model::StepPlan;
 
 pub(super) static STEP: Native = Native {
     name: "step",
-    doc: "Makes a step of a function of `ctx`. Everything in @stdlib//steps.star is made with it.",
+    doc: "Makes a step from a function of `ctx`. All step types in @stdlib//steps.star use it.",
     example: "hello = step(\"hello\", run = lambda ctx: ctx.run(\"echo hello\"))",
     positional: 1,
     kinds: &[],
     params: &[
-        required("name", "text", "The name in pages and logs."),
-        required("run", "function of (ctx)", "Does it. See `ctx` for what it can do and return."),
-        optional("halt_on_failure", "bool", "True", "A failure ends the build, apart from steps with `always_run`."),
+        required("name", "text", "Its name on pages and in logs."),
+        required(
+            "run",
+            "function of (ctx)",
+            "The function that the step runs. See `ctx` for what it can do and return.",
+        ),
+        optional(
+            "halt_on_failure",
+            "bool",
+            "True",
+            "A failure ends the build; only steps with `always_run` still run.",
+        ),
         optional("flunk_on_failure", "bool", "True", "A failure makes the build a failure."),
         optional("flunk_on_warnings", "bool", "False", "Warnings make the build a failure."),
-        optional("warn_on_failure", "bool", "False", "A failure makes the build one with warnings."),
-        optional("warn_on_warnings", "bool", "True", "Warnings make the build one with warnings."),
-        optional("always_run", "bool", "False", "Runs even after a failure that ended the build, or a stop."),
+        optional("warn_on_failure", "bool", "False", "A failure gives the build warnings."),
+        optional("warn_on_warnings", "bool", "True", "Warnings give the build warnings."),
+        optional(
+            "always_run",
+            "bool",
+            "False",
+            "The step runs even if a failure has ended the build, or the build was stopped.",
+        ),
         optional(
             "do_if",
             "function of (ctx)",
             "None",
-            "Whether to run it at all. It may look at the worker: `ctx.stat`, `ctx.glob`, `ctx.list_dir`.",
+            "Whether to run the step. The function may look at the worker: `ctx.stat`, `ctx.glob`, `ctx.list_dir`.",
         ),
         optional(
             "hide_if",
             "function of (ctx, outcome)",
             "None",
-            "Whether pages leave it out; gets the outcome's word. It may look at the worker as `do_if` may.",
+            "Whether to hide the step on pages. It gets the outcome as a string, and may look at the worker like \
+             `do_if`.",
         ),
-        optional("retries", "whole number", "0", "How often to try again after a failure."),
-        optional("retry_delay", "length of time", "\"10s\"", "Pause before a retry; doubles each time, up to 10m."),
-        optional("locks", "list of locks", "[]", "What to hold while it runs."),
+        optional("retries", "whole number", "0", "How often to retry after a failure."),
+        optional(
+            "retry_delay",
+            "length of time",
+            "\"10s\"",
+            "Delay before the first retry; it doubles each time, up to 10m.",
+        ),
+        optional("locks", "list of locks", "[]", "Locks that the step holds while it runs."),
         optional(
             "checks_out",
             "pair of text",
             "None",
-            "For authors of steps: the directory that it fills and the repository it takes. Steps of one builder that fill a directory with different repositories are refused.",
+            "For authors of step types: the directory that the step checks out into, and the repository. If two steps \
+             of a builder check out different repositories into one directory, the configuration is rejected.",
         ),
     ],
 };

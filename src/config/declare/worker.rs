@@ -13,17 +13,17 @@ use crate::model::WorkerPlan;
 
 pub(super) static WORKER: Native = Native {
     name: "worker",
-    doc: "Admits a worker. Without a password it is a local one, which `starwright up` starts by itself.",
+    doc: "Declares a worker. A worker without a password is local: `starwright up` starts it.",
     example: "worker(\"linux-1\", password = secret(\"linux-1\"), tags = [\"linux\"], slots = 2)",
     positional: 1,
     kinds: &[],
     params: &[
-        required("name", "text", "The name that it connects with."),
-        optional("password", "text or secret", "None", "What it proves itself with; none for a local worker."),
-        optional("tags", "list of text", "[]", "Words by which builders choose it, beside its name."),
-        optional("slots", "whole number", "1", "Builds that it runs at the same time."),
-        optional("locks", "list of locks", "[]", "What each of its builds takes before it starts."),
-        optional("properties", "dict", "{}", "Properties of each of its builds."),
+        required("name", "text", "The name under which it connects."),
+        optional("password", "text or secret", "None", "The password with which it connects; None for a local worker."),
+        optional("tags", "list of text", "[]", "Tags by which builders can select it, in addition to its name."),
+        optional("slots", "whole number", "1", "How many builds it runs at the same time."),
+        optional("locks", "list of locks", "[]", "Locks that each of its builds acquires before it starts."),
+        optional("properties", "dict", "{}", "Properties for each of its builds."),
     ],
 };
 

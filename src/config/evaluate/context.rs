@@ -133,25 +133,25 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(this.context.number)
     }
 
-    /// The build's id, unique over all builders.
+    /// The build's id, which is unique across all builders.
     #[starlark(attribute)]
     fn build_id(this: &Ctx) -> anyhow::Result<u64> {
         Ok(this.context.build.0)
     }
 
-    /// The branch to build; None for the default one.
+    /// The branch to build; None for the default branch.
     #[starlark(attribute)]
     fn branch(this: &Ctx) -> anyhow::Result<NoneOr<String>> {
         Ok(NoneOr::from_option(this.stamp().and_then(|stamp| stamp.spec.branch.clone())))
     }
 
-    /// The revision to build; None for the newest.
+    /// The revision to build; None for the newest one.
     #[starlark(attribute)]
     fn revision(this: &Ctx) -> anyhow::Result<NoneOr<String>> {
         Ok(NoneOr::from_option(this.stamp().and_then(|stamp| stamp.spec.revision.clone())))
     }
 
-    /// The repository to build; empty if nothing says.
+    /// The repository to build; empty if it is not known.
     #[starlark(attribute)]
     fn repository(this: &Ctx) -> anyhow::Result<String> {
         Ok(this.stamp().map(|stamp| stamp.spec.repository.clone()).unwrap_or_default())
@@ -181,7 +181,7 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(this.context.reason.clone())
     }
 
-    /// Steps that ended before this one: `name`, `outcome`, `summary`.
+    /// The steps that ended before this one: `name`, `outcome`, `summary`.
     #[starlark(attribute)]
     fn steps<'v>(this: &Ctx, heap: Heap<'v>) -> anyhow::Result<Value<'v>> {
         Ok(heap.alloc(AllocList(this.context.steps.iter().map(|step| facts::step(step, heap)))))
@@ -193,15 +193,15 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(this.context.outcome.word())
     }
 
-    /// The address of the web pages, ends with `/`.
+    /// The address of the web pages; it ends with `/`.
     #[starlark(attribute)]
     fn url(this: &Ctx) -> anyhow::Result<String> {
         Ok(this.context.url.clone())
     }
 
-    /// Whether a change that is new in this build touches a file that one of these patterns matches.
+    /// Whether one of the build's new changes touches a file that matches one of these patterns.
     ///
-    /// `otherwise` is the answer when nothing is known: no changes (a forced build), or one without a
+    /// `otherwise` is returned when this cannot be known: there are no changes (a forced build), or a change has no
     /// list of files.
     fn changed<'v>(
         this: &Ctx,
@@ -216,7 +216,7 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(changes.iter().flat_map(|change| &change.data.files).any(|file| globs.is_match(file)))
     }
 
-    /// A property of the build, with what this step set so far.
+    /// A property of the build, including those that this step has set so far.
     fn property<'v>(
         #[starlark(this)] _this: &Ctx,
         #[starlark(require = pos)] name: &str,
@@ -227,17 +227,17 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(value.map_or_else(|| default.unwrap_or_else(Value::new_none), |value| to_starlark(&value, eval.heap())))
     }
 
-    /// All properties of the build as a dict, with what this step set so far.
+    /// All properties of the build as a dict, including those that this step has set so far.
     fn properties<'v>(#[starlark(this)] _this: &Ctx, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<Value<'v>> {
         let (all, heap) = (Run::of(eval)?.properties(), eval.heap());
         Ok(heap.alloc(AllocDict(all.iter().map(|(name, value)| (name.as_str(), to_starlark(value, heap))))))
     }
 
-    /// Runs a command on the worker and waits for its end.
+    /// Runs a command on the worker and waits until it ends.
     ///
-    /// A text is a line for the shell, a list is words. In a text that `interpolate` made, values are quoted, so
-    /// that they arrive as they are. Unless `check` is False, a command that does not go well ends the step with
-    /// its outcome.
+    /// A string is a shell command; a list is the program and its arguments. In a string made by `interpolate`, values
+    /// are quoted, so they arrive unchanged. Unless `check` is False, a command that does not succeed ends the step
+    /// with its outcome.
     fn run<'v>(
         this: Value<'v>,
         #[starlark(require = pos)] command: Value<'v>,
@@ -296,7 +296,7 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(result)
     }
 
-    /// Makes directories on the worker, parents included.
+    /// Creates directories on the worker, including their parents.
     fn mkdir<'v>(
         this: Value<'v>,
         #[starlark(args)] paths: UnpackTuple<AuthorText<'v>>,
@@ -307,7 +307,7 @@ fn methods(builder: &mut MethodsBuilder) {
         file_value(Run::of(eval)?, &FileCommand::MakeDirs(paths), check)
     }
 
-    /// Removes directories or files on the worker with all they hold; missing ones are fine.
+    /// Removes files, and directories with their contents, on the worker; missing ones are ignored.
     fn remove<'v>(
         this: Value<'v>,
         #[starlark(args)] paths: UnpackTuple<AuthorText<'v>>,
@@ -318,7 +318,7 @@ fn methods(builder: &mut MethodsBuilder) {
         file_value(Run::of(eval)?, &FileCommand::Remove(paths), check)
     }
 
-    /// Copies a file or tree on the worker.
+    /// Copies a file or a directory tree on the worker.
     fn copy<'v>(
         this: Value<'v>,
         #[starlark(require = pos)] source: AuthorText<'v>,
@@ -332,7 +332,7 @@ fn methods(builder: &mut MethodsBuilder) {
         file_value(Run::of(eval)?, &command, check)
     }
 
-    /// Facts about a path on the worker: `is_dir`, `is_file`, `size`, `modified`; None if there is nothing.
+    /// Information about a path on the worker: `is_dir`, `is_file`, `size`, `modified`; None if it does not exist.
     fn stat<'v>(
         this: Value<'v>,
         #[starlark(require = pos)] path: AuthorText<'v>,
@@ -343,7 +343,7 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(result.stat.map_or_else(Value::new_none, |numbers| stat_value(&numbers, eval.heap())))
     }
 
-    /// The names in a directory on the worker, sorted.
+    /// The sorted names of the entries of a directory on the worker.
     fn list_dir<'v>(
         this: Value<'v>,
         #[starlark(require = pos)] path: AuthorText<'v>,
@@ -355,7 +355,7 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(files)
     }
 
-    /// The paths on the worker that a pattern matches, sorted.
+    /// The sorted paths on the worker that match a pattern.
     fn glob<'v>(
         this: Value<'v>,
         #[starlark(require = pos)] pattern: AuthorText<'v>,
@@ -367,7 +367,7 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(files)
     }
 
-    /// Sets a property of the build; later steps see it.
+    /// Sets a property of the build, which later steps can read.
     fn set_property<'v>(
         this: Value<'v>,
         #[starlark(require = pos)] name: &str,
@@ -393,7 +393,7 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(NoneType)
     }
 
-    /// Sets the step's line for people.
+    /// Sets the step's summary, one line that pages show.
     fn set_summary<'v>(
         this: Value<'v>,
         #[starlark(require = pos)] text: AuthorText<'v>,
@@ -455,7 +455,7 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(NoneType)
     }
 
-    /// Lets some time pass.
+    /// Waits for some time.
     fn wait<'v>(
         #[starlark(this)] _this: &Ctx,
         #[starlark(require = pos)] time: &str,
@@ -466,7 +466,7 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(NoneType)
     }
 
-    /// The present moment: `seconds` and `millis` since 1970, and `text` (UTC).
+    /// The current time: `seconds` and `millis` since 1970, and `text` (UTC).
     fn now<'v>(#[starlark(this)] _this: &Ctx, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<Value<'v>> {
         let heap = eval.heap();
         match Run::of(eval)?.ask(Ask::Now)? {
@@ -479,10 +479,10 @@ fn methods(builder: &mut MethodsBuilder) {
         }
     }
 
-    /// Starts builds through triggerable schedulers; if `wait`, returns when they ended.
+    /// Starts builds through triggerable schedulers; if `wait` is True, returns when they have ended.
     ///
-    /// `stamps` is a list of dicts (`codebase`, `repository`, `branch`, `revision`, `project`); without one,
-    /// they check out what this build did.
+    /// `stamps` is a list of dicts (`codebase`, `repository`, `branch`, `revision`, `project`); without it, they check
+    /// out what this build checked out.
     fn trigger<'v>(
         this: Value<'v>,
         #[starlark(require = pos)] schedulers: UnpackList<String>,
@@ -524,7 +524,7 @@ fn methods(builder: &mut MethodsBuilder) {
         }
     }
 
-    /// Runs a step inside of this one. If it fails and has `halt_on_failure`, this function ends, too.
+    /// Runs a child step. If it fails and has `halt_on_failure`, this step ends as well.
     fn step<'v>(
         this: Value<'v>,
         #[starlark(require = pos)] step: Value<'v>,
@@ -533,7 +533,7 @@ fn methods(builder: &mut MethodsBuilder) {
         sequential(eval, this, step)
     }
 
-    /// Runs steps inside of this one at the same time and returns their results, in order.
+    /// Runs child steps at the same time and returns their results, in the order given.
     fn parallel<'v>(
         this: Value<'v>,
         #[starlark(require = pos)] steps: UnpackList<Value<'v>>,
@@ -561,7 +561,7 @@ fn methods(builder: &mut MethodsBuilder) {
         end(Outcome::Skipped, message, this, eval)
     }
 
-    /// Makes the step one with warnings, and goes on. It stays one whatever the function returns that is no worse.
+    /// Gives the step warnings and continues. The step keeps them unless it ends with a worse outcome.
     fn warn<'v>(
         this: Value<'v>,
         #[starlark(require = pos)] message: AuthorText<'v>,

@@ -130,7 +130,7 @@ fn output<'a>(text: Option<&'a str>, end: Option<&CommandEnd>, name: &str) -> an
 
 #[starlark_module]
 fn methods(builder: &mut MethodsBuilder) {
-    /// Whether it went well: success, warnings or skipped.
+    /// Whether it succeeded: success, warnings or skipped.
     #[starlark(attribute)]
     fn ok(this: &ResultValue) -> anyhow::Result<bool> {
         Ok(this.outcome.is_ok())
@@ -142,13 +142,13 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(this.outcome.word())
     }
 
-    /// One line for people, or None.
+    /// The summary, or None.
     #[starlark(attribute)]
     fn summary(this: &ResultValue) -> anyhow::Result<NoneOr<String>> {
         Ok(NoneOr::from_option(this.summary.clone()))
     }
 
-    /// The command's exit code; 127 if its program could not be started, None if it did not end by itself.
+    /// The command's exit code; 127 if its program could not be started, None if it did not exit by itself.
     #[starlark(attribute)]
     fn rc(this: &ResultValue) -> anyhow::Result<NoneOr<i64>> {
         Ok(match &this.end {
@@ -158,25 +158,25 @@ fn methods(builder: &mut MethodsBuilder) {
         })
     }
 
-    /// The beginning of what the command wrote to its standard output.
+    /// The beginning of the command's standard output.
     #[starlark(attribute)]
     fn stdout(this: &ResultValue) -> anyhow::Result<String> {
         output(this.stdout.as_deref(), this.end.as_ref(), "stdout").map(str::to_owned)
     }
 
-    /// The beginning of what the command wrote to its standard error.
+    /// The beginning of the command's standard error.
     #[starlark(attribute)]
     fn stderr(this: &ResultValue) -> anyhow::Result<String> {
         output(this.stderr.as_deref(), this.end.as_ref(), "stderr").map(str::to_owned)
     }
 
-    /// Whether there was more output than was kept.
+    /// Whether `stdout` or `stderr` is truncated.
     #[starlark(attribute)]
     fn cut(this: &ResultValue) -> anyhow::Result<bool> {
         Ok(this.cut)
     }
 
-    /// Whether the command was stopped because it took too long or said nothing for too long.
+    /// Whether the command was stopped because it ran too long or printed nothing for too long.
     #[starlark(attribute)]
     fn timed_out(this: &ResultValue) -> anyhow::Result<bool> {
         Ok(matches!(this.end, Some(CommandEnd::IdleTimeout | CommandEnd::TotalTimeout)))
@@ -188,7 +188,7 @@ fn methods(builder: &mut MethodsBuilder) {
         Ok(this.elapsed.as_seconds_f64())
     }
 
-    /// Triggered builds that were waited for: `builder`, `number`, `outcome` of each.
+    /// The triggered builds that `wait` waited for, each with `builder`, `number` and `outcome`.
     #[starlark(attribute)]
     fn builds<'v>(this: &ResultValue, heap: Heap<'v>) -> anyhow::Result<Value<'v>> {
         let builds = this.builds.iter().map(|build| {

@@ -8,18 +8,18 @@ use crate::base::{ParseSpanError, Span};
 
 #[starlark_module]
 pub(super) fn functions(builder: &mut GlobalsBuilder) {
-    /// The seconds of a length of time such as "90s", "5m", "1h30m", "2d".
+    /// The seconds in a duration such as "90s", "5m", "1h30m" or "2d".
     fn seconds(#[starlark(require = pos)] text: &str) -> anyhow::Result<f64> {
         let span: Span = text.parse().map_err(|error: ParseSpanError| anyhow::anyhow!("{error}"))?;
         Ok(span.as_seconds_f64())
     }
 
-    /// Whether a text is a length of time.
+    /// Whether a string is a duration.
     fn is_valid(#[starlark(require = pos)] text: &str) -> anyhow::Result<bool> {
         Ok(text.parse::<Span>().is_ok())
     }
 
-    /// Seconds as a length of time for people: the largest two units.
+    /// A number of seconds as a readable duration, with the two largest units.
     fn text(#[starlark(require = pos)] seconds: UnpackFloat) -> anyhow::Result<String> {
         let duration = std::time::Duration::try_from_secs_f64(seconds.0);
         let duration = duration.map_err(|_| anyhow::anyhow!("{} seconds are not a valid duration", seconds.0))?;

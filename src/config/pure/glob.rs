@@ -25,7 +25,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         Ok(globs([pattern].into_iter())?.is_match(path))
     }
 
-    /// Those paths that match at least one of the patterns.
+    /// The paths that match at least one of the patterns.
     fn filter(
         #[starlark(require = pos)] patterns: UnpackListOrTuple<String>,
         #[starlark(require = pos)] paths: UnpackListOrTuple<String>,

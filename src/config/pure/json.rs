@@ -10,7 +10,7 @@ use crate::model::Value;
 
 #[starlark_module]
 pub(super) fn functions(builder: &mut GlobalsBuilder) {
-    /// A value as JSON; keys are sorted. With `indent`, over several lines.
+    /// A value as JSON, with sorted keys. With `indent`, the JSON is spread over several lines.
     fn encode<'v>(
         #[starlark(require = pos)] value: Star<'v>,
         #[starlark(require = named, default = false)] indent: bool,
@@ -19,7 +19,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         Ok(if indent { serde_json::to_string_pretty(&value)? } else { serde_json::to_string(&value)? })
     }
 
-    /// The value of a JSON text. What is no JSON is an error, unless `default` is given.
+    /// The value of a JSON string. A string that is not valid JSON is an error, unless `default` is given.
     fn decode<'v>(
         #[starlark(require = pos)] text: &str,
         #[starlark(require = named)] default: Option<NoneOr<Star<'v>>>,

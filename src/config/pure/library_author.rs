@@ -29,10 +29,9 @@ fn site(eval: &Evaluator<'_, '_, '_>, argument: Option<&str>) -> CallSite {
 
 #[starlark_module]
 pub(super) fn functions(builder: &mut GlobalsBuilder) {
-    /// Reports a mistake at the user's line and goes on, so that all mistakes are reported together.
+    /// Reports a mistake at the user's line and continues, so that all mistakes are reported together.
     ///
-    /// For authors of library functions; `argument` names the argument that is wrong. In a build it ends
-    /// the step.
+    /// For authors of library functions; `argument` names the wrong argument. In a build, it ends the step.
     fn problem<'v>(
         #[starlark(require = pos)] message: &str,
         #[starlark(require = named, default = NoneOr::None)] hint: NoneOr<&str>,
@@ -45,9 +44,9 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         Ok(NoneType)
     }
 
-    /// Says that something uses a name, which is checked once everything is declared.
+    /// Registers a reference to a name, which is checked once everything is declared.
     ///
-    /// `by` says who uses it, for the message; `kind` is "worker", "builder", "builder tag", "scheduler",
+    /// `by` says, for the message, what refers to it; `kind` is "worker", "builder", "builder tag", "scheduler",
     /// "triggerable" or "lock".
     fn refer<'v>(
         #[starlark(require = pos)] by: &str,
@@ -65,9 +64,9 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         Ok(NoneType)
     }
 
-    /// The absolute path of the directory that holds the configuration.
+    /// The absolute path of the configuration's directory.
     ///
-    /// It becomes part of what a build keeps of its configuration.
+    /// A build keeps this path together with its configuration.
     fn config_dir<'v>(eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<String> {
         let Some(collector) = Collector::of(eval) else {
             anyhow::bail!("call config_dir() at top level and keep its value: builds may run elsewhere");

@@ -30,7 +30,7 @@ fn normal(path: &str) -> String {
 
 #[starlark_module]
 pub(super) fn functions(builder: &mut GlobalsBuilder) {
-    /// Parts joined with `/`; an absolute part begins anew.
+    /// Joins parts with `/`; an absolute part discards those before it.
     fn join(#[starlark(args)] parts: UnpackTuple<String>) -> anyhow::Result<String> {
         let join = |whole: String, part: &String| match (part.starts_with('/'), whole.is_empty()) {
             (true, _) | (_, true) => part.clone(),
@@ -39,12 +39,12 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         Ok(parts.items.iter().filter(|part| !part.is_empty()).fold(String::new(), join))
     }
 
-    /// The last part: `base("a/b.txt")` is "b.txt".
+    /// The last component: `base("a/b.txt")` is "b.txt".
     fn base(#[starlark(require = pos)] path: &str) -> anyhow::Result<String> {
         Ok(last(path).to_owned())
     }
 
-    /// All but the last part: `dir("a/b.txt")` is "a".
+    /// Everything before the last component: `dir("a/b.txt")` is "a".
     fn dir(#[starlark(require = pos)] path: &str) -> anyhow::Result<String> {
         let trimmed = path.trim_end_matches('/');
         Ok(match trimmed.rfind('/') {
@@ -54,13 +54,13 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         })
     }
 
-    /// The ending with its dot: `ext("a/b.txt")` is ".txt"; empty if there is none.
+    /// The extension with its dot: `ext("a/b.txt")` is ".txt"; empty if there is none.
     fn ext(#[starlark(require = pos)] path: &str) -> anyhow::Result<String> {
         let name = last(path);
         Ok(name.rfind('.').filter(|dot| *dot > 0).map_or(String::new(), |dot| name[dot..].to_owned()))
     }
 
-    /// A path without `.`, `..` and doubled `/`, as far as that can be said.
+    /// A path without `.`, `..` and repeated `/`, as far as the path alone determines this.
     fn normalize(#[starlark(require = pos)] path: &str) -> anyhow::Result<String> {
         Ok(normal(path))
     }

@@ -56,7 +56,7 @@ fn found<'v>(regex: &Regex, captures: &Captures<'_>, heap: Heap<'v>) -> Value<'v
 
 #[starlark_module]
 pub(super) fn functions(builder: &mut GlobalsBuilder) {
-    /// The match of a pattern at the beginning of a text, or None.
+    /// The match of a pattern at the beginning of a string, or None.
     ///
     /// A match has `text`, `groups` (a list), `named` (a dict), `start` and `end`.
     fn r#match<'v>(
@@ -68,7 +68,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         Ok(NoneOr::from_option(regex.captures(text).map(|captures| found(&regex, &captures, heap))))
     }
 
-    /// The first match of a pattern anywhere in a text, or None.
+    /// The first match of a pattern anywhere in a string, or None.
     fn search<'v>(
         #[starlark(require = pos)] pattern: &str,
         #[starlark(require = pos)] text: &str,
@@ -78,7 +78,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         Ok(NoneOr::from_option(regex.captures(text).map(|captures| found(&regex, &captures, heap))))
     }
 
-    /// All matches of a pattern in a text.
+    /// All matches of a pattern in a string.
     fn find_all<'v>(
         #[starlark(require = pos)] pattern: &str,
         #[starlark(require = pos)] text: &str,
@@ -89,7 +89,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         Ok(heap.alloc(AllocList(all)))
     }
 
-    /// A text with every match of a pattern replaced; `$1` and `${name}` stand for groups.
+    /// A string with every match of a pattern replaced; `$1` and `${name}` refer to groups.
     fn replace(
         #[starlark(require = pos)] pattern: &str,
         #[starlark(require = pos)] replacement: &str,
@@ -98,7 +98,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         Ok(compile(pattern)?.replace_all(text, replacement).into_owned())
     }
 
-    /// The parts of a text between the matches of a pattern.
+    /// The parts of a string between the matches of a pattern.
     fn split(
         #[starlark(require = pos)] pattern: &str,
         #[starlark(require = pos)] text: &str,
@@ -106,7 +106,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         Ok(compile(pattern)?.split(text).map(str::to_owned).collect())
     }
 
-    /// A text as a pattern that matches just this text.
+    /// A pattern that matches exactly this string.
     fn escape(#[starlark(require = pos)] text: &str) -> anyhow::Result<String> {
         Ok(regex::escape(text))
     }

@@ -13,9 +13,9 @@ use crate::model::{Piece, Text};
 
 #[starlark_module]
 pub(in crate::config) fn secret_functions(builder: &mut GlobalsBuilder) {
-    /// Names a secret: a password or token whose value is found when it is handed out, and is never shown.
+    /// Refers to a secret: a password or token whose value is looked up only when it is used, and is never shown.
     ///
-    /// Taken wherever a text may hold secrets: passwords, values of `env`, words of a command, `stdin`.
+    /// Accepted wherever secrets are allowed: passwords, values of `env`, arguments of a command, `stdin`.
     fn secret<'v>(
         #[starlark(require = pos)] name: &str,
         eval: &mut Evaluator<'v, '_, '_>,
@@ -29,7 +29,7 @@ pub(in crate::config) fn secret_functions(builder: &mut GlobalsBuilder) {
         Ok(TextValue(Text(vec![Piece::Secret(name.to_owned())])))
     }
 
-    /// Joins texts and secrets to one text: `concat("Bearer ", secret("token"))`.
+    /// Joins strings and secrets: `concat("Bearer ", secret("token"))`.
     fn concat<'v>(#[starlark(args)] parts: UnpackTuple<Value<'v>>) -> anyhow::Result<TextValue> {
         let mut pieces = Vec::new();
         for (index, part) in parts.items.iter().enumerate() {

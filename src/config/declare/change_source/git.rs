@@ -8,10 +8,10 @@ use crate::model::{BranchChoice, ChangeSourceKind, GitPlan, is_relative_address}
 pub(super) const GIT: KindOf<ChangeSourceKind> = KindOf {
     word: "git",
     params: &[
-        required("repository", "text", "Where the repository is, as the git program takes it."),
-        optional("branches", "list of text", "the default branch", "Branches to look at."),
-        optional("patterns", "list of glob patterns", "None", "Patterns of branches to look at."),
-        optional("tags", "True or list of glob patterns", "None", "Tags to follow, too; each new one is a change."),
+        required("repository", "text", "The repository's address, in any form that git accepts."),
+        optional("branches", "list of text", "the default branch", "Branches to poll."),
+        optional("patterns", "list of glob patterns", "None", "Patterns of branches to poll."),
+        optional("tags", "True or list of glob patterns", "None", "Tags to follow as well; each new tag is a change."),
     ],
     read,
 };

@@ -29,7 +29,8 @@ const NAME: &[Param] = &[required("name", "text", "Its name.")];
 pub(super) static CHANGE_SOURCE: LazyLock<Native> = LazyLock::new(|| {
     let common = Native {
         name: "change_source",
-        doc: "Looks for changes. Use `git_poller` of @stdlib//source.star, which calls this one.",
+        doc: "Declares a change source, which looks for changes. Prefer `git_poller` in @stdlib//source.star; it calls \
+             this one.",
         example: "change_source(\"app\", \"git\", repository = \"https://example.org/app.git\", branches = [\"main\"])",
         positional: 2,
         params: NAME,
@@ -37,13 +38,19 @@ pub(super) static CHANGE_SOURCE: LazyLock<Native> = LazyLock::new(|| {
     };
     let last = [
         optional("every", "length of time", "\"5m\"", "How often."),
-        optional("timeout", "length of time", "\"5m\"", "Gives up one poll after this long."),
-        optional("changes_max", "whole number", "100", "So many new changes of a branch are recorded one by one."),
+        optional("timeout", "length of time", "\"5m\"", "How long one poll may take."),
+        optional(
+            "changes_max",
+            "whole number",
+            "100",
+            "Maximum number of new commits to report per branch and poll; if there are more, only the newest are \
+             reported.",
+        ),
         optional("project", "text", "\"\"", "The project of its changes."),
         optional("codebase", "text", "\"\"", "The codebase of its changes."),
-        optional("category", "text", "None", "A word for filters."),
+        optional("category", "text", "None", "The category of its changes, for use in filters."),
     ];
-    native(common, "What it looks at.", &[], KINDS, &last)
+    native(common, "The kind of repository.", &[], KINDS, &last)
 });
 
 /// Polls more often than this would keep the repository's host busy with nothing.

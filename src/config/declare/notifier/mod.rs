@@ -24,12 +24,13 @@ static KINDS: &[KindOf<NotifierKind>] = &[
     paper::PAPER,
 ];
 
-const NAME: &[Param] = &[required("name", "text", "Its name; several may not share one.")];
+const NAME: &[Param] = &[required("name", "text", "Its name, which must be unique.")];
 
 pub(super) static NOTIFIER: LazyLock<Native> = LazyLock::new(|| {
     let common = Native {
         name: "notifier",
-        doc: "Tells people about builds. Use `mail` of @stdlib//notify.star, which calls this one.",
+        doc: "Declares a notifier, which tells people about builds. Prefer `mail` in @stdlib//notify.star; it calls \
+             this one.",
         example: "notifier(\"team\", \"mail\", on = [\"failure\", \"recovery\"], to = [\"dev@example.org\"])",
         positional: 2,
         params: NAME,
@@ -45,7 +46,7 @@ pub(super) static NOTIFIER: LazyLock<Native> = LazyLock::new(|| {
         optional("tags", "list of text", "all", "Only builders with one of these tags."),
         optional("branches", "list of text or None", "all", "Only builds of these branches."),
     ];
-    native(common, "How it speaks.", &first, KINDS, &[])
+    native(common, "How it reaches people.", &first, KINDS, &[])
 });
 
 /// When a notifier speaks.

@@ -217,7 +217,7 @@ pub(super) enum StoreCommand {
         #[command(flatten)]
         state: DataDirectory,
     },
-    /// End a build that cannot continue, as an exception
+    /// End a build that cannot continue, with the result `exception`
     #[command(
         name = "end-build",
         after_help = "Examples:\n  starwright store end-build linux/12\n  starwright store end-build 812 --reason \"its script hangs\"\n\nFor a build that the master cannot finish; while a master is running, use `starwright stop` instead. Commands that a worker still runs for the build are stopped when the worker connects to the next master."

@@ -286,7 +286,7 @@ fn request_made(id: u64) -> Event {
     let buildset = BuildsetRecord {
         id: BuildsetId(id),
         reason: "a change arrived".to_owned(),
-        scheduler: "main".to_owned(),
+        made_by: MadeBy::Force,
         external_id: None,
         submitted: Timestamp::default(),
         completed: None,

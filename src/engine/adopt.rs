@@ -67,6 +67,7 @@ impl Turn<'_> {
 
     fn complain_of_patterns(&mut self) {
         for (scheduler, message) in std::mem::take(&mut self.in_flight.filters.problems) {
+            let scheduler = self.state.scheduler_id(&scheduler);
             self.function_failed(&UserFunction::new(FunctionKind::Pattern, scheduler), &message, 0);
         }
     }

@@ -10,8 +10,11 @@ use super::{Reply, Ticket, form, words};
 use crate::base::nearest;
 use crate::model::{
     Actor, BuildId, BuiltOf, Event, ForceOrder, FunctionKind, Outcome, Plan, Policy, Properties, RequestId,
-    SchedulerKind, SchedulerPlan, StampSpec, UserFunction, Value,
+    SchedulerKind, SchedulerPlan, StampSpec, StopReason, UserFunction, Value,
 };
+
+/// What somebody reads whose builds no time was left for.
+const BUSY: &str = "the master is busy with user functions; try again";
 
 const FORM: &str = "Force Build Form";
 /// So many people may wait for the next pass; it is to begin at once.
@@ -49,10 +52,12 @@ impl Turn<'_> {
         let scheduler = self
             .plan()
             .and_then(|plan| find_scheduler(&plan, ask).ok().flatten().map(|scheduler| scheduler.name.clone()));
-        let function = UserFunction::new(FunctionKind::Properties, scheduler.unwrap_or_default());
+        let Some(scheduler) = scheduler else { return BUSY.to_owned() };
+        let function = UserFunction::new(FunctionKind::Properties, self.state.scheduler_id(&scheduler));
         let trouble = self.state.troubles.get(&function).and_then(|trouble| trouble.message.as_ref());
         let why = trouble.map_or("it gives no answer", String::as_str);
-        format!("the properties of these builds cannot be decided: {function}: {why}")
+        let word = function.kind.word();
+        format!("the properties of these builds cannot be decided: `{word}` of scheduler `{scheduler}`: {why}")
     }
 
     fn force(&mut self, ask: &ForceOrder, by: &Actor) -> Result<Result<CreatedBuildset, NoAnswer>, Reply> {
@@ -113,7 +118,6 @@ impl Turn<'_> {
         }
         let set = of.buildset;
         let new_buildset = NewBuildset {
-            scheduler: "rebuild".to_owned(),
             reason: words::rebuilt(by.name()),
             external_id: set.external_id,
             parent: set.parent,
@@ -128,29 +132,29 @@ impl Turn<'_> {
         // A rebuild takes over what was decided then; only its priority is asked for.
         let reply = match self.make_buildset(new_buildset) {
             Ok((buildset, requests)) => Reply::Buildset { buildset, requests },
-            Err(_) => Reply::Refused("the master is busy with user functions; try again".to_owned()),
+            Err(_) => Reply::Refused(BUSY.to_owned()),
         };
         self.reply(ticket, reply);
     }
 
     /// Somebody wants a request cancelled. What ended or never was needs no cancelling.
-    pub fn cancel_ordered(&mut self, request: RequestId, why: &str, by: &Actor, ticket: Option<Ticket>) {
-        self.cancel_request(request, why, by.name());
+    pub fn cancel_ordered(&mut self, request: RequestId, why: &str, ticket: Option<Ticket>) {
+        self.cancel_request(request, why, StopReason::Ordered);
         self.reply(ticket, Reply::Done);
     }
 
     /// Ends a waiting request, or stops its build.
-    pub fn cancel_request(&mut self, request: RequestId, why: &str, by: &str) {
+    pub fn cancel_request(&mut self, request: RequestId, why: &str, reason: StopReason) {
         match self.state.requests.get(&request).map(|request| request.build) {
-            Some(Some(build)) => self.stop_build(build, why, by),
+            Some(Some(build)) => self.stop_build(build, why, reason),
             Some(None) => self.end_request(request, Outcome::Cancelled),
             None => {}
         }
     }
 
     /// Somebody wants a build stopped. What ended or never was needs no stopping.
-    pub fn stop_ordered(&mut self, build: BuildId, why: &str, by: &Actor, ticket: Option<Ticket>) {
-        self.stop_build(build, why, by.name());
+    pub fn stop_ordered(&mut self, build: BuildId, why: &str, ticket: Option<Ticket>) {
+        self.stop_build(build, why, StopReason::Ordered);
         self.reply(ticket, Reply::Done);
     }
 
@@ -205,7 +209,6 @@ fn force_directly(plan: &Plan, ask: &ForceOrder) -> Result<Wanted, Reply> {
     let priority = form::read_priority(ask.priority.as_ref());
     let priority = priority.map_err(|error| Reply::Invalid([("priority".to_owned(), error)].into()))?;
     let new_buildset = NewBuildset {
-        scheduler: "force".to_owned(),
         stamps: choose_stamps(&defaults, &ask.stamps)?,
         builders: ask.builders.clone(),
         given: as_properties(&ask.params),

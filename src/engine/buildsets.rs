@@ -7,14 +7,15 @@ use super::asking::NoAnswer;
 use super::turn::Turn;
 use super::words::short_reason;
 use crate::model::{
-    BuildId, BuilderId, BuildsetId, BuildsetRecord, ChangeId, Event, FnId, FunctionKind, Outcome, Policy, Properties,
-    Question, RequestId, RequestRecord, SchedulerPlan, SourceStamp, StampSpec, UserFunction, Value,
+    BuildId, BuilderId, BuildsetId, BuildsetRecord, ChangeId, Event, FnId, FunctionKind, MadeBy, Outcome, Policy,
+    Properties, Question, RequestId, RequestRecord, SchedulerPlan, SourceStamp, StampSpec, UserFunction, Value,
 };
 
 /// A buildset to make.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NewBuildset {
-    pub scheduler: String,
+    /// The scheduler that makes it; none: somebody, directly.
+    pub scheduler: Option<String>,
     pub reason: String,
     pub external_id: Option<String>,
     pub parent: Option<BuildId>,
@@ -37,7 +38,7 @@ impl NewBuildset {
     /// What every buildset of a scheduler has.
     pub fn of(plan: &SchedulerPlan, usual_reason: &str) -> Self {
         Self {
-            scheduler: plan.name.clone(),
+            scheduler: Some(plan.name.clone()),
             reason: plan.reason.clone().unwrap_or_else(|| usual_reason.to_owned()),
             builders: plan.builders.clone(),
             properties: plan.properties.clone(),
@@ -101,8 +102,8 @@ impl Turn<'_> {
         }
         let buildset = BuildsetRecord {
             id,
+            made_by: self.made_by(&new_buildset),
             reason: short_reason(new_buildset.reason),
-            scheduler: new_buildset.scheduler,
             external_id: new_buildset.external_id,
             submitted: self.now,
             completed: None,
@@ -124,6 +125,14 @@ impl Turn<'_> {
             self.end_buildset_if_done(id);
         }
         made
+    }
+
+    fn made_by(&self, new_buildset: &NewBuildset) -> MadeBy {
+        match (&new_buildset.scheduler, new_buildset.rebuilt) {
+            (Some(name), _) => MadeBy::Scheduler(self.state.scheduler_id(name)),
+            (None, Some(_)) => MadeBy::Rebuild,
+            (None, None) => MadeBy::Force,
+        }
     }
 
     /// Numbered stamps; identical ones share a number.
@@ -156,10 +165,10 @@ impl Turn<'_> {
             properties.update(&newest.data.properties);
         }
         properties.update(&new_buildset.properties);
-        if let Some(function) = new_buildset.properties_fn {
-            let asked = UserFunction::new(FunctionKind::Properties, &new_buildset.scheduler);
+        if let (Some(function), Some(of)) = (new_buildset.properties_fn, new_buildset.scheduler.clone()) {
+            let asked = UserFunction::new(FunctionKind::Properties, self.state.scheduler_id(&of));
             let known = Arc::new(properties.clone());
-            let question = Question::Properties { of: new_buildset.scheduler.clone(), properties: known, changes };
+            let question = Question::Properties { of, properties: known, changes };
             if let Value::Map(more) = self.decide(&asked, function, question)? {
                 for (name, value) in more {
                     properties.set(name, value, "Scheduler");
@@ -167,7 +176,9 @@ impl Turn<'_> {
             }
         }
         properties.update(&new_buildset.given);
-        properties.set("scheduler", new_buildset.scheduler.as_str(), "Scheduler");
+        let scheduler = new_buildset.scheduler.clone();
+        let scheduler = scheduler.unwrap_or_else(|| self.made_by(new_buildset).name(|_| String::new()));
+        properties.set("scheduler", scheduler, "Scheduler");
         Ok(properties)
     }
 

@@ -2,7 +2,7 @@
 
 use super::Input;
 use super::state::State;
-use crate::model::{Cause, ChangeSourceId, WorkerId};
+use crate::model::Cause;
 
 /// The cause of everything that follows from an input.
 pub(super) fn of(input: &Input, state: &State) -> Cause {
@@ -12,22 +12,23 @@ pub(super) fn of(input: &Input, state: &State) -> Cause {
         Input::PlanLoaded { cause, .. } | Input::PlanRefused { cause, .. } => cause.clone(),
         Input::Woke => Cause::Clock,
         Input::Ordered { by, .. } => Cause::Order(by.clone()),
-        Input::Polled { source, .. } => Cause::Source(source_id(state, source)),
+        Input::Polled { source, .. } => of_source(state, source),
         Input::WorkerConnected { worker, .. }
         | Input::Resumed { worker, .. }
         | Input::Forgotten { worker, .. }
-        | Input::WorkerLost { worker, .. } => Cause::Worker(worker_id(state, worker)),
-        Input::CommandEnded(ended) => Cause::Worker(worker_id(state, &ended.worker)),
+        | Input::WorkerLost { worker, .. } => of_worker(state, worker),
+        Input::CommandEnded(ended) => of_worker(state, &ended.worker),
         Input::Evaluated { build, .. } => Cause::Script(*build),
         Input::ReportSent { report, .. } | Input::ReportFailed { report, .. } => Cause::Delivery(*report),
     }
 }
 
-/// An unknown one is 0, which no worker has: it causes nothing but what is due anyway.
-fn worker_id(state: &State, name: &str) -> WorkerId {
-    state.workers.get(name).map_or(WorkerId(0), |worker| worker.id)
+/// One that no configuration ever had causes nothing itself. What is due anyway is done in its turn as in any other, and
+/// that the clock causes.
+fn of_worker(state: &State, name: &str) -> Cause {
+    state.workers.get(name).map_or(Cause::Clock, |worker| Cause::Worker(worker.id))
 }
 
-fn source_id(state: &State, name: &str) -> ChangeSourceId {
-    state.sources.get(name).map_or(ChangeSourceId(0), |source| source.id)
+fn of_source(state: &State, name: &str) -> Cause {
+    state.sources.get(name).map_or(Cause::Clock, |source| Cause::Source(source.id))
 }

@@ -52,7 +52,7 @@ impl Turn<'_> {
         let Some(second) = self.waiting_request(new) else { return Vec::new() };
         let Some(builder) = self.state.requests.get(&new).map(|request| request.builder) else { return Vec::new() };
         let name = second.builder.clone();
-        let asked = UserFunction::new(FunctionKind::Collapse, &name);
+        let asked = UserFunction::new(FunctionKind::Collapse, builder);
         let mut older: Vec<RequestId> = self
             .state
             .index

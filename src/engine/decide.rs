@@ -94,9 +94,9 @@ impl Turn<'_> {
 
     /// A function failed, and cost so many processes.
     pub fn function_failed(&mut self, function: &UserFunction, message: &str, lost: u32) {
-        self.asked.failed.insert(function.clone());
+        self.asked.failed.insert(*function);
         self.in_flight.asking.answering.remove(function);
-        self.touch(TimerKey::Function(function.clone()));
+        self.touch(TimerKey::Function(*function));
         let message = cut(message);
         let known = self.state.troubles.get(function);
         let losses = known.map_or(0, |trouble| trouble.losses) + lost;
@@ -110,11 +110,11 @@ impl Turn<'_> {
         let fresh = before != Some(&message) && (before.is_none() || told.is_none_or(|next| next <= self.now));
         sabotage!(FailureUntold => return);
         if lost > 0 || fresh {
-            self.in_flight.asking.told.insert(function.clone(), self.now);
-            self.record(Event::ScriptFailed { function: function.clone(), message: message.clone(), losses });
+            self.in_flight.asking.told.insert(*function, self.now);
+            self.record(Event::ScriptFailed { function: *function, message: message.clone(), losses });
         }
         if losses >= LOSSES_MAX {
-            self.record(Event::ScriptSuspended { function: function.clone(), message });
+            self.record(Event::ScriptSuspended { function: *function, message });
         }
     }
 
@@ -123,8 +123,8 @@ impl Turn<'_> {
         let in_trouble = |trouble: &FunctionTrouble| trouble.message.is_some();
         if self.state.troubles.get(function).is_some_and(in_trouble) && !self.asked.failed.contains(function) {
             let now = self.now;
-            self.in_flight.asking.answering.entry(function.clone()).or_insert(now);
-            self.touch(TimerKey::Function(function.clone()));
+            self.in_flight.asking.answering.entry(*function).or_insert(now);
+            self.touch(TimerKey::Function(*function));
         }
     }
 
@@ -133,14 +133,14 @@ impl Turn<'_> {
         self.state.troubles.get(function)?.message.as_ref()?;
         let since = *self.in_flight.asking.answering.get(function)?;
         let due = timers::due(since.plus(RECOVERY), self.now, RECOVERY);
-        Some((due, WakeReason::Recovery(function.clone())))
+        Some((due, WakeReason::Recovery(*function)))
     }
 
     /// It has recovered.
     pub fn function_recovered(&mut self, function: &UserFunction) {
         if self.recovery_due(function).is_some_and(|(due, _)| due <= self.now) {
             self.in_flight.asking.answering.remove(function);
-            self.record(Event::ScriptRecovered { function: function.clone() });
+            self.record(Event::ScriptRecovered { function: *function });
         }
     }
 

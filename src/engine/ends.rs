@@ -4,15 +4,15 @@ use super::in_flight::Finish;
 use super::steps::culprits;
 use super::turn::Turn;
 use super::{reports, words};
-use crate::model::{BuildId, Event, Outcome, RequestId};
+use crate::model::{BuildId, Event, Outcome, RequestId, StopReason};
 
 impl Turn<'_> {
     /// Somebody wants a build stopped: the step in progress ends, steps that always run still run. Asked a second time,
     /// these are stopped, too.
-    pub fn stop_build(&mut self, id: BuildId, why: &str, by: &str) {
+    pub fn stop_build(&mut self, id: BuildId, why: &str, reason: StopReason) {
         if self.state.builds.contains_key(&id) {
-            let (why, by) = (why.to_owned(), by.to_owned());
-            self.record(Event::BuildStopping { build: id, why, by, outcome: Outcome::Cancelled });
+            let why = why.to_owned();
+            self.record(Event::BuildStopping { build: id, why, reason, outcome: Outcome::Cancelled });
         }
     }
 

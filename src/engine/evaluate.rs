@@ -197,8 +197,8 @@ impl Turn<'_> {
     }
 
     fn hide_if_answered(&mut self, id: BuildId, outcome: EvalOutcome) {
-        let builder = self.state.builds.get(&id).map(|build| build.builder.clone()).unwrap_or_default();
-        let function = UserFunction::new(FunctionKind::HideIf, builder);
+        let Some(build) = self.state.builds.get(&id) else { return };
+        let function = UserFunction::new(FunctionKind::HideIf, build.builder_id);
         let hidden = match outcome {
             EvalOutcome::Decided(yes) => {
                 self.function_answered(&function);

@@ -151,8 +151,12 @@ impl Turn<'_> {
         let ids: Vec<RequestId> = ids.into_iter().take(SHOWN_MAX).collect();
         let requests: Vec<Arc<WaitingRequest>> = ids.iter().filter_map(|id| self.waiting_request(*id)).collect();
         let question = Question::NextBuild { builder: plan.name.clone(), requests };
-        let chosen = self.decide(&UserFunction::new(FunctionKind::NextBuild, &plan.name), function, question);
+        let chosen = self.decide(&self.function(FunctionKind::NextBuild, plan), function, question);
         choose(chosen, &ids).into_iter().collect()
+    }
+
+    fn function(&self, kind: FunctionKind, plan: &BuilderPlan) -> UserFunction {
+        UserFunction::new(kind, self.state.builder_id(&plan.name))
     }
 
     /// Workers that have a slot for the builder, and its directory there.
@@ -207,7 +211,7 @@ impl Turn<'_> {
         let Some(request) = self.waiting_request(request) else { return false };
         let worker = self.candidate_worker(worker);
         let question = Question::CanStart { builder: builder.name.clone(), worker, request };
-        let said = self.decide(&UserFunction::new(FunctionKind::CanStart, &builder.name), function, question);
+        let said = self.decide(&self.function(FunctionKind::CanStart, builder), function, question);
         sabotage!(UndecidedStarts => if said.is_err() { return true });
         said.is_ok_and(|answer| answer.is_true())
     }
@@ -299,7 +303,7 @@ impl Turn<'_> {
         let request = self.waiting_request(request)?;
         let candidates = workers.iter().map(|worker| self.candidate_worker(worker)).collect();
         let question = Question::NextWorker { builder: plan.name.clone(), workers: candidates, request };
-        let chosen = self.decide(&UserFunction::new(FunctionKind::NextWorker, &plan.name), function, question);
+        let chosen = self.decide(&self.function(FunctionKind::NextWorker, plan), function, question);
         choose(chosen, &workers)
     }
 }

@@ -24,7 +24,7 @@ impl Turn<'_> {
             priority: request.priority,
             submitted: request.submitted,
             reason: set.reason.clone(),
-            scheduler: set.scheduler.clone(),
+            scheduler: set.made_by.name(|id| self.state.scheduler_name(id).cloned().unwrap_or_default()),
             owner: owner.map(str::to_owned),
             properties: set.properties.clone(),
             stamps: set.stamps.clone(),

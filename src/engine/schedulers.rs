@@ -75,7 +75,7 @@ impl Turn<'_> {
             return Ok(false);
         }
         let Some(id) = filter.function else { return Ok(true) };
-        let function = UserFunction::new(FunctionKind::Filter, &plan.name);
+        let function = UserFunction::new(FunctionKind::Filter, self.state.scheduler_id(&plan.name));
         Ok(self.decide(&function, id, Question::Filter(Arc::clone(change)))?.is_true())
     }
 
@@ -88,7 +88,7 @@ impl Turn<'_> {
                 Ok(Some(self.in_flight.filters.is_important(&plan.name, &change.data)))
             }
             Some(ImportantFiles::Function(id)) => {
-                let function = UserFunction::new(FunctionKind::Important, &plan.name);
+                let function = UserFunction::new(FunctionKind::Important, self.state.scheduler_id(&plan.name));
                 let answer = self.decide(&function, *id, Question::Important(Arc::clone(change)))?;
                 Ok(Some(answer.is_true()))
             }
@@ -266,7 +266,7 @@ impl Turn<'_> {
             SchedulerKind::Nightly { cron, zone, .. } => match cron::next_after(cron, zone, self.now) {
                 Ok(next) => Some(next),
                 Err(error) => {
-                    let function = UserFunction::new(FunctionKind::Times, &plan.name);
+                    let function = UserFunction::new(FunctionKind::Times, self.state.scheduler_id(&plan.name));
                     self.function_failed(&function, &error.to_string(), 0);
                     None
                 }
@@ -332,7 +332,8 @@ impl Turn<'_> {
             return;
         }
         let Some(plan) = self.plan() else { return };
-        let dependents = self.in_flight.links.dependents.get(&ended.scheduler).cloned().unwrap_or_default();
+        let Some(scheduler) = self.state.scheduler_of(ended) else { return };
+        let dependents = self.in_flight.links.dependents.get(scheduler).cloned().unwrap_or_default();
         for scheduler in dependents.iter().filter_map(|name| plan.schedulers.get(name)) {
             if self.state.schedulers.get(&scheduler.name).is_some_and(|state| state.enabled) {
                 let stamps: Vec<StampSpec> = ended.stamps.iter().map(|stamp| stamp.spec.clone()).collect();
@@ -375,7 +376,7 @@ impl Turn<'_> {
         match policy {
             crate::model::Policy::Fixed(number) => Ok(*number),
             crate::model::Policy::Function(function) => {
-                let asked = UserFunction::new(FunctionKind::Priority, builder);
+                let asked = UserFunction::new(FunctionKind::Priority, self.state.builder_id(builder));
                 let properties = Arc::new(properties.clone());
                 let question = Question::Priority { builder: builder.to_owned(), properties };
                 match self.decide(&asked, *function, question) {

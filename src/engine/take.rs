@@ -53,9 +53,9 @@ impl Core<'_> {
         match order {
             Order::Force(order) => turn.force_ordered(order, by, ticket),
             Order::Rebuild { build, of } => turn.rebuild_ordered(build, of, by, ticket),
-            Order::StopBuild { build, why } => turn.stop_ordered(build, &why, by, ticket),
+            Order::StopBuild { build, why } => turn.stop_ordered(build, &why, ticket),
             Order::EndBuild { build, why } => turn.end_build_ordered(build, &why, ticket),
-            Order::CancelRequest { request, why } => turn.cancel_ordered(request, &why, by, ticket),
+            Order::CancelRequest { request, why } => turn.cancel_ordered(request, &why, ticket),
             Order::SetPriority { request, priority } => turn.priority_ordered(request, priority, ticket),
             Order::EnableScheduler { scheduler, enabled } => turn.enable_ordered(scheduler, enabled, ticket),
             Order::PauseWorker { worker, paused, reason } => turn.pause_ordered(worker, paused, reason, ticket),

@@ -6,8 +6,8 @@ use super::decide::PAUSE_MAX;
 use super::state::{Build, Buildset, Retry};
 use super::turn::Turn;
 use crate::model::{
-    Answer, Ask, BuildId, Event, Key, Outcome, Plan, RequestId, SchedulerKind, SchedulerPlan, StampSpec, TriggerSpec,
-    Triggered, TriggeredBuild, Value,
+    Answer, Ask, BuildId, Event, Key, Outcome, Plan, RequestId, SchedulerKind, SchedulerPlan, StampSpec, StopReason,
+    TriggerSpec, Triggered, TriggeredBuild, Value,
 };
 
 /// At most so many links are made at once: more than anybody looks through.
@@ -194,7 +194,7 @@ impl Turn<'_> {
             .flat_map(|set| set.requests.iter().filter(|(_, end)| end.is_none()).map(|(request, _)| *request))
             .collect();
         for request in open {
-            self.cancel_request(request, &why, "");
+            self.cancel_request(request, &why, StopReason::ParentEnded(id));
         }
     }
 }

@@ -132,7 +132,8 @@ impl<'a> Turn<'a> {
                 self.in_flight.touched.extend(name.map(TimerKey::Source));
             }
             Event::BuildsetMade { buildset, requests } => {
-                self.touch(TimerKey::Scheduler(buildset.scheduler.clone()));
+                let scheduler = self.state.scheduler_of(buildset).cloned();
+                self.in_flight.touched.extend(scheduler.map(TimerKey::Scheduler));
                 self.in_flight.builders.extend(requests.iter().map(|request| request.builder));
                 if requests.iter().any(|request| request.waited_for) {
                     self.in_flight.parents.extend(buildset.parent);
@@ -177,7 +178,7 @@ impl<'a> Turn<'a> {
             }
             Event::ScriptFailed { function, .. }
             | Event::ScriptSuspended { function, .. }
-            | Event::ScriptRecovered { function } => self.touch(TimerKey::Function(function.clone())),
+            | Event::ScriptRecovered { function } => self.touch(TimerKey::Function(*function)),
             Event::ReportFailed { report, .. } => self.touch(TimerKey::Report(*report)),
             Event::MasterStopped
             | Event::PlanRefused { .. }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::state::{Build, Culprit, DoneStep};
-use crate::model::{ANONYMOUS, Outcome};
+use crate::model::{ANONYMOUS, Actor, Outcome};
 
 /// The reason that a force form proposes: it tells nobody anything.
 const FORCE_REASON: &str = "force build";
@@ -101,7 +101,10 @@ pub(super) fn build_state(build: &Build, outcome: Outcome, culprits: &[&Culprit]
         return verdict(outcome).to_owned();
     }
     let stop = build.stop.as_ref();
-    let by = stop.map(|stop| stop.by.as_str()).filter(|by| outcome == Outcome::Cancelled && is_somebody(by));
+    let by = stop
+        .and_then(|stop| stop.by.as_ref())
+        .map(Actor::name)
+        .filter(|by| outcome == Outcome::Cancelled && is_somebody(by));
     let head = by.map_or_else(|| verdict(outcome).to_owned(), |by| format!("{} by {by}", verdict(outcome)));
     // A build that runs again is nobody's fault.
     let culprits = if outcome == Outcome::Retry { &[] } else { culprits };

@@ -67,13 +67,16 @@ fn of_build(
     let build = store.build(id).map_err(failed)?.ok_or(CollectError::Removed(id))?;
     let builder = store.builder(build.builder).map_err(failed)?.unwrap_or_default();
     let steps = store.steps(id).map_err(failed)?;
+    let buildset = buildset(store, &build).map_err(failed)?;
+    let scheduler = buildset.as_ref().map(|set| store.maker_of(set)).transpose().map_err(failed)?;
     Ok(BuildFacts {
         installation: store.installation(),
         title: plan.master.title.clone(),
         url: plan.master.url.clone().unwrap_or_else(|| url.to_owned()),
         builder,
         worker: worker_name(store, &build).map_err(failed)?,
-        buildset: buildset(store, &build).map_err(failed)?,
+        buildset,
+        scheduler: scheduler.unwrap_or_default(),
         changes: changes(store, &build).map_err(failed)?,
         excerpts: excerpts(store, &notify::guilty_steps(&build, &steps), log_lines).map_err(failed)?,
         report,

@@ -14,7 +14,7 @@ use super::{BuildId, ChangeSourceId, ReportId, WorkerId};
 pub enum Cause {
     /// Somebody gave an order.
     Order(Actor),
-    /// A worker connected, was lost, or told something.
+    /// A worker connected, was lost, or told something. One that no configuration ever had causes nothing.
     Worker(WorkerId),
     /// A change source was polled.
     Source(ChangeSourceId),

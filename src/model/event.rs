@@ -174,8 +174,8 @@ pub enum Event {
     CommandRestarted { build: BuildId, key: Key, command: CommandId, why: String },
     /// A log will get no more lines.
     LogClosed { build: BuildId, step: StepId, log: LogId },
-    /// A stop was asked; the build ends as soon as its command does, within a bound.
-    BuildStopping { build: BuildId, why: String, by: String, outcome: Outcome },
+    /// A stop was asked; the build ends as soon as its command does, within a bound. `why` is for people.
+    BuildStopping { build: BuildId, why: String, reason: StopReason, outcome: Outcome },
     /// A command is told to stop, or more sternly than before; at `due` a stronger means is used.
     StopEscalated { build: BuildId, command: CommandId, level: StopLevel, due: Timestamp },
     /// Nobody waits for a command any more, although it may still run: nothing stopped it in time, or its worker is away.
@@ -293,6 +293,15 @@ impl Event {
             | Self::ReportDropped { .. } => None,
         }
     }
+}
+
+/// Why a build is told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StopReason {
+    /// Whoever gave the order that caused the fact wants it.
+    Ordered,
+    /// The build that triggered it and waited for it is over.
+    ParentEnded(BuildId),
 }
 
 /// Why a change that waited for a decision is not taken.

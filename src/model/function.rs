@@ -4,12 +4,20 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::{BuilderId, SchedulerId};
+
 /// A function of the configuration: what it decides, and for what.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct UserFunction {
     pub kind: FunctionKind,
-    /// The name of the scheduler or builder.
-    pub of: String,
+    pub of: FunctionOwner,
+}
+
+/// What a function belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum FunctionOwner {
+    Scheduler(SchedulerId),
+    Builder(BuilderId),
 }
 
 /// What a function decides.
@@ -58,17 +66,6 @@ impl FunctionKind {
         }
     }
 
-    /// Whether it belongs to a scheduler; the others belong to builders.
-    #[must_use]
-    pub const fn is_of_scheduler(self) -> bool {
-        match self {
-            Self::Filter | Self::Important | Self::Properties | Self::Pattern | Self::Times => true,
-            Self::Priority | Self::Collapse | Self::NextBuild | Self::NextWorker | Self::CanStart | Self::HideIf => {
-                false
-            }
-        }
-    }
-
     /// What happens until it decides again, for people.
     #[must_use]
     pub const fn meanwhile(self) -> &'static str {
@@ -91,14 +88,28 @@ impl FunctionKind {
 
 impl UserFunction {
     /// The function of this kind of a scheduler or builder.
-    pub fn new(kind: FunctionKind, of: impl Into<String>) -> Self {
+    pub fn new(kind: FunctionKind, of: impl Into<FunctionOwner>) -> Self {
         Self { kind, of: of.into() }
+    }
+}
+
+impl From<SchedulerId> for FunctionOwner {
+    fn from(id: SchedulerId) -> Self {
+        Self::Scheduler(id)
+    }
+}
+
+impl From<BuilderId> for FunctionOwner {
+    fn from(id: BuilderId) -> Self {
+        Self::Builder(id)
     }
 }
 
 impl fmt::Display for UserFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let owner = if self.kind.is_of_scheduler() { "scheduler" } else { "builder" };
-        write!(f, "`{}` of {owner} `{}`", self.kind.word(), self.of)
+        match self.of {
+            FunctionOwner::Scheduler(id) => write!(f, "`{}` of scheduler {id}", self.kind.word()),
+            FunctionOwner::Builder(id) => write!(f, "`{}` of builder {id}", self.kind.word()),
+        }
     }
 }

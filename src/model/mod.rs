@@ -40,8 +40,8 @@ pub use command::{
     StopLevel,
 };
 pub use evaluation::{BuildContext, EvalJob, EvalOutcome, EvalPart, StepSummary, WorkerFacts};
-pub use event::{BuilderAbout, Declined, Event, Fact, LogOpened, Note};
-pub use function::{FunctionKind, UserFunction};
+pub use event::{BuilderAbout, Declined, Event, Fact, LogOpened, Note, StopReason};
+pub use function::{FunctionKind, FunctionOwner, UserFunction};
 pub use ids::{
     BuildId, BuilderId, BuildsetId, ChangeId, ChangeSourceId, CommandId, ConfigDigest, FnId, LogId, MasterId, ReportId,
     RequestId, SchedulerId, SourceStampId, StepId, WorkerId,
@@ -61,8 +61,8 @@ pub use plan_change::{Difference, PlanChange, Section};
 pub use property::{Properties, Property, check_property};
 pub use quote::{Quote, is_harmless};
 pub use records::{
-    BuildRecord, BuilderRecord, BuildsetRecord, ChangeSourceRecord, LogKind, LogRecord, MasterRecord, RequestRecord,
-    SchedulerRecord, StepRecord, Url, WorkerRecord,
+    BuildRecord, BuilderRecord, BuildsetRecord, ChangeSourceRecord, LogKind, LogRecord, MadeBy, MasterRecord,
+    RequestRecord, SchedulerRecord, StepRecord, Url, WorkerRecord,
 };
 pub use report::{DeliveryRecord, Report, ReportReason, ReportSubject};
 pub use script::{CandidateWorker, Decision, Question, Script, ScriptError, Undecided, WaitingRequest};

@@ -73,12 +73,33 @@ pub struct MasterRecord {
     pub last_active: Timestamp,
 }
 
+/// What made a buildset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum MadeBy {
+    Scheduler(SchedulerId),
+    /// Somebody forced builds that no force scheduler has.
+    Force,
+    /// Somebody wanted a build again.
+    Rebuild,
+}
+
+impl MadeBy {
+    /// The name that people read and scripts see: that of its scheduler, or a word.
+    pub fn name(self, scheduler: impl FnOnce(SchedulerId) -> String) -> String {
+        match self {
+            Self::Scheduler(id) => scheduler(id),
+            Self::Force => "force".to_owned(),
+            Self::Rebuild => "rebuild".to_owned(),
+        }
+    }
+}
+
 /// A buildset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildsetRecord {
     pub id: BuildsetId,
     pub reason: String,
-    pub scheduler: String,
+    pub made_by: MadeBy,
     pub external_id: Option<String>,
     pub submitted: Timestamp,
     pub completed: Option<Timestamp>,

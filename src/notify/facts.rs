@@ -27,6 +27,8 @@ pub struct BuildFacts {
     pub worker: String,
     pub build: BuildRecord,
     pub buildset: Option<BuildsetRecord>,
+    /// Name of what made the buildset.
+    pub scheduler: String,
     /// The changes that are new in the build, oldest first.
     pub changes: Vec<Change>,
     pub steps: Vec<StepRecord>,

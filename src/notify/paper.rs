@@ -80,6 +80,7 @@ mod tests {
                 changes: Vec::new(),
             },
             buildset: None,
+            scheduler: String::new(),
             changes: Vec::new(),
             steps: Vec::new(),
             previous: None,

@@ -30,7 +30,7 @@ pub(super) fn template_facts(story: &Story, facts: &BuildFacts, text: &str, html
         ("previous", optional(facts.previous().map(word))),
         ("state", facts.build.state.as_str().into()),
         ("why", facts.buildset.as_ref().map_or("", |buildset| buildset.reason.as_str()).into()),
-        ("scheduler", facts.buildset.as_ref().map_or("", |buildset| buildset.scheduler.as_str()).into()),
+        ("scheduler", facts.scheduler.as_str().into()),
         ("owner", optional(facts.owner())),
         ("started", facts.build.started.as_seconds().into()),
         ("completed", completed.map_or(Value::Null, |moment| moment.as_seconds().into())),

@@ -232,7 +232,7 @@ fn of_changes() -> Vec<Event> {
     let (scheduler, source, id) = (SchedulerId(3), ChangeSourceId(4), ChangeId(6));
     let recorded =
         Change { id, data: change(), parent: Some(ChangeId(5)), stamp: stamp(), arrived: at(), source: Some(source) };
-    let function = UserFunction::new(FunctionKind::Filter, "s");
+    let function = UserFunction::new(FunctionKind::Filter, scheduler);
     let (stamps, changes) = (vec![stamp().spec], vec![id]);
     vec![
         Event::ChangeArrived { change: recorded },
@@ -249,8 +249,8 @@ fn of_changes() -> Vec<Event> {
         Event::BuildsetUndecided { scheduler, tries: 1, retry: None },
         Event::BuildsetOwed { scheduler, stamps: stamps.clone(), changes: changes.clone() },
         Event::BuildsetForgone { scheduler, stamps, changes },
-        Event::ScriptFailed { function: function.clone(), message: text("no field x"), losses: 1 },
-        Event::ScriptSuspended { function: function.clone(), message: text("no field x") },
+        Event::ScriptFailed { function, message: text("no field x"), losses: 1 },
+        Event::ScriptSuspended { function, message: text("no field x") },
         Event::ScriptRecovered { function },
     ]
 }
@@ -260,7 +260,7 @@ fn of_requests() -> Vec<Event> {
     let record = BuildsetRecord {
         id: buildset,
         reason: text("changes on main"),
-        scheduler: text("s"),
+        made_by: MadeBy::Scheduler(SchedulerId(3)),
         external_id: Some(text("x")),
         submitted: at(),
         completed: None,
@@ -285,7 +285,10 @@ fn of_requests() -> Vec<Event> {
         collapsed_into: None,
         properties: properties(),
     };
+    let by = |made_by| BuildsetRecord { made_by, ..record.clone() };
     vec![
+        Event::BuildsetMade { buildset: by(MadeBy::Force), requests: vec![] },
+        Event::BuildsetMade { buildset: by(MadeBy::Rebuild), requests: vec![] },
         Event::BuildsetMade { buildset: record, requests: vec![one] },
         Event::RequestCollapsed { request, into: RequestId(10) },
         Event::RequestPriority { request, priority: 7 },
@@ -338,7 +341,13 @@ fn of_builds() -> Vec<Event> {
         Event::TriggerUndecided { build, key: key.clone(), tries: 2, retry: Some(at()) },
         Event::CommandRestarted { build, key: key.clone(), command: command.clone(), why: text("gone") },
         Event::LogClosed { build, step, log },
-        Event::BuildStopping { build, why: text("enough"), by: text("ada"), outcome: Outcome::Cancelled },
+        Event::BuildStopping { build, why: text("enough"), reason: StopReason::Ordered, outcome: Outcome::Cancelled },
+        Event::BuildStopping {
+            build,
+            why: text("over"),
+            reason: StopReason::ParentEnded(BuildId(4)),
+            outcome: Outcome::Cancelled,
+        },
         Event::StopEscalated { build, command: command.clone(), level: StopLevel::Interrupt, due: at() },
         Event::StopEscalated { build, command: command.clone(), level: StopLevel::Kill, due: at() },
         Event::CommandGivenUp { build, command: command.clone() },

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use starwright::base::Timestamp;
 use starwright::model::{
     BuildId, BuildRecord, BuilderId, BuilderRecord, BuildsetId, BuildsetRecord, Change, ChangeId, ChangeSourceId,
-    ConfigDigest, FnId, MailPlan, NewChange, Outcome, Properties, Recipients, Report, ReportId, ReportReason,
-    ReportSubject, RequestId, SourceStamp, SourceStampId, StampSpec, StepId, StepRecord, Value, WorkerId,
+    ConfigDigest, FnId, MadeBy, MailPlan, NewChange, Outcome, Properties, Recipients, Report, ReportId, ReportReason,
+    ReportSubject, RequestId, SchedulerId, SourceStamp, SourceStampId, StampSpec, StepId, StepRecord, Value, WorkerId,
 };
 use starwright::notify::{BuildFacts, Excerpt, MailMessage, render_mail};
 
@@ -74,7 +74,7 @@ fn facts() -> BuildFacts {
         buildset: Some(BuildsetRecord {
             id: BuildsetId(5),
             reason: "changes on main".into(),
-            scheduler: "on-change".into(),
+            made_by: MadeBy::Scheduler(SchedulerId(1)),
             external_id: None,
             submitted: Timestamp::from_seconds(START),
             completed: None,
@@ -86,6 +86,7 @@ fn facts() -> BuildFacts {
             changes: vec![ChangeId(1)],
             requests: vec![RequestId(9)],
         }),
+        scheduler: "on-change".into(),
         changes,
         steps: vec![
             step(1, "git", None, Outcome::Success, "fetched 4f3a2b1c9d"),

@@ -90,7 +90,7 @@ fn a_build_is_told_from_its_start_to_its_end() {
         let buildset = BuildsetRecord {
             id: BuildsetId(1),
             reason: "force".to_owned(),
-            scheduler: "s1".to_owned(),
+            made_by: MadeBy::Scheduler(SchedulerId(1)),
             external_id: None,
             submitted: history.now(),
             completed: None,

@@ -9,8 +9,8 @@ use super::locks::Waiter;
 use super::{Build, Child, Escalation, LockHolder, Retry, RunningCommand, State, Step};
 use crate::base::Timestamp;
 use crate::model::{
-    Answer, Ask, BuildId, CommandId, Entry, Event, Fact, Key, LogId, LogKind, LogOpened, Note, Outcome, Properties,
-    Property, StepId,
+    Answer, Ask, BuildId, Cause, CommandId, Entry, Event, Fact, Key, LogId, LogKind, LogOpened, Note, Outcome,
+    Properties, Property, StepId, StopReason,
 };
 
 impl State {
@@ -66,10 +66,14 @@ impl State {
             Event::Answered { build, key, answer } => self.answered(*build, key, answer),
             Event::CommandRestarted { build, key, command, .. } => self.command_restarted(*build, key, command),
             Event::LogClosed { build, step, log } => self.log_closed(*build, *step, *log),
-            Event::BuildStopping { build, why, by, outcome } => {
+            Event::BuildStopping { build, why, reason, outcome } => {
+                let by = match (reason, &fact.cause) {
+                    (StopReason::Ordered, Cause::Order(by)) => Some(by.clone()),
+                    (StopReason::Ordered | StopReason::ParentEnded(_), _) => None,
+                };
                 let found = self.build_mut(*build)?;
                 let times = found.stop.as_ref().map_or(0, |stop| stop.times) + 1;
-                found.stop = Some(Stop { why: why.clone(), by: by.clone(), outcome: *outcome, times });
+                found.stop = Some(Stop { why: why.clone(), by, outcome: *outcome, times });
                 Ok(())
             }
             Event::StopEscalated { build, command, level, due } => {

@@ -7,7 +7,9 @@ use super::illegal_fact::{IllegalFact, unknown};
 use super::requests::newest;
 use super::{Buildset, Request, RequestEnd, State};
 use crate::base::Timestamp;
-use crate::model::{Ask, BuildId, BuildsetId, BuildsetRecord, ChangeId, Key, Outcome, RequestId, RequestRecord};
+use crate::model::{
+    Ask, BuildId, BuildsetId, BuildsetRecord, ChangeId, Key, MadeBy, Outcome, RequestId, RequestRecord,
+};
 
 impl State {
     pub(super) fn buildset_made(
@@ -22,7 +24,8 @@ impl State {
             self.changes.remember_stamp(stamp);
         }
         self.changes.hold(&set.changes);
-        if let Some(scheduler) = self.schedulers.get_mut(&set.scheduler) {
+        if let MadeBy::Scheduler(id) = set.made_by {
+            let scheduler = self.scheduler_mut(id)?;
             scheduler.last = Some(at);
             scheduler.retry = None;
             let mut taken = scheduler.take(&set.changes);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Retry;
 use crate::base::Timestamp;
 use crate::model::{
-    Ask, BuildId, BuilderId, BuildsetId, ChangeId, CommandId, ConfigDigest, Journal, Key, LogId, Note, Outcome,
+    Actor, Ask, BuildId, BuilderId, BuildsetId, ChangeId, CommandId, ConfigDigest, Journal, Key, LogId, Note, Outcome,
     Properties, RequestId, SourceStamp, StepId, StopLevel,
 };
 
@@ -98,7 +98,8 @@ pub(in crate::engine) struct Pause {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::engine) struct Stop {
     pub why: String,
-    pub by: String,
+    /// Who gave the order, if one was given.
+    pub by: Option<Actor>,
     pub outcome: Outcome,
     /// How often it was asked; the second time also stops steps that always run.
     pub times: u64,

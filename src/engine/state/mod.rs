@@ -38,8 +38,8 @@ pub(super) use schedulers::{QueuedChange, Scheduler, Source};
 pub(super) use workers::{Connection, Worker};
 
 use crate::model::{
-    BuildId, BuilderId, BuildsetId, ChangeSourceId, CommandId, ConfigDigest, ReportId, RequestId, SchedulerId,
-    UserFunction, WorkerId,
+    BuildId, BuilderId, BuildsetId, BuildsetRecord, ChangeSourceId, CommandId, ConfigDigest, MadeBy, ReportId,
+    RequestId, SchedulerId, UserFunction, WorkerId,
 };
 
 /// Everything that is open, and the counters.
@@ -183,6 +183,11 @@ impl State {
         self.schedulers.get(name).expect("facts are about schedulers that were configured once").id
     }
 
+    /// The id of a builder, for facts about it.
+    pub fn builder_id(&self, name: &str) -> BuilderId {
+        *self.builder_ids.get(name).expect("facts are about builders that were configured once")
+    }
+
     /// The id of a change source, for facts about it.
     pub fn source_id(&self, name: &str) -> ChangeSourceId {
         self.sources.get(name).expect("facts are about change sources that were configured once").id
@@ -196,6 +201,14 @@ impl State {
     /// The name of a scheduler that a fact is about.
     pub fn scheduler_name(&self, id: SchedulerId) -> Option<&String> {
         self.index.scheduler_names.get(&id)
+    }
+
+    /// The scheduler that made a buildset, if it was one.
+    pub fn scheduler_of(&self, set: &BuildsetRecord) -> Option<&String> {
+        match set.made_by {
+            MadeBy::Scheduler(id) => self.scheduler_name(id),
+            MadeBy::Force | MadeBy::Rebuild => None,
+        }
     }
 
     /// The name of a change source that a fact is about.

@@ -36,13 +36,13 @@ impl State {
                 Ok(())
             }
             Event::ScriptFailed { function, message, losses } => {
-                let trouble = self.troubles.entry(function.clone()).or_default();
+                let trouble = self.troubles.entry(*function).or_default();
                 trouble.message = Some(message.clone());
                 trouble.losses = *losses;
                 Ok(())
             }
             Event::ScriptSuspended { function, .. } => {
-                self.troubles.entry(function.clone()).or_default().suspended = true;
+                self.troubles.entry(*function).or_default().suspended = true;
                 Ok(())
             }
             Event::ScriptRecovered { function } => self.script_recovered(function),

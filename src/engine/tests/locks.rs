@@ -322,7 +322,7 @@ fn a_build_that_a_holder_of_its_lock_waits_for_does_not_stand_in_line() {
     world.end("prepare", 0);
     world.expect_ended("parent/1", Outcome::Success);
     assert_eq!(world.request_outcome(by_hand), Some(Outcome::Success));
-    let order: Vec<&str> = world.buildsets("child").iter().map(|set| set.scheduler.as_str()).collect();
+    let order: Vec<String> = world.buildsets("child").into_iter().map(|set| world.maker_of(set)).collect();
     assert_eq!(order, ["child"]);
 }
 

@@ -238,7 +238,7 @@ fn a_build_can_be_done_again() {
     let Reply::Buildset { requests, .. } = world.rebuild("linux/1") else { panic!() };
     world.expect_ended("linux/2", Outcome::Success);
     let again = world.buildset_of(*requests.values().next().unwrap());
-    assert_eq!((again.scheduler.as_str(), again.reason.as_str()), ("rebuild", "rebuilt by ann"));
+    assert_eq!((world.maker_of(&again).as_str(), again.reason.as_str()), ("rebuild", "rebuilt by ann"));
     assert_eq!(again.rebuilt, Some(world.build("linux/1").id));
     assert_eq!((again.stamps, again.properties), (original.stamps, original.properties));
     world.rebuild("linux/2");

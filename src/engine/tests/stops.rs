@@ -4,7 +4,7 @@ use super::plans::{plan, span, step};
 use super::script::{Item, child, run};
 use super::world::World;
 use crate::engine::StopLevel;
-use crate::model::{CommandEnd, Event, Outcome};
+use crate::model::{Actor, Cause, CommandEnd, Event, Outcome, StopReason, Via};
 
 fn world(steps: Vec<super::plans::StepBuilder>) -> World {
     let mut world = World::new(plan().builder_with("linux", ["w1"], steps));
@@ -170,9 +170,10 @@ fn who_stopped_a_build_is_recorded() {
     let mut world = world(vec![step("make")]);
     world.force("linux");
     world.stop("linux/1");
-    let stopping = world.events().find_map(|event| match event {
-        Event::BuildStopping { why, by, .. } => Some((why.as_str(), by.as_str())),
+    let stopping = world.facts.iter().find_map(|fact| match &fact.event {
+        Event::BuildStopping { why, reason, .. } => Some((why.as_str(), *reason, &fact.cause)),
         _ => None,
     });
-    assert_eq!(stopping, Some(("enough", "ann")));
+    let ann = Cause::Order(Actor::person("ann", Via::Page));
+    assert_eq!(stopping, Some(("enough", StopReason::Ordered, &ann)));
 }

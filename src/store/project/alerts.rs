@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::delivery::StoredReport;
 use crate::base::Timestamp;
-use crate::model::{Alert, AlertSubject, BuildId, ChangeSourceId, Declined, PlanChange, UserFunction};
+use crate::model::{Alert, AlertSubject, BuildId, ChangeSourceId, Declined, FunctionKind, PlanChange};
 use crate::store::StoreError;
 use crate::store::backend::Order;
 use crate::store::key::{Key, Table};
@@ -86,40 +86,39 @@ pub(super) fn source_polled(txn: &mut Txn<'_>, source: &str) {
 pub(super) fn script_failed(
     txn: &mut Txn<'_>,
     at: Timestamp,
-    function: &UserFunction,
+    (subject, kind): (AlertSubject, FunctionKind),
     message: &str,
 ) -> Result<(), StoreError> {
-    function_alert(txn, at, function, format!("`{}` failed: {message}", function.kind.word()))
+    function_alert(txn, at, (subject, kind), format!("`{}` failed: {message}", kind.word()))
 }
 
 /// It is not asked again before the next configuration.
 pub(super) fn script_suspended(
     txn: &mut Txn<'_>,
     at: Timestamp,
-    function: &UserFunction,
+    (subject, kind): (AlertSubject, FunctionKind),
     message: &str,
 ) -> Result<(), StoreError> {
-    let text = format!("`{}` is not asked any more until the next configuration: {message}", function.kind.word());
-    function_alert(txn, at, function, text)
+    let text = format!("`{}` is not asked any more until the next configuration: {message}", kind.word());
+    function_alert(txn, at, (subject, kind), text)
 }
 
-pub(super) fn script_recovered(txn: &mut Txn<'_>, function: &UserFunction) {
-    txn.remove(key(&subject_of(function), function.kind.word()));
+pub(super) fn script_recovered(txn: &mut Txn<'_>, (subject, kind): (AlertSubject, FunctionKind)) {
+    txn.remove(key(&subject, kind.word()));
 }
 
-fn function_alert(txn: &mut Txn<'_>, at: Timestamp, function: &UserFunction, text: String) -> Result<(), StoreError> {
-    let (subject, word) = (subject_of(function), function.kind.word());
-    let is_new = txn.bytes(&key(&subject, word))?.is_none();
+fn function_alert(
+    txn: &mut Txn<'_>,
+    at: Timestamp,
+    (subject, kind): (AlertSubject, FunctionKind),
+    text: String,
+) -> Result<(), StoreError> {
+    let is_new = txn.bytes(&key(&subject, kind.word()))?.is_none();
     if is_new && txn.pairs(&Table::Alert.all(), Order::Ascending, FUNCTIONS_MAX)?.len() >= FUNCTIONS_MAX {
         return Ok(());
     }
-    let hint = format!("until it decides, {}", function.kind.meanwhile());
-    raise(txn, at, (subject, word), text, Some(&hint))
-}
-
-fn subject_of(function: &UserFunction) -> AlertSubject {
-    let name = function.of.clone();
-    if function.kind.is_of_scheduler() { AlertSubject::Scheduler(name) } else { AlertSubject::Builder(name) }
+    let hint = format!("until it decides, {}", kind.meanwhile());
+    raise(txn, at, (subject, kind.word()), text, Some(&hint))
 }
 
 /// A change that waited for a decision is not taken: that needs a person if it was for want of room.
@@ -261,11 +260,18 @@ mod tests {
 
     use super::*;
     use crate::model::{
-        Cause, ConfigDigest, Difference, Event, Fact, FunctionKind, Outcome, Report, ReportId, ReportReason,
-        ReportSubject,
+        BuilderId, Cause, ConfigDigest, Difference, Event, Fact, FunctionOwner, Outcome, Report, ReportId,
+        ReportReason, ReportSubject, SchedulerId, UserFunction,
     };
     use crate::store::backend::{Backend as _, MemoryBackend};
     use crate::store::project::project;
+
+    /// More than functions are told of.
+    const BUILDERS: u64 = FUNCTIONS_MAX as u64 + 50;
+
+    fn builder_name(id: u64) -> String {
+        if id == 1 { "b".to_owned() } else { format!("b{id}") }
+    }
 
     #[derive(Default)]
     struct History {
@@ -293,9 +299,9 @@ mod tests {
                 digest: ConfigDigest::default(),
                 why: "reload".to_owned(),
                 changes: changed.iter().map(change).collect(),
-                builders: BTreeMap::new(),
+                builders: (1..=BUILDERS).map(|id| (builder_name(id), BuilderId(id))).collect(),
                 workers: BTreeMap::new(),
-                schedulers: BTreeMap::new(),
+                schedulers: [("s".to_owned(), SchedulerId(1))].into(),
                 change_sources: sources.iter().map(|&name| (name.to_owned(), source(name))).collect(),
                 about: BTreeMap::new(),
             });
@@ -379,28 +385,30 @@ mod tests {
         assert_eq!(history.shown(), Vec::<String>::new());
     }
 
-    fn script_failed(kind: FunctionKind, of: &str) -> Event {
+    fn script_failed(kind: FunctionKind, of: impl Into<FunctionOwner>) -> Event {
         Event::ScriptFailed { function: UserFunction::new(kind, of), message: "no field x".to_owned(), losses: 0 }
     }
 
     #[test]
     fn a_function_is_told_of_at_its_builder_or_scheduler_until_it_works() {
         let mut history = History::default();
-        history.add(script_failed(FunctionKind::CanStart, "b"));
-        history.add(script_failed(FunctionKind::Filter, "s"));
+        history.adopt(&[], &[]);
+        history.add(script_failed(FunctionKind::CanStart, BuilderId(1)));
+        history.add(script_failed(FunctionKind::Filter, SchedulerId(1)));
         assert_eq!(history.shown(), ["builder `b` can_start", "scheduler `s` filter"]);
         let alert = &history.alerts()[0];
         assert_eq!(alert.text, "`can_start` failed: no field x");
         let hint = "until it decides, its requests start on no worker that it has not decided on";
         assert_eq!(alert.hint.as_deref(), Some(hint));
-        history.add(Event::ScriptRecovered { function: UserFunction::new(FunctionKind::CanStart, "b") });
+        history.add(Event::ScriptRecovered { function: UserFunction::new(FunctionKind::CanStart, BuilderId(1)) });
         assert_eq!(history.shown(), ["scheduler `s` filter"]);
     }
 
     #[test]
     fn the_next_configuration_ends_refusals_and_failed_functions_but_not_the_troubles_of_builds() {
         let mut history = History::default();
-        history.add(script_failed(FunctionKind::CanStart, "b"));
+        history.adopt(&[], &[]);
+        history.add(script_failed(FunctionKind::CanStart, BuilderId(1)));
         history.add(Event::PlanRefused { why: "reload".to_owned(), message: "no such worker".to_owned() });
         history.add(Event::EvaluationLost {
             build: BuildId(3),
@@ -458,8 +466,9 @@ mod tests {
     #[test]
     fn thousands_of_functions_that_fail_are_bounded() {
         let mut history = History::default();
-        for number in 0..FUNCTIONS_MAX + 50 {
-            history.add(script_failed(FunctionKind::Priority, &number.to_string()));
+        history.adopt(&[], &[]);
+        for id in 1..=BUILDERS {
+            history.add(script_failed(FunctionKind::Priority, BuilderId(id)));
         }
         assert_eq!(history.alerts().len(), FUNCTIONS_MAX);
     }

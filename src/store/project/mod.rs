@@ -72,9 +72,18 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
             let name = names::scheduler_name(txn, *scheduler)?;
             alerts::buildset_forgone(txn, at, &name)?;
         }
-        Event::ScriptFailed { function, message, losses: _ } => alerts::script_failed(txn, at, function, message)?,
-        Event::ScriptSuspended { function, message } => alerts::script_suspended(txn, at, function, message)?,
-        Event::ScriptRecovered { function } => alerts::script_recovered(txn, function),
+        Event::ScriptFailed { function, message, losses: _ } => {
+            let subject = names::owner(txn, function.of)?;
+            alerts::script_failed(txn, at, (subject, function.kind), message)?;
+        }
+        Event::ScriptSuspended { function, message } => {
+            let subject = names::owner(txn, function.of)?;
+            alerts::script_suspended(txn, at, (subject, function.kind), message)?;
+        }
+        Event::ScriptRecovered { function } => {
+            let subject = names::owner(txn, function.of)?;
+            alerts::script_recovered(txn, (subject, function.kind));
+        }
         Event::EvaluationLost { build, step: _, name, part: _, message, losses: _ } => {
             alerts::evaluation_lost(txn, at, *build, (name.as_str(), message.as_str()))?;
         }
@@ -131,7 +140,7 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
         | Event::StepRetried { build: _, step: _, at: _ }
         | Event::Answered { build: _, key: _, answer: _ }
         | Event::CommandRestarted { build: _, key: _, command: _, why: _ }
-        | Event::BuildStopping { build: _, why: _, by: _, outcome: _ }
+        | Event::BuildStopping { build: _, why: _, reason: _, outcome: _ }
         | Event::StopEscalated { build: _, command: _, level: _, due: _ }
         | Event::CommandGivenUp { build: _, command: _ }
         | Event::LeftoversInterrupted { worker: _, commands: _ }

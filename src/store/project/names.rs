@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{Span, Timestamp};
 use crate::model::{
-    BuilderAbout, BuilderId, BuilderRecord, ChangeSourceId, ChangeSourceRecord, MasterId, MasterRecord, SchedulerId,
-    SchedulerRecord, WorkerId, WorkerRecord,
+    AlertSubject, BuilderAbout, BuilderId, BuilderRecord, ChangeSourceId, ChangeSourceRecord, FunctionOwner, MasterId,
+    MasterRecord, SchedulerId, SchedulerRecord, WorkerId, WorkerRecord,
 };
 use crate::store::StoreError;
 use crate::store::backend::Order;
@@ -178,6 +178,17 @@ fn change_all<T: Serialize + DeserializeOwned + PartialEq + Clone>(
 pub(super) fn source_name(txn: &Txn<'_>, id: ChangeSourceId) -> Result<String, StoreError> {
     let record = txn.record::<ChangeSourceRecord>(&Table::ChangeSource.id(id.0))?;
     Ok(record.map(|record| record.name).unwrap_or_default())
+}
+
+/// What a function belongs to, by its name.
+pub(super) fn owner(txn: &Txn<'_>, of: FunctionOwner) -> Result<AlertSubject, StoreError> {
+    Ok(match of {
+        FunctionOwner::Scheduler(id) => AlertSubject::Scheduler(scheduler_name(txn, id)?),
+        FunctionOwner::Builder(id) => {
+            let record = txn.record::<BuilderRecord>(&Table::Builder.id(id.0))?;
+            AlertSubject::Builder(record.map(|record| record.name).unwrap_or_default())
+        }
+    })
 }
 
 /// The name of a scheduler; empty if there is none of this id.

@@ -133,7 +133,7 @@ pub fn build(visit: &Visit<'_>, named: &str, number: &str) -> PageResult {
         text: build.state.clone(),
         running,
         reason: set.as_ref().map(|set| set.reason.clone()).unwrap_or_default(),
-        scheduler: set.as_ref().map(|set| set.scheduler.clone()).unwrap_or_default(),
+        scheduler: set.as_ref().map(|set| visit.store.maker_of(set)).transpose()?.unwrap_or_default(),
         started: visit.moment(build.started),
         elapsed: Elapsed::between(Some(build.started), build.completed, visit.now),
         worker: names.worker(build.worker).map(|name| Link::new(worker_href(name), name)),

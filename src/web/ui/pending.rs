@@ -136,7 +136,8 @@ pub fn one(visit: &Visit<'_>, number: &str) -> PageResult {
         row.why = visit.why_waits(vec![id]).remove(&id).unwrap_or_default();
     }
     let open = request.completed.is_none();
-    let scheduler = visit.store.buildset(request.buildset)?.map(|set| set.scheduler).unwrap_or_default();
+    let set = visit.store.buildset(request.buildset)?;
+    let scheduler = set.map(|set| visit.store.maker_of(&set)).transpose()?.unwrap_or_default();
     let mut concerned = vec![AlertSubject::Request(id)];
     concerned.extend(waits.then(|| AlertSubject::Builder(builder.name.clone())));
     let mut frame = visit.frame(format!("Request {}", grouped(id.0)), "pending", "/events");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use starwright::base::{Span, Timestamp};
 use starwright::model::{
     Answer, Ask, BuildId, BuildRecord, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Cause, Change, ChangeId,
-    ChangeSourceId, ConfigDigest, Cursor, Event, Fact, FunctionKind, Key, LogId, LogKind, LogOpened, NewChange,
+    ChangeSourceId, ConfigDigest, Cursor, Event, Fact, FunctionKind, Key, LogId, LogKind, LogOpened, MadeBy, NewChange,
     Outcome, Properties, Report, ReportId, ReportReason, ReportSubject, RequestId, RequestRecord, RetentionPlan,
     SchedulerId, SourceStamp, SourceStampId, StampSpec, StepId, UserFunction, Value, WorkerId,
 };
@@ -227,7 +227,7 @@ impl History {
         let record = BuildsetRecord {
             id: buildset,
             reason: "a change".to_owned(),
-            scheduler: "s1".to_owned(),
+            made_by: MadeBy::Scheduler(SchedulerId(1)),
             external_id: None,
             submitted: self.now(),
             completed: None,
@@ -255,7 +255,7 @@ impl History {
             5 => Event::SchedulerEnabled { scheduler: SchedulerId(1), enabled: self.draw(2) == 0 },
             6 => Event::SchedulerTimed { scheduler: SchedulerId(1), next: Some(at), skipped: false },
             7 => Event::ScriptFailed {
-                function: UserFunction::new(FunctionKind::Filter, "main"),
+                function: UserFunction::new(FunctionKind::Filter, SchedulerId(1)),
                 message: "division by zero".to_owned(),
                 losses: 0,
             },

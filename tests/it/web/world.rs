@@ -12,9 +12,9 @@ use starwright::master::{
 };
 use starwright::model::{
     Actor, Ask, BuildId, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Cause, Change, ChangeId, ChangeSourceId,
-    CodebasePlan, ConfigDigest, Event, Fact, ForceParam, ForceParamKind, Key, LogId, LogKind, LogOpened, NewChange,
-    Order, Outcome, Plan, Properties, RequestId, RequestRecord, SchedulerId, SchedulerKind, SchedulerPlan, SourcePlace,
-    SourceStamp, SourceStampId, StampSpec, StepId, Value, WorkerId,
+    CodebasePlan, ConfigDigest, Event, Fact, ForceParam, ForceParamKind, Key, LogId, LogKind, LogOpened, MadeBy,
+    NewChange, Order, Outcome, Plan, Properties, RequestId, RequestRecord, SchedulerId, SchedulerKind, SchedulerPlan,
+    SourcePlace, SourceStamp, SourceStampId, StampSpec, StepId, Value, WorkerId,
 };
 use starwright::store::{LogPart, Store};
 use starwright::web::Control;
@@ -190,7 +190,7 @@ impl World {
             buildset: BuildsetRecord {
                 id: BuildsetId(buildset),
                 reason: reason.to_owned(),
-                scheduler: "nightly".to_owned(),
+                made_by: MadeBy::Scheduler(SchedulerId(1)),
                 external_id: None,
                 submitted,
                 completed: None,

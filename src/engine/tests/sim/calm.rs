@@ -81,7 +81,7 @@ impl Sim {
         let (Some(plan), Some(builder)) = (&self.reference.plan, self.reference.builder_plan(request.builder)) else {
             return true;
         };
-        let suspended = self.is_suspended(crate::model::FunctionKind::CanStart, &builder.name);
+        let suspended = self.is_suspended(crate::model::FunctionKind::CanStart, request.builder);
         request.waits() && suspended
             || request.waits()
                 && builder.workers.iter().all(|name| !plan.workers.contains_key(name) || self.deserted.contains(name))

@@ -10,9 +10,10 @@ use super::draft::Draft;
 use super::rng::Rng;
 use super::run::Sim;
 use crate::engine::Input;
+use crate::engine::state::State;
 use crate::model::{
-    ChangeId, Decision, EvalOutcome, Event, Fact, FnId, FunctionKind, Plan, Question, RequestId, SchedulerId,
-    SchedulerKind, Undecided, UserFunction, Value,
+    ChangeId, Decision, EvalOutcome, Event, Fact, FnId, FunctionKind, FunctionOwner, Plan, Question, RequestId,
+    SchedulerId, SchedulerKind, Undecided, UserFunction, Value,
 };
 
 /// So many losses of a build are enough for the step that it is in.
@@ -108,7 +109,7 @@ pub fn answer(question: &Question) -> Decision {
 }
 
 /// The functions of a configuration, by id.
-fn function_of(plan: &Plan, id: FnId) -> Option<UserFunction> {
+fn function_of(state: &State, plan: &Plan, id: FnId) -> Option<UserFunction> {
     let filter = |kind: &SchedulerKind| match kind {
         SchedulerKind::Branch { filter, .. } | SchedulerKind::AnyBranch { filter, .. } => filter.function,
         _ => None,
@@ -116,8 +117,8 @@ fn function_of(plan: &Plan, id: FnId) -> Option<UserFunction> {
     let scheduler = plan.schedulers.values().find(|scheduler| filter(&scheduler.kind) == Some(id));
     let builder = plan.builders.values().find(|builder| builder.can_start == Some(id));
     scheduler
-        .map(|scheduler| UserFunction::new(FunctionKind::Filter, &scheduler.name))
-        .or_else(|| builder.map(|builder| UserFunction::new(FunctionKind::CanStart, &builder.name)))
+        .map(|scheduler| UserFunction::new(FunctionKind::Filter, state.scheduler_id(&scheduler.name)))
+        .or_else(|| builder.map(|builder| UserFunction::new(FunctionKind::CanStart, state.builder_id(&builder.name))))
 }
 
 impl Sim {
@@ -127,7 +128,7 @@ impl Sim {
             return Vec::new();
         };
         let troubles = shell.engine.state().troubles.iter().filter(|(_, trouble)| trouble.suspended);
-        troubles.map(|(function, _)| function.clone()).collect()
+        troubles.map(|(function, _)| *function).collect()
     }
 
     /// After a turn: each question was allowed, and what has no answer is neither forgotten nor untold.
@@ -138,7 +139,7 @@ impl Sim {
         let Some(plan) = plan else { return };
         let mut saw = Vec::new();
         for told in &told {
-            let Some(function) = function_of(&plan, told.function) else { continue };
+            let Some(function) = function_of(state, &plan, told.function) else { continue };
             assert!(!suspended.contains(&function), "decisions: {function} is asked, but suspended");
             match &told.said {
                 Ok(_) => {
@@ -154,16 +155,13 @@ impl Sim {
                 known || told.said == Err(Undecided::Postponed),
                 "decisions: {function} failed, and nothing says so"
             );
-            if let Some(change) = told.change {
-                let scheduler = &state.schedulers[&function.of];
+            if let (Some(change), FunctionOwner::Scheduler(id)) = (told.change, function.of) {
+                let name = state.scheduler_name(id).unwrap();
+                let scheduler = &state.schedulers[name];
                 let waits = scheduler.pending.iter().any(|pending| pending.change == change);
                 // Asked twice in one turn it may have been answered the second time.
                 let decided = facts.iter().any(|fact| is_decision(&fact.event, scheduler.id, change));
-                assert!(
-                    waits || decided,
-                    "decisions: change {change} is undecided for `{}`, and forgotten",
-                    function.of
-                );
+                assert!(waits || decided, "decisions: change {change} is undecided for `{name}`, and forgotten");
             }
         }
         for fact in facts {
@@ -203,13 +201,13 @@ impl Sim {
     pub fn is_decided(&self) -> bool {
         let Some(shell) = &self.shell else { return false };
         let state = shell.engine.state();
-        state.schedulers.iter().all(|(name, scheduler)| {
-            scheduler.pending.is_empty() || !scheduler.enabled || self.is_suspended(FunctionKind::Filter, name)
+        state.schedulers.values().all(|scheduler| {
+            scheduler.pending.is_empty() || !scheduler.enabled || self.is_suspended(FunctionKind::Filter, scheduler.id)
         })
     }
 
     /// Whether this function is not asked any more.
-    pub fn is_suspended(&self, kind: FunctionKind, of: &str) -> bool {
+    pub fn is_suspended(&self, kind: FunctionKind, of: impl Into<FunctionOwner>) -> bool {
         let function = UserFunction::new(kind, of);
         let troubles = self.shell.as_ref().map(|shell| &shell.engine.state().troubles);
         troubles.and_then(|troubles| troubles.get(&function)).is_some_and(|trouble| trouble.suspended)

@@ -64,11 +64,12 @@ impl Reference {
 
     pub fn buildset_made(&mut self, set: &BuildsetRecord, requests: &[RequestRecord]) {
         self.fresh("buildset", set.id.0);
-        self.changes_taken(&set.scheduler, &set.changes);
-        let plan = self.plan.as_ref().and_then(|plan| plan.schedulers.get(&set.scheduler));
+        let maker = set.made_by.name(|id| self.scheduler_names[&id].clone());
+        self.changes_taken(&maker, &set.changes);
+        let plan = self.plan.as_ref().and_then(|plan| plan.schedulers.get(&maker));
         if plan.is_some_and(|plan| matches!(plan.kind, SchedulerKind::Dependent { .. })) {
-            *self.dependents.entry(set.scheduler.clone()).or_default() -= 1;
-            self.carried.entry(set.scheduler.clone()).or_default().1.push(set.changes.clone());
+            *self.dependents.entry(maker.clone()).or_default() -= 1;
+            self.carried.entry(maker.clone()).or_default().1.push(set.changes.clone());
         }
         let asked = self.triggering.clone().filter(|(build, ..)| set.parent == Some(*build) && set.rebuilt.is_none());
         let awaited_by = asked.filter(|asked| asked.3).map(|(build, key, step, _)| (build, key, step));
@@ -79,7 +80,7 @@ impl Reference {
         }
         let ends = requests.iter().map(|request| (request.id, None)).collect();
         let view = SetView {
-            scheduler: set.scheduler.clone(),
+            scheduler: maker,
             requests: ends,
             awaited_by,
             ended: None,

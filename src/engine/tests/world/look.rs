@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{BuildView, World};
-use crate::model::{BuildId, BuilderId, BuildsetId, BuildsetRecord, Event, Outcome, RequestId, Value};
+use crate::model::{BuildId, BuilderId, BuildsetId, BuildsetRecord, Event, FunctionOwner, Outcome, RequestId, Value};
 
 impl World {
     /// What a person has to do something about.
@@ -50,10 +50,15 @@ impl World {
         found.unwrap().clone()
     }
 
+    /// The name of a buildset's scheduler, or the word in its place.
+    pub fn maker_of(&self, set: &BuildsetRecord) -> String {
+        set.made_by.name(|id| self.engine.state().scheduler_name(id).unwrap().clone())
+    }
+
     /// Buildsets made by a scheduler, oldest first.
     pub fn buildsets(&self, scheduler: &str) -> Vec<&BuildsetRecord> {
         let made = self.events().filter_map(|event| match event {
-            Event::BuildsetMade { buildset, .. } if buildset.scheduler == scheduler => Some(buildset),
+            Event::BuildsetMade { buildset, .. } if self.maker_of(buildset) == scheduler => Some(buildset),
             _ => None,
         });
         made.collect()
@@ -164,8 +169,15 @@ impl World {
 
     /// Failures of user functions, in order.
     pub fn script_failures(&self) -> Vec<String> {
+        let state = self.engine.state();
         let failures = self.events().filter_map(|event| match event {
-            Event::ScriptFailed { function, message, .. } => Some(format!("{function}: {message}")),
+            Event::ScriptFailed { function, message, .. } => {
+                let of = match function.of {
+                    FunctionOwner::Scheduler(id) => format!("scheduler `{}`", state.scheduler_name(id)?),
+                    FunctionOwner::Builder(id) => format!("builder `{}`", state.builders[&id].name),
+                };
+                Some(format!("`{}` of {of}: {message}", function.kind.word()))
+            }
             _ => None,
         });
         failures.collect()

@@ -3,73 +3,81 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::deadlocks::end_hopeless_waits;
+use super::decide::function_failed;
 use super::diff::{Ids, Known};
 use super::filter::Filters;
 use super::links::Links;
+use super::request_ends::cancel_homeless;
+use super::schedulers::time_schedulers;
 use super::state::State;
 use super::turn::Turn;
+use super::workers::dismiss_idle_workers;
 use super::{Reply, Ticket};
 use crate::model::{BuilderAbout, BuilderId, Difference, Event, FunctionKind, Plan, PlanChange, UserFunction};
 
-impl Turn<'_> {
-    /// A configuration was loaded: compare it with the one in force, and put it in its place as one. Gives what differs.
-    pub fn plan_loaded(&mut self, plan: &Arc<Plan>, why: String, ticket: Option<Ticket>) -> Vec<PlanChange> {
-        let digest = plan.digest.clone();
-        self.in_flight.plans.insert(digest.clone(), Arc::clone(plan));
-        // After a refusal the same one is adopted once more, so that the refusal is over for everybody.
-        // So it is when somebody loads it again because functions failed: they are asked anew.
-        let first = !std::mem::replace(&mut self.in_flight.loaded, true);
-        let afresh = self.state.refused || (!first && !self.state.troubles.is_empty());
-        if self.state.plan.as_ref() == Some(&digest) && !afresh {
-            self.reply(ticket, Reply::Adopted { digest, changes: Vec::new() });
-            return Vec::new();
-        }
-        let ids = Ids::of(plan, self.state);
-        let known = Known { ids: &ids, state: self.state };
-        let mut changes = self.plan().map_or_else(Vec::new, |old| super::diff::compare(&old, plan, &known));
-        self.tell_left_requests(&mut changes);
-        let event = Event::PlanAdopted {
-            digest: digest.clone(),
-            why,
-            changes: changes.clone(),
-            about: about(plan, &ids.builders),
-            builders: ids.builders,
-            workers: ids.workers,
-            schedulers: ids.schedulers,
-            change_sources: ids.change_sources,
-        };
-        self.in_flight.claims.clear();
-        self.in_flight.asking = super::asking::Asking::default();
-        self.in_flight.retries.clear();
-        self.in_flight.postponed.clear();
-        self.record(event);
-        self.in_flight.prepare(self.state);
-        self.complain_of_patterns();
-        self.time_schedulers(&changes);
-        self.dismiss_idle_workers();
-        self.cancel_homeless();
-        if changes.iter().any(|change| matches!(change, PlanChange::Lock { .. })) {
-            self.end_hopeless_waits();
-        }
-        self.reply(ticket, Reply::Adopted { digest, changes: changes.clone() });
-        self.in_flight.prune = true;
-        changes
+/// A configuration was loaded: compare it with the one in force, and put it in its place as one. Gives what differs.
+pub(super) fn plan_loaded(
+    turn: &mut Turn<'_>,
+    plan: &Arc<Plan>,
+    why: String,
+    ticket: Option<Ticket>,
+) -> Vec<PlanChange> {
+    let digest = plan.digest.clone();
+    turn.in_flight.plans.insert(digest.clone(), Arc::clone(plan));
+    // After a refusal the same one is adopted once more, so that the refusal is over for everybody.
+    // So it is when somebody loads it again because functions failed: they are asked anew.
+    let first = !std::mem::replace(&mut turn.in_flight.loaded, true);
+    let afresh = turn.state.refused || (!first && !turn.state.troubles.is_empty());
+    if turn.state.plan.as_ref() == Some(&digest) && !afresh {
+        turn.reply(ticket, Reply::Adopted { digest, changes: Vec::new() });
+        return Vec::new();
     }
+    let ids = Ids::of(plan, turn.state);
+    let known = Known { ids: &ids, state: turn.state };
+    let mut changes = turn.plan().map_or_else(Vec::new, |old| super::diff::compare(&old, plan, &known));
+    tell_left_requests(turn, &mut changes);
+    let event = Event::PlanAdopted {
+        digest: digest.clone(),
+        why,
+        changes: changes.clone(),
+        about: about(plan, &ids.builders),
+        builders: ids.builders,
+        workers: ids.workers,
+        schedulers: ids.schedulers,
+        change_sources: ids.change_sources,
+    };
+    turn.in_flight.claims.clear();
+    turn.in_flight.asking = super::asking::Asking::default();
+    turn.in_flight.retries.clear();
+    turn.in_flight.postponed.clear();
+    turn.record(event);
+    turn.in_flight.prepare(turn.state);
+    complain_of_patterns(turn);
+    time_schedulers(turn, &changes);
+    dismiss_idle_workers(turn);
+    cancel_homeless(turn);
+    if changes.iter().any(|change| matches!(change, PlanChange::Lock { .. })) {
+        end_hopeless_waits(turn);
+    }
+    turn.reply(ticket, Reply::Adopted { digest, changes: changes.clone() });
+    turn.in_flight.prune = true;
+    changes
+}
 
-    /// A builder that goes leaves its waiting requests behind: whoever removed it is told.
-    fn tell_left_requests(&self, changes: &mut [PlanChange]) {
-        for change in changes {
-            if let PlanChange::Builder { id, how: Difference::Removed, waiting, .. } = change {
-                *waiting = self.state.index.waiting.get(id).map_or(0, |requests| requests.len() as u64);
-            }
+/// A builder that goes leaves its waiting requests behind: whoever removed it is told.
+fn tell_left_requests(turn: &Turn<'_>, changes: &mut [PlanChange]) {
+    for change in changes {
+        if let PlanChange::Builder { id, how: Difference::Removed, waiting, .. } = change {
+            *waiting = turn.state.index.waiting.get(id).map_or(0, |requests| requests.len() as u64);
         }
     }
+}
 
-    fn complain_of_patterns(&mut self) {
-        for (scheduler, message) in std::mem::take(&mut self.in_flight.filters.problems) {
-            let scheduler = self.state.scheduler_id(&scheduler);
-            self.function_failed(&UserFunction::new(FunctionKind::Pattern, scheduler), &message, 0);
-        }
+fn complain_of_patterns(turn: &mut Turn<'_>) {
+    for (scheduler, message) in std::mem::take(&mut turn.in_flight.filters.problems) {
+        let scheduler = turn.state.scheduler_id(&scheduler);
+        function_failed(turn, &UserFunction::new(FunctionKind::Pattern, scheduler), &message, 0);
     }
 }
 

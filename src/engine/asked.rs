@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::asking::NoAnswer;
-use super::buildsets::{CreatedBuildset, NewBuildset};
+use super::buildsets::{CreatedBuildset, NewBuildset, make_buildset};
+use super::collapse::collapse_into;
+use super::decide::postpone;
+use super::ends::abandon;
+use super::stop::{cancel_request, stop_build};
 use super::timers::TimerKey;
 use super::turn::Turn;
 use super::{Reply, Ticket, form, words};
@@ -17,170 +21,165 @@ use crate::model::{
 const BUSY: &str = "the master is busy with user functions; try again";
 
 const FORM: &str = "Force Build Form";
+
 /// So many people may wait for the next pass; it is to begin at once.
 const LATER_MAX: usize = 1_000;
 
 /// What a force call makes, and the priority that it asks for.
 type Wanted = (NewBuildset, Option<i64>);
 
-impl Turn<'_> {
-    /// Somebody wants builds.
-    pub fn force_ordered(&mut self, ask: ForceOrder, by: &Actor, ticket: Option<Ticket>) {
-        let reply = match self.force(&ask, by) {
-            Ok(Ok((buildset, requests))) => Reply::Buildset { buildset, requests },
-            Ok(Err(NoAnswer::Postponed)) if self.in_flight.later.len() < LATER_MAX => {
-                self.in_flight.later.push((ask, by.clone(), ticket));
-                return self.postpone(TimerKey::Later);
-            }
-            Ok(Err(_)) => Reply::Refused(self.why_undecided(&ask)),
-            Err(refusal) => refusal,
-        };
-        self.reply(ticket, reply);
-    }
+/// Somebody wants builds.
+pub(super) fn force_ordered(turn: &mut Turn<'_>, ask: ForceOrder, by: &Actor, ticket: Option<Ticket>) {
+    let reply = match force(turn, &ask, by) {
+        Ok(Ok((buildset, requests))) => Reply::Buildset { buildset, requests },
+        Ok(Err(NoAnswer::Postponed)) if turn.in_flight.later.len() < LATER_MAX => {
+            turn.in_flight.later.push((ask, by.clone(), ticket));
+            return postpone(turn, TimerKey::Later);
+        }
+        Ok(Err(_)) => Reply::Refused(why_undecided(turn, &ask)),
+        Err(refusal) => refusal,
+    };
+    turn.reply(ticket, reply);
+}
 
-    /// Does what was postponed.
-    pub fn do_postponed(&mut self) {
-        for request in std::mem::take(&mut self.in_flight.uncollapsed) {
-            self.collapse_into(request);
-        }
-        for (ask, by, ticket) in std::mem::take(&mut self.in_flight.later) {
-            self.force_ordered(ask, &by, ticket);
-        }
+/// Does what was postponed.
+pub(super) fn do_postponed(turn: &mut Turn<'_>) {
+    for request in std::mem::take(&mut turn.in_flight.uncollapsed) {
+        collapse_into(turn, request);
     }
-
-    fn why_undecided(&self, ask: &ForceOrder) -> String {
-        let scheduler = self
-            .plan()
-            .and_then(|plan| find_scheduler(&plan, ask).ok().flatten().map(|scheduler| scheduler.name.clone()));
-        let Some(scheduler) = scheduler else { return BUSY.to_owned() };
-        let function = UserFunction::new(FunctionKind::Properties, self.state.scheduler_id(&scheduler));
-        let trouble = self.state.troubles.get(&function).and_then(|trouble| trouble.message.as_ref());
-        let why = trouble.map_or("it gives no answer", String::as_str);
-        let word = function.kind.word();
-        format!("the properties of these builds cannot be decided: `{word}` of scheduler `{scheduler}`: {why}")
+    for (ask, by, ticket) in std::mem::take(&mut turn.in_flight.later) {
+        force_ordered(turn, ask, &by, ticket);
     }
+}
 
-    fn force(&mut self, ask: &ForceOrder, by: &Actor) -> Result<Result<CreatedBuildset, NoAnswer>, Reply> {
-        let plan = self.plan().ok_or_else(|| Reply::Refused("no configuration is in force".to_owned()))?;
-        for name in &ask.builders {
-            if !plan.builders.contains_key(name) {
-                return Err(Reply::Unknown(unknown("builder", name, plan.builders.keys())));
-            }
-        }
-        let scheduler = find_scheduler(&plan, ask)?;
-        let (mut new_buildset, priority) = match scheduler {
-            Some(scheduler) => self.force_by_form(scheduler, ask)?,
-            None => force_directly(&plan, ask)?,
-        };
-        let given = &mut new_buildset.given;
-        given.set("reason", ask.reason.as_str(), FORM);
-        given.set("owner", by.name(), FORM);
-        new_buildset.reason = words::forced(by.name(), &ask.reason);
-        if let Some(priority) = priority {
-            new_buildset.priority = Some(Policy::Fixed(priority));
-        }
-        Ok(self.make_buildset(new_buildset))
-    }
+fn why_undecided(turn: &Turn<'_>, ask: &ForceOrder) -> String {
+    let scheduler =
+        turn.plan().and_then(|plan| find_scheduler(&plan, ask).ok().flatten().map(|scheduler| scheduler.name.clone()));
+    let Some(scheduler) = scheduler else { return BUSY.to_owned() };
+    let function = UserFunction::new(FunctionKind::Properties, turn.state.scheduler_id(&scheduler));
+    let trouble = turn.state.troubles.get(&function).and_then(|trouble| trouble.message.as_ref());
+    let why = trouble.map_or("it gives no answer", String::as_str);
+    let word = function.kind.word();
+    format!("the properties of these builds cannot be decided: `{word}` of scheduler `{scheduler}`: {why}")
+}
 
-    fn force_by_form(&self, scheduler: &SchedulerPlan, ask: &ForceOrder) -> Result<Wanted, Reply> {
-        let name = &scheduler.name;
-        if !self.state.schedulers.get(name).is_some_and(|state| state.enabled) {
-            return Err(Reply::Refused(format!("scheduler `{name}` is switched off; enable it first")));
-        }
-        let SchedulerKind::Force { params, .. } = &scheduler.kind else {
-            return Err(Reply::Refused(format!("scheduler `{name}` is not a force scheduler")));
-        };
-        if let Some(stranger) = ask.builders.iter().find(|builder| !scheduler.builders.contains(builder)) {
-            let has = scheduler.builders.join("`, `");
-            return Err(Reply::Refused(format!("scheduler `{name}` has no builder `{stranger}`, but `{has}`")));
-        }
-        let answers = form::read(params, &ask.params, ask.priority.as_ref()).map_err(Reply::Invalid)?;
-        let defaults: Vec<StampSpec> = scheduler.codebases.iter().map(|codebase| codebase.stamp.clone()).collect();
-        let mut new_buildset =
-            NewBuildset { stamps: choose_stamps(&defaults, &ask.stamps)?, ..NewBuildset::of(scheduler, "") };
-        if !ask.builders.is_empty() {
-            new_buildset.builders.clone_from(&ask.builders);
-        }
-        new_buildset.given = as_properties(&answers.values);
-        Ok((new_buildset, answers.priority))
-    }
-
-    /// Somebody wants a build again: the same sources and properties.
-    pub fn rebuild_ordered(&mut self, build: BuildId, of: Option<Box<BuiltOf>>, by: &Actor, ticket: Option<Ticket>) {
-        let Some(of) = of else {
-            return self.reply(ticket, Reply::Unknown(format!("there is no build {build}")));
-        };
-        let plan = self.plan();
-        let name = self.state.builders.get(&of.builder).map(|builder| builder.name.clone()).unwrap_or_default();
-        if !plan.is_some_and(|plan| plan.builders.contains_key(&name)) {
-            let text = format!("builder `{name}` of build {build} is not configured any more");
-            return self.reply(ticket, Reply::Refused(text));
-        }
-        let set = of.buildset;
-        let new_buildset = NewBuildset {
-            reason: words::rebuilt(by.name()),
-            external_id: set.external_id,
-            parent: set.parent,
-            rebuilt: Some(set.rebuilt.unwrap_or(build)),
-            stamps: set.stamps.into_iter().map(|stamp| stamp.spec).collect(),
-            changes: set.changes,
-            builders: vec![name],
-            given: set.properties,
-            verbatim: true,
-            ..NewBuildset::default()
-        };
-        // A rebuild takes over what was decided then; only its priority is asked for.
-        let reply = match self.make_buildset(new_buildset) {
-            Ok((buildset, requests)) => Reply::Buildset { buildset, requests },
-            Err(_) => Reply::Refused(BUSY.to_owned()),
-        };
-        self.reply(ticket, reply);
-    }
-
-    /// Somebody wants a request cancelled. What ended or never was needs no cancelling.
-    pub fn cancel_ordered(&mut self, request: RequestId, why: &str, ticket: Option<Ticket>) {
-        self.cancel_request(request, why, StopReason::Ordered);
-        self.reply(ticket, Reply::Done);
-    }
-
-    /// Ends a waiting request, or stops its build.
-    pub fn cancel_request(&mut self, request: RequestId, why: &str, reason: StopReason) {
-        match self.state.requests.get(&request).map(|request| request.build) {
-            Some(Some(build)) => self.stop_build(build, why, reason),
-            Some(None) => self.end_request(request, Outcome::Cancelled),
-            None => {}
+fn force(turn: &mut Turn<'_>, ask: &ForceOrder, by: &Actor) -> Result<Result<CreatedBuildset, NoAnswer>, Reply> {
+    let plan = turn.plan().ok_or_else(|| Reply::Refused("no configuration is in force".to_owned()))?;
+    for name in &ask.builders {
+        if !plan.builders.contains_key(name) {
+            return Err(Reply::Unknown(unknown("builder", name, plan.builders.keys())));
         }
     }
-
-    /// Somebody wants a build stopped. What ended or never was needs no stopping.
-    pub fn stop_ordered(&mut self, build: BuildId, why: &str, ticket: Option<Ticket>) {
-        self.stop_build(build, why, StopReason::Ordered);
-        self.reply(ticket, Reply::Done);
+    let scheduler = find_scheduler(&plan, ask)?;
+    let (mut new_buildset, priority) = match scheduler {
+        Some(scheduler) => force_by_form(turn, scheduler, ask)?,
+        None => force_directly(&plan, ask)?,
+    };
+    let given = &mut new_buildset.given;
+    given.set("reason", ask.reason.as_str(), FORM);
+    given.set("owner", by.name(), FORM);
+    new_buildset.reason = words::forced(by.name(), &ask.reason);
+    if let Some(priority) = priority {
+        new_buildset.priority = Some(Policy::Fixed(priority));
     }
+    Ok(make_buildset(turn, new_buildset))
+}
 
-    /// Somebody ends a build at once. What its worker still has of it is stopped when that connects.
-    pub fn end_build_ordered(&mut self, build: BuildId, why: &str, ticket: Option<Ticket>) {
-        let reply = if self.state.builds.contains_key(&build) {
-            self.abandon(build, Outcome::Exception, why);
+fn force_by_form(turn: &Turn<'_>, scheduler: &SchedulerPlan, ask: &ForceOrder) -> Result<Wanted, Reply> {
+    let name = &scheduler.name;
+    if !turn.state.schedulers.get(name).is_some_and(|state| state.enabled) {
+        return Err(Reply::Refused(format!("scheduler `{name}` is switched off; enable it first")));
+    }
+    let SchedulerKind::Force { params, .. } = &scheduler.kind else {
+        return Err(Reply::Refused(format!("scheduler `{name}` is not a force scheduler")));
+    };
+    if let Some(stranger) = ask.builders.iter().find(|builder| !scheduler.builders.contains(builder)) {
+        let has = scheduler.builders.join("`, `");
+        return Err(Reply::Refused(format!("scheduler `{name}` has no builder `{stranger}`, but `{has}`")));
+    }
+    let answers = form::read(params, &ask.params, ask.priority.as_ref()).map_err(Reply::Invalid)?;
+    let defaults: Vec<StampSpec> = scheduler.codebases.iter().map(|codebase| codebase.stamp.clone()).collect();
+    let mut new_buildset =
+        NewBuildset { stamps: choose_stamps(&defaults, &ask.stamps)?, ..NewBuildset::of(scheduler, "") };
+    if !ask.builders.is_empty() {
+        new_buildset.builders.clone_from(&ask.builders);
+    }
+    new_buildset.given = as_properties(&answers.values);
+    Ok((new_buildset, answers.priority))
+}
+
+/// Somebody wants a build again: the same sources and properties.
+pub(super) fn rebuild_ordered(
+    turn: &mut Turn<'_>,
+    build: BuildId,
+    of: Option<Box<BuiltOf>>,
+    by: &Actor,
+    ticket: Option<Ticket>,
+) {
+    let Some(of) = of else {
+        return turn.reply(ticket, Reply::Unknown(format!("there is no build {build}")));
+    };
+    let plan = turn.plan();
+    let name = turn.state.builders.get(&of.builder).map(|builder| builder.name.clone()).unwrap_or_default();
+    if !plan.is_some_and(|plan| plan.builders.contains_key(&name)) {
+        let text = format!("builder `{name}` of build {build} is not configured any more");
+        return turn.reply(ticket, Reply::Refused(text));
+    }
+    let set = of.buildset;
+    let new_buildset = NewBuildset {
+        reason: words::rebuilt(by.name()),
+        external_id: set.external_id,
+        parent: set.parent,
+        rebuilt: Some(set.rebuilt.unwrap_or(build)),
+        stamps: set.stamps.into_iter().map(|stamp| stamp.spec).collect(),
+        changes: set.changes,
+        builders: vec![name],
+        given: set.properties,
+        verbatim: true,
+        ..NewBuildset::default()
+    };
+    // A rebuild takes over what was decided then; only its priority is asked for.
+    let reply = match make_buildset(turn, new_buildset) {
+        Ok((buildset, requests)) => Reply::Buildset { buildset, requests },
+        Err(_) => Reply::Refused(BUSY.to_owned()),
+    };
+    turn.reply(ticket, reply);
+}
+
+/// Somebody wants a request cancelled. What ended or never was needs no cancelling.
+pub(super) fn cancel_ordered(turn: &mut Turn<'_>, request: RequestId, why: &str, ticket: Option<Ticket>) {
+    cancel_request(turn, request, why, StopReason::Ordered);
+    turn.reply(ticket, Reply::Done);
+}
+
+/// Somebody wants a build stopped. What ended or never was needs no stopping.
+pub(super) fn stop_ordered(turn: &mut Turn<'_>, build: BuildId, why: &str, ticket: Option<Ticket>) {
+    stop_build(turn, build, why, StopReason::Ordered);
+    turn.reply(ticket, Reply::Done);
+}
+
+/// Somebody ends a build at once. What its worker still has of it is stopped when that connects.
+pub(super) fn end_build_ordered(turn: &mut Turn<'_>, build: BuildId, why: &str, ticket: Option<Ticket>) {
+    let reply = if turn.state.builds.contains_key(&build) {
+        abandon(turn, build, Outcome::Exception, why);
+        Reply::Done
+    } else {
+        Reply::Unknown(format!("no build `{build}` is running"))
+    };
+    turn.reply(ticket, reply);
+}
+
+/// Somebody changes a priority.
+pub(super) fn priority_ordered(turn: &mut Turn<'_>, request: RequestId, priority: i64, ticket: Option<Ticket>) {
+    let reply = match turn.state.requests.get(&request) {
+        Some(found) if found.priority == priority => Reply::Done,
+        Some(_) => {
+            turn.record(Event::RequestPriority { request, priority });
             Reply::Done
-        } else {
-            Reply::Unknown(format!("no build `{build}` is running"))
-        };
-        self.reply(ticket, reply);
-    }
-
-    /// Somebody changes a priority.
-    pub fn priority_ordered(&mut self, request: RequestId, priority: i64, ticket: Option<Ticket>) {
-        let reply = match self.state.requests.get(&request) {
-            Some(found) if found.priority == priority => Reply::Done,
-            Some(_) => {
-                self.record(Event::RequestPriority { request, priority });
-                Reply::Done
-            }
-            None => Reply::Unknown(format!("no request `{request}` is open")),
-        };
-        self.reply(ticket, reply);
-    }
+        }
+        None => Reply::Unknown(format!("no request `{request}` is open")),
+    };
+    turn.reply(ticket, reply);
 }
 
 /// The force scheduler that an ask means; none if the builders are to be started without one.

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use super::asking::NoAnswer;
+use super::decide::{decide, postpone};
+use super::questions::waiting_request;
+use super::request_ends::end_request;
 use super::timers::TimerKey;
 use super::turn::Turn;
 use crate::model::{CollapsePolicy, Event, FnId, FunctionKind, Outcome, Question, RequestId, UserFunction};
@@ -11,79 +14,76 @@ use crate::model::{CollapsePolicy, Event, FnId, FunctionKind, Outcome, Question,
 /// every new request slow.
 const ASKED_MAX: usize = 100;
 
-impl Turn<'_> {
-    /// Ends the waiting requests whose work this new one does.
-    pub fn collapse_into(&mut self, new: RequestId) {
-        for old in self.needless_for(new) {
-            sabotage!(CollapseDropsNewest => {
-                self.record(Event::RequestCollapsed { request: new, into: old });
-                return self.end_request(new, Outcome::Skipped);
-            });
-            self.record(Event::RequestCollapsed { request: old, into: new });
-            self.end_request(old, Outcome::Skipped);
-        }
+/// Ends the waiting requests whose work this new one does.
+pub(super) fn collapse_into(turn: &mut Turn<'_>, new: RequestId) {
+    for old in needless_for(turn, new) {
+        sabotage!(CollapseDropsNewest => {
+            turn.record(Event::RequestCollapsed { request: new, into: old });
+            return end_request(turn, new, Outcome::Skipped);
+        });
+        turn.record(Event::RequestCollapsed { request: old, into: new });
+        end_request(turn, old, Outcome::Skipped);
     }
+}
 
-    fn needless_for(&mut self, new: RequestId) -> Vec<RequestId> {
-        let Some(request) =
-            self.state.requests.get(&new).filter(|request| !request.waited_for && request.build.is_none())
-        else {
-            return Vec::new();
-        };
-        let Some(builder) = self.state.builders.get(&request.builder) else { return Vec::new() };
-        let Some(plan) = self.plan() else { return Vec::new() };
-        let own = plan.builders.get(&builder.name).and_then(|builder| builder.collapse.as_ref());
-        match own.unwrap_or(&plan.master.collapse) {
-            CollapsePolicy::Never => Vec::new(),
-            CollapsePolicy::SameSource => self.alike(new),
-            CollapsePolicy::Function(function) => self.alike_by(*function, new),
-        }
+fn needless_for(turn: &mut Turn<'_>, new: RequestId) -> Vec<RequestId> {
+    let Some(request) = turn.state.requests.get(&new).filter(|request| !request.waited_for && request.build.is_none())
+    else {
+        return Vec::new();
+    };
+    let Some(builder) = turn.state.builders.get(&request.builder) else { return Vec::new() };
+    let Some(plan) = turn.plan() else { return Vec::new() };
+    let own = plan.builders.get(&builder.name).and_then(|builder| builder.collapse.as_ref());
+    match own.unwrap_or(&plan.master.collapse) {
+        CollapsePolicy::Never => Vec::new(),
+        CollapsePolicy::SameSource => alike(turn, new),
+        CollapsePolicy::Function(function) => alike_by(turn, *function, new),
     }
+}
 
-    /// Older waiting requests of the same sources and given properties.
-    fn alike(&self, new: RequestId) -> Vec<RequestId> {
-        let Some(request) = self.state.requests.get(&new) else { return Vec::new() };
-        let alike = self.state.index.alike.get(&(request.builder, request.fingerprint));
-        alike.into_iter().flatten().copied().filter(|old| *old != new && self.may_go(*old)).collect()
-    }
+/// Older waiting requests of the same sources and given properties.
+fn alike(turn: &Turn<'_>, new: RequestId) -> Vec<RequestId> {
+    let Some(request) = turn.state.requests.get(&new) else { return Vec::new() };
+    let alike = turn.state.index.alike.get(&(request.builder, request.fingerprint));
+    alike.into_iter().flatten().copied().filter(|old| *old != new && may_go(turn, *old)).collect()
+}
 
-    /// Older waiting requests that the user's function takes for the same.
-    fn alike_by(&mut self, function: FnId, new: RequestId) -> Vec<RequestId> {
-        let Some(second) = self.waiting_request(new) else { return Vec::new() };
-        let Some(builder) = self.state.requests.get(&new).map(|request| request.builder) else { return Vec::new() };
-        let name = second.builder.clone();
-        let asked = UserFunction::new(FunctionKind::Collapse, builder);
-        let mut older: Vec<RequestId> = self
-            .state
-            .index
-            .waiting
-            .get(&builder)
-            .into_iter()
-            .flatten()
-            .map(|(_, _, id)| *id)
-            .filter(|old| *old != new && self.may_go(*old))
-            .collect();
-        older.sort_unstable();
-        let mut alike = Vec::new();
-        for old in older.into_iter().rev().take(ASKED_MAX) {
-            let Some(first) = self.waiting_request(old) else { continue };
-            let question = Question::Collapse { builder: name.clone(), first, second: Arc::clone(&second) };
-            match self.decide(&asked, function, question) {
-                Ok(answer) if answer.is_true() => alike.push(old),
-                Ok(_) | Err(NoAnswer::Failed | NoAnswer::Suspended) => {}
-                Err(NoAnswer::Postponed) => {
-                    self.in_flight.uncollapsed.insert(new);
-                    self.postpone(TimerKey::Later);
-                    break;
-                }
+/// Older waiting requests that the user's function takes for the same.
+fn alike_by(turn: &mut Turn<'_>, function: FnId, new: RequestId) -> Vec<RequestId> {
+    let Some(second) = waiting_request(turn, new) else { return Vec::new() };
+    let Some(builder) = turn.state.requests.get(&new).map(|request| request.builder) else { return Vec::new() };
+    let name = second.builder.clone();
+    let asked = UserFunction::new(FunctionKind::Collapse, builder);
+    let mut older: Vec<RequestId> = turn
+        .state
+        .index
+        .waiting
+        .get(&builder)
+        .into_iter()
+        .flatten()
+        .map(|(_, _, id)| *id)
+        .filter(|old| *old != new && may_go(turn, *old))
+        .collect();
+    older.sort_unstable();
+    let mut alike = Vec::new();
+    for old in older.into_iter().rev().take(ASKED_MAX) {
+        let Some(first) = waiting_request(turn, old) else { continue };
+        let question = Question::Collapse { builder: name.clone(), first, second: Arc::clone(&second) };
+        match decide(turn, &asked, function, question) {
+            Ok(answer) if answer.is_true() => alike.push(old),
+            Ok(_) | Err(NoAnswer::Failed | NoAnswer::Suspended) => {}
+            Err(NoAnswer::Postponed) => {
+                turn.in_flight.uncollapsed.insert(new);
+                postpone(turn, TimerKey::Later);
+                break;
             }
         }
-        alike.sort_unstable();
-        alike
     }
+    alike.sort_unstable();
+    alike
+}
 
-    /// A request that a build waits for needs a build of its own.
-    fn may_go(&self, request: RequestId) -> bool {
-        self.state.requests.get(&request).is_some_and(|request| !request.waited_for)
-    }
+/// A request that a build waits for needs a build of its own.
+fn may_go(turn: &Turn<'_>, request: RequestId) -> bool {
+    turn.state.requests.get(&request).is_some_and(|request| !request.waited_for)
 }

@@ -9,7 +9,7 @@ use super::in_flight::InFlight;
 use super::settle::{Core, Parts};
 use super::state::State;
 use super::turn::Turn;
-use super::{Deadline, Decided, Effect, Input, StuckQueue};
+use super::{Deadline, Decided, Effect, Input, StuckQueue, waiting};
 use crate::base::Timestamp;
 use crate::model::{Ask, Cause, ConfigDigest, Event, Fact, Plan, RequestId, Script};
 
@@ -106,13 +106,13 @@ impl Engine {
         scripts: &dyn Script,
     ) -> BTreeMap<RequestId, Vec<String>> {
         let turn = Turn::new(&mut self.state, &mut self.in_flight, (now, Cause::Clock), scripts);
-        let why = requests.iter().map(|id| (*id, turn.why_waits(*id)));
+        let why = requests.iter().map(|id| (*id, waiting::why_waits(&turn, *id)));
         why.filter(|(_, why)| !why.is_empty()).collect()
     }
 
     /// Builders whose requests wait for what does not come by itself. Decides nothing.
     pub fn stuck_queues(&mut self, now: Timestamp, scripts: &dyn Script) -> Vec<StuckQueue> {
-        Turn::new(&mut self.state, &mut self.in_flight, (now, Cause::Clock), scripts).stuck_queues()
+        waiting::stuck_queues(&Turn::new(&mut self.state, &mut self.in_flight, (now, Cause::Clock), scripts))
     }
 
     /// Makes one recorded fact part of the state. Its `seq` must be the next one.
@@ -195,10 +195,10 @@ impl Engine {
     fn order_again(&self, fact: &Fact) -> Option<Effect> {
         match &fact.event {
             Event::Asked { build, step, key, ask: Ask::WriteLog { log, .. }, .. } => {
-                super::asks::log_write(&self.state, *build, *step, key, log)
+                super::journal::log_write(&self.state, *build, *step, key, log)
             }
             Event::StepNoted { build, step, log, text, .. } => {
-                super::asks::engine_write(&self.state, *build, *step, *log, text)
+                super::journal::engine_write(&self.state, *build, *step, *log, text)
             }
             Event::LogClosed { build, log, .. } => Some(Effect::CloseLog { build: *build, log: *log }),
             _ => None,

@@ -16,8 +16,8 @@ use super::{
 };
 use crate::base::Timestamp;
 use crate::model::{
-    Actor, BuildContext, BuildId, BuilderId, CommandId, ConfigDigest, EvalPart, ForceOrder, Key, LockAccess, Outcome,
-    Plan, RequestId, StepId,
+    Actor, BuildContext, BuildId, BuilderId, BuildsetId, CommandId, ConfigDigest, EvalPart, ForceOrder, Key,
+    LockAccess, Outcome, Plan, RequestId, StepId,
 };
 
 /// Everything that is not state.
@@ -35,6 +35,8 @@ pub(super) struct InFlight {
     pub builders_of_worker: BTreeMap<String, Vec<BuilderId>>,
     /// Workers that new builds may go to.
     pub free: BTreeSet<String>,
+    /// Buildsets that may have ended.
+    pub sets: BTreeSet<BuildsetId>,
     /// Builds to look at.
     pub builds: BTreeSet<BuildId>,
     /// Triggers whose buildsets have all ended, perhaps.

@@ -13,137 +13,127 @@
 //!   poller ──► known? │ no ──► joined with what the hook knew ──► recorded
 //! ```
 
+use super::schedulers::offer_change;
 use super::turn::Turn;
 use super::watch::{repository_of, watches};
 use super::{Reply, SubmissionResult, Ticket};
 use crate::model::{
-    Actor, Change, ChangeId, ChangeSourceId, ChangeSourcePlan, Event, NewChange, SourceStamp, SourceStampId, StampSpec,
-    normal_address, without_login,
+    Actor, Change, ChangeId, ChangeSourceId, ChangeSourcePlan, Event, NewChange, StampSpec, normal_address,
+    without_login,
 };
 
-impl Turn<'_> {
-    /// Changes from outside.
-    pub fn changes_told(
-        &mut self,
-        changes: Vec<NewChange>,
-        delivery: Option<String>,
-        by: &Actor,
-        ticket: Option<Ticket>,
-    ) {
-        if let Some(first) = delivery.as_deref().and_then(|delivery| self.state.changes.delivered(delivery)) {
-            let intake = vec![SubmissionResult::SameDelivery(first); changes.len()];
-            return self.reply(ticket, Reply::Changes(intake));
-        }
-        let mut intake = Vec::new();
-        for change in changes {
-            match by {
-                Actor::Person { .. } | Actor::Token { .. } => {
-                    intake.push(SubmissionResult::Recorded(self.change_seen(change, None)));
-                }
-                Actor::Hook { .. } => self.hook_told(change, &mut intake),
+/// Changes from outside.
+pub(super) fn changes_told(
+    turn: &mut Turn<'_>,
+    changes: Vec<NewChange>,
+    delivery: Option<String>,
+    by: &Actor,
+    ticket: Option<Ticket>,
+) {
+    if let Some(first) = delivery.as_deref().and_then(|delivery| turn.state.changes.delivered(delivery)) {
+        let intake = vec![SubmissionResult::SameDelivery(first); changes.len()];
+        return turn.reply(ticket, Reply::Changes(intake));
+    }
+    let mut intake = Vec::new();
+    for change in changes {
+        match by {
+            Actor::Person { .. } | Actor::Token { .. } => {
+                intake.push(SubmissionResult::Recorded(change_seen(turn, change, None)));
             }
+            Actor::Hook { .. } => hook_told(turn, change, &mut intake),
         }
-        if let Some(delivery) = delivery {
-            let change = intake.iter().find_map(SubmissionResult::recorded);
-            self.record(Event::DeliveryTaken { delivery, change });
-        }
-        self.reply(ticket, Reply::Changes(intake));
     }
+    if let Some(delivery) = delivery {
+        let change = intake.iter().find_map(SubmissionResult::recorded);
+        turn.record(Event::DeliveryTaken { delivery, change });
+    }
+    turn.reply(ticket, Reply::Changes(intake));
+}
 
-    /// A hook was called. What pollers of its repository see they record themselves, with all that the repository says.
-    fn hook_told(&mut self, change: NewChange, intake: &mut Vec<SubmissionResult>) {
-        let change = with_short_branch(change);
-        let pollers = self.pollers_of(&change);
-        if pollers.is_empty() {
-            return intake.push(SubmissionResult::Recorded(self.change_seen(change, None)));
-        }
-        sabotage!(HookRecordsToo => { self.change_seen(change.clone(), None); });
-        let mut awaiting = Vec::new();
-        for poller in pollers {
-            match self.told_to(&poller, &change) {
-                Some(known) => intake.push(known),
-                None => awaiting.push(poller.name),
-            }
-        }
-        if awaiting.is_empty() {
-            return;
-        }
-        let sources = awaiting.iter().map(|name| self.state.source_id(name)).collect();
-        self.record(Event::ChangeAnnounced { change: announcement(&change), sources });
-        for source in awaiting {
-            self.in_flight.wanted_polls.insert(source.clone());
-            intake.push(SubmissionResult::Awaited { source });
+/// A hook was called. What pollers of its repository see they record themselves, with all that the repository says.
+fn hook_told(turn: &mut Turn<'_>, change: NewChange, intake: &mut Vec<SubmissionResult>) {
+    let change = with_short_branch(change);
+    let pollers = pollers_of(turn, &change);
+    if pollers.is_empty() {
+        return intake.push(SubmissionResult::Recorded(change_seen(turn, change, None)));
+    }
+    sabotage!(HookRecordsToo => { change_seen(turn, change.clone(), None); });
+    let mut awaiting = Vec::new();
+    for poller in pollers {
+        match told_to(turn, &poller, &change) {
+            Some(known) => intake.push(known),
+            None => awaiting.push(poller.name),
         }
     }
+    if awaiting.is_empty() {
+        return;
+    }
+    let sources = awaiting.iter().map(|name| turn.state.source_id(name)).collect();
+    turn.record(Event::ChangeAnnounced { change: announcement(&change), sources });
+    for source in awaiting {
+        turn.in_flight.wanted_polls.insert(source.clone());
+        intake.push(SubmissionResult::Awaited { source });
+    }
+}
 
-    /// What comes at once of a hook's call for a poller; nothing if the poller has to look.
-    fn told_to(&mut self, poller: &ChangeSourcePlan, change: &NewChange) -> Option<SubmissionResult> {
-        let own = owned(poller, change);
-        if let Some(known) = self.state.changes.same(Some(self.state.source_id(&poller.name)), &own) {
-            return Some(SubmissionResult::Known { change: known, source: poller.name.clone() });
-        }
-        let was_polled = self.state.sources.get(&poller.name).is_some_and(|source| source.cursor.is_some());
-        if was_polled {
-            return None;
-        }
-        // Its first poll takes whatever is there for old.
-        Some(SubmissionResult::Recorded(self.change_seen(own, Some(self.state.source_id(&poller.name)))))
+/// What comes at once of a hook's call for a poller; nothing if the poller has to look.
+fn told_to(turn: &mut Turn<'_>, poller: &ChangeSourcePlan, change: &NewChange) -> Option<SubmissionResult> {
+    let own = owned(poller, change);
+    if let Some(known) = turn.state.changes.same(Some(turn.state.source_id(&poller.name)), &own) {
+        return Some(SubmissionResult::Known { change: known, source: poller.name.clone() });
     }
+    let was_polled = turn.state.sources.get(&poller.name).is_some_and(|source| source.cursor.is_some());
+    if was_polled {
+        return None;
+    }
+    // Its first poll takes whatever is there for old.
+    Some(SubmissionResult::Recorded(change_seen(turn, own, Some(turn.state.source_id(&poller.name)))))
+}
 
-    /// The pollers that would see a change.
-    fn pollers_of(&self, change: &NewChange) -> Vec<ChangeSourcePlan> {
-        let (Some(plan), false) = (self.plan(), change.repository.is_empty()) else { return Vec::new() };
-        let address = normal_address(&change.repository);
-        let sees = |poller: &&ChangeSourcePlan| {
-            let cursor = self.state.sources.get(&poller.name).and_then(|source| source.cursor.as_ref());
-            repository_of(poller).is_some_and(|own| normal_address(own) == address)
-                && change.branch.as_deref().is_none_or(|branch| watches(poller, cursor, branch))
-        };
-        plan.change_sources.values().filter(sees).cloned().collect()
-    }
+/// The pollers that would see a change.
+fn pollers_of(turn: &Turn<'_>, change: &NewChange) -> Vec<ChangeSourcePlan> {
+    let (Some(plan), false) = (turn.plan(), change.repository.is_empty()) else { return Vec::new() };
+    let address = normal_address(&change.repository);
+    let sees = |poller: &&ChangeSourcePlan| {
+        let cursor = turn.state.sources.get(&poller.name).and_then(|source| source.cursor.as_ref());
+        repository_of(poller).is_some_and(|own| normal_address(own) == address)
+            && change.branch.as_deref().is_none_or(|branch| watches(poller, cursor, branch))
+    };
+    plan.change_sources.values().filter(sees).cloned().collect()
+}
 
-    /// One change. What the same source told of before keeps its number.
-    pub fn change_seen(&mut self, mut data: NewChange, source: Option<ChangeSourceId>) -> ChangeId {
-        if let Some(known) = self.state.changes.same(source, &data) {
-            return known;
-        }
-        sabotage!(PolledChangeLost => if source.is_some() && !self.facts.is_empty() { return ChangeId(0) });
-        if source.is_some()
-            && let Some(announced) = self.state.changes.announced(&data)
-        {
-            sabotage!(AnnouncedTakenForSeen => return ChangeId(0));
-            join(&mut data, announced);
-        }
-        data.when.get_or_insert(self.now);
-        let id = ChangeId(self.state.last.change + 1);
-        let spec = StampSpec {
-            codebase: data.codebase.clone(),
-            repository: data.repository.clone(),
-            project: data.project.clone(),
-            branch: data.branch.clone(),
-            revision: data.revision.clone(),
-        };
-        let change = Change {
-            id,
-            parent: self.state.changes.previous(&data),
-            stamp: self.stamp(spec, 0),
-            arrived: self.now,
-            source,
-            data,
-        };
-        self.record(Event::ChangeArrived { change });
-        self.offer_change(id);
-        id
+/// One change. What the same source told of before keeps its number.
+pub(super) fn change_seen(turn: &mut Turn<'_>, mut data: NewChange, source: Option<ChangeSourceId>) -> ChangeId {
+    if let Some(known) = turn.state.changes.same(source, &data) {
+        return known;
     }
-
-    /// The stamp of this content: the known one, or the `fresh`th new one of those that are being made.
-    pub fn stamp(&self, spec: StampSpec, fresh: u64) -> SourceStamp {
-        self.state.changes.stamp(&spec).unwrap_or_else(|| SourceStamp {
-            id: SourceStampId(self.state.last.stamp + 1 + fresh),
-            spec,
-            created: self.now,
-        })
+    sabotage!(PolledChangeLost => if source.is_some() && !turn.facts.is_empty() { return ChangeId(0) });
+    if source.is_some()
+        && let Some(announced) = turn.state.changes.announced(&data)
+    {
+        sabotage!(AnnouncedTakenForSeen => return ChangeId(0));
+        join(&mut data, announced);
     }
+    data.when.get_or_insert(turn.now);
+    let id = ChangeId(turn.state.last.change + 1);
+    let spec = StampSpec {
+        codebase: data.codebase.clone(),
+        repository: data.repository.clone(),
+        project: data.project.clone(),
+        branch: data.branch.clone(),
+        revision: data.revision.clone(),
+    };
+    let change = Change {
+        id,
+        parent: turn.state.changes.previous(&data),
+        stamp: turn.state.stamp(spec, 0, turn.now),
+        arrived: turn.now,
+        source,
+        data,
+    };
+    turn.record(Event::ChangeArrived { change });
+    offer_change(turn, id);
+    id
 }
 
 /// `main` and `refs/heads/main` are one.

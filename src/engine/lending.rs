@@ -7,125 +7,126 @@
 use std::collections::BTreeMap;
 
 use super::locking::kin_of_request;
-use super::matching::{Placement, TRIED_MAX, locks_at};
+use super::matching::{
+    TRIED_MAX, builder_has_slot, choose_among, choose_worker, free_dir, locks_at, may_lock, may_start_at, plan_retry,
+};
+use super::start::{Placement, start_build};
 use super::state::{Build, Rank, State};
 use super::turn::Turn;
 use crate::model::{Ask, BuildId, BuilderId, BuilderPlan, Plan, RequestId};
 
-impl Turn<'_> {
-    /// Starts requests with slots that are lent to them; the innermost lender first.
-    pub fn lend_slots(&mut self) {
-        sabotage!(SlotNeverLent => return);
-        let Some(plan) = self.plan() else { return };
-        self.in_flight.parents.retain(|id| self.state.builds.get(id).is_some_and(Build::has_triggers));
-        for lender in self.in_flight.parents.iter().rev().copied().collect::<Vec<_>>() {
-            if self.lends(lender) {
-                self.lend(&plan, lender);
-            }
+/// Starts requests with slots that are lent to them; the innermost lender first.
+pub(super) fn lend_slots(turn: &mut Turn<'_>) {
+    sabotage!(SlotNeverLent => return);
+    let Some(plan) = turn.plan() else { return };
+    turn.in_flight.parents.retain(|id| turn.state.builds.get(id).is_some_and(Build::has_triggers));
+    for lender in turn.in_flight.parents.iter().rev().copied().collect::<Vec<_>>() {
+        if lends(turn, lender) {
+            lend(turn, &plan, lender);
         }
     }
+}
 
-    /// Whether all that a build does is to wait for builds that it triggered.
-    pub fn lends(&self, id: BuildId) -> bool {
-        let Some(build) = self.state.builds.get(&id) else { return false };
-        let Some(step) = build.step.as_ref().filter(|_| !build.stops_step()) else { return false };
-        let quiet =
-            self.in_flight.evaluations.get(&id).is_some_and(|evaluation| !evaluation.in_flight && !evaluation.wanted);
-        let open = || step.journal.0.iter().filter(|(_, entry)| entry.answer.is_none() && !entry.ask.is_immediate());
-        quiet
-            && build.has_triggers()
-            && !self.in_flight.finishing.contains_key(&id)
-            && !self.in_flight.slot_waits.contains(&id)
-            && step.commands_running.is_empty()
-            && open().all(|(key, entry)| matches!(entry.ask, Ask::Trigger(_)) && step.triggers.contains_key(key))
-            && self.is_unlent(build)
+/// Whether all that a build does is to wait for builds that it triggered.
+pub(super) fn lends(turn: &Turn<'_>, id: BuildId) -> bool {
+    let Some(build) = turn.state.builds.get(&id) else { return false };
+    let Some(step) = build.step.as_ref().filter(|_| !build.stops_step()) else { return false };
+    let quiet =
+        turn.in_flight.evaluations.get(&id).is_some_and(|evaluation| !evaluation.in_flight && !evaluation.wanted);
+    let open = || step.journal.0.iter().filter(|(_, entry)| entry.answer.is_none() && !entry.ask.is_immediate());
+    quiet
+        && build.has_triggers()
+        && !turn.in_flight.finishing.contains_key(&id)
+        && !turn.in_flight.slot_waits.contains(&id)
+        && step.commands_running.is_empty()
+        && open().all(|(key, entry)| matches!(entry.ask, Ask::Trigger(_)) && step.triggers.contains_key(key))
+        && is_unlent(turn, build)
+}
+
+fn is_unlent(turn: &Turn<'_>, build: &Build) -> bool {
+    sabotage!(SlotLentTwice => return true);
+    turn.state.borrower_of(build).is_none()
+}
+
+/// Whether a build has to wait for its slot, which it lent, before it may ask for a command.
+pub(super) fn waits_for_slot(turn: &Turn<'_>, id: BuildId) -> bool {
+    sabotage!(SlotNotTakenBack => return false);
+    turn.state.builds.get(&id).is_some_and(|build| turn.state.borrower_of(build).is_some())
+}
+
+/// A build ended that had its slot from another one: that one may go on.
+pub(super) fn slot_given_back(turn: &mut Turn<'_>, lender: Option<BuildId>) {
+    if let Some(lender) = lender.filter(|lender| turn.in_flight.slot_waits.contains(lender)) {
+        turn.want_evaluation(lender);
     }
+}
 
-    fn is_unlent(&self, build: &Build) -> bool {
-        sabotage!(SlotLentTwice => return true);
-        self.state.borrower_of(build).is_none()
+fn lend(turn: &mut Turn<'_>, plan: &Plan, lender: BuildId) {
+    let Some(worker) = turn.state.builds.get(&lender).map(|build| build.worker.clone()) else { return };
+    // A worker that is to go finishes its builds first, and these belong to them.
+    let takes = |worker: &super::state::Worker| worker.active && worker.connection.is_some() && !worker.paused;
+    if !turn.state.workers.get(&worker).is_some_and(takes) {
+        return;
     }
-
-    /// Whether a build has to wait for its slot, which it lent, before it may ask for a command.
-    pub fn waits_for_slot(&self, id: BuildId) -> bool {
-        sabotage!(SlotNotTakenBack => return false);
-        self.state.builds.get(&id).is_some_and(|build| self.state.borrower_of(build).is_some())
-    }
-
-    /// A build ended that had its slot from another one: that one may go on.
-    pub fn slot_given_back(&mut self, lender: Option<BuildId>) {
-        if let Some(lender) = lender.filter(|lender| self.in_flight.slot_waits.contains(lender)) {
-            self.want_evaluation(lender);
+    for (builder, ranks) in awaited_by_rank(turn, lender) {
+        let name = turn.state.builders.get(&builder).map(|builder| builder.name.as_str());
+        let Some(builder_plan) = name.and_then(|name| plan.builders.get(name)) else { continue };
+        if !builder_plan.workers.contains(&worker) {
+            continue;
         }
-    }
-
-    fn lend(&mut self, plan: &Plan, lender: BuildId) {
-        let Some(worker) = self.state.builds.get(&lender).map(|build| build.worker.clone()) else { return };
-        // A worker that is to go finishes its builds first, and these belong to them.
-        let takes = |worker: &super::state::Worker| worker.active && worker.connection.is_some() && !worker.paused;
-        if !self.state.workers.get(&worker).is_some_and(takes) {
+        turn.asked.no_answer = None;
+        let lent = lend_to(turn, plan, builder_plan, builder, ranks, &worker, lender);
+        plan_retry(turn, builder);
+        if lent {
             return;
         }
-        for (builder, ranks) in self.awaited_by_rank(lender) {
-            let name = self.state.builders.get(&builder).map(|builder| builder.name.as_str());
-            let Some(builder_plan) = name.and_then(|name| plan.builders.get(name)) else { continue };
-            if !builder_plan.workers.contains(&worker) {
-                continue;
-            }
-            self.asked.no_answer = None;
-            let lent = self.lend_to(plan, builder_plan, builder, ranks, &worker, lender);
-            self.plan_retry(builder);
-            if lent {
-                return;
-            }
-        }
     }
+}
 
-    /// Builders of the waiting requests that a build waits for at some remove, by their first one.
-    fn awaited_by_rank(&self, lender: BuildId) -> Vec<(BuilderId, Vec<RequestId>)> {
-        let mut waiting = Vec::new();
-        awaited(self.state, lender, &mut waiting);
-        let mut by_builder: BTreeMap<BuilderId, Vec<Rank>> = BTreeMap::new();
-        for request in waiting.iter().filter_map(|id| self.state.requests.get(id)) {
-            if request.rests(self.now).is_none() {
-                by_builder.entry(request.builder).or_default().push(request.rank());
-            }
+/// Builders of the waiting requests that a build waits for at some remove, by their first one.
+fn awaited_by_rank(turn: &Turn<'_>, lender: BuildId) -> Vec<(BuilderId, Vec<RequestId>)> {
+    let mut waiting = Vec::new();
+    awaited(turn.state, lender, &mut waiting);
+    let mut by_builder: BTreeMap<BuilderId, Vec<Rank>> = BTreeMap::new();
+    for request in waiting.iter().filter_map(|id| turn.state.requests.get(id)) {
+        if request.rests(turn.now).is_none() {
+            by_builder.entry(request.builder).or_default().push(request.rank());
         }
-        by_builder.values_mut().for_each(|ranks| ranks.sort_unstable());
-        let mut builders: Vec<(BuilderId, Vec<Rank>)> = by_builder.into_iter().collect();
-        builders.sort_by(|(_, left), (_, right)| left.first().cmp(&right.first()));
-        let ids = |ranks: Vec<Rank>| ranks.into_iter().map(|(_, _, id)| id).collect();
-        builders.into_iter().map(|(builder, ranks)| (builder, ids(ranks))).collect()
     }
+    by_builder.values_mut().for_each(|ranks| ranks.sort_unstable());
+    let mut builders: Vec<(BuilderId, Vec<Rank>)> = by_builder.into_iter().collect();
+    builders.sort_by(|(_, left), (_, right)| left.first().cmp(&right.first()));
+    let ids = |ranks: Vec<Rank>| ranks.into_iter().map(|(_, _, id)| id).collect();
+    builders.into_iter().map(|(builder, ranks)| (builder, ids(ranks))).collect()
+}
 
-    fn lend_to(
-        &mut self,
-        plan: &Plan,
-        builder_plan: &BuilderPlan,
-        builder: BuilderId,
-        requests: Vec<RequestId>,
-        worker: &str,
-        lender: BuildId,
-    ) -> bool {
-        if !self.builder_has_slot(builder_plan, builder) {
-            return false;
-        }
-        let Some(dir) = self.free_dir(builder_plan, builder, worker) else { return false };
-        let locks = locks_at(plan, builder_plan, worker);
-        for request in self.choose_among(builder_plan, requests).into_iter().take(TRIED_MAX) {
-            let kin = kin_of_request(self.state, request);
-            let (worker, dir, locks) = (worker.to_owned(), dir.clone(), locks.clone());
-            let place = Placement { worker, dir, lender: Some(lender), locks };
-            if self.may_lock(builder, &kin, &place)
-                && self.may_start_at(builder_plan, &place.worker, request)
-                && self.choose_worker(builder_plan, vec![place.worker.clone()], request).is_some()
-            {
-                self.start_build(builder_plan, request, place, None);
-                return true;
-            }
-        }
-        false
+fn lend_to(
+    turn: &mut Turn<'_>,
+    plan: &Plan,
+    builder_plan: &BuilderPlan,
+    builder: BuilderId,
+    requests: Vec<RequestId>,
+    worker: &str,
+    lender: BuildId,
+) -> bool {
+    if !builder_has_slot(turn, builder_plan, builder) {
+        return false;
     }
+    let Some(dir) = free_dir(turn, builder_plan, builder, worker) else { return false };
+    let locks = locks_at(plan, builder_plan, worker);
+    for request in choose_among(turn, builder_plan, requests).into_iter().take(TRIED_MAX) {
+        let kin = kin_of_request(turn.state, request);
+        let (worker, dir, locks) = (worker.to_owned(), dir.clone(), locks.clone());
+        let place = Placement { worker, dir, lender: Some(lender), locks };
+        if may_lock(turn, builder, &kin, &place)
+            && may_start_at(turn, builder_plan, &place.worker, request)
+            && choose_worker(turn, builder_plan, vec![place.worker.clone()], request).is_some()
+        {
+            start_build(turn, builder_plan, request, place, None);
+            return true;
+        }
+    }
+    false
 }
 
 impl Build {

@@ -109,130 +109,134 @@ impl SlotClaim {
     }
 }
 
-impl Turn<'_> {
-    /// Which lock somebody waits for, and who holds it; none: it could have all.
-    pub fn locks_say(&self, asker: &LockRequest<'_>) -> Option<String> {
-        if asker.wants.is_empty() {
-            return None;
-        }
-        let define = definitions(&self.in_flight.plans, self.state.plan.as_ref());
-        if let Some((lock, holder)) = self.state.locks.kept_from(asker, &define, &|_| true) {
-            return Some(format!("lock `{lock}` is held by {}", self.owner_name(holder)));
-        }
-        let queue = queue(self.state, self.in_flight);
-        let may = self.state.locks.may_take(asker, &queue, &define);
-        (!may).then(|| format!("{} goes first to those who asked earlier", lock_names(asker.wants)))
+/// Which lock somebody waits for, and who holds it; none: it could have all.
+pub(super) fn locks_say(turn: &Turn<'_>, asker: &LockRequest<'_>) -> Option<String> {
+    if asker.wants.is_empty() {
+        return None;
     }
+    let define = definitions(&turn.in_flight.plans, turn.state.plan.as_ref());
+    if let Some((lock, holder)) = turn.state.locks.kept_from(asker, &define, &|_| true) {
+        return Some(format!("lock `{lock}` is held by {}", owner_name(turn, holder)));
+    }
+    let queue = queue(turn.state, turn.in_flight);
+    let may = turn.state.locks.may_take(asker, &queue, &define);
+    (!may).then(|| format!("{} goes first to those who asked earlier", lock_names(asker.wants)))
+}
 
-    fn owner_name(&self, owner: LockHolder) -> String {
-        let Some(build) = self.state.builds.get(&owner.build) else { return format!("build {}", owner.build) };
-        let step = build.step.as_ref().filter(|step| owner.step == Some(step.id)).map(|step| step.name.as_str());
-        let child = |step: &Step| Some(step.children.get(&owner.step?)?.name.clone());
-        let step = step.map(str::to_owned).or_else(|| build.step.as_ref().and_then(child));
-        let build = names(std::iter::once(build));
-        step.map_or_else(|| build.clone(), |step| format!("step `{step}` of {build}"))
-    }
+fn owner_name(turn: &Turn<'_>, owner: LockHolder) -> String {
+    let Some(build) = turn.state.builds.get(&owner.build) else { return format!("build {}", owner.build) };
+    let step = build.step.as_ref().filter(|step| owner.step == Some(step.id)).map(|step| step.name.as_str());
+    let child = |step: &Step| Some(step.children.get(&owner.step?)?.name.clone());
+    let step = step.map(str::to_owned).or_else(|| build.step.as_ref().and_then(child));
+    let build = names(std::iter::once(build));
+    step.map_or_else(|| build.clone(), |step| format!("step `{step}` of {build}"))
+}
 
-    /// Asks for locks for a step: it gets them at once, or a place at the end of the queue.
-    pub fn ask_locks(&mut self, build: BuildId, step: StepId, wants: &[LockAccess]) -> LockOutcome {
-        let locks = merge_locks(wants);
-        let owner = LockHolder { build, step: Some(step) };
-        let Some(worker) = self.state.builds.get(&build).map(|build| build.worker.clone()) else {
-            return LockOutcome::Waits;
-        };
-        let asker = LockRequest {
-            since: (self.state.seq + 1, 0),
-            kin: kin(self.state, owner),
-            worker: &worker,
-            wants: &locks,
-            transitive: false,
-        };
-        let (granted, deadlock) = {
-            let queue = queue(self.state, self.in_flight);
-            let define = definitions(&self.in_flight.plans, self.state.plan.as_ref());
-            let locks = &self.state.locks;
-            let granted = locks.may_take(&asker, &queue, &define);
-            (granted, if granted { None } else { locks.deadlock(&asker, &queue, &define) })
-        };
-        if granted {
-            self.record(Event::LocksTaken { build, step: Some(step), locks });
-            return LockOutcome::Granted;
-        }
-        if let Some(other) = deadlock {
-            return LockOutcome::Deadlock(self.describe_deadlock(other.build, &locks));
-        }
-        let state = self.locks_say(&asker).map_or_else(|| "waits for locks".to_owned(), |why| format!("waits: {why}"));
-        self.record(Event::LocksAwaited { build, step: Some(step), locks, state });
-        LockOutcome::Waits
+/// Asks for locks for a step: it gets them at once, or a place at the end of the queue.
+pub(super) fn ask_locks(turn: &mut Turn<'_>, build: BuildId, step: StepId, wants: &[LockAccess]) -> LockOutcome {
+    let locks = merge_locks(wants);
+    let owner = LockHolder { build, step: Some(step) };
+    let Some(worker) = turn.state.builds.get(&build).map(|build| build.worker.clone()) else {
+        return LockOutcome::Waits;
+    };
+    let asker = LockRequest {
+        since: (turn.state.seq + 1, 0),
+        kin: kin(turn.state, owner),
+        worker: &worker,
+        wants: &locks,
+        transitive: false,
+    };
+    let (granted, deadlock) = {
+        let queue = queue(turn.state, turn.in_flight);
+        let define = definitions(&turn.in_flight.plans, turn.state.plan.as_ref());
+        let locks = &turn.state.locks;
+        let granted = locks.may_take(&asker, &queue, &define);
+        (granted, if granted { None } else { locks.deadlock(&asker, &queue, &define) })
+    };
+    if granted {
+        turn.record(Event::LocksTaken { build, step: Some(step), locks });
+        return LockOutcome::Granted;
     }
+    if let Some(other) = deadlock {
+        return LockOutcome::Deadlock(describe_deadlock(turn, other.build, &locks));
+    }
+    let state = locks_say(turn, &asker).map_or_else(|| "waits for locks".to_owned(), |why| format!("waits: {why}"));
+    turn.record(Event::LocksAwaited { build, step: Some(step), locks, state });
+    LockOutcome::Waits
+}
 
-    pub fn describe_deadlock(&self, other: BuildId, wants: &[LockAccess]) -> String {
-        let names = wants.iter().map(|access| format!("`{}`", access.lock)).collect::<Vec<_>>().join(", ");
-        let who = self
-            .state
-            .builds
-            .get(&other)
-            .map_or_else(|| format!("build {other}"), |build| format!("build {} of `{}`", build.number, build.builder));
-        format!("locks {names}: {who} holds one and waits itself for a lock of this build; take them in one order")
-    }
+pub(super) fn describe_deadlock(turn: &Turn<'_>, other: BuildId, wants: &[LockAccess]) -> String {
+    let names = wants.iter().map(|access| format!("`{}`", access.lock)).collect::<Vec<_>>().join(", ");
+    let who = turn
+        .state
+        .builds
+        .get(&other)
+        .map_or_else(|| format!("build {other}"), |build| format!("build {} of `{}`", build.number, build.builder));
+    format!("locks {names}: {who} holds one and waits itself for a lock of this build; take them in one order")
+}
 
-    /// Gives locks to the steps that can have them now, in order of asking; builders with claims are looked at again.
-    pub fn serve_steps(&mut self) {
-        while let Some((owner, locks)) = self.next_served() {
-            self.record(Event::LocksTaken { build: owner.build, step: owner.step, locks });
-        }
-        let claims = self.in_flight.claims.iter().filter(|(_, claim)| claim.active);
-        self.in_flight.builders.extend(claims.map(|(builder, _)| builder));
+/// Gives locks to the steps that can have them now, in order of asking; builders with claims are looked at again.
+pub(super) fn serve_steps(turn: &mut Turn<'_>) {
+    while let Some((owner, locks)) = next_served(turn) {
+        turn.record(Event::LocksTaken { build: owner.build, step: owner.step, locks });
     }
+    let claims = turn.in_flight.claims.iter().filter(|(_, claim)| claim.active);
+    turn.in_flight.builders.extend(claims.map(|(builder, _)| builder));
+}
 
-    fn next_served(&self) -> Option<(LockHolder, Vec<LockAccess>)> {
-        let queue = queue(self.state, self.in_flight);
-        let define = definitions(&self.in_flight.plans, self.state.plan.as_ref());
-        let mut steps = self.state.locks.waiting();
-        let may = |asker: LockRequest<'_>| self.state.locks.may_take(&asker, &queue, &define);
-        let found = steps.find(|(since, waiter)| may(step_asker(self.state, (*since, 0), waiter)));
-        found.map(|(_, waiter)| (waiter.owner, waiter.locks.clone()))
-    }
+fn next_served(turn: &Turn<'_>) -> Option<(LockHolder, Vec<LockAccess>)> {
+    let queue = queue(turn.state, turn.in_flight);
+    let define = definitions(&turn.in_flight.plans, turn.state.plan.as_ref());
+    let mut steps = turn.state.locks.waiting();
+    let may = |asker: LockRequest<'_>| turn.state.locks.may_take(&asker, &queue, &define);
+    let found = steps.find(|(since, waiter)| may(step_asker(turn.state, (*since, 0), waiter)));
+    found.map(|(_, waiter)| (waiter.owner, waiter.locks.clone()))
+}
 
-    /// Takes back all that a build or step holds, or its place in the queue.
-    pub fn release_locks(&mut self, build: BuildId, step: Option<StepId>) {
-        let owner = LockHolder { build, step };
-        sabotage!(LocksKeptOnStop => if step.is_some() && self.state.builds[&build].stop.is_some() { return });
-        if self.state.locks.holds(owner) || self.state.locks.is_waiting(owner) {
-            self.record(Event::LocksReleased { build, step });
-        }
+/// Takes back all that a build or step holds, or its place in the queue.
+pub(super) fn release_locks(turn: &mut Turn<'_>, build: BuildId, step: Option<StepId>) {
+    let owner = LockHolder { build, step };
+    sabotage!(LocksKeptOnStop => if step.is_some() && turn.state.builds[&build].stop.is_some() { return });
+    if turn.state.locks.holds(owner) || turn.state.locks.is_waiting(owner) {
+        turn.record(Event::LocksReleased { build, step });
     }
+}
 
-    /// A builder's next request could start on this worker but for locks: it asks for them, from its old place in the
-    /// queue if it asked before.
-    pub fn claim(&mut self, builder: BuilderId, kin: Vec<LockHolder>, worker: &str, wants: Vec<LockAccess>) {
-        let before = self.in_flight.claims.get(&builder);
-        let since = before.map_or((self.state.seq, self.in_flight.claims_made + 1), |claim| claim.since);
-        let still = before.filter(|claim| claim.active);
-        let at = still.map_or(self.now, |claim| claim.at);
-        let changed = still.is_some_and(|claim| claim.worker != worker || claim.wants != wants || claim.kin != kin);
-        self.in_flight.claims_made += u64::from(before.is_none());
-        let claim = SlotClaim { since, at, kin, worker: worker.to_owned(), wants, active: true };
-        self.in_flight.claims.insert(builder, claim);
-        // What it no longer wants may be free for those behind it.
-        self.in_flight.locks |= changed;
-    }
+/// A builder's next request could start on this worker but for locks: it asks for them, from its old place in the
+/// queue if it asked before.
+pub(super) fn claim(
+    turn: &mut Turn<'_>,
+    builder: BuilderId,
+    kin: Vec<LockHolder>,
+    worker: &str,
+    wants: Vec<LockAccess>,
+) {
+    let before = turn.in_flight.claims.get(&builder);
+    let since = before.map_or((turn.state.seq, turn.in_flight.claims_made + 1), |claim| claim.since);
+    let still = before.filter(|claim| claim.active);
+    let at = still.map_or(turn.now, |claim| claim.at);
+    let changed = still.is_some_and(|claim| claim.worker != worker || claim.wants != wants || claim.kin != kin);
+    turn.in_flight.claims_made += u64::from(before.is_none());
+    let claim = SlotClaim { since, at, kin, worker: worker.to_owned(), wants, active: true };
+    turn.in_flight.claims.insert(builder, claim);
+    // What it no longer wants may be free for those behind it.
+    turn.in_flight.locks |= changed;
+}
 
-    /// A builder's next request cannot start for other reasons than locks: it keeps its place, but holds up nobody.
-    pub fn suspend_claim(&mut self, builder: BuilderId) {
-        if !self.state.index.waiting.contains_key(&builder) {
-            self.unclaim(builder);
-        } else if let Some(claim) = self.in_flight.claims.get_mut(&builder) {
-            self.in_flight.locks |= std::mem::take(&mut claim.active);
-        }
+/// A builder's next request cannot start for other reasons than locks: it keeps its place, but holds up nobody.
+pub(super) fn suspend_claim(turn: &mut Turn<'_>, builder: BuilderId) {
+    if !turn.state.index.waiting.contains_key(&builder) {
+        unclaim(turn, builder);
+    } else if let Some(claim) = turn.in_flight.claims.get_mut(&builder) {
+        turn.in_flight.locks |= std::mem::take(&mut claim.active);
     }
+}
 
-    /// A builder claims nothing any more; what it claimed to the last.
-    pub fn unclaim(&mut self, builder: BuilderId) -> Option<SlotClaim> {
-        let claim = self.in_flight.claims.remove(&builder).filter(|claim| claim.active);
-        self.in_flight.locks |= claim.is_some();
-        claim
-    }
+/// A builder claims nothing any more; what it claimed to the last.
+pub(super) fn unclaim(turn: &mut Turn<'_>, builder: BuilderId) -> Option<SlotClaim> {
+    let claim = turn.in_flight.claims.remove(&builder).filter(|claim| claim.active);
+    turn.in_flight.locks |= claim.is_some();
+    claim
 }
 
 /// Whether a step is `outer` or a child step inside of it.

@@ -8,51 +8,50 @@ use crate::model::{CandidateWorker, Change, ChangeId, RequestId, Value, WaitingR
 
 /// A request is shown with its newest changes: enough to look at a push, and a queue of a hundred still travels quickly.
 pub(super) const CHANGES_SHOWN_MAX: usize = 10;
+
 /// A change of a request is shown with so many files.
 pub(super) const FILES_SHOWN_MAX: usize = 100;
 
-impl Turn<'_> {
-    /// An open request, for user functions.
-    pub fn waiting_request(&self, id: RequestId) -> Option<Arc<WaitingRequest>> {
-        let request = self.state.requests.get(&id)?;
-        let set = &self.state.buildsets.get(&request.buildset)?.record;
-        let owner = set.properties.get("owner").and_then(Value::as_str).filter(|owner| !owner.is_empty());
-        Some(Arc::new(WaitingRequest {
-            id,
-            buildset: request.buildset,
-            builder: self.state.builders.get(&request.builder).map(|builder| builder.name.clone()).unwrap_or_default(),
-            priority: request.priority,
-            submitted: request.submitted,
-            reason: set.reason.clone(),
-            scheduler: set.made_by.name(|id| self.state.scheduler_name(id).cloned().unwrap_or_default()),
-            owner: owner.map(str::to_owned),
-            properties: set.properties.clone(),
-            stamps: set.stamps.clone(),
-            changes: self.changes_shown(&request.changes),
-            waited_for: request.waited_for,
-        }))
-    }
+/// An open request, for user functions.
+pub(super) fn waiting_request(turn: &Turn<'_>, id: RequestId) -> Option<Arc<WaitingRequest>> {
+    let request = turn.state.requests.get(&id)?;
+    let set = &turn.state.buildsets.get(&request.buildset)?.record;
+    let owner = set.properties.get("owner").and_then(Value::as_str).filter(|owner| !owner.is_empty());
+    Some(Arc::new(WaitingRequest {
+        id,
+        buildset: request.buildset,
+        builder: turn.state.builders.get(&request.builder).map(|builder| builder.name.clone()).unwrap_or_default(),
+        priority: request.priority,
+        submitted: request.submitted,
+        reason: set.reason.clone(),
+        scheduler: set.made_by.name(|id| turn.state.scheduler_name(id).cloned().unwrap_or_default()),
+        owner: owner.map(str::to_owned),
+        properties: set.properties.clone(),
+        stamps: set.stamps.clone(),
+        changes: changes_shown(turn, &request.changes),
+        waited_for: request.waited_for,
+    }))
+}
 
-    fn changes_shown(&self, changes: &[ChangeId]) -> Vec<Arc<Change>> {
-        let newest = &changes[changes.len().saturating_sub(CHANGES_SHOWN_MAX)..];
-        self.state.changes.all(newest).into_iter().map(shown).collect()
-    }
+fn changes_shown(turn: &Turn<'_>, changes: &[ChangeId]) -> Vec<Arc<Change>> {
+    let newest = &changes[changes.len().saturating_sub(CHANGES_SHOWN_MAX)..];
+    turn.state.changes.all(newest).into_iter().map(shown).collect()
+}
 
-    /// A worker that could take a build, for user functions.
-    pub fn candidate_worker(&self, name: &str) -> Arc<CandidateWorker> {
-        let plan = self.plan();
-        let plan = plan.as_ref().and_then(|plan| plan.workers.get(name));
-        let info = self.state.workers.get(name).map(|worker| worker.info.clone()).unwrap_or_default();
-        Arc::new(CandidateWorker {
-            name: name.to_owned(),
-            tags: plan.map(|plan| plan.tags.clone()).unwrap_or_default(),
-            properties: plan.map(|plan| plan.properties.clone()).unwrap_or_default(),
-            system: info.get("system").cloned().unwrap_or_default(),
-            slots: plan.map_or(1, |plan| plan.slots.max(1)),
-            busy: self.state.load_of(name) as u64,
-            info,
-        })
-    }
+/// A worker that could take a build, for user functions.
+pub(super) fn candidate_worker(turn: &Turn<'_>, name: &str) -> Arc<CandidateWorker> {
+    let plan = turn.plan();
+    let plan = plan.as_ref().and_then(|plan| plan.workers.get(name));
+    let info = turn.state.workers.get(name).map(|worker| worker.info.clone()).unwrap_or_default();
+    Arc::new(CandidateWorker {
+        name: name.to_owned(),
+        tags: plan.map(|plan| plan.tags.clone()).unwrap_or_default(),
+        properties: plan.map(|plan| plan.properties.clone()).unwrap_or_default(),
+        system: info.get("system").cloned().unwrap_or_default(),
+        slots: plan.map_or(1, |plan| plan.slots.max(1)),
+        busy: turn.state.load_of(name) as u64,
+        info,
+    })
 }
 
 fn shown(change: Arc<Change>) -> Arc<Change> {

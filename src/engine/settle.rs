@@ -7,7 +7,10 @@ use super::reports::Deliveries;
 use super::sources::Polls;
 use super::timers::TimerKey;
 use super::turn::Turn;
-use super::{Deadline, Decided, WakeReason};
+use super::{
+    Deadline, Decided, WakeReason, asked, deadlocks, decide, dependents, lending, locking, matching, pending, returns,
+    schedulers, steps, workers,
+};
 
 /// More rounds than any real input needs; an engine that circles ends loudly instead of hanging.
 const ROUNDS_MAX: u64 = 1_000_000;
@@ -29,7 +32,7 @@ impl Core<'_> {
     /// Does all that follows, and gives what came of it.
     pub fn finish(mut self) -> Decided {
         self.settle();
-        self.turn.keep_answers();
+        decide::keep_answers(&mut self.turn);
         self.turn.decided()
     }
 
@@ -39,17 +42,19 @@ impl Core<'_> {
             let turn = &mut self.turn;
             if let Some(source) = turn.in_flight.wanted_polls.pop_first() {
                 self.parts.polls.again(turn, &source);
+            } else if let Some(set) = turn.in_flight.sets.pop_first() {
+                dependents::end_buildset_if_done(turn, set);
             } else if let Some(build) = turn.in_flight.builds.pop_first() {
-                turn.drive(build);
+                steps::drive(turn, build);
             } else if std::mem::take(&mut turn.in_flight.locks) {
-                turn.serve_steps();
+                locking::serve_steps(turn);
                 turn.in_flight.lend = true;
             } else if !turn.in_flight.builders.is_empty() {
-                turn.match_requests();
+                matching::match_requests(turn);
             } else if std::mem::take(&mut turn.in_flight.lend) {
-                turn.lend_slots();
+                lending::lend_slots(turn);
             } else if std::mem::take(&mut turn.in_flight.deadlocks) {
-                turn.end_deadlock();
+                deadlocks::end_deadlock(turn);
             } else if !self.fire_timers() {
                 self.prune_plans();
                 return;
@@ -82,18 +87,18 @@ impl Core<'_> {
     fn due_of(&self, key: &TimerKey) -> Option<Deadline> {
         let turn = &self.turn;
         match key {
-            TimerKey::Scheduler(name) => turn.scheduler_due(name),
+            TimerKey::Scheduler(name) => schedulers::scheduler_due(turn, name),
             TimerKey::Source(name) => self.parts.polls.due(turn, name),
-            TimerKey::Build(build) => turn.build_due(*build),
+            TimerKey::Build(build) => steps::build_due(turn, *build),
             TimerKey::Worker(name) => {
                 let at = turn.state.workers.get(name)?.give_up.filter(|_| turn.state.load_of(name) > 0)?;
                 // A clock that went back must not make the wait longer than it is.
-                let at = at.min(turn.now.plus(turn.grace_of_workers()));
+                let at = at.min(turn.now.plus(workers::grace_of_workers(turn)));
                 Some((at, WakeReason::GiveUp(name.clone())))
             }
             TimerKey::Leftovers(name) => {
                 sabotage!(LeftoversForEver => return None);
-                let over = turn.leftovers_over(name)?;
+                let over = workers::leftovers_over(turn, name)?;
                 Some((over, WakeReason::Leftovers(name.clone())))
             }
             TimerKey::Report(report) => self.parts.deliveries.due(turn, *report),
@@ -102,10 +107,10 @@ impl Core<'_> {
                 Some((at, WakeReason::Request(*request)))
             }
             TimerKey::Builder(builder) => {
-                let at = turn.retry_due(*turn.in_flight.retries.get(builder)?)?;
+                let at = pending::retry_due(turn, *turn.in_flight.retries.get(builder)?)?;
                 Some((at, WakeReason::Queue(*builder)))
             }
-            TimerKey::Function(function) => turn.recovery_due(function),
+            TimerKey::Function(function) => decide::recovery_due(turn, function),
             TimerKey::Later => {
                 let waits = !turn.in_flight.later.is_empty() || !turn.in_flight.uncollapsed.is_empty();
                 waits.then_some((turn.now, WakeReason::Postponed))
@@ -117,10 +122,10 @@ impl Core<'_> {
         let turn = &mut self.turn;
         turn.in_flight.postponed.remove(key);
         match key {
-            TimerKey::Scheduler(name) => turn.fire_scheduler(name),
-            TimerKey::Build(build) => turn.fire_build(*build),
-            TimerKey::Worker(worker) => turn.give_up_worker(worker),
-            TimerKey::Leftovers(worker) => turn.end_leftovers(worker),
+            TimerKey::Scheduler(name) => schedulers::fire_scheduler(turn, name),
+            TimerKey::Build(build) => steps::fire_build(turn, *build),
+            TimerKey::Worker(worker) => returns::give_up_worker(turn, worker),
+            TimerKey::Leftovers(worker) => workers::end_leftovers(turn, worker),
             TimerKey::Request(request) => {
                 turn.in_flight.lend = true;
                 turn.in_flight.builders.extend(turn.state.requests.get(request).map(|request| request.builder));
@@ -135,8 +140,8 @@ impl Core<'_> {
                 turn.in_flight.lend = true;
                 turn.in_flight.builders.insert(*builder);
             }
-            TimerKey::Function(function) => turn.function_recovered(function),
-            TimerKey::Later => turn.do_postponed(),
+            TimerKey::Function(function) => decide::function_recovered(turn, function),
+            TimerKey::Later => asked::do_postponed(turn),
         }
     }
 

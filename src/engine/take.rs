@@ -2,7 +2,10 @@
 
 use super::settle::{Core, Parts};
 use super::timers::CLOCK_SLACK;
-use super::{Input, PollResult, Reply, Ticket, sources};
+use super::{
+    Input, PollResult, Reply, Ticket, adopt, asked, command_ends, evaluate, intake, returns, schedulers, sources,
+    workers,
+};
 use crate::base::Span;
 use crate::model::{Actor, Event, Order};
 
@@ -17,7 +20,7 @@ impl Core<'_> {
             Input::Started { name, installation } => self.started(name, installation),
             Input::Stopping => self.turn.record(Event::MasterStopped),
             Input::PlanLoaded { plan, why, cause: _, ticket } => {
-                let changes = self.turn.plan_loaded(&plan, why, ticket);
+                let changes = adopt::plan_loaded(&mut self.turn, &plan, why, ticket);
                 self.parts.polls.void(&changes);
             }
             Input::PlanRefused { why, cause: _, message, ticket } => {
@@ -32,14 +35,16 @@ impl Core<'_> {
 
             Input::WorkerConnected { worker, epoch, instance, resumes, info } => {
                 let connection = super::state::Connection { epoch, instance, resumes };
-                self.turn.worker_connected(&worker, connection, info);
+                returns::worker_connected(&mut self.turn, &worker, connection, info);
             }
-            Input::Resumed { worker, epoch, commands } => self.turn.resumed(&worker, epoch, commands),
-            Input::Forgotten { worker, epoch, commands } => self.turn.forgotten(&worker, epoch, commands),
-            Input::WorkerLost { worker, epoch, why } => self.turn.worker_lost(worker, epoch, why),
-            Input::CommandEnded(ended) => self.turn.command_ended(ended),
+            Input::Resumed { worker, epoch, commands } => returns::resumed(&mut self.turn, &worker, epoch, commands),
+            Input::Forgotten { worker, epoch, commands } => {
+                returns::forgotten(&mut self.turn, &worker, epoch, commands);
+            }
+            Input::WorkerLost { worker, epoch, why } => workers::worker_lost(&mut self.turn, worker, epoch, why),
+            Input::CommandEnded(ended) => command_ends::command_ended(&mut self.turn, ended),
 
-            Input::Evaluated { build, turn, outcome } => self.turn.evaluated(build, turn, outcome),
+            Input::Evaluated { build, turn, outcome } => evaluate::evaluated(&mut self.turn, build, turn, outcome),
 
             Input::ReportSent { report, remarks } => self.parts.deliveries.sent(&mut self.turn, report, remarks),
             Input::ReportFailed { report, error, final_ } => {
@@ -51,17 +56,21 @@ impl Core<'_> {
     fn ordered(&mut self, order: Order, by: &Actor, ticket: Option<Ticket>) {
         let turn = &mut self.turn;
         match order {
-            Order::Force(order) => turn.force_ordered(order, by, ticket),
-            Order::Rebuild { build, of } => turn.rebuild_ordered(build, of, by, ticket),
-            Order::StopBuild { build, why } => turn.stop_ordered(build, &why, ticket),
-            Order::EndBuild { build, why } => turn.end_build_ordered(build, &why, ticket),
-            Order::CancelRequest { request, why } => turn.cancel_ordered(request, &why, ticket),
-            Order::SetPriority { request, priority } => turn.priority_ordered(request, priority, ticket),
-            Order::EnableScheduler { scheduler, enabled } => turn.enable_ordered(scheduler, enabled, ticket),
-            Order::PauseWorker { worker, paused, reason } => turn.pause_ordered(worker, paused, reason, ticket),
-            Order::StopWorker { worker } => turn.graceful_ordered(worker, ticket),
-            Order::KillWorker { worker, why } => turn.kill_ordered(worker, why, ticket),
-            Order::AddChanges { changes, delivery } => turn.changes_told(changes, delivery, by, ticket),
+            Order::Force(order) => asked::force_ordered(turn, order, by, ticket),
+            Order::Rebuild { build, of } => asked::rebuild_ordered(turn, build, of, by, ticket),
+            Order::StopBuild { build, why } => asked::stop_ordered(turn, build, &why, ticket),
+            Order::EndBuild { build, why } => asked::end_build_ordered(turn, build, &why, ticket),
+            Order::CancelRequest { request, why } => asked::cancel_ordered(turn, request, &why, ticket),
+            Order::SetPriority { request, priority } => asked::priority_ordered(turn, request, priority, ticket),
+            Order::EnableScheduler { scheduler, enabled } => {
+                schedulers::enable_ordered(turn, scheduler, enabled, ticket);
+            }
+            Order::PauseWorker { worker, paused, reason } => {
+                workers::pause_ordered(turn, worker, paused, reason, ticket);
+            }
+            Order::StopWorker { worker } => workers::graceful_ordered(turn, worker, ticket),
+            Order::KillWorker { worker, why } => returns::kill_ordered(turn, worker, why, ticket),
+            Order::AddChanges { changes, delivery } => intake::changes_told(turn, changes, delivery, by, ticket),
             Order::Poll { source } => sources::poll_ordered(turn, source, ticket),
             Order::Reload { .. } => unreachable!("the shell loads configurations"),
         }
@@ -73,7 +82,7 @@ impl Core<'_> {
         let Some(report) = parts.polls.returned(turn, name, report) else { return };
         let id = turn.state.source_id(name);
         for change in report.changes {
-            turn.change_seen(change, Some(id));
+            intake::change_seen(turn, change, Some(id));
         }
         parts.polls.seen(turn, name, report.cursor);
     }
@@ -89,9 +98,9 @@ impl Core<'_> {
         turn.in_flight.prepare(turn.state);
         turn.record(Event::MasterStarted { name, installation });
         turn.effects.extend(again);
-        turn.retime_nights();
+        schedulers::retime_nights(turn);
         sabotage!(ReportAgainOnRestart => super::reports::queue_again(turn));
-        turn.forget_connections();
+        workers::forget_connections(turn);
     }
 
     fn look_at_clock(&mut self) {
@@ -102,7 +111,7 @@ impl Core<'_> {
             turn.look_at_everything();
         }
         if back > CLOCK_WRONG {
-            turn.retime_schedulers();
+            schedulers::retime_schedulers(turn);
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::locking::kin_of_request;
-use super::matching::locks_at;
+use super::locking::{kin_of_request, locks_say};
+use super::matching::{builder_has_slot, free_dir, locks_at};
 use super::state::{Build, LockRequest, Rank, Request};
 use super::turn::Turn;
 use super::words::names;
@@ -12,6 +12,7 @@ use crate::model::{BuilderId, BuilderPlan, Plan, RequestId, WorkerPlan, dirs_cla
 
 /// So many workers are told of one request; a builder of a hundred is told in a sentence.
 const WORKERS_MAX: usize = 8;
+
 /// So many requests before this one are counted.
 const AHEAD_MAX: usize = 1_000;
 
@@ -31,170 +32,165 @@ pub struct StuckQueue {
     pub now: Timestamp,
 }
 
-impl Turn<'_> {
-    /// Queues that a person has to do something for: their builder is gone, or none of its workers was ever here.
-    pub fn stuck_queues(&self) -> Vec<StuckQueue> {
-        let Some(plan) = self.plan() else { return Vec::new() };
-        let queues = self.state.index.waiting.iter();
-        queues.filter_map(|(builder, ranks)| self.stuck_queue(&plan, *builder, ranks)).collect()
-    }
+/// Queues that a person has to do something for: their builder is gone, or none of its workers was ever here.
+pub(super) fn stuck_queues(turn: &Turn<'_>) -> Vec<StuckQueue> {
+    let Some(plan) = turn.plan() else { return Vec::new() };
+    let queues = turn.state.index.waiting.iter();
+    queues.filter_map(|(builder, ranks)| stuck_queue(turn, &plan, *builder, ranks)).collect()
+}
 
-    fn stuck_queue(&self, plan: &Plan, builder: BuilderId, ranks: &BTreeSet<Rank>) -> Option<StuckQueue> {
-        let since = self.state.requests.get(&ranks.iter().map(|(_, _, id)| *id).min()?)?.submitted;
-        let name = self.state.builders.get(&builder)?.name.clone();
-        let waiting = ranks.len();
-        let many = if waiting == 1 { "one request waits".to_owned() } else { format!("{waiting} requests wait") };
-        let stuck = |text: String, connect| StuckQueue { builder: name.clone(), text, connect, since, now: self.now };
-        let Some(found) = plan.builders.get(&name) else {
-            return Some(stuck(format!("{many}, but the builder is not configured any more"), None));
-        };
-        let never = |name: &&String| self.state.workers.get(*name).is_none_or(|worker| worker.epoch == 0);
-        let all = !found.workers.is_empty() && found.workers.iter().all(|name| never(&name));
-        (all && since.plus(NEVER_MAX) <= self.now).then(|| {
-            let names: Vec<String> = found.workers.iter().take(WORKERS_MAX).map(|name| format!("`{name}`")).collect();
-            let text = format!("{many}, but no worker that could build it ever connected: {}", names.join(", "));
-            stuck(text, found.workers.first().cloned())
+fn stuck_queue(turn: &Turn<'_>, plan: &Plan, builder: BuilderId, ranks: &BTreeSet<Rank>) -> Option<StuckQueue> {
+    let since = turn.state.requests.get(&ranks.iter().map(|(_, _, id)| *id).min()?)?.submitted;
+    let name = turn.state.builders.get(&builder)?.name.clone();
+    let waiting = ranks.len();
+    let many = if waiting == 1 { "one request waits".to_owned() } else { format!("{waiting} requests wait") };
+    let stuck = |text: String, connect| StuckQueue { builder: name.clone(), text, connect, since, now: turn.now };
+    let Some(found) = plan.builders.get(&name) else {
+        return Some(stuck(format!("{many}, but the builder is not configured any more"), None));
+    };
+    let never = |name: &&String| turn.state.workers.get(*name).is_none_or(|worker| worker.epoch == 0);
+    let all = !found.workers.is_empty() && found.workers.iter().all(|name| never(&name));
+    (all && since.plus(NEVER_MAX) <= turn.now).then(|| {
+        let names: Vec<String> = found.workers.iter().take(WORKERS_MAX).map(|name| format!("`{name}`")).collect();
+        let text = format!("{many}, but no worker that could build it ever connected: {}", names.join(", "));
+        stuck(text, found.workers.first().cloned())
+    })
+}
+
+/// Why a request waits: one reason a line, what matters most first. Empty: it does not wait.
+pub(super) fn why_waits(turn: &Turn<'_>, id: RequestId) -> Vec<String> {
+    let Some(request) = turn.state.requests.get(&id).filter(|request| request.build.is_none()) else {
+        return Vec::new();
+    };
+    let Some(plan) = turn.plan() else { return vec!["no configuration is in force".to_owned()] };
+    let name = turn.state.builders.get(&request.builder).map(|builder| builder.name.clone()).unwrap_or_default();
+    let Some(builder) = plan.builders.get(&name) else {
+        return vec![format!(
+            "builder `{name}` is not configured any more: the request waits for its return, or to be cancelled"
+        )];
+    };
+    let mut why = Vec::new();
+    if let Some(until) = request.rests(turn.now) {
+        let rest = until.since(turn.now);
+        why.push(format!("its last build is to be tried again, after a pause of another {rest}"));
+    }
+    why.extend(builder_is_full(turn, builder, request));
+    why.extend(turn_of(turn, request));
+    why.extend(workers_of(turn, &plan, builder, request));
+    why
+}
+
+fn builder_is_full(turn: &Turn<'_>, builder: &BuilderPlan, request: &Request) -> Option<String> {
+    if builder_has_slot(turn, builder, request.builder) {
+        return None;
+    }
+    let running = turn.state.index.builds_of_builder.get(&request.builder).into_iter().flatten();
+    let who = names(running.filter_map(|id| turn.state.builds.get(id)));
+    Some(format!("builder `{}` runs as many builds as its `slots` allow: {who}", builder.name))
+}
+
+fn turn_of(turn: &Turn<'_>, request: &Request) -> Option<String> {
+    let before = turn.state.index.waiting.get(&request.builder)?.range(..request.rank()).take(AHEAD_MAX).count();
+    match before {
+        0 => None,
+        1 => Some("one other request of its builder is before it".to_owned()),
+        AHEAD_MAX => Some(format!("{AHEAD_MAX} or more other requests of its builder are before it")),
+        before => Some(format!("{before} other requests of its builder are before it")),
+    }
+}
+
+fn workers_of(turn: &Turn<'_>, plan: &Plan, builder: &BuilderPlan, request: &Request) -> Vec<String> {
+    if builder.workers.is_empty() {
+        return vec![format!("no worker is configured for builder `{}`", builder.name)];
+    }
+    let shown = builder.workers.iter().take(WORKERS_MAX);
+    let mut why: Vec<String> = shown
+        .map(|name| {
+            let reason = plan.workers.get(name).map(|worker| worker_says(turn, plan, builder, request, worker));
+            format!("worker `{name}`: {}", reason.unwrap_or_else(|| "is not configured".to_owned()))
         })
+        .collect();
+    let more = builder.workers.len().saturating_sub(WORKERS_MAX);
+    if more > 0 {
+        why.push(format!("{more} more workers"));
     }
+    why
+}
 
-    /// Why a request waits: one reason a line, what matters most first. Empty: it does not wait.
-    pub fn why_waits(&self, id: RequestId) -> Vec<String> {
-        let Some(request) = self.state.requests.get(&id).filter(|request| request.build.is_none()) else {
-            return Vec::new();
-        };
-        let Some(plan) = self.plan() else { return vec!["no configuration is in force".to_owned()] };
-        let name = self.state.builders.get(&request.builder).map(|builder| builder.name.clone()).unwrap_or_default();
-        let Some(builder) = plan.builders.get(&name) else {
-            return vec![format!(
-                "builder `{name}` is not configured any more: the request waits for its return, or to be cancelled"
-            )];
-        };
-        let mut why = Vec::new();
-        if let Some(until) = request.rests(self.now) {
-            let rest = until.since(self.now);
-            why.push(format!("its last build is to be tried again, after a pause of another {rest}"));
-        }
-        why.extend(self.builder_is_full(builder, request));
-        why.extend(self.turn_of(request));
-        why.extend(self.workers_of(&plan, builder, request));
-        why
+fn worker_says(turn: &Turn<'_>, plan: &Plan, builder: &BuilderPlan, request: &Request, worker: &WorkerPlan) -> String {
+    let name = worker.name.as_str();
+    let Some(state) = turn.state.workers.get(name) else { return "never connected".to_owned() };
+    if state.connection.is_none() {
+        return if state.epoch == 0 { "never connected" } else { "is not connected" }.to_owned();
     }
-
-    fn builder_is_full(&self, builder: &BuilderPlan, request: &Request) -> Option<String> {
-        if self.builder_has_slot(builder, request.builder) {
-            return None;
-        }
-        let running = self.state.index.builds_of_builder.get(&request.builder).into_iter().flatten();
-        let who = names(running.filter_map(|id| self.state.builds.get(id)));
-        Some(format!("builder `{}` runs as many builds as its `slots` allow: {who}", builder.name))
+    if state.paused {
+        return "is paused".to_owned();
     }
-
-    fn turn_of(&self, request: &Request) -> Option<String> {
-        let before = self.state.index.waiting.get(&request.builder)?.range(..request.rank()).take(AHEAD_MAX).count();
-        match before {
-            0 => None,
-            1 => Some("one other request of its builder is before it".to_owned()),
-            AHEAD_MAX => Some(format!("{AHEAD_MAX} or more other requests of its builder are before it")),
-            before => Some(format!("{before} other requests of its builder are before it")),
-        }
+    if state.graceful {
+        return "finishes its builds and takes no new ones".to_owned();
     }
+    let reason = no_directory(turn, builder, request, name).or_else(|| no_slot(turn, worker, request));
+    reason.or_else(|| no_locks(turn, plan, builder, request, name)).unwrap_or_else(|| no_reason(builder))
+}
 
-    fn workers_of(&self, plan: &Plan, builder: &BuilderPlan, request: &Request) -> Vec<String> {
-        if builder.workers.is_empty() {
-            return vec![format!("no worker is configured for builder `{}`", builder.name)];
-        }
-        let shown = builder.workers.iter().take(WORKERS_MAX);
-        let mut why: Vec<String> = shown
-            .map(|name| {
-                let reason = plan.workers.get(name).map(|worker| self.worker_says(plan, builder, request, worker));
-                format!("worker `{name}`: {}", reason.unwrap_or_else(|| "is not configured".to_owned()))
-            })
-            .collect();
-        let more = builder.workers.len().saturating_sub(WORKERS_MAX);
-        if more > 0 {
-            why.push(format!("{more} more workers"));
-        }
-        why
+fn no_directory(turn: &Turn<'_>, builder: &BuilderPlan, request: &Request, worker: &str) -> Option<String> {
+    if free_dir(turn, builder, request.builder, worker).is_some() {
+        return None;
     }
-
-    fn worker_says(&self, plan: &Plan, builder: &BuilderPlan, request: &Request, worker: &WorkerPlan) -> String {
-        let name = worker.name.as_str();
-        let Some(state) = self.state.workers.get(name) else { return "never connected".to_owned() };
-        if state.connection.is_none() {
-            return if state.epoch == 0 { "never connected" } else { "is not connected" }.to_owned();
-        }
-        if state.paused {
-            return "is paused".to_owned();
-        }
-        if state.graceful {
-            return "finishes its builds and takes no new ones".to_owned();
-        }
-        let reason = self.no_directory(builder, request, name).or_else(|| self.no_slot(worker, request));
-        reason.or_else(|| self.no_locks(plan, builder, request, name)).unwrap_or_else(|| Self::no_reason(builder))
+    let there: Vec<&Build> =
+        turn.state.builds_on(worker).into_iter().filter_map(|id| turn.state.builds.get(&id)).collect();
+    let own = there.iter().copied().filter(|build| build.builder_id == request.builder);
+    let who = names(own);
+    if !who.is_empty() {
+        return Some(format!("{who} runs there, and `slots_per_worker` allows no other one beside it"));
     }
-
-    fn no_directory(&self, builder: &BuilderPlan, request: &Request, worker: &str) -> Option<String> {
-        if self.free_dir(builder, request.builder, worker).is_some() {
-            return None;
-        }
-        let there: Vec<&Build> =
-            self.state.builds_on(worker).into_iter().filter_map(|id| self.state.builds.get(&id)).collect();
-        let own = there.iter().copied().filter(|build| build.builder_id == request.builder);
-        let who = names(own);
-        if !who.is_empty() {
-            return Some(format!("{who} runs there, and `slots_per_worker` allows no other one beside it"));
-        }
-        let clashes = |dir: &str| builder.slot_dirs().any(|own| dirs_clash(dir, &own));
-        let who = names(there.into_iter().filter(|build| clashes(&build.dir)));
-        if !who.is_empty() {
-            return Some(format!("{who} uses the directory `{}`", builder.dir));
-        }
-        let used = self.state.dirs_in_use(worker);
-        let left = used.into_iter().find(|(_, dir)| clashes(dir)).map(|(build, _)| build.to_string());
-        let left = left.unwrap_or_default();
-        Some(format!("a command of build {left}, which is over, may still run in the directory `{}`", builder.dir))
+    let clashes = |dir: &str| builder.slot_dirs().any(|own| dirs_clash(dir, &own));
+    let who = names(there.into_iter().filter(|build| clashes(&build.dir)));
+    if !who.is_empty() {
+        return Some(format!("{who} uses the directory `{}`", builder.dir));
     }
+    let used = turn.state.dirs_in_use(worker);
+    let left = used.into_iter().find(|(_, dir)| clashes(dir)).map(|(build, _)| build.to_string());
+    let left = left.unwrap_or_default();
+    Some(format!("a command of build {left}, which is over, may still run in the directory `{}`", builder.dir))
+}
 
-    fn no_slot(&self, worker: &WorkerPlan, request: &Request) -> Option<String> {
-        let (slots, taken) = (worker.slots.max(1), self.state.slots_taken(&worker.name));
-        if taken < slots {
-            return None;
-        }
-        let there = self.state.builds_on(&worker.name).into_iter();
-        let there: Vec<&Build> = there.filter_map(|id| self.state.builds.get(&id)).collect();
-        let ancestors = kin_of_request(self.state, request.id);
-        let lender = there.iter().find(|build| ancestors.iter().any(|owner| owner.build == build.id));
-        if let Some(lender) = lender {
-            let borrower = self.state.borrower_of(lender).and_then(|id| self.state.builds.get(&id));
-            let how = borrower.map_or_else(
-                || "lends its slot as soon as it only waits".to_owned(),
-                |borrower| format!("has lent its slot to {}", names(std::iter::once(borrower))),
-            );
-            return Some(format!("{}, which waits for it, {how}", names(std::iter::once(*lender))));
-        }
-        let who = names(there.into_iter().filter(|build| build.lender.is_none()));
-        Some(format!("{taken} of {slots} slots are taken: {who}"))
+fn no_slot(turn: &Turn<'_>, worker: &WorkerPlan, request: &Request) -> Option<String> {
+    let (slots, taken) = (worker.slots.max(1), turn.state.slots_taken(&worker.name));
+    if taken < slots {
+        return None;
     }
-
-    fn no_locks(&self, plan: &Plan, builder: &BuilderPlan, request: &Request, worker: &str) -> Option<String> {
-        let wants = locks_at(plan, builder, worker);
-        let kin = kin_of_request(self.state, request.id);
-        let asker = LockRequest { since: (self.state.seq, u64::MAX), kin, worker, wants: &wants, transitive: false };
-        self.locks_say(&asker)
+    let there = turn.state.builds_on(&worker.name).into_iter();
+    let there: Vec<&Build> = there.filter_map(|id| turn.state.builds.get(&id)).collect();
+    let ancestors = kin_of_request(turn.state, request.id);
+    let lender = there.iter().find(|build| ancestors.iter().any(|owner| owner.build == build.id));
+    if let Some(lender) = lender {
+        let borrower = turn.state.borrower_of(lender).and_then(|id| turn.state.builds.get(&id));
+        let how = borrower.map_or_else(
+            || "lends its slot as soon as it only waits".to_owned(),
+            |borrower| format!("has lent its slot to {}", names(std::iter::once(borrower))),
+        );
+        return Some(format!("{}, which waits for it, {how}", names(std::iter::once(*lender))));
     }
+    let who = names(there.into_iter().filter(|build| build.lender.is_none()));
+    Some(format!("{taken} of {slots} slots are taken: {who}"))
+}
 
-    fn no_reason(builder: &BuilderPlan) -> String {
-        let functions = [
-            ("can_start", builder.can_start),
-            ("next_worker", builder.next_worker),
-            ("next_build", builder.next_build),
-        ];
-        let named: Vec<String> =
-            functions.iter().filter(|(_, function)| function.is_some()).map(|(name, _)| format!("`{name}`")).collect();
-        if named.is_empty() {
-            "is free; its turn comes".to_owned()
-        } else {
-            format!("is free, but {} of the builder lets it wait", named.join(" or "))
-        }
+fn no_locks(turn: &Turn<'_>, plan: &Plan, builder: &BuilderPlan, request: &Request, worker: &str) -> Option<String> {
+    let wants = locks_at(plan, builder, worker);
+    let kin = kin_of_request(turn.state, request.id);
+    let asker = LockRequest { since: (turn.state.seq, u64::MAX), kin, worker, wants: &wants, transitive: false };
+    locks_say(turn, &asker)
+}
+
+fn no_reason(builder: &BuilderPlan) -> String {
+    let functions =
+        [("can_start", builder.can_start), ("next_worker", builder.next_worker), ("next_build", builder.next_build)];
+    let named: Vec<String> =
+        functions.iter().filter(|(_, function)| function.is_some()).map(|(name, _)| format!("`{name}`")).collect();
+    if named.is_empty() {
+        "is free; its turn comes".to_owned()
+    } else {
+        format!("is free, but {} of the builder lets it wait", named.join(" or "))
     }
 }

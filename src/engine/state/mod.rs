@@ -37,9 +37,10 @@ pub(super) use results::{Previous, Results};
 pub(super) use schedulers::{QueuedChange, Scheduler, Source};
 pub(super) use workers::{Connection, Worker};
 
+use crate::base::Timestamp;
 use crate::model::{
     BuildId, BuilderId, BuildsetId, BuildsetRecord, ChangeSourceId, CommandId, ConfigDigest, MadeBy, ReportId,
-    RequestId, SchedulerId, UserFunction, WorkerId,
+    RequestId, SchedulerId, SourceStamp, SourceStampId, StampSpec, UserFunction, WorkerId,
 };
 
 /// Everything that is open, and the counters.
@@ -214,6 +215,20 @@ impl State {
     /// The name of a change source that a fact is about.
     pub fn source_name(&self, id: ChangeSourceId) -> Option<&String> {
         self.index.source_names.get(&id)
+    }
+
+    /// The stamp of this content: the known one, or the `fresh`th new one of those that are being made.
+    pub fn stamp(&self, spec: StampSpec, fresh: u64, now: Timestamp) -> SourceStamp {
+        self.changes.stamp(&spec).unwrap_or_else(|| SourceStamp {
+            id: SourceStampId(self.last.stamp + 1 + fresh),
+            spec,
+            created: now,
+        })
+    }
+
+    /// The step that a build is in, if it runs and is in one.
+    pub fn step(&self, build: BuildId) -> Option<&Step> {
+        self.builds.get(&build)?.step.as_ref()
     }
 
     /// Builds on a worker.

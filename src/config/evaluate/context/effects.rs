@@ -1,96 +1,27 @@
-//! `ctx`: what a build script can see and do.
+//! What a build script can do. Each effect is an ask, or made of asks: what it returns is recorded.
 
-use std::fmt;
-use std::sync::Arc;
-
-use allocative::Allocative;
-use starlark::any::ProvidesStaticType;
-use starlark::docs::DocType;
-use starlark::environment::{GlobalsBuilder, Methods, MethodsBuilder, MethodsStatic};
+use starlark::environment::MethodsBuilder;
 use starlark::eval::Evaluator;
-use starlark::values::dict::{AllocDict, DictRef};
+use starlark::starlark_module;
+use starlark::values::Value;
 use starlark::values::list::{AllocList, UnpackList};
 use starlark::values::none::{NoneOr, NoneType};
-use starlark::values::starlark_value_as_type::StarlarkValueAsType;
 use starlark::values::structs::AllocStruct;
 use starlark::values::tuple::UnpackTuple;
-use starlark::values::{Heap, NoSerialize, StarlarkPagablePanic, StarlarkValue, Value, starlark_value};
-use starlark::{starlark_module, starlark_simple_value};
 
-use super::command;
-use super::facts;
-use super::files::{file, file_value, wrong_answer};
-use super::result::ResultValue;
-use super::run::Run;
-use super::steps::{parallel, sequential};
-use super::stop::Stop;
-use crate::config::convert::{to_model, to_starlark};
-use crate::config::marks::plain;
-use crate::config::template::{AuthorText, Template, text_of};
-use crate::config::values::secret::TextValue;
-use crate::config::values::step::FrozenStep;
-use crate::model::{
-    Answer, Ask, BuildContext, CommandSpec, FileCommand, Outcome, Properties, Property, SourceStamp, StampSpec,
-    TriggerSpec, check_property,
+use super::Ctx;
+use super::arguments::{
+    KEEP_ELSEWHERE, all_told, bounded, data_of, entries_of, one_line, stamp_spec, stat_value, trigger_properties,
 };
-
-/// What is given to a step's function.
-#[derive(Clone, ProvidesStaticType, NoSerialize, StarlarkPagablePanic, Allocative)]
-pub(in crate::config) struct Ctx {
-    #[allocative(skip)]
-    context: Arc<BuildContext>,
-}
-
-starlark_simple_value!(Ctx);
-
-impl Ctx {
-    pub(super) const fn new(context: Arc<BuildContext>) -> Self {
-        Self { context }
-    }
-
-    /// The main source tree's stamp.
-    fn stamp(&self) -> Option<&SourceStamp> {
-        let stamps = &self.context.stamps;
-        stamps.iter().find(|stamp| stamp.spec.codebase.is_empty()).or_else(|| stamps.first())
-    }
-}
-
-impl fmt::Debug for Ctx {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl fmt::Display for Ctx {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ctx({}/{})", self.context.builder, self.context.number)
-    }
-}
-
-static METHODS: MethodsStatic = MethodsStatic::new("Ctx", methods);
-
-#[starlark_value(type = "Ctx")]
-impl<'v> StarlarkValue<'v> for Ctx {
-    fn get_methods() -> Option<&'static Methods> {
-        Some(METHODS.methods())
-    }
-}
-
-/// What `ctx` has, for checks and the reference.
-pub(in crate::config) fn context_members() -> DocType {
-    METHODS.methods().documentation(Ctx::get_type_starlark_repr())
-}
-
-/// Names of types, for annotations such as `def f(ctx: Ctx)`.
-#[starlark_module]
-pub(in crate::config) fn context_types(builder: &mut GlobalsBuilder) {
-    /// The type of `ctx`.
-    const Ctx: StarlarkValueAsType<Ctx> = StarlarkValueAsType::new();
-    /// The type of what commands and child steps return.
-    const Result: StarlarkValueAsType<ResultValue> = StarlarkValueAsType::new();
-    /// The type of steps.
-    const Step: StarlarkValueAsType<FrozenStep> = StarlarkValueAsType::new();
-}
+use crate::config::convert::to_model;
+use crate::config::evaluate::command;
+use crate::config::evaluate::files::{file, file_value, wrong_answer};
+use crate::config::evaluate::result::ResultValue;
+use crate::config::evaluate::run::Run;
+use crate::config::evaluate::steps::{parallel, sequential};
+use crate::config::evaluate::stop::Stop;
+use crate::config::template::AuthorText;
+use crate::model::{Answer, Ask, CommandSpec, FileCommand, Outcome, TriggerSpec, check_property};
 
 /// Text of one log entry: larger ones belong into a file or a command's output.
 const LOG_BYTES_MAX: usize = 1 << 20;
@@ -104,135 +35,14 @@ const LABEL_MAX: usize = 200;
 /// Letters of a link's address: browsers take no longer ones.
 const URL_MAX: usize = 4_096;
 
-/// Letters of a path: systems take no longer ones.
-const PATH_MAX: usize = 4_096;
-
-/// Paths of one file command.
-const PATHS_MAX: usize = 10_000;
-
 /// Schedulers of one trigger.
 const SCHEDULERS_MAX: usize = 1_000;
 
 /// Properties of a build: each record of one is kept with all others, and pages show them in one table.
 const PROPERTIES_MAX: usize = 1_000;
 
-/// Where large values belong.
-const KEEP_ELSEWHERE: &str = "\nhint: write large texts to a log (ctx.log) or to a file on the worker";
-
 #[starlark_module]
-fn methods(builder: &mut MethodsBuilder) {
-    /// The builder's name.
-    #[starlark(attribute)]
-    fn builder(this: &Ctx) -> anyhow::Result<String> {
-        Ok(this.context.builder.clone())
-    }
-
-    /// The build's number.
-    #[starlark(attribute)]
-    fn number(this: &Ctx) -> anyhow::Result<u64> {
-        Ok(this.context.number)
-    }
-
-    /// The build's id, which is unique across all builders.
-    #[starlark(attribute)]
-    fn build_id(this: &Ctx) -> anyhow::Result<u64> {
-        Ok(this.context.build.0)
-    }
-
-    /// The branch to build; None for the default branch.
-    #[starlark(attribute)]
-    fn branch(this: &Ctx) -> anyhow::Result<NoneOr<String>> {
-        Ok(NoneOr::from_option(this.stamp().and_then(|stamp| stamp.spec.branch.clone())))
-    }
-
-    /// The revision to build; None for the newest one.
-    #[starlark(attribute)]
-    fn revision(this: &Ctx) -> anyhow::Result<NoneOr<String>> {
-        Ok(NoneOr::from_option(this.stamp().and_then(|stamp| stamp.spec.revision.clone())))
-    }
-
-    /// The repository to build; empty if it is not known.
-    #[starlark(attribute)]
-    fn repository(this: &Ctx) -> anyhow::Result<String> {
-        Ok(this.stamp().map(|stamp| stamp.spec.repository.clone()).unwrap_or_default())
-    }
-
-    /// What to check out, for each codebase: `codebase`, `repository`, `project`, `branch`, `revision`.
-    #[starlark(attribute)]
-    fn stamps<'v>(this: &Ctx, heap: Heap<'v>) -> anyhow::Result<Value<'v>> {
-        Ok(heap.alloc(AllocList(this.context.stamps.iter().map(|stamp| facts::stamp(stamp, heap)))))
-    }
-
-    /// The changes that are new in this build, oldest first: `author`, `comments`, `files`, `branch`, `revision`, ….
-    #[starlark(attribute)]
-    fn changes<'v>(this: &Ctx, heap: Heap<'v>) -> anyhow::Result<Value<'v>> {
-        Ok(heap.alloc(AllocList(this.context.changes.iter().map(|change| facts::change(change, heap)))))
-    }
-
-    /// The worker: `name`, `tags`, `system` ("posix" or "nt"), `cpus`, `dir`, `info`.
-    #[starlark(attribute)]
-    fn worker<'v>(this: &Ctx, heap: Heap<'v>) -> anyhow::Result<Value<'v>> {
-        Ok(facts::worker(&this.context.worker, heap))
-    }
-
-    /// Why the build runs.
-    #[starlark(attribute)]
-    fn reason(this: &Ctx) -> anyhow::Result<String> {
-        Ok(this.context.reason.clone())
-    }
-
-    /// The steps that ended before this one: `name`, `outcome`, `summary`.
-    #[starlark(attribute)]
-    fn steps<'v>(this: &Ctx, heap: Heap<'v>) -> anyhow::Result<Value<'v>> {
-        Ok(heap.alloc(AllocList(this.context.steps.iter().map(|step| facts::step(step, heap)))))
-    }
-
-    /// The build's outcome so far.
-    #[starlark(attribute)]
-    fn outcome(this: &Ctx) -> anyhow::Result<&'static str> {
-        Ok(this.context.outcome.word())
-    }
-
-    /// The address of the web pages; it ends with `/`.
-    #[starlark(attribute)]
-    fn url(this: &Ctx) -> anyhow::Result<String> {
-        Ok(this.context.url.clone())
-    }
-
-    /// Whether one of the build's new changes touches a file that matches one of these patterns.
-    ///
-    /// `otherwise` is returned when this cannot be known: there are no changes (a forced build), or a change has no
-    /// list of files.
-    fn changed<'v>(
-        this: &Ctx,
-        #[starlark(args)] patterns: UnpackTuple<String>,
-        #[starlark(require = named, default = true)] otherwise: bool,
-    ) -> anyhow::Result<bool> {
-        let changes = &this.context.changes;
-        if changes.is_empty() || changes.iter().any(|change| change.data.files.is_empty()) {
-            return Ok(otherwise);
-        }
-        let globs = crate::config::pure::globs(patterns.items.iter().map(String::as_str))?;
-        Ok(changes.iter().flat_map(|change| &change.data.files).any(|file| globs.is_match(file)))
-    }
-
-    /// A property of the build, including those that this step has set so far.
-    fn property<'v>(
-        #[starlark(this)] _this: &Ctx,
-        #[starlark(require = pos)] name: &str,
-        default: Option<Value<'v>>,
-        eval: &mut Evaluator<'v, '_, '_>,
-    ) -> anyhow::Result<Value<'v>> {
-        let value = Run::of(eval)?.property(name);
-        Ok(value.map_or_else(|| default.unwrap_or_else(Value::new_none), |value| to_starlark(&value, eval.heap())))
-    }
-
-    /// All properties of the build as a dict, including those that this step has set so far.
-    fn properties<'v>(#[starlark(this)] _this: &Ctx, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<Value<'v>> {
-        let (all, heap) = (Run::of(eval)?.properties(), eval.heap());
-        Ok(heap.alloc(AllocDict(all.iter().map(|(name, value)| (name.as_str(), to_starlark(value, heap))))))
-    }
-
+pub(super) fn methods(builder: &mut MethodsBuilder) {
     /// Runs a command on the worker and waits until it ends.
     ///
     /// A string is a shell command; a list is the program and its arguments. In a string made by `interpolate`, values
@@ -587,112 +397,4 @@ fn end<'v>(
     let message = message.into_option().map(|message| message.text("message", ctx, eval)).transpose()?;
     let summary = message.as_deref().map(one_line).transpose()?;
     Err(Stop::End { outcome: Some(outcome), summary }.error())
-}
-
-/// Texts, some of which may be templates.
-fn all_told<'v>(
-    name: &str,
-    texts: &[AuthorText<'v>],
-    ctx: Value<'v>,
-    eval: &mut Evaluator<'v, '_, '_>,
-) -> starlark::Result<Vec<String>> {
-    if texts.len() > PATHS_MAX {
-        let text = format!("`{name}`: {} are more than {PATHS_MAX}", texts.len());
-        return Err(starlark::Error::new_other(anyhow::Error::msg(text)));
-    }
-    texts.iter().map(|text| text.path(name, ctx, eval).and_then(|path| path_of(name, path))).collect()
-}
-
-/// A path of sensible length.
-fn path_of(name: &str, path: String) -> starlark::Result<String> {
-    bounded(&format!("`{name}`"), &path, PATH_MAX)?;
-    Ok(path)
-}
-
-/// A text that stands on one line of a page, or names something.
-fn bounded(what: &str, text: &str, letters_max: usize) -> anyhow::Result<()> {
-    let letters = text.chars().count();
-    anyhow::ensure!(letters <= letters_max, "{what} has {letters} letters, more than {letters_max}");
-    anyhow::ensure!(!text.chars().any(char::is_control), "{what} has control characters in it");
-    Ok(())
-}
-
-/// Plain data, or a template as the text that it comes to.
-fn data_of<'v>(value: Value<'v>, ctx: Value<'v>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<Value<'v>> {
-    let Some(template) = Template::from_value(value) else { return Ok(value) };
-    let text = text_of(template, ctx, eval)?;
-    let heap = eval.heap();
-    let secret = text.secrets().next().is_some();
-    // A secret is refused by whoever takes plain data.
-    Ok(if secret { heap.alloc(TextValue(text)) } else { heap.alloc(text.masked()) })
-}
-
-/// A dict with its templates filled in; other values as they are.
-fn entries_of<'v>(value: Value<'v>, ctx: Value<'v>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<Value<'v>> {
-    let Some(entries) = DictRef::from_value(value) else { return Ok(value) };
-    let entries: Vec<(Value<'v>, Value<'v>)> = entries.iter().collect();
-    let mut filled = Vec::new();
-    for (name, value) in entries {
-        filled.push((name, data_of(value, ctx, eval)?));
-    }
-    Ok(eval.heap().alloc(AllocDict(filled)))
-}
-
-/// A text for one line of a page.
-fn one_line(text: &str) -> anyhow::Result<String> {
-    const LETTERS_MAX: usize = 300;
-    let text = plain(text).map_err(anyhow::Error::msg)?;
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    Ok(match line.char_indices().nth(LETTERS_MAX) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    })
-}
-
-fn trigger_properties(value: Value<'_>) -> anyhow::Result<Properties> {
-    match to_model(value) {
-        Ok(crate::model::Value::Map(entries)) => {
-            let mut bytes = 0;
-            for (name, value) in &entries {
-                check_property(name, value, bytes)
-                    .map_err(|why| anyhow::anyhow!("property `{name}` {why}{KEEP_ELSEWHERE}"))?;
-                bytes += name.len() + value.bytes();
-            }
-            let each = entries.into_iter();
-            let each = each.map(|(name, value)| (name, Property { value, source: "Trigger".to_owned() }));
-            Ok(Properties(each.collect()))
-        }
-        Ok(other) => anyhow::bail!("`properties` must be a dict, not {other}"),
-        Err(why) => anyhow::bail!("`properties` {why}"),
-    }
-}
-
-fn stamp_spec(value: Value<'_>) -> anyhow::Result<StampSpec> {
-    let mut spec = StampSpec::default();
-    let fields = DictRef::from_value(value).ok_or_else(|| anyhow::anyhow!("a stamp must be a dict"))?;
-    for (name, value) in fields.iter() {
-        let text = value.unpack_str().map(str::to_owned);
-        match name.unpack_str() {
-            Some("codebase") => spec.codebase = text.unwrap_or_default(),
-            Some("repository") => spec.repository = text.unwrap_or_default(),
-            Some("project") => spec.project = text.unwrap_or_default(),
-            Some("branch") => spec.branch = text,
-            Some("revision") => spec.revision = text,
-            _ => anyhow::bail!("a stamp has no {name}: it has codebase, repository, project, branch, revision"),
-        }
-    }
-    Ok(spec)
-}
-
-/// The numbers of docs/reference/worker-protocol.md#stat: mode first, size seventh, modification ninth.
-fn stat_value<'v>(numbers: &[u64], heap: Heap<'v>) -> Value<'v> {
-    let number = |place: usize| numbers.get(place).copied().unwrap_or_default();
-    let kind = number(0) & 0o170_000;
-    heap.alloc(AllocStruct([
-        ("is_dir", Value::new_bool(kind == 0o040_000)),
-        ("is_file", Value::new_bool(kind == 0o100_000)),
-        ("mode", heap.alloc(number(0) & 0o7777)),
-        ("size", heap.alloc(number(6))),
-        ("modified", heap.alloc(number(8))),
-    ]))
 }

@@ -53,6 +53,8 @@ pub(crate) enum Table {
     BuildRunning = 0x44,
     /// Builder to how many builds it has.
     BuildCount = 0x45,
+    /// (Running build, name) to a property that was set since it started.
+    BuildProperty = 0x46,
 
     /// (Build, number in the build).
     Step = 0x50,
@@ -79,7 +81,7 @@ pub(crate) type Key = Vec<u8>;
 
 impl Table {
     /// All of them, for messages.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::Meta,
         Self::PlanAdopted,
         Self::Ended,
@@ -106,6 +108,7 @@ impl Table {
         Self::BuildOfRequest,
         Self::BuildRunning,
         Self::BuildCount,
+        Self::BuildProperty,
         Self::Step,
         Self::StepPlace,
         Self::Log,
@@ -135,6 +138,13 @@ impl Table {
         key.push(self.byte());
         key.extend_from_slice(&first.to_be_bytes());
         key.extend_from_slice(&second.to_be_bytes());
+        key
+    }
+
+    /// The key of a name that belongs to a number.
+    pub fn named(self, first: u64, name: &str) -> Key {
+        let mut key = self.id(first);
+        key.extend_from_slice(name.as_bytes());
         key
     }
 

@@ -160,7 +160,8 @@ fn a_build_is_told_from_its_start_to_its_end() {
         for event in [asked(property, Vec::new()), asked(url, Vec::new()), asked(Ask::Now, vec![log])] {
             store.commit_blocking(history.fact(event)).unwrap();
         }
-        assert_eq!(store.build(build).unwrap().unwrap().properties.get("got_revision"), Some(&Value::from("abc")));
+        let revision = || store.build(build).unwrap().unwrap().properties.get("got_revision").cloned();
+        assert_eq!(revision(), Some(Value::from("abc")));
         assert_eq!(store.step(step).unwrap().unwrap().urls[0].url, "http://docs");
         runtime().block_on(store.logs().append(build, LogId(9), "master", 0, log_part(["one".to_owned()]))).unwrap();
         let told = store.log(LogId(9)).unwrap().unwrap();
@@ -178,6 +179,7 @@ fn a_build_is_told_from_its_start_to_its_end() {
         store.commit_blocking(history.fact(ended)).unwrap();
         let told = &store.steps(build).unwrap()[0];
         assert_eq!((told.outcome, told.hidden, told.state.as_str()), (Some(Outcome::Warnings), true, "compiled"));
+        assert_eq!(revision(), Some(Value::from("abc")), "it is in the record of the build now");
         let told = store.build(build).unwrap().unwrap();
         assert_eq!((told.outcome, told.locks_wait_ms), (Some(Outcome::Warnings), 3_000));
         assert!(told.completed.is_some() && store.builds_running().unwrap().is_empty());

@@ -8,42 +8,44 @@ use crate::model::{
 };
 use crate::store::backend::{Backend, Order};
 use crate::store::key::{Table, last_number};
-use crate::store::project::{BUILDS_TOTAL, StepPlace};
+use crate::store::project::{BUILDS_TOTAL, StepPlace, StoredProperty};
 use crate::store::txn::Records as _;
 use crate::store::{Logs, Scan, Store, StoreError};
 
 impl Store {
     /// One build.
     pub fn build(&self, id: BuildId) -> Result<Option<BuildRecord>, StoreError> {
-        self.backend()?.record(&Table::Build.id(id.0))
+        one(&*self.backend()?, id.0)
     }
 
     /// The build of a builder with this number.
     pub fn build_by_number(&self, builder: BuilderId, number: u64) -> Result<Option<BuildRecord>, StoreError> {
         let backend = self.backend()?;
         match backend.number(&Table::BuildNumber.pair(builder.0, number))? {
-            Some(build) => backend.record(&Table::Build.id(build)),
+            Some(build) => one(&*backend, build),
             None => Ok(None),
         }
     }
 
     /// Builds by id.
     pub fn builds(&self, scan: Scan) -> Result<Vec<BuildRecord>, StoreError> {
-        list(&*self.backend()?, Table::Build, &scan)
+        let backend = self.backend()?;
+        let records: Vec<BuildRecord> = list(&*backend, Table::Build, &scan)?;
+        records.into_iter().map(|record| whole(&*backend, record)).collect()
     }
 
     /// By number; `scan.after` is a number.
     pub fn builds_of_builder(&self, builder: BuilderId, scan: Scan) -> Result<Vec<BuildRecord>, StoreError> {
         let backend = self.backend()?;
         let pairs = backend.scan(&Table::BuildNumber.part_under(builder.0, &scan), scan.order(), scan.limit)?;
-        by_ids(&*backend, Table::Build, pairs.iter().filter_map(|(_, build)| last_number(build)))
+        many(&*backend, pairs.iter().filter_map(|(_, build)| last_number(build)))
     }
 
     /// Builds of a worker, by id.
     pub fn builds_of_worker(&self, worker: WorkerId, scan: Scan) -> Result<Vec<BuildRecord>, StoreError> {
         let backend = self.backend()?;
         let range = Table::BuildOfWorker.part_under(worker.0, &scan);
-        by_ids(&*backend, Table::Build, backend.ids(&range, scan.order(), scan.limit)?)
+        many(&*backend, backend.ids(&range, scan.order(), scan.limit)?)
     }
 
     /// Builds of a request, by id: several after retries.
@@ -54,7 +56,7 @@ impl Store {
     /// Builds that have not ended, by id.
     pub fn builds_running(&self) -> Result<Vec<BuildRecord>, StoreError> {
         let backend = self.backend()?;
-        by_ids(&*backend, Table::Build, backend.ids(&Table::BuildRunning.all(), Order::Ascending, usize::MAX)?)
+        many(&*backend, backend.ids(&Table::BuildRunning.all(), Order::Ascending, usize::MAX)?)
     }
 
     /// Builds of buildsets whose parent is this build, by id.
@@ -66,7 +68,7 @@ impl Store {
         for request in buildsets.iter().flat_map(|buildset| &buildset.requests) {
             builds.extend(backend.ids(&Table::BuildOfRequest.under(request.0), Order::Ascending, usize::MAX)?);
         }
-        by_ids(&*backend, Table::Build, builds)
+        many(&*backend, builds)
     }
 
     /// How many there are: exact, and quick at a million.
@@ -109,9 +111,33 @@ impl Store {
     }
 }
 
+fn one(backend: &dyn Backend, id: u64) -> Result<Option<BuildRecord>, StoreError> {
+    let record = backend.record(&Table::Build.id(id))?;
+    record.map(|record| whole(backend, record)).transpose()
+}
+
+fn many(backend: &dyn Backend, ids: impl IntoIterator<Item = u64>) -> Result<Vec<BuildRecord>, StoreError> {
+    ids.into_iter().filter_map(|id| one(backend, id).transpose()).collect()
+}
+
+/// A build with the properties that it has set so far, which are in its record once it has ended.
+fn whole(backend: &dyn Backend, record: BuildRecord) -> Result<BuildRecord, StoreError> {
+    if record.completed.is_some() {
+        return Ok(record);
+    }
+    let id = record.id.0;
+    let set: Vec<StoredProperty> = backend.records(&Table::BuildProperty.under(id), Order::Ascending, usize::MAX)?;
+    // It may have ended meanwhile, and taken them into its record.
+    let mut record = backend.record(&Table::Build.id(id))?.unwrap_or(record);
+    if record.completed.is_none() {
+        record.properties.0.extend(set.into_iter().map(|set| (set.name, set.property)));
+    }
+    Ok(record)
+}
+
 fn builds_of_request(backend: &dyn Backend, request: RequestId) -> Result<Vec<BuildRecord>, StoreError> {
     let ids = backend.ids(&Table::BuildOfRequest.under(request.0), Order::Ascending, usize::MAX)?;
-    by_ids(backend, Table::Build, ids)
+    many(backend, ids)
 }
 
 /// Records do not know how many lines a log has: the log's own file does.

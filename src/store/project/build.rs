@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::meta::BUILDS_TOTAL;
 use super::request;
 use crate::base::{Span, Timestamp};
-use crate::model::{BuildId, BuildRecord, Outcome, StepId};
+use crate::model::{BuildId, BuildRecord, Outcome, Property, StepId};
 use crate::store::StoreError;
+use crate::store::backend::Order;
 use crate::store::key::Table;
 use crate::store::txn::{Records, Txn};
 
@@ -27,6 +28,13 @@ pub(crate) struct StoredEnd {
     pub build: u64,
     /// The number of the fact that started it.
     pub started: u64,
+}
+
+/// A property that was set while its build runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StoredProperty {
+    pub name: String,
+    pub property: Property,
 }
 
 pub(super) fn started(txn: &mut Txn<'_>, seq: u64, build: BuildRecord) -> Result<(), StoreError> {
@@ -62,13 +70,28 @@ pub(super) fn locks_waited(txn: &mut Txn<'_>, build: BuildId, waited: Span) -> R
     change(txn, build, |build| build.locks_wait_ms = build.locks_wait_ms.saturating_add(waited.as_millis()))
 }
 
+/// A property is a record of its own while the build runs: a build that sets a thousand must not write all of them again
+/// for each.
+pub(super) fn property(txn: &mut Txn<'_>, build: BuildId, name: &str, property: Property) -> Result<(), StoreError> {
+    if txn.bytes(&Table::BuildRunning.id(build.0))?.is_some() {
+        txn.put(Table::BuildProperty.named(build.0, name), &StoredProperty { name: name.to_owned(), property });
+    }
+    Ok(())
+}
+
 pub(super) fn ended(txn: &mut Txn<'_>, seq: u64, build: BuildId, end: &End<'_>) -> Result<(), StoreError> {
     let running = Table::BuildRunning.id(build.0);
     if let Some(started) = txn.number(&running)? {
         txn.put(Table::Ended.id(seq), &StoredEnd { build: build.0, started });
     }
     txn.remove(running);
+    let range = Table::BuildProperty.under(build.0);
+    let set: Vec<StoredProperty> = txn.records(&range, Order::Ascending, usize::MAX)?;
+    for (key, _) in txn.pairs(&range, Order::Ascending, usize::MAX)? {
+        txn.remove(key);
+    }
     change(txn, build, |build| {
+        build.properties.0.extend(set.into_iter().map(|set| (set.name, set.property)));
         build.completed = Some(end.at);
         build.outcome = Some(end.outcome);
         end.state.clone_into(&mut build.state);

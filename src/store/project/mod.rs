@@ -18,7 +18,7 @@ use super::txn::{Records, Txn};
 use crate::model::{Event, Fact};
 
 pub(crate) use alerts::StoredAlert;
-pub(crate) use build::StoredEnd;
+pub(crate) use build::{StoredEnd, StoredProperty};
 pub(crate) use delivery::StoredReport;
 pub(crate) use meta::{BUILDS_TOTAL, LAST_SEQ, PLAN_REFUSED, StoredRefusal};
 pub(crate) use names::StoredWorker;

@@ -95,9 +95,10 @@ pub(super) fn asked(
         log_opened(txn, build, step, opened)?;
     }
     match ask {
-        Ask::SetProperty { name, value, source } => build::change(txn, build, |build| {
-            build.properties.0.insert(name.clone(), Property { value: value.clone(), source: source.clone() });
-        }),
+        Ask::SetProperty { name, value, source } => {
+            let property = Property { value: value.clone(), source: source.clone() };
+            build::property(txn, build, name, property)
+        }
         Ask::SetSummary { step: _, text } => change(txn, step, |step| text.clone_into(&mut step.state)),
         Ask::AddUrl { step: _, name, url } => linked(txn, step, name, url),
         Ask::Run(_)

@@ -28,8 +28,8 @@ pub(super) fn plan_loaded(
     // After a refusal the same one is adopted once more, so that the refusal is over for everybody.
     // So it is when somebody loads it again because functions failed: they are asked anew.
     let first = !std::mem::replace(&mut turn.in_flight.loaded, true);
-    let afresh = turn.state.refused || (!first && !turn.state.troubles.is_empty());
-    if turn.state.plan.as_ref() == Some(&digest) && !afresh {
+    let afresh = turn.state.refused() || (!first && !turn.state.troubles().is_empty());
+    if turn.state.plan() == Some(&digest) && !afresh {
         turn.reply(ticket, Reply::Adopted { digest, changes: Vec::new() });
         return Vec::new();
     }
@@ -69,7 +69,7 @@ pub(super) fn plan_loaded(
 fn tell_left_requests(turn: &Turn<'_>, changes: &mut [PlanChange]) {
     for change in changes {
         if let PlanChange::Builder { id, how: Difference::Removed, waiting, .. } = change {
-            *waiting = turn.state.index.waiting.get(id).map_or(0, |requests| requests.len() as u64);
+            *waiting = turn.state.index().waiting.get(id).map_or(0, |requests| requests.len() as u64);
         }
     }
 }
@@ -94,12 +94,12 @@ fn about(plan: &Plan, ids: &BTreeMap<String, BuilderId>) -> BTreeMap<BuilderId, 
 impl super::in_flight::InFlight {
     /// Works out what follows from the configuration in force.
     pub fn prepare(&mut self, state: &State) {
-        let Some(plan) = state.plan.as_ref().and_then(|digest| self.plans.get(digest)) else { return };
+        let Some(plan) = state.plan().and_then(|digest| self.plans.get(digest)) else { return };
         self.filters = Filters::of(plan);
         self.links = Links::of(plan);
         self.builders_of_worker = BTreeMap::new();
         for builder in plan.builders.values() {
-            let Some(id) = state.builder_ids.get(&builder.name) else { continue };
+            let Some(id) = state.builder_ids().get(&builder.name) else { continue };
             for worker in &builder.workers {
                 self.builders_of_worker.entry(worker.clone()).or_default().push(*id);
             }

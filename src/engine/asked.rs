@@ -57,7 +57,7 @@ fn why_undecided(turn: &Turn<'_>, ask: &ForceOrder) -> String {
         turn.plan().and_then(|plan| find_scheduler(&plan, ask).ok().flatten().map(|scheduler| scheduler.name.clone()));
     let Some(scheduler) = scheduler else { return BUSY.to_owned() };
     let function = UserFunction::new(FunctionKind::Properties, turn.state.scheduler_id(&scheduler));
-    let trouble = turn.state.troubles.get(&function).and_then(|trouble| trouble.message.as_ref());
+    let trouble = turn.state.troubles().get(&function).and_then(|trouble| trouble.message.as_ref());
     let why = trouble.map_or("it gives no answer", String::as_str);
     let word = function.kind.word();
     format!("the properties of these builds cannot be decided: `{word}` of scheduler `{scheduler}`: {why}")
@@ -87,7 +87,7 @@ fn force(turn: &mut Turn<'_>, ask: &ForceOrder, by: &Actor) -> Result<Result<Cre
 
 fn force_by_form(turn: &Turn<'_>, scheduler: &SchedulerPlan, ask: &ForceOrder) -> Result<Wanted, Reply> {
     let name = &scheduler.name;
-    if !turn.state.schedulers.get(name).is_some_and(|state| state.enabled) {
+    if !turn.state.schedulers().get(name).is_some_and(|state| state.enabled) {
         return Err(Reply::Refused(format!("scheduler `{name}` is switched off; enable it first")));
     }
     let SchedulerKind::Force { params, .. } = &scheduler.kind else {
@@ -120,7 +120,7 @@ pub(super) fn rebuild_ordered(
         return turn.reply(ticket, Reply::Unknown(format!("there is no build {build}")));
     };
     let plan = turn.plan();
-    let name = turn.state.builders.get(&of.builder).map(|builder| builder.name.clone()).unwrap_or_default();
+    let name = turn.state.builders().get(&of.builder).map(|builder| builder.name.clone()).unwrap_or_default();
     if !plan.is_some_and(|plan| plan.builders.contains_key(&name)) {
         let text = format!("builder `{name}` of build {build} is not configured any more");
         return turn.reply(ticket, Reply::Refused(text));
@@ -160,7 +160,7 @@ pub(super) fn stop_ordered(turn: &mut Turn<'_>, build: BuildId, why: &str, ticke
 
 /// Somebody ends a build at once. What its worker still has of it is stopped when that connects.
 pub(super) fn end_build_ordered(turn: &mut Turn<'_>, build: BuildId, why: &str, ticket: Option<Ticket>) {
-    let reply = if turn.state.builds.contains_key(&build) {
+    let reply = if turn.state.builds().contains_key(&build) {
         abandon(turn, build, Outcome::Exception, why);
         Reply::Done
     } else {
@@ -171,7 +171,7 @@ pub(super) fn end_build_ordered(turn: &mut Turn<'_>, build: BuildId, why: &str, 
 
 /// Somebody changes a priority.
 pub(super) fn priority_ordered(turn: &mut Turn<'_>, request: RequestId, priority: i64, ticket: Option<Ticket>) {
-    let reply = match turn.state.requests.get(&request) {
+    let reply = match turn.state.requests().get(&request) {
         Some(found) if found.priority == priority => Reply::Done,
         Some(_) => {
             turn.record(Event::RequestPriority { request, priority });

@@ -84,7 +84,7 @@ fn command_logs(turn: &Turn<'_>, id: BuildId, step: StepId, ask: &Ask) -> Vec<Lo
     let mut opened = Vec::new();
     for name in names {
         let slug = words::slug(name, &taken);
-        let log = LogId(turn.state.last.log + 1 + opened.len() as u64);
+        let log = LogId(turn.state.last().log + 1 + opened.len() as u64);
         taken.insert(slug.clone(), Log { id: log, name: name.clone(), stdio: true, writes: 0 });
         opened.push(LogOpened { log, name: name.clone(), slug, kind: LogKind::Stdio });
     }
@@ -110,8 +110,8 @@ pub(super) fn wait_ends(turn: &Turn<'_>, step: &Step, key: &Key) -> Option<Times
 }
 
 fn begin_child(turn: &mut Turn<'_>, id: BuildId, parent: StepId, key: Key, begin: BeginStep) {
-    let Some(build) = turn.state.builds.get(&id) else { return };
-    let step = StepId(turn.state.last.step + 1);
+    let Some(build) = turn.state.builds().get(&id) else { return };
+    let step = StepId(turn.state.last().step + 1);
     turn.record(Event::StepStarted {
         build: id,
         step,
@@ -138,7 +138,7 @@ fn begin_child(turn: &mut Turn<'_>, id: BuildId, parent: StepId, key: Key, begin
 /// Tells the script of child steps that got their locks. True if there were any.
 pub(super) fn answer_children(turn: &mut Turn<'_>, id: BuildId) -> bool {
     let Some(step) = turn.state.step(id) else { return false };
-    let holds = |step: StepId| turn.state.locks.holds(super::state::LockHolder { build: id, step: Some(step) });
+    let holds = |step: StepId| turn.state.locks().holds(super::state::LockHolder { build: id, step: Some(step) });
     let served: Vec<Key> =
         step.silent_children().filter(|(child, _)| holds(*child)).map(|(_, key)| key.clone()).collect();
     for key in &served {

@@ -83,12 +83,12 @@ pub(super) fn decide_buildset(turn: &mut Turn<'_>, new_buildset: NewBuildset) ->
 /// Makes a buildset of which everything is known.
 pub(super) fn make_decided(turn: &mut Turn<'_>, decided: DecidedBuildset) -> CreatedBuildset {
     let DecidedBuildset { new_buildset, properties, priorities } = decided;
-    let id = BuildsetId(turn.state.last.buildset + 1);
+    let id = BuildsetId(turn.state.last().buildset + 1);
     let mut requests = Vec::new();
     for (name, priority) in new_buildset.builders.iter().zip(priorities) {
-        let Some(builder) = turn.state.builder_ids.get(name).copied() else { continue };
+        let Some(builder) = turn.state.builder_ids().get(name).copied() else { continue };
         requests.push(RequestRecord {
-            id: RequestId(turn.state.last.request + 1 + requests.len() as u64),
+            id: RequestId(turn.state.last().request + 1 + requests.len() as u64),
             buildset: id,
             builder,
             priority,
@@ -145,7 +145,7 @@ fn stamps(turn: &Turn<'_>, specs: Vec<StampSpec>) -> Vec<SourceStamp> {
             continue;
         }
         let stamp = turn.state.stamp(spec, fresh, turn.now);
-        fresh += u64::from(stamp.id.0 > turn.state.last.stamp);
+        fresh += u64::from(stamp.id.0 > turn.state.last().stamp);
         stamps.push(stamp);
     }
     stamps
@@ -161,7 +161,7 @@ fn merge_properties(turn: &mut Turn<'_>, new_buildset: &NewBuildset) -> Result<P
     if let Some(plan) = turn.plan() {
         properties.update(&plan.properties);
     }
-    let changes = turn.state.changes.all(&new_buildset.changes);
+    let changes = turn.state.changes().all(&new_buildset.changes);
     if let Some(newest) = changes.last() {
         properties.update(&newest.data.properties);
     }

@@ -26,9 +26,9 @@ pub(super) fn of(input: &Input, state: &State) -> Cause {
 /// One that no configuration ever had causes nothing itself. What is due anyway is done in its turn as in any other, and
 /// that the clock causes.
 fn of_worker(state: &State, name: &str) -> Cause {
-    state.workers.get(name).map_or(Cause::Clock, |worker| Cause::Worker(worker.id))
+    state.workers().get(name).map_or(Cause::Clock, |worker| Cause::Worker(worker.id))
 }
 
 fn of_source(state: &State, name: &str) -> Cause {
-    state.sources.get(name).map_or(Cause::Clock, |source| Cause::Source(source.id))
+    state.sources().get(name).map_or(Cause::Clock, |source| Cause::Source(source.id))
 }

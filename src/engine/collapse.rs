@@ -27,11 +27,12 @@ pub(super) fn collapse_into(turn: &mut Turn<'_>, new: RequestId) {
 }
 
 fn needless_for(turn: &mut Turn<'_>, new: RequestId) -> Vec<RequestId> {
-    let Some(request) = turn.state.requests.get(&new).filter(|request| !request.waited_for && request.build.is_none())
+    let Some(request) =
+        turn.state.requests().get(&new).filter(|request| !request.waited_for && request.build.is_none())
     else {
         return Vec::new();
     };
-    let Some(builder) = turn.state.builders.get(&request.builder) else { return Vec::new() };
+    let Some(builder) = turn.state.builders().get(&request.builder) else { return Vec::new() };
     let Some(plan) = turn.plan() else { return Vec::new() };
     let own = plan.builders.get(&builder.name).and_then(|builder| builder.collapse.as_ref());
     match own.unwrap_or(&plan.master.collapse) {
@@ -43,20 +44,20 @@ fn needless_for(turn: &mut Turn<'_>, new: RequestId) -> Vec<RequestId> {
 
 /// Older waiting requests of the same sources and given properties.
 fn alike(turn: &Turn<'_>, new: RequestId) -> Vec<RequestId> {
-    let Some(request) = turn.state.requests.get(&new) else { return Vec::new() };
-    let alike = turn.state.index.alike.get(&(request.builder, request.fingerprint));
+    let Some(request) = turn.state.requests().get(&new) else { return Vec::new() };
+    let alike = turn.state.index().alike.get(&(request.builder, request.fingerprint));
     alike.into_iter().flatten().copied().filter(|old| *old != new && may_go(turn, *old)).collect()
 }
 
 /// Older waiting requests that the user's function takes for the same.
 fn alike_by(turn: &mut Turn<'_>, function: FnId, new: RequestId) -> Vec<RequestId> {
     let Some(second) = waiting_request(turn, new) else { return Vec::new() };
-    let Some(builder) = turn.state.requests.get(&new).map(|request| request.builder) else { return Vec::new() };
+    let Some(builder) = turn.state.requests().get(&new).map(|request| request.builder) else { return Vec::new() };
     let name = second.builder.clone();
     let asked = UserFunction::new(FunctionKind::Collapse, builder);
     let mut older: Vec<RequestId> = turn
         .state
-        .index
+        .index()
         .waiting
         .get(&builder)
         .into_iter()
@@ -85,5 +86,5 @@ fn alike_by(turn: &mut Turn<'_>, function: FnId, new: RequestId) -> Vec<RequestI
 
 /// A request that a build waits for needs a build of its own.
 fn may_go(turn: &Turn<'_>, request: RequestId) -> bool {
-    turn.state.requests.get(&request).is_some_and(|request| !request.waited_for)
+    turn.state.requests().get(&request).is_some_and(|request| !request.waited_for)
 }

@@ -14,10 +14,10 @@ use crate::model::{
 
 /// A command ended. Of one that nobody waits for any more it is news that its directory is free.
 pub(super) fn command_ended(turn: &mut Turn<'_>, ended: CommandEnded) {
-    let Some(id) = turn.state.index.commands.get(&ended.command).copied() else {
+    let Some(id) = turn.state.index().commands.get(&ended.command).copied() else {
         return leftover_ended(turn, &ended.worker, ended.command);
     };
-    let Some(build) = turn.state.builds.get(&id).filter(|build| build.worker == ended.worker) else { return };
+    let Some(build) = turn.state.builds().get(&id).filter(|build| build.worker == ended.worker) else { return };
     let Some(running_command) = build.step.as_ref().and_then(|step| step.commands_running.get(&ended.command)) else {
         return;
     };
@@ -40,7 +40,7 @@ pub(super) fn command_ended(turn: &mut Turn<'_>, ended: CommandEnded) {
 
 /// A command does not run, for certain. If it was left behind, its directory is free.
 pub(super) fn leftover_ended(turn: &mut Turn<'_>, worker: &str, command: CommandId) {
-    let known = turn.state.workers.get(worker);
+    let known = turn.state.workers().get(worker);
     if known.is_some_and(|known| known.leftovers.iter().any(|leftover| leftover.command == command)) {
         turn.record(Event::LeftoverEnded { worker: turn.state.worker_id(worker), command, heard: true });
     }
@@ -58,7 +58,7 @@ fn note_file_failure(turn: &mut Turn<'_>, id: BuildId, running_command: &Running
 
 /// A command was cut off and cannot be taken up: whatever is to be done then is done.
 pub(super) fn command_gone(turn: &mut Turn<'_>, id: BuildId, command: &CommandId, why: &str) {
-    let Some(build) = turn.state.builds.get(&id) else { return };
+    let Some(build) = turn.state.builds().get(&id) else { return };
     let Some(running_command) = build.step.as_ref().and_then(|step| step.commands_running.get(command)).cloned() else {
         return;
     };

@@ -20,10 +20,10 @@ pub(super) fn dispatch(turn: &mut Turn<'_>, id: BuildId, command: &CommandId) {
 }
 
 pub(super) fn order(turn: &Turn<'_>, id: BuildId, command: &CommandId) -> Option<CommandOrder> {
-    let build = turn.state.builds.get(&id)?;
+    let build = turn.state.builds().get(&id)?;
     let step = build.step.as_ref()?;
     let running_command = step.commands_running.get(command)?;
-    let connection = turn.state.workers.get(&build.worker)?.connection.as_ref()?;
+    let connection = turn.state.workers().get(&build.worker)?.connection.as_ref()?;
     let builder = turn.in_flight.plans.get(&build.plan)?.builders.get(&build.builder)?;
     let work = match step.ask(&running_command.key)? {
         Ask::Run(spec) => Work::Run(spec.clone()),
@@ -56,9 +56,9 @@ pub(super) fn order(turn: &Turn<'_>, id: BuildId, command: &CommandId) -> Option
 
 /// Stops the commands of the step in progress. False while one still runs.
 pub(super) fn stop_commands(turn: &mut Turn<'_>, id: BuildId) -> bool {
-    let Some(build) = turn.state.builds.get(&id) else { return true };
+    let Some(build) = turn.state.builds().get(&id) else { return true };
     let Some(step) = &build.step else { return true };
-    let away = turn.state.workers.get(&build.worker).is_none_or(|worker| worker.connection.is_none());
+    let away = turn.state.workers().get(&build.worker).is_none_or(|worker| worker.connection.is_none());
     let commands_running: Vec<(CommandId, RunningCommand)> = step
         .commands_running
         .iter()
@@ -112,8 +112,8 @@ fn escalate(turn: &mut Turn<'_>, id: BuildId, command: &CommandId, level: StopLe
 
 /// Tells the worker to stop a command.
 pub(super) fn interrupt(turn: &mut Turn<'_>, id: BuildId, command: &CommandId, level: StopLevel) {
-    let Some(build) = turn.state.builds.get(&id) else { return };
-    let connection = turn.state.workers.get(&build.worker).and_then(|worker| worker.connection.as_ref());
+    let Some(build) = turn.state.builds().get(&id) else { return };
+    let connection = turn.state.workers().get(&build.worker).and_then(|worker| worker.connection.as_ref());
     if let Some(connection) = connection {
         let why = build.stop.as_ref().map_or_else(|| "the step is over".to_owned(), |stop| stop.why.clone());
         turn.effects.push(Effect::Interrupt {

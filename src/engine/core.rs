@@ -128,19 +128,19 @@ impl Engine {
     /// The last fact that is part of the state.
     #[must_use]
     pub const fn last_seq(&self) -> u64 {
-        self.state.seq
+        self.state.seq()
     }
 
     /// The highest epoch of any worker's connection so far; the owner draws higher ones.
     #[must_use]
     pub const fn last_epoch(&self) -> u64 {
-        self.state.epoch
+        self.state.epoch()
     }
 
     /// The configuration in force.
     #[must_use]
     pub fn plan(&self) -> Option<&Arc<Plan>> {
-        self.in_flight.plans.get(self.state.plan.as_ref()?)
+        self.in_flight.plans.get(self.state.plan()?)
     }
 
     /// The configurations that open work needs: the one in force, those that running builds pin, those of

@@ -29,12 +29,12 @@ pub(super) fn end_hopeless_waits(turn: &mut Turn<'_>) {
 
 fn next_hopeless(turn: &Turn<'_>) -> Option<(LockHolder, Vec<LockAccess>, LockHolder)> {
     let queue = queue(turn.state, turn.in_flight);
-    let define = definitions(&turn.in_flight.plans, turn.state.plan.as_ref());
+    let define = definitions(&turn.in_flight.plans, turn.state.plan());
     // The last who asked gives way.
-    turn.state.locks.waiting().collect::<Vec<_>>().into_iter().rev().find_map(|(since, waiter)| {
+    turn.state.locks().waiting().collect::<Vec<_>>().into_iter().rev().find_map(|(since, waiter)| {
         let asker = step_asker(turn.state, (since, 0), waiter);
-        let other = turn.state.locks.deadlock(&asker, &queue, &define)?;
-        let granted = turn.state.locks.may_take(&asker, &queue, &define);
+        let other = turn.state.locks().deadlock(&asker, &queue, &define)?;
+        let granted = turn.state.locks().may_take(&asker, &queue, &define);
         (!granted).then(|| (waiter.owner, waiter.locks.clone(), other))
     })
 }
@@ -62,7 +62,7 @@ pub(super) fn end_deadlock(turn: &mut Turn<'_>) {
 
 /// Builds that can never end: of those that wait, all but those whose waits can end, over and over.
 fn stuck_builds(turn: &Turn<'_>, plan: &Plan) -> BTreeSet<BuildId> {
-    let lock_waiters = turn.state.locks.waiting().map(|(_, waiter)| waiter.owner.build);
+    let lock_waiters = turn.state.locks().waiting().map(|(_, waiter)| waiter.owner.build);
     let parents = turn.in_flight.parents.iter().copied();
     let mut stuck: BTreeSet<BuildId> = parents.chain(lock_waiters).filter(|id| may_be_stuck(turn, *id)).collect();
     loop {
@@ -75,7 +75,7 @@ fn stuck_builds(turn: &Turn<'_>, plan: &Plan) -> BTreeSet<BuildId> {
 }
 
 fn may_be_stuck(turn: &Turn<'_>, id: BuildId) -> bool {
-    let build = turn.state.builds.get(&id);
+    let build = turn.state.builds().get(&id);
     !turn.in_flight.finishing.contains_key(&id)
         && build.is_some_and(|build| build.step.is_some() && !build.stops_step())
 }
@@ -83,7 +83,7 @@ fn may_be_stuck(turn: &Turn<'_>, id: BuildId) -> bool {
 fn can_end(turn: &Turn<'_>, plan: &Plan, id: BuildId, stuck: &BTreeSet<BuildId>) -> bool {
     let mut known: BTreeMap<_, bool> = BTreeMap::new();
     let awaited = awaited_requests(turn, id).into_iter().all(|request| {
-        let Some(found) = turn.state.requests.get(&request) else { return true };
+        let Some(found) = turn.state.requests().get(&request) else { return true };
         match found.build {
             Some(child) => !stuck.contains(&child),
             // All requests of one builder that one build waits for are alike here.
@@ -96,24 +96,24 @@ fn can_end(turn: &Turn<'_>, plan: &Plan, id: BuildId, stuck: &BTreeSet<BuildId>)
 fn awaited_requests(turn: &Turn<'_>, id: BuildId) -> Vec<RequestId> {
     let step = turn.state.step(id);
     let sets = step.into_iter().flat_map(|step| step.triggers.values().flatten());
-    sets.filter_map(|set| turn.state.buildsets.get(set)).flat_map(|set| set.requests.keys().copied()).collect()
+    sets.filter_map(|set| turn.state.buildsets().get(set)).flat_map(|set| set.requests.keys().copied()).collect()
 }
 
 fn hopeless_request(turn: &Turn<'_>, plan: &Plan, id: BuildId, stuck: &BTreeSet<BuildId>) -> Option<(Key, String)> {
-    let waits = |request: &RequestId| turn.state.requests.get(request).is_some_and(|found| found.build.is_none());
+    let waits = |request: &RequestId| turn.state.requests().get(request).is_some_and(|found| found.build.is_none());
     awaited_requests(turn, id).into_iter().filter(waits).find_map(|request| {
         let obstacles = obstacles(turn, plan, request, stuck)?;
-        let found = turn.state.requests.get(&request)?;
-        let (_, key) = turn.state.buildsets.get(&found.buildset)?.awaited_by.clone()?;
-        let builder = &turn.state.builders.get(&found.builder)?.name;
+        let found = turn.state.requests().get(&request)?;
+        let (_, key) = turn.state.buildsets().get(&found.buildset)?.awaited_by.clone()?;
+        let builder = &turn.state.builders().get(&found.builder)?.name;
         Some((key, format!("deadlock: the build of `{builder}` that it waits for can never start: {obstacles}")))
     })
 }
 
 /// Why a request can start nowhere as long as these builds do not end; none: somewhere it can.
 fn obstacles(turn: &Turn<'_>, plan: &Plan, request: RequestId, stuck: &BTreeSet<BuildId>) -> Option<String> {
-    let found = turn.state.requests.get(&request)?;
-    let builder = plan.builders.get(&turn.state.builders.get(&found.builder)?.name)?;
+    let found = turn.state.requests().get(&request)?;
+    let builder = plan.builders.get(&turn.state.builders().get(&found.builder)?.name)?;
     let own: Vec<&Build> = of(turn, stuck).filter(|build| build.builder_id == found.builder).collect();
     if let Some(slots) = builder.slots.filter(|slots| own.len() as u64 >= *slots) {
         let who = names(own.into_iter());
@@ -162,12 +162,12 @@ fn obstacle_at(
 fn may_borrow(turn: &Turn<'_>, request: RequestId, worker: &str, stuck: &BTreeSet<BuildId>) -> bool {
     let ancestors: BTreeSet<BuildId> =
         kin_of_request(turn.state, request).into_iter().map(|owner| owner.build).collect();
-    let there = ancestors.iter().filter_map(|id| turn.state.builds.get(id)).filter(|build| build.worker == worker);
+    let there = ancestors.iter().filter_map(|id| turn.state.builds().get(id)).filter(|build| build.worker == worker);
     there.into_iter().any(|build| turn.state.borrower_of(build).is_none_or(|borrower| !stuck.contains(&borrower)))
 }
 
 fn hopeless_locks(turn: &Turn<'_>, id: BuildId, stuck: &BTreeSet<BuildId>) -> Option<(LockHolder, String)> {
-    let waits = turn.state.locks.waiting().filter(|(_, waiter)| waiter.owner.build == id);
+    let waits = turn.state.locks().waiting().filter(|(_, waiter)| waiter.owner.build == id);
     waits.into_iter().find_map(|(since, waiter)| {
         let kin = kin(turn.state, waiter.owner);
         let (worker, wants) = (waiter.worker.as_str(), waiter.locks.as_slice());
@@ -180,10 +180,10 @@ fn lock_obstacle(turn: &Turn<'_>, asker: &LockRequest<'_>, stuck: &BTreeSet<Buil
     if asker.wants.is_empty() {
         return None;
     }
-    let define = definitions(&turn.in_flight.plans, turn.state.plan.as_ref());
+    let define = definitions(&turn.in_flight.plans, turn.state.plan());
     let kept = |owner: &LockHolder| stuck.contains(&owner.build) && keeps(turn, *owner);
-    let (lock, holder) = turn.state.locks.kept_from(asker, &define, &kept)?;
-    let who = names(turn.state.builds.get(&holder.build).into_iter());
+    let (lock, holder) = turn.state.locks().kept_from(asker, &define, &kept)?;
+    let who = names(turn.state.builds().get(&holder.build).into_iter());
     Some(format!("lock `{lock}` is held by {who}, which waits itself"))
 }
 
@@ -194,7 +194,7 @@ fn keeps(turn: &Turn<'_>, owner: LockHolder) -> bool {
     };
     let inside = |step| kin(turn.state, LockHolder { build: owner.build, step: Some(step) }).contains(&owner);
     let triggers = step.triggers.keys().filter_map(|key| step.journal.0.get(key)).map(|entry| entry.step);
-    let waiting = turn.state.locks.waiting().map(|(_, waiter)| waiter.owner);
+    let waiting = turn.state.locks().waiting().map(|(_, waiter)| waiter.owner);
     let waiting = waiting.filter(|waiter| waiter.build == owner.build).filter_map(|waiter| waiter.step);
     let slot =
         turn.in_flight.slot_waits.contains(&owner.build) && step.waits.is_empty() && step.commands_running.is_empty();
@@ -202,5 +202,5 @@ fn keeps(turn: &Turn<'_>, owner: LockHolder) -> bool {
 }
 
 fn of<'s>(turn: &'s Turn<'_>, ids: &'s BTreeSet<BuildId>) -> impl Iterator<Item = &'s Build> {
-    ids.iter().filter_map(|id| turn.state.builds.get(id))
+    ids.iter().filter_map(|id| turn.state.builds().get(id))
 }

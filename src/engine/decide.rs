@@ -49,8 +49,8 @@ pub(super) fn decide(turn: &mut Turn<'_>, function: &UserFunction, id: FnId, que
 }
 
 fn ask(turn: &mut Turn<'_>, function: &UserFunction, id: FnId, question: Question) -> FunctionAnswer {
-    if turn.state.troubles.get(function).is_some_and(|trouble| trouble.suspended) {
-        sabotage!(SuspendedAsked => { let _ = turn.scripts.decide(&turn.state.plan.clone().unwrap_or_default(), id, &question); });
+    if turn.state.troubles().get(function).is_some_and(|trouble| trouble.suspended) {
+        sabotage!(SuspendedAsked => { let _ = turn.scripts.decide(&turn.state.plan().cloned().unwrap_or_default(), id, &question); });
         return Err(NoAnswer::Suspended);
     }
     if !turn.in_flight.asking.kept.is_empty()
@@ -60,7 +60,7 @@ fn ask(turn: &mut Turn<'_>, function: &UserFunction, id: FnId, question: Questio
         remember(turn, id, question, &value);
         return Ok(value);
     }
-    let Some(digest) = turn.state.plan.clone() else { return Err(NoAnswer::Failed) };
+    let Some(digest) = turn.state.plan().cloned() else { return Err(NoAnswer::Failed) };
     match turn.scripts.decide(&digest, id, &question) {
         Ok(value) => {
             function_answered(turn, function);
@@ -104,7 +104,7 @@ pub(super) fn function_failed(turn: &mut Turn<'_>, function: &UserFunction, mess
     turn.in_flight.asking.answering.remove(function);
     turn.touch(TimerKey::Function(*function));
     let message = cut(message);
-    let known = turn.state.troubles.get(function);
+    let known = turn.state.troubles().get(function);
     let losses = known.map_or(0, |trouble| trouble.losses) + lost;
     let before = known.and_then(|trouble| trouble.message.as_ref());
     let told =
@@ -123,7 +123,7 @@ pub(super) fn function_failed(turn: &mut Turn<'_>, function: &UserFunction, mess
 /// A function answered.
 pub(super) fn function_answered(turn: &mut Turn<'_>, function: &UserFunction) {
     let in_trouble = |trouble: &FunctionTrouble| trouble.message.is_some();
-    if turn.state.troubles.get(function).is_some_and(in_trouble) && !turn.asked.failed.contains(function) {
+    if turn.state.troubles().get(function).is_some_and(in_trouble) && !turn.asked.failed.contains(function) {
         let now = turn.now;
         turn.in_flight.asking.answering.entry(*function).or_insert(now);
         turn.touch(TimerKey::Function(*function));
@@ -132,7 +132,7 @@ pub(super) fn function_answered(turn: &mut Turn<'_>, function: &UserFunction) {
 
 /// When a function that answers again counts as recovered.
 pub(super) fn recovery_due(turn: &Turn<'_>, function: &UserFunction) -> Option<Deadline> {
-    turn.state.troubles.get(function)?.message.as_ref()?;
+    turn.state.troubles().get(function)?.message.as_ref()?;
     let since = *turn.in_flight.asking.answering.get(function)?;
     let due = timers::due(since.plus(RECOVERY), turn.now, RECOVERY);
     Some((due, WakeReason::Recovery(*function)))

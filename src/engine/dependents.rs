@@ -7,7 +7,7 @@ use crate::model::{BuildsetId, BuildsetRecord, ChangeId, Event, Outcome, Schedul
 
 /// Ends a buildset whose requests all ended; dependent schedulers and a waiting trigger go on.
 pub(super) fn end_buildset_if_done(turn: &mut Turn<'_>, id: BuildsetId) {
-    let Some(set) = turn.state.buildsets.get(&id).filter(|set| set.ended.is_none()) else { return };
+    let Some(set) = turn.state.buildsets().get(&id).filter(|set| set.ended.is_none()) else { return };
     let Some(outcome) = set.outcome() else { return };
     let (record, awaited_by) = (set.record.clone(), set.awaited_by.clone());
     let changes = set.all_changes();
@@ -34,7 +34,7 @@ pub(super) fn start_dependents(turn: &mut Turn<'_>, ended: &BuildsetRecord, chan
     let Some(scheduler) = turn.state.scheduler_of(ended) else { return };
     let dependents = turn.in_flight.links.dependents.get(scheduler).cloned().unwrap_or_default();
     for scheduler in dependents.iter().filter_map(|name| plan.schedulers.get(name)) {
-        if turn.state.schedulers.get(&scheduler.name).is_some_and(|state| state.enabled) {
+        if turn.state.schedulers().get(&scheduler.name).is_some_and(|state| state.enabled) {
             let stamps: Vec<StampSpec> = ended.stamps.iter().map(|stamp| stamp.spec.clone()).collect();
             if gate(turn, &scheduler.name).is_some() || !make_dependent(turn, scheduler, stamps, changes.to_vec()) {
                 owe(turn, scheduler, ended, changes);
@@ -57,7 +57,7 @@ pub(super) fn make_dependent(
 
 /// Makes the buildsets that a dependent scheduler owes, oldest first, as far as it can.
 pub(super) fn pay_owed(turn: &mut Turn<'_>, plan: &SchedulerPlan) {
-    let owed = turn.state.schedulers.get(&plan.name).map(|scheduler| scheduler.owed.clone()).unwrap_or_default();
+    let owed = turn.state.schedulers().get(&plan.name).map(|scheduler| scheduler.owed.clone()).unwrap_or_default();
     for owed in owed {
         if !make_dependent(turn, plan, owed.stamps, owed.changes) {
             return;

@@ -24,8 +24,8 @@ pub(super) struct Ids {
 impl Ids {
     /// Known names keep theirs, new ones get the next.
     pub fn of(plan: &Plan, state: &State) -> Self {
-        let State { last, workers, schedulers, sources, .. } = state;
-        let builder = |name: &str| state.builder_ids.get(name).copied();
+        let (last, workers, schedulers, sources) = (state.last(), state.workers(), state.schedulers(), state.sources());
+        let builder = |name: &str| state.builder_ids().get(name).copied();
         let worker = |name: &str| workers.get(name).map(|worker| worker.id);
         let scheduler = |name: &str| schedulers.get(name).map(|scheduler| scheduler.id);
         let source = |name: &str| sources.get(name).map(|source| source.id);
@@ -64,22 +64,22 @@ pub(super) struct Known<'a> {
 
 impl Known<'_> {
     fn builder(&self, name: &str) -> BuilderId {
-        let known = self.ids.builders.get(name).or_else(|| self.state.builder_ids.get(name));
+        let known = self.ids.builders.get(name).or_else(|| self.state.builder_ids().get(name));
         *known.expect("each builder got its id when it was first adopted")
     }
 
     fn worker(&self, name: &str) -> WorkerId {
-        let known = self.ids.workers.get(name).copied().or_else(|| Some(self.state.workers.get(name)?.id));
+        let known = self.ids.workers.get(name).copied().or_else(|| Some(self.state.workers().get(name)?.id));
         known.expect("each worker got its id when it was first adopted")
     }
 
     fn scheduler(&self, name: &str) -> SchedulerId {
-        let known = self.ids.schedulers.get(name).copied().or_else(|| Some(self.state.schedulers.get(name)?.id));
+        let known = self.ids.schedulers.get(name).copied().or_else(|| Some(self.state.schedulers().get(name)?.id));
         known.expect("each scheduler got its id when it was first adopted")
     }
 
     fn source(&self, name: &str) -> ChangeSourceId {
-        let known = self.ids.change_sources.get(name).copied().or_else(|| Some(self.state.sources.get(name)?.id));
+        let known = self.ids.change_sources.get(name).copied().or_else(|| Some(self.state.sources().get(name)?.id));
         known.expect("each change source got its id when it was first adopted")
     }
 }

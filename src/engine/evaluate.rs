@@ -39,7 +39,7 @@ pub(super) fn evaluate(turn: &mut Turn<'_>, id: BuildId, part: EvalPart) -> bool
     evaluation.part = Some(part);
     let number = evaluation.turn;
     let Some(context) = context(turn, id) else { return false };
-    let Some(build) = turn.state.builds.get(&id) else { return false };
+    let Some(build) = turn.state.builds().get(&id) else { return false };
     let Some(step) = &build.step else { return false };
     let job = EvalJob {
         turn: number,
@@ -56,7 +56,7 @@ pub(super) fn evaluate(turn: &mut Turn<'_>, id: BuildId, part: EvalPart) -> bool
 
 /// What the script of the step in progress can read: the same for all of its evaluations.
 fn context(turn: &mut Turn<'_>, id: BuildId) -> Option<Arc<BuildContext>> {
-    let build = turn.state.builds.get(&id)?;
+    let build = turn.state.builds().get(&id)?;
     let step = build.step.as_ref()?;
     if let Some((known, context)) = turn.in_flight.contexts.get(&id)
         && *known == step.id
@@ -86,7 +86,7 @@ fn context(turn: &mut Turn<'_>, id: BuildId) -> Option<Arc<BuildContext>> {
         worker,
         properties: step.properties.as_ref().clone(),
         stamps: build.stamps.as_ref().clone(),
-        changes: turn.state.changes.all(&build.changes),
+        changes: turn.state.changes().all(&build.changes),
         reason: build.reason.clone(),
         steps: build.done.iter().map(summary).collect(),
         outcome: outcome_so_far(build, plan),
@@ -106,7 +106,7 @@ pub(super) fn evaluated(turn: &mut Turn<'_>, id: BuildId, of_turn: u64, outcome:
     turn.in_flight.builds.insert(id);
     turn.in_flight.lend |= turn.in_flight.parents.contains(&id);
     let Some(part) = evaluation.part else { return };
-    let Some(build) = turn.state.builds.get(&id) else { return };
+    let Some(build) = turn.state.builds().get(&id) else { return };
     let Some(step) = build.step.as_ref().filter(|_| !build.stops_step()) else { return };
     let step = step.id;
     let lost = match outcome {
@@ -128,7 +128,7 @@ pub(super) fn evaluated(turn: &mut Turn<'_>, id: BuildId, of_turn: u64, outcome:
 
 /// The process that evaluated was lost. True if that is all for now: the script is evaluated again after a pause.
 fn evaluation_lost(turn: &mut Turn<'_>, id: BuildId, part: EvalPart, message: &str) -> bool {
-    let Some(build) = turn.state.builds.get(&id) else { return true };
+    let Some(build) = turn.state.builds().get(&id) else { return true };
     let Some(step) = &build.step else { return true };
     let (losses, message) = (build.losses + 1, message.to_owned());
     let (step, name) = (step.id, step.name.clone());
@@ -160,7 +160,7 @@ pub(super) fn evaluate_again(turn: &mut Turn<'_>, id: BuildId) {
 }
 
 fn lost_for_good(turn: &Turn<'_>, id: BuildId, message: &str) -> String {
-    let losses = turn.state.builds.get(&id).map_or(0, |build| build.losses);
+    let losses = turn.state.builds().get(&id).map_or(0, |build| build.losses);
     format!("the script was given up: {losses} processes that evaluated it died or ran too long\n{message}")
 }
 
@@ -199,7 +199,7 @@ fn look(turn: &mut Turn<'_>, id: BuildId, part: EvalPart, asks: Vec<(Key, Ask)>)
 }
 
 fn hide_if_answered(turn: &mut Turn<'_>, id: BuildId, outcome: EvalOutcome) {
-    let Some(build) = turn.state.builds.get(&id) else { return };
+    let Some(build) = turn.state.builds().get(&id) else { return };
     let function = UserFunction::new(FunctionKind::HideIf, build.builder_id);
     let hidden = match outcome {
         EvalOutcome::Decided(yes) => {

@@ -30,7 +30,7 @@ pub(super) fn changes_told(
     by: &Actor,
     ticket: Option<Ticket>,
 ) {
-    if let Some(first) = delivery.as_deref().and_then(|delivery| turn.state.changes.delivered(delivery)) {
+    if let Some(first) = delivery.as_deref().and_then(|delivery| turn.state.changes().delivered(delivery)) {
         let intake = vec![SubmissionResult::SameDelivery(first); changes.len()];
         return turn.reply(ticket, Reply::Changes(intake));
     }
@@ -79,10 +79,10 @@ fn hook_told(turn: &mut Turn<'_>, change: NewChange, intake: &mut Vec<Submission
 /// What comes at once of a hook's call for a poller; nothing if the poller has to look.
 fn told_to(turn: &mut Turn<'_>, poller: &ChangeSourcePlan, change: &NewChange) -> Option<SubmissionResult> {
     let own = owned(poller, change);
-    if let Some(known) = turn.state.changes.same(Some(turn.state.source_id(&poller.name)), &own) {
+    if let Some(known) = turn.state.changes().same(Some(turn.state.source_id(&poller.name)), &own) {
         return Some(SubmissionResult::Known { change: known, source: poller.name.clone() });
     }
-    let was_polled = turn.state.sources.get(&poller.name).is_some_and(|source| source.cursor.is_some());
+    let was_polled = turn.state.sources().get(&poller.name).is_some_and(|source| source.cursor.is_some());
     if was_polled {
         return None;
     }
@@ -95,7 +95,7 @@ fn pollers_of(turn: &Turn<'_>, change: &NewChange) -> Vec<ChangeSourcePlan> {
     let (Some(plan), false) = (turn.plan(), change.repository.is_empty()) else { return Vec::new() };
     let address = normal_address(&change.repository);
     let sees = |poller: &&ChangeSourcePlan| {
-        let cursor = turn.state.sources.get(&poller.name).and_then(|source| source.cursor.as_ref());
+        let cursor = turn.state.sources().get(&poller.name).and_then(|source| source.cursor.as_ref());
         repository_of(poller).is_some_and(|own| normal_address(own) == address)
             && change.branch.as_deref().is_none_or(|branch| watches(poller, cursor, branch))
     };
@@ -104,18 +104,18 @@ fn pollers_of(turn: &Turn<'_>, change: &NewChange) -> Vec<ChangeSourcePlan> {
 
 /// One change. What the same source told of before keeps its number.
 pub(super) fn change_seen(turn: &mut Turn<'_>, mut data: NewChange, source: Option<ChangeSourceId>) -> ChangeId {
-    if let Some(known) = turn.state.changes.same(source, &data) {
+    if let Some(known) = turn.state.changes().same(source, &data) {
         return known;
     }
     sabotage!(PolledChangeLost => if source.is_some() && !turn.facts.is_empty() { return ChangeId(0) });
     if source.is_some()
-        && let Some(announced) = turn.state.changes.announced(&data)
+        && let Some(announced) = turn.state.changes().announced(&data)
     {
         sabotage!(AnnouncedTakenForSeen => return ChangeId(0));
         join(&mut data, announced);
     }
     data.when.get_or_insert(turn.now);
-    let id = ChangeId(turn.state.last.change + 1);
+    let id = ChangeId(turn.state.last().change + 1);
     let spec = StampSpec {
         codebase: data.codebase.clone(),
         repository: data.repository.clone(),
@@ -125,7 +125,7 @@ pub(super) fn change_seen(turn: &mut Turn<'_>, mut data: NewChange, source: Opti
     };
     let change = Change {
         id,
-        parent: turn.state.changes.previous(&data),
+        parent: turn.state.changes().previous(&data),
         stamp: turn.state.stamp(spec, 0, turn.now),
         arrived: turn.now,
         source,

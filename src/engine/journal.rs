@@ -26,8 +26,8 @@ pub(super) fn answer(turn: &mut Turn<'_>, build: BuildId, key: Key, answer: Answ
 
 /// An id that no command ever had, in any installation.
 pub(super) fn next_command(turn: &Turn<'_>, id: BuildId) -> CommandId {
-    let number = turn.state.builds.get(&id).map_or(0, |build| build.commands);
-    CommandId(format!("{}-{id}-{}", turn.state.installation, number + 1))
+    let number = turn.state.builds().get(&id).map_or(0, |build| build.commands);
+    CommandId(format!("{}-{id}-{}", turn.state.installation(), number + 1))
 }
 
 /// Writes to a log of a step what no script asked for.
@@ -53,12 +53,12 @@ pub(super) fn log_to_open(turn: &Turn<'_>, current: &Step, step: StepId, name: &
         (_, true) => LogKind::Html,
         (_, false) => LogKind::Text,
     };
-    Some(LogOpened { log: LogId(turn.state.last.log + 1), name: name.to_owned(), slug, kind })
+    Some(LogOpened { log: LogId(turn.state.last().log + 1), name: name.to_owned(), slug, kind })
 }
 
 /// The write to a log that an ask just recorded means.
 pub(super) fn log_write(state: &State, id: BuildId, step: StepId, key: &Key, name: &str) -> Option<Effect> {
-    let current = state.builds.get(&id)?.step.as_ref()?;
+    let current = state.builds().get(&id)?.step.as_ref()?;
     let log = current.log(step, name)?;
     let Ask::WriteLog { text, .. } = current.ask(key)? else { return None };
     Some(write(id, log, text))
@@ -66,7 +66,7 @@ pub(super) fn log_write(state: &State, id: BuildId, step: StepId, key: &Key, nam
 
 /// The write to a log that a note just recorded means.
 pub(super) fn engine_write(state: &State, id: BuildId, step: StepId, log: LogId, text: &str) -> Option<Effect> {
-    let logs = state.builds.get(&id)?.step.as_ref()?.logs.get(&step)?;
+    let logs = state.builds().get(&id)?.step.as_ref()?.logs.get(&step)?;
     Some(write(id, logs.values().find(|open| open.id == log)?, text))
 }
 

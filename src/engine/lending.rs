@@ -19,7 +19,7 @@ use crate::model::{Ask, BuildId, BuilderId, BuilderPlan, Plan, RequestId};
 pub(super) fn lend_slots(turn: &mut Turn<'_>) {
     sabotage!(SlotNeverLent => return);
     let Some(plan) = turn.plan() else { return };
-    turn.in_flight.parents.retain(|id| turn.state.builds.get(id).is_some_and(Build::has_triggers));
+    turn.in_flight.parents.retain(|id| turn.state.builds().get(id).is_some_and(Build::has_triggers));
     for lender in turn.in_flight.parents.iter().rev().copied().collect::<Vec<_>>() {
         if lends(turn, lender) {
             lend(turn, &plan, lender);
@@ -29,7 +29,7 @@ pub(super) fn lend_slots(turn: &mut Turn<'_>) {
 
 /// Whether all that a build does is to wait for builds that it triggered.
 pub(super) fn lends(turn: &Turn<'_>, id: BuildId) -> bool {
-    let Some(build) = turn.state.builds.get(&id) else { return false };
+    let Some(build) = turn.state.builds().get(&id) else { return false };
     let Some(step) = build.step.as_ref().filter(|_| !build.stops_step()) else { return false };
     let quiet =
         turn.in_flight.evaluations.get(&id).is_some_and(|evaluation| !evaluation.in_flight && !evaluation.wanted);
@@ -51,7 +51,7 @@ fn is_unlent(turn: &Turn<'_>, build: &Build) -> bool {
 /// Whether a build has to wait for its slot, which it lent, before it may ask for a command.
 pub(super) fn waits_for_slot(turn: &Turn<'_>, id: BuildId) -> bool {
     sabotage!(SlotNotTakenBack => return false);
-    turn.state.builds.get(&id).is_some_and(|build| turn.state.borrower_of(build).is_some())
+    turn.state.builds().get(&id).is_some_and(|build| turn.state.borrower_of(build).is_some())
 }
 
 /// A build ended that had its slot from another one: that one may go on.
@@ -62,14 +62,14 @@ pub(super) fn slot_given_back(turn: &mut Turn<'_>, lender: Option<BuildId>) {
 }
 
 fn lend(turn: &mut Turn<'_>, plan: &Plan, lender: BuildId) {
-    let Some(worker) = turn.state.builds.get(&lender).map(|build| build.worker.clone()) else { return };
+    let Some(worker) = turn.state.builds().get(&lender).map(|build| build.worker.clone()) else { return };
     // A worker that is to go finishes its builds first, and these belong to them.
     let takes = |worker: &super::state::Worker| worker.active && worker.connection.is_some() && !worker.paused;
-    if !turn.state.workers.get(&worker).is_some_and(takes) {
+    if !turn.state.workers().get(&worker).is_some_and(takes) {
         return;
     }
     for (builder, ranks) in awaited_by_rank(turn, lender) {
-        let name = turn.state.builders.get(&builder).map(|builder| builder.name.as_str());
+        let name = turn.state.builders().get(&builder).map(|builder| builder.name.as_str());
         let Some(builder_plan) = name.and_then(|name| plan.builders.get(name)) else { continue };
         if !builder_plan.workers.contains(&worker) {
             continue;
@@ -88,7 +88,7 @@ fn awaited_by_rank(turn: &Turn<'_>, lender: BuildId) -> Vec<(BuilderId, Vec<Requ
     let mut waiting = Vec::new();
     awaited(turn.state, lender, &mut waiting);
     let mut by_builder: BTreeMap<BuilderId, Vec<Rank>> = BTreeMap::new();
-    for request in waiting.iter().filter_map(|id| turn.state.requests.get(id)) {
+    for request in waiting.iter().filter_map(|id| turn.state.requests().get(id)) {
         if request.rests(turn.now).is_none() {
             by_builder.entry(request.builder).or_default().push(request.rank());
         }
@@ -138,10 +138,10 @@ impl Build {
 
 /// The waiting requests that a build waits for, at some remove.
 fn awaited(state: &State, build: BuildId, waiting: &mut Vec<RequestId>) {
-    let step = state.builds.get(&build).and_then(|build| build.step.as_ref());
+    let step = state.builds().get(&build).and_then(|build| build.step.as_ref());
     let sets = step.into_iter().flat_map(|step| step.triggers.values().flatten());
-    for request in sets.filter_map(|set| state.buildsets.get(set)).flat_map(|set| set.requests.keys()) {
-        match state.requests.get(request).map(|request| request.build) {
+    for request in sets.filter_map(|set| state.buildsets().get(set)).flat_map(|set| set.requests.keys()) {
+        match state.requests().get(request).map(|request| request.build) {
             Some(None) => waiting.push(*request),
             Some(Some(child)) => awaited(state, child, waiting),
             None => {}

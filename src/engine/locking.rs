@@ -34,7 +34,7 @@ pub(super) fn definitions<'p>(
 
 /// Everybody who waits for locks, earliest first.
 pub(super) fn queue<'a>(state: &'a State, in_flight: &'a InFlight) -> Vec<LockRequest<'a>> {
-    let steps = state.locks.waiting().map(|(since, waiter)| step_asker(state, (since, 0), waiter));
+    let steps = state.locks().waiting().map(|(since, waiter)| step_asker(state, (since, 0), waiter));
     let builders = in_flight.claims.values().filter(|claim| claim.active).map(SlotClaim::asker);
     let mut queue: Vec<LockRequest<'a>> = steps.chain(builders).chain(transitive_holders(state, in_flight)).collect();
     queue.sort_by_key(|asker| asker.since);
@@ -44,10 +44,10 @@ pub(super) fn queue<'a>(state: &'a State, in_flight: &'a InFlight) -> Vec<LockRe
 /// Requests that builds wait for, and that wait for other things than locks themselves. They stand behind everybody and
 /// want nothing; they tell that whoever holds locks for them gives these back nobody knows when.
 fn transitive_holders<'a>(state: &'a State, in_flight: &'a InFlight) -> impl Iterator<Item = LockRequest<'a>> {
-    let steps = state.builds.values().filter_map(|build| build.step.as_ref());
-    let sets = steps.flat_map(|step| step.triggers.values().flatten()).filter_map(|set| state.buildsets.get(set));
+    let steps = state.builds().values().filter_map(|build| build.step.as_ref());
+    let sets = steps.flat_map(|step| step.triggers.values().flatten()).filter_map(|set| state.buildsets().get(set));
     let open = sets.flat_map(|set| set.requests.iter().filter(|(_, end)| end.is_none()).map(|(request, _)| *request));
-    let waits = open.filter(|id| state.requests.get(id).is_some_and(|request| request.build.is_none()));
+    let waits = open.filter(|id| state.requests().get(id).is_some_and(|request| request.build.is_none()));
     waits.map(|request| kin_of_request(state, request)).filter_map(|kin| {
         let claimed = in_flight.claims.values().any(|claim| claim.active && claim.kin == kin);
         let since = (u64::MAX, u64::MAX);
@@ -64,7 +64,7 @@ pub(super) fn step_asker<'a>(state: &State, since: AskedAt, waiter: &'a Waiter) 
 /// the same way the build that waits for its build.
 pub(super) fn kin(state: &State, owner: LockHolder) -> Vec<LockHolder> {
     let mut kin = Vec::new();
-    let Some(build) = state.builds.get(&owner.build) else { return kin };
+    let Some(build) = state.builds().get(&owner.build) else { return kin };
     let mut at = owner.step;
     while let (Some(id), Some(current)) = (at, &build.step) {
         kin.push(LockHolder { build: build.id, step: Some(id) });
@@ -77,9 +77,9 @@ pub(super) fn kin(state: &State, owner: LockHolder) -> Vec<LockHolder> {
 
 /// Those who give nothing back before this request has been built: the step of the build that waits for it, and so on.
 pub(super) fn kin_of_request(state: &State, request: RequestId) -> Vec<LockHolder> {
-    let set = state.requests.get(&request).and_then(|request| state.buildsets.get(&request.buildset));
+    let set = state.requests().get(&request).and_then(|request| state.buildsets().get(&request.buildset));
     let Some((parent, key)) = set.and_then(|set| set.awaited_by.as_ref()) else { return Vec::new() };
-    let step = state.builds.get(parent).and_then(|build| build.step.as_ref());
+    let step = state.builds().get(parent).and_then(|build| build.step.as_ref());
     let step = step.and_then(|step| step.journal.0.get(key)).map(|entry| entry.step);
     kin(state, LockHolder { build: *parent, step })
 }
@@ -114,17 +114,17 @@ pub(super) fn locks_say(turn: &Turn<'_>, asker: &LockRequest<'_>) -> Option<Stri
     if asker.wants.is_empty() {
         return None;
     }
-    let define = definitions(&turn.in_flight.plans, turn.state.plan.as_ref());
-    if let Some((lock, holder)) = turn.state.locks.kept_from(asker, &define, &|_| true) {
+    let define = definitions(&turn.in_flight.plans, turn.state.plan());
+    if let Some((lock, holder)) = turn.state.locks().kept_from(asker, &define, &|_| true) {
         return Some(format!("lock `{lock}` is held by {}", owner_name(turn, holder)));
     }
     let queue = queue(turn.state, turn.in_flight);
-    let may = turn.state.locks.may_take(asker, &queue, &define);
+    let may = turn.state.locks().may_take(asker, &queue, &define);
     (!may).then(|| format!("{} goes first to those who asked earlier", lock_names(asker.wants)))
 }
 
 fn owner_name(turn: &Turn<'_>, owner: LockHolder) -> String {
-    let Some(build) = turn.state.builds.get(&owner.build) else { return format!("build {}", owner.build) };
+    let Some(build) = turn.state.builds().get(&owner.build) else { return format!("build {}", owner.build) };
     let step = build.step.as_ref().filter(|step| owner.step == Some(step.id)).map(|step| step.name.as_str());
     let child = |step: &Step| Some(step.children.get(&owner.step?)?.name.clone());
     let step = step.map(str::to_owned).or_else(|| build.step.as_ref().and_then(child));
@@ -136,11 +136,11 @@ fn owner_name(turn: &Turn<'_>, owner: LockHolder) -> String {
 pub(super) fn ask_locks(turn: &mut Turn<'_>, build: BuildId, step: StepId, wants: &[LockAccess]) -> LockOutcome {
     let locks = merge_locks(wants);
     let owner = LockHolder { build, step: Some(step) };
-    let Some(worker) = turn.state.builds.get(&build).map(|build| build.worker.clone()) else {
+    let Some(worker) = turn.state.builds().get(&build).map(|build| build.worker.clone()) else {
         return LockOutcome::Waits;
     };
     let asker = LockRequest {
-        since: (turn.state.seq + 1, 0),
+        since: (turn.state.seq() + 1, 0),
         kin: kin(turn.state, owner),
         worker: &worker,
         wants: &locks,
@@ -148,8 +148,8 @@ pub(super) fn ask_locks(turn: &mut Turn<'_>, build: BuildId, step: StepId, wants
     };
     let (granted, deadlock) = {
         let queue = queue(turn.state, turn.in_flight);
-        let define = definitions(&turn.in_flight.plans, turn.state.plan.as_ref());
-        let locks = &turn.state.locks;
+        let define = definitions(&turn.in_flight.plans, turn.state.plan());
+        let locks = &turn.state.locks();
         let granted = locks.may_take(&asker, &queue, &define);
         (granted, if granted { None } else { locks.deadlock(&asker, &queue, &define) })
     };
@@ -169,7 +169,7 @@ pub(super) fn describe_deadlock(turn: &Turn<'_>, other: BuildId, wants: &[LockAc
     let names = wants.iter().map(|access| format!("`{}`", access.lock)).collect::<Vec<_>>().join(", ");
     let who = turn
         .state
-        .builds
+        .builds()
         .get(&other)
         .map_or_else(|| format!("build {other}"), |build| format!("build {} of `{}`", build.number, build.builder));
     format!("locks {names}: {who} holds one and waits itself for a lock of this build; take them in one order")
@@ -186,9 +186,9 @@ pub(super) fn serve_steps(turn: &mut Turn<'_>) {
 
 fn next_served(turn: &Turn<'_>) -> Option<(LockHolder, Vec<LockAccess>)> {
     let queue = queue(turn.state, turn.in_flight);
-    let define = definitions(&turn.in_flight.plans, turn.state.plan.as_ref());
-    let mut steps = turn.state.locks.waiting();
-    let may = |asker: LockRequest<'_>| turn.state.locks.may_take(&asker, &queue, &define);
+    let define = definitions(&turn.in_flight.plans, turn.state.plan());
+    let mut steps = turn.state.locks().waiting();
+    let may = |asker: LockRequest<'_>| turn.state.locks().may_take(&asker, &queue, &define);
     let found = steps.find(|(since, waiter)| may(step_asker(turn.state, (*since, 0), waiter)));
     found.map(|(_, waiter)| (waiter.owner, waiter.locks.clone()))
 }
@@ -196,8 +196,8 @@ fn next_served(turn: &Turn<'_>) -> Option<(LockHolder, Vec<LockAccess>)> {
 /// Takes back all that a build or step holds, or its place in the queue.
 pub(super) fn release_locks(turn: &mut Turn<'_>, build: BuildId, step: Option<StepId>) {
     let owner = LockHolder { build, step };
-    sabotage!(LocksKeptOnStop => if step.is_some() && turn.state.builds[&build].stop.is_some() { return });
-    if turn.state.locks.holds(owner) || turn.state.locks.is_waiting(owner) {
+    sabotage!(LocksKeptOnStop => if step.is_some() && turn.state.builds()[&build].stop.is_some() { return });
+    if turn.state.locks().holds(owner) || turn.state.locks().is_waiting(owner) {
         turn.record(Event::LocksReleased { build, step });
     }
 }
@@ -212,7 +212,7 @@ pub(super) fn claim(
     wants: Vec<LockAccess>,
 ) {
     let before = turn.in_flight.claims.get(&builder);
-    let since = before.map_or((turn.state.seq, turn.in_flight.claims_made + 1), |claim| claim.since);
+    let since = before.map_or((turn.state.seq(), turn.in_flight.claims_made + 1), |claim| claim.since);
     let still = before.filter(|claim| claim.active);
     let at = still.map_or(turn.now, |claim| claim.at);
     let changed = still.is_some_and(|claim| claim.worker != worker || claim.wants != wants || claim.kin != kin);
@@ -225,7 +225,7 @@ pub(super) fn claim(
 
 /// A builder's next request cannot start for other reasons than locks: it keeps its place, but holds up nobody.
 pub(super) fn suspend_claim(turn: &mut Turn<'_>, builder: BuilderId) {
-    if !turn.state.index.waiting.contains_key(&builder) {
+    if !turn.state.index().waiting.contains_key(&builder) {
         unclaim(turn, builder);
     } else if let Some(claim) = turn.in_flight.claims.get_mut(&builder) {
         turn.in_flight.locks |= std::mem::take(&mut claim.active);

@@ -71,8 +71,8 @@ fn first_rank(turn: &Turn<'_>, builder: BuilderId) -> Option<Rank> {
 
 /// Requests of a builder that may start now, first ones first.
 fn ready(turn: &Turn<'_>, builder: BuilderId) -> impl Iterator<Item = Rank> {
-    let rests = |id: &RequestId| turn.state.requests.get(id).is_some_and(|request| request.rests(turn.now).is_some());
-    turn.state.index.waiting.get(&builder).into_iter().flatten().copied().filter(move |(_, _, id)| !rests(id))
+    let rests = |id: &RequestId| turn.state.requests().get(id).is_some_and(|request| request.rests(turn.now).is_some());
+    turn.state.index().waiting.get(&builder).into_iter().flatten().copied().filter(move |(_, _, id)| !rests(id))
 }
 
 /// Looks at a builder, and plans to look again if a user function left something open.
@@ -98,7 +98,7 @@ pub(super) fn plan_retry(turn: &mut Turn<'_>, builder: BuilderId) -> bool {
 }
 
 fn look_at_builder(turn: &mut Turn<'_>, plan: &Arc<Plan>, builder: BuilderId) -> MatchOutcome {
-    let name = turn.state.builders.get(&builder).map(|builder| builder.name.as_str());
+    let name = turn.state.builders().get(&builder).map(|builder| builder.name.as_str());
     let Some(builder_plan) = name.and_then(|name| plan.builders.get(name)) else { return MatchOutcome::Nothing };
     if !builder_has_slot(turn, builder_plan, builder) {
         return MatchOutcome::Nothing;
@@ -118,7 +118,7 @@ fn look_at_builder(turn: &mut Turn<'_>, plan: &Arc<Plan>, builder: BuilderId) ->
 
 /// Whether a builder may run one more build, wherever.
 pub(super) fn builder_has_slot(turn: &Turn<'_>, plan: &BuilderPlan, builder: BuilderId) -> bool {
-    let running = turn.state.index.builds_of_builder.get(&builder).map_or(0, std::collections::BTreeSet::len);
+    let running = turn.state.index().builds_of_builder.get(&builder).map_or(0, std::collections::BTreeSet::len);
     plan.slots.is_none_or(|slots| (running as u64) < slots)
 }
 
@@ -160,7 +160,7 @@ fn roomy_workers(turn: &Turn<'_>, plan: &BuilderPlan, builder: BuilderId) -> Vec
 /// many builds there as it may, or if all of its directories are in use.
 pub(super) fn free_dir(turn: &Turn<'_>, plan: &BuilderPlan, builder: BuilderId, worker: &str) -> Option<String> {
     sabotage!(DirShared => return Some(plan.dir.clone()));
-    let running = turn.state.builds_on(worker).into_iter().filter_map(|id| turn.state.builds.get(&id));
+    let running = turn.state.builds_on(worker).into_iter().filter_map(|id| turn.state.builds().get(&id));
     let own = running.filter(|build| build.builder_id == builder).count() as u64;
     if own >= plan.slots_per_worker.max(1) {
         return None;
@@ -181,7 +181,7 @@ fn places(
     free.sort_by_key(|(worker, _)| {
         let slots = plan.workers.get(worker).map_or(1, |worker| worker.slots.max(1));
         let load = turn.state.slots_taken(worker).saturating_mul(LOAD_SCALE) / slots;
-        (load, turn.state.workers.get(worker).map_or(0, |worker| worker.used))
+        (load, turn.state.workers().get(worker).map_or(0, |worker| worker.used))
     });
     let mut places = Vec::new();
     for (worker, dir) in free {
@@ -259,11 +259,11 @@ fn find_deadlock_breaker(
     builder: BuilderId,
     blocked: RequestId,
 ) -> Option<(RequestId, Vec<Placement>)> {
-    let awaited = |id: &RequestId| turn.state.requests.get(id).is_some_and(|request| request.waited_for);
+    let awaited = |id: &RequestId| turn.state.requests().get(id).is_some_and(|request| request.waited_for);
     let behind = ready(turn, builder).map(|(_, _, id)| id).filter(|id| *id != blocked && awaited(id));
     for request in behind.take(TRIED_MAX).collect::<Vec<_>>() {
         let kin = kin_of_request(turn.state, request);
-        if !kin.iter().any(|owner| turn.state.locks.holds(*owner)) {
+        if !kin.iter().any(|owner| turn.state.locks().holds(*owner)) {
             continue;
         }
         let roomy = roomy_workers(turn, builder_plan, builder);
@@ -280,11 +280,11 @@ pub(super) fn may_lock(turn: &Turn<'_>, builder: BuilderId, kin: &[LockHolder], 
     if place.locks.is_empty() {
         return true;
     }
-    let last: AskedAt = (turn.state.seq, u64::MAX);
+    let last: AskedAt = (turn.state.seq(), u64::MAX);
     let since = turn.in_flight.claims.get(&builder).map_or(last, |claim| claim.since);
     let asker = LockRequest { since, kin: kin.to_vec(), worker: &place.worker, wants: &place.locks, transitive: false };
-    let define = definitions(&turn.in_flight.plans, turn.state.plan.as_ref());
-    turn.state.locks.may_take(&asker, &queue(turn.state, turn.in_flight), &define)
+    let define = definitions(&turn.in_flight.plans, turn.state.plan());
+    turn.state.locks().may_take(&asker, &queue(turn.state, turn.in_flight), &define)
 }
 
 /// The most willing of these workers, or the one that the builder's function chooses.

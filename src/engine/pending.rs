@@ -14,7 +14,7 @@ use crate::model::{BuildsetRecord, ChangeId, Declined, Event, SchedulerPlan, Sta
 /// A scheduler has not decided on a change: it waits.
 pub(super) fn keep_pending(turn: &mut Turn<'_>, plan: &SchedulerPlan, change: ChangeId, no_answer: NoAnswer) {
     sabotage!(UndecidedSkipped => return);
-    let Some(scheduler) = turn.state.schedulers.get(&plan.name) else { return };
+    let Some(scheduler) = turn.state.schedulers().get(&plan.name) else { return };
     let known = scheduler.pending.iter().find(|pending| pending.change == change).map(|pending| pending.retry);
     if no_answer == NoAnswer::Postponed && known.is_some() {
         return postpone(turn, TimerKey::Scheduler(plan.name.clone()));
@@ -34,7 +34,7 @@ pub(super) fn keep_pending(turn: &mut Turn<'_>, plan: &SchedulerPlan, change: Ch
 
 /// A scheduler does not take a change: if it waited, it waits no more.
 pub(super) fn decline(turn: &mut Turn<'_>, plan: &SchedulerPlan, change: ChangeId) {
-    let pending = turn.state.schedulers.get(&plan.name).map_or(&[][..], |scheduler| &scheduler.pending);
+    let pending = turn.state.schedulers().get(&plan.name).map_or(&[][..], |scheduler| &scheduler.pending);
     if pending.iter().any(|pending| pending.change == change) {
         let why = Declined::Filter;
         turn.record(Event::ChangeDeclined { scheduler: turn.state.scheduler_id(&plan.name), change, why });
@@ -43,7 +43,7 @@ pub(super) fn decline(turn: &mut Turn<'_>, plan: &SchedulerPlan, change: ChangeI
 
 /// When the first undecided change is asked about again.
 pub(super) fn pending_due(turn: &Turn<'_>, name: &str) -> Option<Deadline> {
-    let scheduler = turn.state.schedulers.get(name)?;
+    let scheduler = turn.state.schedulers().get(name)?;
     let due = scheduler.pending.iter().filter_map(|pending| retry_due(turn, pending.retry)).min()?;
     Some((due, WakeReason::Decision(name.to_owned())))
 }
@@ -55,12 +55,12 @@ pub(super) fn retry_due(turn: &Turn<'_>, retry: Retry) -> Option<Timestamp> {
 
 /// Until when a scheduler makes no buildset: its last one could not be made. `None`: it may.
 pub(super) fn gate(turn: &Turn<'_>, name: &str) -> Option<Retry> {
-    turn.state.schedulers.get(name)?.retry.filter(|retry| retry_due(turn, *retry).is_none_or(|due| due > turn.now))
+    turn.state.schedulers().get(name)?.retry.filter(|retry| retry_due(turn, *retry).is_none_or(|due| due > turn.now))
 }
 
 /// A buildset could not be made: this scheduler makes none for a while.
 pub(super) fn shut_gate(turn: &mut Turn<'_>, name: &str, no_answer: NoAnswer) {
-    let known = turn.state.schedulers.get(name).and_then(|scheduler| scheduler.retry);
+    let known = turn.state.schedulers().get(name).and_then(|scheduler| scheduler.retry);
     if no_answer == NoAnswer::Postponed && known.is_some() {
         return postpone(turn, TimerKey::Scheduler(name.to_owned()));
     }
@@ -73,7 +73,7 @@ pub(super) fn shut_gate(turn: &mut Turn<'_>, name: &str, no_answer: NoAnswer) {
 
 /// A dependent scheduler will make its buildset later.
 pub(super) fn owe(turn: &mut Turn<'_>, plan: &SchedulerPlan, ended: &BuildsetRecord, changes: &[ChangeId]) {
-    let Some(state) = turn.state.schedulers.get(&plan.name) else { return };
+    let Some(state) = turn.state.schedulers().get(&plan.name) else { return };
     let scheduler = state.id;
     if let Some(oldest) = state.owed.first().filter(|_| state.owed.len() >= OWED_MAX).cloned() {
         let (stamps, changes) = (oldest.stamps, oldest.changes);

@@ -14,13 +14,13 @@ pub(super) const FILES_SHOWN_MAX: usize = 100;
 
 /// An open request, for user functions.
 pub(super) fn waiting_request(turn: &Turn<'_>, id: RequestId) -> Option<Arc<WaitingRequest>> {
-    let request = turn.state.requests.get(&id)?;
-    let set = &turn.state.buildsets.get(&request.buildset)?.record;
+    let request = turn.state.requests().get(&id)?;
+    let set = &turn.state.buildsets().get(&request.buildset)?.record;
     let owner = set.properties.get("owner").and_then(Value::as_str).filter(|owner| !owner.is_empty());
     Some(Arc::new(WaitingRequest {
         id,
         buildset: request.buildset,
-        builder: turn.state.builders.get(&request.builder).map(|builder| builder.name.clone()).unwrap_or_default(),
+        builder: turn.state.builders().get(&request.builder).map(|builder| builder.name.clone()).unwrap_or_default(),
         priority: request.priority,
         submitted: request.submitted,
         reason: set.reason.clone(),
@@ -35,14 +35,14 @@ pub(super) fn waiting_request(turn: &Turn<'_>, id: RequestId) -> Option<Arc<Wait
 
 fn changes_shown(turn: &Turn<'_>, changes: &[ChangeId]) -> Vec<Arc<Change>> {
     let newest = &changes[changes.len().saturating_sub(CHANGES_SHOWN_MAX)..];
-    turn.state.changes.all(newest).into_iter().map(shown).collect()
+    turn.state.changes().all(newest).into_iter().map(shown).collect()
 }
 
 /// A worker that could take a build, for user functions.
 pub(super) fn candidate_worker(turn: &Turn<'_>, name: &str) -> Arc<CandidateWorker> {
     let plan = turn.plan();
     let plan = plan.as_ref().and_then(|plan| plan.workers.get(name));
-    let info = turn.state.workers.get(name).map(|worker| worker.info.clone()).unwrap_or_default();
+    let info = turn.state.workers().get(name).map(|worker| worker.info.clone()).unwrap_or_default();
     Arc::new(CandidateWorker {
         name: name.to_owned(),
         tags: plan.map(|plan| plan.tags.clone()).unwrap_or_default(),

@@ -34,7 +34,7 @@ pub(super) fn report_build(turn: &mut Turn<'_>, build: &Build, outcome: Outcome,
             let (builder, previous) = (build.builder_id, previous.outcome.filter(|_| !previous.unproven));
             let subject = ReportSubject::Build { build: build.id, builder, outcome, previous };
             let report = Report {
-                id: ReportId(turn.state.last.report + 1),
+                id: ReportId(turn.state.last().report + 1),
                 notifier: notifier.name.clone(),
                 plan: plan.digest.clone(),
                 reason,
@@ -48,8 +48,8 @@ pub(super) fn report_build(turn: &mut Turn<'_>, build: &Build, outcome: Outcome,
 
 #[cfg(test)]
 pub(super) fn queue_again(turn: &mut Turn<'_>) {
-    for report in turn.state.outbox.values().map(|queued| queued.report.clone()).collect::<Vec<_>>() {
-        let id = ReportId(turn.state.last.report + 1);
+    for report in turn.state.outbox().values().map(|queued| queued.report.clone()).collect::<Vec<_>>() {
+        let id = ReportId(turn.state.last().report + 1);
         turn.record(Event::ReportQueued { report: Report { id, ..report } });
     }
 }
@@ -57,7 +57,7 @@ pub(super) fn queue_again(turn: &mut Turn<'_>) {
 impl Deliveries {
     /// When a report is due; not while it is handed out, or waits for others to come back.
     pub fn due(&self, turn: &Turn<'_>, report: ReportId) -> Option<Deadline> {
-        let queued = turn.state.outbox.get(&report)?;
+        let queued = turn.state.outbox().get(&report)?;
         if self.out.contains(&report) || self.waiting.contains(&report) {
             return None;
         }
@@ -68,7 +68,7 @@ impl Deliveries {
 
     /// Hands a report out, or lets it wait for its turn. Late: it may have been given up while it waited.
     pub fn order(&mut self, turn: &mut Turn<'_>, report: ReportId) {
-        let Some(queued) = turn.state.outbox.get(&report) else { return };
+        let Some(queued) = turn.state.outbox().get(&report) else { return };
         if self.out.len() >= DELIVERIES_MAX {
             self.waiting.insert(report);
             return;
@@ -89,7 +89,7 @@ impl Deliveries {
 
     /// A report was delivered. Late: one that was handed out before a restart may be told of twice.
     pub fn sent(&mut self, turn: &mut Turn<'_>, report: ReportId, remarks: Vec<String>) {
-        if turn.state.outbox.contains_key(&report) {
+        if turn.state.outbox().contains_key(&report) {
             if !remarks.is_empty() {
                 turn.record(Event::ReportRemarked { report, remarks });
             }
@@ -100,7 +100,7 @@ impl Deliveries {
 
     /// A report was not delivered.
     pub fn failed(&mut self, turn: &mut Turn<'_>, report: ReportId, error: String, in_vain: bool) {
-        if let Some(queued) = turn.state.outbox.get(&report) {
+        if let Some(queued) = turn.state.outbox().get(&report) {
             let tries = queued.tries + 1;
             let retry = turn.now.plus(pause_after(tries));
             if in_vain {

@@ -19,7 +19,7 @@ pub(super) fn worker_connected(
     info: BTreeMap<String, String>,
 ) {
     let epoch = connection.epoch;
-    let Some(worker) = turn.state.workers.get(name).filter(|worker| worker.active || turn.state.load_of(name) > 0)
+    let Some(worker) = turn.state.workers().get(name).filter(|worker| worker.active || turn.state.load_of(name) > 0)
     else {
         return disconnect(turn, name, epoch, "it is not configured");
     };
@@ -51,7 +51,7 @@ pub(super) fn worker_connected(
 
 /// Commands under way on a worker.
 fn commands_running_on(turn: &Turn<'_>, worker: &str) -> Vec<(BuildId, CommandId, RunningCommand)> {
-    let builds = turn.state.builds_on(worker).into_iter().filter_map(|id| turn.state.builds.get(&id));
+    let builds = turn.state.builds_on(worker).into_iter().filter_map(|id| turn.state.builds().get(&id));
     builds
         .flat_map(|build| {
             let commands_running = build.step.iter().flat_map(|step| &step.commands_running);
@@ -93,7 +93,7 @@ fn forget(
 
 /// A stock worker has confirmed that it kills its leftovers. Late: of an earlier connection, or of what has ended.
 pub(super) fn forgotten(turn: &mut Turn<'_>, name: &str, epoch: u64, mut commands: Vec<CommandId>) {
-    let Some(worker) = turn.state.workers.get(name) else { return };
+    let Some(worker) = turn.state.workers().get(name) else { return };
     if worker.connection.as_ref().is_none_or(|connection| connection.epoch != epoch) {
         return;
     }
@@ -106,7 +106,7 @@ pub(super) fn forgotten(turn: &mut Turn<'_>, name: &str, epoch: u64, mut command
 
 /// A worker tells what became of its commands.
 pub(super) fn resumed(turn: &mut Turn<'_>, name: &str, epoch: u64, told: Vec<ResumedCommand>) {
-    let Some(connection) = turn.state.workers.get(name).and_then(|worker| worker.connection.clone()) else {
+    let Some(connection) = turn.state.workers().get(name).and_then(|worker| worker.connection.clone()) else {
         return;
     };
     if connection.epoch != epoch || turn.in_flight.resuming.get(name).is_none_or(|(asked, _)| *asked != epoch) {
@@ -115,7 +115,7 @@ pub(super) fn resumed(turn: &mut Turn<'_>, name: &str, epoch: u64, told: Vec<Res
     let Some((_, asked)) = turn.in_flight.resuming.remove(name) else { return };
     let told: BTreeMap<CommandId, ResumeState> = told.into_iter().map(|told| (told.command, told.state)).collect();
     for (command, sent) in asked {
-        let Some(build) = turn.state.index.commands.get(&command).copied() else {
+        let Some(build) = turn.state.index().commands.get(&command).copied() else {
             // Its build is over, perhaps by what was told of another of its commands. What the worker does not have
             // runs nowhere, and keeps no directory.
             if told.get(&command) != Some(&ResumeState::Known) {
@@ -156,19 +156,19 @@ fn stop_again(turn: &mut Turn<'_>, build: BuildId, command: &CommandId) {
 }
 
 fn running_command<'t>(turn: &'t Turn<'_>, build: BuildId, command: &CommandId) -> Option<&'t RunningCommand> {
-    turn.state.builds.get(&build)?.step.as_ref()?.commands_running.get(command)
+    turn.state.builds().get(&build)?.step.as_ref()?.commands_running.get(command)
 }
 
 /// A lost worker stayed away too long: its builds end.
 pub(super) fn give_up_worker(turn: &mut Turn<'_>, name: &str) {
-    if turn.state.workers.get(name).is_some_and(|worker| worker.connection.is_none()) {
+    if turn.state.workers().get(name).is_some_and(|worker| worker.connection.is_none()) {
         abandon_builds(turn, name, &format!("worker {name} stayed away"));
     }
 }
 
 fn abandon_builds(turn: &mut Turn<'_>, worker: &str, why: &str) {
     for id in turn.state.builds_on(worker) {
-        let Some(build) = turn.state.builds.get(&id) else { continue };
+        let Some(build) = turn.state.builds().get(&id) else { continue };
         let commands_running = build.step.iter().flat_map(|step| step.commands_running.values());
         let builder = turn.in_flight.plans.get(&build.plan).and_then(|plan| plan.builders.get(&build.builder));
         let mut rules: BTreeSet<bool> =
@@ -184,7 +184,7 @@ pub(super) fn kill_ordered(turn: &mut Turn<'_>, worker: String, why: String, tic
     if refuse_unknown(turn, &worker, ticket) {
         return;
     }
-    if let Some(connection) = turn.state.workers.get(&worker).and_then(|worker| worker.connection.clone()) {
+    if let Some(connection) = turn.state.workers().get(&worker).and_then(|worker| worker.connection.clone()) {
         let epoch = connection.epoch;
         turn.effects.push(Effect::KillWorker { worker: worker.clone(), epoch, why: why.clone() });
         let worker = turn.state.worker_id(&worker);

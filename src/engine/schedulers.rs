@@ -22,7 +22,7 @@ use crate::model::{
 
 /// Shows a new change to all schedulers that look at changes.
 pub(super) fn offer_change(turn: &mut Turn<'_>, id: ChangeId) {
-    let (Some(plan), Some(change)) = (turn.plan(), turn.state.changes.get(id).cloned()) else { return };
+    let (Some(plan), Some(change)) = (turn.plan(), turn.state.changes().get(id).cloned()) else { return };
     let listeners = Arc::clone(&turn.in_flight.links.listeners);
     for scheduler in listeners.iter().filter_map(|name| plan.schedulers.get(name)) {
         offer_to(turn, scheduler, &change);
@@ -31,7 +31,7 @@ pub(super) fn offer_change(turn: &mut Turn<'_>, id: ChangeId) {
 
 /// Shows a change to a scheduler, for the first time or again.
 pub(super) fn offer_to(turn: &mut Turn<'_>, plan: &SchedulerPlan, change: &Arc<Change>) {
-    if !turn.state.schedulers.get(&plan.name).is_some_and(|scheduler| scheduler.enabled) {
+    if !turn.state.schedulers().get(&plan.name).is_some_and(|scheduler| scheduler.enabled) {
         return;
     }
     match verdict(turn, plan, change) {
@@ -114,12 +114,12 @@ fn queue_for_quiet(turn: &mut Turn<'_>, plan: &SchedulerPlan, change: &Change, i
 
 /// The moment at which a scheduler has something to do.
 pub(super) fn scheduler_due(turn: &Turn<'_>, name: &str) -> Option<Deadline> {
-    turn.state.schedulers.get(name).filter(|scheduler| scheduler.active && scheduler.enabled)?;
+    turn.state.schedulers().get(name).filter(|scheduler| scheduler.active && scheduler.enabled)?;
     let plan = turn.plan()?;
     let plan = plan.schedulers.get(name)?;
     let quiet = quiet_ends(turn, plan).into_iter().map(|(_, due)| (due, WakeReason::QuietPeriod(name.to_owned())));
     let timed = timed_moment(turn, plan).map(|next| (next, WakeReason::Scheduler(name.to_owned())));
-    let owes = turn.state.schedulers.get(name).is_some_and(|scheduler| !scheduler.owed.is_empty());
+    let owes = turn.state.schedulers().get(name).is_some_and(|scheduler| !scheduler.owed.is_empty());
     let owed = owes.then(|| (turn.now, WakeReason::Decision(name.to_owned())));
     let makes = quiet.chain(timed).chain(owed).min();
     let makes = match gate(turn, name) {
@@ -134,7 +134,7 @@ pub(super) fn scheduler_due(turn: &Turn<'_>, name: &str) -> Option<Deadline> {
 
 /// When a timed scheduler is due: as planned, but a periodic one never later than its interval.
 fn timed_moment(turn: &Turn<'_>, plan: &SchedulerPlan) -> Option<Timestamp> {
-    let next = turn.state.schedulers.get(&plan.name)?.next?;
+    let next = turn.state.schedulers().get(&plan.name)?.next?;
     match &plan.kind {
         SchedulerKind::Periodic { every, .. } => Some(timers::due(next, turn.now, *every)),
         SchedulerKind::Nightly { .. }
@@ -171,7 +171,7 @@ fn quiet_ends(turn: &Turn<'_>, plan: &SchedulerPlan) -> Vec<(Option<ChangeLine>,
     };
     let mut ends: BTreeMap<Option<ChangeLine>, Timestamp> = BTreeMap::new();
     for queued in queued(turn, &plan.name) {
-        if let (Some(due), Some(change)) = (queued.due, turn.state.changes.get(queued.change)) {
+        if let (Some(due), Some(change)) = (queued.due, turn.state.changes().get(queued.change)) {
             sabotage!(QuietNotRestarted => if ends.contains_key(&line_of(plan, change)) { continue });
             let due = timers::due(due.min(change.arrived.plus(*quiet)), turn.now, *quiet);
             ends.insert(line_of(plan, change), due);
@@ -181,13 +181,13 @@ fn quiet_ends(turn: &Turn<'_>, plan: &SchedulerPlan) -> Vec<(Option<ChangeLine>,
 }
 
 fn queued<'t>(turn: &'t Turn<'_>, scheduler: &str) -> &'t [QueuedChange] {
-    turn.state.schedulers.get(scheduler).map_or(&[], |scheduler| &scheduler.queued)
+    turn.state.schedulers().get(scheduler).map_or(&[], |scheduler| &scheduler.queued)
 }
 
 /// Makes the buildsets of all that waits in a line.
 fn build_queue(turn: &mut Turn<'_>, plan: &SchedulerPlan, line: Option<&ChangeLine>) {
     let changes: Vec<Arc<Change>> = (queued(turn, &plan.name).iter())
-        .filter_map(|queued| turn.state.changes.get(queued.change))
+        .filter_map(|queued| turn.state.changes().get(queued.change))
         .filter(|change| line_of(plan, change).as_ref() == line)
         .cloned()
         .collect();
@@ -236,7 +236,7 @@ fn fire_timed(turn: &mut Turn<'_>, plan: &SchedulerPlan) {
         | SchedulerKind::Force { .. } => return,
     };
     let changes: Vec<ChangeId> = queued(turn, &plan.name).iter().map(|queued| queued.change).collect();
-    let changes = turn.state.changes.all(&changes);
+    let changes = turn.state.changes().all(&changes);
     let sets = if only_if_changed { important_sets(turn, plan, &changes) } else { vec![changes] };
     for set in &sets {
         if !build_changes(turn, plan, set, &usual) {
@@ -281,7 +281,7 @@ pub(super) fn time_schedulers(turn: &mut Turn<'_>, changes: &[PlanChange]) {
     let changed: BTreeSet<&str> = changed.collect();
     for scheduler in plan.schedulers.values() {
         let changed = changed.contains(scheduler.name.as_str());
-        let untimed = turn.state.schedulers.get(&scheduler.name).is_some_and(|state| state.next.is_none());
+        let untimed = turn.state.schedulers().get(&scheduler.name).is_some_and(|state| state.next.is_none());
         if changed || untimed {
             time_scheduler(turn, scheduler);
         }
@@ -289,7 +289,7 @@ pub(super) fn time_schedulers(turn: &mut Turn<'_>, changes: &[PlanChange]) {
 }
 
 fn time_scheduler(turn: &mut Turn<'_>, plan: &SchedulerPlan) {
-    let Some(state) = turn.state.schedulers.get(&plan.name).filter(|state| state.enabled) else { return };
+    let Some(state) = turn.state.schedulers().get(&plan.name).filter(|state| state.enabled) else { return };
     let (last, before) = (state.last, state.next);
     let next = next_moment(turn, plan, last);
     if next != before {
@@ -301,7 +301,7 @@ fn time_scheduler(turn: &mut Turn<'_>, plan: &SchedulerPlan) {
 pub(super) fn retime_schedulers(turn: &mut Turn<'_>) {
     let Some(plan) = turn.plan() else { return };
     for scheduler in plan.schedulers.values() {
-        if turn.state.schedulers.get(&scheduler.name).is_some_and(|state| state.next.is_some()) {
+        if turn.state.schedulers().get(&scheduler.name).is_some_and(|state| state.next.is_some()) {
             time_scheduler(turn, scheduler);
         }
     }
@@ -311,7 +311,7 @@ pub(super) fn retime_schedulers(turn: &mut Turn<'_>) {
 pub(super) fn retime_nights(turn: &mut Turn<'_>) {
     let Some(plan) = turn.plan() else { return };
     for scheduler in plan.schedulers.values() {
-        let next = turn.state.schedulers.get(&scheduler.name).and_then(|state| state.next);
+        let next = turn.state.schedulers().get(&scheduler.name).and_then(|state| state.next);
         if matches!(scheduler.kind, SchedulerKind::Nightly { .. }) && next.is_some_and(|next| next > turn.now) {
             time_scheduler(turn, scheduler);
         }
@@ -320,7 +320,7 @@ pub(super) fn retime_nights(turn: &mut Turn<'_>) {
 
 /// A person switches a scheduler.
 pub(super) fn enable_ordered(turn: &mut Turn<'_>, name: String, enabled: bool, ticket: Option<Ticket>) {
-    let Some(found) = turn.state.schedulers.get(&name) else {
+    let Some(found) = turn.state.schedulers().get(&name) else {
         return turn.reply(ticket, Reply::Unknown(format!("there is no scheduler `{name}`")));
     };
     let (id, was): (SchedulerId, bool) = (found.id, found.enabled);
@@ -335,14 +335,14 @@ pub(super) fn enable_ordered(turn: &mut Turn<'_>, name: String, enabled: bool, t
 
 /// Asks again about the changes that are due.
 pub(super) fn ask_about_pending(turn: &mut Turn<'_>, plan: &SchedulerPlan) {
-    let Some(scheduler) = turn.state.schedulers.get(&plan.name) else { return };
+    let Some(scheduler) = turn.state.schedulers().get(&plan.name) else { return };
     let due = |pending: &&PendingChange| retry_due(turn, pending.retry).is_some_and(|due| due <= turn.now);
     let due: Vec<ChangeId> = scheduler.pending.iter().filter(due).map(|pending| pending.change).collect();
     for change in due {
         if turn.in_flight.postponed.contains_key(&TimerKey::Scheduler(plan.name.clone())) {
             return;
         }
-        match turn.state.changes.get(change).map(Arc::clone) {
+        match turn.state.changes().get(change).map(Arc::clone) {
             Some(change) => offer_to(turn, plan, &change),
             None => decline(turn, plan, change),
         }

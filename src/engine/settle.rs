@@ -60,7 +60,7 @@ impl Core<'_> {
                 return;
             }
         }
-        panic!("bug in the engine: it circles, at fact {}", self.turn.state.seq);
+        panic!("bug in the engine: it circles, at fact {}", self.turn.state.seq());
     }
 
     fn refresh_timers(&mut self) {
@@ -91,7 +91,7 @@ impl Core<'_> {
             TimerKey::Source(name) => self.parts.polls.due(turn, name),
             TimerKey::Build(build) => steps::build_due(turn, *build),
             TimerKey::Worker(name) => {
-                let at = turn.state.workers.get(name)?.give_up.filter(|_| turn.state.load_of(name) > 0)?;
+                let at = turn.state.workers().get(name)?.give_up.filter(|_| turn.state.load_of(name) > 0)?;
                 // A clock that went back must not make the wait longer than it is.
                 let at = at.min(turn.now.plus(workers::grace_of_workers(turn)));
                 Some((at, WakeReason::GiveUp(name.clone())))
@@ -103,7 +103,7 @@ impl Core<'_> {
             }
             TimerKey::Report(report) => self.parts.deliveries.due(turn, *report),
             TimerKey::Request(request) => {
-                let at = turn.state.requests.get(request)?.rests(turn.now)?;
+                let at = turn.state.requests().get(request)?.rests(turn.now)?;
                 Some((at, WakeReason::Request(*request)))
             }
             TimerKey::Builder(builder) => {
@@ -128,7 +128,7 @@ impl Core<'_> {
             TimerKey::Leftovers(worker) => workers::end_leftovers(turn, worker),
             TimerKey::Request(request) => {
                 turn.in_flight.lend = true;
-                turn.in_flight.builders.extend(turn.state.requests.get(request).map(|request| request.builder));
+                turn.in_flight.builders.extend(turn.state.requests().get(request).map(|request| request.builder));
             }
             TimerKey::Source(source) => self.parts.polls.order(turn, source),
             TimerKey::Report(report) => self.parts.deliveries.order(turn, *report),

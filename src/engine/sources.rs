@@ -36,7 +36,7 @@ struct Poll {
 impl Polls {
     /// When a source is due; not while it is being polled.
     pub fn due(&self, turn: &Turn<'_>, name: &str) -> Option<Deadline> {
-        let source = turn.state.sources.get(name).filter(|source| source.active)?;
+        let source = turn.state.sources().get(name).filter(|source| source.active)?;
         let every = interval(turn, name)?;
         if self.ordered.contains_key(name) {
             return None;
@@ -53,7 +53,7 @@ impl Polls {
 
     /// Orders a poll.
     pub fn order(&mut self, turn: &mut Turn<'_>, name: &str) {
-        let cursor = turn.state.sources.get(name).and_then(|source| source.cursor.clone());
+        let cursor = turn.state.sources().get(name).and_then(|source| source.cursor.clone());
         self.ordered.insert(name.to_owned(), Poll::default());
         turn.effects.push(Effect::Poll { source: name.to_owned(), cursor });
         turn.touch(TimerKey::Source(name.to_owned()));
@@ -77,7 +77,7 @@ impl Polls {
     ) -> Option<PollResult> {
         let poll = self.ordered.remove(name).unwrap_or_default();
         turn.touch(TimerKey::Source(name.to_owned()));
-        turn.state.sources.get(name).filter(|source| source.active)?;
+        turn.state.sources().get(name).filter(|source| source.active)?;
         if poll.again || poll.void {
             turn.in_flight.wanted_polls.insert(name.to_owned());
         }
@@ -93,7 +93,7 @@ impl Polls {
 
     /// What a poll found is recorded: the source has seen it.
     pub fn seen(&mut self, turn: &mut Turn<'_>, name: &str, cursor: Cursor) {
-        let source = turn.state.sources.get(name).expect("a source that reported is known");
+        let source = turn.state.sources().get(name).expect("a source that reported is known");
         let stale = source.polled.is_none_or(|last| turn.now.since(last) >= QUIET_FACT || last > turn.now);
         if stale || source.wanted || source.failures > 0 || source.cursor.as_ref() != Some(&cursor) {
             turn.record(Event::SourcePolled { source: turn.state.source_id(name), cursor });
@@ -115,11 +115,11 @@ impl Polls {
 
 /// Somebody wants a source, or all, polled now.
 pub(super) fn poll_ordered(turn: &mut Turn<'_>, source: Option<String>, ticket: Option<Ticket>) {
-    let active = |name: &String| turn.state.sources.get(name).is_some_and(|source| source.active);
+    let active = |name: &String| turn.state.sources().get(name).is_some_and(|source| source.active);
     let names: Vec<String> = match source {
         Some(name) if active(&name) => vec![name],
         Some(name) => return turn.reply(ticket, Reply::Unknown(format!("there is no change source `{name}`"))),
-        None => turn.state.sources.keys().filter(|name| active(name)).cloned().collect(),
+        None => turn.state.sources().keys().filter(|name| active(name)).cloned().collect(),
     };
     turn.in_flight.wanted_polls.extend(names);
     turn.reply(ticket, Reply::Done);
@@ -130,7 +130,7 @@ fn interval(turn: &Turn<'_>, name: &str) -> Option<Span> {
 }
 
 fn failed(turn: &mut Turn<'_>, name: &str, error: String) {
-    let source = turn.state.sources.get(name).expect("a source that reported is known");
+    let source = turn.state.sources().get(name).expect("a source that reported is known");
     // Late: the configuration that asked for it may not be at hand any more.
     let Some(every) = interval(turn, name) else { return };
     let failures = source.failures + 1;

@@ -19,13 +19,13 @@ pub(super) fn start_build(
     asked: Option<Timestamp>,
 ) {
     let Placement { worker, dir, lender, locks } = place;
-    let (Some(found), Some(digest)) = (turn.state.requests.get(&request).cloned(), turn.state.plan.clone()) else {
+    let (Some(found), Some(digest)) = (turn.state.requests().get(&request).cloned(), turn.state.plan().cloned()) else {
         return;
     };
-    let Some(worker_id) = turn.state.workers.get(&worker).map(|worker| worker.id) else { return };
-    let number = turn.state.builders.get(&found.builder).map_or(0, |builder| builder.number) + 1;
-    let build = BuildId(turn.state.last.build + 1);
-    let reason = turn.state.buildsets.get(&found.buildset).map(|set| set.record.reason.clone()).unwrap_or_default();
+    let Some(worker_id) = turn.state.workers().get(&worker).map(|worker| worker.id) else { return };
+    let number = turn.state.builders().get(&found.builder).map_or(0, |builder| builder.number) + 1;
+    let build = BuildId(turn.state.last().build + 1);
+    let reason = turn.state.buildsets().get(&found.buildset).map(|set| set.record.reason.clone()).unwrap_or_default();
     turn.record(Event::BuildStarted {
         build,
         number,
@@ -50,7 +50,7 @@ pub(super) fn start_build(
 
 /// Step 0: the worker is there, or the build would not have started.
 fn prepare_worker(turn: &mut Turn<'_>, build: BuildId, worker: &str) {
-    let step = StepId(turn.state.last.step + 1);
+    let step = StepId(turn.state.last().step + 1);
     let state = format!("worker {worker} ready");
     turn.record(Event::StepStarted {
         build,
@@ -75,7 +75,7 @@ fn build_properties(
     (worker, dir): (&str, &str),
     number: u64,
 ) -> Properties {
-    let set = turn.state.buildsets.get(&request.buildset).map(|set| &set.record);
+    let set = turn.state.buildsets().get(&request.buildset).map(|set| &set.record);
     let mut properties = set.map(|set| set.properties.clone()).unwrap_or_default();
     properties.set("buildername", plan.name.as_str(), "Builder");
     properties.set("builderid", number_value(request.builder.0), "Builder");
@@ -84,7 +84,7 @@ fn build_properties(
     if let Some(worker_plan) = turn.plan().as_ref().and_then(|plan| plan.workers.get(worker)) {
         properties.update(&sourced(&worker_plan.properties, "Worker"));
     }
-    if let Some(state) = turn.state.workers.get(worker)
+    if let Some(state) = turn.state.workers().get(worker)
         && let Some(base) = state.info.get("basedir")
     {
         properties.set("basedir", base.as_str(), "Worker");
@@ -103,7 +103,7 @@ fn build_properties(
 
 /// Who answers for a build: the authors of its changes, and who forced it.
 fn owners(turn: &Turn<'_>, changes: &[ChangeId], properties: &Properties) -> BTreeSet<String> {
-    let authors = turn.state.changes.all(changes);
+    let authors = turn.state.changes().all(changes);
     let forced = properties.get("owner").and_then(Value::as_str).filter(|owner| !owner.is_empty());
     authors.iter().map(|change| change.data.author.clone()).chain(forced.map(str::to_owned)).collect()
 }

@@ -25,7 +25,7 @@ pub(super) fn end_step(turn: &mut Turn<'_>, id: BuildId, hidden: bool) {
 }
 
 fn retry_step(turn: &mut Turn<'_>, id: BuildId, step: StepId, index: usize, attempt: u64, outcome: Outcome) {
-    let Some(build) = turn.state.builds.get(&id) else { return };
+    let Some(build) = turn.state.builds().get(&id) else { return };
     let Some(plan) = turn.in_flight.plans.get(&build.plan).cloned() else { return };
     let Some(step_plan) = step_plan(build, &plan, index) else { return };
     if outcome == Outcome::Failure && attempt < step_plan.retries && build.stop.is_none() {
@@ -47,7 +47,7 @@ fn end_children(turn: &mut Turn<'_>, id: BuildId, outcome: Outcome) {
 
 /// How the script wanted a child step to end that had to stay open.
 fn end_asked(turn: &Turn<'_>, id: BuildId, child: StepId) -> Option<EndStep> {
-    let step = turn.state.builds.get(&id)?.step.as_ref()?;
+    let step = turn.state.builds().get(&id)?.step.as_ref()?;
     let key = &step.children.get(&child)?.key;
     step.journal.0.values().find_map(|entry| match &entry.ask {
         Ask::EndStep(end) if end.begun == *key => Some(end.clone()),
@@ -57,7 +57,7 @@ fn end_asked(turn: &Turn<'_>, id: BuildId, child: StepId) -> Option<EndStep> {
 
 /// The open child step that began last among those asked about.
 pub(super) fn last_child(turn: &Turn<'_>, id: BuildId, which: impl Fn(StepId) -> bool) -> Option<(StepId, String)> {
-    let step = turn.state.builds.get(&id)?.step.as_ref()?;
+    let step = turn.state.builds().get(&id)?.step.as_ref()?;
     let children = step.children.iter().filter(|(id, _)| which(**id));
     children.max_by_key(|(_, child)| child.number).map(|(id, child)| (*id, child.name.clone()))
 }
@@ -90,7 +90,7 @@ pub(super) fn close_step(
 
 /// The line of a build whose last step just ended and counts against it.
 fn line_so_far(turn: &Turn<'_>, id: BuildId) -> Option<String> {
-    let build = turn.state.builds.get(&id)?;
+    let build = turn.state.builds().get(&id)?;
     let steps = turn.in_flight.plans.get(&build.plan)?.builders.get(&build.builder).map_or(&[][..], |b| &b.steps);
     let done = build.done.last()?;
     words::build_so_far(done, Some(counts_as(done, steps)).filter(|outcome| *outcome != Outcome::Success)?)

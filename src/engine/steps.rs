@@ -27,7 +27,7 @@ use crate::model::{BuildId, EvalPart, Event, Outcome, Plan, RETRY_DELAY_MAX, Ste
 /// Does all that a build can do now.
 pub(super) fn drive(turn: &mut Turn<'_>, id: BuildId) {
     answer_triggers(turn, id);
-    while let Some(build) = turn.state.builds.get(&id) {
+    while let Some(build) = turn.state.builds().get(&id) {
         let Some(plan) = turn.in_flight.plans.get(&build.plan).cloned() else {
             let why = turn.in_flight.unloadable.get(&build.plan).map_or("it is not at hand", String::as_str);
             let why = format!("its configuration cannot be loaded any more: {}", why.lines().next().unwrap_or(why));
@@ -46,7 +46,7 @@ pub(super) fn drive(turn: &mut Turn<'_>, id: BuildId) {
 
 /// Between steps: the next one begins, or the build ends. False if there is a pause.
 fn advance_build(turn: &mut Turn<'_>, id: BuildId, plan: &Plan) -> bool {
-    let Some(build) = turn.state.builds.get(&id) else { return false };
+    let Some(build) = turn.state.builds().get(&id) else { return false };
     if let Some(pause) = build.pause.clone().filter(|_| build.stop.is_none()) {
         // A clock that went back must not make a pause longer than it can be.
         if pause.until > turn.now && pause.until <= turn.now.plus(RETRY_DELAY_MAX) {
@@ -66,12 +66,12 @@ fn advance_build(turn: &mut Turn<'_>, id: BuildId, plan: &Plan) -> bool {
 }
 
 fn start_step(turn: &mut Turn<'_>, id: BuildId, plan: &Plan, index: usize, attempt: u64) {
-    let Some(build) = turn.state.builds.get(&id) else { return };
+    let Some(build) = turn.state.builds().get(&id) else { return };
     let Some(step_plan) = step_plan(build, plan, index) else { return };
     let name = if attempt == 0 { step_plan.name.clone() } else { format!("{} (retry {attempt})", step_plan.name) };
     let event = Event::StepStarted {
         build: id,
-        step: StepId(turn.state.last.step + 1),
+        step: StepId(turn.state.last().step + 1),
         number: build.steps,
         name: words::unique_name(&name, &build.names),
         parent: None,
@@ -86,7 +86,7 @@ fn start_step(turn: &mut Turn<'_>, id: BuildId, plan: &Plan, index: usize, attem
 
 /// In a step: true if something was done, false if it waits.
 fn advance_step(turn: &mut Turn<'_>, id: BuildId, plan: &Plan) -> bool {
-    let Some(build) = turn.state.builds.get(&id) else { return false };
+    let Some(build) = turn.state.builds().get(&id) else { return false };
     let Some(step) = &build.step else { return false };
     let Some(step_plan) = step_plan(build, plan, step.index).cloned() else { return false };
     let owner = LockHolder { build: id, step: Some(step.id) };
@@ -102,14 +102,14 @@ fn advance_step(turn: &mut Turn<'_>, id: BuildId, plan: &Plan) -> bool {
         }
         None | Some(true) => {}
     }
-    if !step_plan.locks.is_empty() && !turn.state.locks.holds(owner) {
+    if !step_plan.locks.is_empty() && !turn.state.locks().holds(owner) {
         return lock_step(turn, id, owner, &step_plan);
     }
     answer_children(turn, id) || evaluate(turn, id, EvalPart::Body)
 }
 
 fn lock_step(turn: &mut Turn<'_>, id: BuildId, owner: LockHolder, plan: &StepPlan) -> bool {
-    let Some(step) = owner.step.filter(|_| !turn.state.locks.is_waiting(owner)) else { return false };
+    let Some(step) = owner.step.filter(|_| !turn.state.locks().is_waiting(owner)) else { return false };
     match ask_locks(turn, id, step, &plan.locks) {
         LockOutcome::Granted => {
             turn.want_evaluation(id);
@@ -128,7 +128,7 @@ fn finish_step(turn: &mut Turn<'_>, id: BuildId, plan: &StepPlan) -> bool {
     // What `hide_if` looks at goes on.
     let looks = |running_command: &super::state::RunningCommand| running_command.key.part() == EvalPart::HideIf;
     let flies = |build: &Build| build.step.as_ref().is_some_and(|step| !step.commands_running.values().all(looks));
-    if turn.state.builds.get(&id).is_some_and(flies) {
+    if turn.state.builds().get(&id).is_some_and(flies) {
         return stop_commands(turn, id);
     }
     if plan.hide_if.is_some() {
@@ -140,7 +140,7 @@ fn finish_step(turn: &mut Turn<'_>, id: BuildId, plan: &StepPlan) -> bool {
 
 /// When a build's script, or its stop, is due.
 pub(super) fn build_due(turn: &Turn<'_>, id: BuildId) -> Option<super::Deadline> {
-    let build = turn.state.builds.get(&id)?;
+    let build = turn.state.builds().get(&id)?;
     let pause = build.pause.as_ref().map(|pause| (pause.until, super::WakeReason::Retry(id)));
     let step = build.step.as_ref();
     let waits = step.into_iter().flat_map(|step| step.waits.keys().filter_map(|key| wait_ends(turn, step, key)));

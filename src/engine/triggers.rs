@@ -28,7 +28,7 @@ pub(super) fn trigger(turn: &mut Turn<'_>, id: BuildId, key: Key, ask: TriggerSp
             return refuse_trigger(turn, id, key, why);
         }
     };
-    let Some(build) = turn.state.builds.get(&id) else { return };
+    let Some(build) = turn.state.builds().get(&id) else { return };
     let name = format!("{}/{}", build.builder, build.number);
     let (stamps, changes) = if ask.stamps.is_empty() {
         (checked_out(build), build.changes.clone())
@@ -109,7 +109,7 @@ pub(super) fn trigger_again(turn: &mut Turn<'_>, id: BuildId) {
 fn triggerable<'p>(turn: &Turn<'_>, plan: &'p Plan, ask: &TriggerSpec) -> Result<Vec<&'p SchedulerPlan>, String> {
     let find = |name: &String| {
         let scheduler = plan.schedulers.get(name).ok_or_else(|| format!("there is no scheduler `{name}`"))?;
-        let enabled = turn.state.schedulers.get(name).is_some_and(|state| state.enabled);
+        let enabled = turn.state.schedulers().get(name).is_some_and(|state| state.enabled);
         match scheduler.kind {
             SchedulerKind::Triggerable if enabled => Ok(scheduler),
             SchedulerKind::Triggerable => Err(format!("scheduler `{name}` is switched off")),
@@ -133,7 +133,7 @@ pub(super) fn answer_trigger(turn: &mut Turn<'_>, id: BuildId, key: &Key) {
     let Some(step) = turn.state.step(id) else { return };
     let unanswered = step.journal.0.get(key).is_some_and(|entry| entry.answer.is_none());
     let sets = step.triggers.get(key).map_or(&[][..], Vec::as_slice);
-    let sets: Vec<&Buildset> = sets.iter().filter_map(|set| turn.state.buildsets.get(set)).collect();
+    let sets: Vec<&Buildset> = sets.iter().filter_map(|set| turn.state.buildsets().get(set)).collect();
     if !unanswered || sets.iter().any(|set| set.ended.is_none()) {
         return;
     }
@@ -153,7 +153,7 @@ fn triggered_builds(turn: &Turn<'_>, set: &Buildset) -> Vec<TriggeredBuild> {
     let one = |request: &RequestId| {
         let end = set.requests.get(request)?.as_ref()?;
         Some(TriggeredBuild {
-            builder: turn.state.builders.get(&end.builder).map(|builder| builder.name.clone()).unwrap_or_default(),
+            builder: turn.state.builders().get(&end.builder).map(|builder| builder.name.clone()).unwrap_or_default(),
             builder_id: end.builder,
             build: end.build.map(|(build, _)| build),
             number: end.build.map(|(_, number)| number),

@@ -60,7 +60,7 @@ impl<'a> Turn<'a> {
     /// # Panics
     /// When the fact is illegal, which is a bug here: a wrong engine is worse than none.
     pub fn record(&mut self, event: Event) {
-        let fact = Fact { seq: self.state.seq + 1, at: self.now, cause: self.cause(), event };
+        let fact = Fact { seq: self.state.seq() + 1, at: self.now, cause: self.cause(), event };
         if let Err(why) = self.state.apply(&fact) {
             panic!("bug in the engine: fact {} is illegal: {why}: {:?}", fact.seq, fact.event);
         }
@@ -80,29 +80,29 @@ impl<'a> Turn<'a> {
 
     /// The configuration in force.
     pub fn plan(&self) -> Option<Arc<Plan>> {
-        self.in_flight.plans.get(self.state.plan.as_ref()?).cloned()
+        self.in_flight.plans.get(self.state.plan()?).cloned()
     }
 
     /// Looks at everything, as after a restart.
     pub fn look_at_everything(&mut self) {
-        self.in_flight.builds.extend(self.state.builds.keys());
-        self.in_flight.builders.extend(self.state.index.waiting.keys());
+        self.in_flight.builds.extend(self.state.builds().keys());
+        self.in_flight.builders.extend(self.state.index().waiting.keys());
         self.in_flight.locks = true;
-        let parents = self.state.builds.values().filter(|build| build.has_triggers()).map(|build| build.id);
+        let parents = self.state.builds().values().filter(|build| build.has_triggers()).map(|build| build.id);
         self.in_flight.parents = parents.collect();
         (self.in_flight.lend, self.in_flight.deadlocks) = (true, true);
-        for worker in self.state.workers.keys().cloned().collect::<Vec<_>>() {
+        for worker in self.state.workers().keys().cloned().collect::<Vec<_>>() {
             self.note_free(&worker);
         }
         let state = &*self.state;
-        let all = (state.schedulers.keys().cloned().map(TimerKey::Scheduler))
-            .chain(state.sources.keys().cloned().map(TimerKey::Source))
-            .chain(state.workers.keys().cloned().map(TimerKey::Worker))
-            .chain(state.workers.keys().cloned().map(TimerKey::Leftovers))
-            .chain(state.builds.keys().copied().map(TimerKey::Build))
-            .chain(state.outbox.keys().copied().map(TimerKey::Report))
-            .chain(state.requests.keys().copied().map(TimerKey::Request))
-            .chain(state.troubles.keys().cloned().map(TimerKey::Function));
+        let all = (state.schedulers().keys().cloned().map(TimerKey::Scheduler))
+            .chain(state.sources().keys().cloned().map(TimerKey::Source))
+            .chain(state.workers().keys().cloned().map(TimerKey::Worker))
+            .chain(state.workers().keys().cloned().map(TimerKey::Leftovers))
+            .chain(state.builds().keys().copied().map(TimerKey::Build))
+            .chain(state.outbox().keys().copied().map(TimerKey::Report))
+            .chain(state.requests().keys().copied().map(TimerKey::Request))
+            .chain(state.troubles().keys().copied().map(TimerKey::Function));
         self.in_flight.touched.extend(all);
         sabotage!(QuietLostOnRestart => self.in_flight.touched.retain(|key| !matches!(key, TimerKey::Scheduler(_))));
         sabotage!(WaitForgottenOnRestart => self.in_flight.touched.retain(|key| !matches!(key, TimerKey::Build(_))));
@@ -144,7 +144,7 @@ impl<'a> Turn<'a> {
             | Event::RequestPriority { request, .. }
             | Event::RequestWaits { request, .. } => {
                 (self.in_flight.lend, self.in_flight.deadlocks) = (true, true);
-                self.in_flight.builders.extend(self.state.requests.get(request).map(|request| request.builder));
+                self.in_flight.builders.extend(self.state.requests().get(request).map(|request| request.builder));
                 self.touch(TimerKey::Request(*request));
             }
             Event::RequestEnded { request, .. } => self.touch(TimerKey::Request(*request)),
@@ -214,7 +214,7 @@ impl<'a> Turn<'a> {
         self.touch(TimerKey::Leftovers(worker.to_owned()));
         self.note_free(worker);
         self.in_flight.lend = true;
-        let waiting = &self.state.index.waiting;
+        let waiting = &self.state.index().waiting;
         let builders = self.in_flight.builders_of_worker.get(worker).into_iter().flatten();
         self.in_flight.builders.extend(builders.filter(|builder| waiting.contains_key(builder)));
         self.in_flight.builds.extend(self.state.builds_on(worker));
@@ -228,7 +228,7 @@ impl<'a> Turn<'a> {
 
     /// Notes whether new builds may go to a worker.
     pub fn note_free(&mut self, worker: &str) {
-        let takes = self.state.workers.get(worker).is_some_and(super::state::Worker::takes_builds);
+        let takes = self.state.workers().get(worker).is_some_and(super::state::Worker::takes_builds);
         let load = self.state.slots_taken(worker);
         if takes && self.slots_of(worker).is_some_and(|slots| load < slots) {
             self.in_flight.free.insert(worker.to_owned());

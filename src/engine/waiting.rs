@@ -35,20 +35,20 @@ pub struct StuckQueue {
 /// Queues that a person has to do something for: their builder is gone, or none of its workers was ever here.
 pub(super) fn stuck_queues(turn: &Turn<'_>) -> Vec<StuckQueue> {
     let Some(plan) = turn.plan() else { return Vec::new() };
-    let queues = turn.state.index.waiting.iter();
+    let queues = turn.state.index().waiting.iter();
     queues.filter_map(|(builder, ranks)| stuck_queue(turn, &plan, *builder, ranks)).collect()
 }
 
 fn stuck_queue(turn: &Turn<'_>, plan: &Plan, builder: BuilderId, ranks: &BTreeSet<Rank>) -> Option<StuckQueue> {
-    let since = turn.state.requests.get(&ranks.iter().map(|(_, _, id)| *id).min()?)?.submitted;
-    let name = turn.state.builders.get(&builder)?.name.clone();
+    let since = turn.state.requests().get(&ranks.iter().map(|(_, _, id)| *id).min()?)?.submitted;
+    let name = turn.state.builders().get(&builder)?.name.clone();
     let waiting = ranks.len();
     let many = if waiting == 1 { "one request waits".to_owned() } else { format!("{waiting} requests wait") };
     let stuck = |text: String, connect| StuckQueue { builder: name.clone(), text, connect, since, now: turn.now };
     let Some(found) = plan.builders.get(&name) else {
         return Some(stuck(format!("{many}, but the builder is not configured any more"), None));
     };
-    let never = |name: &&String| turn.state.workers.get(*name).is_none_or(|worker| worker.epoch == 0);
+    let never = |name: &&String| turn.state.workers().get(*name).is_none_or(|worker| worker.epoch == 0);
     let all = !found.workers.is_empty() && found.workers.iter().all(|name| never(&name));
     (all && since.plus(NEVER_MAX) <= turn.now).then(|| {
         let names: Vec<String> = found.workers.iter().take(WORKERS_MAX).map(|name| format!("`{name}`")).collect();
@@ -59,11 +59,11 @@ fn stuck_queue(turn: &Turn<'_>, plan: &Plan, builder: BuilderId, ranks: &BTreeSe
 
 /// Why a request waits: one reason a line, what matters most first. Empty: it does not wait.
 pub(super) fn why_waits(turn: &Turn<'_>, id: RequestId) -> Vec<String> {
-    let Some(request) = turn.state.requests.get(&id).filter(|request| request.build.is_none()) else {
+    let Some(request) = turn.state.requests().get(&id).filter(|request| request.build.is_none()) else {
         return Vec::new();
     };
     let Some(plan) = turn.plan() else { return vec!["no configuration is in force".to_owned()] };
-    let name = turn.state.builders.get(&request.builder).map(|builder| builder.name.clone()).unwrap_or_default();
+    let name = turn.state.builders().get(&request.builder).map(|builder| builder.name.clone()).unwrap_or_default();
     let Some(builder) = plan.builders.get(&name) else {
         return vec![format!(
             "builder `{name}` is not configured any more: the request waits for its return, or to be cancelled"
@@ -84,13 +84,13 @@ fn builder_is_full(turn: &Turn<'_>, builder: &BuilderPlan, request: &Request) ->
     if builder_has_slot(turn, builder, request.builder) {
         return None;
     }
-    let running = turn.state.index.builds_of_builder.get(&request.builder).into_iter().flatten();
-    let who = names(running.filter_map(|id| turn.state.builds.get(id)));
+    let running = turn.state.index().builds_of_builder.get(&request.builder).into_iter().flatten();
+    let who = names(running.filter_map(|id| turn.state.builds().get(id)));
     Some(format!("builder `{}` runs as many builds as its `slots` allow: {who}", builder.name))
 }
 
 fn turn_of(turn: &Turn<'_>, request: &Request) -> Option<String> {
-    let before = turn.state.index.waiting.get(&request.builder)?.range(..request.rank()).take(AHEAD_MAX).count();
+    let before = turn.state.index().waiting.get(&request.builder)?.range(..request.rank()).take(AHEAD_MAX).count();
     match before {
         0 => None,
         1 => Some("one other request of its builder is before it".to_owned()),
@@ -119,7 +119,7 @@ fn workers_of(turn: &Turn<'_>, plan: &Plan, builder: &BuilderPlan, request: &Req
 
 fn worker_says(turn: &Turn<'_>, plan: &Plan, builder: &BuilderPlan, request: &Request, worker: &WorkerPlan) -> String {
     let name = worker.name.as_str();
-    let Some(state) = turn.state.workers.get(name) else { return "never connected".to_owned() };
+    let Some(state) = turn.state.workers().get(name) else { return "never connected".to_owned() };
     if state.connection.is_none() {
         return if state.epoch == 0 { "never connected" } else { "is not connected" }.to_owned();
     }
@@ -138,7 +138,7 @@ fn no_directory(turn: &Turn<'_>, builder: &BuilderPlan, request: &Request, worke
         return None;
     }
     let there: Vec<&Build> =
-        turn.state.builds_on(worker).into_iter().filter_map(|id| turn.state.builds.get(&id)).collect();
+        turn.state.builds_on(worker).into_iter().filter_map(|id| turn.state.builds().get(&id)).collect();
     let own = there.iter().copied().filter(|build| build.builder_id == request.builder);
     let who = names(own);
     if !who.is_empty() {
@@ -161,11 +161,11 @@ fn no_slot(turn: &Turn<'_>, worker: &WorkerPlan, request: &Request) -> Option<St
         return None;
     }
     let there = turn.state.builds_on(&worker.name).into_iter();
-    let there: Vec<&Build> = there.filter_map(|id| turn.state.builds.get(&id)).collect();
+    let there: Vec<&Build> = there.filter_map(|id| turn.state.builds().get(&id)).collect();
     let ancestors = kin_of_request(turn.state, request.id);
     let lender = there.iter().find(|build| ancestors.iter().any(|owner| owner.build == build.id));
     if let Some(lender) = lender {
-        let borrower = turn.state.borrower_of(lender).and_then(|id| turn.state.builds.get(&id));
+        let borrower = turn.state.borrower_of(lender).and_then(|id| turn.state.builds().get(&id));
         let how = borrower.map_or_else(
             || "lends its slot as soon as it only waits".to_owned(),
             |borrower| format!("has lent its slot to {}", names(std::iter::once(borrower))),
@@ -179,7 +179,7 @@ fn no_slot(turn: &Turn<'_>, worker: &WorkerPlan, request: &Request) -> Option<St
 fn no_locks(turn: &Turn<'_>, plan: &Plan, builder: &BuilderPlan, request: &Request, worker: &str) -> Option<String> {
     let wants = locks_at(plan, builder, worker);
     let kin = kin_of_request(turn.state, request.id);
-    let asker = LockRequest { since: (turn.state.seq, u64::MAX), kin, worker, wants: &wants, transitive: false };
+    let asker = LockRequest { since: (turn.state.seq(), u64::MAX), kin, worker, wants: &wants, transitive: false };
     locks_say(turn, &asker)
 }
 

@@ -13,6 +13,7 @@ mod changes;
 mod illegal_fact;
 mod locks;
 mod outbox;
+mod read;
 mod recent;
 mod requests;
 mod results;
@@ -48,30 +49,30 @@ use crate::model::{
 #[serde(default)]
 pub(super) struct State {
     /// The last fact in it.
-    pub seq: u64,
+    seq: u64,
     /// The highest epoch of any connection.
-    pub epoch: u64,
-    pub installation: String,
-    pub last: Counters,
+    epoch: u64,
+    installation: String,
+    last: Counters,
     /// The configuration in force.
-    pub plan: Option<ConfigDigest>,
+    plan: Option<ConfigDigest>,
     /// A newer one was refused.
-    pub refused: bool,
-    pub changes: Changes,
-    pub schedulers: BTreeMap<String, Scheduler>,
-    pub sources: BTreeMap<String, Source>,
-    pub workers: BTreeMap<String, Worker>,
-    pub builder_ids: BTreeMap<String, BuilderId>,
-    pub builders: BTreeMap<BuilderId, Builder>,
-    pub buildsets: BTreeMap<BuildsetId, Buildset>,
-    pub requests: BTreeMap<RequestId, Request>,
-    pub builds: BTreeMap<BuildId, Build>,
-    pub locks: Locks,
-    pub outbox: BTreeMap<ReportId, Queued>,
+    refused: bool,
+    changes: Changes,
+    schedulers: BTreeMap<String, Scheduler>,
+    sources: BTreeMap<String, Source>,
+    workers: BTreeMap<String, Worker>,
+    builder_ids: BTreeMap<String, BuilderId>,
+    builders: BTreeMap<BuilderId, Builder>,
+    buildsets: BTreeMap<BuildsetId, Buildset>,
+    requests: BTreeMap<RequestId, Request>,
+    builds: BTreeMap<BuildId, Build>,
+    locks: Locks,
+    outbox: BTreeMap<ReportId, Queued>,
     /// User functions that failed, or cost a process, under the configuration in force.
-    pub troubles: BTreeMap<UserFunction, FunctionTrouble>,
+    troubles: BTreeMap<UserFunction, FunctionTrouble>,
     #[serde(skip)]
-    pub index: Index,
+    index: Index,
 }
 
 /// The highest numbers given so far.

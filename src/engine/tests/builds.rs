@@ -401,8 +401,11 @@ fn what_ended_leaves_the_state() {
         world.expect_ended(&format!("linux/{}", round + 1), Outcome::Success);
     }
     let state = world.engine.state();
-    assert_eq!((state.builds.len(), state.requests.len(), state.buildsets.len(), state.outbox.len()), (0, 0, 0, 0));
-    assert_eq!(state.changes.held(), 1, "only the newest change stays");
+    assert_eq!(
+        (state.builds().len(), state.requests().len(), state.buildsets().len(), state.outbox().len()),
+        (0, 0, 0, 0)
+    );
+    assert_eq!(state.changes().held(), 1, "only the newest change stays");
     assert_eq!(world.delivered.len(), 30);
 }
 

@@ -146,7 +146,7 @@ fn undecided_changes_of_one_scheduler_are_bounded() {
         3,
         "the oldest leave, and it is told"
     );
-    assert_eq!(world.engine.state().schedulers["any"].pending.len(), max);
+    assert_eq!(world.engine.state().schedulers()["any"].pending.len(), max);
 }
 
 #[test]

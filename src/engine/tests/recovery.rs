@@ -299,7 +299,7 @@ fn the_next_configuration_comes_into_force_if_the_last_one_cannot_be_loaded_any_
 #[test]
 fn a_build_that_is_ended_by_hand_ends_as_exception_with_the_reason() {
     let mut world = world();
-    let build = *world.engine.state().builds.keys().next().unwrap();
+    let build = *world.engine.state().builds().keys().next().unwrap();
     let reply = world.order(Order::EndBuild { build, why: "it is stuck".into() });
     assert_eq!(reply, Reply::Done);
     world.expect_ended("linux/1", Outcome::Exception);

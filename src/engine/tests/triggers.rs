@@ -126,7 +126,7 @@ fn stopping_a_build_stops_running_builds_that_it_waits_for() {
     world.expect_ended("parent/1", Outcome::Cancelled);
     world.end_with("slow", CommandEnd::Interrupted("enough".into()));
     world.expect_ended("other/1", Outcome::Cancelled);
-    assert!(world.engine.state().buildsets.is_empty());
+    assert!(world.engine.state().buildsets().is_empty());
 }
 
 #[test]

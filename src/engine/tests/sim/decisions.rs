@@ -127,7 +127,7 @@ impl Sim {
         let Some(shell) = self.shell.as_ref().filter(|_| !matches!(input, Input::PlanLoaded { .. })) else {
             return Vec::new();
         };
-        let troubles = shell.engine.state().troubles.iter().filter(|(_, trouble)| trouble.suspended);
+        let troubles = shell.engine.state().troubles().iter().filter(|(_, trouble)| trouble.suspended);
         troubles.map(|(function, _)| *function).collect()
     }
 
@@ -150,14 +150,14 @@ impl Sim {
                 Err(Undecided::Failed { .. }) => saw.push("decision failed"),
                 Err(Undecided::Lost { .. }) => saw.push("decision lost"),
             }
-            let known = state.troubles.get(&function).is_some_and(|trouble| trouble.message.is_some());
+            let known = state.troubles().get(&function).is_some_and(|trouble| trouble.message.is_some());
             assert!(
                 known || told.said == Err(Undecided::Postponed),
                 "decisions: {function} failed, and nothing says so"
             );
             if let (Some(change), FunctionOwner::Scheduler(id)) = (told.change, function.of) {
                 let name = state.scheduler_name(id).unwrap();
-                let scheduler = &state.schedulers[name];
+                let scheduler = &state.schedulers()[name];
                 let waits = scheduler.pending.iter().any(|pending| pending.change == change);
                 // Asked twice in one turn it may have been answered the second time.
                 let decided = facts.iter().any(|fact| is_decision(&fact.event, scheduler.id, change));
@@ -167,7 +167,7 @@ impl Sim {
         for fact in facts {
             match &fact.event {
                 Event::BuildStarted { builder, worker, requests, .. } => {
-                    let (builder, worker) = (&state.builders[builder].name, state.worker_name(*worker).unwrap());
+                    let (builder, worker) = (&state.builders()[builder].name, state.worker_name(*worker).unwrap());
                     let asks = plan.builders.get(builder).is_some_and(|builder| builder.can_start.is_some());
                     let allowed = self.allowed.contains(&(requests[0], worker.clone()));
                     assert!(!asks || allowed, "decisions: `{builder}` starts on `{worker}`, which nothing allowed");
@@ -201,7 +201,7 @@ impl Sim {
     pub fn is_decided(&self) -> bool {
         let Some(shell) = &self.shell else { return false };
         let state = shell.engine.state();
-        state.schedulers.values().all(|scheduler| {
+        state.schedulers().values().all(|scheduler| {
             scheduler.pending.is_empty() || !scheduler.enabled || self.is_suspended(FunctionKind::Filter, scheduler.id)
         })
     }
@@ -209,7 +209,7 @@ impl Sim {
     /// Whether this function is not asked any more.
     pub fn is_suspended(&self, kind: FunctionKind, of: impl Into<FunctionOwner>) -> bool {
         let function = UserFunction::new(kind, of);
-        let troubles = self.shell.as_ref().map(|shell| &shell.engine.state().troubles);
+        let troubles = self.shell.as_ref().map(|shell| shell.engine.state().troubles());
         troubles.and_then(|troubles| troubles.get(&function)).is_some_and(|trouble| trouble.suspended)
     }
 }

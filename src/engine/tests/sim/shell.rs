@@ -572,7 +572,7 @@ impl Sim {
     /// A script sees the same in all evaluations of a step, and its journal only grows, also over a restart.
     fn check_context(&mut self, build: BuildId, job: &EvalJob) {
         let Some(shell) = &self.shell else { return };
-        let step = shell.engine.state().builds.get(&build).and_then(|build| build.step.as_ref());
+        let step = shell.engine.state().builds().get(&build).and_then(|build| build.step.as_ref());
         // A job for a step that was stopped may come when the build is in its next one.
         let Some(step) = step.filter(|step| step.index == job.step).map(|step| step.id) else { return };
         let seen = rmp_serde::to_vec(&*job.context).unwrap();

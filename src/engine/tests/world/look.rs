@@ -88,7 +88,7 @@ impl World {
                 Event::BuildStarted { build, number, builder, worker, .. } => {
                     let worker = self.engine.state().worker_name(*worker).unwrap().clone();
                     let view = BuildView { id: *build, worker, outcome: None, state: String::new() };
-                    let builder = &self.engine.state().builders[builder].name;
+                    let builder = &self.engine.state().builders()[builder].name;
                     assert!(builds.insert(format!("{builder}/{number}"), view).is_none(), "numbers are used once");
                 }
                 Event::BuildEnded { build, outcome, state, .. } => {
@@ -174,7 +174,7 @@ impl World {
             Event::ScriptFailed { function, message, .. } => {
                 let of = match function.of {
                     FunctionOwner::Scheduler(id) => format!("scheduler `{}`", state.scheduler_name(id)?),
-                    FunctionOwner::Builder(id) => format!("builder `{}`", state.builders[&id].name),
+                    FunctionOwner::Builder(id) => format!("builder `{}`", state.builders()[&id].name),
                 };
                 Some(format!("`{}` of {of}: {message}", function.kind.word()))
             }

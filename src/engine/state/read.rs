@@ -1,0 +1,106 @@
+//! What the rest of the engine sees of the state. It changes by [`State::apply`] alone.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Build, Builder, Buildset, Changes, Counters, FunctionTrouble, Index, Locks, Queued, Request, Scheduler, Source,
+    State, Worker,
+};
+use crate::model::{BuildId, BuilderId, BuildsetId, ConfigDigest, ReportId, RequestId, UserFunction};
+
+impl State {
+    /// The last fact in it.
+    pub const fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// The highest epoch of any connection.
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The id of this installation.
+    pub const fn installation(&self) -> &str {
+        self.installation.as_str()
+    }
+
+    /// The highest numbers given so far.
+    pub const fn last(&self) -> &Counters {
+        &self.last
+    }
+
+    /// The configuration in force.
+    pub const fn plan(&self) -> Option<&ConfigDigest> {
+        self.plan.as_ref()
+    }
+
+    /// Whether a newer configuration than the one in force was refused.
+    pub const fn refused(&self) -> bool {
+        self.refused
+    }
+
+    /// Changes that somebody still needs.
+    pub const fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// Schedulers, configured now or earlier, by name.
+    pub const fn schedulers(&self) -> &BTreeMap<String, Scheduler> {
+        &self.schedulers
+    }
+
+    /// Change sources, configured now or earlier, by name.
+    pub const fn sources(&self) -> &BTreeMap<String, Source> {
+        &self.sources
+    }
+
+    /// Workers, configured now or earlier, by name.
+    pub const fn workers(&self) -> &BTreeMap<String, Worker> {
+        &self.workers
+    }
+
+    /// Builders that were ever configured, by name.
+    pub const fn builder_ids(&self) -> &BTreeMap<String, BuilderId> {
+        &self.builder_ids
+    }
+
+    /// Builders that were ever configured.
+    pub const fn builders(&self) -> &BTreeMap<BuilderId, Builder> {
+        &self.builders
+    }
+
+    /// Buildsets that are open, or that a trigger waits for.
+    pub const fn buildsets(&self) -> &BTreeMap<BuildsetId, Buildset> {
+        &self.buildsets
+    }
+
+    /// Requests that wait or are being built.
+    pub const fn requests(&self) -> &BTreeMap<RequestId, Request> {
+        &self.requests
+    }
+
+    /// Builds that run.
+    pub const fn builds(&self) -> &BTreeMap<BuildId, Build> {
+        &self.builds
+    }
+
+    /// Who holds locks, and who waits for them.
+    pub const fn locks(&self) -> &Locks {
+        &self.locks
+    }
+
+    /// Reports that are not delivered.
+    pub const fn outbox(&self) -> &BTreeMap<ReportId, Queued> {
+        &self.outbox
+    }
+
+    /// User functions that failed, or cost a process, under the configuration in force.
+    pub const fn troubles(&self) -> &BTreeMap<UserFunction, FunctionTrouble> {
+        &self.troubles
+    }
+
+    /// Ways to find things.
+    pub const fn index(&self) -> &Index {
+        &self.index
+    }
+}

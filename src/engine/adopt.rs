@@ -61,7 +61,7 @@ pub(super) fn plan_loaded(
         end_hopeless_waits(turn);
     }
     turn.reply(ticket, Reply::Adopted { digest, changes: changes.clone() });
-    turn.in_flight.prune = true;
+    turn.in_flight.marks.plans();
     changes
 }
 

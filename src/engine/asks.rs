@@ -24,7 +24,9 @@ pub(super) fn take_ask(turn: &mut Turn<'_>, id: BuildId, key: Key, ask: Ask) {
     match ask {
         // It asks again when it has its slot back.
         Ask::Run(_) | Ask::File(_) if waits_for_slot(turn, id) => {
-            turn.in_flight.deadlocks |= turn.in_flight.slot_waits.insert(id);
+            if turn.in_flight.slots.wait(id) {
+                turn.in_flight.marks.deadlocks();
+            }
         }
         Ask::Run(_) | Ask::File(_) => ask_command(turn, id, own, key, ask),
         Ask::Wait(span) => {

@@ -123,7 +123,7 @@ pub(super) fn make_decided(turn: &mut Turn<'_>, decided: DecidedBuildset) -> Cre
         collapse_into(turn, *request);
     }
     if ids.is_empty() {
-        turn.in_flight.sets.insert(id);
+        turn.in_flight.marks.buildset(id);
     }
     made
 }

@@ -46,14 +46,14 @@ pub(super) fn end_deadlock(turn: &mut Turn<'_>) {
     let stuck = stuck_builds(turn, &plan);
     for id in stuck.iter().rev().copied() {
         if let Some((key, why)) = hopeless_request(turn, &plan, id, &stuck) {
-            turn.in_flight.deadlocks = true;
+            turn.in_flight.marks.deadlocks();
             turn.record(Event::TriggerRefused { build: id, key, why: why.clone() });
             return fail_script(turn, id, &why);
         }
     }
     for id in stuck.iter().rev().copied() {
         if let Some((owner, why)) = hopeless_locks(turn, id, &stuck) {
-            turn.in_flight.deadlocks = true;
+            turn.in_flight.marks.deadlocks();
             release_locks(turn, owner.build, owner.step);
             return fail_script(turn, id, &why);
         }
@@ -63,7 +63,7 @@ pub(super) fn end_deadlock(turn: &mut Turn<'_>) {
 /// Builds that can never end: of those that wait, all but those whose waits can end, over and over.
 fn stuck_builds(turn: &Turn<'_>, plan: &Plan) -> BTreeSet<BuildId> {
     let lock_waiters = turn.state.locks().waiting().map(|(_, waiter)| waiter.owner.build);
-    let parents = turn.in_flight.parents.iter().copied();
+    let parents = turn.in_flight.slots.parents();
     let mut stuck: BTreeSet<BuildId> = parents.chain(lock_waiters).filter(|id| may_be_stuck(turn, *id)).collect();
     loop {
         let ends: Vec<BuildId> = stuck.iter().copied().filter(|id| can_end(turn, plan, *id, &stuck)).collect();
@@ -76,8 +76,7 @@ fn stuck_builds(turn: &Turn<'_>, plan: &Plan) -> BTreeSet<BuildId> {
 
 fn may_be_stuck(turn: &Turn<'_>, id: BuildId) -> bool {
     let build = turn.state.builds().get(&id);
-    !turn.in_flight.finishing.contains_key(&id)
-        && build.is_some_and(|build| build.step.is_some() && !build.stops_step())
+    !turn.in_flight.finishing.is(id) && build.is_some_and(|build| build.step.is_some() && !build.stops_step())
 }
 
 fn can_end(turn: &Turn<'_>, plan: &Plan, id: BuildId, stuck: &BTreeSet<BuildId>) -> bool {
@@ -196,8 +195,7 @@ fn keeps(turn: &Turn<'_>, owner: LockHolder) -> bool {
     let triggers = step.triggers.keys().filter_map(|key| step.journal.0.get(key)).map(|entry| entry.step);
     let waiting = turn.state.locks().waiting().map(|(_, waiter)| waiter.owner);
     let waiting = waiting.filter(|waiter| waiter.build == owner.build).filter_map(|waiter| waiter.step);
-    let slot =
-        turn.in_flight.slot_waits.contains(&owner.build) && step.waits.is_empty() && step.commands_running.is_empty();
+    let slot = turn.in_flight.slots.waits(owner.build) && step.waits.is_empty() && step.commands_running.is_empty();
     owner.step.is_none() || slot || triggers.chain(waiting).any(inside)
 }
 

@@ -3,10 +3,8 @@
 //! A function is pure, so an answer that was given stays right. When a pass has spent its time and something is
 //! postponed, the answers so far are kept for the next pass, which therefore comes further than this one did.
 
-use std::collections::BTreeMap;
-
 use super::asking::{FunctionAnswer, NoAnswer};
-use super::state::{Fingerprint, FunctionTrouble};
+use super::state::FunctionTrouble;
 use super::timers::TimerKey;
 use super::turn::Turn;
 use super::{Deadline, WakeReason, timers};
@@ -53,10 +51,7 @@ fn ask(turn: &mut Turn<'_>, function: &UserFunction, id: FnId, question: Questio
         sabotage!(SuspendedAsked => { let _ = turn.scripts.decide(&turn.state.plan().cloned().unwrap_or_default(), id, &question); });
         return Err(NoAnswer::Suspended);
     }
-    if !turn.in_flight.asking.kept.is_empty()
-        && let Some(known) = turn.in_flight.asking.kept.get(&Fingerprint::of(&(id, &question)))
-    {
-        let value = known.clone();
+    if let Some(value) = turn.in_flight.asking.known(id, &question).cloned() {
         remember(turn, id, question, &value);
         return Ok(value);
     }
@@ -91,28 +86,24 @@ fn remember(turn: &mut Turn<'_>, id: FnId, question: Question, value: &Value) {
 /// Keeps the answers for the next pass if this one postponed something, and else forgets those kept.
 pub(super) fn keep_answers(turn: &mut Turn<'_>) {
     let answers = std::mem::take(&mut turn.asked.answers);
-    turn.in_flight.asking.kept = if turn.asked.postponed {
-        answers.into_iter().map(|(id, question, value)| (Fingerprint::of(&(id, &question)), value)).collect()
-    } else {
-        BTreeMap::new()
-    };
+    turn.in_flight.asking.keep(if turn.asked.postponed { answers } else { Vec::new() });
 }
 
 /// A function failed, and cost so many processes.
 pub(super) fn function_failed(turn: &mut Turn<'_>, function: &UserFunction, message: &str, lost: u32) {
     turn.asked.failed.insert(*function);
-    turn.in_flight.asking.answering.remove(function);
+    turn.in_flight.asking.fails(function);
     turn.touch(TimerKey::Function(*function));
     let message = cut(message);
     let known = turn.state.troubles().get(function);
     let losses = known.map_or(0, |trouble| trouble.losses) + lost;
     let before = known.and_then(|trouble| trouble.message.as_ref());
-    let told =
-        turn.in_flight.asking.told.get(function).map(|told| timers::due(told.plus(TOLD_AGAIN), turn.now, TOLD_AGAIN));
+    let told = turn.in_flight.asking.told(function);
+    let told = told.map(|told| timers::due(told.plus(TOLD_AGAIN), turn.now, TOLD_AGAIN));
     let fresh = before != Some(&message) && (before.is_none() || told.is_none_or(|next| next <= turn.now));
     sabotage!(FailureUntold => return);
     if lost > 0 || fresh {
-        turn.in_flight.asking.told.insert(*function, turn.now);
+        turn.in_flight.asking.tell(function, turn.now);
         turn.record(Event::ScriptFailed { function: *function, message: message.clone(), losses });
     }
     if losses >= LOSSES_MAX {
@@ -124,8 +115,7 @@ pub(super) fn function_failed(turn: &mut Turn<'_>, function: &UserFunction, mess
 pub(super) fn function_answered(turn: &mut Turn<'_>, function: &UserFunction) {
     let in_trouble = |trouble: &FunctionTrouble| trouble.message.is_some();
     if turn.state.troubles().get(function).is_some_and(in_trouble) && !turn.asked.failed.contains(function) {
-        let now = turn.now;
-        turn.in_flight.asking.answering.entry(*function).or_insert(now);
+        turn.in_flight.asking.answers(function, turn.now);
         turn.touch(TimerKey::Function(*function));
     }
 }
@@ -133,7 +123,7 @@ pub(super) fn function_answered(turn: &mut Turn<'_>, function: &UserFunction) {
 /// When a function that answers again counts as recovered.
 pub(super) fn recovery_due(turn: &Turn<'_>, function: &UserFunction) -> Option<Deadline> {
     turn.state.troubles().get(function)?.message.as_ref()?;
-    let since = *turn.in_flight.asking.answering.get(function)?;
+    let since = turn.in_flight.asking.answers_since(function)?;
     let due = timers::due(since.plus(RECOVERY), turn.now, RECOVERY);
     Some((due, WakeReason::Recovery(*function)))
 }
@@ -141,7 +131,7 @@ pub(super) fn recovery_due(turn: &Turn<'_>, function: &UserFunction) -> Option<D
 /// It has recovered.
 pub(super) fn function_recovered(turn: &mut Turn<'_>, function: &UserFunction) {
     if recovery_due(turn, function).is_some_and(|(due, _)| due <= turn.now) {
-        turn.in_flight.asking.answering.remove(function);
+        turn.in_flight.asking.fails(function);
         turn.record(Event::ScriptRecovered { function: *function });
     }
 }

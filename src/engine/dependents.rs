@@ -20,8 +20,7 @@ pub(super) fn end_buildset_if_done(turn: &mut Turn<'_>, id: BuildsetId) {
     sabotage!(ParentNotTold => return);
     if let Some((build, key)) = awaited_by {
         // It is for the build to say what its trigger came to.
-        turn.in_flight.ended_triggers.insert((build, key));
-        turn.in_flight.builds.insert(build);
+        turn.in_flight.marks.trigger(build, key);
     }
 }
 

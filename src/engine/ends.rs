@@ -17,7 +17,7 @@ pub(super) fn wind_down(turn: &mut Turn<'_>, id: BuildId) -> bool {
     if !stop_commands(turn, id) {
         return false;
     }
-    turn.in_flight.finishing.insert(id, Finish { outcome: Outcome::Cancelled, summary: None });
+    turn.in_flight.finishing.put(id, Finish::of(Outcome::Cancelled));
     end_step(turn, id, false);
     true
 }
@@ -28,7 +28,7 @@ pub(super) fn abandon(turn: &mut Turn<'_>, id: BuildId, outcome: Outcome, why: &
     let outcome = build.stop.as_ref().map_or(outcome, |stop| stop.outcome);
     if build.step.is_some() {
         kill_commands(turn, id);
-        turn.in_flight.finishing.insert(id, Finish { outcome, summary: None });
+        turn.in_flight.finishing.put(id, Finish::of(outcome));
         end_step(turn, id, false);
     }
     close_build(turn, id, outcome, Some(why));
@@ -48,13 +48,11 @@ fn close_build(turn: &mut Turn<'_>, id: BuildId, outcome: Outcome, why: Option<&
     let state = words::build_state(&build, outcome, &culprits.iter().collect::<Vec<_>>(), why);
     let culprits = culprits.iter().map(|culprit| culprit.step).collect();
     turn.record(Event::BuildEnded { build: id, outcome, state: state.clone(), culprits });
-    turn.in_flight.evaluations.remove(&id);
-    turn.in_flight.evaluate_at.remove(&id);
-    turn.in_flight.contexts.remove(&id);
-    turn.in_flight.finishing.remove(&id);
-    turn.in_flight.slot_waits.remove(&id);
+    turn.in_flight.evaluations.build_ended(id);
+    turn.in_flight.finishing.take(id);
+    turn.in_flight.slots.wait_no_more(id);
     slot_given_back(turn, build.lender);
-    turn.in_flight.builders.insert(build.builder_id);
+    turn.in_flight.marks.builders([build.builder_id]);
     turn.look_at_worker(&build.worker);
     for request in &build.requests {
         close_request(turn, *request, outcome, &state);

@@ -6,7 +6,6 @@ use super::Effect;
 use super::asks::take_ask;
 use super::decide::{LOSSES_MAX, function_answered, function_failed};
 use super::finish::{fail_script, finish_body};
-use super::in_flight::Evaluation;
 use super::outcomes::outcome_so_far;
 use super::step_ends::end_step;
 use super::timers::TimerKey;
@@ -26,18 +25,8 @@ fn lost_pause(losses: u32) -> Span {
 
 /// Orders an evaluation, unless one is under way or nothing changed since the last. Always false: the build waits.
 pub(super) fn evaluate(turn: &mut Turn<'_>, id: BuildId, part: EvalPart) -> bool {
-    // A build unknown here is one that an earlier process drove: it may have anything to be told.
-    let fresh = || Evaluation { wanted: true, ..Evaluation::default() };
-    let evaluation = turn.in_flight.evaluations.entry(id).or_insert_with(fresh);
-    if evaluation.in_flight || !evaluation.wanted || turn.in_flight.evaluate_at.contains_key(&id) {
-        return false;
-    }
-    turn.in_flight.slot_waits.remove(&id);
-    evaluation.turn += 1;
-    evaluation.in_flight = true;
-    evaluation.wanted = false;
-    evaluation.part = Some(part);
-    let number = evaluation.turn;
+    let Some(number) = turn.in_flight.evaluations.order(id, part) else { return false };
+    turn.in_flight.slots.wait_no_more(id);
     let Some(context) = context(turn, id) else { return false };
     let Some(build) = turn.state.builds().get(&id) else { return false };
     let Some(step) = &build.step else { return false };
@@ -48,7 +37,7 @@ pub(super) fn evaluate(turn: &mut Turn<'_>, id: BuildId, part: EvalPart) -> bool
         part,
         context,
         journal: Arc::clone(&step.journal),
-        step_outcome: turn.in_flight.finishing.get(&id).map(|finish| finish.outcome),
+        step_outcome: turn.in_flight.finishing.outcome(id),
     };
     turn.effects.push(Effect::Evaluate { build: id, job: Arc::new(job) });
     false
@@ -58,10 +47,8 @@ pub(super) fn evaluate(turn: &mut Turn<'_>, id: BuildId, part: EvalPart) -> bool
 fn context(turn: &mut Turn<'_>, id: BuildId) -> Option<Arc<BuildContext>> {
     let build = turn.state.builds().get(&id)?;
     let step = build.step.as_ref()?;
-    if let Some((known, context)) = turn.in_flight.contexts.get(&id)
-        && *known == step.id
-    {
-        return Some(Arc::clone(context));
+    if let Some(known) = turn.in_flight.evaluations.context(id, step.id) {
+        return Some(Arc::clone(known));
     }
     let plan = turn.in_flight.plans.get(&build.plan)?;
     let info = |name: &str| step.worker.get(name).cloned().unwrap_or_default();
@@ -92,20 +79,18 @@ fn context(turn: &mut Turn<'_>, id: BuildId) -> Option<Arc<BuildContext>> {
         outcome: outcome_so_far(build, plan),
         url: plan.master.url.clone().unwrap_or_default(),
     });
-    turn.in_flight.contexts.insert(id, (step.id, Arc::clone(&context)));
+    turn.in_flight.evaluations.keep_context(id, step.id, &context);
     Some(context)
 }
 
 /// An evaluation is done. Only the newest order's answer counts.
 pub(super) fn evaluated(turn: &mut Turn<'_>, id: BuildId, of_turn: u64, outcome: EvalOutcome) {
-    let Some(evaluation) = turn.in_flight.evaluations.get_mut(&id) else { return };
-    if evaluation.turn != of_turn || !evaluation.in_flight {
-        return;
+    // Late: its step has ended, or what it was ordered for has been ordered anew.
+    let Some(part) = turn.in_flight.evaluations.returned(id, of_turn) else { return };
+    turn.in_flight.marks.builds([id]);
+    if turn.in_flight.slots.is_parent(id) {
+        turn.in_flight.marks.lending();
     }
-    evaluation.in_flight = false;
-    turn.in_flight.builds.insert(id);
-    turn.in_flight.lend |= turn.in_flight.parents.contains(&id);
-    let Some(part) = evaluation.part else { return };
     let Some(build) = turn.state.builds().get(&id) else { return };
     let Some(step) = build.step.as_ref().filter(|_| !build.stops_step()) else { return };
     let step = step.id;
@@ -140,21 +125,21 @@ fn evaluation_lost(turn: &mut Turn<'_>, id: BuildId, part: EvalPart, message: &s
     if losses >= LOSSES_MAX {
         return false;
     }
-    turn.in_flight.evaluate_at.insert(id, turn.now.plus(lost_pause(losses)));
+    turn.in_flight.evaluations.pause(id, turn.now.plus(lost_pause(losses)));
     turn.touch(TimerKey::Build(id));
     true
 }
 
 /// When a script is evaluated again whose process was lost.
 pub(super) fn evaluation_due(turn: &Turn<'_>, id: BuildId) -> Option<Timestamp> {
-    let at = *turn.in_flight.evaluate_at.get(&id)?;
+    let at = turn.in_flight.evaluations.paused_until(id)?;
     Some(super::timers::due(at, turn.now, lost_pause(LOSSES_MAX)))
 }
 
 /// Evaluates a script again whose process was lost, when its pause is over.
 pub(super) fn evaluate_again(turn: &mut Turn<'_>, id: BuildId) {
     if evaluation_due(turn, id).is_some_and(|at| at <= turn.now) {
-        turn.in_flight.evaluate_at.remove(&id);
+        turn.in_flight.evaluations.resume(id);
         turn.want_evaluation(id);
     }
 }
@@ -188,7 +173,7 @@ fn look(turn: &mut Turn<'_>, id: BuildId, part: EvalPart, asks: Vec<(Key, Ask)>)
     }
     let step = turn.state.step(id);
     let waits = step.is_some_and(super::state::Step::waits_for_answers);
-    if !waits && !turn.in_flight.evaluations.get(&id).is_some_and(|evaluation| evaluation.wanted) {
+    if !waits && !turn.in_flight.evaluations.is_wanted(id) {
         match part {
             EvalPart::HideIf => end_step(turn, id, false),
             EvalPart::DoIf | EvalPart::Body => {
@@ -223,9 +208,9 @@ fn body_evaluated(turn: &mut Turn<'_>, id: BuildId, outcome: EvalOutcome) {
             take_asks(turn, id, asks);
             let stuck = |step: &super::state::Step| !step.waits_for_answers();
             let step = turn.state.step(id);
-            let wanted = turn.in_flight.evaluations.get(&id).is_some_and(|evaluation| evaluation.wanted);
-            let slot = turn.in_flight.slot_waits.contains(&id);
-            if step.is_some_and(stuck) && !slot && !wanted && !turn.in_flight.finishing.contains_key(&id) {
+            let wanted = turn.in_flight.evaluations.is_wanted(id);
+            let slot = turn.in_flight.slots.waits(id);
+            if step.is_some_and(stuck) && !slot && !wanted && !turn.in_flight.finishing.is(id) {
                 fail_script(turn, id, "the script waits, but there is nothing that it waits for");
             }
         }
@@ -248,7 +233,7 @@ fn take_asks(turn: &mut Turn<'_>, id: BuildId, asks: Vec<(Key, Ask)>) {
         if step.journal.0.len() >= ASKS_MAX {
             return fail_script(turn, id, &format!("the step asks for more than {ASKS_MAX} things"));
         }
-        if !step.journal.0.contains_key(&key) && !turn.in_flight.finishing.contains_key(&id) {
+        if !step.journal.0.contains_key(&key) && !turn.in_flight.finishing.is(id) {
             take_ask(turn, id, key, ask);
         }
     }

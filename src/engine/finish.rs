@@ -7,8 +7,7 @@ use crate::model::{BuildId, Note, Outcome};
 
 /// The step's body is done.
 pub(super) fn finish_body(turn: &mut Turn<'_>, id: BuildId, outcome: Outcome, summary: Option<String>) {
-    if let std::collections::btree_map::Entry::Vacant(entry) = turn.in_flight.finishing.entry(id) {
-        entry.insert(Finish { outcome, summary });
+    if turn.in_flight.finishing.begin(id, Finish { outcome, summary }) {
         turn.want_evaluation(id);
     }
 }

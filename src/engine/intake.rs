@@ -71,7 +71,7 @@ fn hook_told(turn: &mut Turn<'_>, change: NewChange, intake: &mut Vec<Submission
     let sources = awaiting.iter().map(|name| turn.state.source_id(name)).collect();
     turn.record(Event::ChangeAnnounced { change: announcement(&change), sources });
     for source in awaiting {
-        turn.in_flight.wanted_polls.insert(source.clone());
+        turn.in_flight.marks.poll(&source);
         intake.push(SubmissionResult::Awaited { source });
     }
 }

@@ -19,8 +19,8 @@ use crate::model::{Ask, BuildId, BuilderId, BuilderPlan, Plan, RequestId};
 pub(super) fn lend_slots(turn: &mut Turn<'_>) {
     sabotage!(SlotNeverLent => return);
     let Some(plan) = turn.plan() else { return };
-    turn.in_flight.parents.retain(|id| turn.state.builds().get(id).is_some_and(Build::has_triggers));
-    for lender in turn.in_flight.parents.iter().rev().copied().collect::<Vec<_>>() {
+    turn.in_flight.slots.keep_parents(|id| turn.state.builds().get(&id).is_some_and(Build::has_triggers));
+    for lender in turn.in_flight.slots.parents().rev().collect::<Vec<_>>() {
         if lends(turn, lender) {
             lend(turn, &plan, lender);
         }
@@ -31,13 +31,11 @@ pub(super) fn lend_slots(turn: &mut Turn<'_>) {
 pub(super) fn lends(turn: &Turn<'_>, id: BuildId) -> bool {
     let Some(build) = turn.state.builds().get(&id) else { return false };
     let Some(step) = build.step.as_ref().filter(|_| !build.stops_step()) else { return false };
-    let quiet =
-        turn.in_flight.evaluations.get(&id).is_some_and(|evaluation| !evaluation.in_flight && !evaluation.wanted);
     let open = || step.journal.0.iter().filter(|(_, entry)| entry.answer.is_none() && !entry.ask.is_immediate());
-    quiet
+    turn.in_flight.evaluations.is_quiet(id)
         && build.has_triggers()
-        && !turn.in_flight.finishing.contains_key(&id)
-        && !turn.in_flight.slot_waits.contains(&id)
+        && !turn.in_flight.finishing.is(id)
+        && !turn.in_flight.slots.waits(id)
         && step.commands_running.is_empty()
         && open().all(|(key, entry)| matches!(entry.ask, Ask::Trigger(_)) && step.triggers.contains_key(key))
         && is_unlent(turn, build)
@@ -56,7 +54,7 @@ pub(super) fn waits_for_slot(turn: &Turn<'_>, id: BuildId) -> bool {
 
 /// A build ended that had its slot from another one: that one may go on.
 pub(super) fn slot_given_back(turn: &mut Turn<'_>, lender: Option<BuildId>) {
-    if let Some(lender) = lender.filter(|lender| turn.in_flight.slot_waits.contains(lender)) {
+    if let Some(lender) = lender.filter(|lender| turn.in_flight.slots.waits(*lender)) {
         turn.want_evaluation(lender);
     }
 }

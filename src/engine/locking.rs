@@ -35,7 +35,7 @@ pub(super) fn definitions<'p>(
 /// Everybody who waits for locks, earliest first.
 pub(super) fn queue<'a>(state: &'a State, in_flight: &'a InFlight) -> Vec<LockRequest<'a>> {
     let steps = state.locks().waiting().map(|(since, waiter)| step_asker(state, (since, 0), waiter));
-    let builders = in_flight.claims.values().filter(|claim| claim.active).map(SlotClaim::asker);
+    let builders = in_flight.claims.active().map(|(_, claim)| claim.asker());
     let mut queue: Vec<LockRequest<'a>> = steps.chain(builders).chain(transitive_holders(state, in_flight)).collect();
     queue.sort_by_key(|asker| asker.since);
     queue
@@ -49,7 +49,7 @@ fn transitive_holders<'a>(state: &'a State, in_flight: &'a InFlight) -> impl Ite
     let open = sets.flat_map(|set| set.requests.iter().filter(|(_, end)| end.is_none()).map(|(request, _)| *request));
     let waits = open.filter(|id| state.requests().get(id).is_some_and(|request| request.build.is_none()));
     waits.map(|request| kin_of_request(state, request)).filter_map(|kin| {
-        let claimed = in_flight.claims.values().any(|claim| claim.active && claim.kin == kin);
+        let claimed = in_flight.claims.active().any(|(_, claim)| claim.kin == kin);
         let since = (u64::MAX, u64::MAX);
         (!claimed).then_some(LockRequest { since, kin, worker: "", wants: &[], transitive: true })
     })
@@ -95,18 +95,6 @@ pub(super) fn merge_locks<'l>(lists: impl IntoIterator<Item = &'l LockAccess>) -
         };
     }
     merged.into_iter().map(|(lock, mode)| LockAccess { lock: lock.to_owned(), mode }).collect()
-}
-
-impl SlotClaim {
-    fn asker(&self) -> LockRequest<'_> {
-        LockRequest {
-            since: self.since,
-            kin: self.kin.clone(),
-            worker: &self.worker,
-            wants: &self.wants,
-            transitive: false,
-        }
-    }
 }
 
 /// Which lock somebody waits for, and who holds it; none: it could have all.
@@ -180,8 +168,7 @@ pub(super) fn serve_steps(turn: &mut Turn<'_>) {
     while let Some((owner, locks)) = next_served(turn) {
         turn.record(Event::LocksTaken { build: owner.build, step: owner.step, locks });
     }
-    let claims = turn.in_flight.claims.iter().filter(|(_, claim)| claim.active);
-    turn.in_flight.builders.extend(claims.map(|(builder, _)| builder));
+    turn.in_flight.marks.builders(turn.in_flight.claims.active().map(|(builder, _)| builder));
 }
 
 fn next_served(turn: &Turn<'_>) -> Option<(LockHolder, Vec<LockAccess>)> {
@@ -211,31 +198,28 @@ pub(super) fn claim(
     worker: &str,
     wants: Vec<LockAccess>,
 ) {
-    let before = turn.in_flight.claims.get(&builder);
-    let since = before.map_or((turn.state.seq(), turn.in_flight.claims_made + 1), |claim| claim.since);
-    let still = before.filter(|claim| claim.active);
-    let at = still.map_or(turn.now, |claim| claim.at);
-    let changed = still.is_some_and(|claim| claim.worker != worker || claim.wants != wants || claim.kin != kin);
-    turn.in_flight.claims_made += u64::from(before.is_none());
-    let claim = SlotClaim { since, at, kin, worker: worker.to_owned(), wants, active: true };
-    turn.in_flight.claims.insert(builder, claim);
+    let changed = turn.in_flight.claims.put(builder, kin, (worker, wants), (turn.state.seq(), turn.now));
     // What it no longer wants may be free for those behind it.
-    turn.in_flight.locks |= changed;
+    if changed {
+        turn.in_flight.marks.locks();
+    }
 }
 
 /// A builder's next request cannot start for other reasons than locks: it keeps its place, but holds up nobody.
 pub(super) fn suspend_claim(turn: &mut Turn<'_>, builder: BuilderId) {
     if !turn.state.index().waiting.contains_key(&builder) {
         unclaim(turn, builder);
-    } else if let Some(claim) = turn.in_flight.claims.get_mut(&builder) {
-        turn.in_flight.locks |= std::mem::take(&mut claim.active);
+    } else if turn.in_flight.claims.suspend(builder) {
+        turn.in_flight.marks.locks();
     }
 }
 
 /// A builder claims nothing any more; what it claimed to the last.
 pub(super) fn unclaim(turn: &mut Turn<'_>, builder: BuilderId) -> Option<SlotClaim> {
-    let claim = turn.in_flight.claims.remove(&builder).filter(|claim| claim.active);
-    turn.in_flight.locks |= claim.is_some();
+    let claim = turn.in_flight.claims.remove(builder);
+    if claim.is_some() {
+        turn.in_flight.marks.locks();
+    }
     claim
 }
 

@@ -40,10 +40,10 @@ enum MatchOutcome {
 /// Looks at all builders that something changed for.
 pub(super) fn match_requests(turn: &mut Turn<'_>) {
     let Some(plan) = turn.plan() else {
-        turn.in_flight.builders.clear();
+        turn.in_flight.marks.take_builders();
         return;
     };
-    let noted = std::mem::take(&mut turn.in_flight.builders);
+    let noted = turn.in_flight.marks.take_builders();
     let mut ranked: std::collections::BTreeSet<(Option<Rank>, BuilderId)> =
         noted.into_iter().map(|builder| (first_rank(turn, builder), builder)).collect();
     while let Some((rank, builder)) = ranked.pop_first() {
@@ -281,7 +281,7 @@ pub(super) fn may_lock(turn: &Turn<'_>, builder: BuilderId, kin: &[LockHolder], 
         return true;
     }
     let last: AskedAt = (turn.state.seq(), u64::MAX);
-    let since = turn.in_flight.claims.get(&builder).map_or(last, |claim| claim.since);
+    let since = turn.in_flight.claims.since(builder).unwrap_or(last);
     let asker = LockRequest { since, kin: kin.to_vec(), worker: &place.worker, wants: &place.locks, transitive: false };
     let define = definitions(&turn.in_flight.plans, turn.state.plan());
     turn.state.locks().may_take(&asker, &queue(turn.state, turn.in_flight), &define)

@@ -8,8 +8,8 @@ pub(super) fn end_request(turn: &mut Turn<'_>, request: RequestId, outcome: Outc
     let Some(found) = turn.state.requests().get(&request) else { return };
     let (set, builder) = (found.buildset, found.builder);
     turn.record(Event::RequestEnded { request, outcome });
-    turn.in_flight.builders.insert(builder);
-    turn.in_flight.sets.insert(set);
+    turn.in_flight.marks.builders([builder]);
+    turn.in_flight.marks.buildset(set);
 }
 
 /// Cancels the waiting requests that builds wait for and whose builders are not configured any more: the builds that

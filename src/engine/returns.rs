@@ -67,7 +67,7 @@ fn resume(turn: &mut Turn<'_>, worker: &str, epoch: u64, commands_running: &[(Bu
         sent.map(|(_, command, running_command)| (command.clone(), running_command.sent.clone())).collect();
     let sent = commands_running.iter().filter(|(_, _, running_command)| running_command.sent.is_some());
     let commands = sent.filter_map(|(build, command, _)| order(turn, *build, command)).collect();
-    turn.in_flight.resuming.insert(worker.to_owned(), (epoch, asked));
+    turn.in_flight.connections.ask(worker, epoch, asked);
     turn.effects.push(Effect::Resume { worker: worker.to_owned(), epoch, commands });
 }
 
@@ -109,10 +109,10 @@ pub(super) fn resumed(turn: &mut Turn<'_>, name: &str, epoch: u64, told: Vec<Res
     let Some(connection) = turn.state.workers().get(name).and_then(|worker| worker.connection.clone()) else {
         return;
     };
-    if connection.epoch != epoch || turn.in_flight.resuming.get(name).is_none_or(|(asked, _)| *asked != epoch) {
+    if connection.epoch != epoch {
         return;
     }
-    let Some((_, asked)) = turn.in_flight.resuming.remove(name) else { return };
+    let Some(asked) = turn.in_flight.connections.answered(name, epoch) else { return };
     let told: BTreeMap<CommandId, ResumeState> = told.into_iter().map(|told| (told.command, told.state)).collect();
     for (command, sent) in asked {
         let Some(build) = turn.state.index().commands.get(&command).copied() else {

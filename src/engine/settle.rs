@@ -40,20 +40,20 @@ impl Core<'_> {
     fn settle(&mut self) {
         for _ in 0..ROUNDS_MAX {
             let turn = &mut self.turn;
-            if let Some(source) = turn.in_flight.wanted_polls.pop_first() {
+            if let Some(source) = turn.in_flight.marks.take_poll() {
                 self.parts.polls.again(turn, &source);
-            } else if let Some(set) = turn.in_flight.sets.pop_first() {
+            } else if let Some(set) = turn.in_flight.marks.take_buildset() {
                 dependents::end_buildset_if_done(turn, set);
-            } else if let Some(build) = turn.in_flight.builds.pop_first() {
+            } else if let Some(build) = turn.in_flight.marks.take_build() {
                 steps::drive(turn, build);
-            } else if std::mem::take(&mut turn.in_flight.locks) {
+            } else if turn.in_flight.marks.take_locks() {
                 locking::serve_steps(turn);
-                turn.in_flight.lend = true;
-            } else if !turn.in_flight.builders.is_empty() {
+                turn.in_flight.marks.lending();
+            } else if turn.in_flight.marks.has_builders() {
                 matching::match_requests(turn);
-            } else if std::mem::take(&mut turn.in_flight.lend) {
+            } else if turn.in_flight.marks.take_lending() {
                 lending::lend_slots(turn);
-            } else if std::mem::take(&mut turn.in_flight.deadlocks) {
+            } else if turn.in_flight.marks.take_deadlocks() {
                 deadlocks::end_deadlock(turn);
             } else if !self.fire_timers() {
                 self.prune_plans();
@@ -64,7 +64,7 @@ impl Core<'_> {
     }
 
     fn refresh_timers(&mut self) {
-        for key in std::mem::take(&mut self.turn.in_flight.touched) {
+        for key in self.turn.in_flight.marks.take_timers() {
             let due = self.due_of(&key);
             let in_flight = &mut *self.turn.in_flight;
             let due = due.map(|(at, why)| (in_flight.postponed.get(&key).map_or(at, |floor| at.max(*floor)), why));
@@ -127,8 +127,8 @@ impl Core<'_> {
             TimerKey::Worker(worker) => returns::give_up_worker(turn, worker),
             TimerKey::Leftovers(worker) => workers::end_leftovers(turn, worker),
             TimerKey::Request(request) => {
-                turn.in_flight.lend = true;
-                turn.in_flight.builders.extend(turn.state.requests().get(request).map(|request| request.builder));
+                turn.in_flight.marks.lending();
+                turn.in_flight.marks.builders(turn.state.requests().get(request).map(|request| request.builder));
             }
             TimerKey::Source(source) => self.parts.polls.order(turn, source),
             TimerKey::Report(report) => self.parts.deliveries.order(turn, *report),
@@ -137,8 +137,8 @@ impl Core<'_> {
                 if let Some(retry) = turn.in_flight.retries.get_mut(builder) {
                     retry.due = None;
                 }
-                turn.in_flight.lend = true;
-                turn.in_flight.builders.insert(*builder);
+                turn.in_flight.marks.lending();
+                turn.in_flight.marks.builders([*builder]);
             }
             TimerKey::Function(function) => decide::function_recovered(turn, function),
             TimerKey::Later => asked::do_postponed(turn),
@@ -148,7 +148,7 @@ impl Core<'_> {
     /// Forgets configurations that nothing needs any more.
     fn prune_plans(&mut self) {
         let turn = &mut self.turn;
-        if std::mem::take(&mut turn.in_flight.prune) && turn.in_flight.plans.len() > 1 {
+        if turn.in_flight.marks.take_plans() && turn.in_flight.plans.len() > 1 {
             let needed = turn.state.plans_needed();
             turn.in_flight.plans.retain(|digest, _| needed.contains(digest));
         }

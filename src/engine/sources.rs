@@ -79,7 +79,7 @@ impl Polls {
         turn.touch(TimerKey::Source(name.to_owned()));
         turn.state.sources().get(name).filter(|source| source.active)?;
         if poll.again || poll.void {
-            turn.in_flight.wanted_polls.insert(name.to_owned());
+            turn.in_flight.marks.poll(name);
         }
         match report {
             _ if poll.void => None,
@@ -121,7 +121,7 @@ pub(super) fn poll_ordered(turn: &mut Turn<'_>, source: Option<String>, ticket: 
         Some(name) => return turn.reply(ticket, Reply::Unknown(format!("there is no change source `{name}`"))),
         None => turn.state.sources().keys().filter(|name| active(name)).cloned().collect(),
     };
-    turn.in_flight.wanted_polls.extend(names);
+    names.iter().for_each(|name| turn.in_flight.marks.poll(name));
     turn.reply(ticket, Reply::Done);
 }
 

@@ -11,16 +11,13 @@ use crate::model::{Ask, BuildId, EndStep, Event, Outcome, RETRY_DELAY_MAX, StepI
 
 /// Ends the step in progress as [`Finish`] says, and plans another attempt if there is to be one.
 pub(super) fn end_step(turn: &mut Turn<'_>, id: BuildId, hidden: bool) {
-    let Some(Finish { outcome, summary }) = turn.in_flight.finishing.remove(&id) else { return };
+    let Some(Finish { outcome, summary }) = turn.in_flight.finishing.take(id) else { return };
     let Some(step) = turn.state.step(id) else { return };
     let (step_id, index, attempt, name) = (step.id, step.index, step.attempt, step.name.clone());
     cancel_triggered(turn, id);
     end_children(turn, id, outcome);
     close_step(turn, id, step_id, &name, outcome, summary, hidden);
-    if let Some(evaluation) = turn.in_flight.evaluations.get_mut(&id) {
-        evaluation.in_flight = false;
-    }
-    turn.in_flight.contexts.remove(&id);
+    turn.in_flight.evaluations.step_ended(id);
     retry_step(turn, id, step_id, index, attempt, outcome);
 }
 

@@ -90,13 +90,13 @@ fn advance_step(turn: &mut Turn<'_>, id: BuildId, plan: &Plan) -> bool {
     let Some(step) = &build.step else { return false };
     let Some(step_plan) = step_plan(build, plan, step.index).cloned() else { return false };
     let owner = LockHolder { build: id, step: Some(step.id) };
-    if turn.in_flight.finishing.contains_key(&id) {
+    if turn.in_flight.finishing.is(id) {
         return finish_step(turn, id, &step_plan);
     }
     match step.decided {
         None if step_plan.do_if.is_some() => return evaluate(turn, id, EvalPart::DoIf),
         Some(false) => {
-            turn.in_flight.finishing.insert(id, Finish { outcome: Outcome::Skipped, summary: None });
+            turn.in_flight.finishing.put(id, Finish::of(Outcome::Skipped));
             turn.want_evaluation(id);
             return true;
         }
@@ -160,7 +160,7 @@ pub(super) fn fire_build(turn: &mut Turn<'_>, id: BuildId) {
     escalate_stops(turn, id);
     trigger_again(turn, id);
     evaluate_again(turn, id);
-    turn.in_flight.builds.insert(id);
+    turn.in_flight.marks.builds([id]);
 }
 
 /// The next step to begin: after a halt or a stop only those that always run, and after a second stop none.

@@ -121,10 +121,8 @@ fn triggerable<'p>(turn: &Turn<'_>, plan: &'p Plan, ask: &TriggerSpec) -> Result
 
 /// Answers the triggers of a build whose buildsets ended.
 pub(super) fn answer_triggers(turn: &mut Turn<'_>, id: BuildId) {
-    let ended = turn.in_flight.ended_triggers.iter().filter(|(build, _)| *build == id).cloned().collect::<Vec<_>>();
-    for (build, key) in ended {
+    for key in turn.in_flight.marks.take_triggers(id) {
         answer_trigger(turn, id, &key);
-        turn.in_flight.ended_triggers.remove(&(build, key));
     }
 }
 

@@ -85,12 +85,12 @@ impl<'a> Turn<'a> {
 
     /// Looks at everything, as after a restart.
     pub fn look_at_everything(&mut self) {
-        self.in_flight.builds.extend(self.state.builds().keys());
-        self.in_flight.builders.extend(self.state.index().waiting.keys());
-        self.in_flight.locks = true;
+        self.in_flight.marks.builds(self.state.builds().keys().copied());
+        self.in_flight.marks.builders(self.state.index().waiting.keys().copied());
+        self.in_flight.marks.locks();
         let parents = self.state.builds().values().filter(|build| build.has_triggers()).map(|build| build.id);
-        self.in_flight.parents = parents.collect();
-        (self.in_flight.lend, self.in_flight.deadlocks) = (true, true);
+        self.in_flight.slots.set_parents(parents);
+        self.in_flight.marks.waits();
         for worker in self.state.workers().keys().cloned().collect::<Vec<_>>() {
             self.note_free(&worker);
         }
@@ -103,16 +103,16 @@ impl<'a> Turn<'a> {
             .chain(state.outbox().keys().copied().map(TimerKey::Report))
             .chain(state.requests().keys().copied().map(TimerKey::Request))
             .chain(state.troubles().keys().copied().map(TimerKey::Function));
-        self.in_flight.touched.extend(all);
-        sabotage!(QuietLostOnRestart => self.in_flight.touched.retain(|key| !matches!(key, TimerKey::Scheduler(_))));
-        sabotage!(WaitForgottenOnRestart => self.in_flight.touched.retain(|key| !matches!(key, TimerKey::Build(_))));
+        self.in_flight.marks.timers(all);
+        sabotage!(QuietLostOnRestart => self.in_flight.marks.keep_timers(|key| !matches!(key, TimerKey::Scheduler(_))));
+        sabotage!(WaitForgottenOnRestart => self.in_flight.marks.keep_timers(|key| !matches!(key, TimerKey::Build(_))));
     }
 
     /// Notes what has to be looked at because of an event.
     fn note(&mut self, event: &Event) {
         if let Some(build) = event.build() {
-            self.in_flight.builds.insert(build);
-            self.in_flight.touched.insert(TimerKey::Build(build));
+            self.in_flight.marks.builds([build]);
+            self.in_flight.marks.timers([TimerKey::Build(build)]);
         }
         match event {
             Event::PlanAdopted { .. } | Event::MasterStarted { .. } => self.look_at_everything(),
@@ -125,42 +125,41 @@ impl<'a> Turn<'a> {
             | Event::BuildsetForgone { scheduler, .. }
             | Event::SchedulerEnabled { scheduler, .. } => {
                 let name = self.state.scheduler_name(*scheduler).cloned();
-                self.in_flight.touched.extend(name.map(TimerKey::Scheduler));
+                self.in_flight.marks.timers(name.map(TimerKey::Scheduler));
             }
             Event::SourcePolled { source, .. } | Event::SourceFailed { source, .. } => {
                 let name = self.state.source_name(*source).cloned();
-                self.in_flight.touched.extend(name.map(TimerKey::Source));
+                self.in_flight.marks.timers(name.map(TimerKey::Source));
             }
             Event::BuildsetMade { buildset, requests } => {
                 let scheduler = self.state.scheduler_of(buildset).cloned();
-                self.in_flight.touched.extend(scheduler.map(TimerKey::Scheduler));
-                self.in_flight.builders.extend(requests.iter().map(|request| request.builder));
+                self.in_flight.marks.timers(scheduler.map(TimerKey::Scheduler));
+                self.in_flight.marks.builders(requests.iter().map(|request| request.builder));
                 if requests.iter().any(|request| request.waited_for) {
-                    self.in_flight.parents.extend(buildset.parent);
-                    (self.in_flight.lend, self.in_flight.deadlocks) = (true, true);
+                    self.in_flight.slots.add_parents(buildset.parent);
+                    self.in_flight.marks.waits();
                 }
             }
             Event::RequestCollapsed { into: request, .. }
             | Event::RequestPriority { request, .. }
             | Event::RequestWaits { request, .. } => {
-                (self.in_flight.lend, self.in_flight.deadlocks) = (true, true);
-                self.in_flight.builders.extend(self.state.requests().get(request).map(|request| request.builder));
+                self.in_flight.marks.waits();
+                self.in_flight.marks.builders(self.state.requests().get(request).map(|request| request.builder));
                 self.touch(TimerKey::Request(*request));
             }
             Event::RequestEnded { request, .. } => self.touch(TimerKey::Request(*request)),
             Event::BuildStarted { worker, requests, .. } => {
                 let worker = self.state.worker_name(*worker).cloned().unwrap_or_default();
                 self.note_free(&worker);
-                let claims = self.in_flight.claims.iter().filter(|(_, claim)| claim.worker == worker);
-                self.in_flight.builders.extend(claims.map(|(builder, _)| builder));
-                self.in_flight.touched.extend(requests.iter().copied().map(TimerKey::Request));
+                self.in_flight.marks.builders(self.in_flight.claims.on_worker(&worker));
+                self.in_flight.marks.timers(requests.iter().copied().map(TimerKey::Request));
             }
-            Event::LocksReleased { .. } => self.in_flight.locks = true,
-            Event::LocksAwaited { .. } => self.in_flight.deadlocks = true,
+            Event::LocksReleased { .. } => self.in_flight.marks.locks(),
+            Event::LocksAwaited { .. } => self.in_flight.marks.deadlocks(),
             Event::LocksTaken { build, step: Some(_), .. } | Event::Answered { build, .. } => {
                 self.want_evaluation(*build);
             }
-            Event::BuildEnded { .. } => self.in_flight.prune = true,
+            Event::BuildEnded { .. } => self.in_flight.marks.plans(),
             Event::WorkerConnected { worker, .. }
             | Event::WorkerLost { worker, .. }
             | Event::LeftoversInterrupted { worker, .. }
@@ -173,7 +172,7 @@ impl<'a> Turn<'a> {
             }
             Event::ReportQueued { report } => self.touch(TimerKey::Report(report.id)),
             Event::ReportSent { report } | Event::ReportDropped { report, .. } => {
-                self.in_flight.prune = true;
+                self.in_flight.marks.plans();
                 self.touch(TimerKey::Report(*report));
             }
             Event::ScriptFailed { function, .. }
@@ -213,17 +212,17 @@ impl<'a> Turn<'a> {
         self.touch(TimerKey::Worker(worker.to_owned()));
         self.touch(TimerKey::Leftovers(worker.to_owned()));
         self.note_free(worker);
-        self.in_flight.lend = true;
+        self.in_flight.marks.lending();
         let waiting = &self.state.index().waiting;
         let builders = self.in_flight.builders_of_worker.get(worker).into_iter().flatten();
-        self.in_flight.builders.extend(builders.filter(|builder| waiting.contains_key(builder)));
-        self.in_flight.builds.extend(self.state.builds_on(worker));
+        self.in_flight.marks.builders(builders.copied().filter(|builder| waiting.contains_key(builder)));
+        self.in_flight.marks.builds(self.state.builds_on(worker));
     }
 
     /// Something changed that a build's script waits for.
     pub fn want_evaluation(&mut self, build: BuildId) {
-        self.in_flight.evaluations.entry(build).or_default().wanted = true;
-        self.in_flight.builds.insert(build);
+        self.in_flight.evaluations.want(build);
+        self.in_flight.marks.builds([build]);
     }
 
     /// Notes whether new builds may go to a worker.
@@ -243,6 +242,6 @@ impl<'a> Turn<'a> {
 
     /// Has a moment looked up again.
     pub fn touch(&mut self, key: TimerKey) {
-        self.in_flight.touched.insert(key);
+        self.in_flight.marks.timers([key]);
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn worker_lost(turn: &mut Turn<'_>, name: String, epoch: u64, why: St
     if current.is_none_or(|connection| connection.epoch != epoch) {
         return;
     }
-    turn.in_flight.resuming.remove(&name);
+    turn.in_flight.connections.lost(&name);
     let idle = turn.state.load_of(&name) == 0;
     let give_up = (!idle).then(|| turn.now.plus(grace_of_workers(turn)));
     let graceful = turn.state.workers().get(&name).is_some_and(|worker| worker.graceful);
@@ -113,10 +113,9 @@ pub(super) fn dismiss_if_idle(turn: &mut Turn<'_>, name: &str) {
     let Some(worker) = turn.state.workers().get(name).filter(|_| turn.state.load_of(name) == 0) else { return };
     let Some(epoch) = worker.connection.as_ref().map(|connection| connection.epoch) else { return };
     let (graceful, active) = (worker.graceful, worker.active);
-    if (active && !graceful) || turn.in_flight.dismissed.get(name) == Some(&epoch) {
+    if (active && !graceful) || !turn.in_flight.connections.dismiss(name, epoch) {
         return;
     }
-    turn.in_flight.dismissed.insert(name.to_owned(), epoch);
     if active {
         turn.effects.push(Effect::ShutDownWorker { worker: name.to_owned(), epoch });
     } else {

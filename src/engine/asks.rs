@@ -15,7 +15,7 @@ use crate::model::{Answer, Ask, BeginStep, BuildId, EndStep, Event, Key, LogId, 
 
 /// Takes one ask that is not in the journal yet.
 pub(super) fn take_ask(turn: &mut Turn<'_>, id: BuildId, key: Key, ask: Ask) {
-    let Some(step) = turn.state.step(id) else { return };
+    let step = turn.state.current_step(id);
     let own = step.step_at(&key);
     let named = |named: &Option<Key>| match named {
         Some(key) => step.child_at(key).unwrap_or(own),
@@ -79,7 +79,7 @@ fn ask_command(turn: &mut Turn<'_>, id: BuildId, step: StepId, key: Key, ask: As
 /// Logs that a command opens: its main one, unless the step has it already, and one for each file it follows.
 fn command_logs(turn: &Turn<'_>, id: BuildId, step: StepId, ask: &Ask) -> Vec<LogOpened> {
     let Ask::Run(spec) = ask else { return Vec::new() };
-    let Some(current) = turn.state.step(id) else { return Vec::new() };
+    let current = turn.state.current_step(id);
     let main = current.log(step, &spec.log).is_none().then_some(&spec.log);
     let names: Vec<&String> = main.into_iter().chain(spec.log_files.keys()).collect();
     let mut taken = current.logs.get(&step).cloned().unwrap_or_default();
@@ -95,7 +95,7 @@ fn command_logs(turn: &Turn<'_>, id: BuildId, step: StepId, ask: &Ask) -> Vec<Lo
 
 /// Ends waits whose time has come.
 pub(super) fn end_waits(turn: &mut Turn<'_>, id: BuildId) {
-    let Some(step) = turn.state.step(id) else { return };
+    let step = turn.state.current_step(id);
     let due: Vec<Key> = step.waits.keys().filter(|key| wait_ends(turn, step, key) <= Some(turn.now)).cloned().collect();
     for key in due {
         answer(turn, id, key, Answer::Done);
@@ -112,7 +112,7 @@ pub(super) fn wait_ends(turn: &Turn<'_>, step: &Step, key: &Key) -> Option<Times
 }
 
 fn begin_child(turn: &mut Turn<'_>, id: BuildId, parent: StepId, key: Key, begin: BeginStep) {
-    let Some(build) = turn.state.builds().get(&id) else { return };
+    let build = turn.state.build(id);
     let step = StepId(turn.state.last().step + 1);
     turn.record(Event::StepStarted {
         build: id,
@@ -139,7 +139,7 @@ fn begin_child(turn: &mut Turn<'_>, id: BuildId, parent: StepId, key: Key, begin
 
 /// Tells the script of child steps that got their locks. True if there were any.
 pub(super) fn answer_children(turn: &mut Turn<'_>, id: BuildId) -> bool {
-    let Some(step) = turn.state.step(id) else { return false };
+    let step = turn.state.current_step(id);
     let holds = |step: StepId| turn.state.locks().holds(super::state::LockHolder { build: id, step: Some(step) });
     let served: Vec<Key> =
         step.silent_children().filter(|(child, _)| holds(*child)).map(|(_, key)| key.clone()).collect();
@@ -173,8 +173,8 @@ fn is_child_of(turn: &Turn<'_>, id: BuildId, step: StepId, outer: StepId) -> boo
 }
 
 fn write_log(turn: &mut Turn<'_>, id: BuildId, step: StepId, key: &Key, ask: Ask) {
-    let Ask::WriteLog { log: name, html, .. } = &ask else { return };
-    let Some(current) = turn.state.step(id) else { return };
+    let Ask::WriteLog { log: name, html, .. } = &ask else { unreachable!("it is called to write a log") };
+    let current = turn.state.current_step(id);
     let logs = log_to_open(turn, current, step, name, *html).into_iter().collect();
     let name = name.clone();
     record_ask(turn, id, step, key, ask, Recorded { logs, ..Recorded::default() });

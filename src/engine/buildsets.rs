@@ -86,7 +86,7 @@ pub(super) fn make_decided(turn: &mut Turn<'_>, decided: DecidedBuildset) -> Cre
     let id = BuildsetId(turn.state.last().buildset + 1);
     let mut requests = Vec::new();
     for (name, priority) in new_buildset.builders.iter().zip(priorities) {
-        let Some(builder) = turn.state.builder_ids().get(name).copied() else { continue };
+        let builder = turn.state.builder_id(name);
         requests.push(RequestRecord {
             id: RequestId(turn.state.last().request + 1 + requests.len() as u64),
             buildset: id,

@@ -27,13 +27,14 @@ pub(super) fn collapse_into(turn: &mut Turn<'_>, new: RequestId) {
 }
 
 fn needless_for(turn: &mut Turn<'_>, new: RequestId) -> Vec<RequestId> {
+    // Late: one that was postponed may have ended, or be built.
     let Some(request) =
         turn.state.requests().get(&new).filter(|request| !request.waited_for && request.build.is_none())
     else {
         return Vec::new();
     };
-    let Some(builder) = turn.state.builders().get(&request.builder) else { return Vec::new() };
-    let Some(plan) = turn.plan() else { return Vec::new() };
+    let builder = turn.state.builder(request.builder);
+    let plan = turn.plan().expect("requests are made under a configuration");
     let own = plan.builders.get(&builder.name).and_then(|builder| builder.collapse.as_ref());
     match own.unwrap_or(&plan.master.collapse) {
         CollapsePolicy::Never => Vec::new(),
@@ -44,15 +45,15 @@ fn needless_for(turn: &mut Turn<'_>, new: RequestId) -> Vec<RequestId> {
 
 /// Older waiting requests of the same sources and given properties.
 fn alike(turn: &Turn<'_>, new: RequestId) -> Vec<RequestId> {
-    let Some(request) = turn.state.requests().get(&new) else { return Vec::new() };
+    let request = turn.state.request(new);
     let alike = turn.state.index().alike.get(&(request.builder, request.fingerprint));
     alike.into_iter().flatten().copied().filter(|old| *old != new && may_go(turn, *old)).collect()
 }
 
 /// Older waiting requests that the user's function takes for the same.
 fn alike_by(turn: &mut Turn<'_>, function: FnId, new: RequestId) -> Vec<RequestId> {
-    let Some(second) = waiting_request(turn, new) else { return Vec::new() };
-    let Some(builder) = turn.state.requests().get(&new).map(|request| request.builder) else { return Vec::new() };
+    let second = waiting_request(turn, new);
+    let builder = turn.state.request(new).builder;
     let name = second.builder.clone();
     let asked = UserFunction::new(FunctionKind::Collapse, builder);
     let mut older: Vec<RequestId> = turn
@@ -68,7 +69,7 @@ fn alike_by(turn: &mut Turn<'_>, function: FnId, new: RequestId) -> Vec<RequestI
     older.sort_unstable();
     let mut alike = Vec::new();
     for old in older.into_iter().rev().take(ASKED_MAX) {
-        let Some(first) = waiting_request(turn, old) else { continue };
+        let first = waiting_request(turn, old);
         let question = Question::Collapse { builder: name.clone(), first, second: Arc::clone(&second) };
         match decide(turn, &asked, function, question) {
             Ok(answer) if answer.is_true() => alike.push(old),

@@ -17,10 +17,13 @@ pub(super) fn command_ended(turn: &mut Turn<'_>, ended: CommandEnded) {
     let Some(id) = turn.state.index().commands.get(&ended.command).copied() else {
         return leftover_ended(turn, &ended.worker, ended.command);
     };
-    let Some(build) = turn.state.builds().get(&id).filter(|build| build.worker == ended.worker) else { return };
-    let Some(running_command) = build.step.as_ref().and_then(|step| step.commands_running.get(&ended.command)) else {
+    let build = turn.state.build(id);
+    // Another worker has no part in it.
+    if build.worker != ended.worker {
         return;
-    };
+    }
+    let running = build.step.as_ref().and_then(|step| step.commands_running.get(&ended.command));
+    let running_command = running.expect("the index lists the commands that run");
     sabotage!(WrongBranchAnswered => if let Some(first) = build.step.iter().flat_map(|step| step.commands_running.values()).next() {
         return answer(turn, id, first.key.clone(), Answer::Command(ended.result));
     });
@@ -58,6 +61,7 @@ fn note_file_failure(turn: &mut Turn<'_>, id: BuildId, running_command: &Running
 
 /// A command was cut off and cannot be taken up: whatever is to be done then is done.
 pub(super) fn command_gone(turn: &mut Turn<'_>, id: BuildId, command: &CommandId, why: &str) {
+    // Late: what was told of another command may have ended the build.
     let Some(build) = turn.state.builds().get(&id) else { return };
     let Some(running_command) = build.step.as_ref().and_then(|step| step.commands_running.get(command)).cloned() else {
         return;

@@ -56,8 +56,7 @@ pub(super) fn order(turn: &Turn<'_>, id: BuildId, command: &CommandId) -> Option
 
 /// Stops the commands of the step in progress. False while one still runs.
 pub(super) fn stop_commands(turn: &mut Turn<'_>, id: BuildId) -> bool {
-    let Some(build) = turn.state.builds().get(&id) else { return true };
-    let Some(step) = &build.step else { return true };
+    let (build, step) = (turn.state.build(id), turn.state.current_step(id));
     let away = turn.state.workers().get(&build.worker).is_none_or(|worker| worker.connection.is_none());
     let commands_running: Vec<(CommandId, RunningCommand)> = step
         .commands_running
@@ -92,7 +91,7 @@ pub(super) fn stop_due(turn: &Turn<'_>, id: BuildId, running_command: &RunningCo
 
 /// Uses the next stronger means where the last one did not help in time.
 pub(super) fn escalate_stops(turn: &mut Turn<'_>, id: BuildId) {
-    let Some(step) = turn.state.step(id) else { return };
+    let step = turn.state.current_step(id);
     let due: Vec<(CommandId, StopLevel)> = (step.commands_running.iter())
         .filter(|(_, running_command)| stop_due(turn, id, running_command).is_some_and(|due| due <= turn.now))
         .filter_map(|(command, running_command)| Some((command.clone(), running_command.stop?.level)))
@@ -112,7 +111,7 @@ fn escalate(turn: &mut Turn<'_>, id: BuildId, command: &CommandId, level: StopLe
 
 /// Tells the worker to stop a command.
 pub(super) fn interrupt(turn: &mut Turn<'_>, id: BuildId, command: &CommandId, level: StopLevel) {
-    let Some(build) = turn.state.builds().get(&id) else { return };
+    let build = turn.state.build(id);
     let connection = turn.state.workers().get(&build.worker).and_then(|worker| worker.connection.as_ref());
     if let Some(connection) = connection {
         let why = build.stop.as_ref().map_or_else(|| "the step is over".to_owned(), |stop| stop.why.clone());

@@ -82,6 +82,7 @@ fn may_be_stuck(turn: &Turn<'_>, id: BuildId) -> bool {
 fn can_end(turn: &Turn<'_>, plan: &Plan, id: BuildId, stuck: &BTreeSet<BuildId>) -> bool {
     let mut known: BTreeMap<_, bool> = BTreeMap::new();
     let awaited = awaited_requests(turn, id).into_iter().all(|request| {
+        // It has ended.
         let Some(found) = turn.state.requests().get(&request) else { return true };
         match found.build {
             Some(child) => !stuck.contains(&child),

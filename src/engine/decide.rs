@@ -55,7 +55,7 @@ fn ask(turn: &mut Turn<'_>, function: &UserFunction, id: FnId, question: Questio
         remember(turn, id, question, &value);
         return Ok(value);
     }
-    let Some(digest) = turn.state.plan().cloned() else { return Err(NoAnswer::Failed) };
+    let digest = turn.state.plan().cloned().expect("the function is one of the configuration in force");
     match turn.scripts.decide(&digest, id, &question) {
         Ok(value) => {
             function_answered(turn, function);

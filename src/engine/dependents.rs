@@ -7,6 +7,7 @@ use crate::model::{BuildsetId, BuildsetRecord, ChangeId, Event, Outcome, Schedul
 
 /// Ends a buildset whose requests all ended; dependent schedulers and a waiting trigger go on.
 pub(super) fn end_buildset_if_done(turn: &mut Turn<'_>, id: BuildsetId) {
+    // Marked twice: it has ended.
     let Some(set) = turn.state.buildsets().get(&id).filter(|set| set.ended.is_none()) else { return };
     let Some(outcome) = set.outcome() else { return };
     let (record, awaited_by) = (set.record.clone(), set.awaited_by.clone());
@@ -49,6 +50,7 @@ pub(super) fn make_dependent(
     stamps: Vec<StampSpec>,
     changes: Vec<ChangeId>,
 ) -> bool {
+    // It may have been another kind when it came to owe this.
     let SchedulerKind::Dependent { upstream } = &plan.kind else { return false };
     let new_buildset = NewBuildset { stamps, changes, ..NewBuildset::of(plan, &format!("after {upstream}")) };
     make_or_shut(turn, plan, new_buildset)
@@ -56,8 +58,7 @@ pub(super) fn make_dependent(
 
 /// Makes the buildsets that a dependent scheduler owes, oldest first, as far as it can.
 pub(super) fn pay_owed(turn: &mut Turn<'_>, plan: &SchedulerPlan) {
-    let owed = turn.state.schedulers().get(&plan.name).map(|scheduler| scheduler.owed.clone()).unwrap_or_default();
-    for owed in owed {
+    for owed in turn.state.scheduler(&plan.name).owed.clone() {
         if !make_dependent(turn, plan, owed.stamps, owed.changes) {
             return;
         }

@@ -24,7 +24,7 @@ pub(super) fn wind_down(turn: &mut Turn<'_>, id: BuildId) -> bool {
 
 /// Ends a build at once, whatever it does: its worker is lost, or it cannot go on.
 pub(super) fn abandon(turn: &mut Turn<'_>, id: BuildId, outcome: Outcome, why: &str) {
-    let Some(build) = turn.state.builds().get(&id) else { return };
+    let build = turn.state.build(id);
     let outcome = build.stop.as_ref().map_or(outcome, |stop| stop.outcome);
     if build.step.is_some() {
         kill_commands(turn, id);
@@ -41,9 +41,8 @@ pub(super) fn end_build(turn: &mut Turn<'_>, id: BuildId, outcome: Outcome) {
 
 fn close_build(turn: &mut Turn<'_>, id: BuildId, outcome: Outcome, why: Option<&str>) {
     release_locks(turn, id, None);
-    let Some(build) = turn.state.builds().get(&id).cloned() else { return };
-    let builder = turn.state.builders().get(&build.builder_id);
-    let previous = builder.map(|builder| builder.results.previous(&build, outcome)).unwrap_or_default();
+    let build = turn.state.build(id).clone();
+    let previous = turn.state.builder(build.builder_id).results.previous(&build, outcome);
     let culprits = culprits(&build, turn.in_flight.plans.get(&build.plan).map(|plan| &**plan), outcome);
     let state = words::build_state(&build, outcome, &culprits.iter().collect::<Vec<_>>(), why);
     let culprits = culprits.iter().map(|culprit| culprit.step).collect();

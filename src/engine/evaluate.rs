@@ -27,9 +27,8 @@ fn lost_pause(losses: u32) -> Span {
 pub(super) fn evaluate(turn: &mut Turn<'_>, id: BuildId, part: EvalPart) -> bool {
     let Some(number) = turn.in_flight.evaluations.order(id, part) else { return false };
     turn.in_flight.slots.wait_no_more(id);
-    let Some(context) = context(turn, id) else { return false };
-    let Some(build) = turn.state.builds().get(&id) else { return false };
-    let Some(step) = &build.step else { return false };
+    let context = context(turn, id);
+    let (build, step) = (turn.state.build(id), turn.state.current_step(id));
     let job = EvalJob {
         turn: number,
         plan: build.plan.clone(),
@@ -44,13 +43,12 @@ pub(super) fn evaluate(turn: &mut Turn<'_>, id: BuildId, part: EvalPart) -> bool
 }
 
 /// What the script of the step in progress can read: the same for all of its evaluations.
-fn context(turn: &mut Turn<'_>, id: BuildId) -> Option<Arc<BuildContext>> {
-    let build = turn.state.builds().get(&id)?;
-    let step = build.step.as_ref()?;
+fn context(turn: &mut Turn<'_>, id: BuildId) -> Arc<BuildContext> {
+    let (build, step) = (turn.state.build(id), turn.state.current_step(id));
     if let Some(known) = turn.in_flight.evaluations.context(id, step.id) {
-        return Some(Arc::clone(known));
+        return Arc::clone(known);
     }
-    let plan = turn.in_flight.plans.get(&build.plan)?;
+    let plan = turn.in_flight.plans.get(&build.plan).expect("a build whose configuration is lost has ended");
     let info = |name: &str| step.worker.get(name).cloned().unwrap_or_default();
     let base = info("basedir");
     let worker = WorkerFacts {
@@ -80,7 +78,7 @@ fn context(turn: &mut Turn<'_>, id: BuildId) -> Option<Arc<BuildContext>> {
         url: plan.master.url.clone().unwrap_or_default(),
     });
     turn.in_flight.evaluations.keep_context(id, step.id, &context);
-    Some(context)
+    context
 }
 
 /// An evaluation is done. Only the newest order's answer counts.
@@ -91,9 +89,11 @@ pub(super) fn evaluated(turn: &mut Turn<'_>, id: BuildId, of_turn: u64, outcome:
     if turn.in_flight.slots.is_parent(id) {
         turn.in_flight.marks.lending();
     }
-    let Some(build) = turn.state.builds().get(&id) else { return };
-    let Some(step) = build.step.as_ref().filter(|_| !build.stops_step()) else { return };
-    let step = step.id;
+    let step = turn.state.current_step(id).id;
+    // Late: it is to stop.
+    if turn.state.build(id).stops_step() {
+        return;
+    }
     let lost = match outcome {
         EvalOutcome::Lost { ref message } => evaluation_lost(turn, id, part, message),
         EvalOutcome::Suspended { .. }
@@ -113,8 +113,7 @@ pub(super) fn evaluated(turn: &mut Turn<'_>, id: BuildId, of_turn: u64, outcome:
 
 /// The process that evaluated was lost. True if that is all for now: the script is evaluated again after a pause.
 fn evaluation_lost(turn: &mut Turn<'_>, id: BuildId, part: EvalPart, message: &str) -> bool {
-    let Some(build) = turn.state.builds().get(&id) else { return true };
-    let Some(step) = &build.step else { return true };
+    let (build, step) = (turn.state.build(id), turn.state.current_step(id));
     let (losses, message) = (build.losses + 1, message.to_owned());
     let (step, name) = (step.id, step.name.clone());
     turn.record(Event::EvaluationLost { build: id, step, name, part, message, losses });
@@ -145,7 +144,7 @@ pub(super) fn evaluate_again(turn: &mut Turn<'_>, id: BuildId) {
 }
 
 fn lost_for_good(turn: &Turn<'_>, id: BuildId, message: &str) -> String {
-    let losses = turn.state.builds().get(&id).map_or(0, |build| build.losses);
+    let losses = turn.state.build(id).losses;
     format!("the script was given up: {losses} processes that evaluated it died or ran too long\n{message}")
 }
 
@@ -165,7 +164,7 @@ fn do_if_answered(turn: &mut Turn<'_>, id: BuildId, step: StepId, outcome: EvalO
 /// A condition wants to look at the worker first. What it asks for beyond looking is not done.
 fn look(turn: &mut Turn<'_>, id: BuildId, part: EvalPart, asks: Vec<(Key, Ask)>) {
     for (key, ask) in asks {
-        let Some(step) = turn.state.step(id) else { return };
+        let step = turn.state.current_step(id);
         let fresh = !step.journal.0.contains_key(&key) && step.journal.0.len() < ASKS_MAX;
         if fresh && key.part() == part && ask.only_looks() {
             take_ask(turn, id, key, ask);
@@ -184,8 +183,7 @@ fn look(turn: &mut Turn<'_>, id: BuildId, part: EvalPart, asks: Vec<(Key, Ask)>)
 }
 
 fn hide_if_answered(turn: &mut Turn<'_>, id: BuildId, outcome: EvalOutcome) {
-    let Some(build) = turn.state.builds().get(&id) else { return };
-    let function = UserFunction::new(FunctionKind::HideIf, build.builder_id);
+    let function = UserFunction::new(FunctionKind::HideIf, turn.state.build(id).builder_id);
     let hidden = match outcome {
         EvalOutcome::Decided(yes) => {
             function_answered(turn, &function);
@@ -229,7 +227,7 @@ fn body_evaluated(turn: &mut Turn<'_>, id: BuildId, outcome: EvalOutcome) {
 
 fn take_asks(turn: &mut Turn<'_>, id: BuildId, asks: Vec<(Key, Ask)>) {
     for (key, ask) in asks {
-        let Some(step) = turn.state.step(id) else { return };
+        let step = turn.state.current_step(id);
         if step.journal.0.len() >= ASKS_MAX {
             return fail_script(turn, id, &format!("the step asks for more than {ASKS_MAX} things"));
         }

@@ -26,14 +26,13 @@ pub(super) fn answer(turn: &mut Turn<'_>, build: BuildId, key: Key, answer: Answ
 
 /// An id that no command ever had, in any installation.
 pub(super) fn next_command(turn: &Turn<'_>, id: BuildId) -> CommandId {
-    let number = turn.state.builds().get(&id).map_or(0, |build| build.commands);
+    let number = turn.state.build(id).commands;
     CommandId(format!("{}-{id}-{}", turn.state.installation(), number + 1))
 }
 
 /// Writes to a log of a step what no script asked for.
 pub(super) fn write_note(turn: &mut Turn<'_>, build: BuildId, step: StepId, note: Note, log: &str, text: String) {
-    let current = turn.state.step(build);
-    let current = current.expect("notes are about the step in progress");
+    let current = turn.state.current_step(build);
     let opened = log_to_open(turn, current, step, log, false);
     let known = current.log(step, log).map(|log| log.id);
     let log = known.or(opened.as_ref().map(|opened| opened.log)).expect("a log is open, or is opened");

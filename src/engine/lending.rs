@@ -29,7 +29,7 @@ pub(super) fn lend_slots(turn: &mut Turn<'_>) {
 
 /// Whether all that a build does is to wait for builds that it triggered.
 pub(super) fn lends(turn: &Turn<'_>, id: BuildId) -> bool {
-    let Some(build) = turn.state.builds().get(&id) else { return false };
+    let build = turn.state.build(id);
     let Some(step) = build.step.as_ref().filter(|_| !build.stops_step()) else { return false };
     let open = || step.journal.0.iter().filter(|(_, entry)| entry.answer.is_none() && !entry.ask.is_immediate());
     turn.in_flight.evaluations.is_quiet(id)
@@ -60,7 +60,7 @@ pub(super) fn slot_given_back(turn: &mut Turn<'_>, lender: Option<BuildId>) {
 }
 
 fn lend(turn: &mut Turn<'_>, plan: &Plan, lender: BuildId) {
-    let Some(worker) = turn.state.builds().get(&lender).map(|build| build.worker.clone()) else { return };
+    let worker = turn.state.build(lender).worker.clone();
     // A worker that is to go finishes its builds first, and these belong to them.
     let takes = |worker: &super::state::Worker| worker.active && worker.connection.is_some() && !worker.paused;
     if !turn.state.workers().get(&worker).is_some_and(takes) {
@@ -110,6 +110,7 @@ fn lend_to(
     if !builder_has_slot(turn, builder_plan, builder) {
         return false;
     }
+    // Another build or a leftover has it.
     let Some(dir) = free_dir(turn, builder_plan, builder, worker) else { return false };
     let locks = locks_at(plan, builder_plan, worker);
     for request in choose_among(turn, builder_plan, requests).into_iter().take(TRIED_MAX) {

@@ -64,7 +64,7 @@ pub(super) fn step_asker<'a>(state: &State, since: AskedAt, waiter: &'a Waiter) 
 /// the same way the build that waits for its build.
 pub(super) fn kin(state: &State, owner: LockHolder) -> Vec<LockHolder> {
     let mut kin = Vec::new();
-    let Some(build) = state.builds().get(&owner.build) else { return kin };
+    let build = state.build(owner.build);
     let mut at = owner.step;
     while let (Some(id), Some(current)) = (at, &build.step) {
         kin.push(LockHolder { build: build.id, step: Some(id) });
@@ -112,7 +112,7 @@ pub(super) fn locks_say(turn: &Turn<'_>, asker: &LockRequest<'_>) -> Option<Stri
 }
 
 fn owner_name(turn: &Turn<'_>, owner: LockHolder) -> String {
-    let Some(build) = turn.state.builds().get(&owner.build) else { return format!("build {}", owner.build) };
+    let build = turn.state.build(owner.build);
     let step = build.step.as_ref().filter(|step| owner.step == Some(step.id)).map(|step| step.name.as_str());
     let child = |step: &Step| Some(step.children.get(&owner.step?)?.name.clone());
     let step = step.map(str::to_owned).or_else(|| build.step.as_ref().and_then(child));
@@ -124,9 +124,7 @@ fn owner_name(turn: &Turn<'_>, owner: LockHolder) -> String {
 pub(super) fn ask_locks(turn: &mut Turn<'_>, build: BuildId, step: StepId, wants: &[LockAccess]) -> LockOutcome {
     let locks = merge_locks(wants);
     let owner = LockHolder { build, step: Some(step) };
-    let Some(worker) = turn.state.builds().get(&build).map(|build| build.worker.clone()) else {
-        return LockOutcome::Waits;
-    };
+    let worker = turn.state.build(build).worker.clone();
     let asker = LockRequest {
         since: (turn.state.seq() + 1, 0),
         kin: kin(turn.state, owner),

@@ -98,8 +98,8 @@ pub(super) fn plan_retry(turn: &mut Turn<'_>, builder: BuilderId) -> bool {
 }
 
 fn look_at_builder(turn: &mut Turn<'_>, plan: &Arc<Plan>, builder: BuilderId) -> MatchOutcome {
-    let name = turn.state.builders().get(&builder).map(|builder| builder.name.as_str());
-    let Some(builder_plan) = name.and_then(|name| plan.builders.get(name)) else { return MatchOutcome::Nothing };
+    // Its requests wait for its return to the configuration.
+    let Some(builder_plan) = plan.builders.get(&turn.state.builder(builder).name) else { return MatchOutcome::Nothing };
     if !builder_has_slot(turn, builder_plan, builder) {
         return MatchOutcome::Nothing;
     }
@@ -140,7 +140,7 @@ fn choose_requests(turn: &mut Turn<'_>, plan: &BuilderPlan, builder: BuilderId) 
 pub(super) fn choose_among(turn: &mut Turn<'_>, plan: &BuilderPlan, ids: Vec<RequestId>) -> Vec<RequestId> {
     let Some(function) = plan.next_build else { return ids };
     let ids: Vec<RequestId> = ids.into_iter().take(SHOWN_MAX).collect();
-    let requests: Vec<Arc<WaitingRequest>> = ids.iter().filter_map(|id| waiting_request(turn, *id)).collect();
+    let requests: Vec<Arc<WaitingRequest>> = ids.iter().map(|id| waiting_request(turn, *id)).collect();
     let question = Question::NextBuild { builder: plan.name.clone(), requests };
     let chosen = decide(turn, &function_of(turn, FunctionKind::NextBuild, plan), function, question);
     choose(chosen, &ids).into_iter().collect()
@@ -199,7 +199,7 @@ pub(super) fn may_start_at(turn: &mut Turn<'_>, builder: &BuilderPlan, worker: &
 }
 
 fn can_start(turn: &mut Turn<'_>, builder: &BuilderPlan, function: FnId, worker: &str, request: RequestId) -> bool {
-    let Some(request) = waiting_request(turn, request) else { return false };
+    let request = waiting_request(turn, request);
     let worker = candidate_worker(turn, worker);
     let question = Question::CanStart { builder: builder.name.clone(), worker, request };
     let said = decide(turn, &function_of(turn, FunctionKind::CanStart, builder), function, question);
@@ -238,8 +238,9 @@ fn start_at(
     open: Vec<Placement>,
 ) -> MatchOutcome {
     let workers: Vec<String> = open.iter().map(|place| place.worker.clone()).collect();
+    // The builder's function takes none for now.
     let Some(worker) = choose_worker(turn, plan, workers, request) else { return MatchOutcome::Nothing };
-    let Some(place) = open.into_iter().find(|place| place.worker == worker) else { return MatchOutcome::Nothing };
+    let place = open.into_iter().find(|place| place.worker == worker).expect("it is one of these workers");
     let claim = unclaim(turn, builder);
     start_build(turn, plan, request, place, claim.map(|claim| claim.at));
     MatchOutcome::Started
@@ -295,7 +296,7 @@ pub(super) fn choose_worker(
     request: RequestId,
 ) -> Option<String> {
     let Some(function) = plan.next_worker else { return workers.into_iter().next() };
-    let request = waiting_request(turn, request)?;
+    let request = waiting_request(turn, request);
     let candidates = workers.iter().map(|worker| candidate_worker(turn, worker)).collect();
     let question = Question::NextWorker { builder: plan.name.clone(), workers: candidates, request };
     let chosen = decide(turn, &function_of(turn, FunctionKind::NextWorker, plan), function, question);

@@ -6,8 +6,9 @@ use super::state::{Build, Culprit, DoneStep};
 use crate::model::{Outcome, Plan, StepPlan};
 
 /// The plan of a step.
-pub(super) fn step_plan<'p>(build: &Build, plan: &'p Plan, index: usize) -> Option<&'p StepPlan> {
-    plan.builders.get(&build.builder)?.steps.get(index).map(Arc::as_ref)
+pub(super) fn step_plan<'p>(build: &Build, plan: &'p Plan, index: usize) -> &'p StepPlan {
+    let steps = &plan.builders.get(&build.builder).expect("the configuration that a build pins has its builder").steps;
+    steps.get(index).expect("steps are counted by the configuration that the build pins")
 }
 
 pub(super) fn is_halted(build: &Build, steps: &[Arc<StepPlan>]) -> bool {
@@ -27,6 +28,7 @@ pub(super) fn outcome_so_far(build: &Build, plan: &Plan) -> Outcome {
 
 /// What an ended step adds to its build, by its flags.
 pub(super) fn counts_as(done: &DoneStep, steps: &[Arc<StepPlan>]) -> Outcome {
+    // The configuration cannot be loaded any more.
     let Some(step) = steps.get(done.index) else { return done.outcome };
     match done.outcome {
         Outcome::Failure if step.flunk_on_failure => Outcome::Failure,

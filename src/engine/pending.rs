@@ -14,7 +14,7 @@ use crate::model::{BuildsetRecord, ChangeId, Declined, Event, SchedulerPlan, Sta
 /// A scheduler has not decided on a change: it waits.
 pub(super) fn keep_pending(turn: &mut Turn<'_>, plan: &SchedulerPlan, change: ChangeId, no_answer: NoAnswer) {
     sabotage!(UndecidedSkipped => return);
-    let Some(scheduler) = turn.state.schedulers().get(&plan.name) else { return };
+    let scheduler = turn.state.scheduler(&plan.name);
     let known = scheduler.pending.iter().find(|pending| pending.change == change).map(|pending| pending.retry);
     if no_answer == NoAnswer::Postponed && known.is_some() {
         return postpone(turn, TimerKey::Scheduler(plan.name.clone()));
@@ -34,7 +34,7 @@ pub(super) fn keep_pending(turn: &mut Turn<'_>, plan: &SchedulerPlan, change: Ch
 
 /// A scheduler does not take a change: if it waited, it waits no more.
 pub(super) fn decline(turn: &mut Turn<'_>, plan: &SchedulerPlan, change: ChangeId) {
-    let pending = turn.state.schedulers().get(&plan.name).map_or(&[][..], |scheduler| &scheduler.pending);
+    let pending = &turn.state.scheduler(&plan.name).pending;
     if pending.iter().any(|pending| pending.change == change) {
         let why = Declined::Filter;
         turn.record(Event::ChangeDeclined { scheduler: turn.state.scheduler_id(&plan.name), change, why });
@@ -60,7 +60,7 @@ pub(super) fn gate(turn: &Turn<'_>, name: &str) -> Option<Retry> {
 
 /// A buildset could not be made: this scheduler makes none for a while.
 pub(super) fn shut_gate(turn: &mut Turn<'_>, name: &str, no_answer: NoAnswer) {
-    let known = turn.state.schedulers().get(name).and_then(|scheduler| scheduler.retry);
+    let known = turn.state.scheduler(name).retry;
     if no_answer == NoAnswer::Postponed && known.is_some() {
         return postpone(turn, TimerKey::Scheduler(name.to_owned()));
     }
@@ -73,7 +73,7 @@ pub(super) fn shut_gate(turn: &mut Turn<'_>, name: &str, no_answer: NoAnswer) {
 
 /// A dependent scheduler will make its buildset later.
 pub(super) fn owe(turn: &mut Turn<'_>, plan: &SchedulerPlan, ended: &BuildsetRecord, changes: &[ChangeId]) {
-    let Some(state) = turn.state.schedulers().get(&plan.name) else { return };
+    let state = turn.state.scheduler(&plan.name);
     let scheduler = state.id;
     if let Some(oldest) = state.owed.first().filter(|_| state.owed.len() >= OWED_MAX).cloned() {
         let (stamps, changes) = (oldest.stamps, oldest.changes);

@@ -13,14 +13,14 @@ pub(super) const CHANGES_SHOWN_MAX: usize = 10;
 pub(super) const FILES_SHOWN_MAX: usize = 100;
 
 /// An open request, for user functions.
-pub(super) fn waiting_request(turn: &Turn<'_>, id: RequestId) -> Option<Arc<WaitingRequest>> {
-    let request = turn.state.requests().get(&id)?;
-    let set = &turn.state.buildsets().get(&request.buildset)?.record;
+pub(super) fn waiting_request(turn: &Turn<'_>, id: RequestId) -> Arc<WaitingRequest> {
+    let request = turn.state.request(id);
+    let set = &turn.state.buildset_of(request).record;
     let owner = set.properties.get("owner").and_then(Value::as_str).filter(|owner| !owner.is_empty());
-    Some(Arc::new(WaitingRequest {
+    Arc::new(WaitingRequest {
         id,
         buildset: request.buildset,
-        builder: turn.state.builders().get(&request.builder).map(|builder| builder.name.clone()).unwrap_or_default(),
+        builder: turn.state.builder(request.builder).name.clone(),
         priority: request.priority,
         submitted: request.submitted,
         reason: set.reason.clone(),
@@ -30,7 +30,7 @@ pub(super) fn waiting_request(turn: &Turn<'_>, id: RequestId) -> Option<Arc<Wait
         stamps: set.stamps.clone(),
         changes: changes_shown(turn, &request.changes),
         waited_for: request.waited_for,
-    }))
+    })
 }
 
 fn changes_shown(turn: &Turn<'_>, changes: &[ChangeId]) -> Vec<Arc<Change>> {

@@ -5,7 +5,7 @@ use crate::model::{Event, Outcome, RequestId};
 
 /// A request ended. Whether its buildset has, too, is looked at afterwards.
 pub(super) fn end_request(turn: &mut Turn<'_>, request: RequestId, outcome: Outcome) {
-    let Some(found) = turn.state.requests().get(&request) else { return };
+    let found = turn.state.request(request);
     let (set, builder) = (found.buildset, found.builder);
     turn.record(Event::RequestEnded { request, outcome });
     turn.in_flight.marks.builders([builder]);
@@ -25,8 +25,8 @@ pub(super) fn cancel_homeless(turn: &mut Turn<'_>) {
 /// The same for one request, which waits again.
 pub(super) fn cancel_if_homeless(turn: &mut Turn<'_>, request: RequestId) {
     let Some(plan) = turn.plan() else { return };
-    let Some(found) = turn.state.requests().get(&request) else { return };
-    let Some(builder) = turn.state.builders().get(&found.builder) else { return };
+    let found = turn.state.request(request);
+    let builder = turn.state.builder(found.builder);
     if found.waited_for && found.build.is_none() && !plan.builders.contains_key(&builder.name) {
         end_request(turn, request, Outcome::Cancelled);
     }

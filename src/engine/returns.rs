@@ -106,12 +106,14 @@ pub(super) fn forgotten(turn: &mut Turn<'_>, name: &str, epoch: u64, mut command
 
 /// A worker tells what became of its commands.
 pub(super) fn resumed(turn: &mut Turn<'_>, name: &str, epoch: u64, told: Vec<ResumedCommand>) {
+    // Late: it is lost, or has connected anew.
     let Some(connection) = turn.state.workers().get(name).and_then(|worker| worker.connection.clone()) else {
         return;
     };
     if connection.epoch != epoch {
         return;
     }
+    // Late: it has answered, or was not asked in this connection.
     let Some(asked) = turn.in_flight.connections.answered(name, epoch) else { return };
     let told: BTreeMap<CommandId, ResumeState> = told.into_iter().map(|told| (told.command, told.state)).collect();
     for (command, sent) in asked {
@@ -168,7 +170,7 @@ pub(super) fn give_up_worker(turn: &mut Turn<'_>, name: &str) {
 
 fn abandon_builds(turn: &mut Turn<'_>, worker: &str, why: &str) {
     for id in turn.state.builds_on(worker) {
-        let Some(build) = turn.state.builds().get(&id) else { continue };
+        let build = turn.state.build(id);
         let commands_running = build.step.iter().flat_map(|step| step.commands_running.values());
         let builder = turn.in_flight.plans.get(&build.plan).and_then(|plan| plan.builders.get(&build.builder));
         let mut rules: BTreeSet<bool> =

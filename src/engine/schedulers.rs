@@ -22,7 +22,8 @@ use crate::model::{
 
 /// Shows a new change to all schedulers that look at changes.
 pub(super) fn offer_change(turn: &mut Turn<'_>, id: ChangeId) {
-    let (Some(plan), Some(change)) = (turn.plan(), turn.state.changes().get(id).cloned()) else { return };
+    let Some(plan) = turn.plan() else { return };
+    let change = turn.state.changes().get(id).cloned().expect("the newest change is held");
     let listeners = Arc::clone(&turn.in_flight.links.listeners);
     for scheduler in listeners.iter().filter_map(|name| plan.schedulers.get(name)) {
         offer_to(turn, scheduler, &change);
@@ -148,8 +149,8 @@ fn timed_moment(turn: &Turn<'_>, plan: &SchedulerPlan) -> Option<Timestamp> {
 
 /// Does what a scheduler has to do now.
 pub(super) fn fire_scheduler(turn: &mut Turn<'_>, name: &str) {
-    let Some(plan) = turn.plan() else { return };
-    let Some(plan) = plan.schedulers.get(name) else { return };
+    let plan = turn.plan().expect("schedulers are due only under a configuration");
+    let plan = plan.schedulers.get(name).expect("only schedulers that are configured are due");
     ask_about_pending(turn, plan);
     if gate(turn, name).is_none() {
         pay_owed(turn, plan);
@@ -289,7 +290,10 @@ pub(super) fn time_schedulers(turn: &mut Turn<'_>, changes: &[PlanChange]) {
 }
 
 fn time_scheduler(turn: &mut Turn<'_>, plan: &SchedulerPlan) {
-    let Some(state) = turn.state.schedulers().get(&plan.name).filter(|state| state.enabled) else { return };
+    let state = turn.state.scheduler(&plan.name);
+    if !state.enabled {
+        return;
+    }
     let (last, before) = (state.last, state.next);
     let next = next_moment(turn, plan, last);
     if next != before {
@@ -335,7 +339,7 @@ pub(super) fn enable_ordered(turn: &mut Turn<'_>, name: String, enabled: bool, t
 
 /// Asks again about the changes that are due.
 pub(super) fn ask_about_pending(turn: &mut Turn<'_>, plan: &SchedulerPlan) {
-    let Some(scheduler) = turn.state.schedulers().get(&plan.name) else { return };
+    let scheduler = turn.state.scheduler(&plan.name);
     let due = |pending: &&PendingChange| retry_due(turn, pending.retry).is_some_and(|due| due <= turn.now);
     let due: Vec<ChangeId> = scheduler.pending.iter().filter(due).map(|pending| pending.change).collect();
     for change in due {

@@ -19,13 +19,12 @@ pub(super) fn start_build(
     asked: Option<Timestamp>,
 ) {
     let Placement { worker, dir, lender, locks } = place;
-    let (Some(found), Some(digest)) = (turn.state.requests().get(&request).cloned(), turn.state.plan().cloned()) else {
-        return;
-    };
-    let Some(worker_id) = turn.state.workers().get(&worker).map(|worker| worker.id) else { return };
-    let number = turn.state.builders().get(&found.builder).map_or(0, |builder| builder.number) + 1;
+    let found = turn.state.request(request).clone();
+    let digest = turn.state.plan().cloned().expect("builds start under a configuration");
+    let worker_id = turn.state.worker_id(&worker);
+    let number = turn.state.builder(found.builder).number + 1;
     let build = BuildId(turn.state.last().build + 1);
-    let reason = turn.state.buildsets().get(&found.buildset).map(|set| set.record.reason.clone()).unwrap_or_default();
+    let reason = turn.state.buildset_of(&found).record.reason.clone();
     turn.record(Event::BuildStarted {
         build,
         number,

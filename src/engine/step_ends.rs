@@ -11,8 +11,8 @@ use crate::model::{Ask, BuildId, EndStep, Event, Outcome, RETRY_DELAY_MAX, StepI
 
 /// Ends the step in progress as [`Finish`] says, and plans another attempt if there is to be one.
 pub(super) fn end_step(turn: &mut Turn<'_>, id: BuildId, hidden: bool) {
-    let Some(Finish { outcome, summary }) = turn.in_flight.finishing.take(id) else { return };
-    let Some(step) = turn.state.step(id) else { return };
+    let Finish { outcome, summary } = turn.in_flight.finishing.take(id).expect("a step ends when its body is done");
+    let step = turn.state.current_step(id);
     let (step_id, index, attempt, name) = (step.id, step.index, step.attempt, step.name.clone());
     cancel_triggered(turn, id);
     end_children(turn, id, outcome);
@@ -22,9 +22,10 @@ pub(super) fn end_step(turn: &mut Turn<'_>, id: BuildId, hidden: bool) {
 }
 
 fn retry_step(turn: &mut Turn<'_>, id: BuildId, step: StepId, index: usize, attempt: u64, outcome: Outcome) {
-    let Some(build) = turn.state.builds().get(&id) else { return };
+    let build = turn.state.build(id);
+    // A build whose configuration cannot be loaded any more is about to end.
     let Some(plan) = turn.in_flight.plans.get(&build.plan).cloned() else { return };
-    let Some(step_plan) = step_plan(build, &plan, index) else { return };
+    let step_plan = step_plan(build, &plan, index);
     if outcome == Outcome::Failure && attempt < step_plan.retries && build.stop.is_none() {
         let doubled = step_plan.retry_delay.as_millis().saturating_mul(1 << attempt.min(32));
         let delay = Span::from_millis(doubled).min(RETRY_DELAY_MAX);
@@ -69,7 +70,7 @@ pub(super) fn close_step(
     summary: Option<String>,
     hidden: bool,
 ) {
-    let Some(current) = turn.state.step(id) else { return };
+    let current = turn.state.current_step(id);
     let summary = summary.or_else(|| current.summaries.get(&step).cloned());
     let logs: Vec<_> = current.logs.get(&step).into_iter().flatten().map(|(_, log)| log.id).collect();
     for log in logs {

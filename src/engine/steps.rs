@@ -46,7 +46,7 @@ pub(super) fn drive(turn: &mut Turn<'_>, id: BuildId) {
 
 /// Between steps: the next one begins, or the build ends. False if there is a pause.
 fn advance_build(turn: &mut Turn<'_>, id: BuildId, plan: &Plan) -> bool {
-    let Some(build) = turn.state.builds().get(&id) else { return false };
+    let build = turn.state.build(id);
     if let Some(pause) = build.pause.clone().filter(|_| build.stop.is_none()) {
         // A clock that went back must not make a pause longer than it can be.
         if pause.until > turn.now && pause.until <= turn.now.plus(RETRY_DELAY_MAX) {
@@ -66,8 +66,8 @@ fn advance_build(turn: &mut Turn<'_>, id: BuildId, plan: &Plan) -> bool {
 }
 
 fn start_step(turn: &mut Turn<'_>, id: BuildId, plan: &Plan, index: usize, attempt: u64) {
-    let Some(build) = turn.state.builds().get(&id) else { return };
-    let Some(step_plan) = step_plan(build, plan, index) else { return };
+    let build = turn.state.build(id);
+    let step_plan = step_plan(build, plan, index);
     let name = if attempt == 0 { step_plan.name.clone() } else { format!("{} (retry {attempt})", step_plan.name) };
     let event = Event::StepStarted {
         build: id,
@@ -86,9 +86,8 @@ fn start_step(turn: &mut Turn<'_>, id: BuildId, plan: &Plan, index: usize, attem
 
 /// In a step: true if something was done, false if it waits.
 fn advance_step(turn: &mut Turn<'_>, id: BuildId, plan: &Plan) -> bool {
-    let Some(build) = turn.state.builds().get(&id) else { return false };
-    let Some(step) = &build.step else { return false };
-    let Some(step_plan) = step_plan(build, plan, step.index).cloned() else { return false };
+    let (build, step) = (turn.state.build(id), turn.state.current_step(id));
+    let step_plan = step_plan(build, plan, step.index).clone();
     let owner = LockHolder { build: id, step: Some(step.id) };
     if turn.in_flight.finishing.is(id) {
         return finish_step(turn, id, &step_plan);
@@ -156,9 +155,13 @@ pub(super) fn build_due(turn: &Turn<'_>, id: BuildId) -> Option<super::Deadline>
 
 /// What a build planned for now.
 pub(super) fn fire_build(turn: &mut Turn<'_>, id: BuildId) {
-    end_waits(turn, id);
-    escalate_stops(turn, id);
-    trigger_again(turn, id);
+    // Late: what else was due in this moment may have ended it.
+    let Some(build) = turn.state.builds().get(&id) else { return };
+    if build.step.is_some() {
+        end_waits(turn, id);
+        escalate_stops(turn, id);
+        trigger_again(turn, id);
+    }
     evaluate_again(turn, id);
     turn.in_flight.marks.builds([id]);
 }

@@ -24,8 +24,7 @@ pub(super) fn cancel_request(turn: &mut Turn<'_>, request: RequestId, why: &str,
 
 /// Cancels what the step in progress triggered and still waits for.
 pub(super) fn cancel_triggered(turn: &mut Turn<'_>, id: BuildId) {
-    let Some(build) = turn.state.builds().get(&id) else { return };
-    let Some(step) = &build.step else { return };
+    let (build, step) = (turn.state.build(id), turn.state.current_step(id));
     let why = format!("{}/{}, which waited for it, is over", build.builder, build.number);
     let sets = step.triggers.values().flatten().filter_map(|set| turn.state.buildsets().get(set));
     let open: Vec<RequestId> = sets

@@ -21,14 +21,16 @@ const TRIES_MAX: u32 = 10;
 
 /// Makes the buildsets that a script asked for. If a scheduler cannot be triggered, none is made.
 pub(super) fn trigger(turn: &mut Turn<'_>, id: BuildId, key: Key, ask: TriggerSpec) {
-    let Some(plan) = turn.plan() else { return };
+    let Some(plan) = turn.plan() else {
+        return refuse_trigger(turn, id, key, "no configuration is in force".to_owned());
+    };
     let schedulers = match triggerable(turn, &plan, &ask) {
         Ok(schedulers) => schedulers,
         Err(why) => {
             return refuse_trigger(turn, id, key, why);
         }
     };
-    let Some(build) = turn.state.builds().get(&id) else { return };
+    let build = turn.state.build(id);
     let name = format!("{}/{}", build.builder, build.number);
     let (stamps, changes) = if ask.stamps.is_empty() {
         (checked_out(build), build.changes.clone())
@@ -66,8 +68,7 @@ pub(super) fn trigger(turn: &mut Turn<'_>, id: BuildId, key: Key, ask: TriggerSp
 /// Gives the step that triggered something links to it: names and paths below the address of the pages.
 fn link(turn: &mut Turn<'_>, id: BuildId, key: &Key, links: Vec<(String, String)>) {
     let base = turn.plan().and_then(|plan| plan.master.url.clone()).unwrap_or_default();
-    let Some(step) = turn.state.step(id) else { return };
-    let step = step.step_at(key);
+    let step = turn.state.current_step(id).step_at(key);
     for (name, path) in links.into_iter().take(LINKS_MAX) {
         let url = format!("{}/{path}", base.trim_end_matches('/'));
         turn.record(Event::StepLinked { build: id, step, name, url });
@@ -82,7 +83,7 @@ fn refuse_trigger(turn: &mut Turn<'_>, id: BuildId, key: Key, why: String) {
 
 /// The properties of what is to start are not decided: the trigger waits, but not for ever.
 fn trigger_later(turn: &mut Turn<'_>, id: BuildId, key: Key, scheduler: &str, no_answer: NoAnswer) {
-    let Some(step) = turn.state.step(id) else { return };
+    let step = turn.state.current_step(id);
     let tries = step.undecided.get(&key).map_or(0, |retry| retry.tries) + u32::from(no_answer != NoAnswer::Postponed);
     if tries >= TRIES_MAX {
         let why = format!("`properties` of scheduler `{scheduler}` has failed {tries} times");
@@ -94,7 +95,7 @@ fn trigger_later(turn: &mut Turn<'_>, id: BuildId, key: Key, scheduler: &str, no
 
 /// Tries the triggers again that are due.
 pub(super) fn trigger_again(turn: &mut Turn<'_>, id: BuildId) {
-    let Some(step) = turn.state.step(id) else { return };
+    let step = turn.state.current_step(id);
     let is_due = |retry: &Retry| retry_due(turn, *retry).is_some_and(|due| due <= turn.now);
     let due = step.undecided.iter().filter(|(_, retry)| is_due(retry)).filter_map(|(key, retry)| match step.ask(key) {
         Some(Ask::Trigger(ask)) => Some((key.clone(), retry.tries, ask.clone())),
@@ -128,6 +129,7 @@ pub(super) fn answer_triggers(turn: &mut Turn<'_>, id: BuildId) {
 
 /// Answers a trigger once all of its buildsets ended.
 pub(super) fn answer_trigger(turn: &mut Turn<'_>, id: BuildId, key: &Key) {
+    // Late: the step that waited is over.
     let Some(step) = turn.state.step(id) else { return };
     let unanswered = step.journal.0.get(key).is_some_and(|entry| entry.answer.is_none());
     let sets = step.triggers.get(key).map_or(&[][..], Vec::as_slice);
@@ -151,7 +153,7 @@ fn triggered_builds(turn: &Turn<'_>, set: &Buildset) -> Vec<TriggeredBuild> {
     let one = |request: &RequestId| {
         let end = set.requests.get(request)?.as_ref()?;
         Some(TriggeredBuild {
-            builder: turn.state.builders().get(&end.builder).map(|builder| builder.name.clone()).unwrap_or_default(),
+            builder: turn.state.builder(end.builder).name.clone(),
             builder_id: end.builder,
             build: end.build.map(|(build, _)| build),
             number: end.build.map(|(_, number)| number),

@@ -78,7 +78,8 @@ impl<'a> Turn<'a> {
         self.replies.extend(ticket.map(|ticket| Effect::Reply { ticket, reply }));
     }
 
-    /// The configuration in force.
+    /// The configuration in force. None before the first, and after a restart that could not load it: nothing new starts
+    /// then.
     pub fn plan(&self) -> Option<Arc<Plan>> {
         self.in_flight.plans.get(self.state.plan()?).cloned()
     }
@@ -149,7 +150,7 @@ impl<'a> Turn<'a> {
             }
             Event::RequestEnded { request, .. } => self.touch(TimerKey::Request(*request)),
             Event::BuildStarted { worker, requests, .. } => {
-                let worker = self.state.worker_name(*worker).cloned().unwrap_or_default();
+                let worker = self.state.name_of_worker(*worker).clone();
                 self.note_free(&worker);
                 self.in_flight.marks.builders(self.in_flight.claims.on_worker(&worker));
                 self.in_flight.marks.timers(requests.iter().copied().map(TimerKey::Request));
@@ -167,7 +168,7 @@ impl<'a> Turn<'a> {
             | Event::WorkerPaused { worker, .. }
             | Event::WorkerGraceful { worker, .. } => {
                 sabotage!(UnpauseUnnoticed => if matches!(event, Event::WorkerPaused { paused: false, .. }) { return });
-                let worker = self.state.worker_name(*worker).cloned().unwrap_or_default();
+                let worker = self.state.name_of_worker(*worker).clone();
                 self.look_at_worker(&worker);
             }
             Event::ReportQueued { report } => self.touch(TimerKey::Report(report.id)),

@@ -63,7 +63,7 @@ pub(super) fn why_waits(turn: &Turn<'_>, id: RequestId) -> Vec<String> {
         return Vec::new();
     };
     let Some(plan) = turn.plan() else { return vec!["no configuration is in force".to_owned()] };
-    let name = turn.state.builders().get(&request.builder).map(|builder| builder.name.clone()).unwrap_or_default();
+    let name = turn.state.builder(request.builder).name.clone();
     let Some(builder) = plan.builders.get(&name) else {
         return vec![format!(
             "builder `{name}` is not configured any more: the request waits for its return, or to be cancelled"

@@ -110,7 +110,10 @@ pub(super) fn disconnect(turn: &mut Turn<'_>, worker: &str, epoch: u64, why: &st
 /// An idle worker that was asked to go is told to, one that is not configured any more is cut off: once for each of
 /// their connections.
 pub(super) fn dismiss_if_idle(turn: &mut Turn<'_>, name: &str) {
-    let Some(worker) = turn.state.workers().get(name).filter(|_| turn.state.load_of(name) == 0) else { return };
+    let worker = turn.state.worker(name);
+    if turn.state.load_of(name) > 0 {
+        return;
+    }
     let Some(epoch) = worker.connection.as_ref().map(|connection| connection.epoch) else { return };
     let (graceful, active) = (worker.graceful, worker.active);
     if (active && !graceful) || !turn.in_flight.connections.dismiss(name, epoch) {

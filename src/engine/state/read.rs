@@ -4,11 +4,51 @@ use std::collections::BTreeMap;
 
 use super::{
     Build, Builder, Buildset, Changes, Counters, FunctionTrouble, Index, Locks, Queued, Request, Scheduler, Source,
-    State, Worker,
+    State, Step, Worker,
 };
-use crate::model::{BuildId, BuilderId, BuildsetId, ConfigDigest, ReportId, RequestId, UserFunction};
+use crate::model::{BuildId, BuilderId, BuildsetId, ConfigDigest, ReportId, RequestId, UserFunction, WorkerId};
 
 impl State {
+    /// A build that runs.
+    pub fn build(&self, id: BuildId) -> &Build {
+        self.builds.get(&id).expect("who works on a build has seen that it runs")
+    }
+
+    /// The step that a build is in.
+    pub fn current_step(&self, build: BuildId) -> &Step {
+        self.step(build).expect("who works on a step has seen that its build is in it")
+    }
+
+    /// A request that is open.
+    pub fn request(&self, id: RequestId) -> &Request {
+        self.requests.get(&id).expect("who works on a request has seen that it is open")
+    }
+
+    /// The buildset of an open request.
+    pub fn buildset_of(&self, request: &Request) -> &Buildset {
+        self.buildsets.get(&request.buildset).expect("a buildset is kept as long as it has open requests")
+    }
+
+    /// A builder of requests and builds.
+    pub fn builder(&self, id: BuilderId) -> &Builder {
+        self.builders.get(&id).expect("builders are kept for good")
+    }
+
+    /// A scheduler of the configuration in force.
+    pub fn scheduler(&self, name: &str) -> &Scheduler {
+        self.schedulers.get(name).expect("every scheduler that is configured is known")
+    }
+
+    /// The name of a worker that a recorded fact is about.
+    pub fn name_of_worker(&self, id: WorkerId) -> &String {
+        self.worker_name(id).expect("facts are about workers that were configured once")
+    }
+
+    /// A worker that was configured once.
+    pub fn worker(&self, name: &str) -> &Worker {
+        self.workers.get(name).expect("workers are kept for good")
+    }
+
     /// The last fact in it.
     pub const fn seq(&self) -> u64 {
         self.seq

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use starwright::config::{Cancel, Sources, load_sources};
-use starwright::evaluator::{Abort, Launcher, Limits, Load, Mode, load};
 use starwright::model::{
     Answer, Ask, BuildContext, BuildId, CommandEnd, CommandResult, Entry, EvalJob, EvalOutcome, EvalPart, FnId,
     Journal, Outcome, Policy, Properties, Question, StepId, WorkerFacts,
 };
+use starwright::testing::config::{Cancel, Sources, load_sources};
+use starwright::testing::evaluator::{Abort, Launcher, Limits, Load, Mode, load};
 
 const TEXT: &str = "
 def f(ctx):

@@ -2,19 +2,74 @@
 //!
 //! `docs/ARCHITECTURE.md` describes the rooms and says which may import which; `tests/it/house.rs` compares that table
 //! with the code.
+//!
+//! The program needs [`main`] only. Everything else that is public is public for the tests in `tests/it` and for the
+//! benchmarks: the rooms that they use throughout, and [`testing`], which has what they use of the others. The others are
+//! private, so that the compiler finds what nobody uses.
 #![deny(unsafe_code)]
 
 pub mod base;
-pub mod cli;
-pub mod config;
+mod cli;
+mod config;
 pub mod engine;
-pub mod evaluator;
+mod evaluator;
 pub mod master;
 pub mod model;
-pub mod notify;
+mod notify;
 pub mod protocol;
-pub mod secrets;
+mod secrets;
 pub mod store;
-pub mod vcs;
-pub mod web;
-pub mod worker;
+mod vcs;
+mod web;
+mod worker;
+
+pub use cli::main;
+
+/// What tests and benchmarks use of the private rooms.
+pub mod testing {
+    /// Starlark, loaded and evaluated in this process.
+    pub mod config {
+        pub use crate::config::{
+            Cancel, Loaded, Problem, Refused, Scripts, Sources, examples, load, load_sources, names_of_buildbot,
+            reference, summary,
+        };
+    }
+
+    /// Starlark in child processes.
+    pub mod evaluator {
+        pub use crate::evaluator::{
+            Abort, Evaluator, Launcher, Limits, Load, Loaded, Lost, Mode, Refused, Template, load,
+        };
+    }
+
+    /// Mails: their texts and their delivery.
+    pub mod notify {
+        pub use crate::notify::{
+            BuildFacts, DeliveryError, Excerpt, MailMessage, SendOptions, render_mail, send_mail, send_mail_with,
+        };
+    }
+
+    /// Where values of secrets come from.
+    pub mod secrets {
+        pub use crate::secrets::Secrets;
+    }
+
+    /// Polls and hooks.
+    pub mod vcs {
+        pub use crate::vcs::{GitProgram, PollError, base_hook, poll_with};
+    }
+
+    /// The server of pages and API.
+    pub mod web {
+        pub use crate::web::{
+            BodyLimits, COMMAND_LINE, ConnectionTimeouts, Control, SeatLimits, WebLimits, serve_within,
+        };
+
+        /// The forms of our own API.
+        pub mod wire {
+            pub use crate::web::wire::{
+                AlertsResponse, ChangesResponse, HealthResponse, PlanResponse, ReloadOutcome, ReloadResponse,
+            };
+        }
+    }
+}

@@ -1,5 +1,5 @@
 //! The `starwright` program; all of it is in `cli`.
 
 fn main() -> std::process::ExitCode {
-    starwright::cli::main()
+    starwright::main()
 }

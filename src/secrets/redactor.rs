@@ -32,7 +32,6 @@ impl fmt::Debug for Redactor {
 impl Redactor {
     /// Takes pairs of name and value. Values shorter than 4 characters are ignored. If two secrets have the same value,
     /// the first name in alphabetical order replaces it.
-    #[expect(clippy::missing_panics_doc, reason = "it cannot panic, as the `expect` says")]
     pub fn new(secrets: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut by_form = BTreeMap::<String, String>::new();
         let secrets: BTreeSet<(String, String)> = secrets.into_iter().collect();

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use starwright::config::{self, Loaded};
 use starwright::model::{BranchChoice, ChangeSourceKind, SchedulerKind};
+use starwright::testing::config::{self, Loaded};
 
 fn example() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/master.star").canonicalize().unwrap()

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use starwright::base::{Span, Timestamp};
-use starwright::config::{self, Cancel, Loaded};
 use starwright::model::*;
+use starwright::testing::config::{self, Cancel, Loaded};
 
 /// The value of every secret.
 const TOKEN: &str = "tok3n-of-ci";

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use starwright::config::{self, Refused};
+use starwright::testing::config::{self, Refused};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

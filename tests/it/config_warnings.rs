@@ -1,6 +1,6 @@
 //! What `check` remarks without refusing the configuration.
 
-use starwright::config;
+use starwright::testing::config;
 
 /// The warnings about a configuration, each on a line.
 fn warnings(text: &str) -> Vec<String> {

@@ -9,7 +9,7 @@ use starwright::model::{
     ConfigDigest, FnId, MadeBy, MailPlan, NewChange, Outcome, Properties, Recipients, Report, ReportId, ReportReason,
     ReportSubject, RequestId, SchedulerId, SourceStamp, SourceStampId, StampSpec, StepId, StepRecord, Value, WorkerId,
 };
-use starwright::notify::{BuildFacts, Excerpt, MailMessage, render_mail};
+use starwright::testing::notify::{BuildFacts, Excerpt, MailMessage, render_mail};
 
 const START: i64 = 1_795_000_000;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use starwright::base::Timestamp;
 use starwright::model::{MailPlan, MailTls, Recipients};
-use starwright::notify::{DeliveryError, MailMessage, SendOptions, send_mail, send_mail_with};
+use starwright::testing::notify::{DeliveryError, MailMessage, SendOptions, send_mail, send_mail_with};
 
 use crate::support::smtp::{CERTIFICATE, SmtpServer};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 #[test]
 fn the_starlark_reference_is_fresh() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/starlark.md");
-    let made = starwright::config::reference();
+    let made = starwright::testing::config::reference();
     if std::env::var_os("STARWRIGHT_BLESS").is_some() {
         std::fs::write(&path, &made).unwrap();
     }
@@ -16,7 +16,7 @@ fn the_starlark_reference_is_fresh() {
 #[test]
 fn the_example_is_right() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/master.star");
-    let loaded = starwright::config::load(&path).unwrap_or_else(|refused| panic!("{refused}"));
+    let loaded = starwright::testing::config::load(&path).unwrap_or_else(|refused| panic!("{refused}"));
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     assert!(loaded.plan.builders.contains_key("checks"));
 }

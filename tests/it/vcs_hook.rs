@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value as Json;
-use starwright::vcs::base_hook;
+use starwright::testing::vcs::base_hook;
 
 fn recorded(name: &str) -> Json {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/rest/hooks").join(format!("{name}.json"));

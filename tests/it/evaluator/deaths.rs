@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use starwright::evaluator::{Launcher, Limits};
 use starwright::model::{Ask, BuildId, Entry, EvalOutcome, FnId, Journal, Policy, Properties, Question, StepId, Value};
+use starwright::testing::evaluator::{Launcher, Limits};
 
 use super::bench::{MODES, SHORT, evaluator, job, launcher, try_load, with_builder};
 
@@ -47,7 +47,7 @@ fn a_deadly_evaluation_is_lost_with_words_and_the_next_evaluator_works() {
 
 #[test]
 fn an_evaluator_killed_from_outside_says_so() {
-    let launcher = launcher(starwright::evaluator::Mode::Fork);
+    let launcher = launcher(starwright::testing::evaluator::Mode::Fork);
     let text =
         with_builder("def f(ctx):\n    for i in range(1000000):\n        regex.match('a' * 200 + str(i), 'b')\n");
     let loaded = try_load(&launcher, &text).unwrap_or_else(|refused| panic!("{refused}"));
@@ -135,7 +135,7 @@ builder('b', workers = ['w'], steps = [step('s', run = lambda ctx: None)], prior
 
 #[test]
 fn an_evaluator_sees_only_its_pipes_and_no_environment() {
-    let launcher = launcher(starwright::evaluator::Mode::Fork);
+    let launcher = launcher(starwright::testing::evaluator::Mode::Fork);
     let evaluator = evaluator(&launcher, &with_builder("def f(ctx):\n    pass\n"));
     let pid = evaluator.pid();
     let links = |name: &str| std::fs::read_dir(format!("/proc/{pid}/{name}")).unwrap().count();

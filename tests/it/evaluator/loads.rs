@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use starwright::evaluator::{Abort, Launcher, Limits, Load, load};
+use starwright::testing::evaluator::{Abort, Launcher, Limits, Load, load};
 
 use super::bench::{MODES, SHORT, launcher, try_load, with_builder};
 

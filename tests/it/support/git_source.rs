@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use starwright::base::Span;
 use starwright::model::{BranchChoice, ChangeSourceKind, ChangeSourcePlan, Cursor, GitPlan, NewChange, SourcePlace};
-use starwright::vcs::{GitProgram, PollError, poll_with};
+use starwright::testing::vcs::{GitProgram, PollError, poll_with};
 use tempfile::TempDir;
 
 /// A source that polls one repository.

@@ -20,8 +20,8 @@ use starwright::model::{
 use starwright::protocol::{
     Answer, Caps, MasterMessage, MasterRequest, Message, MsgPack, Seq, WorkerInfo, WorkerMessage, WorkerRequest,
 };
-use starwright::secrets::Secrets;
 use starwright::store::{LogPart, Logs};
+use starwright::testing::secrets::Secrets;
 use tokio::sync::watch;
 
 /// Far longer than anything takes; only a test that fails waits for it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use starwright::model::{Event, HookPlan, Outcome};
-use starwright::web::{BodyLimits, ConnectionTimeouts, SeatLimits, WebLimits};
+use starwright::testing::web::{BodyLimits, ConnectionTimeouts, SeatLimits, WebLimits};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;

@@ -8,10 +8,10 @@ use starwright::model::{
     Actor, AlertSubject, BuildId, BuilderId, BuildsetId, ChangeId, ConfigDigest, Difference, Event, ForceOrder,
     HookPlan, Order, PlanChange, RequestId, StampSpec, Value, Via,
 };
-use starwright::web::wire::{
+use starwright::testing::web::wire::{
     AlertsResponse, ChangesResponse, HealthResponse, PlanResponse, ReloadOutcome, ReloadResponse,
 };
-use starwright::web::{COMMAND_LINE, Control as _};
+use starwright::testing::web::{COMMAND_LINE, Control as _};
 
 use super::filled::{Filled, filled};
 use super::recorded::Recorded;

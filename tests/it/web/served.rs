@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 use starwright::base::SystemClock;
-use starwright::web;
+use starwright::testing::web;
 use tokio_util::sync::CancellationToken;
 
 use super::world::FakeMaster;

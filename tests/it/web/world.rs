@@ -17,7 +17,7 @@ use starwright::model::{
     SourcePlace, SourceStamp, SourceStampId, StampSpec, StepId, Value, WorkerId,
 };
 use starwright::store::{LogPart, Store};
-use starwright::web::Control;
+use starwright::testing::web::Control;
 use tokio::sync::broadcast;
 
 /// The first moment of the world: 2026-11-22 08:00:00 UTC.

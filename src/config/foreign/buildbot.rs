@@ -16,39 +16,80 @@ pub(super) enum Place {
 pub(super) struct Row {
     pub(super) name: &'static str,
     pub(super) place: Place,
-    /// What to write instead, for people.
+    pub(super) counterpart: Counterpart,
+    /// What to write instead, or why that is not needed, or what helps meanwhile.
     pub(super) write: &'static str,
 }
 
+/// What Starwright has in place of one of Buildbot's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counterpart {
+    Exists,
+    NotNeeded,
+    Missing,
+}
+
+impl Row {
+    /// The hint for somebody who wrote the name.
+    pub(super) fn hint(&self) -> String {
+        let Self { name, write, .. } = self;
+        match self.counterpart {
+            Counterpart::Exists => format!("instead of Buildbot's `{name}`, use {write}"),
+            Counterpart::NotNeeded => format!("Buildbot's `{name}` is not needed: {write}"),
+            Counterpart::Missing if write.is_empty() => format!("Buildbot's `{name}` has no counterpart yet"),
+            Counterpart::Missing => format!("Buildbot's `{name}` has no counterpart yet: {write}"),
+        }
+    }
+
+    /// The right column of the guide's table.
+    fn in_table(&self) -> String {
+        match self.counterpart {
+            Counterpart::Exists => self.write.to_owned(),
+            Counterpart::NotNeeded => format!("(not needed) {}", self.write),
+            Counterpart::Missing if self.write.is_empty() => "(none yet)".to_owned(),
+            Counterpart::Missing => format!("(none yet) {}", self.write),
+        }
+    }
+}
+
 const fn name(name: &'static str, write: &'static str) -> Row {
-    Row { name, place: Place::Name, write }
+    Row { name, place: Place::Name, counterpart: Counterpart::Exists, write }
 }
 
 const fn argument(name: &'static str, write: &'static str) -> Row {
-    Row { name, place: Place::Argument, write }
+    Row { name, place: Place::Argument, counterpart: Counterpart::Exists, write }
 }
 
 const fn member(name: &'static str, write: &'static str) -> Row {
-    Row { name, place: Place::Member, write }
+    Row { name, place: Place::Member, counterpart: Counterpart::Exists, write }
+}
+
+impl Row {
+    /// The name can be left out.
+    const fn not_needed(self) -> Self {
+        Self { counterpart: Counterpart::NotNeeded, ..self }
+    }
+
+    /// There is nothing like it.
+    const fn missing(self) -> Self {
+        Self { counterpart: Counterpart::Missing, ..self }
+    }
 }
 
 /// All rows. A name that stands here twice means different things in different places.
 pub(super) const ROWS: &[Row] = &[
     // The configuration itself.
-    name("BuildmasterConfig", "nothing: declarations take effect by being called, e.g. worker(\"w\")"),
-    name("c", "nothing: declarations take effect by being called, e.g. worker(\"w\"), builder(\"b\", …)"),
-    name("util", "nothing: names are loaded one by one, e.g. load(\"@stdlib//text.star\", \"interpolate\")"),
-    name("steps", "nothing: names are loaded one by one, e.g. load(\"@stdlib//steps.star\", \"sh\")"),
-    name("schedulers", "nothing: names are loaded one by one, e.g. load(\"@stdlib//schedulers.star\", \"on_change\")"),
-    name(
-        "changes",
-        "nothing: names are loaded one by one, e.g. load(\"@stdlib//source.star\", \"git_poller\"); a build's changes are `ctx.changes`",
-    ),
-    name("reporters", "nothing: names are loaded one by one, e.g. load(\"@stdlib//notify.star\", \"mail\")"),
+    name("BuildmasterConfig", "declarations take effect as soon as they are called: worker(\"w\"), builder(\"b\", …)").not_needed(),
+    name("c", "declarations take effect as soon as they are called: worker(\"w\"), builder(\"b\", …)").not_needed(),
+    name("util", "functions are loaded by name, for example load(\"@stdlib//text.star\", \"interpolate\")").not_needed(),
+    name("steps", "functions are loaded by name, for example load(\"@stdlib//steps.star\", \"sh\")").not_needed(),
+    name("schedulers", "functions are loaded by name, for example load(\"@stdlib//schedulers.star\", \"on_change\")").not_needed(),
+    name("changes", "functions are loaded by name, for example load(\"@stdlib//source.star\", \"git_poller\"). The changes of a build are `ctx.changes`").not_needed(),
+    name("reporters", "functions are loaded by name, for example load(\"@stdlib//notify.star\", \"mail\")").not_needed(),
     name("Worker", "worker(\"name\", password = secret(\"name\"), tags = [\"linux\"])"),
-    name("LocalWorker", "worker(\"name\") without a password: `starwright up` starts it"),
+    name("LocalWorker", "worker(\"name\") without a password; `starwright up` starts it"),
     name("BuilderConfig", "builder(\"name\", workers = [\"w\"], steps = [sh(\"make\")])"),
-    name("BuildFactory", "a list: steps = [git(\"…\"), sh(\"make\")], or a function that returns one"),
+    name("BuildFactory", "a list, steps = [git(\"…\"), sh(\"make\")], or a function that returns one"),
     name("MasterLock", "lock(\"name\", count = 1)"),
     name("WorkerLock", "lock(\"name\", count = 1, per = \"worker\")"),
     name("JanitorConfigurator", "database(keep_days = 90)"),
@@ -76,23 +117,23 @@ pub(super) const ROWS: &[Row] = &[
     name("MakeDirectory", "mkdir(\"path\"), with load(\"@stdlib//steps.star\", \"mkdir\")"),
     name("RemoveDirectory", "remove(\"path\"), with load(\"@stdlib//steps.star\", \"remove\")"),
     name("CopyDirectory", "copy(\"from\", \"to\"), with load(\"@stdlib//steps.star\", \"copy\")"),
-    name("FileExists", "ctx.stat(\"path\") in a function: None if there is nothing"),
+    name("FileExists", "ctx.stat(\"path\") in a function; it is None if nothing is there"),
     name("Trigger", "trigger([\"scheduler\"]), with load(\"@stdlib//steps.star\", \"trigger\")"),
     name("Git", "git(\"https://…\"), with load(\"@stdlib//source.star\", \"git\")"),
     name("GitHub", "git(\"https://github.com/…\"), with load(\"@stdlib//source.star\", \"git\")"),
-    name("MasterShellCommand", "a builder whose worker runs beside the master: nothing runs in the master itself"),
+    name("MasterShellCommand", "a builder on a worker that runs beside the master; no command runs in the master itself"),
     name("StringDownload", "sh(\"cat > file\", stdin = \"text\"), with load(\"@stdlib//steps.star\", \"sh\")"),
-    name("FileUpload", "not there yet: let a command of the worker send the file"),
-    name("DirectoryUpload", "not there yet: let a command of the worker send the files"),
-    name("MultipleFileUpload", "not there yet: let a command of the worker send the files"),
-    name("FileDownload", "not there yet: let a command of the worker fetch the file"),
+    name("FileUpload", "have a command on the worker send the file").missing(),
+    name("DirectoryUpload", "have a command on the worker send the files").missing(),
+    name("MultipleFileUpload", "have a command on the worker send the files").missing(),
+    name("FileDownload", "have a command on the worker fetch the file").missing(),
     name("HTTPStep", "sh([\"curl\", …]), with load(\"@stdlib//steps.star\", \"sh\")"),
-    name("BuildStep", "a function of `ctx`: def my_step(ctx): …, written as steps = [my_step]"),
+    name("BuildStep", "a function of `ctx`: def my_step(ctx): …, listed as steps = [my_step]"),
     // Values that depend on the build.
     name("Interpolate", "interpolate(\"…%(prop:name)s…\"), with load(\"@stdlib//text.star\", \"interpolate\")"),
     name("WithProperties", "interpolate(\"…%(prop:name)s…\"), with load(\"@stdlib//text.star\", \"interpolate\")"),
     name("Property", "a function: lambda ctx: ctx.property(\"name\")"),
-    name("renderer", "a plain function of `ctx`, given by its name: no decorator is needed"),
+    name("renderer", "a plain function of `ctx`, passed by its name; no decorator is needed"),
     name("Transform", "a function: lambda ctx: …"),
     name("FlattenList", "a function that joins the lists: lambda ctx: a + b"),
     name("URLForBuild", "interpolate(\"%(build:url)s\"), with load(\"@stdlib//text.star\", \"interpolate\")"),
@@ -126,8 +167,8 @@ pub(super) const ROWS: &[Row] = &[
         "ForceScheduler",
         "force(\"name\", builders = […], params = […]), with load(\"@stdlib//schedulers.star\", \"force\")",
     ),
-    name("Try_Userpass", "not there: force a build of the branch"),
-    name("Try_Jobdir", "not there: force a build of the branch"),
+    name("Try_Userpass", "force a build of the branch").missing(),
+    name("Try_Jobdir", "force a build of the branch").missing(),
     name("ChangeFilter", "change_filter(branch = [\"main\"])"),
     name("StringParameter", "text_param(\"name\"), with load(\"@stdlib//schedulers.star\", \"text_param\")"),
     name("TextParameter", "textarea_param(\"name\"), with load(\"@stdlib//schedulers.star\", \"textarea_param\")"),
@@ -141,9 +182,9 @@ pub(super) const ROWS: &[Row] = &[
         "FixedParameter",
         "fixed_param(\"name\", \"value\"), with load(\"@stdlib//schedulers.star\", \"fixed_param\")",
     ),
-    name("NestedParameter", "not there: list the parameters one after the other"),
-    name("CodebaseParameter", "nothing: every form asks for branch and revision"),
-    name("InheritBuildParameter", "not there: rebuild the build on its page"),
+    name("NestedParameter", "list the parameters one after the other").missing(),
+    name("CodebaseParameter", "every form asks for a branch and a revision").not_needed(),
+    name("InheritBuildParameter", "rebuild the build on its page").missing(),
     // Change sources and messages.
     name(
         "GitPoller",
@@ -151,9 +192,9 @@ pub(super) const ROWS: &[Row] = &[
     ),
     name("PBChangeSource", "change_hook(\"base\", user = …, password = secret(…)), or `starwright sendchange`"),
     name("MailNotifier", "mail(to = [\"dev@example.org\"]), with load(\"@stdlib//notify.star\", \"mail\")"),
-    name("GitHubStatusPush", "not there yet"),
-    name("IRC", "not there yet"),
-    name("HttpStatusPush", "not there yet"),
+    name("GitHubStatusPush", "").missing(),
+    name("IRC", "").missing(),
+    name("HttpStatusPush", "").missing(),
     name("SUCCESS", "the word \"success\""),
     name("WARNINGS", "the word \"warnings\""),
     name("FAILURE", "the word \"failure\""),
@@ -171,18 +212,18 @@ pub(super) const ROWS: &[Row] = &[
     argument("warnOnWarnings", "warn_on_warnings"),
     argument("alwaysRun", "always_run"),
     argument("decodeRC", "exit_codes = {0: \"success\", 2: \"warnings\"}"),
-    argument("maxTime", "timeout = \"1h\"; Buildbot's `timeout` is `idle_timeout`"),
+    argument("maxTime", "timeout = \"1h\" (Buildbot's `timeout` is `idle_timeout`)"),
     argument("maxLines", "lines_max"),
     argument("usePTY", "pty = True"),
     argument("sigtermTime", "grace = \"10s\""),
-    argument("interruptSignal", "grace = \"10s\": the time between TERM and KILL"),
+    argument("interruptSignal", "grace = \"10s\", the time between TERM and KILL"),
     argument("initialStdin", "stdin = \"text\""),
     argument("logfiles", "log_files = {\"name\": \"path\"}"),
-    argument("lazylogfiles", "log_files = {\"name\": \"path\"}: a log begins when its file is there"),
+    argument("lazylogfiles", "log_files = {\"name\": \"path\"}; a log begins when its file appears"),
     argument("want_stdout", "log_stdout"),
     argument("want_stderr", "log_stderr"),
-    argument("logEnviron", "nothing: only variables that the configuration sets are shown"),
-    argument("description", "name for what pages show; ctx.set_summary(\"…\") in a function for what happened"),
+    argument("logEnviron", "a log shows only the variables that the configuration sets").not_needed(),
+    argument("description", "name for the text on pages, and ctx.set_summary(\"…\") in a function for what happened"),
     argument("descriptionDone", "ctx.set_summary(\"…\") in a function"),
     argument("descriptionSuffix", "name"),
     argument("extract_fn", "extract = lambda result: {\"name\": result.stdout.strip()}"),
@@ -190,10 +231,10 @@ pub(super) const ROWS: &[Row] = &[
     argument("waitForFinish", "wait = True"),
     argument("set_properties", "properties = {\"name\": value}"),
     argument("copy_properties", "properties = {\"name\": lambda ctx: ctx.property(\"name\")}"),
-    argument("updateSourceStamp", "stamps = lambda ctx: […]; by default builds get what this build checked out"),
+    argument("updateSourceStamp", "stamps = lambda ctx: […]; by default, builds get what this build checked out"),
     argument("alwaysUseLatest", "a step of its own codebase: git(\"https://…\", codebase = \"name\")"),
     argument("repourl", "the address itself: git(\"https://…\") or git_poller(\"https://…\")"),
-    argument("method", "clean = \"all\", \"untracked\" or \"clobber\", beside mode = \"full\""),
+    argument("method", "clean = \"all\", \"untracked\" or \"clobber\", together with mode = \"full\""),
     argument("shallow", "depth = 1"),
     argument("retry", "fetch_retries = 2, fetch_delay = \"10s\""),
     argument("retryFetch", "fetch_retries = 2, fetch_delay = \"10s\""),
@@ -209,8 +250,8 @@ pub(super) const ROWS: &[Row] = &[
     argument("nextBuild", "next_build = lambda builder, requests: requests[0]"),
     argument("nextWorker", "next_worker = lambda builder, workers, request: workers[0]"),
     argument("max_builds", "slots"),
-    argument("notify_on_missing", "not there yet"),
-    argument("keepalive_interval", "nothing: connections are watched anyway"),
+    argument("notify_on_missing", "").missing(),
+    argument("keepalive_interval", "the master always checks that its workers are alive").not_needed(),
     argument("defaultProperties", "properties"),
     // Arguments of schedulers and filters.
     argument("builderNames", "builders"),
@@ -233,7 +274,7 @@ pub(super) const ROWS: &[Row] = &[
     argument("reasonString", "reason"),
     argument("pollInterval", "every = \"5m\""),
     argument("pollinterval", "every = \"5m\""),
-    argument("pollAtLaunch", "nothing: it polls when the master starts"),
+    argument("pollAtLaunch", "a poller always polls when the master starts").not_needed(),
     // Arguments of mail.
     argument("fromaddr", "sender"),
     argument("extraRecipients", "to"),
@@ -272,9 +313,9 @@ pub(in crate::config) fn guide_table() -> String {
         (Place::Argument, "### Arguments"),
         (Place::Member, "### What a step is given"),
     ] {
-        text += &format!("\n{title}\n\n| Buildbot | here |\n|---|---|\n");
+        text += &format!("\n{title}\n\n| Buildbot | Starwright |\n|---|---|\n");
         for row in ROWS.iter().filter(|row| row.place == place) {
-            text += &format!("| `{}` | {} |\n", row.name, row.write.replace('|', "\\|"));
+            text += &format!("| `{}` | {} |\n", row.name, row.in_table().replace('|', "\\|"));
         }
     }
     text

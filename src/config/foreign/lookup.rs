@@ -9,7 +9,7 @@ use super::python::{ATTRIBUTES, NAMES, PATTERNS, STATEMENTS};
 
 fn buildbot(place: Place, name: &str) -> Option<String> {
     let row = ROWS.iter().find(|row| row.place == place && row.name == name)?;
-    Some(format!("Buildbot's `{name}` is here: {}", row.write))
+    Some(row.hint())
 }
 
 fn python(table: &[(&str, &str)], name: &str) -> Option<String> {

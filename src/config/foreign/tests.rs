@@ -46,7 +46,7 @@ fn names_of_buildbot_show_what_they_are_here() {
             Place::Argument => format!("x = sh('a', {} = 1)", row.name),
             Place::Member => format!("def f(ctx):\n    return ctx.{}", row.name),
         };
-        shown.hint(&text, row.write);
+        shown.hint(&text, &row.hint());
     }
     shown.hint("x = util.Interpolate('a')", "interpolate(");
     shown.all();

@@ -54,7 +54,7 @@ impl Survey {
             started: self.started,
             now,
         };
-        alerts.extend(together(unstarted(&standing), "workers that nobody starts", now));
+        alerts.extend(together(unstarted(&standing), "workers that nothing starts", now));
         alerts.extend(away(&standing));
         alerts.extend(self.missing_branches.alerts(&plan, now));
         Ok(alerts)

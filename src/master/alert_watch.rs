@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::broadcast::{self, error::RecvError};
+use tokio_util::sync::CancellationToken;
 
 use super::alert_survey::Survey;
 use super::alerts::LoggedBy;
@@ -33,6 +34,9 @@ pub(super) struct Watch {
     pub store: Store,
     pub survey: Survey,
     pub facts: broadcast::Receiver<Arc<Fact>>,
+    /// The configuration was loaded for the first time. Before that, what the records hold may be over already: a problem
+    /// of a configuration that was corrected while no master ran.
+    pub loaded: CancellationToken,
 }
 
 /// What has to be looked at.
@@ -45,6 +49,7 @@ struct Due {
 impl Watch {
     /// Runs as long as the master.
     pub async fn run(mut self) -> Result<(), MasterError> {
+        self.loaded.cancelled().await;
         let mut due = Due { facts: true, survey: true };
         loop {
             self.look(due).await;
@@ -82,7 +87,7 @@ impl Watch {
             Ok(Err(error)) => chain(&error),
             Err(error) => error.to_string(),
         };
-        self.alerts.raise(AlertSubject::Master, "look", format!("alerts may be missing here: {trouble}"), None);
+        self.alerts.raise(AlertSubject::Master, "look", format!("alerts may be missing: {trouble}"), None);
     }
 }
 

@@ -61,7 +61,7 @@ impl WorkerStanding<'_> {
 pub(super) fn unstarted(standing: &WorkerStanding<'_>) -> Vec<Alert> {
     let names = standing.plan.workers.keys().filter(|name| standing.is_unstarted(name));
     let alert = |name: &String| {
-        let text = "nobody starts it: it has no password, and only `starwright up` starts such workers";
+        let text = "nothing starts it: it has no password, and only `starwright up` starts such workers";
         let hint = format!(
             "run `starwright up` instead of `starwright master`, or give it a password, `worker(\"{name}\", password = secret(\"{name}\"))`, and start `starwright worker` with it"
         );
@@ -135,7 +135,7 @@ pub(super) fn refused(refused: &[RefusedWorker], workers: &Workers<'_>, now: Tim
 
 fn was_refused(subject: AlertSubject, worker: &RefusedWorker) -> Alert {
     let from = worker.peer.map(|peer| format!(" (from {})", peer.ip())).unwrap_or_default();
-    let text = format!("a worker was refused{from}: {}", worker.why);
+    let text = format!("a worker was rejected{from}: {}", worker.why);
     let hint = "compare its name and password with the configuration; this ends when it connects or stops trying";
     Alert { last: worker.at, ..alert(subject, "refused", text, hint, worker.at) }
 }
@@ -241,7 +241,7 @@ mod tests {
         let offline = record("w1", false, Some(after(1)));
         let alerts = refused(&list, &[("w1", &offline)].into(), after(60));
         assert_eq!(subjects(&alerts), ["worker `w1` refused", "network `workers` refused"]);
-        assert_eq!(alerts[0].text, "a worker was refused (from 192.0.2.1): wrong password");
+        assert_eq!(alerts[0].text, "a worker was rejected (from 192.0.2.1): wrong password");
         let online = record("w1", true, Some(after(1)));
         assert_eq!(subjects(&refused(&list, &[("w1", &online)].into(), after(60))), ["network `workers` refused"]);
         // Another one has its name, and had it before.

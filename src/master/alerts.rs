@@ -143,7 +143,7 @@ impl AlertTable {
         self.left_out.remove(key);
         if let Some(entry) = self.entries.remove(key) {
             let first_line = entry.text.lines().next().unwrap_or_default();
-            tracing::info!(alert = %key.0, kind = %key.1, "over: {first_line}");
+            tracing::info!(alert = %key.0, kind = %key.1, "resolved: {first_line}");
             // Those that still last are raised again and find a place.
             self.left_out.clear();
         }
@@ -154,9 +154,7 @@ impl AlertTable {
         (count > 0).then(|| Alert {
             subject: AlertSubject::Master,
             kind: CROWDED.to_owned(),
-            text: format!(
-                "there are more alerts than the {ALERTS_MAX} that are shown; at least {count} are in the log only"
-            ),
+            text: format!("only {ALERTS_MAX} alerts are shown; at least {count} more are in the log"),
             hint: None,
             first: now,
             last: now,
@@ -279,7 +277,7 @@ mod tests {
         }
         let list = alerts.list();
         assert_eq!(list.len(), ALERTS_MAX + 1);
-        assert!(list.iter().any(|alert| alert.text.contains("at least 3 are in the log only")));
+        assert!(list.iter().any(|alert| alert.text.contains("at least 3 more are in the log")));
         alerts.clear(&source("7"), "poll");
         alerts.raise(source("1001"), "poll", "fails", None);
         assert_eq!(alerts.of(&source("1001")).len(), 1);

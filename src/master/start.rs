@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
 use super::alert_survey::Survey;
@@ -57,6 +58,8 @@ pub struct Master {
     inner: Tasks,
     log_writes: Arc<LogWrites>,
     engine_ended: oneshot::Receiver<()>,
+    /// The configuration was loaded for the first time.
+    loaded: CancellationToken,
 }
 
 /// What is there before any task.
@@ -129,7 +132,9 @@ impl Master {
                 self.log_writes.drained().await;
             };
             if tokio::time::timeout(INNER_BOUND, drained).await.is_err() {
-                tracing::error!("the last facts were not durable in time; the next start goes on from what is");
+                tracing::error!(
+                    "the last events could not be saved in time; the next start continues from the last saved state"
+                );
             }
         }
         name_hanging(&self.inner.join(OUTER_BOUND).await);
@@ -200,7 +205,14 @@ impl Master {
             clock: Arc::clone(&clock),
             started: clock.now(),
         };
-        let alert_watch = Watch { alerts: alerts.clone(), store: store.clone(), survey, facts: facts.subscribe() };
+        let loaded = CancellationToken::new();
+        let alert_watch = Watch {
+            alerts: alerts.clone(),
+            store: store.clone(),
+            survey,
+            facts: facts.subscribe(),
+            loaded: loaded.clone(),
+        };
         outer.spawn("alerts", alert_watch.run());
         let stuck = stuck::run(inbox.clone(), alerts.clone(), plan.clone(), options.url.clone());
         outer.spawn("stuck requests", stuck);
@@ -238,7 +250,7 @@ impl Master {
 
         let tasks = outer.clone();
         let shared = Shared { options, store, inbox, plan, facts, reloads, admission, workers, tasks, alerts };
-        Ok(Self { handle: Handle { shared: Arc::new(shared) }, outer, inner, log_writes, engine_ended })
+        Ok(Self { handle: Handle { shared: Arc::new(shared) }, outer, inner, log_writes, engine_ended, loaded })
     }
 
     /// The first inputs: what makes this master known, and its configuration.
@@ -250,7 +262,9 @@ impl Master {
             shared.inbox.tell_durably(started).await?;
             shared.reloads.request(START.to_owned(), Cause::Configuration).await
         };
-        match first.await {
+        let first = first.await;
+        self.loaded.cancel();
+        match first {
             Ok(Reload::Refused { report }) if shared.plan.get().digest == ConfigDigest::default() => {
                 Err(StartError::Refused { path: shared.options.config.clone(), report })
             }
@@ -334,6 +348,6 @@ fn start_engine_task(task: EngineTask, tasks: &Tasks) -> Result<oneshot::Receive
 
 fn name_hanging(tasks: &[&'static str]) {
     for name in tasks {
-        tracing::warn!(task = name, "did not end in time");
+        tracing::warn!(task = name, "this task did not end in time");
     }
 }

@@ -37,7 +37,7 @@ pub(crate) struct StoredAlert {
 }
 
 pub(super) fn plan_refused(txn: &mut Txn<'_>, at: Timestamp, message: &str) -> Result<(), StoreError> {
-    let text = format!("the configuration was refused, the one in force stays:\n{message}");
+    let text = format!("the configuration was rejected; the previous one stays in force:\n{message}");
     let hint = "correct the file; it is loaded again when it is saved, or by `starwright reload`";
     raise(txn, at, (AlertSubject::Configuration, REFUSED), text, Some(hint))
 }

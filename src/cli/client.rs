@@ -12,6 +12,7 @@ use crate::base::environment::variable;
 use crate::base::{chain, nearest};
 use crate::model::Outcome;
 use crate::web::encode;
+use crate::web::wire::BASE;
 
 /// A request that takes longer is given up: answers come from memory and a local disk.
 const ANSWER_TIME: Duration = Duration::from_mins(1);
@@ -75,7 +76,7 @@ impl Client {
                 let mut body = parse(&body, &url)?;
                 match body.get_mut(plural).map(Json::take) {
                     Some(Json::Array(items)) => Ok(Some(items)),
-                    _ => Err(CliError::bug(format!("the answer of {url} has no `{plural}`"))),
+                    _ => Err(CliError::bug(format!("the response of {url} has no `{plural}`"))),
                 }
             }
             404 => Ok(None),
@@ -89,22 +90,26 @@ impl Client {
         let call = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         let (status, body) = self.send(self.http.post(&url).json(&call)).await?;
         let mut answer = parse(&body, &url)?;
-        if status == 200 {
-            return Ok(answer.get_mut("result").map(Json::take).unwrap_or_default());
+        match status {
+            200 => Ok(answer.get_mut("result").map(Json::take).unwrap_or_default()),
+            500.. => Err(CliError::environment(control_error(&answer))),
+            _ => Err(CliError::user(control_error(&answer))),
         }
-        Err(CliError::user(control_error(&answer)))
     }
 
     /// A call of our own API.
     pub(super) async fn own_post(&self, path: &str, body: &Json) -> Result<(u16, Json), CliError> {
-        let url = format!("{}/api/starwright/v1/{path}", self.base);
+        let url = format!("{}/{BASE}{path}", self.base);
         let (status, body) = self.send(self.http.post(&url).json(body)).await?;
-        Ok((status, parse(&body, &url)?))
+        match status {
+            500.. => Err(CliError::environment(error_text(&body))),
+            _ => Ok((status, parse(&body, &url)?)),
+        }
     }
 
     /// What our own API tells at a path.
     pub(super) async fn own_get(&self, path: &str) -> Result<Json, CliError> {
-        let url = format!("{}/api/starwright/v1/{path}", self.base);
+        let url = format!("{}/{BASE}{path}", self.base);
         let (status, body) = self.send(self.http.get(&url)).await?;
         match status {
             200 => parse(&body, &url),
@@ -124,7 +129,7 @@ impl Client {
     }
 
     /// Finds a builder by its name, a build by `BUILDER/NUMBER` or id, and a step by `BUILDER/NUMBER/STEP`. Names of
-    /// builders and steps may hold slashes and end in numbers: the longest builder that the name begins with counts.
+    /// builders and steps may hold slashes and end in numbers. A name that can be read in two ways is refused.
     pub(super) async fn named(&self, name: &str) -> Result<BuildTarget, CliError> {
         let builders = self.list("builders", "builders").await?.unwrap_or_default();
         let known =
@@ -133,13 +138,22 @@ impl Client {
             "" => Some(""),
             rest => rest.strip_prefix('/'),
         };
-        let matching = known.filter_map(|(builder, id)| Some((builder, id, after(builder)?)));
-        let Some((builder, id, rest)) = matching.max_by_key(|(builder, ..)| builder.len()) else {
+        let mut matching: Vec<(&str, u64, &str)> =
+            known.filter_map(|(builder, id)| Some((builder, id, after(builder)?))).collect();
+        matching.sort_by_key(|(builder, ..)| std::cmp::Reverse(builder.len()));
+        let Some((first, others)) = matching.split_first() else {
             return match name.parse::<u64>() {
                 Ok(id) => Ok(BuildTarget::Build { build: self.build_by_id(id).await?, step: None }),
                 Err(_) => Err(no_builder(without_number(name), &builders)),
             };
         };
+        for (builder, id, rest) in others {
+            let number = rest.split('/').next().unwrap_or_default();
+            if let (Ok(number), true) = (number.parse::<u64>(), first.2.is_empty() || starts_with_number(first.2)) {
+                self.refuse_if_build(name, first.0, (builder, *id, number)).await?;
+            }
+        }
+        let (builder, id, rest) = *first;
         let (number, step) = rest.split_once('/').map_or((rest, None), |(number, step)| (number, Some(step)));
         let step = step.filter(|step| !step.is_empty()).map(str::to_owned);
         match number.parse::<u64>() {
@@ -147,6 +161,23 @@ impl Client {
             Err(_) if rest.is_empty() => Ok(BuildTarget::Builder { name: builder.to_owned(), id }),
             Err(_) => Err(no_builder(name, &builders)),
         }
+    }
+
+    /// Refuses a name that means builder `longer`, if it could mean a build of a builder with a shorter name as well.
+    async fn refuse_if_build(
+        &self,
+        name: &str,
+        longer: &str,
+        (builder, id, number): (&str, u64, u64),
+    ) -> Result<(), CliError> {
+        let found = self.list(&format!("builders/{id}/builds/{number}"), "builds").await?;
+        let Some(build) = found.and_then(|mut items| items.pop()) else { return Ok(()) };
+        let text = format!("`{name}` can mean builder `{longer}`, and build {number} of builder `{builder}`");
+        Err(CliError::user(text).hint(format!(
+            "the id of that build is {}; builds of `{longer}` are listed by `starwright builds --builder {}`",
+            build["buildid"],
+            shell_word(longer)
+        )))
     }
 
     /// The build with this id.
@@ -189,7 +220,7 @@ impl Client {
     /// The build requests of a new buildset, by builder, from the answer that made it.
     pub(super) fn request_in(result: &Json, builder: u64) -> Result<u64, CliError> {
         let request = result[1][builder.to_string()].as_u64();
-        request.ok_or_else(|| CliError::bug("the master named no build request".to_owned()))
+        request.ok_or_else(|| CliError::bug("the response of the master names no build request".to_owned()))
     }
 
     /// The id of a builder.
@@ -235,7 +266,7 @@ impl Client {
         match self.wait {
             MasterWait::Start => errln!("nothing is listening at {} yet; waiting up to {seconds} s", self.base),
             MasterWait::Restart => {
-                errln!("the master at {} is not answering; waiting up to {seconds} s for it to come back", self.base);
+                errln!("the master at {} is not responding; waiting up to {seconds} s for it to come back", self.base);
             }
         }
     }
@@ -318,6 +349,11 @@ fn without_number(name: &str) -> &str {
     }
 }
 
+/// Whether what follows a builder's name is the number of a build.
+fn starts_with_number(rest: &str) -> bool {
+    rest.split('/').next().is_some_and(|number| number.parse::<u64>().is_ok())
+}
+
 fn no_builder(name: &str, builders: &[Json]) -> CliError {
     let names: Vec<&str> = builders.iter().filter_map(|builder| builder["name"].as_str()).collect();
     let error = CliError::user(format!("there is no builder `{name}`"));
@@ -335,9 +371,8 @@ pub(super) fn outcome_of(record: &Json) -> Option<Outcome> {
 }
 
 fn parse(body: &str, url: &str) -> Result<Json, CliError> {
-    serde_json::from_str(body).map_err(|_| {
-        CliError::environment(format!("{url} did not answer like a Starwright master")).hint("is the address right?")
-    })
+    serde_json::from_str(body)
+        .map_err(|_| CliError::environment(format!("{url} is not a Starwright master")).hint("check the address"))
 }
 
 fn error_text(body: &str) -> String {

@@ -18,6 +18,7 @@ use super::signals::Signals;
 use crate::base::{LogForm, init_logging};
 use crate::master::{Handle, Launcher, Load, Master, Options, Reply, load};
 use crate::model::{Actor, Order, Via};
+use crate::store::Store;
 use crate::web;
 
 /// Where we listen when nobody says otherwise: this machine only, for control needs no password yet.
@@ -26,6 +27,8 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:8010";
 const BIND_WITHIN: Duration = Duration::from_secs(2);
 /// Between two tries.
 const BIND_EVERY: Duration = Duration::from_millis(100);
+/// What callers are told while the master cannot record that it starts.
+const DISK_FULL: &str = "the master is starting, but its disk is full: it continues once there is space again";
 /// An orderly end takes at most this long; what is open is durable anyway.
 const END_WITHIN: Duration = Duration::from_secs(30);
 
@@ -102,7 +105,12 @@ impl StartedMaster {
             local_workers,
             launcher,
         };
-        let master = Master::start_loaded(options, first).await.map_err(start_error)?;
+        let data = options.data.clone();
+        let held_up = || Store::would_be_full(&data).then(|| DISK_FULL.to_owned());
+        let master = tokio::select! {
+            master = Master::start_loaded(options, first) => master.map_err(start_error)?,
+            never = web::answer_while_starting(&listener, held_up) => match never {},
+        };
         Ok((master, listener, reachable(address)))
     }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::disk_full::NoRoom;
 use crate::base::{Explained, Fault};
 use crate::engine::RestoreError;
 use crate::store::StoreError;
@@ -11,6 +12,32 @@ use crate::store::StoreError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the master is shutting down")]
 pub struct Gone;
+
+/// Why an order has no reply.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OrderError {
+    /// The master has ended.
+    #[error(transparent)]
+    Gone(#[from] Gone),
+    /// It cannot be recorded, so it was not begun.
+    #[error("the disk of the master is full, so nothing was done: free some space and try again")]
+    DiskFull,
+    /// It was begun, but cannot be recorded for now.
+    #[error(
+        "the disk of the master is full: what was ordered takes effect once there is space again, unless the master stops \
+         before that"
+    )]
+    Unrecorded,
+}
+
+impl From<NoRoom> for OrderError {
+    fn from(no_room: NoRoom) -> Self {
+        match no_room {
+            NoRoom::NotBegun => Self::DiskFull,
+            NoRoom::Waiting => Self::Unrecorded,
+        }
+    }
+}
 
 /// Why a master did not start.
 #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,7 @@ use tokio::sync::broadcast;
 
 use super::admission::{Admission, same_text};
 use super::authorize::authorize;
+use super::disk_full::{AGAIN, while_there_is_room};
 use super::inbox::Inbox;
 use super::options::Options;
 use super::order_bounds;
@@ -16,8 +17,8 @@ use super::reload::Reloads;
 use super::tasks::Tasks;
 use super::workers::Workers;
 use super::{
-    AdmittedWorker, Alerts, Gone, HookAccess, HookError, MasterError, Refusal, RefusedWorker, Reload, Reply, Socket,
-    SubmissionResult,
+    AdmittedWorker, Alerts, Gone, HookAccess, HookError, MasterError, OrderError, Refusal, RefusedWorker, Reload,
+    Reply, Socket, SubmissionResult,
 };
 use crate::base::chain;
 use crate::engine::Input;
@@ -25,6 +26,9 @@ use crate::model::{Actor, BuildId, BuildsetRecord, BuiltOf, Cause, Fact, HookPla
 use crate::secrets::Secrets;
 use crate::store::{Store, StoreError};
 use crate::vcs;
+
+/// The source of properties that a rebuild sets.
+const REBUILD: &str = "Rebuild";
 
 /// Talks to a running master; cheap to clone.
 #[derive(Clone, Debug)]
@@ -88,17 +92,25 @@ impl Handle {
     }
 
     /// Has something done, if the one who wants it may; what follows from it is durable when the answer comes.
-    pub async fn order(&self, order: Order, by: Actor) -> Result<Reply, Gone> {
+    ///
+    /// # Errors
+    /// When there is no reply: the master ends, or its disk is full.
+    pub async fn order(&self, order: Order, by: Actor) -> Result<Reply, OrderError> {
         if let Err(why) = authorize(&by, &order) {
-            tracing::info!(%by, "an order was denied: {why}");
+            tracing::info!(%by, "denied a request: {why}");
             return Ok(Reply::Denied(why));
         }
         if let Some(refusal) = order_bounds::refusal(&order, &by) {
             return Ok(refusal);
         }
+        let has_room = || !self.store().disk_is_full();
+        while_there_is_room(AGAIN, has_room, self.carry_out(order, by)).await?.map_err(OrderError::from)
+    }
+
+    async fn carry_out(&self, order: Order, by: Actor) -> Result<Reply, Gone> {
         let order = match order {
             Order::Reload { why } => return self.reload(&why, by).await,
-            Order::Rebuild { build, of: _ } => match self.built_of(build) {
+            Order::Rebuild { build, of: _ } => match self.built_of(build, &by) {
                 Ok(of) => Order::Rebuild { build, of: of.map(Box::new) },
                 Err(error) => return Ok(Reply::Refused(format!("build {build} cannot be read: {}", chain(&error)))),
             },
@@ -123,15 +135,16 @@ impl Handle {
         })
     }
 
-    /// What a build was made of; none if there is no such build.
-    fn built_of(&self, id: BuildId) -> Result<Option<BuiltOf>, StoreError> {
+    /// What a build was made of; none if there is no such build. Whoever rebuilds it becomes its owner.
+    fn built_of(&self, id: BuildId, by: &Actor) -> Result<Option<BuiltOf>, StoreError> {
         let store = self.store();
         let Some(build) = store.build(id)? else { return Ok(None) };
         let Some(request) = store.request(build.request)? else { return Ok(None) };
         let buildset = store.buildset(request.buildset)?;
         // A build may have changes of several requests: the new one has them, too.
         Ok(buildset.map(|buildset| {
-            let buildset = BuildsetRecord { changes: build.changes, ..buildset };
+            let mut buildset = BuildsetRecord { changes: build.changes, ..buildset };
+            buildset.properties.set("owner", by.name(), REBUILD);
             BuiltOf { builder: build.builder, buildset }
         }))
     }
@@ -148,7 +161,7 @@ impl Handle {
             let password = match Secrets::new(&plan.secrets, &self.shared.options.base()).reveal(password) {
                 Ok((password, _used)) => password,
                 Err(error) => {
-                    tracing::warn!(%dialect, "a change hook was refused: {}", error.message);
+                    tracing::warn!(%dialect, "rejected a change hook request: {}", error.message);
                     return false;
                 }
             };
@@ -182,7 +195,7 @@ impl Handle {
             Ok(Reply::Refused(message) | Reply::Unknown(message)) => Err(HookError { status: 400, message }),
             Ok(Reply::Denied(message)) => Err(HookError { status: 403, message }),
             Ok(_) => Ok(Vec::new()),
-            Err(gone) => Err(HookError { status: 500, message: gone.to_string() }),
+            Err(error) => Err(HookError { status: 503, message: error.to_string() }),
         }
     }
 }

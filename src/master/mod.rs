@@ -44,7 +44,7 @@ mod workers;
 pub use admission::{HookAccess, Refusal, RefusedWorker};
 pub use alerts::Alerts;
 pub use end_build::{EndBuildError, EndedBuild, end_build_offline};
-pub use error::{Gone, MasterError, StartError};
+pub use error::{Gone, MasterError, OrderError, StartError};
 pub use handle::Handle;
 pub use options::Options;
 pub use socket::{Frame, Socket};

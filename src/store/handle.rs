@@ -250,6 +250,16 @@ impl Store {
         self.parts()?.configs.get(digest)
     }
 
+    /// Whether the disk is so full that nothing is written.
+    pub fn disk_is_full(&self) -> bool {
+        self.shared.logs.check_room().is_err()
+    }
+
+    /// Whether a store in `dir` would find the disk so full that it writes nothing.
+    pub fn would_be_full(dir: &Path) -> bool {
+        Room::new(dir, FREE_BYTES_MIN).check().is_err()
+    }
+
     /// The bodies of logs.
     pub fn logs(&self) -> Logs {
         self.shared.logs.clone()

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::broadcast;
 
 use crate::master::{
-    AdmittedWorker, Alerts, Gone, Handle, HookAccess, HookError, Refusal, RefusedWorker, Reply, Socket,
+    AdmittedWorker, Alerts, Gone, Handle, HookAccess, HookError, OrderError, Refusal, RefusedWorker, Reply, Socket,
     SubmissionResult,
 };
 use crate::model::{Actor, Fact, Order, Plan, RequestId};
@@ -27,7 +27,7 @@ pub trait Control: Send + Sync + 'static {
     /// The address of the pages, ends with `/`.
     fn url(&self) -> String;
     /// Has something done, if the one who wants it may; what follows from it is durable when the answer comes.
-    fn order(&self, order: Order, by: Actor) -> BoxFuture<'_, Result<Reply, Gone>>;
+    fn order(&self, order: Order, by: Actor) -> BoxFuture<'_, Result<Reply, OrderError>>;
     /// Why these requests wait: one reason a line.
     fn why_waits(&self, requests: Vec<RequestId>) -> BoxFuture<'_, Result<BTreeMap<RequestId, Vec<String>>, Gone>>;
     /// Whether a change hook may be called with these credentials from this address.
@@ -67,7 +67,7 @@ impl Control for Handle {
         Self::url(self)
     }
 
-    fn order(&self, order: Order, by: Actor) -> BoxFuture<'_, Result<Reply, Gone>> {
+    fn order(&self, order: Order, by: Actor) -> BoxFuture<'_, Result<Reply, OrderError>> {
         Box::pin(Self::order(self, order, by))
     }
 

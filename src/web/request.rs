@@ -28,6 +28,11 @@ pub struct Request {
 }
 
 impl Request {
+    /// Where it came from, for the log.
+    pub fn origin_address(&self) -> String {
+        self.peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string())
+    }
+
     /// A header as text; none if it is missing or no text.
     pub fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())

@@ -64,15 +64,18 @@ async fn dispatch(site: &Arc<Site>, request: &Request, path: &str) -> ApiResult 
     if let Some(number) = path.strip_prefix("requests/").and_then(|rest| rest.strip_suffix("/waiting")) {
         return waiting(site, request, number).await;
     }
+    if let (Some((name, _)), true) = (request.query_pairs().first(), Site::reads(request)) {
+        return Err(refused(StatusCode::BAD_REQUEST, format!("unknown parameter `{name}`: this path takes none")));
+    }
     match path {
         "reload" if posts => reload(site, parse_body(request)?, by(request)).await,
         "changes" if posts => changes(site, parse_body(request)?, by(request)).await,
         "poll" if posts => poll(site, parse_body(request)?, by(request)).await,
         "alerts" if Site::reads(request) => Ok(json(StatusCode::OK, &alerts(site))),
         "plan" | "outbox" | "sources" | "health" if Site::reads(request) => read(site, path.to_owned()).await,
-        "reload" | "changes" | "poll" => Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path wants POST")),
+        "reload" | "changes" | "poll" => Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path accepts POST only")),
         "alerts" | "plan" | "outbox" | "sources" | "health" => {
-            Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path wants GET"))
+            Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path accepts GET only"))
         }
         _ => Err(refused(StatusCode::NOT_FOUND, format!("no such path: `{path}`"))),
     }
@@ -82,11 +85,11 @@ async fn dispatch(site: &Arc<Site>, request: &Request, path: &str) -> ApiResult 
 /// page can send anything else without asking.
 fn parse_body<T: DeserializeOwned>(request: &Request) -> Result<T, ApiFailure> {
     if !request.has_json() {
-        return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must have the type application/json"));
+        return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the request body must be of type application/json"));
     }
     let text: &[u8] = if request.body.is_empty() { b"{}" } else { &request.body };
     serde_json::from_slice(text)
-        .map_err(|error| refused(StatusCode::BAD_REQUEST, format!("the body is wrong: {error}")))
+        .map_err(|error| refused(StatusCode::BAD_REQUEST, format!("invalid request body: {error}")))
 }
 
 /// Who calls: nobody says a name here.
@@ -96,7 +99,7 @@ fn by(request: &Request) -> Actor {
 
 async fn reload(site: &Site, body: ReloadRequest, by: Actor) -> ApiResult {
     let order = Order::Reload { why: body.cause.unwrap_or_else(|| "HTTP".to_owned()) };
-    let reply = site.control.order(order, by).await.map_err(gone)?;
+    let reply = site.control.order(order, by).await.map_err(unavailable)?;
     let in_force = || site.control.plan().digest.to_string();
     let answer = match reply {
         Reply::Done => reloaded(ReloadOutcome::Unchanged, in_force()),
@@ -119,7 +122,7 @@ fn reloaded(outcome: ReloadOutcome, digest: String) -> ReloadResponse {
 async fn changes(site: &Site, body: ChangesRequest, by: Actor) -> ApiResult {
     let changes = body.changes.into_iter().map(Into::into).collect();
     let order = Order::AddChanges { changes, delivery: body.delivery };
-    match site.control.order(order, by).await.map_err(gone)? {
+    match site.control.order(order, by).await.map_err(unavailable)? {
         Reply::Changes(intake) => {
             let recorded = intake.iter().filter_map(SubmissionResult::recorded).map(|id| id.0).collect();
             let others = intake.iter().filter(|one| one.recorded().is_none());
@@ -133,7 +136,7 @@ async fn changes(site: &Site, body: ChangesRequest, by: Actor) -> ApiResult {
 /// Why a request waits.
 async fn waiting(site: &Site, request: &Request, number: &str) -> ApiResult {
     if !Site::reads(request) {
-        return Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path wants GET"));
+        return Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path accepts GET only"));
     }
     let missing = || refused(StatusCode::NOT_FOUND, format!("there is no request `{number}`"));
     let id = number.parse().map(RequestId).map_err(|_| missing())?;
@@ -142,12 +145,12 @@ async fn waiting(site: &Site, request: &Request, number: &str) -> ApiResult {
     if !matches!(found, Ok(Ok(Some(_)))) {
         return Err(missing());
     }
-    let why = site.control.why_waits(vec![id]).await.map_err(gone)?.remove(&id).unwrap_or_default();
+    let why = site.control.why_waits(vec![id]).await.map_err(unavailable)?.remove(&id).unwrap_or_default();
     Ok(json(StatusCode::OK, &WaitingResponse { request: id.0, waits: !why.is_empty(), why }))
 }
 
 async fn poll(site: &Site, body: PollRequest, by: Actor) -> ApiResult {
-    done(site.control.order(Order::Poll { source: body.source }, by).await.map_err(gone)?)
+    done(site.control.order(Order::Poll { source: body.source }, by).await.map_err(unavailable)?)
 }
 
 fn done(reply: Reply) -> ApiResult {
@@ -181,9 +184,9 @@ async fn read(site: &Arc<Site>, path: String) -> ApiResult {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(error)) => {
             tracing::error!(error = error_text(&error), "failed to read the store for the API");
-            Err(refused(StatusCode::INTERNAL_SERVER_ERROR, "failed to read the store; the log says why"))
+            Err(refused(StatusCode::INTERNAL_SERVER_ERROR, "failed to read the store; see the log of the master"))
         }
-        Err(_) => Err(refused(StatusCode::INTERNAL_SERVER_ERROR, "the answer got lost")),
+        Err(_) => Err(refused(StatusCode::INTERNAL_SERVER_ERROR, "the response was lost")),
     }
 }
 
@@ -282,6 +285,7 @@ fn refused(status: StatusCode, text: impl Into<String>) -> ApiFailure {
     ApiFailure { status, text: text.into() }
 }
 
-fn gone(gone: crate::master::Gone) -> ApiFailure {
-    refused(StatusCode::SERVICE_UNAVAILABLE, gone.to_string())
+/// The master cannot answer now; the text says why, and what becomes of what was ordered.
+fn unavailable(error: impl std::fmt::Display) -> ApiFailure {
+    refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
 }

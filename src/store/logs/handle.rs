@@ -126,7 +126,7 @@ impl Logs {
         part: LogPart,
     ) -> Result<Placed, StoreError> {
         self.check_open()?;
-        self.inner.room.as_ref().map_or(Ok(()), Room::check)?;
+        self.check_room()?;
         let kib = u32::try_from(part.text.len() >> 10).unwrap_or(QUEUE_KIB_MAX).saturating_add(1).min(QUEUE_KIB_MAX);
         let queue = Arc::clone(&self.inner.queue);
         let permit = queue.acquire_many_owned(kib).await.map_err(|_| StoreError::Closed)?;
@@ -134,6 +134,11 @@ impl Logs {
         let append = Append { key: LogKey { build, log }, source: source.to_owned(), n, part, answer, permit };
         self.inner.orders.send(Order::Append(append)).await?;
         Ok(Placed { answered })
+    }
+
+    /// Refuses if the disk is nearly full.
+    pub(crate) fn check_room(&self) -> Result<(), StoreError> {
+        self.inner.room.as_ref().map_or(Ok(()), Room::check)
     }
 
     /// The number of the next part expected of a source (0 if nothing came yet): what a resumed command goes on from.

@@ -11,7 +11,7 @@ use super::error::ApiError;
 use super::force::{ForceCallError, force_order};
 use super::names::Names;
 use super::route::{Found, RpcMethods};
-use crate::master::{Gone, Reply};
+use crate::master::Reply;
 use crate::model::{Actor, BuildId, Order, Plan, RequestId, SchedulerKind, Value, Via};
 use crate::web::request::Request;
 use crate::web::respond;
@@ -102,8 +102,8 @@ async fn perform(site: &Site, path: &str, found: &Found, call: &Call) -> Result<
     let Some((order, by)) = order(site, path, found, call)? else { return Ok(Cell::Null) };
     match site.control.order(order, by).await {
         Ok(reply) => result(reply),
-        Err(Gone) => {
-            Err(RpcError { code: INTERNAL_ERROR, ..invalid(StatusCode::SERVICE_UNAVAILABLE, Gone.to_string()) })
+        Err(error) => {
+            Err(RpcError { code: INTERNAL_ERROR, ..invalid(StatusCode::SERVICE_UNAVAILABLE, error.to_string()) })
         }
     }
 }

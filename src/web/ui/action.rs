@@ -7,12 +7,13 @@ use std::sync::Arc;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
+use super::alerts::capital;
 use super::builder;
 use super::force::{SubmittedForm, params};
 use super::page::{PageError, Visit};
 use super::show::builder_href;
 use super::workers;
-use crate::master::Reply;
+use crate::master::{OrderError, Reply};
 use crate::model::{Actor, BuildId, BuilderRecord, Order, RequestId, SchedulerPlan, Via};
 use crate::web::api::{ForceCallError, force_order};
 use crate::web::request::Request;
@@ -22,10 +23,10 @@ use crate::web::site::Site;
 /// Answers a form.
 pub async fn answer(site: &Arc<Site>, request: &Request, path: &[&str]) -> Result<Response, PageError> {
     if !request.body.is_empty() && !request.has_form() {
-        let text = "A form is expected here: fields of the type application/x-www-form-urlencoded. Nothing was done.";
+        let text = "This address expects a form (application/x-www-form-urlencoded). Nothing was done.";
         return Err(PageError { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, text: text.to_owned() });
     }
-    tracing::info!(path = %request.path, peer = ?request.peer, "a button was pressed");
+    tracing::info!(path = %request.path, peer = %request.origin_address(), "received a form");
     match path {
         ["builders", builder, "force", scheduler] => force(site, request, builder, scheduler).await,
         ["builds", id, "stop"] => {
@@ -51,12 +52,15 @@ pub async fn answer(site: &Arc<Site>, request: &Request, path: &[&str]) -> Resul
                 "unpause" => Order::PauseWorker { worker, paused: false, reason: None },
                 "stop" => Order::StopWorker { worker },
                 "kill" => Order::KillWorker { worker, why: reason.unwrap_or_else(|| "killed on its page".to_owned()) },
-                _ => return Err(PageError::missing("There is no such button.")),
+                _ => return Err(PageError::missing("There is no such action.")),
             };
             done(site, order, &back).await
         }
         ["reload"] => reload(site).await,
-        _ => Err(PageError { status: StatusCode::METHOD_NOT_ALLOWED, text: "This page takes no forms.".to_owned() }),
+        _ => Err(PageError {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            text: "This page does not accept forms.".to_owned(),
+        }),
     }
 }
 
@@ -74,7 +78,7 @@ async fn force(site: &Arc<Site>, request: &Request, named: &str, scheduler: &str
         Err(ForceCallError::Store(error)) => return Err(error.into()),
     };
     let by = Actor::person(name.as_deref().unwrap_or_default(), Via::Page);
-    match site.control.order(Order::Force(order), by).await.map_err(gone)? {
+    match site.control.order(Order::Force(order), by).await.map_err(unavailable)? {
         Reply::Buildset { requests, .. } => {
             let request = requests.values().next().map(|request| format!("/requests/{request}"));
             Ok(see_other(&request.unwrap_or_else(|| builder_href(&builder))))
@@ -103,7 +107,7 @@ fn refused_form(
 }
 
 async fn done(site: &Site, order: Order, back: &str) -> Result<Response, PageError> {
-    match site.control.order(order, Actor::person("", Via::Page)).await.map_err(gone)? {
+    match site.control.order(order, Actor::person("", Via::Page)).await.map_err(unavailable)? {
         Reply::Buildset { requests, .. } => {
             let request = requests.values().next().map(|request| format!("/requests/{request}"));
             Ok(see_other(request.as_deref().unwrap_or(back)))
@@ -121,7 +125,7 @@ async fn done(site: &Site, order: Order, back: &str) -> Result<Response, PageErr
 
 async fn reload(site: &Site) -> Result<Response, PageError> {
     let order = Order::Reload { why: "a button".to_owned() };
-    match site.control.order(order, Actor::person("", Via::Page)).await.map_err(gone)? {
+    match site.control.order(order, Actor::person("", Via::Page)).await.map_err(unavailable)? {
         Reply::Denied(text) => Err(PageError { status: StatusCode::FORBIDDEN, text }),
         // The first page shows what was wrong.
         _ => Ok(see_other("/")),
@@ -137,6 +141,6 @@ fn number(text: &str) -> Result<u64, PageError> {
     text.parse().map_err(|_| PageError::missing(format!("“{text}” is not a number.")))
 }
 
-fn gone(gone: crate::master::Gone) -> PageError {
-    PageError { status: StatusCode::SERVICE_UNAVAILABLE, text: gone.to_string() }
+fn unavailable(error: OrderError) -> PageError {
+    PageError { status: StatusCode::SERVICE_UNAVAILABLE, text: format!("{}.", capital(&error.to_string())) }
 }

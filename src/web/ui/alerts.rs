@@ -63,7 +63,7 @@ fn row(visit: &Visit<'_>, alert: &Alert) -> AlertRow {
     }
 }
 
-fn capital(text: &str) -> String {
+pub fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }

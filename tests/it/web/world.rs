@@ -8,7 +8,8 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use starwright::base::{Span, SystemClock, Timestamp};
 use starwright::master::{
-    AdmittedWorker, Alerts, Frame, Gone, HookAccess, HookError, Refusal, RefusedWorker, Reply, Socket, SubmissionResult,
+    AdmittedWorker, Alerts, Frame, Gone, HookAccess, HookError, OrderError, Refusal, RefusedWorker, Reply, Socket,
+    SubmissionResult,
 };
 use starwright::model::{
     Actor, Ask, BuildId, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Cause, Change, ChangeId, ChangeSourceId,
@@ -459,7 +460,7 @@ impl Control for FakeMaster {
         URL.to_owned()
     }
 
-    fn order(&self, order: Order, by: Actor) -> BoxFuture<'_, Result<Reply, Gone>> {
+    fn order(&self, order: Order, by: Actor) -> BoxFuture<'_, Result<Reply, OrderError>> {
         self.0.orders.lock().unwrap().push((order, by));
         let reply = self.0.reply.lock().unwrap().clone();
         Box::pin(async move { Ok(reply) })

@@ -1,7 +1,8 @@
 //! The JSON forms of our own API, below `/api/starwright/v1/`, which the command line sends and reads. Documented in
 //! `docs/reference/http-api.md`.
 //!
-//! Plain data. Times are milliseconds since 1970. Fields may be added; readers ignore unknown ones.
+//! Plain data. Times are milliseconds since 1970. Fields may be added to responses, so readers ignore
+//! unknown ones. Unknown fields of requests are errors.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,7 @@ pub const BASE: &str = "api/starwright/v1/";
 
 /// Body of `POST reload`: the cause.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ReloadRequest {
     /// For the record; none: `HTTP`.
     #[serde(default)]
@@ -176,6 +178,7 @@ pub struct ChangesResponse {
 
 /// `POST poll`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PollRequest {
     /// A change source; none: all.
     #[serde(default)]

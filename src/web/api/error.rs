@@ -45,7 +45,7 @@ impl From<StoreError> for ApiError {
         tracing::error!(error = error_text(&error), "failed to read the store for the API");
         Self {
             status: StatusCode::INTERNAL_SERVER_ERROR,
-            text: "failed to read the store; the log says why".to_owned(),
+            text: "failed to read the store; see the log of the master".to_owned(),
         }
     }
 }

@@ -187,7 +187,7 @@ async fn send(
             });
             respond::stream(kind, super::sync_stream::SyncStream::new(pieces))
         }
-        Err(_) => refuse(&ApiError { status: StatusCode::INTERNAL_SERVER_ERROR, text: "the answer got lost".into() }),
+        Err(_) => refuse(&ApiError { status: StatusCode::INTERNAL_SERVER_ERROR, text: "the response was lost".into() }),
     }
 }
 
@@ -198,7 +198,7 @@ async fn raw(mut job: Job, inline: bool) -> Response {
     match found {
         Ok(Ok(log)) => log.respond(),
         Ok(Err(error)) => refuse(&error),
-        Err(_) => refuse(&ApiError { status: StatusCode::INTERNAL_SERVER_ERROR, text: "the answer got lost".into() }),
+        Err(_) => refuse(&ApiError { status: StatusCode::INTERNAL_SERVER_ERROR, text: "the response was lost".into() }),
     }
 }
 

@@ -29,7 +29,7 @@ pub enum Begin {
 
 /// Reading failed halfway. The connection is closed, so that nobody takes half an answer for a complete one.
 #[derive(Debug, thiserror::Error)]
-#[error("the answer was cut off")]
+#[error("the response was cut off")]
 pub struct CutOff;
 
 /// The end that the reading thread writes to.
@@ -56,7 +56,8 @@ impl ReadPermit {
     /// Exchanges the short permit for a long one.
     fn lengthen(&mut self) -> Result<(), ApiError> {
         let long = Arc::clone(&self.long).try_acquire_owned();
-        self.short = Some(long.map_err(|_| ApiError::busy("too many long answers under way; give a limit"))?);
+        self.short =
+            Some(long.map_err(|_| ApiError::busy("too many long responses in progress; add a limit to the query"))?);
         Ok(())
     }
 }
@@ -115,7 +116,7 @@ impl Output {
         let sending = tokio::time::timeout(CLIENT_TIMEOUT, self.pieces.send(Ok(piece.into())));
         match self.runtime.block_on(sending) {
             Ok(Ok(())) => Ok(()),
-            _ => Err(ApiError::busy("the client has gone")),
+            _ => Err(ApiError::busy("the client has disconnected")),
         }
     }
 }

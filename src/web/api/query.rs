@@ -6,6 +6,7 @@ use super::cell::Cell;
 use super::error::ApiError;
 use super::kind::{Field, Kind, Resource, Type};
 use super::view::View;
+use crate::base::nearest;
 
 /// A query, checked against a kind.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -268,7 +269,7 @@ fn filter(kind: &'static Kind, shape: Shape, param: &str, values: &[&str]) -> Re
             // Dashboards written for other versions send these. They have always been ignored silently.
             _ => return Ok(None),
         },
-        (None, None) => return Err(ApiError::bad(format!("unrecognized query parameter '{param}'"))),
+        (None, None) => return Err(ApiError::bad(unrecognized(kind, param))),
     };
     if shape == Shape::One {
         return Err(ApiError::bad("this is not a collection"));
@@ -278,6 +279,14 @@ fn filter(kind: &'static Kind, shape: Shape, param: &str, values: &[&str]) -> Re
         values.iter().map(|text| wanted(field.kind, text).ok_or_else(refuse)).collect::<Result<_, _>>()?;
     let compares = matches!(op, Op::Lt | Op::Le | Op::Gt | Op::Ge);
     Ok((!compares || values.len() == 1).then_some(Filter { field: field.name, op, values }))
+}
+
+fn unrecognized(kind: &Kind, param: &str) -> String {
+    let fields = kind.fields.iter().map(|field| field.name).chain(["field", "order", "limit", "offset", "property"]);
+    match nearest(param, fields.clone()) {
+        Some(near) => format!("unrecognized query parameter '{param}': did you mean '{near}'?"),
+        None => format!("unrecognized query parameter '{param}': known are {}", fields.collect::<Vec<_>>().join(", ")),
+    }
 }
 
 fn operator(text: &str) -> Option<Op> {
@@ -301,8 +310,7 @@ fn wanted(kind: Type, text: &str) -> Option<FilterValue> {
             "off" | "false" | "no" | "0" => Some(FilterValue::Bool(false)),
             _ => None,
         },
-        Type::Ident => is_ident(text).then(|| FilterValue::Text(text.to_owned())),
-        Type::Text | Type::Texts => Some(FilterValue::Text(text.to_owned())),
+        Type::Ident | Type::Text | Type::Texts => Some(FilterValue::Text(text.to_owned())),
         Type::Binary | Type::Json | Type::Props | Type::Inner(_) | Type::Inners(_) => None,
     }
 }

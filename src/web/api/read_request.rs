@@ -133,7 +133,7 @@ impl ReadRequest<'_> {
             let row = row?;
             page.looked += 1;
             if page.looked % LOOK_EVERY == 0 && !self.output.is_wanted() {
-                return Err(ApiError::busy("the client has gone"));
+                return Err(ApiError::busy("the client has disconnected"));
             }
             if !query.takes(&row) {
                 continue;
@@ -259,7 +259,7 @@ fn sort<R: Resource>(query: &Query, rows: Rows<'_, R>, output: &Output) -> Resul
         let row = row?;
         looked += 1;
         if looked % LOOK_EVERY == 0 && !output.is_wanted() {
-            return Err(ApiError::busy("the client has gone"));
+            return Err(ApiError::busy("the client has disconnected"));
         }
         if !query.takes(&row) {
             continue;

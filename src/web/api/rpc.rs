@@ -11,8 +11,9 @@ use super::error::ApiError;
 use super::force::{ForceCallError, force_order};
 use super::names::Names;
 use super::route::{Found, RpcMethods};
+use crate::base::nearest;
 use crate::master::Reply;
-use crate::model::{Actor, BuildId, Order, Plan, RequestId, SchedulerKind, Value, Via};
+use crate::model::{Actor, Order, Plan, RequestId, SchedulerKind, Value, Via};
 use crate::web::request::Request;
 use crate::web::respond;
 use crate::web::site::Site;
@@ -112,38 +113,54 @@ async fn perform(site: &Site, path: &str, found: &Found, call: &Call) -> Result<
 fn order(site: &Site, path: &str, found: &Found, call: &Call) -> Result<Option<(Order, Actor)>, RpcError> {
     let (route, params) = found;
     let names = Names { store: site.control.store(), path, params };
+    if let Some(known) = params_of(route.methods, &call.method) {
+        call.check_params(known)?;
+    }
     let order = match (route.methods, call.method.as_str()) {
         (RpcMethods::Build, "stop") => stop(names, call)?,
         (RpcMethods::Build, "rebuild") => {
             let build = names.build()?.ok_or_else(|| missing(path))?;
             Some(Order::Rebuild { build: build.id, of: None })
         }
-        (RpcMethods::Request, "cancel") => {
-            Some(Order::CancelRequest { request: RequestId(names.number("buildrequestid")?), why: call.reason() })
-        }
+        (RpcMethods::Request, "cancel") => Some(Order::CancelRequest { request: request(names)?, why: call.reason() }),
         (RpcMethods::Request, "set_priority") => {
             let priority = whole(call.params.get("priority")).ok_or_else(|| wrong("priority", "a whole number"))?;
-            Some(Order::SetPriority { request: RequestId(names.number("buildrequestid")?), priority })
+            Some(Order::SetPriority { request: request(names)?, priority })
         }
-        (RpcMethods::Scheduler, "enable") => enable(names, call)?,
+        (RpcMethods::Scheduler, "enable") => Some(enable(names, call)?),
         (RpcMethods::Force, "force") => return force(&site.control.plan(), names, call).map(Some),
         (RpcMethods::Worker, method) => Some(worker(names, method, call)?),
-        // Dashboards have got used to these two shrugging.
-        (RpcMethods::Scheduler | RpcMethods::Force, _) => None,
         _ => return Err(unsupported(&call.method)),
     };
     Ok(order.map(|order| (order, call.by())))
 }
 
 fn stop(names: Names<'_>, call: &Call) -> Result<Option<Order>, RpcError> {
-    // By its global id an unknown build is as good as one that has ended; by number it is a mistake.
-    let build = if names.has("buildid") {
-        BuildId(names.number("buildid")?)
-    } else {
-        names.build()?.ok_or_else(|| missing(names.path))?.id
-    };
-    let running = names.store.build(build).map_err(ApiError::from)?.is_some_and(|build| build.completed.is_none());
-    Ok(running.then(|| Order::StopBuild { build, why: call.reason() }))
+    let build = names.build()?.ok_or_else(|| missing(names.path))?;
+    // A page may be older than the end of the build, so to stop it again is fine.
+    Ok(build.completed.is_none().then(|| Order::StopBuild { build: build.id, why: call.reason() }))
+}
+
+/// The build request that the path names.
+fn request(names: Names<'_>) -> Result<RequestId, RpcError> {
+    let id = RequestId(names.number("buildrequestid")?);
+    let found = names.store.request(id).map_err(ApiError::from)?;
+    found.map(|request| request.id).ok_or_else(|| missing(names.path))
+}
+
+/// What every order may say: who gives it, and why. Buildbot's clients say `owner` and `results`, too.
+const COMMON: [&str; 4] = ["username", "reason", "owner", "results"];
+
+/// The parameters of a method; none if it has fields of its own, or does not exist.
+fn params_of(methods: RpcMethods, method: &str) -> Option<&'static [&'static str]> {
+    Some(match (methods, method) {
+        (RpcMethods::Build, "stop" | "rebuild")
+        | (RpcMethods::Request, "cancel")
+        | (RpcMethods::Worker, "pause" | "unpause" | "stop" | "kill") => &[],
+        (RpcMethods::Request, "set_priority") => &["priority"],
+        (RpcMethods::Scheduler, "enable") => &["enabled"],
+        _ => return None,
+    })
 }
 
 fn force(plan: &Plan, names: Names<'_>, call: &Call) -> Result<(Order, Actor), RpcError> {
@@ -162,12 +179,13 @@ fn force(plan: &Plan, names: Names<'_>, call: &Call) -> Result<(Order, Actor), R
     }
 }
 
-fn enable(names: Names<'_>, call: &Call) -> Result<Option<Order>, RpcError> {
+fn enable(names: Names<'_>, call: &Call) -> Result<Order, RpcError> {
     let Some(Value::Bool(enabled)) = call.params.get("enabled") else { return Err(wrong("enabled", "true or false")) };
     let id = names.number("schedulerid")?;
     let schedulers = names.store.schedulers().map_err(ApiError::from)?;
     let scheduler = schedulers.into_iter().find(|scheduler| scheduler.id.0 == id);
-    Ok(scheduler.map(|scheduler| Order::EnableScheduler { scheduler: scheduler.name, enabled: *enabled }))
+    let scheduler = scheduler.ok_or_else(|| missing(names.path))?;
+    Ok(Order::EnableScheduler { scheduler: scheduler.name, enabled: *enabled })
 }
 
 fn worker(names: Names<'_>, method: &str, call: &Call) -> Result<Order, RpcError> {
@@ -185,6 +203,28 @@ fn worker(names: Names<'_>, method: &str, call: &Call) -> Result<Order, RpcError
 }
 
 impl Call {
+    /// Refuses parameters that the method does not have, and texts that are none.
+    fn check_params(&self, own: &[&str]) -> Result<(), RpcError> {
+        let known = || own.iter().chain(&COMMON).copied();
+        if let Some(unknown) = self.params.keys().find(|name| !known().any(|known| known == *name)) {
+            let hint = match nearest(unknown, known()) {
+                Some(near) => format!("did you mean '{near}'?"),
+                None => format!(
+                    "it takes {}",
+                    own.iter().chain(&COMMON[..2]).map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
+                ),
+            };
+            let text = format!("'{}' has no parameter '{unknown}': {hint}", self.method);
+            return Err(RpcError { code: INVALID_PARAMS, ..invalid(StatusCode::BAD_REQUEST, text) });
+        }
+        for name in &COMMON[..2] {
+            if !matches!(self.params.get(*name), None | Some(Value::Null | Value::Str(_))) {
+                return Err(wrong(name, "a text"));
+            }
+        }
+        Ok(())
+    }
+
     /// Who says that they want this. Nobody checks it: there is no login.
     fn by(&self) -> Actor {
         Actor::person(self.params.get("username").and_then(Value::as_str).unwrap_or_default(), self.via)

@@ -22,6 +22,8 @@ const COLUMNS: &[Column<StepRecord>] = &[
     is("state_string", Type::Text, |step, _| Cell::from(step.state.as_str())),
     is("urls", Type::Inners(&URL), |step, _| Cell::List(step.urls.iter().map(url).collect())),
     is("hidden", Type::Bool, |step, _| step.hidden.into()),
+    // Ours alone: Buildbot's steps have no children.
+    may("parent_stepid", Type::Int, |step, _| step.parent.map_or(Cell::Null, |parent| Cell::number(parent.0))),
 ];
 
 pub static STEP: Kind =

@@ -30,16 +30,18 @@ fn error(answer: &Answer) -> (u16, i64) {
 
 #[test]
 fn envelopes_are_refused_as_recorded() {
-    let (_, served) = served();
+    let (filled, served) = served();
     let mut faults = Vec::new();
     for recorded in Recorded::all("control", "c_env_") {
+        // A build that has ended: there is nothing to stop.
+        let path = recorded.path().replace("builds/1", &format!("builds/{}", filled.good.build));
         let own = recorded.headers();
         let headers: Vec<(&str, &str)> = own
             .iter()
             .filter(|(name, _)| !name.eq_ignore_ascii_case("host"))
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        let answer = served.ask(recorded.method(), recorded.path(), &headers, &recorded.body());
+        let answer = served.ask(recorded.method(), &path, &headers, &recorded.body());
         // The words of the JSON reader are its own.
         let same = if recorded.name.ends_with("env_parse") {
             answer.json()["error"]["code"] == recorded.answer()["error"]["code"]
@@ -68,12 +70,23 @@ fn builds_are_stopped_and_rebuilt() {
     assert_eq!(served.master.orders_by(), [(wanted.clone(), nobody)]);
     assert_eq!(stop("builders/3/builds/1").status, 200);
     assert_eq!(served.master.orders(), [wanted]);
-    // Ended or unknown: nothing happens, and nobody is told.
-    for path in [format!("builds/{}", filled.good.build), "builds/99999".to_owned()] {
-        assert_eq!(stop(&path).json()["result"], Json::Null);
+    let ended = stop(&format!("builds/{}", filled.good.build)).json();
+    assert_eq!((&ended["result"], served.master.orders()), (&Json::Null, vec![]), "nothing to do");
+    for unknown in ["builds/99999", "builders/1/builds/99999"] {
+        let answer = stop(unknown);
+        assert_eq!(error(&answer), (404, -32600));
+        assert_eq!(answer.json()["error"]["message"], format!("there is no `{unknown}`"));
+    }
+    for (params, part) in [
+        (json!({"raeson": "x"}), "did you mean 'reason'?"),
+        (json!({"nonsense": 1}), "it takes 'username', 'reason'"),
+        (json!({"username": 5}), "'username' must be a text"),
+    ] {
+        let answer = served.call(&format!("builds/{running}"), "stop", &params);
+        assert_eq!(error(&answer), (400, -32602));
+        assert!(answer.text().contains(part), "{}", answer.text());
     }
     assert_eq!(served.master.orders(), []);
-    assert_eq!(error(&stop("builders/1/builds/99999")), (404, -32600));
 
     let reply = Reply::Buildset { buildset: BuildsetId(51), requests: [(BuilderId(1), RequestId(75))].into() };
     served.master.reply(reply);
@@ -109,6 +122,10 @@ fn requests_are_cancelled_and_moved_up() {
     );
     assert_eq!(error(&served.call(&path, "set_priority", &json!({}))), (400, -32602));
     assert_eq!(error(&served.call(&path, "zzz", &json!({}))), (501, -32601));
+    for (method, params) in [("cancel", json!({})), ("set_priority", json!({"priority": 1}))] {
+        assert_eq!(error(&served.call("buildrequests/99999", method, &params)), (404, -32600));
+    }
+    assert_eq!(served.master.orders(), []);
 }
 
 #[test]
@@ -143,9 +160,9 @@ fn schedulers_are_switched() {
     let switched = |enabled| Order::EnableScheduler { scheduler: "nightly".to_owned(), enabled };
     assert_eq!(served.master.orders(), [switched(false), switched(true)]);
     assert_eq!(error(&served.call("schedulers/1", "enable", &json!({}))), (400, -32602));
-    for (path, method) in [("schedulers/999", "enable"), ("schedulers/1", "zzz"), ("forceschedulers/by-hand", "zzz")] {
-        let answer = served.call(path, method, &json!({"enabled": true}));
-        assert_eq!((answer.status, &answer.json()["result"]), (200, &Json::Null), "{path} {method}");
+    assert_eq!(error(&served.call("schedulers/999", "enable", &json!({"enabled": true}))), (404, -32600));
+    for path in ["schedulers/1", "forceschedulers/by-hand"] {
+        assert_eq!(error(&served.call(path, "zzz", &json!({}))), (501, -32601), "{path}");
     }
     assert_eq!(served.master.orders(), []);
 }
@@ -304,6 +321,9 @@ fn our_own_api_takes_changes_and_refuses_what_is_wrong() {
         ("GET", "changes", "", 405),
         ("POST", "plan", "{}", 405),
         ("GET", "nosuch", "", 404),
+        ("GET", "health?verbose=1", "", 400),
+        ("POST", "reload", r#"{"cuase": "typo"}"#, 400),
+        ("POST", "poll", r#"{"sauce": "typo"}"#, 400),
     ] {
         let answer = own(&served, method, path, body);
         assert_eq!(answer.status, status, "{method} {path}");
@@ -384,7 +404,7 @@ fn a_hook_takes_nothing_by_get_and_nothing_from_a_foreign_page() {
     ] {
         let answer = served.ask("POST", "/change_hook/base?author=x", &[header, FORM], "branch=main");
         assert_eq!(answer.status, 403, "{header:?}");
-        assert!(answer.text().contains("another site"), "{}", answer.text());
+        assert!(answer.text().contains("other sites"), "{}", answer.text());
     }
     let rebound = [("Sec-Fetch-Site", "same-origin"), ("Origin", "http://evil.example"), FORM];
     assert_eq!(served.ask("POST", "/change_hook/base", &rebound, "branch=main").status, 403);

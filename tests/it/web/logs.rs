@@ -89,7 +89,7 @@ fn raw_logs_have_headings_and_names() {
     let text = served.api(&format!("logs/{}/raw", filled.logs.text));
     assert_eq!(text.text(), "first\nsecond\nthird\n");
     let refused = served.api(&format!("logs/{}/raw?nosuch=1", filled.logs.text));
-    assert_eq!(refused.json(), json!({"error": "unrecognized query parameter 'nosuch'"}));
+    assert!(refused.text().contains("unrecognized query parameter 'nosuch'"), "{}", refused.text());
     let empty = served.api(&format!("logs/{}/raw", filled.logs.empty));
     assert_eq!(empty.text(), "Builder: ok\nBuild number: 1\nWorker name: w1\n");
     assert_eq!(served.api("logs/99999/raw").status, 404);

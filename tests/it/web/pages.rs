@@ -103,10 +103,10 @@ fn every_page_renders_on_a_full_store() {
 fn the_first_page_says_what_runs_waits_and_came() {
     let (_, served) = served();
     let html = page(&served, "/");
-    for text in ["1 running, 1 waiting", ">ok</a>", "#8", "commit 4", "never built", "1 waiting</span>"] {
+    for text in ["1 running, 1 waiting", ">ok</a>", "#8", "commit 4", "no builds yet", "1 waiting</span>"] {
         assert!(html.contains(text), "{text}\n{html}");
     }
-    assert!(!html.contains("was refused"));
+    assert!(!html.contains("was rejected"));
     assert!(!page(&served, "/?q=lonely").contains("href=\"/builders/ok\">ok</a> <span class=\"tag\""));
 }
 
@@ -116,7 +116,7 @@ fn a_refused_configuration_shows_on_the_first_page() {
     let message = "error: builder `linux`\n  <no worker matches>".to_owned();
     filled.world.fact(Event::PlanRefused { why: "edit".to_owned(), message });
     let html = page(&served, "/");
-    assert!(html.contains("The newest configuration was refused"), "{html}");
+    assert!(html.contains("The newest configuration was rejected"), "{html}");
     assert!(html.contains("&#60;no worker matches&#62;") || html.contains("&lt;no worker matches&gt;"), "{html}");
 }
 

@@ -130,7 +130,7 @@ impl Printer {
     fn head(&mut self, id: u64, step: &Json, log: &Json) {
         if self.with_headings && self.heading != Some(id) {
             let name = |json: &Json| printable(json.as_str().unwrap_or_default());
-            outln!("── {} · {} ──", name(&step["name"]), name(&log["name"]));
+            outln!("── step {}: {} · {} ──", step["number"], name(&step["name"]), name(&log["name"]));
             self.heading = Some(id);
         }
     }
@@ -161,6 +161,10 @@ fn no_such_step(wanted: &str, steps: &[Json]) -> CliError {
     let error = CliError::user(format!("the build has no step `{wanted}`"));
     match nearest(wanted, names.iter().copied()) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
-        None => error.hint(format!("its steps are: {}", names.join(", "))),
+        None => {
+            let numbered =
+                steps.iter().filter_map(|step| Some(format!("{} {}", step["number"], step["name"].as_str()?)));
+            error.hint(format!("its steps are: {}", numbered.collect::<Vec<_>>().join(", ")))
+        }
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn run(client: Client) -> Result<impl Future<Output = Result<ExitCode
             return Err(CliError::refused(text(&answer["error"])));
         }
         match answer["outcome"].as_str().unwrap_or_default() {
-            "unchanged" => outln!("no changes; the configuration stays as it is"),
+            "unchanged" => outln!("no changes; the configuration in force stays as it is"),
             "adopted" => show_changes(answer["changes"].as_array().map(Vec::as_slice).unwrap_or_default()),
             "refused" => {
                 errln!("{}", text(&answer["report"]).trim_end());
@@ -30,7 +30,10 @@ pub(super) fn run(client: Client) -> Result<impl Future<Output = Result<ExitCode
 fn show_changes(changes: &[Json]) {
     outln!("the new configuration is in force, with {}", count(changes.len() as u64, "change"));
     for change in changes {
-        outln!("  {} {}: {}", text(&change["kind"]), text(&change["name"]), text(&change["what"]));
+        let (kind, name, what) = (text(&change["kind"]), text(&change["name"]), text(&change["what"]));
+        // The scripts have no name.
+        let name = if name.is_empty() { name } else { format!(" `{name}`") };
+        outln!("  {kind}{name}: {what}");
     }
 }
 

@@ -36,11 +36,11 @@ pub(super) fn run(
     Ok(async move {
         let (status, answer) = client.own_post("changes", &change).await?;
         if status != 200 {
-            return Err(CliError::user(answer["error"].as_str().unwrap_or("the change was refused").to_owned()));
+            return Err(CliError::user(answer["error"].as_str().unwrap_or("the change was rejected").to_owned()));
         }
         match answer["changes"].as_array().and_then(|ids| ids.first()) {
             Some(id) => outln!("recorded change {id}"),
-            None => outln!("{}", answer["notes"][0].as_str().unwrap_or("nothing is recorded")),
+            None => outln!("{}", answer["notes"][0].as_str().unwrap_or("the change was not recorded")),
         }
         Ok(ExitCode::SUCCESS)
     })

@@ -45,7 +45,7 @@ impl Status {
         let builders = list("builders?field=builderid&field=name".to_owned(), "builders").await?;
         let mut answer = client.own_get("alerts").await?;
         let Json::Array(alerts) = answer["alerts"].take() else {
-            return Err(CliError::bug("the master's answer has no `alerts`"));
+            return Err(CliError::bug("the response of the master has no `alerts`"));
         };
         Ok(Self {
             alerts,

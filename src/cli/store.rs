@@ -100,7 +100,7 @@ fn export(file: &Path, state: &DataDirectory) -> Result<ExitCode, CliError> {
         let out = io::stdout();
         if out.is_terminal() {
             return Err(
-                CliError::user("a dump is not meant for a terminal").hint("name a file, or redirect the output")
+                CliError::user("a dump cannot be written to a terminal").hint("name a file, or redirect the output")
             );
         }
         maintain::export(&dir, &mut BufWriter::new(out.lock()), &mut |progress| bar.show(progress)).map_err(failed)?
@@ -177,7 +177,7 @@ fn rebuild(dir: &Path, force: bool) -> Result<ExitCode, CliError> {
     if let Some(aside) = &report.set_aside {
         outln!("the old database is in {}; delete it once everything works", aside.display());
     }
-    Ok(ended_with(&report.damage, "could not be read; their contents are lost"))
+    Ok(ended_with(&report.damage, "could not be read; their content is lost"))
 }
 
 /// Ends a build in a store that no master holds.

@@ -1,6 +1,6 @@
 //! Shows a build's progress, step by step, until it ends.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -40,6 +40,8 @@ pub(super) async fn request(client: &Client, request: u64, builder: &str) -> Res
 /// What was printed already.
 #[derive(Default)]
 struct ShownProgress {
+    /// How deep each step stands, by its id: a child step is one deeper than the step that began it.
+    depths: BTreeMap<u64, usize>,
     builds: BTreeSet<u64>,
     begun: BTreeSet<u64>,
     ended: BTreeSet<u64>,
@@ -73,14 +75,18 @@ impl ShownProgress {
     fn step(&mut self, step: &Json) {
         let id = step["stepid"].as_u64().unwrap_or_default();
         let name = printable(step["name"].as_str().unwrap_or_default());
+        let above = step["parent_stepid"].as_u64().and_then(|parent| self.depths.get(&parent)).copied();
+        let depth = above.map_or(1, |above| above + 1);
+        self.depths.insert(id, depth);
+        let indent = "  ".repeat(depth);
         if !step["started_at"].is_null() && step["complete"] != true && self.begun.insert(id) {
-            outln!("  {} {name}", badge(None));
+            outln!("{indent}{} {name}", badge(None));
         }
         if step["complete"] == true && self.ended.insert(id) {
             let seconds =
                 step["complete_at"].as_i64().unwrap_or_default() - step["started_at"].as_i64().unwrap_or_default();
             let state = printable(step["state_string"].as_str().unwrap_or_default());
-            outln!("  {} {name} ({}): {state}", badge(outcome_of(step)), took(seconds));
+            outln!("{indent}{} {name} ({}): {state}", badge(outcome_of(step)), took(seconds));
         }
     }
 }

@@ -185,6 +185,10 @@ fn names_with_slashes_and_numbers_are_found_by_every_subcommand() {
     assert!(said(&wrong).contains("there is no builder `arch_x87/64`"), "{}", said(&wrong));
     let rebuilt = place.run(&["rebuild", "arch_x86/64/1", "--watch"]);
     assert_eq!(rebuilt.status.code(), Some(0), "{}", said(&rebuilt));
+    for name in ["arch_x86/64/2", "arch_x86/64/2/1"] {
+        let text = log(&[name]);
+        assert!(text.contains("can mean builder `arch_x86/64/2`, and build 2 of builder `arch_x86/64`"), "{text}");
+    }
 }
 
 #[test]
@@ -268,6 +272,27 @@ fn following_a_builder_waits_for_the_build_of_a_waiting_request() {
     assert!(text.contains("short"), "{text}");
     assert_eq!(follow.wait().unwrap().code(), Some(0));
     assert_eq!(items(&place.address, "builds?order=-buildid&limit=1")[0]["number"], 2);
+}
+
+#[test]
+fn cancelling_a_request_that_was_joined_with_another_says_so() {
+    let (place, _running) = Place::start();
+    assert!(place.run(&["pause", "local"]).status.success());
+    let forced = || {
+        let output = said(&place.run(&["force", "arch_x86"]));
+        output.split_whitespace().nth(2).unwrap_or_else(|| panic!("{output}")).to_owned()
+    };
+    let (first, second) = (forced(), forced());
+    assert!(place.run(&["unpause", "local"]).status.success());
+    wait_for(&place.address, "the build of both", || {
+        let waiting = items(&place.address, "buildrequests?complete=false");
+        waiting.is_empty().then_some(())
+    });
+    let cancelled = said(&place.run(&["cancel", &first]));
+    assert!(cancelled.contains("was joined with another request, whose build covers it"), "{cancelled}");
+    let cancelled = said(&place.run(&["cancel", &second]));
+    assert!(cancelled.contains("has already ended"), "{cancelled}");
+    assert_eq!(items(&place.address, "builders/arch_x86/builds").len(), 1);
 }
 
 fn spawned(mut command: Command) -> Child {

@@ -460,7 +460,7 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
             };
             if locks.iter().any(|other| other.lock == access.lock) {
                 let message = format!("{}: `{name}` has lock `{}` twice", self.title, access.lock);
-                self.problem(at, message, Some("take it once, for all that is needed".to_owned()));
+                self.problem(at, message, Some("list it once, with all the units that are needed".to_owned()));
                 continue;
             }
             self.collector.refer(&self.title, ReferenceKind::Lock, &access.lock, self.site.at(at));
@@ -529,7 +529,7 @@ pub(super) fn surplus_argument(
     given: usize,
     next: Option<&str>,
 ) -> (String, Option<String>) {
-    let message = format!("{title} takes {} without a name, and got {given}", count(taken, "argument"));
+    let message = format!("{title} takes {} without a name, but got {given}", count(taken, "argument"));
     (message, next.map(|name| format!("write `{name} = …`")))
 }
 

@@ -31,7 +31,7 @@ pub(super) fn problem(name: &str, text: &str) -> Option<Problem> {
     let open = reader.open.last()?;
     let line = text.lines().nth(open.line as usize - 1).unwrap_or_default();
     let message = format!("`{}` is never closed", open.bracket);
-    let hint = format!("write `{}` behind what belongs into it", closing(open.bracket));
+    let hint = format!("write `{}` after the last argument or element", closing(open.bracket));
     Some(at(name, open.line, open.column, line, message, hint))
 }
 

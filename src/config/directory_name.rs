@@ -17,17 +17,17 @@ pub(super) fn trouble(name: &str) -> Option<&'static str> {
     } else if name == "." || name == ".." {
         Some("leads to another directory")
     } else if name.contains(['/', '\\', ':']) {
-        Some("has a separator of paths (`/`, `\\` or `:`)")
+        Some("contains a path separator (`/`, `\\` or `:`)")
     } else if name.chars().any(|c| c.is_control() || "<>\"|?*".contains(c)) {
         Some("has a character that file names cannot have everywhere")
     } else if name.starts_with('-') {
-        Some("begins with a dash, which programs take for an option")
+        Some("begins with a dash, so programs would take it for an option")
     } else if name.ends_with(['.', ' ']) {
         Some("ends with a dot or a space, which Windows drops")
     } else if name.starts_with(' ') {
         Some("begins with a space")
     } else if is_device {
-        Some("is a device on Windows")
+        Some("is the name of a device on Windows")
     } else if name.len() > BYTES_MAX {
         Some("is too long for a directory (200 bytes)")
     } else {

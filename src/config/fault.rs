@@ -53,8 +53,8 @@ fn split_hint(text: &str) -> (String, Option<String>) {
         return (lower_first(message), Some(format!("did you mean {}", rest.trim_end_matches('.'))));
     }
     if text == "Immutable" {
-        let hint = "what is defined at top level is fixed once its file is loaded; make a new value instead";
-        return ("this value cannot be changed any more".to_owned(), Some(hint.to_owned()));
+        let hint = "values defined at top level cannot change once their file is loaded; make a new value instead";
+        return ("this value can no longer be changed".to_owned(), Some(hint.to_owned()));
     }
     (lower_first(text.trim_end_matches('.')), None)
 }

@@ -156,7 +156,8 @@ impl Files {
             return Ok(asked.to_owned());
         }
         if asked.starts_with('@') {
-            let hint = format!("the standard library is `{}`; own files have no `@`", library::PREFIX);
+            let hint =
+                format!("the standard library is `{}`; the names of your own files have no `@`", library::PREFIX);
             return Err(ReadError::new(format!("there is no library `{asked}`"), Some(hint)));
         }
         if asked.starts_with('/') && !asked.starts_with("//") || asked.contains(['\\', ':']) {

@@ -40,6 +40,7 @@ mod values;
 
 pub use evaluate::take_printed;
 pub use files::{ConfigDirectory, ReadError};
+#[cfg(test)]
 pub use limits::STACK_BYTES;
 pub use loader::{LoadFrom, LoadHost, LoadRequest, Loaded, Phase, load, load_for, load_sources};
 pub use problem::{Problem, Refused};

@@ -91,7 +91,7 @@ fn scan(name: &str, text: &str) -> Option<Problem> {
         };
         let indent = line.len() - line.trim_start().len();
         if !inside_text && line[..indent].contains('\t') {
-            return Some(at(1, "a tab indents this line".to_owned(), "indent with spaces, four a level"));
+            return Some(at(1, "a tab indents this line".to_owned(), "indent with four spaces per level"));
         }
         if let Some(column) = scanner.line(line) {
             let message = format!("brackets are nested more than {DEPTH_MAX} deep");

@@ -63,7 +63,7 @@ impl Scripts {
     }
 
     /// One evaluation of a build script: a pure function of the job. Call it on a thread with a stack of
-    /// [`STACK_BYTES`](super::STACK_BYTES).
+    /// [`STACK_BYTES`](super::limits::STACK_BYTES).
     pub fn evaluate(&self, job: &EvalJob, cancel: &Cancel) -> EvalOutcome {
         evaluate::evaluate(self, job, cancel)
     }

@@ -115,7 +115,7 @@ impl Refusals {
         if self.minute.is_none_or(|minute| at.since(minute) >= LOG_EVERY) {
             let left_out = std::mem::take(&mut self.unlogged);
             if left_out > 0 {
-                tracing::warn!(count = left_out, "further refusals of workers were not logged");
+                tracing::warn!(count = left_out, "more rejected workers were not logged");
             }
             (self.minute, self.logged) = (Some(at), 0);
         }
@@ -253,7 +253,8 @@ impl Admission {
     pub fn remember(&self, name: &str, peer: Option<SocketAddr>, why: &str) {
         let (name, count, is_due) = self.keep(name, peer, why);
         if is_due && lock(&self.refused).may_log(self.clock.now()) {
-            tracing::warn!(worker = %name, ?peer, count, "a worker was refused: {why}");
+            let peer = peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
+            tracing::warn!(worker = %name, %peer, count, "rejected a worker: {why}");
         }
     }
 

@@ -229,7 +229,7 @@ impl EngineTask {
     fn wake(&mut self, batch: &mut Batch) {
         if let Some(deadline) = self.parts.engine.deadline().filter(|deadline| deadline.0 <= self.parts.clock.now()) {
             if self.woken_for.as_ref() == Some(&deadline) {
-                tracing::error!(?deadline, "the engine let a deadline pass that it was woken for, which is a bug");
+                tracing::error!(?deadline, "the engine ignored a deadline that it was woken for, which is a bug");
             }
             self.woken_for = Some(deadline);
             self.turn(Input::Woke, batch);
@@ -298,7 +298,7 @@ impl EngineTask {
             return;
         }
         if let Err(error) = std::thread::Builder::new().name("let go".to_owned()).spawn(move || end_of(gone)) {
-            tracing::debug!(%error, "old configurations were let go by the owner itself");
+            tracing::debug!(%error, "failed to start a thread that frees old configurations");
         }
     }
 
@@ -325,8 +325,8 @@ async fn keep_snapshot(store: Store, log_writes: Arc<LogWrites>, alerts: Alerts,
     match store.save_snapshot(seq, bytes).await {
         Ok(()) => alerts.clear(&AlertSubject::Master, "snapshot"),
         Err(error) => {
-            let text = format!("failed to keep a snapshot: {}", chain(&error));
-            let hint = "nothing is lost, but a restart takes longer; is the disk well?".to_owned();
+            let text = format!("failed to write a snapshot: {}", chain(&error));
+            let hint = "nothing is lost, but the next start takes longer; check the disk".to_owned();
             alerts.raise(AlertSubject::Master, "snapshot", text, Some(hint));
         }
     }

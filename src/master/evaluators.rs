@@ -198,7 +198,7 @@ impl Evaluators {
                 Err(lost) if lost.killed && tries < TRIES_MAX => {}
                 Err(lost) => {
                     let (builder, number) = (&job.context.builder, job.context.number);
-                    tracing::warn!(builder, number, "the evaluation of a build script was lost: {}", lost.message);
+                    tracing::warn!(builder, number, "lost the evaluation of a build script: {}", lost.message);
                     return JobResult::Outcome(EvalOutcome::Lost { message: lost.message });
                 }
             }

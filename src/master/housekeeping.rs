@@ -58,6 +58,6 @@ async fn round(store: &Store, rules: &RetentionPlan, clock: &dyn Clock, alerts: 
         }
     }
     if removed > 0 {
-        tracing::info!(builds = removed, "removed builds by the retention rules");
+        tracing::info!(builds = removed, "removed old builds");
     }
 }

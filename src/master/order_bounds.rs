@@ -86,7 +86,7 @@ pub(super) fn cause(cause: &str) -> String {
 }
 
 fn too_long(bytes: usize, most: usize) -> String {
-    format!("too long: {bytes} bytes; at most {most} are taken")
+    format!("too long: {bytes} bytes; the limit is {most}")
 }
 
 #[cfg(test)]

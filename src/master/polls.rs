@@ -72,11 +72,11 @@ impl Polls {
         plan: Option<ChangeSourcePlan>,
         cursor: Option<Cursor>,
     ) -> Result<PollResult, String> {
-        let plan = plan.ok_or_else(|| format!("change source `{source}` is not in the configuration any more"))?;
+        let plan = plan.ok_or_else(|| format!("change source `{source}` is no longer in the configuration"))?;
         let directory = self.directory.join(directory_name(source));
         tokio::fs::create_dir_all(&directory)
             .await
-            .map_err(|error| format!("failed to make the directory `{}`: {error}", directory.display()))?;
+            .map_err(|error| format!("failed to create the directory `{}`: {error}", directory.display()))?;
         let timeout = plan.timeout;
         let bound = timeout.as_duration() + TIMEOUT_GRACE;
         match tokio::time::timeout(bound, vcs::poll(&plan, cursor, &directory)).await {

@@ -175,7 +175,7 @@ impl Reloader {
         if self.refused_now().is_some() {
             let (plan, told) = (self.plan.get(), why.clone());
             self.inbox.ask(move |ticket| Input::PlanLoaded { plan, why: told, cause, ticket: Some(ticket) }).await?;
-            tracing::info!(cause = %why, "the configuration is right again; nothing differs from the one in force");
+            tracing::info!(cause = %why, "the configuration is valid again and does not differ from the one in force");
         } else {
             tracing::debug!(cause = %why, "the configuration is unchanged");
         }
@@ -198,7 +198,7 @@ impl Reloader {
                         long = tokio::time::Instant::now() + SUPERSEDE_AFTER;
                         continue;
                     }
-                    tracing::info!("a load of the configuration took long and is given up for a newer one");
+                    tracing::info!("the files changed again, so a slow load of the configuration was restarted");
                     abort.0.abort();
                     return load.await;
                 }
@@ -216,7 +216,7 @@ impl Reloader {
         let reload = match load {
             Load::Loaded(loaded) => self.right(loaded, occasion).await,
             Load::Refused(refused) => self.refuse(refused.to_string(), occasion).await,
-            Load::Aborted => self.refuse("the load was given up".to_owned(), occasion).await,
+            Load::Aborted => self.refuse("the load was aborted".to_owned(), occasion).await,
         };
         let reload = reload?;
         answer(asked, &reload);
@@ -236,7 +236,7 @@ impl Reloader {
         }
         self.remark(&loaded);
         if let Err(why) = self.keep_sources(&loaded).await {
-            return self.refuse(format!("its sources cannot be kept: {why}"), occasion).await;
+            return self.refuse(format!("its sources cannot be saved: {why}"), occasion).await;
         }
         let configurations = Arc::clone(&self.configurations);
         let ReloadReason { why, cause } = occasion;
@@ -251,14 +251,15 @@ impl Reloader {
             .await?;
         Ok(match reply {
             Reply::Adopted { changes, .. } if same && changes.is_empty() => {
-                tracing::info!(cause = %why, "the configuration is right again; nothing differs from the one in force");
+                tracing::info!(cause = %why, "the configuration is valid again and does not differ from the one in force");
                 Reload::Unchanged
             }
             Reply::Adopted { digest, changes } => {
-                tracing::info!(cause = %why, %digest, "configuration in force: {}", if first { "the first".to_owned() } else { in_words(&changes) });
+                let what = if first { "the first one".to_owned() } else { in_words(&changes) };
+                tracing::info!(cause = %why, %digest, "a new configuration is in force: {what}");
                 Reload::Adopted { digest, changes }
             }
-            other => Reload::Refused { report: format!("the engine did not take it: {other:?}") },
+            other => Reload::Refused { report: format!("the engine rejected it: {other:?}") },
         })
     }
 
@@ -267,7 +268,7 @@ impl Reloader {
         if self.refused_now().as_ref() != Some(&report) {
             // The alert that follows tells the log why.
             let ReloadReason { why, cause } = occasion;
-            tracing::info!(cause = %why, "the configuration was refused");
+            tracing::info!(cause = %why, "rejected the configuration");
             let message = report.clone();
             self.inbox.ask(move |ticket| Input::PlanRefused { why, cause, message, ticket: Some(ticket) }).await?;
         }
@@ -289,7 +290,7 @@ impl Reloader {
             tracing::warn!("{}", warning.line());
         }
         if !self.is_first() && self.plan.get().web.listen != loaded.plan.web.listen {
-            tracing::warn!("`web(listen = …)` changed: the new address counts from the next start on");
+            tracing::warn!("`web(listen = …)` changed; the new address takes effect at the next start");
         }
     }
 
@@ -377,7 +378,7 @@ pub(super) async fn load_once(launcher: Launcher, path: PathBuf) -> Load {
 
 fn in_words(changes: &[PlanChange]) -> String {
     if changes.is_empty() {
-        return "nothing that is listed differs".to_owned();
+        return "only parts that are not listed here changed".to_owned();
     }
     changes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -36,7 +36,7 @@ pub(super) async fn run(
     let (mut watcher, mut events) = match FileWatcher::open() {
         Ok(watcher) => watcher,
         Err(error) => {
-            let text = format!("the configuration's files are not watched: {error}");
+            let text = format!("cannot watch the files of the configuration: {error}");
             let hint = "use `starwright reload` after a change".to_owned();
             alerts.raise(AlertSubject::Configuration, "watch", text, Some(hint));
             return std::future::pending().await;
@@ -116,12 +116,20 @@ async fn changed(
         let Some(path) = events.recv().await else { return std::future::pending().await };
         *noted = Some(path).filter(|path| refused || watched.covers(path));
     }
-    let burst = async { while let Ok(Some(_)) = tokio::time::timeout(QUIET, events.recv()).await {} };
+    let burst = async {
+        while let Ok(Some(path)) = tokio::time::timeout(QUIET, events.recv()).await {
+            // Editors write temporary files first, whose names tell nobody anything.
+            if watched.covers(&path) && !noted.as_ref().is_some_and(|noted| watched.covers(noted)) {
+                *noted = Some(path);
+            }
+        }
+    };
     // Both ends are fine: the burst is over, or long enough.
     let _ = tokio::time::timeout(BURST_MAX, burst).await;
-    let path = noted.take().unwrap_or_default();
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    format!("{} changed", name.to_string_lossy())
+    match noted.take().filter(|path| watched.covers(path)) {
+        Some(path) => format!("{} changed", path.file_name().unwrap_or(path.as_os_str()).to_string_lossy()),
+        None => "a file in the directory of the configuration changed".to_owned(),
+    }
 }
 
 /// The operating system's watch over directories.
@@ -198,7 +206,7 @@ impl FileWatcher {
             match self.watcher.watch(directory, RecursiveMode::NonRecursive) {
                 Ok(()) => new |= self.directories.insert(directory.clone(), now) != Some(now),
                 Err(error) => {
-                    tracing::debug!(directory = %directory.display(), %error, "a directory cannot be watched")
+                    tracing::debug!(directory = %directory.display(), %error, "a directory cannot be watched");
                 }
             }
         }
@@ -228,6 +236,21 @@ mod tests {
         assert_eq!(changed(&mut events, &mut noted, &watched, false).now_or_never(), None);
         assert_eq!(changed(&mut events, &mut noted, &watched, false).await, "master.star changed");
         assert_eq!(noted, None);
+    }
+
+    #[tokio::test]
+    async fn temporary_files_of_an_editor_are_not_named() {
+        let watched = WatchedFiles::new(Path::new("/c/master.star"), &[]);
+        for (names, cause) in [
+            (&[".master.star.swp", "4913", "master.star", "4914"][..], "master.star changed"),
+            (&[".master.star.swp"], "a file in the directory of the configuration changed"),
+        ] {
+            let (sender, mut events) = mpsc::channel(8);
+            names.iter().for_each(|name| sender.try_send(Path::new("/c").join(name)).unwrap());
+            // The burst ends with its sender.
+            drop(sender);
+            assert_eq!(changed(&mut events, &mut None, &watched, true).await, cause);
+        }
     }
 
     #[test]

@@ -146,7 +146,7 @@ impl Workers {
         self.served.close();
         lock(&self.links).values().for_each(|link| link.disconnect(CLOSING));
         if tokio::time::timeout(CLOSE_BOUND, self.served.wait()).await.is_err() {
-            tracing::warn!("worker connections did not end in time; what they heard last is asked for again");
+            tracing::warn!("some worker connections did not close in time; workers send unacknowledged results again");
         }
     }
 

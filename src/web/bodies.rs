@@ -87,10 +87,10 @@ impl BodyError {
     /// The status of the answer, and its words.
     pub fn answer(self) -> (StatusCode, &'static str) {
         match self {
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large: at most 960 KiB are taken"),
-            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the request body is too large; the limit is 960 KiB"),
+            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "the request body did not arrive in time"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "too many requests are being sent at once; try again soon"),
-            Self::Broken => (StatusCode::BAD_REQUEST, "the body broke off"),
+            Self::Broken => (StatusCode::BAD_REQUEST, "the request body ended early"),
         }
     }
 }

@@ -52,7 +52,7 @@ impl Default for ConnectionTimeouts {
     }
 }
 
-/// Why a connection was ended.
+/// Why a connection was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
     /// It said nothing at all.
@@ -238,7 +238,7 @@ impl TcpConnection {
     /// Takes a new connection; small messages leave at once.
     pub fn new(stream: TcpStream, peer: &Peer) -> Self {
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, peer = %peer.addr, "failed to switch off delayed sending");
+            tracing::debug!(%error, peer = %peer.addr, "failed to disable Nagle's algorithm");
         }
         Self { stream, state: Arc::clone(&peer.state) }
     }

@@ -24,7 +24,7 @@ pub fn turn_away(site: &Arc<Site>, request: &Request) -> Option<Response> {
     if origin::may_change(request, &site.control.url(), patterns) {
         return None;
     }
-    tracing::info!(path = %request.path, peer = ?request.peer, "a request of a foreign page was refused");
+    tracing::info!(path = %request.path, peer = %request.origin_address(), "rejected a request from a page of another site");
     Some(match (first, rest.split_once('/').map_or(rest, |(version, _)| version)) {
         ("api", "v2" | "latest") => api::foreign(),
         ("api", _) => starwright_api::foreign(),

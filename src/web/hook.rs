@@ -40,8 +40,9 @@ pub fn turn_away(site: &Site, request: &Request, dialect: &str) -> Option<Respon
         return Some(response);
     }
     if !may_change(request, &site.control.url(), &[]) {
-        tracing::info!(dialect, peer = ?request.peer, "a change hook was called by a foreign page and refused");
-        let text = "a change hook takes nothing from a page of another site (`Origin`, `Sec-Fetch-Site` or `Referer` names one)";
+        tracing::info!(dialect, peer = %request.origin_address(), "rejected a change hook request from a page of another site");
+        let text =
+            "change hooks reject requests from pages of other sites (see `Origin`, `Sec-Fetch-Site` or `Referer`)";
         return Some(plain(StatusCode::FORBIDDEN, text));
     }
     match site.control.may_hook(&dialect, told, request.peer) {
@@ -75,7 +76,7 @@ pub async fn answer(site: &Site, request: &Request, dialect: &str) -> Response {
     match site.control.hook(&dialect, form_with_delivery(request)).await {
         Ok(intake) => plain(StatusCode::OK, fate(&intake)),
         Err(error) => {
-            tracing::info!(dialect, error = %error.message, "a change hook was refused");
+            tracing::info!(dialect, error = %error.message, "rejected a change hook request");
             plain(StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST), error.message)
         }
     }

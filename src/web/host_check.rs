@@ -32,12 +32,13 @@ pub struct KnownHosts<'a> {
 /// Lets a request in, with its head put in order, and says where it comes from; the error is the answer.
 pub fn admit(parts: &mut request::Parts, hosts: KnownHosts<'_>, peer: SocketAddr) -> Result<SocketAddr, Box<Response>> {
     if parts.method == Method::CONNECT {
-        let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, "this is not a proxy: CONNECT is not served");
+        let mut response =
+            refuse(StatusCode::METHOD_NOT_ALLOWED, "this server is not a proxy; CONNECT is not supported");
         respond::set(&mut response, header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, OPTIONS"));
         return Err(Box::new(response));
     }
     if parts.uri.path_and_query().is_none() {
-        return Err(bad("the request names no path"));
+        return Err(bad("the request has no path"));
     }
     if is_workers(&parts.headers, parts.uri.path()) {
         return Ok(peer);

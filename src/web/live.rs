@@ -55,10 +55,10 @@ pub fn answer(site: &Arc<Site>, request: &Request) -> Response {
     let (permit, share) = match (Arc::clone(&site.streams).try_acquire_owned(), share(site, request)) {
         (Ok(permit), Some(share)) => (permit, share),
         (Err(_), _) => {
-            return respond::body(StatusCode::SERVICE_UNAVAILABLE, respond::TEXT, "too many open streams of events");
+            return respond::body(StatusCode::SERVICE_UNAVAILABLE, respond::TEXT, "too many open event streams");
         }
         (_, None) => {
-            let text = "too many open streams of events from this address";
+            let text = "too many open event streams from this address";
             return respond::body(StatusCode::TOO_MANY_REQUESTS, respond::TEXT, text);
         }
     };

@@ -120,7 +120,7 @@ pub async fn serve_within(
         connections.wait().await;
     };
     if tokio::time::timeout(END_MAX, in_order).await.is_err() {
-        tracing::debug!("some connections did not end in time and are cut off");
+        tracing::debug!("some connections did not close in time; closing them now");
     }
     // Workers would stay indefinitely. They keep their commands, and come back.
     site.cut.cancel();
@@ -211,23 +211,23 @@ impl Server {
         response.map(|body| WatchedBody::new(body, progress))
     }
 
-    /// Says why a connection was ended: for the first of an address, where somebody may wonder.
+    /// Says why a connection was closed: for the first of an address, where somebody may wonder.
     fn tell(&self, peer: &Peer, ended: EndReason) {
         let address = peer.addr;
         match ended {
             EndReason::Silent if self.is_news(address.ip()) => {
                 tracing::warn!(
                     %address,
-                    "a connection said nothing for {:?} and was closed; a worker of protocol `pb` does that: workers must be \
-                     created with `--protocol=msgpack_experimental_v7`",
+                    "closed a connection that sent nothing for {:?}; a worker created without \
+                     `--protocol=msgpack_experimental_v7` behaves like that",
                     self.timeouts.head
                 );
                 self.site.control.connection_was_silent(address);
             }
             EndReason::Unread if self.is_news(address.ip()) => {
-                tracing::warn!(%address, "a reader took nothing for {:?} and was disconnected", self.timeouts.stall);
+                tracing::warn!(%address, "closed a connection whose client did not read its response for {:?}", self.timeouts.stall);
             }
-            _ => tracing::debug!(%address, ?ended, "a connection was ended"),
+            _ => tracing::debug!(%address, reason = ?ended, "closed a connection"),
         }
     }
 
@@ -307,8 +307,8 @@ fn refuse_body(error: super::bodies::BodyError) -> Response {
 /// The answer, or in its place that there is none for now.
 async fn in_time(limit: Duration, answer: impl Future<Output = Response>) -> Response {
     tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| {
-        let why = "the master is busy, or its disk is full (its log tells): there is no answer yet; what was asked may \
-                   still be done";
+        let why = "the master is busy and did not respond in time; the request may still take effect (see the log of the \
+                   master)";
         let text = serde_json::json!({ "error": why }).to_string();
         respond::body(StatusCode::SERVICE_UNAVAILABLE, respond::JSON, text)
     })

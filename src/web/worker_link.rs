@@ -45,7 +45,7 @@ pub fn filter(site: Arc<Site>) -> impl Filter<Extract = (Response,), Error = Rej
         .map(move |verdict, peer: Option<Peer>, ws: Option<Ws>| match (verdict, ws) {
             (UpgradeAnswer::Refused(status, why), _) => refuse(status, why),
             (UpgradeAnswer::Welcome(_), None) => {
-                refuse(StatusCode::BAD_REQUEST, "the request to upgrade to a WebSocket is not complete".to_owned())
+                refuse(StatusCode::BAD_REQUEST, "the WebSocket upgrade request is incomplete".to_owned())
             }
             (UpgradeAnswer::Welcome(seat), Some(ws)) => welcome(Arc::clone(&site), seat, peer, ws),
         })
@@ -58,7 +58,7 @@ fn judge_upgrade(site: &Site, path: &str, headers: &HeaderMap, peer: Option<&Pee
     }
     // No worker sends one; a page that does tries passwords with its visitor's browser.
     if headers.contains_key(header::ORIGIN) {
-        return Some(UpgradeAnswer::Refused(StatusCode::FORBIDDEN, "a page is not a worker".to_owned()));
+        return Some(UpgradeAnswer::Refused(StatusCode::FORBIDDEN, "web pages cannot connect as workers".to_owned()));
     }
     let authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     Some(match site.control.admit_worker(authorization, peer.map(|peer| peer.addr)) {
@@ -82,7 +82,7 @@ fn welcome(site: Arc<Site>, seat: AdmittedWorker, peer: Option<Peer>, ws: Ws) ->
     if let Some(peer) = &peer {
         peer.acknowledge_quickly();
         if !peer.become_worker() {
-            return refuse(StatusCode::SERVICE_UNAVAILABLE, "the master has no seat for a further worker".to_owned());
+            return refuse(StatusCode::SERVICE_UNAVAILABLE, "the master cannot accept more workers".to_owned());
         }
     }
     // The token keeps the end of the server waiting for this worker's task.

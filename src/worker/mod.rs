@@ -38,7 +38,9 @@ mod table;
 #[cfg(not(unix))]
 mod unsupported;
 
-pub use options::{Options, WorkerError};
+pub use options::Options;
+#[cfg(test)]
+pub use options::WorkerError;
 #[cfg(unix)]
 pub use run::run;
 #[cfg(unix)]

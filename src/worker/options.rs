@@ -47,6 +47,7 @@ pub enum WorkerError {
     #[error("use `{}` as the worker's directory: another worker uses it ({holder})", dir.display())]
     InUse { dir: PathBuf, holder: String },
     /// This system is not supported yet.
+    #[cfg_attr(all(unix, not(test)), expect(dead_code, reason = "only other systems are not supported"))]
     #[error("run a worker: ours does not run on this platform yet")]
     Unsupported,
 }

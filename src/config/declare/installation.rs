@@ -187,7 +187,11 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         let hook = HookPlan { user: call.string("user"), password: call.text("password") };
         if hook.user.is_some() != hook.password.is_some() {
             let hint = "give both, or neither to let everybody call".to_owned();
-            call.wrong(if hook.user.is_some() { "user" } else { "password" }, "comes without its partner", Some(hint));
+            call.wrong(
+                if hook.user.is_some() { "user" } else { "password" },
+                "is given without the other one",
+                Some(hint),
+            );
         }
         call.collector.plan.borrow_mut().web.hooks.insert(dialect, hook);
         Ok(NoneType)

@@ -109,7 +109,7 @@ fn note_foreign(call: &Call<'_, '_, '_, '_, '_>) {
     let Some(own) = own_arguments(word) else { return };
     for name in SCHEDULER.names().filter(|name| !COMMON.contains(name) && !own.contains(name)) {
         if call.value(name).is_some() {
-            call.wrong(name, &format!("has no meaning for a scheduler of kind \"{word}\""), None);
+            call.wrong(name, &format!("is not an argument of schedulers of kind \"{word}\""), None);
         }
     }
 }

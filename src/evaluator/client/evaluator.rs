@@ -276,5 +276,5 @@ fn note(printed: &str) {
 }
 
 fn odd(reply: &ChildReply) -> Lost {
-    Lost { message: format!("the evaluator said what nobody asked, which is a bug: {reply:?}"), killed: false }
+    Lost { message: format!("the evaluator sent an unexpected reply, which is a bug: {reply:?}"), killed: false }
 }

@@ -20,7 +20,7 @@ pub use abort::Abort;
 pub use death::Lost;
 #[cfg(unix)]
 pub use evaluator::Evaluation;
-pub use evaluator::{Evaluator, Spent};
+pub use evaluator::Evaluator;
 pub use launcher::{Launcher, Mode};
 #[cfg(unix)]
 pub use link::Awaited;

@@ -194,8 +194,8 @@ impl Templates {
         match load_kept(&self.launcher, sources) {
             Load::Loaded(loaded) if loaded.plan.digest == *digest => Ok(loaded.template),
             Load::Loaded(loaded) => Err(format!("its sources are those of `{}`", loaded.plan.digest)),
-            Load::Refused(refused) => Err(format!("this version of Starwright refuses it:\n{refused}")),
-            Load::Aborted => Err("its load was given up".to_owned()),
+            Load::Refused(refused) => Err(format!("this version of Starwright rejects it:\n{refused}")),
+            Load::Aborted => Err("its load was aborted".to_owned()),
         }
     }
 

@@ -56,8 +56,8 @@ pub fn takes_body(first: &str) -> bool {
 
 /// The answer to a form that another site's page sent.
 pub fn foreign(site: &Arc<Site>, request: &Request) -> Response {
-    let text = "This form came from another site, so nothing was done. If the address of these pages differs from the \
-                one that the master knows, set it: master(url = …).";
+    let text = "This form was sent from another site, so nothing was done. If you reach these pages at an address that \
+                the master does not know, set it with master(url = …).";
     error::error(&Visit::new(site, request), PageError { status: StatusCode::FORBIDDEN, text: text.to_owned() })
 }
 
@@ -72,8 +72,8 @@ async fn read(site: &Arc<Site>, request: Request, elements: Vec<String>) -> Resp
     match rendering.await {
         Ok(response) => response,
         Err(error) => {
-            tracing::error!(%error, "failed to make a page");
-            respond::body(StatusCode::INTERNAL_SERVER_ERROR, respond::TEXT, "the page could not be made")
+            tracing::error!(%error, "failed to render a page");
+            respond::body(StatusCode::INTERNAL_SERVER_ERROR, respond::TEXT, "the page could not be rendered")
         }
     }
 }
@@ -94,6 +94,6 @@ fn page_of(visit: &Visit<'_>, path: &[&str]) -> PageResult {
         ["changes", id] => changes::one(visit, id),
         ["workers"] => workers::list(visit),
         ["workers", name] => workers::one(visit, name),
-        _ => Err(PageError::missing("Page not found: it may have moved, or the address is mistyped.")),
+        _ => Err(PageError::missing("Page not found. It may have moved, or the address may be mistyped.")),
     }
 }

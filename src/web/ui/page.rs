@@ -52,7 +52,7 @@ impl From<StoreError> for PageError {
         tracing::error!(error = respond::error_text(&error), "failed to read the store for a page");
         Self {
             status: StatusCode::INTERNAL_SERVER_ERROR,
-            text: "The history could not be read; the log of the master says why.".to_owned(),
+            text: "The history could not be read. See the log of the master.".to_owned(),
         }
     }
 }
@@ -221,7 +221,7 @@ pub fn page(request: &Request, status: StatusCode, view: &impl Template) -> Resp
         Ok(html) => html,
         Err(error) => {
             tracing::error!(%error, "failed to render a page");
-            return respond::body(StatusCode::INTERNAL_SERVER_ERROR, respond::TEXT, "the page could not be made");
+            return respond::body(StatusCode::INTERNAL_SERVER_ERROR, respond::TEXT, "the page could not be rendered");
         }
     };
     let mut response = respond::compressed(request, status, respond::HTML, html.into_bytes());

@@ -68,7 +68,7 @@ fn with_tags(branches: BranchChoice, mut tags: Vec<String>) -> (BranchChoice, Ve
 fn branches(call: &Call<'_, '_, '_, '_, '_>) -> BranchChoice {
     match (call.value("branches").is_some(), call.value("patterns").is_some()) {
         (true, true) => {
-            call.wrong("patterns", "and `branches` exclude each other", None);
+            call.wrong("patterns", "and `branches` cannot be combined", None);
             BranchChoice::Default
         }
         (true, false) => BranchChoice::Names(call.some_strings("branches")),

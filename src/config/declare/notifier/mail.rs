@@ -100,7 +100,7 @@ fn recipients(call: &Call<'_, '_, '_, '_, '_>) -> Recipients {
     let blame = call.boolean("blame", false);
     if !blame && call.value("to").and_then(items_of).is_none_or(<[_]>::is_empty) {
         let hint = "write `to = [\"dev@example.org\"]`, or `blame = True` for the authors of the changes".to_owned();
-        call.wrong("to", "is empty: nobody would get the mail", Some(hint));
+        call.wrong("to", "is empty, so nobody would get the mail", Some(hint));
     }
     Recipients { to, blame, domain: call.string("domain") }
 }

@@ -72,7 +72,11 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         on.sort_unstable();
         on.dedup();
         if call.value("on").and_then(items_of).is_some_and(<[_]>::is_empty) {
-            call.wrong("on", "is empty", Some("it would never speak; write for example [\"failure\"]".to_owned()));
+            call.wrong(
+                "on",
+                "is empty",
+                Some("it would never send anything; write for example [\"failure\"]".to_owned()),
+            );
         }
         // Of another kind nothing more is known that could be wrong.
         let Some(kind) = read(&mut call, KINDS) else { return Ok(NoneType) };

@@ -353,7 +353,7 @@ pub(super) fn methods(builder: &mut MethodsBuilder) {
         Ok(eval.heap().alloc(AllocList(results)))
     }
 
-    /// Ends the step as a failure.
+    /// Ends the step as failed.
     fn fail<'v>(
         this: Value<'v>,
         #[starlark(require = pos, default = NoneOr::None)] message: NoneOr<AuthorText<'v>>,

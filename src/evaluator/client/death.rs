@@ -12,6 +12,9 @@ const SIGPROF: i32 = 27;
 /// Characters of a panic's text that are shown.
 const PANIC_CHARS_MAX: usize = 300;
 
+/// What the allocator and the libraries say when memory is used up.
+const MEMORY_WORDS: [&str; 4] = ["memory allocation of", "Out of memory", "out of memory", "capacity overflow"];
+
 /// Why a child did not finish its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Death {
@@ -49,8 +52,7 @@ impl Death {
         if said.contains("has overflowed its stack") {
             return Self::Stack;
         }
-        if said.contains("memory allocation of") || said.contains("Out of memory") || said.contains("capacity overflow")
-        {
+        if MEMORY_WORDS.iter().any(|words| said.contains(words)) {
             return Self::Memory;
         }
         match (broken, exit.signal) {
@@ -114,10 +116,19 @@ fn first_line(said: &str) -> String {
 fn panic_text(said: &str) -> String {
     let mut lines = said.lines().filter(|line| !line.trim().is_empty());
     let text = match lines.find(|line| line.contains("panicked at")) {
-        Some(place) => format!("{}: {}", place.trim(), lines.next().unwrap_or_default()),
+        Some(place) => format!("{}: {}", without_build_paths(place.trim()), lines.next().unwrap_or_default()),
         None => first_line(said),
     };
     text.chars().take(PANIC_CHARS_MAX).collect()
+}
+
+/// A place in a library without the directories of the machine that compiled it: `name-1.2.3/src/lib.rs:4:5`.
+fn without_build_paths(place: &str) -> String {
+    let short = |word: &str| match word.split_once("/registry/src/").and_then(|(_, path)| path.split_once('/')) {
+        Some((_, path)) => path.to_owned(),
+        None => word.to_owned(),
+    };
+    place.split(' ').map(short).collect::<Vec<_>>().join(" ")
 }
 
 /// A child died, or was killed because it was late. The text says of what, for people.
@@ -167,5 +178,9 @@ mod tests {
         assert_eq!(words(&closed, Some(SIGKILL), None, ""), "was killed from outside");
         let panic = "\nthread 'evaluator' (7) panicked at src/x.rs:1:2:\noops\nnote: run with";
         assert!(words(&closed, None, Some(101), panic).contains("panicked at src/x.rs:1:2:: oops"));
+        let arena = "\nthread 'evaluator' (7) panicked at /x/registry/src/y/arena-3.2.1/src/lib.rs:1:2:\nout of memory";
+        assert_eq!(words(&closed, None, Some(101), arena), "ran out of memory");
+        let library = arena.replace("out of memory", "oops");
+        assert!(words(&closed, None, Some(101), &library).contains("panicked at arena-3.2.1/src/lib.rs:1:2:: oops"));
     }
 }

@@ -46,7 +46,7 @@ fn configuration(chance: &mut Chance) -> String {
 fn no_program_kills_more_than_its_evaluator() {
     let seed = number("STARWRIGHT_FUZZ_SEED", 1);
     let rounds = number("STARWRIGHT_FUZZ_PROGRAMS", PROGRAMS).div_ceil(TOGETHER);
-    let limits = Limits { turn: Duration::from_millis(50), types: Duration::from_millis(500), ..Limits::default() };
+    let limits = Limits { turn: Duration::from_millis(50), types: Duration::from_millis(50), ..Limits::default() };
     let launcher = Launcher { limits, ..launcher(Mode::Fork) };
     let (mut ended, mut lost, mut refused) = (0_u64, 0_u64, 0_u64);
     for round in 0..rounds {
@@ -81,7 +81,7 @@ fn run(evaluator: &mut Evaluator, template: &Arc<Template>, step: u64) -> bool {
             Ok(EvalOutcome::Suspended { asks }) => answer(Arc::make_mut(&mut job.journal), asks),
             Ok(_) => return true,
             Err(lost) => {
-                assert!(!lost.message.contains("should not") || lost.message.contains("panicked"), "{lost}");
+                assert!(!lost.message.contains("should not"), "{lost}");
                 *evaluator = template.evaluator().unwrap();
                 return false;
             }
@@ -99,7 +99,7 @@ fn resident_kb(pid: u32) -> u64 {
 /// Made-up functions for a round of builds. Those that take all the time that they may are rationed: a master gives them
 /// 10 s, three times, so that one in ten would make the test wait for hours.
 fn functions(chance: &mut Chance, endless_max: usize) -> Vec<String> {
-    let limits = Limits { turn: Duration::from_millis(50), types: Duration::from_millis(500), ..Limits::default() };
+    let limits = Limits { turn: Duration::from_millis(50), types: Duration::from_millis(50), ..Limits::default() };
     let launcher = Launcher { limits, ..launcher(Mode::Fork) };
     // Now and then the types of one do not fit, and all are refused.
     let (texts, template) = std::iter::repeat_with(|| {
@@ -145,8 +145,12 @@ fn a_master_answers_and_stays_small_whatever_its_scripts_do() {
         std::fs::write(&config, text).unwrap();
         let master: &Running = match &mut master {
             Some(master) => {
+                // Without the endless ones, types can be inferred that were given up before, and may not fit.
                 let reloaded = starwright(&master.address, &["reload"]);
-                assert!(reloaded.status.success(), "{}", said(&reloaded));
+                if !reloaded.status.success() {
+                    assert!(said(&reloaded).contains("is not available on the types"), "{}", said(&reloaded));
+                    continue;
+                }
                 master
             }
             none => none.insert(Running::start(

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::StoreError;
-use super::folder::{make_dir, write_whole};
+use super::directory::{make_dir, write_whole};
 use super::frame::{self, Magic};
 use crate::model::ConfigDigest;
 
@@ -82,7 +82,7 @@ fn load(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
 }
 
 /// The file of a digest. Digests are hexadecimal; anything else is written out in hex, so that no name
-/// can leave the folder.
+/// can leave the directory.
 fn path(dir: &Path, digest: &ConfigDigest) -> PathBuf {
     let plain =
         !digest.0.is_empty() && digest.0.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
@@ -121,7 +121,7 @@ mod tests {
             assert_eq!(configs.get(&odd).unwrap(), Some(b"two".to_vec()));
             assert_eq!(configs.digests().unwrap(), [odd, usual]);
         }
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is written outside its folder");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is written outside its directory");
     }
 
     #[test]

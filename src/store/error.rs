@@ -7,34 +7,34 @@ use std::sync::Arc;
 /// Why the store could not do what was asked. Cheap to clone: one failed flush answers many callers.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Another process has the folder open.
-    #[error("open the store in `{}`: another process holds it; stop that master, or use another folder", dir.display())]
+    /// Another process has the directory open.
+    #[error("open the store in `{}`: another process holds it; stop that master, or use another directory", dir.display())]
     Locked {
-        /// The store's folder.
+        /// The store's directory.
         dir: PathBuf,
     },
-    /// A newer version wrote the folder.
+    /// A newer version wrote the directory.
     #[error(
         "open the store in `{}`: it has format {found}, and this version reads formats up to {known}; use the newer \
          version that wrote it",
         dir.display()
     )]
     NewerFormat {
-        /// The store's folder.
+        /// The store's directory.
         dir: PathBuf,
         /// The format found.
         found: u64,
         /// The newest format that this version reads.
         known: u64,
     },
-    /// An older version wrote the folder, and this one cannot read it.
+    /// An older version wrote the directory, and this one cannot read it.
     #[error(
         "open the store in `{}`: it has format {found}, and this version reads format {known} only; export it with the \
-         version that wrote it (`starwright store export`) and import the dump with this one, or use a new folder",
+         version that wrote it (`starwright store export`) and import the dump with this one, or use a new directory",
         dir.display()
     )]
     OlderFormat {
-        /// The store's folder.
+        /// The store's directory.
         dir: PathBuf,
         /// The format found.
         found: u64,
@@ -47,7 +47,7 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
-    /// The file that describes the folder is damaged.
+    /// The file that describes the directory is damaged.
     #[error("read `{}`: it names no format and installation; `starwright store rebuild` makes it again", path.display())]
     NoFormat {
         /// The file.
@@ -75,7 +75,7 @@ pub enum StoreError {
     /// No room is left on the disk. Nothing of the request was kept; the store goes on once there is room.
     #[error("write to the store in `{}`: the disk is full ({free_mib} MiB left); free some space", dir.display())]
     Full {
-        /// The store's folder.
+        /// The store's directory.
         dir: PathBuf,
         /// What the file system still has, in MiB.
         free_mib: u64,
@@ -112,7 +112,7 @@ pub enum StoreError {
         /// The newest version that this program reads.
         known: u64,
     },
-    /// Packs and journal tell less than the database that they would replace.
+    /// PackCache and journal tell less than the database that they would replace.
     #[error(
         "make the database in `{}` again: it holds {} builds and facts up to {}, packs and journal tell only of {} \
          builds and facts up to {}; nothing was changed (`starwright store check` shows what is damaged, \
@@ -120,7 +120,7 @@ pub enum StoreError {
         dir.display(), builds.0, facts.0, builds.1, facts.1
     )]
     Poorer {
-        /// The store's folder.
+        /// The store's directory.
         dir: PathBuf,
         /// The last fact of the database, and of packs and journal.
         facts: (u64, u64),
@@ -134,21 +134,21 @@ pub enum StoreError {
         dir.display()
     )]
     Gap {
-        /// The store's folder.
+        /// The store's directory.
         dir: PathBuf,
         /// The first fact that is missing.
         fact: u64,
     },
     /// The target of an import is in use already.
-    #[error("import into `{}`: the folder is not empty; import into a new one", dir.display())]
+    #[error("import into `{}`: the directory is not empty; import into a new one", dir.display())]
     Occupied {
-        /// The folder.
+        /// The directory.
         dir: PathBuf,
     },
     /// There is no store here.
     #[error("open the store in `{}`: there is none; check the path", dir.display())]
     Missing {
-        /// The folder.
+        /// The directory.
         dir: PathBuf,
     },
     /// The store was closed, or its writer ended.

@@ -4,19 +4,19 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::backend::{Backend, MemoryBackend};
+use super::background::BackgroundThread;
 use super::blocking::block_on;
 use super::configs::Configs;
-use super::folder::{Folder, FolderLock, Format, make_dir};
-use super::keeper::Keeper;
+use super::directory::{Directory, DirectoryLock, Format, make_dir};
+use super::disk_space::{DiskSpace, FREE_BYTES_MIN};
+use super::facts::read_facts;
 use super::opening;
-use super::orders::Orders;
 use super::packing::Packing;
-use super::packs::Packs;
+use super::packs::PackCache;
 use super::project::last_seq;
-use super::retire::Retirement;
-use super::room::{FREE_BYTES_MIN, Room};
+use super::retention::Retirement;
 use super::snapshot::Snapshots;
-use super::told::read_facts;
+use super::write_queue::WriteQueue;
 use super::writer::{Disk, Writer, WriterParts};
 use super::{LogLimits, Logs, StoreError};
 use crate::base::Timestamp;
@@ -78,7 +78,7 @@ struct Shared {
 #[derive(Clone, Debug)]
 pub(crate) struct Parts {
     pub writer: Arc<Writer>,
-    pub keeper: Arc<Keeper>,
+    pub background: Arc<BackgroundThread>,
     pub backend: Arc<dyn Backend>,
     pub snapshots: Arc<Snapshots>,
     pub configs: Arc<Configs>,
@@ -88,16 +88,16 @@ pub(crate) struct Parts {
 /// Where facts are that the engine may ask for again.
 #[derive(Clone, Debug)]
 pub(crate) enum Facts {
-    /// The folder is locked as long as somebody may read or write there.
+    /// The directory is locked as long as somebody may read or write there.
     Files {
-        folder: Folder,
-        _lock: Arc<FolderLock>,
+        directory: Directory,
+        _lock: Arc<DirectoryLock>,
     },
     Memory(Arc<Mutex<Vec<Arc<Fact>>>>),
 }
 
 impl Store {
-    /// Opens or makes the store in `dir`; refuses a folder that another process holds or that a newer version wrote.
+    /// Opens or makes the store in `dir`; refuses a directory that another process holds or that a newer version wrote.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         Self::open_with(dir, &StoreOptions::default())
     }
@@ -105,34 +105,34 @@ impl Store {
     /// The same with other settings.
     pub fn open_with(dir: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
         let opened = opening::open(dir)?;
-        let (folder, overlay) = (opened.folder, opened.overlay);
-        let room = Room::new(dir, options.free_bytes_min);
-        let packs = Arc::new(Packs::open(&folder.packs())?);
-        let (orders, queue) = Orders::new();
+        let (directory, overlay) = (opened.directory, opened.overlay);
+        let space = DiskSpace::new(dir, options.free_bytes_min);
+        let packs = Arc::new(PackCache::open(&directory.packs())?);
+        let (jobs, queue) = WriteQueue::new();
         let (logs, mut writing) =
-            Logs::open(&folder, &options.logs, orders.clone(), Arc::clone(&packs), Some(room.clone()));
-        let journal = opening::take_up_journal(&folder, &*overlay, &mut writing)?;
+            Logs::open(&directory, &options.logs, jobs.clone(), Arc::clone(&packs), Some(space.clone()));
+        let journal = opening::take_up_journal(&directory, &*overlay, &mut writing)?;
         opened.snapshots.drop_beyond(last_seq(&*overlay)?)?;
-        let keeper = Arc::new(Keeper::start()?);
+        let background = Arc::new(BackgroundThread::start()?);
         let backend: Arc<dyn Backend> = Arc::clone(&overlay) as Arc<dyn Backend>;
-        let packing = Packing { folder: folder.clone(), overlay, packs };
+        let packing = Packing { directory: directory.clone(), overlay, packs };
         let parts = WriterParts {
             backend: Arc::clone(&backend),
             logs: writing,
-            disk: Some(Disk { journal, packing, room }),
+            disk: Some(Disk { journal, packing, space }),
             memory: None,
-            keeper: Arc::clone(&keeper),
+            background: Arc::clone(&background),
         };
         Ok(Self::of(
             opened.format,
             logs,
             Parts {
-                writer: Arc::new(Writer::start(parts, orders, queue)?),
-                keeper,
+                writer: Arc::new(Writer::start(parts, jobs, queue)?),
+                background,
                 backend,
                 snapshots: Arc::new(opened.snapshots),
-                configs: Arc::new(Configs::Files(folder.configs())),
-                facts: Facts::Files { folder, _lock: Arc::new(opened.lock) },
+                configs: Arc::new(Configs::Files(directory.configs())),
+                facts: Facts::Files { directory, _lock: Arc::new(opened.lock) },
             },
         ))
     }
@@ -140,11 +140,11 @@ impl Store {
     /// A store whose records live in memory; logs go to `dir`. For tests, the simulator and local runs.
     pub fn in_memory(dir: &Path) -> Result<Self, StoreError> {
         make_dir(dir)?;
-        let folder = Folder::new(dir);
-        let (orders, queue) = Orders::new();
-        let packs = Arc::new(Packs::open(&folder.packs())?);
-        let (logs, writing) = Logs::open(&folder, &LogLimits::default(), orders.clone(), packs, None);
-        let keeper = Arc::new(Keeper::start()?);
+        let directory = Directory::new(dir);
+        let (jobs, queue) = WriteQueue::new();
+        let packs = Arc::new(PackCache::open(&directory.packs())?);
+        let (logs, writing) = Logs::open(&directory, &LogLimits::default(), jobs.clone(), packs, None);
+        let background = Arc::new(BackgroundThread::start()?);
         let backend: Arc<dyn Backend> = Arc::new(MemoryBackend::default());
         let memory = Arc::new(Mutex::default());
         let parts = WriterParts {
@@ -152,14 +152,14 @@ impl Store {
             logs: writing,
             disk: None,
             memory: Some(Arc::clone(&memory)),
-            keeper: Arc::clone(&keeper),
+            background: Arc::clone(&background),
         };
         Ok(Self::of(
             Format { installation: opening::new_installation() },
             logs,
             Parts {
-                writer: Arc::new(Writer::start(parts, orders, queue)?),
-                keeper,
+                writer: Arc::new(Writer::start(parts, jobs, queue)?),
+                background,
                 backend,
                 snapshots: Arc::new(Snapshots::Memory(Mutex::default())),
                 configs: Arc::new(Configs::Memory(Mutex::default())),
@@ -212,9 +212,9 @@ impl Store {
                 let facts = facts.lock().unwrap_or_else(PoisonError::into_inner);
                 facts.iter().filter(|fact| fact.seq > after).map(|fact| Fact::clone(fact)).collect()
             }
-            Facts::Files { folder, _lock } => {
+            Facts::Files { directory, _lock } => {
                 let mut facts = Vec::new();
-                let findings = read_facts(folder, after, &mut |fact| {
+                let findings = read_facts(directory, after, &mut |fact| {
                     facts.push(fact);
                     Ok(())
                 })?;
@@ -222,7 +222,7 @@ impl Store {
                     tracing::warn!(words, "a damaged place in packs or journal is left out");
                 }
                 if let Some(fact) = first_missing(after, &facts, last_seq(&*parts.backend)?) {
-                    return Err(StoreError::Gap { dir: folder.dir().to_owned(), fact });
+                    return Err(StoreError::Gap { dir: directory.dir().to_owned(), fact });
                 }
                 facts
             }
@@ -234,7 +234,7 @@ impl Store {
     pub async fn save_snapshot(&self, seq: u64, bytes: Vec<u8>) -> Result<(), StoreError> {
         let parts = self.parts()?;
         let snapshots = Arc::clone(&parts.snapshots);
-        match parts.keeper.run(move || snapshots.save(seq, &bytes)).await? {
+        match parts.background.run(move || snapshots.save(seq, &bytes)).await? {
             Some(covered) => parts.writer.trim(covered).await,
             None => Ok(()),
         }
@@ -252,12 +252,12 @@ impl Store {
 
     /// Whether the disk is so full that nothing is written.
     pub fn disk_is_full(&self) -> bool {
-        self.shared.logs.check_room().is_err()
+        self.shared.logs.check_space().is_err()
     }
 
     /// Whether a store in `dir` would find the disk so full that it writes nothing.
     pub fn would_be_full(dir: &Path) -> bool {
-        Room::new(dir, FREE_BYTES_MIN).check().is_err()
+        DiskSpace::new(dir, FREE_BYTES_MIN).check().is_err()
     }
 
     /// The bodies of logs.
@@ -281,7 +281,7 @@ impl Store {
         Ok(removed)
     }
 
-    /// One order of the writer, so that commits get their turn in between.
+    /// One job of the writer, so that commits get their turn in between.
     fn retire_slice(&self, rules: &RetentionPlan, now: Timestamp) -> Result<Slice, StoreError> {
         let parts = self.parts()?;
         let mut after_builder = self.shared.retention.lock().unwrap_or_else(PoisonError::into_inner);
@@ -304,7 +304,7 @@ impl Store {
         block_on(self.parts()?.writer.settle())
     }
 
-    /// Ends the writer; everything committed is on disk when it returns. The folder can be opened again then.
+    /// Ends the writer; everything committed is on disk when it returns. The directory can be opened again then.
     pub fn close(&self) -> Result<(), StoreError> {
         self.shared.close()
     }
@@ -348,7 +348,7 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         if let Err(error) = self.close() {
-            tracing::warn!(%error, "the store was not closed in order");
+            tracing::warn!(%error, "the store was not closed in job");
         }
     }
 }

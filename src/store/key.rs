@@ -71,7 +71,7 @@ pub(crate) enum Table {
     /// Report to why it was given up, or delivered in part; the newest ones.
     Undelivered = 0x62,
 
-    // 0x70 were the builds whose folder was about to go, which the journal tells now.
+    // 0x70 were the builds whose directory was about to go, which the journal tells now.
     /// Builder to the first build number whose logs were not retired yet.
     LogsKept = 0x71,
 }

@@ -5,32 +5,32 @@
 //! configuration language: snapshots and configurations are bytes to it. `docs/design/store.md` has the whole picture.
 
 mod backend;
+mod background;
 mod blocking;
 mod codec;
+mod compression;
 mod configs;
+mod directory;
+mod disk_space;
 mod error;
+mod facts;
 mod fault;
-mod folder;
 mod frame;
 mod handle;
 mod history;
 mod journal;
-mod keeper;
 mod key;
 mod logs;
 pub mod maintain;
 mod opening;
-mod orders;
 mod packing;
 mod packs;
 mod project;
-mod retire;
-mod room;
+mod retention;
 mod snapshot;
-mod squeeze;
-mod told;
 mod txn;
 mod varint;
+mod write_queue;
 mod writer;
 
 pub use error::StoreError;

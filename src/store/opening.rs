@@ -1,4 +1,4 @@
-//! Opening the folder of a store: lock, format, database, and what the journal has that the database has not.
+//! Opening the directory of a store: lock, format, database, and what the journal has that the database has not.
 //!
 //! The database is not trusted blindly: one that lost what it had (its files were damaged, or taken from a backup) is made again
 //! from packs and journal.
@@ -8,26 +8,26 @@ use std::sync::Arc;
 
 use super::StoreError;
 use super::backend::{Backend, OpenFailure, Overlay, SledBackend};
-use super::folder::{Folder, FolderLock, Format, make_dir, sync_dir};
+use super::directory::{Directory, DirectoryLock, Format, make_dir, sync_dir};
+use super::facts::read_facts;
 use super::journal::{self, Journal, Read, StoredEntry};
 use super::logs::{LogWriting, records};
 use super::maintain::{is_complete, mark_complete, rebuild_database};
 use super::packs::{last_packed, packs};
 use super::project::{last_seq, project};
-use super::retire::{RetiredEntry, repeat};
+use super::retention::{Removal, repeat};
 use super::snapshot::Snapshots;
-use super::told::read_facts;
 use super::txn::Txn;
 use super::writer::remove_files;
 use crate::model::Event;
 
-/// An open folder.
+/// An open directory.
 pub(crate) struct Opened {
     pub format: Format,
     pub overlay: Arc<Overlay>,
     pub snapshots: Snapshots,
-    pub folder: Folder,
-    pub lock: FolderLock,
+    pub directory: Directory,
+    pub lock: DirectoryLock,
 }
 
 /// A random id for a new store.
@@ -38,41 +38,42 @@ pub(crate) fn new_installation() -> String {
 /// Opens or makes the store in `dir`. The records are those of the database; the journal is still to be taken up.
 pub(crate) fn open(dir: &Path) -> Result<Opened, StoreError> {
     make_dir(dir)?;
-    let folder = Folder::new(dir);
-    let lock = FolderLock::take(&folder)?;
-    let format = match Format::read(&folder)? {
+    let directory = Directory::new(dir);
+    let lock = DirectoryLock::take(&directory)?;
+    let format = match Format::read(&directory)? {
         Some(format) => format,
-        None => begin(&folder)?,
+        None => begin(&directory)?,
     };
-    folder.finish_swap()?;
-    let overlay = Arc::new(Overlay::new(Arc::new(open_database(&folder)?)));
-    Ok(Opened { format, overlay, snapshots: Snapshots::Files(folder.snapshots()), folder, lock })
+    directory.finish_swap()?;
+    let overlay = Arc::new(Overlay::new(Arc::new(open_database(&directory)?)));
+    Ok(Opened { format, overlay, snapshots: Snapshots::Files(directory.snapshots()), directory, lock })
 }
 
-fn begin(folder: &Folder) -> Result<Format, StoreError> {
-    for dir in [folder.journal(), folder.packs(), folder.builds(), folder.snapshots(), folder.configs()] {
+fn begin(directory: &Directory) -> Result<Format, StoreError> {
+    for dir in [directory.journal(), directory.packs(), directory.builds(), directory.snapshots(), directory.configs()]
+    {
         make_dir(&dir)?;
     }
-    sync_dir(folder.dir())?;
-    let format = Format { installation: installation_of(folder)?.unwrap_or_else(new_installation) };
-    if has_facts(folder)? {
-        tracing::warn!(dir = %folder.dir().display(), "the file `format` was missing; it is made again");
+    sync_dir(directory.dir())?;
+    let format = Format { installation: installation_of(directory)?.unwrap_or_else(new_installation) };
+    if has_facts(directory)? {
+        tracing::warn!(dir = %directory.dir().display(), "the file `format` was missing; it is made again");
     }
-    format.write(folder)?;
+    format.write(directory)?;
     Ok(format)
 }
 
 /// Whether there are files of facts, whatever is in them.
-pub(crate) fn has_facts(folder: &Folder) -> Result<bool, StoreError> {
+pub(crate) fn has_facts(directory: &Directory) -> Result<bool, StoreError> {
     let written = |path: &Path| std::fs::metadata(path).is_ok_and(|found| found.len() > 0);
-    let in_journal = journal::segments(&folder.journal())?.iter().any(|(_, path)| written(path));
-    Ok(in_journal || !packs(&folder.packs())?.is_empty())
+    let in_journal = journal::segments(&directory.journal())?.iter().any(|(_, path)| written(path));
+    Ok(in_journal || !packs(&directory.packs())?.is_empty())
 }
 
 /// The installation's id as the facts tell it; none if there are no facts of a master.
-pub(crate) fn installation_of(folder: &Folder) -> Result<Option<String>, StoreError> {
+pub(crate) fn installation_of(directory: &Directory) -> Result<Option<String>, StoreError> {
     let mut found = None;
-    read_facts(folder, 0, &mut |fact| {
+    read_facts(directory, 0, &mut |fact| {
         if let Event::MasterStarted { installation, name: _ } = fact.event {
             found.get_or_insert(installation);
         }
@@ -81,9 +82,9 @@ pub(crate) fn installation_of(folder: &Folder) -> Result<Option<String>, StoreEr
     Ok(found)
 }
 
-fn open_database(folder: &Folder) -> Result<SledBackend, StoreError> {
-    let why = match open_or_repair(folder)? {
-        Ok(backend) => match doubts(folder, &backend) {
+fn open_database(directory: &Directory) -> Result<SledBackend, StoreError> {
+    let why = match open_or_repair(directory)? {
+        Ok(backend) => match distrust_reason(directory, &backend) {
             Ok(None) => return Ok(backend),
             Ok(Some(why)) | Err(StoreError::Corrupt { why, .. } | StoreError::Database { why, .. }) => why,
             Err(error) => return Err(error),
@@ -91,56 +92,58 @@ fn open_database(folder: &Folder) -> Result<SledBackend, StoreError> {
         Err(why) => why,
     };
     tracing::warn!(
-        dir = %folder.dir().display(),
+        dir = %directory.dir().display(),
         why,
         "the database is damaged; it is set aside and made again from packs and journal"
     );
-    let report = rebuild_database(folder, &mut |_| {})?;
+    let report = rebuild_database(directory, &mut |_| {})?;
     tracing::warn!(
         facts = report.facts,
         builds = report.builds,
         damaged_places = report.damage.len(),
         "the database was made again"
     );
-    SledBackend::open(&folder.sled()).map_err(|failure| failed(folder, failure))
+    SledBackend::open(&directory.sled()).map_err(|failure| failed(directory, failure))
 }
 
-fn failed(folder: &Folder, failure: OpenFailure) -> StoreError {
+fn failed(directory: &Directory, failure: OpenFailure) -> StoreError {
     match failure {
-        OpenFailure::Damaged(why) => StoreError::corrupt(format!("the database in `{}`", folder.sled().display()), why),
+        OpenFailure::Damaged(why) => {
+            StoreError::corrupt(format!("the database in `{}`", directory.sled().display()), why)
+        }
         OpenFailure::Other(error) => error,
     }
 }
 
 /// The database, or why it does not open. A half-written snapshot of sled's is moved aside first: that is the usual
 /// damage, and sled can do without it.
-fn open_or_repair(folder: &Folder) -> Result<Result<SledBackend, String>, StoreError> {
-    let failure = match SledBackend::open(&folder.sled()) {
+fn open_or_repair(directory: &Directory) -> Result<Result<SledBackend, String>, StoreError> {
+    let failure = match SledBackend::open(&directory.sled()) {
         Ok(backend) => return Ok(Ok(backend)),
         Err(failure) => failure,
     };
-    let OpenFailure::Damaged(why) = failure else { return Err(failed(folder, failure)) };
-    if !set_snapshots_aside(folder)? {
+    let OpenFailure::Damaged(why) = failure else { return Err(failed(directory, failure)) };
+    if !set_snapshots_aside(directory)? {
         return Ok(Err(why));
     }
-    match SledBackend::open(&folder.sled()) {
+    match SledBackend::open(&directory.sled()) {
         Ok(backend) => {
             tracing::warn!(why, "the database had a half-written snapshot, which was set aside");
             Ok(Ok(backend))
         }
         Err(OpenFailure::Damaged(why)) => Ok(Err(why)),
-        Err(failure @ OpenFailure::Other(_)) => Err(failed(folder, failure)),
+        Err(failure @ OpenFailure::Other(_)) => Err(failed(directory, failure)),
     }
 }
 
-fn set_snapshots_aside(folder: &Folder) -> Result<bool, StoreError> {
+fn set_snapshots_aside(directory: &Directory) -> Result<bool, StoreError> {
     let mut found = false;
-    let dir = folder.sled();
+    let dir = directory.sled();
     for entry in std::fs::read_dir(&dir).map_err(StoreError::io("list", &dir))? {
         let path = entry.map_err(StoreError::io("list", &dir))?.path();
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if name.starts_with("snap.") && name.ends_with(".generating") {
-            folder.set_aside(&path)?;
+            directory.set_aside(&path)?;
             found = true;
         }
     }
@@ -148,21 +151,21 @@ fn set_snapshots_aside(folder: &Folder) -> Result<bool, StoreError> {
 }
 
 /// Why the database cannot be trusted, if so. One of a new store is marked as complete.
-fn doubts(folder: &Folder, backend: &SledBackend) -> Result<Option<String>, StoreError> {
-    if !is_complete(backend)? && !has_facts(folder)? {
+fn distrust_reason(directory: &Directory, backend: &SledBackend) -> Result<Option<String>, StoreError> {
+    if !is_complete(backend)? && !has_facts(directory)? {
         mark_complete(backend)?;
         return Ok(None);
     }
-    mistrust(folder, backend)
+    verify_database(directory, backend)
 }
 
 /// Why the database of a store that is not new cannot be trusted, if so.
-pub(crate) fn mistrust(folder: &Folder, backend: &SledBackend) -> Result<Option<String>, StoreError> {
+pub(crate) fn verify_database(directory: &Directory, backend: &SledBackend) -> Result<Option<String>, StoreError> {
     if !is_complete(backend)? {
         return Ok(Some("it is empty or was never finished".to_owned()));
     }
     // Records reach the database before their facts are packed.
-    let (last, packed) = (last_seq(backend)?, last_packed(&folder.packs())?);
+    let (last, packed) = (last_seq(backend)?, last_packed(&directory.packs())?);
     if packed > last {
         return Ok(Some(format!("it ends with fact {last}, but had fact {packed} at an earlier time")));
     }
@@ -177,7 +180,7 @@ pub(crate) struct CatchUp<'a> {
     backend: &'a dyn Backend,
     last: u64,
     /// What retention removed; it is taken out when all facts are in.
-    removals: Vec<RetiredEntry>,
+    removals: Vec<Removal>,
 }
 
 impl<'a> CatchUp<'a> {
@@ -207,14 +210,14 @@ impl<'a> CatchUp<'a> {
     }
 
     /// Takes out what was removed; what is out already stays out.
-    pub fn finish(self) -> Result<Vec<RetiredEntry>, StoreError> {
+    pub fn finish(self) -> Result<Vec<Removal>, StoreError> {
         repeat_all(self.backend, &self.removals)?;
         Ok(self.removals)
     }
 }
 
 /// Takes these out of the records; what is out already stays out.
-pub(crate) fn repeat_all(backend: &dyn Backend, entries: &[RetiredEntry]) -> Result<(), StoreError> {
+pub(crate) fn repeat_all(backend: &dyn Backend, entries: &[Removal]) -> Result<(), StoreError> {
     for entries in entries.chunks(BATCH_FACTS) {
         let mut txn = Txn::new(backend);
         for entry in entries {
@@ -229,12 +232,12 @@ pub(crate) fn repeat_all(backend: &dyn Backend, entries: &[RetiredEntry]) -> Res
 
 /// Brings everything that the journal has into records and logs, and opens it for writing.
 pub(crate) fn take_up_journal(
-    folder: &Folder,
+    directory: &Directory,
     backend: &dyn Backend,
     logs: &mut LogWriting,
 ) -> Result<Journal, StoreError> {
-    let journal = Journal::open(&folder.journal())?;
-    let segments = journal::segments(&folder.journal())?;
+    let journal = Journal::open(&directory.journal())?;
+    let segments = journal::segments(&directory.journal())?;
     logs.set_journal(journal.number());
     logs.set_live_journal(segments.first().map_or(u64::MAX, |(number, _)| *number));
     let mut catch_up = CatchUp::new(backend)?;

@@ -13,23 +13,23 @@ use std::sync::Arc;
 
 use super::StoreError;
 use super::backend::Overlay;
-use super::folder::Folder;
+use super::directory::Directory;
 use super::journal::{self, Read};
 use super::logs::{LogKey, LogsToKeep};
-use super::packs::{PackWriter, Packs, last_packed, packs, sync_gone};
+use super::packs::{PackCache, PackWriter, last_packed, packs, sync_gone};
 
 /// What packing works with.
 #[derive(Clone, Debug)]
 pub(crate) struct Packing {
-    pub folder: Folder,
+    pub directory: Directory,
     pub overlay: Arc<Overlay>,
-    pub packs: Arc<Packs>,
+    pub packs: Arc<PackCache>,
 }
 
 impl Packing {
     /// Whether the journal has more than the segment `live`.
     pub fn has_segments_before(&self, live: u64) -> bool {
-        let segments = journal::segments(&self.folder.journal());
+        let segments = journal::segments(&self.directory.journal());
         segments.is_ok_and(|segments| segments.iter().any(|(number, _)| *number < live))
     }
 
@@ -38,16 +38,16 @@ impl Packing {
         // All facts of those segments were applied before this began.
         self.overlay.fold()?;
         logs.sync()?;
-        sync_gone(&self.folder.packs())?;
-        let mut segments = journal::segments(&self.folder.journal())?;
+        sync_gone(&self.directory.packs())?;
+        let mut segments = journal::segments(&self.directory.journal())?;
         segments.retain(|(number, _)| *number < live);
         if segments.is_empty() {
             return Ok(Vec::new());
         }
-        let number = packs(&self.folder.packs())?.last().map_or(1, |(number, _)| number + 1);
-        let mut pack = PackWriter::begin(&self.folder.packs(), number)?;
+        let number = packs(&self.directory.packs())?.last().map_or(1, |(number, _)| number + 1);
+        let mut pack = PackWriter::begin(&self.directory.packs(), number)?;
         let mut damaged = BTreeSet::new();
-        let mut last = last_packed(&self.folder.packs())?;
+        let mut last = last_packed(&self.directory.packs())?;
         for (segment, path) in &segments {
             let mut is_damaged = |words: &str| {
                 tracing::warn!(words, "a damaged place of the journal is not packed; its segment is set aside");
@@ -82,9 +82,9 @@ impl Packing {
         self.packs.add(number)?;
         for (segment, path) in &segments {
             if damaged.contains(segment) {
-                self.folder.set_aside(path)?;
+                self.directory.set_aside(path)?;
             } else {
-                journal::remove(&self.folder.journal(), *segment)?;
+                journal::remove(&self.directory.journal(), *segment)?;
             }
         }
         Ok(logs.short.iter().map(|(key, lines, _)| (*key, *lines)).collect())

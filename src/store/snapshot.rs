@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::StoreError;
-use super::folder::{make_dir, remove_all, write_whole};
+use super::directory::{make_dir, remove_all, write_whole};
 use super::frame::{self, Magic};
 
 const MAGIC: Magic = *b"SwS1";

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::StoreError;
-use super::backend::{Backend, Batch, KeyRange, Order, Pair};
+use super::backend::{Backend, Batch, Direction, KeyRange, Pair};
 use super::codec::{decode, decode_number, encode, encode_number};
 use super::key::{Key, last_number};
 
@@ -17,7 +17,7 @@ pub(crate) trait Records {
     /// The bytes of a key.
     fn bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
     /// Pairs of a range.
-    fn pairs(&self, range: &KeyRange, order: Order, limit: usize) -> Result<Vec<Pair>, StoreError>;
+    fn pairs(&self, range: &KeyRange, direction: Direction, limit: usize) -> Result<Vec<Pair>, StoreError>;
 
     /// The record of a key.
     fn record<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, StoreError> {
@@ -30,14 +30,19 @@ pub(crate) trait Records {
     }
 
     /// The records of a range.
-    fn records<T: DeserializeOwned>(&self, range: &KeyRange, order: Order, limit: usize) -> Result<Vec<T>, StoreError> {
-        let pairs = self.pairs(range, order, limit)?;
+    fn records<T: DeserializeOwned>(
+        &self,
+        range: &KeyRange,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<T>, StoreError> {
+        let pairs = self.pairs(range, direction, limit)?;
         pairs.iter().map(|(key, value)| decode(value, &describe(key))).collect()
     }
 
     /// The last numbers of the keys of a range.
-    fn ids(&self, range: &KeyRange, order: Order, limit: usize) -> Result<Vec<u64>, StoreError> {
-        Ok(self.pairs(range, order, limit)?.iter().filter_map(|(key, _)| last_number(key)).collect())
+    fn ids(&self, range: &KeyRange, direction: Direction, limit: usize) -> Result<Vec<u64>, StoreError> {
+        Ok(self.pairs(range, direction, limit)?.iter().filter_map(|(key, _)| last_number(key)).collect())
     }
 }
 
@@ -51,8 +56,8 @@ impl<B: Backend + ?Sized> Records for B {
         self.get(key)
     }
 
-    fn pairs(&self, range: &KeyRange, order: Order, limit: usize) -> Result<Vec<Pair>, StoreError> {
-        self.scan(range, order, limit)
+    fn pairs(&self, range: &KeyRange, direction: Direction, limit: usize) -> Result<Vec<Pair>, StoreError> {
+        self.scan(range, direction, limit)
     }
 }
 
@@ -128,14 +133,14 @@ impl Records for Txn<'_> {
         }
     }
 
-    fn pairs(&self, range: &KeyRange, order: Order, limit: usize) -> Result<Vec<Pair>, StoreError> {
+    fn pairs(&self, range: &KeyRange, direction: Direction, limit: usize) -> Result<Vec<Pair>, StoreError> {
         if range.is_empty() {
             return Ok(Vec::new());
         }
         let written = || self.batch.writes.range(range.from.clone()..range.to.clone());
         let removed = written().filter(|(_, value)| value.is_none()).count();
         // So many more, because so many of them may be gone.
-        let stored = self.backend.scan(range, order, limit.saturating_add(removed))?;
+        let stored = self.backend.scan(range, direction, limit.saturating_add(removed))?;
         let mut merged: BTreeMap<_, _> = stored.into_iter().collect();
         for (key, value) in written() {
             match value {
@@ -143,9 +148,9 @@ impl Records for Txn<'_> {
                 None => merged.remove(key),
             };
         }
-        Ok(match order {
-            Order::Ascending => merged.into_iter().take(limit).collect(),
-            Order::Descending => merged.into_iter().rev().take(limit).collect(),
+        Ok(match direction {
+            Direction::Ascending => merged.into_iter().take(limit).collect(),
+            Direction::Descending => merged.into_iter().rev().take(limit).collect(),
         })
     }
 }
@@ -168,7 +173,7 @@ mod tests {
         txn.remove(Table::Build.id(1));
         txn.put_number(Table::Build.id(3), 30);
         assert_eq!(txn.number(&Table::Build.id(1)).unwrap(), None);
-        assert_eq!(txn.ids(&Table::Build.all(), Order::Descending, 9).unwrap(), [3, 2]);
+        assert_eq!(txn.ids(&Table::Build.all(), Direction::Descending, 9).unwrap(), [3, 2]);
         assert_eq!(txn.count(Table::Build.id(3), |count| count + 1).unwrap(), 31);
         assert_eq!(backend.get(&Table::Build.id(3)).unwrap(), None, "nothing is applied yet");
     }
@@ -183,9 +188,9 @@ mod tests {
         [1, 2, 4, 9].into_iter().for_each(|id| txn.remove(Table::Build.id(id)));
         txn.mark(Table::Build.id(5));
         txn.mark(Table::Build.id(10));
-        assert_eq!(txn.ids(&Table::Build.all(), Order::Ascending, 3).unwrap(), [3, 5, 6]);
-        assert_eq!(txn.ids(&Table::Build.all(), Order::Descending, 2).unwrap(), [10, 8]);
-        assert!(txn.ids(&Table::Build.all(), Order::Ascending, 0).unwrap().is_empty());
+        assert_eq!(txn.ids(&Table::Build.all(), Direction::Ascending, 3).unwrap(), [3, 5, 6]);
+        assert_eq!(txn.ids(&Table::Build.all(), Direction::Descending, 2).unwrap(), [10, 8]);
+        assert!(txn.ids(&Table::Build.all(), Direction::Ascending, 0).unwrap().is_empty());
     }
 
     #[test]

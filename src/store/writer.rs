@@ -8,7 +8,7 @@
 //! ```
 //!
 //! What waits together shares one sync, and the order in the queue is the order on the disk. Readers see nothing that a crash would
-//! undo: records change after the sync. Records reach the database, and full segments of the journal their pack, by work of the keeper
+//! undo: records change after the sync. Records reach the database, and full segments of the journal their pack, by work of the background
 //! thread.
 
 use std::collections::BTreeSet;
@@ -20,23 +20,23 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::mpsc::error::TryRecvError;
 
 use super::StoreError;
-use super::backend::{Backend, Batch, Order as ScanOrder};
+use super::backend::{Backend, Batch, Direction};
+use super::background::BackgroundThread;
 use super::blocking::{block_on, block_until};
+use super::disk_space::DiskSpace;
 use super::journal::{Entry, FactGroup, Journal};
-use super::keeper::Keeper;
 use super::key::Table;
 use super::logs::{Append, LogKey, LogWriting, LogsToKeep, push_part};
-use super::orders::{Commit, Order, Orders, Packed, Queued};
 use super::packing::Packing;
 use super::project::{last_seq, project};
-use super::retire::{self, Retired, RetiredEntry, Retirement};
-use super::room::Room;
+use super::retention::{self, Removal, Retired, Retirement};
 use super::txn::{Records as _, Txn};
+use super::write_queue::{Commit, Packed, Queued, WriteJob, WriteQueue};
 use crate::model::{BuildId, Fact};
 
-/// Text of logs and number of orders that share one sync: more would delay the answers for little.
+/// Text of logs and number of jobs that share one sync: more would delay the answers for little.
 const BATCH_BYTES_MAX: usize = 1 << 20;
-const BATCH_ORDERS_MAX: usize = 1024;
+const BATCH_JOBS_MAX: usize = 1024;
 
 /// Parts of logs wait this long for company, unless it is that much text: what follows from a command's end usually comes within this
 /// time, and shares the sync. Nobody waits for a part alone.
@@ -53,10 +53,10 @@ const UNFOLDED_BYTES_MAX: usize = 128 << 20;
 /// Ends of builds forgotten in one go.
 const TRIMMED_MAX: usize = 1000;
 
-/// Sends orders to the writer thread.
+/// Sends jobs to the writer thread.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    orders: Orders,
+    jobs: WriteQueue,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -69,7 +69,7 @@ pub(crate) struct WriterParts {
     pub disk: Option<Disk>,
     /// The facts of a store in memory.
     pub memory: Option<Arc<Mutex<Vec<Arc<Fact>>>>>,
-    pub keeper: Arc<Keeper>,
+    pub background: Arc<BackgroundThread>,
 }
 
 /// What makes things durable.
@@ -77,16 +77,16 @@ pub(crate) struct WriterParts {
 pub(crate) struct Disk {
     pub journal: Journal,
     pub packing: Packing,
-    pub room: Room,
+    pub space: DiskSpace,
 }
 
 impl Writer {
     /// Starts the thread.
-    pub fn start(parts: WriterParts, orders: Orders, queue: UnboundedReceiver<Queued>) -> Result<Self, StoreError> {
+    pub fn start(parts: WriterParts, jobs: WriteQueue, queue: UnboundedReceiver<Queued>) -> Result<Self, StoreError> {
         let last = last_seq(&*parts.backend)?;
-        let owner = Owner {
+        let owner = WriterThread {
             last,
-            orders: orders.clone(),
+            jobs: jobs.clone(),
             fold_due: None,
             fold_failed: Arc::default(),
             is_packing: false,
@@ -98,32 +98,32 @@ impl Writer {
             .name("store-writer".to_owned())
             .spawn(move || owner.run(queue))
             .map_err(StoreError::io("start the thread of", std::path::Path::new("store-writer")))?;
-        Ok(Self { orders, thread: Mutex::new(Some(thread)) })
+        Ok(Self { jobs, thread: Mutex::new(Some(thread)) })
     }
 
     /// Makes facts durable; see [`super::Store::commit`].
     pub async fn commit(&self, facts: Vec<Arc<Fact>>) -> Result<(), StoreError> {
-        self.orders.ask(|answer| Order::Commit(Commit { facts, answer })).await
+        self.jobs.ask(|answer| WriteJob::Commit(Commit { facts, answer })).await
     }
 
     /// Forgets the ends of builds up to `seq`.
     pub async fn trim(&self, seq: u64) -> Result<(), StoreError> {
-        self.orders.send(Order::Trim(seq)).await
+        self.jobs.send(WriteJob::Trim(seq)).await
     }
 
     /// Removes records by the rules of retention, and the logs that go with them.
     pub async fn retire(&self, retirement: Retirement) -> Result<Retired, StoreError> {
-        self.orders.ask(|answer| Order::Retire(Box::new(retirement), answer)).await
+        self.jobs.ask(|answer| WriteJob::Retire(Box::new(retirement), answer)).await
     }
 
     /// Brings everything from the journal to where it stays.
     pub async fn settle(&self) -> Result<(), StoreError> {
-        self.orders.ask(Order::Settle).await
+        self.jobs.ask(WriteJob::Settle).await
     }
 
     /// Ends the thread after everything that was asked before. Again: nothing happens.
     pub async fn close(&self) -> Result<(), StoreError> {
-        let closed = match self.orders.ask(Order::Close).await {
+        let closed = match self.jobs.ask(WriteJob::Close).await {
             Err(StoreError::Closed) => Ok(()),
             other => other,
         };
@@ -136,9 +136,9 @@ impl Writer {
     }
 }
 
-struct Owner {
+struct WriterThread {
     parts: WriterParts,
-    orders: Orders,
+    jobs: WriteQueue,
     /// The last fact that is durable.
     last: u64,
     /// When changed records should reach the database; none if nothing changed.
@@ -148,7 +148,7 @@ struct Owner {
     /// Segments of the journal are being packed.
     is_packing: bool,
     /// Removed builds whose files could not be removed yet.
-    unremoved: Vec<RetiredEntry>,
+    unremoved: Vec<Removal>,
     /// Builds that were removed while a pack was being written, which may have their logs.
     removed_meanwhile: Vec<BuildId>,
 }
@@ -162,10 +162,10 @@ struct Together {
 }
 
 impl Together {
-    fn push(&mut self, order: Order) -> Option<Order> {
-        match order {
-            Order::Commit(commit) => self.commits.push(commit),
-            Order::Append(append) => {
+    fn push(&mut self, job: WriteJob) -> Option<WriteJob> {
+        match job {
+            WriteJob::Commit(commit) => self.commits.push(commit),
+            WriteJob::Append(append) => {
                 self.bytes += append.part.text.len();
                 self.appends.push(append);
             }
@@ -175,7 +175,7 @@ impl Together {
     }
 
     fn is_full(&self) -> bool {
-        self.bytes >= BATCH_BYTES_MAX || self.commits.len() + self.appends.len() >= BATCH_ORDERS_MAX
+        self.bytes >= BATCH_BYTES_MAX || self.commits.len() + self.appends.len() >= BATCH_JOBS_MAX
     }
 
     /// Whether nobody minds if it waits for more.
@@ -184,23 +184,23 @@ impl Together {
     }
 }
 
-impl Owner {
+impl WriterThread {
     fn run(mut self, mut queue: UnboundedReceiver<Queued>) {
         self.begin();
         let mut next = None;
         loop {
-            let Some(order) = next.take().or_else(|| self.wait(&mut queue)) else { return };
+            let Some(job) = next.take().or_else(|| self.wait(&mut queue)) else { return };
             let mut batch = Together::default();
-            match batch.push(order) {
+            match batch.push(job) {
                 None => {
                     next = gather(&mut batch, &mut queue);
                     self.write(batch);
                 }
-                Some(Order::Close(answer)) => {
+                Some(WriteJob::Close(answer)) => {
                     let _ = answer.send(self.close());
                     return;
                 }
-                Some(order) => self.carry_out(order),
+                Some(job) => self.carry_out(job),
             }
             self.keep_small();
         }
@@ -214,30 +214,30 @@ impl Owner {
         }
     }
 
-    fn carry_out(&mut self, order: Order) {
-        match order {
-            Order::CloseLog(key, answer) => {
+    fn carry_out(&mut self, job: WriteJob) {
+        match job {
+            WriteJob::CloseLog(key, answer) => {
                 let _ = answer.send(self.parts.logs.close(key));
             }
-            Order::Trim(seq) => self.trim(seq),
-            Order::Retire(retirement, answer) => {
+            WriteJob::Trim(seq) => self.trim(seq),
+            WriteJob::Retire(retirement, answer) => {
                 let _ = answer.send(self.retire(&retirement));
             }
-            Order::Packed(packed) => self.packed(packed),
-            Order::Settle(answer) => {
+            WriteJob::Packed(packed) => self.packed(packed),
+            WriteJob::Settle(answer) => {
                 let _ = answer.send(self.settle());
             }
-            Order::Commit(_) | Order::Append(_) | Order::Close(_) => unreachable!("those are taken by `run`"),
+            WriteJob::Commit(_) | WriteJob::Append(_) | WriteJob::Close(_) => unreachable!("those are taken by `run`"),
         }
     }
 
-    /// The next order; while none comes, changed records are brought into the database.
-    fn wait(&mut self, queue: &mut UnboundedReceiver<Queued>) -> Option<Order> {
+    /// The next job; while none comes, changed records are brought into the database.
+    fn wait(&mut self, queue: &mut UnboundedReceiver<Queued>) -> Option<WriteJob> {
         loop {
             match self.fold_due {
-                None => return block_on(queue.recv()).map(|queued| queued.order),
+                None => return block_on(queue.recv()).map(|queued| queued.job),
                 Some(due) => match block_until(queue.recv(), due) {
-                    Some(queued) => return queued.map(|queued| queued.order),
+                    Some(queued) => return queued.map(|queued| queued.job),
                     None => self.fold(),
                 },
             }
@@ -283,7 +283,7 @@ impl Owner {
         }
         let mut txn = Txn::new(&*self.parts.backend);
         let mut facts = commits.iter().flat_map(|commit| &commit.facts);
-        match self.check_room().and_then(|()| facts.try_for_each(|fact| project(&mut txn, fact))) {
+        match self.check_space().and_then(|()| facts.try_for_each(|fact| project(&mut txn, fact))) {
             Ok(()) => (commits, txn.into_batch()),
             Err(error) => {
                 for commit in commits {
@@ -324,15 +324,15 @@ impl Owner {
 
     fn append(&mut self, entry: &Entry) -> Result<(), StoreError> {
         match &mut self.parts.disk {
-            Some(disk) => disk.journal.append(entry).map_err(|error| disk.room.explain(error)),
+            Some(disk) => disk.journal.append(entry).map_err(|error| disk.space.explain(error)),
             None => Ok(()),
         }
     }
 
     /// Refuses facts while the disk is nearly full, or the database takes none.
-    fn check_room(&self) -> Result<(), StoreError> {
+    fn check_space(&self) -> Result<(), StoreError> {
         let Some(disk) = &self.parts.disk else { return Ok(()) };
-        disk.room.check()?;
+        disk.space.check()?;
         if disk.packing.overlay.bytes() < UNFOLDED_BYTES_MAX {
             return Ok(());
         }
@@ -347,17 +347,17 @@ impl Owner {
         }
     }
 
-    /// Brings changed records into the database, on the keeper's thread. Without room they wait: a database that hits the end of a
+    /// Brings changed records into the database, on the background's thread. Without room they wait: a database that hits the end of a
     /// disk refuses everything from then on.
     fn fold(&mut self) {
         let Some(disk) = &self.parts.disk else { return };
         self.fold_due = None;
-        if disk.room.check().is_err() {
+        if disk.space.check().is_err() {
             self.note_change();
             return;
         }
         let (overlay, failed) = (Arc::clone(&disk.packing.overlay), Arc::clone(&self.fold_failed));
-        self.parts.keeper.push(move || {
+        self.parts.background.push(move || {
             let folded = overlay.fold();
             if let Err(error) = &folded {
                 tracing::warn!(%error, "records did not reach the database; they are in the journal");
@@ -381,7 +381,7 @@ impl Owner {
     /// Begins the next segment of the journal, and has the ones before packed.
     fn rotate(&mut self) {
         let Some(disk) = &mut self.parts.disk else { return };
-        if let Err(error) = disk.room.check().and_then(|()| disk.journal.rotate()) {
+        if let Err(error) = disk.space.check().and_then(|()| disk.journal.rotate()) {
             tracing::warn!(%error, "no new segment of the journal; the full one goes on");
             return;
         }
@@ -401,8 +401,8 @@ impl Owner {
     fn pack(&mut self) {
         let Some((live, packing, logs)) = self.hand_over() else { return };
         self.is_packing = true;
-        let orders = self.orders.clone();
-        self.parts.keeper.push(move || {
+        let jobs = self.jobs.clone();
+        self.parts.background.push(move || {
             let logs = match packing.pack(live, &logs) {
                 Ok(packed) => Ok(packed),
                 Err(error) => {
@@ -410,7 +410,7 @@ impl Owner {
                     Err(logs)
                 }
             };
-            orders.tell(Packed { logs });
+            jobs.tell(Packed { logs });
         });
     }
 
@@ -450,7 +450,7 @@ impl Owner {
         let (live, packing) = (disk.journal.number(), disk.packing.clone());
         self.parts.logs.set_journal(live);
         let logs = self.parts.logs.hand_over()?;
-        let packed = block_on(self.parts.keeper.run(move || packing.pack(live, &logs)))?;
+        let packed = block_on(self.parts.background.run(move || packing.pack(live, &logs)))?;
         self.parts.logs.were_packed(packed.into_iter());
         Ok(())
     }
@@ -464,7 +464,7 @@ impl Owner {
         loop {
             let scan = super::Scan { after: None, descending: false, limit: TRIMMED_MAX };
             let mut txn = Txn::new(&*backend);
-            match backend.ids(&Table::Ended.part(&scan), ScanOrder::Ascending, TRIMMED_MAX) {
+            match backend.ids(&Table::Ended.part(&scan), Direction::Ascending, TRIMMED_MAX) {
                 Ok(ids) => ids.into_iter().take_while(|id| *id <= seq).for_each(|id| txn.remove(Table::Ended.id(id))),
                 Err(error) => return tracing::warn!(%error, "the ends of old builds could not be looked for"),
             }
@@ -485,7 +485,7 @@ impl Owner {
         self.remove_files(Vec::new())?;
         let backend = Arc::clone(&self.parts.backend);
         let mut txn = Txn::new(&*backend);
-        let retired = retire::retire(&mut txn, &*backend, retirement)?;
+        let retired = retention::retire(&mut txn, &*backend, retirement)?;
         if !retired.entries.is_empty() {
             let logs = self.parts.logs.take_closed();
             self.append(&Entry { facts: None, removals: retired.entries.clone(), logs })?;
@@ -502,7 +502,7 @@ impl Owner {
     }
 
     /// Removes the files of what the journal says is removed; those that fail are tried again by the next call.
-    fn remove_files(&mut self, entries: Vec<RetiredEntry>) -> Result<(), StoreError> {
+    fn remove_files(&mut self, entries: Vec<Removal>) -> Result<(), StoreError> {
         let mut todo = std::mem::take(&mut self.unremoved);
         todo.extend(entries);
         while let Some(entry) = todo.first() {
@@ -520,19 +520,19 @@ impl Owner {
         let Some(disk) = &self.parts.disk else { return self.parts.logs.write_all() };
         let closed = self.parts.logs.take_closed();
         let overlay = Arc::clone(&disk.packing.overlay);
-        if !closed.is_empty() && disk.room.check().is_ok() {
+        if !closed.is_empty() && disk.space.check().is_ok() {
             self.append(&Entry { logs: closed, ..Entry::default() })?;
         }
-        block_on(self.parts.keeper.run(move || overlay.fold()))
+        block_on(self.parts.background.run(move || overlay.fold()))
     }
 }
 
 /// Removes the files of what retention removed.
-pub(crate) fn remove_files(logs: &mut LogWriting, entry: &RetiredEntry) -> Result<(), StoreError> {
+pub(crate) fn remove_files(logs: &mut LogWriting, entry: &Removal) -> Result<(), StoreError> {
     match entry {
-        RetiredEntry::Build(build) => logs.remove_build(*build),
-        RetiredEntry::Logs(build) => logs.remove_logs(*build),
-        RetiredEntry::Request(_) | RetiredEntry::Buildset(_) => Ok(()),
+        Removal::Build(build) => logs.remove_build(*build),
+        Removal::Logs(build) => logs.remove_logs(*build),
+        Removal::Request(_) | Removal::Buildset(_) => Ok(()),
     }
 }
 
@@ -542,8 +542,8 @@ fn answer(append: Append, result: Result<(), StoreError>) {
     drop(append.permit);
 }
 
-/// Adds what waits right behind, and returns the order after that. Parts of logs alone wait a moment for what follows from them.
-fn gather(batch: &mut Together, queue: &mut UnboundedReceiver<Queued>) -> Option<Order> {
+/// Adds what waits right behind, and returns the job after that. Parts of logs alone wait a moment for what follows from them.
+fn gather(batch: &mut Together, queue: &mut UnboundedReceiver<Queued>) -> Option<WriteJob> {
     let mut end = None;
     while !batch.is_full() {
         let queued = match queue.try_recv() {
@@ -554,7 +554,7 @@ fn gather(batch: &mut Together, queue: &mut UnboundedReceiver<Queued>) -> Option
             }
             Err(TryRecvError::Empty | TryRecvError::Disconnected) => return None,
         };
-        if let Some(other) = batch.push(queued.order) {
+        if let Some(other) = batch.push(queued.job) {
             return Some(other);
         }
     }

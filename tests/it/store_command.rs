@@ -104,7 +104,7 @@ fn odd_folders_and_dumps_are_refused_with_what_would_do() {
         (&file, vec!["import", &dump], 10, "Not a directory"),
         (data, vec!["export", &folder], 2, "it is a directory; name a file"),
         (data, vec!["export", "/nowhere/at/all"], 10, "failed to write `/nowhere/at/all.part`: No such file"),
-        (data, vec!["import", &dump], 10, "the folder is not empty; import into a new one"),
+        (data, vec!["import", &dump], 10, "the directory is not empty; import into a new one"),
         (&target, vec!["import", "/nowhere/at/all"], 10, "failed to read the dump `/nowhere/at/all`: No such file"),
         (&target, vec!["import", &folder], 10, "is a directory"),
         (&target, vec!["import", &half], 10, "it ends in the middle of item "),

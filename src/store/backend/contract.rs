@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use std::sync::Arc;
 
-use super::{Backend, Batch, KeyRange, MemoryBackend, Order, Overlay, SledBackend};
+use super::{Backend, Batch, Direction, KeyRange, MemoryBackend, Overlay, SledBackend};
 
 fn on_each(case: impl Fn(&dyn Backend)) {
     case(&MemoryBackend::default());
@@ -36,15 +36,15 @@ fn what_was_applied_is_read() {
 fn a_range_is_scanned_in_both_directions_up_to_its_limit() {
     on_each(|backend| {
         backend.apply(batch(&[(b"a", Some(b"")), (b"b", Some(b"")), (b"c", Some(b"")), (b"d", Some(b""))])).unwrap();
-        let keys = |order, limit| -> Vec<Vec<u8>> {
-            backend.scan(&range(b"b", b"d"), order, limit).unwrap().into_iter().map(|(key, _)| key).collect()
+        let keys = |direction, limit| -> Vec<Vec<u8>> {
+            backend.scan(&range(b"b", b"d"), direction, limit).unwrap().into_iter().map(|(key, _)| key).collect()
         };
-        assert_eq!(keys(Order::Ascending, 9), [b"b", b"c"]);
-        assert_eq!(keys(Order::Descending, 9), [b"c", b"b"]);
-        assert_eq!(keys(Order::Descending, 1), [b"c"]);
-        assert!(keys(Order::Ascending, 0).is_empty());
-        assert!(backend.scan(&range(b"d", b"b"), Order::Ascending, 9).unwrap().is_empty());
-        assert!(backend.scan(&range(b"b", b"b"), Order::Descending, 9).unwrap().is_empty());
+        assert_eq!(keys(Direction::Ascending, 9), [b"b", b"c"]);
+        assert_eq!(keys(Direction::Descending, 9), [b"c", b"b"]);
+        assert_eq!(keys(Direction::Descending, 1), [b"c"]);
+        assert!(keys(Direction::Ascending, 0).is_empty());
+        assert!(backend.scan(&range(b"d", b"b"), Direction::Ascending, 9).unwrap().is_empty());
+        assert!(backend.scan(&range(b"b", b"b"), Direction::Descending, 9).unwrap().is_empty());
     });
 }
 
@@ -76,10 +76,10 @@ proptest! {
             }
         }
         let range = KeyRange { from, to };
-        for order in [Order::Ascending, Order::Descending] {
-            let expected = memory.scan(&range, order, limit).unwrap();
-            prop_assert_eq!(&sled.scan(&range, order, limit).unwrap(), &expected);
-            prop_assert_eq!(&overlay.scan(&range, order, limit).unwrap(), &expected);
+        for direction in [Direction::Ascending, Direction::Descending] {
+            let expected = memory.scan(&range, direction, limit).unwrap();
+            prop_assert_eq!(&sled.scan(&range, direction, limit).unwrap(), &expected);
+            prop_assert_eq!(&overlay.scan(&range, direction, limit).unwrap(), &expected);
         }
     }
 }

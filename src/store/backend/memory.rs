@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
-use super::{Backend, Batch, KeyRange, Order, Pair};
+use super::{Backend, Batch, Direction, KeyRange, Pair};
 use crate::store::StoreError;
 
 /// An ordered map behind a lock.
@@ -17,16 +17,16 @@ impl Backend for MemoryBackend {
         Ok(self.map.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned())
     }
 
-    fn scan(&self, range: &KeyRange, order: Order, limit: usize) -> Result<Vec<Pair>, StoreError> {
+    fn scan(&self, range: &KeyRange, direction: Direction, limit: usize) -> Result<Vec<Pair>, StoreError> {
         if range.is_empty() {
             return Ok(Vec::new());
         }
         let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
         let found = map.range(range.from.clone()..range.to.clone());
         let owned = |(key, value): (&Vec<u8>, &Vec<u8>)| (key.clone(), value.clone());
-        Ok(match order {
-            Order::Ascending => found.take(limit).map(owned).collect(),
-            Order::Descending => found.rev().take(limit).map(owned).collect(),
+        Ok(match direction {
+            Direction::Ascending => found.take(limit).map(owned).collect(),
+            Direction::Descending => found.rev().take(limit).map(owned).collect(),
         })
     }
 

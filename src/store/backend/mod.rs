@@ -35,7 +35,7 @@ impl KeyRange {
 
 /// In which order to scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
+pub(crate) enum Direction {
     Ascending,
     Descending,
 }
@@ -54,7 +54,7 @@ pub(crate) trait Backend: Send + Sync + fmt::Debug {
     /// The value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
     /// At most `limit` pairs of a range, in order.
-    fn scan(&self, range: &KeyRange, order: Order, limit: usize) -> Result<Vec<Pair>, StoreError>;
+    fn scan(&self, range: &KeyRange, direction: Direction, limit: usize) -> Result<Vec<Pair>, StoreError>;
     /// Applies a batch as one. When it returns `Ok`, the batch is as durable as this backend can make it;
     /// after an error or a crash either all or nothing of it is there.
     fn apply(&self, batch: Batch) -> Result<(), StoreError>;

@@ -14,7 +14,7 @@ use std::iter::Peekable;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::{Backend, Batch, KeyRange, Order, Pair};
+use super::{Backend, Batch, Direction, KeyRange, Pair};
 use crate::store::StoreError;
 
 /// Changes by key: the new value, none where it is removed.
@@ -89,14 +89,14 @@ impl Backend for Overlay {
         self.below.get(key)
     }
 
-    fn scan(&self, range: &KeyRange, order: Order, limit: usize) -> Result<Vec<Pair>, StoreError> {
+    fn scan(&self, range: &KeyRange, direction: Direction, limit: usize) -> Result<Vec<Pair>, StoreError> {
         if range.is_empty() {
             return Ok(Vec::new());
         }
         // The layers first: a change that a fold moves meanwhile is seen twice, not never.
-        let changes = self.layers.read().unwrap_or_else(PoisonError::into_inner).first(range, order, limit);
+        let changes = self.layers.read().unwrap_or_else(PoisonError::into_inner).first(range, direction, limit);
         let removed = changes.values().filter(|change| change.is_none()).count();
-        let below = self.below.scan(range, order, limit.saturating_add(removed))?;
+        let below = self.below.scan(range, direction, limit.saturating_add(removed))?;
         if changes.is_empty() {
             return Ok(below);
         }
@@ -107,9 +107,9 @@ impl Backend for Overlay {
                 None => merged.remove(&key),
             };
         }
-        Ok(match order {
-            Order::Ascending => merged.into_iter().take(limit).collect(),
-            Order::Descending => merged.into_iter().rev().take(limit).collect(),
+        Ok(match direction {
+            Direction::Ascending => merged.into_iter().take(limit).collect(),
+            Direction::Descending => merged.into_iter().rev().take(limit).collect(),
         })
     }
 
@@ -128,12 +128,12 @@ impl Backend for Overlay {
 impl Layers {
     /// The first changes of a range, in order, until `limit` of them set a value: nothing after those can be among the first
     /// `limit` pairs.
-    fn first(&self, range: &KeyRange, order: Order, limit: usize) -> Changes {
+    fn first(&self, range: &KeyRange, direction: Direction, limit: usize) -> Changes {
         let bounds = (Bound::Included(range.from.as_slice()), Bound::Excluded(range.to.as_slice()));
         let (fresh, folding) = (self.fresh.range::<[u8], _>(bounds), self.folding.range::<[u8], _>(bounds));
-        match order {
-            Order::Ascending => gather(fresh, folding, limit, |left, right| left <= right),
-            Order::Descending => gather(fresh.rev(), folding.rev(), limit, |left, right| left >= right),
+        match direction {
+            Direction::Ascending => gather(fresh, folding, limit, |left, right| left <= right),
+            Direction::Descending => gather(fresh.rev(), folding.rev(), limit, |left, right| left >= right),
         }
     }
 }
@@ -196,8 +196,8 @@ mod tests {
         fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
             self.0.get(key)
         }
-        fn scan(&self, range: &KeyRange, order: Order, limit: usize) -> Result<Vec<Pair>, StoreError> {
-            self.0.scan(range, order, limit)
+        fn scan(&self, range: &KeyRange, direction: Direction, limit: usize) -> Result<Vec<Pair>, StoreError> {
+            self.0.scan(range, direction, limit)
         }
         fn apply(&self, batch: Batch) -> Result<(), StoreError> {
             if self.1.swap(false, std::sync::atomic::Ordering::SeqCst) {

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
-use super::{Backend, Batch, KeyRange, Order, Pair, values};
+use super::{Backend, Batch, Direction, KeyRange, Pair, values};
 use crate::store::StoreError;
 use crate::store::error::is_no_space;
 
@@ -57,7 +57,7 @@ impl SledBackend {
         // Every batch is flushed; sled's own thread for it would sync an idle disk for ever.
         let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
         let mut opened = guarded(|| config.open());
-        // Our own lock on the folder is held: who still has sled's is a database of this process that is about to end.
+        // Our own lock on the directory is held: who still has sled's is a database of this process that is about to end.
         for _ in 0..LOCK_TRIES {
             if !matches!(&opened, Ok(Err(error)) if is_locked(error)) {
                 break;
@@ -172,15 +172,15 @@ impl Backend for SledBackend {
         stored.map(|stored| self.grown(&stored)).transpose()
     }
 
-    fn scan(&self, range: &KeyRange, order: Order, limit: usize) -> Result<Vec<Pair>, StoreError> {
+    fn scan(&self, range: &KeyRange, direction: Direction, limit: usize) -> Result<Vec<Pair>, StoreError> {
         if range.is_empty() {
             return Ok(Vec::new());
         }
         let found: Vec<(sled::IVec, sled::IVec)> = self.ask("read", |db| {
             let found = db.range(range.from.as_slice()..range.to.as_slice());
-            match order {
-                Order::Ascending => found.take(limit).collect(),
-                Order::Descending => found.rev().take(limit).collect(),
+            match direction {
+                Direction::Ascending => found.take(limit).collect(),
+                Direction::Descending => found.rev().take(limit).collect(),
             }
         })?;
         found.into_iter().map(|(key, stored)| Ok((key.to_vec(), self.grown(&stored)?))).collect()

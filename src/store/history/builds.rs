@@ -6,7 +6,7 @@ use super::{by_ids, list};
 use crate::model::{
     BuildId, BuildRecord, BuilderId, BuildsetRecord, LogId, LogKind, LogRecord, RequestId, StepId, StepRecord, WorkerId,
 };
-use crate::store::backend::{Backend, Order};
+use crate::store::backend::{Backend, Direction};
 use crate::store::key::{Table, last_number};
 use crate::store::project::{BUILDS_TOTAL, StepPlace, StoredProperty};
 use crate::store::txn::Records as _;
@@ -37,7 +37,7 @@ impl Store {
     /// By number; `scan.after` is a number.
     pub fn builds_of_builder(&self, builder: BuilderId, scan: Scan) -> Result<Vec<BuildRecord>, StoreError> {
         let backend = self.backend()?;
-        let pairs = backend.scan(&Table::BuildNumber.part_under(builder.0, &scan), scan.order(), scan.limit)?;
+        let pairs = backend.scan(&Table::BuildNumber.part_under(builder.0, &scan), scan.direction(), scan.limit)?;
         many(&*backend, pairs.iter().filter_map(|(_, build)| last_number(build)))
     }
 
@@ -45,7 +45,7 @@ impl Store {
     pub fn builds_of_worker(&self, worker: WorkerId, scan: Scan) -> Result<Vec<BuildRecord>, StoreError> {
         let backend = self.backend()?;
         let range = Table::BuildOfWorker.part_under(worker.0, &scan);
-        many(&*backend, backend.ids(&range, scan.order(), scan.limit)?)
+        many(&*backend, backend.ids(&range, scan.direction(), scan.limit)?)
     }
 
     /// Builds of a request, by id: several after retries.
@@ -56,17 +56,17 @@ impl Store {
     /// Builds that have not ended, by id.
     pub fn builds_running(&self) -> Result<Vec<BuildRecord>, StoreError> {
         let backend = self.backend()?;
-        many(&*backend, backend.ids(&Table::BuildRunning.all(), Order::Ascending, usize::MAX)?)
+        many(&*backend, backend.ids(&Table::BuildRunning.all(), Direction::Ascending, usize::MAX)?)
     }
 
     /// Builds of buildsets whose parent is this build, by id.
     pub fn builds_triggered_by(&self, build: BuildId) -> Result<Vec<BuildRecord>, StoreError> {
         let backend = self.backend()?;
-        let buildsets = backend.ids(&Table::BuildsetOfParent.under(build.0), Order::Ascending, usize::MAX)?;
+        let buildsets = backend.ids(&Table::BuildsetOfParent.under(build.0), Direction::Ascending, usize::MAX)?;
         let buildsets: Vec<BuildsetRecord> = by_ids(&*backend, Table::Buildset, buildsets)?;
         let mut builds = BTreeSet::new();
         for request in buildsets.iter().flat_map(|buildset| &buildset.requests) {
-            builds.extend(backend.ids(&Table::BuildOfRequest.under(request.0), Order::Ascending, usize::MAX)?);
+            builds.extend(backend.ids(&Table::BuildOfRequest.under(request.0), Direction::Ascending, usize::MAX)?);
         }
         many(&*backend, builds)
     }
@@ -83,7 +83,7 @@ impl Store {
 
     /// The steps of a build, by number.
     pub fn steps(&self, build: BuildId) -> Result<Vec<StepRecord>, StoreError> {
-        self.backend()?.records(&Table::Step.under(build.0), Order::Ascending, usize::MAX)
+        self.backend()?.records(&Table::Step.under(build.0), Direction::Ascending, usize::MAX)
     }
 
     /// One step.
@@ -97,7 +97,7 @@ impl Store {
 
     /// The logs of a step, by id, each with its present number of lines.
     pub fn logs_of_step(&self, step: StepId) -> Result<Vec<LogRecord>, StoreError> {
-        let records = self.backend()?.records(&Table::Log.under(step.0), Order::Ascending, usize::MAX)?;
+        let records = self.backend()?.records(&Table::Log.under(step.0), Direction::Ascending, usize::MAX)?;
         let logs = self.logs();
         records.into_iter().map(|record| with_lines(&logs, record)).collect()
     }
@@ -126,7 +126,8 @@ fn whole(backend: &dyn Backend, record: BuildRecord) -> Result<BuildRecord, Stor
         return Ok(record);
     }
     let id = record.id.0;
-    let set: Vec<StoredProperty> = backend.records(&Table::BuildProperty.under(id), Order::Ascending, usize::MAX)?;
+    let set: Vec<StoredProperty> =
+        backend.records(&Table::BuildProperty.under(id), Direction::Ascending, usize::MAX)?;
     // It may have ended meanwhile, and taken them into its record.
     let mut record = backend.record(&Table::Build.id(id))?.unwrap_or(record);
     if record.completed.is_none() {
@@ -136,7 +137,7 @@ fn whole(backend: &dyn Backend, record: BuildRecord) -> Result<BuildRecord, Stor
 }
 
 fn builds_of_request(backend: &dyn Backend, request: RequestId) -> Result<Vec<BuildRecord>, StoreError> {
-    let ids = backend.ids(&Table::BuildOfRequest.under(request.0), Order::Ascending, usize::MAX)?;
+    let ids = backend.ids(&Table::BuildOfRequest.under(request.0), Direction::Ascending, usize::MAX)?;
     many(backend, ids)
 }
 

@@ -9,20 +9,20 @@ mod requests;
 
 use serde::de::DeserializeOwned;
 
-use super::backend::{Backend, Order};
+use super::backend::{Backend, Direction};
 use super::key::Table;
 use super::txn::Records as _;
 use super::{Scan, StoreError};
 
 impl Scan {
-    fn order(&self) -> Order {
-        if self.descending { Order::Descending } else { Order::Ascending }
+    fn direction(&self) -> Direction {
+        if self.descending { Direction::Descending } else { Direction::Ascending }
     }
 }
 
 /// The records of a table, by their ids.
 fn list<T: DeserializeOwned>(backend: &dyn Backend, table: Table, scan: &Scan) -> Result<Vec<T>, StoreError> {
-    backend.records(&table.part(scan), scan.order(), scan.limit)
+    backend.records(&table.part(scan), scan.direction(), scan.limit)
 }
 
 /// The records of `table` that the keys of an index end with.

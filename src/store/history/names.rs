@@ -6,7 +6,7 @@ use crate::model::{
     Alert, BuilderId, BuilderRecord, BuildsetRecord, ChangeSourceId, ChangeSourceRecord, DeliveryRecord, Fact, MadeBy,
     MasterRecord, Report, SchedulerId, SchedulerRecord, WorkerId, WorkerRecord,
 };
-use crate::store::backend::Order;
+use crate::store::backend::Direction;
 use crate::store::key::Table;
 use crate::store::project::{PLAN_REFUSED, StoredAlert, StoredRefusal, StoredReport, StoredWorker};
 use crate::store::txn::Records as _;
@@ -104,7 +104,7 @@ impl Store {
 
     /// The newest reports that were given up or delivered in part, newest first.
     pub fn undelivered(&self) -> Result<Vec<DeliveryRecord>, StoreError> {
-        self.backend()?.records(&Table::Undelivered.all(), Order::Descending, usize::MAX)
+        self.backend()?.records(&Table::Undelivered.all(), Direction::Descending, usize::MAX)
     }
 
     /// Alerts that follow from facts: what failed and has not worked since.
@@ -121,6 +121,6 @@ impl Store {
 
     /// Configurations adopted, newest first, at most `limit`.
     pub fn plans_adopted(&self, limit: usize) -> Result<Vec<Fact>, StoreError> {
-        self.backend()?.records(&Table::PlanAdopted.all(), Order::Descending, limit)
+        self.backend()?.records(&Table::PlanAdopted.all(), Direction::Descending, limit)
     }
 }

@@ -62,13 +62,13 @@ impl Store {
     pub fn requests_of_builder(&self, builder: BuilderId, scan: Scan) -> Result<Vec<RequestRecord>, StoreError> {
         let backend = self.backend()?;
         let range = Table::RequestOfBuilder.part_under(builder.0, &scan);
-        by_ids(&*backend, Table::Request, backend.ids(&range, scan.order(), scan.limit)?)
+        by_ids(&*backend, Table::Request, backend.ids(&range, scan.direction(), scan.limit)?)
     }
 
     /// Neither complete nor claimed nor collapsed into another, by id.
     pub fn requests_waiting(&self, scan: Scan) -> Result<Vec<RequestRecord>, StoreError> {
         let backend = self.backend()?;
         let range = Table::RequestWaiting.part(&scan);
-        by_ids(&*backend, Table::Request, backend.ids(&range, scan.order(), scan.limit)?)
+        by_ids(&*backend, Table::Request, backend.ids(&range, scan.direction(), scan.limit)?)
     }
 }

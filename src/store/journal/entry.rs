@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::model::Fact;
 use crate::store::StoreError;
 use crate::store::codec::{decode, encode};
-use crate::store::retire::RetiredEntry;
-use crate::store::squeeze;
+use crate::store::compression;
+use crate::store::retention::Removal;
 use crate::store::varint::{self, Input};
 
 /// Consecutive facts in their stored form.
@@ -55,7 +55,7 @@ pub(crate) struct Entry {
     /// What became true.
     pub facts: Option<FactGroup>,
     /// What retention removed.
-    pub removals: Vec<RetiredEntry>,
+    pub removals: Vec<Removal>,
     /// What was written to logs, as the logs encode it.
     pub logs: Vec<u8>,
 }
@@ -105,7 +105,7 @@ impl<'a> StoredEntry<'a> {
     }
 
     /// Its removals.
-    pub fn removals(&self, place: &str) -> Result<Vec<RetiredEntry>, StoreError> {
+    pub fn removals(&self, place: &str) -> Result<Vec<Removal>, StoreError> {
         self.section(1, place)?.map_or_else(|| Ok(Vec::new()), |plain| decode(&plain, place))
     }
 
@@ -119,14 +119,14 @@ impl<'a> StoredEntry<'a> {
         if stored.is_empty() {
             return Ok(None);
         }
-        squeeze::pull(stored).map(Some).ok_or_else(|| StoreError::corrupt(place, "it does not decompress"))
+        compression::pull(stored).map(Some).ok_or_else(|| StoreError::corrupt(place, "it does not decompress"))
     }
 }
 
 fn push_section(out: &mut Vec<u8>, plain: &[u8]) {
     let mut stored = Vec::new();
     if !plain.is_empty() {
-        squeeze::push(&mut stored, plain);
+        compression::push(&mut stored, plain);
     }
     varint::push_bytes(out, &stored);
 }
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn an_entry_comes_back_part_by_part() {
         let group = FactGroup { first: 7, last: 9, bytes: encode(&Vec::<Fact>::new()) };
-        let removals = vec![RetiredEntry::Build(BuildId(3))];
+        let removals = vec![Removal::Build(BuildId(3))];
         let entry = Entry { facts: Some(group.clone()), removals: removals.clone(), logs: vec![5; 2_000] };
         let stored = entry.encode();
         assert!(stored.len() < 200, "{}", stored.len());

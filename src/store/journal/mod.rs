@@ -11,7 +11,7 @@ use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use super::StoreError;
-use super::folder::{make_dir, numbered_files, sync_dir};
+use super::directory::{make_dir, numbered_files, sync_dir};
 use super::frame::{self, Found, Magic, Scanner};
 
 const MAGIC: Magic = *b"SwJ1";

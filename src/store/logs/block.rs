@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::line::{LogLine, line_bytes};
 use crate::base::Timestamp;
-use crate::store::squeeze::{compress, decompress};
+use crate::store::compression::{compress, decompress};
 use crate::store::varint::{self, Input};
 
 /// Lines of possibly several streams, in order.

@@ -5,18 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, oneshot};
 
+use super::cache::LogCache;
 use super::growth::LogGrowth;
 use super::line::{LeftOut, LogLine, LogPart};
 use super::log::LogKey;
 use super::read::{carry_out, plan};
-use super::shelf::Shelf;
 use super::writing::LogWriting;
 use crate::model::{BuildId, LogId};
 use crate::store::StoreError;
-use crate::store::folder::Folder;
-use crate::store::orders::{Answer, Order, Orders};
-use crate::store::packs::Packs;
-use crate::store::room::Room;
+use crate::store::directory::Directory;
+use crate::store::disk_space::DiskSpace;
+use crate::store::packs::PackCache;
+use crate::store::write_queue::{Answer, WriteJob, WriteQueue};
 
 /// Text that may wait to be written, in KiB: what a slow disk may pile up in memory before those who append are slowed
 /// down. Less than the room that is kept free on the disk: what has its place in the queue finds room.
@@ -61,11 +61,11 @@ pub struct Logs {
 
 #[derive(Debug)]
 struct Inner {
-    shelf: Arc<Shelf>,
-    orders: Orders,
+    cache: Arc<LogCache>,
+    jobs: WriteQueue,
     queue: Arc<Semaphore>,
     growth: broadcast::Sender<LogGrowth>,
-    room: Option<Room>,
+    space: Option<DiskSpace>,
     is_closed: AtomicBool,
 }
 
@@ -83,19 +83,19 @@ impl Placed {
 }
 
 impl Logs {
-    /// The logs of a folder, and what the writer thread needs to change them.
+    /// The logs of a directory, and what the writer thread needs to change them.
     pub(crate) fn open(
-        folder: &Folder,
+        directory: &Directory,
         limits: &LogLimits,
-        orders: Orders,
-        packs: Arc<Packs>,
-        room: Option<Room>,
+        jobs: WriteQueue,
+        packs: Arc<PackCache>,
+        space: Option<DiskSpace>,
     ) -> (Self, LogWriting) {
-        let shelf = Arc::new(Shelf::new(folder, packs));
+        let cache = Arc::new(LogCache::new(directory, packs));
         let (growth, _) = broadcast::channel(GROWTH_MAX);
-        let writing = LogWriting::new(Arc::clone(&shelf), limits, growth.clone());
+        let writing = LogWriting::new(Arc::clone(&cache), limits, growth.clone());
         let queue = Arc::new(Semaphore::new(usize::try_from(QUEUE_KIB_MAX).unwrap_or(usize::MAX)));
-        let inner = Inner { shelf, orders, queue, growth, room, is_closed: AtomicBool::new(false) };
+        let inner = Inner { cache, jobs, queue, growth, space, is_closed: AtomicBool::new(false) };
         (Self { inner: Arc::new(inner) }, writing)
     }
 
@@ -126,25 +126,25 @@ impl Logs {
         part: LogPart,
     ) -> Result<Placed, StoreError> {
         self.check_open()?;
-        self.check_room()?;
+        self.check_space()?;
         let kib = u32::try_from(part.text.len() >> 10).unwrap_or(QUEUE_KIB_MAX).saturating_add(1).min(QUEUE_KIB_MAX);
         let queue = Arc::clone(&self.inner.queue);
         let permit = queue.acquire_many_owned(kib).await.map_err(|_| StoreError::Closed)?;
         let (answer, answered) = oneshot::channel();
         let append = Append { key: LogKey { build, log }, source: source.to_owned(), n, part, answer, permit };
-        self.inner.orders.send(Order::Append(append)).await?;
+        self.inner.jobs.send(WriteJob::Append(append)).await?;
         Ok(Placed { answered })
     }
 
     /// Refuses if the disk is nearly full.
-    pub(crate) fn check_room(&self) -> Result<(), StoreError> {
-        self.inner.room.as_ref().map_or(Ok(()), Room::check)
+    pub(crate) fn check_space(&self) -> Result<(), StoreError> {
+        self.inner.space.as_ref().map_or(Ok(()), DiskSpace::check)
     }
 
     /// The number of the next part expected of a source (0 if nothing came yet): what a resumed command goes on from.
     pub fn next(&self, build: BuildId, log: LogId, source: &str) -> Result<u64, StoreError> {
         self.check_open()?;
-        self.inner.shelf.with(LogKey { build, log }, |log| Ok(log.next(source)))
+        self.inner.cache.with(LogKey { build, log }, |log| Ok(log.next(source)))
     }
 
     /// No more lines follow; returns their number. Idempotent.
@@ -153,13 +153,13 @@ impl Logs {
     /// is always right.
     pub async fn close(&self, build: BuildId, log: LogId) -> Result<u64, StoreError> {
         self.check_open()?;
-        self.inner.orders.ask(|answer| Order::CloseLog(LogKey { build, log }, answer)).await
+        self.inner.jobs.ask(|answer| WriteJob::CloseLog(LogKey { build, log }, answer)).await
     }
 
     /// Number of lines now, those left out included.
     pub fn lines(&self, build: BuildId, log: LogId) -> Result<u64, StoreError> {
         self.check_open()?;
-        self.inner.shelf.with(LogKey { build, log }, |log| Ok(log.lines()))
+        self.inner.cache.with(LogKey { build, log }, |log| Ok(log.lines()))
     }
 
     /// Up to `count` lines from `first`; fewer at the end. Quick at any place of a large log.
@@ -169,8 +169,8 @@ impl Logs {
     /// header lines.
     pub fn read(&self, build: BuildId, log: LogId, first: u64, count: u64) -> Result<Vec<LogLine>, StoreError> {
         self.check_open()?;
-        let pieces = self.inner.shelf.with(LogKey { build, log }, |log| Ok(plan(log, first, count)))?;
-        carry_out(pieces, &self.inner.shelf.handles, &self.inner.shelf.packs)
+        let pieces = self.inner.cache.with(LogKey { build, log }, |log| Ok(plan(log, first, count)))?;
+        carry_out(pieces, &self.inner.cache.handles, &self.inner.cache.packs)
     }
 
     /// The last `count` lines.
@@ -178,15 +178,15 @@ impl Logs {
         self.check_open()?;
         let pieces = self
             .inner
-            .shelf
+            .cache
             .with(LogKey { build, log }, |log| Ok(plan(log, log.lines().saturating_sub(count), count)))?;
-        carry_out(pieces, &self.inner.shelf.handles, &self.inner.shelf.packs)
+        carry_out(pieces, &self.inner.cache.handles, &self.inner.cache.packs)
     }
 
     /// The lines that the log's bounds left out, if any.
     pub fn left_out(&self, build: BuildId, log: LogId) -> Result<Option<LeftOut>, StoreError> {
         self.check_open()?;
-        self.inner.shelf.with(LogKey { build, log }, |log| Ok(log.left_out()))
+        self.inner.cache.with(LogKey { build, log }, |log| Ok(log.left_out()))
     }
 
     /// News of every log that grows or is closed from now on.

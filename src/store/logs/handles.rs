@@ -52,7 +52,7 @@ impl Handles {
         Ok(file)
     }
 
-    /// Lets go of all files below a folder, or of one file.
+    /// Lets go of all files below a directory, or of one file.
     pub fn forget(&self, path: &Path) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.open.retain(|open, _| !open.starts_with(path));

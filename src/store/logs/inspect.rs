@@ -10,7 +10,7 @@ use super::segment::{MAGIC, Segment, body_of_frame};
 use crate::store::StoreError;
 use crate::store::frame::{self, Found, Scanner};
 
-/// The names of the files of logs in a build's folder, in order.
+/// The names of the files of logs in a build's directory, in order.
 pub(crate) fn log_files(dir: &Path) -> Result<Vec<String>, StoreError> {
     let mut names = file_names(dir)?;
     names.retain(|name| is_log_file(name));

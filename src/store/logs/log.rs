@@ -16,9 +16,9 @@ use super::packed::{PACKED_BYTES_MAX, PackedLog};
 use super::segment::{BlockFrame, Segment, SegmentHead, block_frame, head_frame};
 use crate::model::{BuildId, LogId};
 use crate::store::StoreError;
-use crate::store::folder::make_dir;
+use crate::store::directory::make_dir;
 use crate::store::frame;
-use crate::store::packs::Packs;
+use crate::store::packs::PackCache;
 
 /// The tail of a log that grew too large is kept in so many files; the oldest goes when a new one is full.
 const TAIL_FILES: u64 = 4;
@@ -34,7 +34,7 @@ pub(crate) struct LogKey {
 #[derive(Debug)]
 pub(super) struct Context<'a> {
     pub handles: &'a Handles,
-    pub packs: &'a Packs,
+    pub packs: &'a PackCache,
     pub limits: &'a LogLimits,
     /// The number of the journal's segment in use.
     pub journal: u64,
@@ -64,11 +64,11 @@ struct InPack {
 }
 
 impl Log {
-    /// Reads what a pack or the build's folder holds of a log; one that is nowhere is empty.
+    /// Reads what a pack or the build's directory holds of a log; one that is nowhere is empty.
     pub fn load(
         key: LogKey,
         dir: &Path,
-        (handles, packs): (&Handles, &Packs),
+        (handles, packs): (&Handles, &PackCache),
         live_journal: u64,
     ) -> Result<Self, StoreError> {
         let mut log = Self {
@@ -102,7 +102,7 @@ impl Log {
     }
 
     /// A log that was packed and went on afterwards is in its file as a whole, unless a crash kept it from getting there.
-    fn look_into_packs(&mut self, packs: &Packs) -> Result<(), StoreError> {
+    fn look_into_packs(&mut self, packs: &PackCache) -> Result<(), StoreError> {
         let Some(packed) = packed_log(packs, self.key)? else { return Ok(()) };
         let lines = as_u64(packed.block.lines());
         if lines > self.end_line() || self.segments.is_empty() {
@@ -393,7 +393,7 @@ fn write_frame(
 }
 
 /// A log that a pack has; none if no pack has it, or that is damaged.
-pub(super) fn packed_log(packs: &Packs, key: LogKey) -> Result<Option<PackedLog>, StoreError> {
+pub(super) fn packed_log(packs: &PackCache, key: LogKey) -> Result<Option<PackedLog>, StoreError> {
     let stored = packs.log(key.build.0, key.log.0)?;
     Ok(stored.and_then(|bytes| PackedLog::decode(&bytes)))
 }
@@ -429,7 +429,7 @@ fn segment_numbers(dir: &Path, log: LogId) -> Result<Vec<u64>, StoreError> {
     Ok(numbers)
 }
 
-/// The names in a folder; none if there is no such folder.
+/// The names in a directory; none if there is no such directory.
 pub(super) fn file_names(dir: &Path) -> Result<Vec<String>, StoreError> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,

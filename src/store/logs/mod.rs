@@ -12,6 +12,7 @@
 
 mod block;
 mod buffer;
+mod cache;
 mod growth;
 mod handle;
 mod handles;
@@ -22,7 +23,6 @@ mod packed;
 mod read;
 mod record;
 mod segment;
-mod shelf;
 #[cfg(test)]
 mod tests;
 mod writing;

@@ -12,7 +12,7 @@ use super::segment::body_of_frame;
 use crate::base::Timestamp;
 use crate::store::StoreError;
 use crate::store::frame;
-use crate::store::packs::Packs;
+use crate::store::packs::PackCache;
 
 /// Consecutive lines that are read in one go.
 #[derive(Debug)]
@@ -122,7 +122,7 @@ impl Planner {
 }
 
 /// Carries a plan out.
-pub(super) fn carry_out(pieces: Vec<Piece>, handles: &Handles, packs: &Packs) -> Result<Vec<LogLine>, StoreError> {
+pub(super) fn carry_out(pieces: Vec<Piece>, handles: &Handles, packs: &PackCache) -> Result<Vec<LogLine>, StoreError> {
     let mut lines = Vec::new();
     for piece in pieces {
         match piece {

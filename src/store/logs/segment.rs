@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::buffer::{Progress, Sources};
 use crate::store::StoreError;
 use crate::store::codec::{decode, encode};
+use crate::store::compression::{compress, decompress};
 use crate::store::frame::{self, Found, Magic, Scanner};
-use crate::store::squeeze::{compress, decompress};
 use crate::store::varint::{self, Input};
 
 /// Frames of log files.

@@ -11,7 +11,7 @@ use super::{LeftOut, LogLimits, LogLine, LogPart, Logs};
 use crate::base::Timestamp;
 use crate::model::{BuildId, LogId};
 use crate::store::blocking::block_on;
-use crate::store::folder::Folder;
+use crate::store::directory::Directory;
 use crate::store::{Store, StoreError, StoreOptions};
 
 const BUILD: BuildId = BuildId(7);
@@ -56,9 +56,9 @@ fn open(dir: &Path) -> Opened {
 /// crash.
 fn crash_image(dir: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
-    let folder = Folder::new(dir);
-    copy_tree(&folder.journal(), &Folder::new(copy.path()).journal());
-    for path in [folder.packs(), folder.builds()] {
+    let directory = Directory::new(dir);
+    copy_tree(&directory.journal(), &Directory::new(copy.path()).journal());
+    for path in [directory.packs(), directory.builds()] {
         copy_tree(&path, &copy.path().join(path.file_name().unwrap()));
     }
     copy
@@ -114,7 +114,7 @@ fn read_all(logs: &Logs) -> Vec<LogLine> {
 }
 
 fn segment_path(dir: &Path, number: u64) -> std::path::PathBuf {
-    Folder::new(dir).build(BUILD).join(format!("log-{LOG}.{number}"))
+    Directory::new(dir).build(BUILD).join(format!("log-{LOG}.{number}"))
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn the_middle_of_a_log_that_grows_too_large_is_left_out() {
         assert_eq!(logs.tail(BUILD, LOG, 1).unwrap()[0].text, line(4_999));
     };
     check(&logs);
-    let on_disk: u64 = fs::read_dir(Folder::new(dir.path()).build(BUILD))
+    let on_disk: u64 = fs::read_dir(Directory::new(dir.path()).build(BUILD))
         .unwrap()
         .map(|entry| entry.unwrap().metadata().unwrap().len())
         .sum();
@@ -328,7 +328,7 @@ fn the_journal_goes_once_its_lines_are_in_place() {
     let logs = open(dir.path());
     append(&logs, 0, numbered(0, 10));
     let segments = || {
-        let found = crate::store::journal::segments(&Folder::new(dir.path()).journal()).unwrap();
+        let found = crate::store::journal::segments(&Directory::new(dir.path()).journal()).unwrap();
         found.into_iter().map(|(number, _)| number).collect::<Vec<_>>()
     };
     assert_eq!(segments(), [1]);
@@ -348,7 +348,7 @@ fn a_short_log_that_is_over_goes_to_a_pack_and_can_go_on_from_there() {
     block_on(logs.close(BUILD, LOG)).unwrap();
     logs.settle();
     let expected = |lines: u64| (0..lines).map(|n| format!("line {n}")).collect::<Vec<_>>();
-    assert!(!Folder::new(dir.path()).build(BUILD).exists(), "it has no file of its own");
+    assert!(!Directory::new(dir.path()).build(BUILD).exists(), "it has no file of its own");
     assert_eq!(texts(&read_all(&logs)), expected(10));
     assert_eq!(texts(&logs.read(BUILD, LOG, 8, 5).unwrap()), ["line 8", "line 9"]);
     logs.shut_down().unwrap();

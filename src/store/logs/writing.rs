@@ -10,15 +10,15 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
+use super::cache::LogCache;
 use super::growth::LogGrowth;
 use super::handle::LogLimits;
 use super::line::LogPart;
 use super::log::{Context, FILE_PREFIX, Log, LogKey, file_names};
 use super::record::LogRecord;
-use super::shelf::Shelf;
 use crate::model::BuildId;
 use crate::store::StoreError;
-use crate::store::folder::{remove_all, sync_dir};
+use crate::store::directory::{remove_all, sync_dir};
 
 /// Text in the buffers of all logs together. Beyond it the largest buffers are written early, and if even that fails
 /// (the disk is full) they grow further, to a bound that nothing reaches while parts are refused on a full disk.
@@ -28,7 +28,7 @@ const STUCK_BYTES_MAX: usize = 128 << 20;
 /// The logs of an open store, as the writer thread has them.
 #[derive(Debug)]
 pub(crate) struct LogWriting {
-    shelf: Arc<Shelf>,
+    cache: Arc<LogCache>,
     limits: LogLimits,
     growth: broadcast::Sender<LogGrowth>,
     /// The number of the journal's segment in use.
@@ -51,9 +51,9 @@ pub(crate) struct LogsToKeep {
 }
 
 impl LogWriting {
-    pub(super) fn new(shelf: Arc<Shelf>, limits: &LogLimits, growth: broadcast::Sender<LogGrowth>) -> Self {
+    pub(super) fn new(cache: Arc<LogCache>, limits: &LogLimits, growth: broadcast::Sender<LogGrowth>) -> Self {
         Self {
-            shelf,
+            cache,
             limits: limits.clone(),
             growth,
             journal: 0,
@@ -70,7 +70,7 @@ impl LogWriting {
 
     /// Tells from which segment on the journal is about to be taken up; `u64::MAX` when that is done.
     pub fn set_live_journal(&self, number: u64) {
-        self.shelf.set_live_journal(number);
+        self.cache.set_live_journal(number);
     }
 
     /// Takes up what the journal tells.
@@ -88,12 +88,12 @@ impl LogWriting {
 
     /// Whether a log has this part already.
     pub fn has(&self, key: LogKey, source: &str, n: u64) -> Result<bool, StoreError> {
-        self.shelf.with(key, |log| Ok(log.has(source, n)))
+        self.cache.with(key, |log| Ok(log.has(source, n)))
     }
 
     /// Adds a part that the journal has.
     pub fn push(&mut self, key: LogKey, source: &str, n: u64, part: &LogPart) -> Result<(), StoreError> {
-        let buffered = self.shelf.with(key, |log| {
+        let buffered = self.cache.with(key, |log| {
             log.push(source, n, part);
             Ok((!log.is_flushed()).then(|| log.buffered()))
         })?;
@@ -127,7 +127,7 @@ impl LogWriting {
         self.change(key, Log::close)?;
         LogRecord::Closed(key).push(&mut self.closed);
         self.tell(key);
-        self.shelf.with(key, |log| Ok(log.lines()))
+        self.cache.with(key, |log| Ok(log.lines()))
     }
 
     /// What the next entry of the journal has to say of logs that were closed.
@@ -141,7 +141,7 @@ impl LogWriting {
         let mut short = Vec::new();
         let keys: Vec<LogKey> = self.buffered.keys().copied().collect();
         for key in keys {
-            match self.shelf.with(key, |log| Ok(log.to_pack()))? {
+            match self.cache.with(key, |log| Ok(log.to_pack()))? {
                 Some((lines, text)) => short.push((key, lines, text)),
                 None => self.change(key, Log::flush)?,
             }
@@ -157,7 +157,7 @@ impl LogWriting {
     /// Lets go of lines that are in a pack now.
     pub fn were_packed(&mut self, logs: impl Iterator<Item = (LogKey, u64)>) {
         for (key, lines) in logs {
-            let buffered = self.shelf.with(key, |log| {
+            let buffered = self.cache.with(key, |log| {
                 log.was_packed(lines);
                 Ok((!log.is_flushed()).then(|| log.buffered()))
             });
@@ -176,7 +176,7 @@ impl LogWriting {
     /// Removes the logs of a build.
     pub fn remove_logs(&mut self, build: BuildId) -> Result<(), StoreError> {
         self.forget(build)?;
-        let dir = self.shelf.folder.build(build);
+        let dir = self.cache.directory.build(build);
         for name in file_names(&dir)?.iter().filter(|name| name.starts_with(FILE_PREFIX)) {
             remove_all(&dir.join(name))?;
         }
@@ -186,19 +186,19 @@ impl LogWriting {
     /// Removes everything of a build.
     pub fn remove_build(&mut self, build: BuildId) -> Result<(), StoreError> {
         self.forget(build)?;
-        remove_all(&self.shelf.folder.build(build))
+        remove_all(&self.cache.directory.build(build))
     }
 
     fn forget(&mut self, build: BuildId) -> Result<(), StoreError> {
-        self.shelf.forget(build);
+        self.cache.forget(build);
         self.buffered.retain(|key, _| key.build != build);
-        let dir = self.shelf.folder.build(build);
+        let dir = self.cache.directory.build(build);
         self.dirty.retain(|path| !path.starts_with(&dir));
-        self.shelf.packs.remove(build.0)
+        self.cache.packs.remove(build.0)
     }
 
     fn tell(&self, key: LogKey) {
-        let grown = self.shelf.with(key, |log| Ok((log.lines(), log.is_closed())));
+        let grown = self.cache.with(key, |log| Ok((log.lines(), log.is_closed())));
         if let Ok((lines, closed)) = grown {
             // Nobody may be listening.
             let _ = self.growth.send(LogGrowth { build: key.build, log: key.log, lines, closed });
@@ -218,11 +218,11 @@ impl LogWriting {
         key: LogKey,
         work: impl FnOnce(&mut Log, &Context<'_>) -> Result<Vec<PathBuf>, StoreError>,
     ) -> Result<(), StoreError> {
-        let shelf = Arc::clone(&self.shelf);
+        let cache = Arc::clone(&self.cache);
         let context =
-            Context { handles: &shelf.handles, packs: &shelf.packs, limits: &self.limits, journal: self.journal };
+            Context { handles: &cache.handles, packs: &cache.packs, limits: &self.limits, journal: self.journal };
         let mut buffered = None;
-        let written = shelf.with(key, |log| {
+        let written = cache.with(key, |log| {
             let written = work(log, &context);
             buffered = (!log.is_flushed()).then(|| log.buffered());
             written
@@ -264,7 +264,7 @@ impl LogsToKeep {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(StoreError::io("open", path)(error)),
             }
-            // The build's folder, the one of its thousand, and that of all builds.
+            // The build's directory, the one of its thousand, and that of all builds.
             dirs.extend(path.ancestors().skip(1).take(3).map(std::path::Path::to_owned));
         }
         for dir in dirs.iter().filter(|dir| dir.exists()) {

@@ -6,18 +6,18 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::rebuild::project_facts;
-use super::{Progress, TELL_EVERY, Tell, open_database, open_trusted, take_existing};
+use super::{OnProgress, PROGRESS_EVERY, Progress, open_database, open_trusted, take_existing};
 use crate::model::{BuildId, BuildsetId, RequestId};
 use crate::store::StoreError;
-use crate::store::backend::{Backend, KeyRange, Order, Pair};
+use crate::store::backend::{Backend, Direction, KeyRange, Pair};
 use crate::store::configs::Configs;
-use crate::store::folder::{Folder, builds, remove_all};
+use crate::store::directory::{Directory, builds, remove_all};
 use crate::store::journal::{self, Read as JournalRead};
 use crate::store::key::Table;
 use crate::store::logs::{inspect_file, inspect_packed, log_files, records};
 use crate::store::packs::{self, Read, Wanted};
 use crate::store::project::last_seq;
-use crate::store::retire::RetiredEntry;
+use crate::store::retention::Removal;
 use crate::store::snapshot::Snapshots;
 
 /// Differences told one by one; more are only counted.
@@ -39,31 +39,31 @@ pub struct CheckReport {
     pub problems: Vec<String>,
     /// The database lacks something that packs and journal tell, or cannot be read: a rebuild helps.
     pub database_lacks: bool,
-    /// Packs and journal lack something that the database tells: a rebuild would lose it.
+    /// PackCache and journal lack something that the database tells: a rebuild would lose it.
     pub facts_lack: bool,
 }
 
 /// Reads everything in the store in `dir` and reports what is damaged.
 ///
 /// Nothing is changed, not even what a killed master left to be done.
-pub fn check(dir: &Path, tell: Tell<'_>) -> Result<CheckReport, StoreError> {
-    let (folder, _lock, _) = take_existing(dir)?;
+pub fn check(dir: &Path, on_progress: OnProgress<'_>) -> Result<CheckReport, StoreError> {
+    let (directory, _lock, _) = take_existing(dir)?;
     let mut report = CheckReport::default();
-    check_files(&folder, &mut report)?;
-    check_records(&folder, &mut report, tell)?;
-    check_logs(&folder, &mut report, tell)?;
+    check_files(&directory, &mut report)?;
+    check_records(&directory, &mut report, on_progress)?;
+    check_logs(&directory, &mut report, on_progress)?;
     Ok(report)
 }
 
-fn check_files(folder: &Folder, report: &mut CheckReport) -> Result<(), StoreError> {
-    for (seq, is_whole) in Snapshots::Files(folder.snapshots()).inspect()? {
+fn check_files(directory: &Directory, report: &mut CheckReport) -> Result<(), StoreError> {
+    for (seq, is_whole) in Snapshots::Files(directory.snapshots()).inspect()? {
         if !is_whole {
             report
                 .problems
                 .push(format!("the snapshot at fact {seq} is damaged; an older one, or the facts, take its place"));
         }
     }
-    let configs = Configs::Files(folder.configs());
+    let configs = Configs::Files(directory.configs());
     for digest in configs.digests()? {
         if let Err(error) = configs.get(&digest) {
             report.problems.push(format!("the configuration {digest} is damaged: {error}"));
@@ -72,8 +72,12 @@ fn check_files(folder: &Folder, report: &mut CheckReport) -> Result<(), StoreErr
     Ok(())
 }
 
-fn check_records(folder: &Folder, report: &mut CheckReport, tell: Tell<'_>) -> Result<(), StoreError> {
-    let found = match open_trusted(folder) {
+fn check_records(
+    directory: &Directory,
+    report: &mut CheckReport,
+    on_progress: OnProgress<'_>,
+) -> Result<(), StoreError> {
+    let found = match open_trusted(directory) {
         Ok(found) => Some(found),
         Err(StoreError::Corrupt { what, why }) => {
             report.problems.push(format!("{what} is damaged: {why}"));
@@ -82,19 +86,19 @@ fn check_records(folder: &Folder, report: &mut CheckReport, tell: Tell<'_>) -> R
         }
         Err(error) => return Err(error),
     };
-    let scratch = Scratch { path: folder.dir().join("sled.check") };
+    let scratch = Scratch { path: directory.dir().join("sled.check") };
     remove_all(&scratch.path)?;
     let expected = open_database(&scratch.path)?;
     // Facts that only the database has cost their own words below.
     let last = found.as_ref().map_or(Ok(u64::MAX), last_seq)?;
-    let (facts, read) = project_facts(folder, &expected, (u64::MAX, last), tell)?;
+    let (facts, read) = project_facts(directory, &expected, (u64::MAX, last), on_progress)?;
     report.facts = facts;
     report.facts_lack |= !read.damage.is_empty();
     report.problems.extend(read.damage);
-    found.map_or(Ok(()), |found| compare((&expected, &found), &read.removals, report, tell))
+    found.map_or(Ok(()), |found| compare((&expected, &found), &read.removals, report, on_progress))
 }
 
-/// A folder that goes when the check ends, however it ends.
+/// A directory that goes when the check ends, however it ends.
 struct Scratch {
     path: PathBuf,
 }
@@ -102,7 +106,7 @@ struct Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = remove_all(&self.path) {
-            tracing::warn!(%error, "a scratch folder stays");
+            tracing::warn!(%error, "a scratch directory stays");
         }
     }
 }
@@ -119,9 +123,9 @@ fn compared() -> [KeyRange; 3] {
 
 fn compare(
     (expected, found): (&dyn Backend, &dyn Backend),
-    removed: &[RetiredEntry],
+    removed: &[Removal],
     report: &mut CheckReport,
-    tell: Tell<'_>,
+    on_progress: OnProgress<'_>,
 ) -> Result<(), StoreError> {
     let (facts, records) = (last_seq(expected)?, last_seq(found)?);
     if facts != records {
@@ -170,8 +174,8 @@ fn compare(
                 }
             }
             report.records += 1;
-            if report.records.is_multiple_of(TELL_EVERY) {
-                tell(Progress { what: "records", done: report.records, total: None });
+            if report.records.is_multiple_of(PROGRESS_EVERY) {
+                on_progress(Progress { what: "records", done: report.records, total: None });
             }
         }
     }
@@ -185,17 +189,17 @@ fn compare(
 
 /// Whether a record that no fact tells of shows that facts were lost. Other records follow from these; and a damaged database
 /// may bring back what retention removed.
-fn is_history(key: &[u8], removed: &[RetiredEntry]) -> bool {
+fn is_history(key: &[u8], removed: &[Removal]) -> bool {
     let Some(id) = key.get(1..9).and_then(|id| <[u8; 8]>::try_from(id).ok()).map(u64::from_be_bytes) else {
         return false;
     };
     let table = |table: Table| key[0] == table.byte();
     if table(Table::Build) || table(Table::Step) {
-        !removed.contains(&RetiredEntry::Build(BuildId(id)))
+        !removed.contains(&Removal::Build(BuildId(id)))
     } else if table(Table::Request) {
-        !removed.contains(&RetiredEntry::Request(RequestId(id)))
+        !removed.contains(&Removal::Request(RequestId(id)))
     } else if table(Table::Buildset) {
-        !removed.contains(&RetiredEntry::Buildset(BuildsetId(id)))
+        !removed.contains(&Removal::Buildset(BuildsetId(id)))
     } else {
         table(Table::Change) || table(Table::PlanAdopted)
     }
@@ -238,7 +242,7 @@ impl<'a> Walk<'a> {
 
     fn peek(&mut self) -> Result<Option<&Pair>, StoreError> {
         if self.loaded.is_empty() && !self.is_over {
-            let pairs = self.backend.scan(&self.rest, Order::Ascending, COMPARED_AT_ONCE)?;
+            let pairs = self.backend.scan(&self.rest, Direction::Ascending, COMPARED_AT_ONCE)?;
             self.is_over = pairs.len() < COMPARED_AT_ONCE;
             if let Some((last, _)) = pairs.last() {
                 // The next possible key.
@@ -272,8 +276,8 @@ fn describe(key: &[u8]) -> String {
     )
 }
 
-fn check_logs(folder: &Folder, report: &mut CheckReport, tell: Tell<'_>) -> Result<(), StoreError> {
-    for (_, path) in packs::packs(&folder.packs())? {
+fn check_logs(directory: &Directory, report: &mut CheckReport, on_progress: OnProgress<'_>) -> Result<(), StoreError> {
+    for (_, path) in packs::packs(&directory.packs())? {
         packs::read(&path, Wanted::Logs, &mut |read| {
             if let Read::Log(build, log, text) = read {
                 report.log_files += 1;
@@ -284,7 +288,7 @@ fn check_logs(folder: &Folder, report: &mut CheckReport, tell: Tell<'_>) -> Resu
             Ok(())
         })?;
     }
-    for (_, path) in journal::segments(&folder.journal())? {
+    for (_, path) in journal::segments(&directory.journal())? {
         journal::read(&path, |read| {
             if let JournalRead::Entry(entry, place) = read
                 && entry.logs(&place).map_or(true, |plain| records(&plain).is_none())
@@ -294,18 +298,18 @@ fn check_logs(folder: &Folder, report: &mut CheckReport, tell: Tell<'_>) -> Resu
             Ok(())
         })?;
     }
-    for build in builds(folder)? {
-        let dir = folder.build(build);
+    for build in builds(directory)? {
+        let dir = directory.build(build);
         for name in log_files(&dir)? {
             let path = dir.join(name);
             let file = File::open(&path).map_err(StoreError::io("open", &path))?;
             report.problems.extend(inspect_file(&file, &path)?);
             report.log_files += 1;
-            if report.log_files.is_multiple_of(TELL_EVERY) {
-                tell(Progress { what: "log files", done: report.log_files, total: None });
+            if report.log_files.is_multiple_of(PROGRESS_EVERY) {
+                on_progress(Progress { what: "log files", done: report.log_files, total: None });
             }
         }
     }
-    tell(Progress { what: "log files", done: report.log_files, total: Some(report.log_files) });
+    on_progress(Progress { what: "log files", done: report.log_files, total: Some(report.log_files) });
     Ok(())
 }

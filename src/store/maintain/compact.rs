@@ -1,6 +1,6 @@
 //! Reclaiming the space of what is gone.
 //!
-//! sled never shrinks, so its content is copied into a new database. Packs are written anew without what was removed. Both grow beside
+//! sled never shrinks, so its content is copied into a new database. PackCache are written anew without what was removed. Both grow beside
 //! the old ones and take their place when they are whole.
 
 use std::collections::BTreeSet;
@@ -8,16 +8,16 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Progress, TELL_EVERY, Tell, open_database, open_trusted, settle, take_existing};
+use super::{OnProgress, PROGRESS_EVERY, Progress, open_database, open_trusted, settle, take_existing};
 use crate::model::{Event, Fact};
 use crate::store::StoreError;
-use crate::store::backend::{Backend, Batch, Order};
-use crate::store::folder::{Folder, make_dir, remove_all};
+use crate::store::backend::{Backend, Batch, Direction};
+use crate::store::directory::{Directory, make_dir, remove_all};
+use crate::store::facts::{read_facts, read_removals};
 use crate::store::journal::FactGroup;
-use crate::store::packs::{self, PackWriter, Packs, Read, Wanted};
-use crate::store::retire::RetiredEntry;
+use crate::store::packs::{self, PackCache, PackWriter, Read, Wanted};
+use crate::store::retention::Removal;
 use crate::store::snapshot::Snapshots;
-use crate::store::told::{read_facts, read_removals};
 
 /// Records copied in one batch.
 const BATCH_RECORDS: usize = 2000;
@@ -34,51 +34,51 @@ pub struct CompactReport {
 }
 
 /// Makes the store in `dir` as small as its content. A crash at any moment leaves the old or the new state.
-pub fn compact(dir: &Path, tell: Tell<'_>) -> Result<CompactReport, StoreError> {
+pub fn compact(dir: &Path, on_progress: OnProgress<'_>) -> Result<CompactReport, StoreError> {
     {
-        let (folder, _lock, _) = take_existing(dir)?;
+        let (directory, _lock, _) = take_existing(dir)?;
         // Refuses a damaged database: what it holds may be more than the facts tell.
-        open_trusted(&folder)?;
+        open_trusted(&directory)?;
     }
-    let mut report = CompactReport { bytes_before: size(&Folder::new(dir))?, ..CompactReport::default() };
+    let mut report = CompactReport { bytes_before: size(&Directory::new(dir))?, ..CompactReport::default() };
     settle(dir)?;
-    let (folder, _lock, _) = take_existing(dir)?;
+    let (directory, _lock, _) = take_existing(dir)?;
     {
-        let backend = open_trusted(&folder)?;
-        copy_database(&folder, &backend, tell)?;
+        let backend = open_trusted(&directory)?;
+        copy_database(&directory, &backend, on_progress)?;
     }
-    folder.swap(&folder.sled())?;
-    report.facts_dropped = rewrite_packs(&folder, tell)?;
-    folder.swap(&folder.packs())?;
-    report.bytes_after = size(&folder)?;
+    directory.swap(&directory.sled())?;
+    report.facts_dropped = rewrite_packs(&directory, on_progress)?;
+    directory.swap(&directory.packs())?;
+    report.bytes_after = size(&directory)?;
     Ok(report)
 }
 
-fn copy_database(folder: &Folder, from: &dyn Backend, tell: Tell<'_>) -> Result<(), StoreError> {
-    let growing = folder.growing(&folder.sled());
+fn copy_database(directory: &Directory, from: &dyn Backend, on_progress: OnProgress<'_>) -> Result<(), StoreError> {
+    let growing = directory.growing(&directory.sled());
     remove_all(&growing)?;
     let to = open_database(&growing)?;
     let mut range = crate::store::backend::KeyRange { from: Vec::new(), to: vec![0xff] };
     let mut done = 0;
     loop {
-        let pairs = from.scan(&range, Order::Ascending, BATCH_RECORDS)?;
+        let pairs = from.scan(&range, Direction::Ascending, BATCH_RECORDS)?;
         let Some((last, _)) = pairs.last() else { return Ok(()) };
         range.from = [last.as_slice(), &[0]].concat();
         done += u64::try_from(pairs.len()).unwrap_or(0);
         to.apply(Batch { writes: pairs.into_iter().map(|(key, value)| (key, Some(value))).collect() })?;
-        tell(Progress { what: "records", done, total: None });
+        on_progress(Progress { what: "records", done, total: None });
     }
 }
 
-fn rewrite_packs(folder: &Folder, tell: Tell<'_>) -> Result<u64, StoreError> {
-    let growing = folder.growing(&folder.packs());
+fn rewrite_packs(directory: &Directory, on_progress: OnProgress<'_>) -> Result<u64, StoreError> {
+    let growing = directory.growing(&directory.packs());
     remove_all(&growing)?;
     make_dir(&growing)?;
-    let removals = read_removals(folder)?;
-    let mut gone = Gone::find(folder, &removals)?;
-    let old = Packs::open(&folder.packs())?;
+    let removals = read_removals(directory)?;
+    let mut gone = Gone::find(directory, &removals)?;
+    let old = PackCache::open(&directory.packs())?;
     let (mut dropped, mut done) = (0, 0);
-    let paths = packs::packs(&folder.packs())?;
+    let paths = packs::packs(&directory.packs())?;
     for (number, path) in &paths {
         let mut pack = PackWriter::begin(&growing, *number)?;
         packs::read(path, Wanted::Everything, &mut |read| match read {
@@ -87,8 +87,8 @@ fn rewrite_packs(folder: &Folder, tell: Tell<'_>) -> Result<u64, StoreError> {
                 let before = facts.len();
                 let kept: Vec<Arc<Fact>> = facts.into_iter().filter(|fact| !gone.has(fact)).map(Arc::new).collect();
                 dropped += u64::try_from(before - kept.len()).unwrap_or(0);
-                done += TELL_EVERY.min(group.last - group.first + 1);
-                tell(Progress { what: "facts", done, total: None });
+                done += PROGRESS_EVERY.min(group.last - group.first + 1);
+                on_progress(Progress { what: "facts", done, total: None });
                 FactGroup::of(&kept).map_or(Ok(()), |group| pack.facts(&group))
             }
             Read::Log(build, log, text) => {
@@ -124,21 +124,21 @@ struct Gone {
 }
 
 impl Gone {
-    fn find(folder: &Folder, removals: &[RetiredEntry]) -> Result<Self, StoreError> {
-        let snapshots = Snapshots::Files(folder.snapshots());
+    fn find(directory: &Directory, removals: &[Removal]) -> Result<Self, StoreError> {
+        let snapshots = Snapshots::Files(directory.snapshots());
         let covered = snapshots.whole()?.next().map_or(u64::MAX, |(seq, _)| seq);
-        let last = packs::last_packed(&folder.packs())?;
+        let last = packs::last_packed(&directory.packs())?;
         let (mut builds, mut buildsets) = (BTreeSet::new(), BTreeSet::new());
         for entry in removals {
             match entry {
-                RetiredEntry::Build(build) => builds.extend([build.0]),
-                RetiredEntry::Buildset(buildset) => buildsets.extend([buildset.0]),
-                RetiredEntry::Request(_) | RetiredEntry::Logs(_) => {}
+                Removal::Build(build) => builds.extend([build.0]),
+                Removal::Buildset(buildset) => buildsets.extend([buildset.0]),
+                Removal::Request(_) | Removal::Logs(_) => {}
             }
         }
         let mut gone = Self { builds, buildsets, requests: BTreeSet::new(), covered, last };
         // What goes on after the snapshot keeps all its facts, and so does what the last fact belongs to.
-        read_facts(folder, covered.min(last.saturating_sub(1)), &mut |fact| {
+        read_facts(directory, covered.min(last.saturating_sub(1)), &mut |fact| {
             if let Some(build) = fact.event.build() {
                 gone.builds.remove(&build.0);
             }
@@ -177,19 +177,19 @@ impl Gone {
     }
 
     /// The removals that a rebuild still has to repeat: no fact is left that would bring the others back.
-    fn still_needed(&self, entries: Vec<RetiredEntry>) -> Vec<RetiredEntry> {
-        let is_needed = |entry: &RetiredEntry| match entry {
-            RetiredEntry::Build(build) | RetiredEntry::Logs(build) => !self.builds.contains(&build.0),
-            RetiredEntry::Request(request) => !self.requests.contains(&request.0),
-            RetiredEntry::Buildset(buildset) => !self.buildsets.contains(&buildset.0),
+    fn still_needed(&self, entries: Vec<Removal>) -> Vec<Removal> {
+        let is_needed = |entry: &Removal| match entry {
+            Removal::Build(build) | Removal::Logs(build) => !self.builds.contains(&build.0),
+            Removal::Request(request) => !self.requests.contains(&request.0),
+            Removal::Buildset(buildset) => !self.buildsets.contains(&buildset.0),
         };
         let mut seen = BTreeSet::new();
         entries.into_iter().filter(|entry| is_needed(entry) && seen.insert(entry.clone())).collect()
     }
 }
 
-fn size(folder: &Folder) -> Result<u64, StoreError> {
-    Ok(size_below(&folder.sled())? + size_below(&folder.packs())? + size_below(&folder.journal())?)
+fn size(directory: &Directory) -> Result<u64, StoreError> {
+    Ok(size_below(&directory.sled())? + size_below(&directory.packs())? + size_below(&directory.journal())?)
 }
 
 fn size_below(dir: &Path) -> Result<u64, StoreError> {

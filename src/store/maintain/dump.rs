@@ -12,7 +12,7 @@ use crate::model::{BuildId, ConfigDigest, Fact};
 use crate::store::StoreError;
 use crate::store::codec::{decode, encode};
 use crate::store::frame::{self, Magic};
-use crate::store::retire::RetiredEntry;
+use crate::store::retention::Removal;
 
 const MAGIC: Magic = *b"SwD1";
 
@@ -42,7 +42,7 @@ pub(super) enum Item {
         bytes: serde_bytes::ByteBuf,
     },
     Fact(Fact),
-    Removed(Vec<RetiredEntry>),
+    Removed(Vec<Removal>),
     /// A whole log that is short.
     ShortLog {
         build: BuildId,

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::dump::{Counts, DumpReader, DumpReport, Item, wrong};
-use super::{Progress, TELL_EVERY, Tell, rebuild_database};
+use super::{OnProgress, PROGRESS_EVERY, Progress, rebuild_database};
 use crate::model::Fact;
 use crate::store::StoreError;
 use crate::store::configs::Configs;
-use crate::store::folder::{Folder, Format, make_dir, remove_all, sync_dir};
+use crate::store::directory::{Directory, Format, make_dir, remove_all, sync_dir};
 use crate::store::frame;
 use crate::store::journal::FactGroup;
 use crate::store::logs::is_log_file;
@@ -31,13 +31,13 @@ const PACK_BYTES: u64 = 8 << 20;
 /// It equals the exported one, its installation id included: do not run both. If the dump lacks a fact after its newest
 /// snapshot, everything after that fact is left out, because the state of the open work cannot be known beyond it; the report
 /// names the fact under `damage`.
-pub fn import(dir: &Path, input: &mut dyn Read, tell: Tell<'_>) -> Result<DumpReport, StoreError> {
+pub fn import(dir: &Path, input: &mut dyn Read, on_progress: OnProgress<'_>) -> Result<DumpReport, StoreError> {
     if !is_free(dir)? {
         return Err(StoreError::Occupied { dir: dir.to_owned() });
     }
     let growing = beside(dir);
     remove_all(&growing)?;
-    let imported = fill(&Folder::new(&growing), input, tell).and_then(|report| {
+    let imported = fill(&Directory::new(&growing), input, on_progress).and_then(|report| {
         if dir.exists() {
             fs::remove_dir(dir).map_err(StoreError::io("remove", dir))?;
         }
@@ -65,19 +65,20 @@ fn beside(dir: &Path) -> PathBuf {
     dir.with_file_name(name)
 }
 
-fn fill(folder: &Folder, input: &mut dyn Read, tell: Tell<'_>) -> Result<DumpReport, StoreError> {
-    for dir in [folder.journal(), folder.packs(), folder.builds(), folder.snapshots(), folder.configs()] {
+fn fill(directory: &Directory, input: &mut dyn Read, on_progress: OnProgress<'_>) -> Result<DumpReport, StoreError> {
+    for dir in [directory.journal(), directory.packs(), directory.builds(), directory.snapshots(), directory.configs()]
+    {
         make_dir(&dir)?;
     }
     let mut reader = DumpReader::begin(input)?;
     let Item::Begin { installation, last_fact: _ } = reader.next()? else {
         return Err(wrong("its first item is no beginning"));
     };
-    let mut filler = Filler::new(folder)?;
+    let mut filler = Filler::new(directory)?;
     let counts = loop {
         match reader.next()? {
             Item::End(counts) => break counts,
-            item => filler.take(item, tell)?,
+            item => filler.take(item, on_progress)?,
         }
     };
     filler.write_facts()?;
@@ -85,9 +86,9 @@ fn fill(folder: &Folder, input: &mut dyn Read, tell: Tell<'_>) -> Result<DumpRep
         return Err(wrong(format!("it should have {counts:?} and has {:?}", filler.counts)));
     }
     filler.pack.finish()?;
-    let report = rebuild_database(folder, tell)?;
-    Format { installation }.write(folder)?;
-    sync_dir(folder.dir())?;
+    let report = rebuild_database(directory, on_progress)?;
+    Format { installation }.write(directory)?;
+    sync_dir(directory.dir())?;
     let mut damage = report.damage;
     damage.extend(filler.gap.as_ref().map(Gap::words));
     let mut imported = counts.report(damage);
@@ -114,7 +115,7 @@ impl Gap {
 }
 
 struct Filler<'a> {
-    folder: &'a Folder,
+    directory: &'a Directory,
     pack: PackWriter,
     number: u64,
     configs: Configs,
@@ -129,13 +130,13 @@ struct Filler<'a> {
 }
 
 impl<'a> Filler<'a> {
-    fn new(folder: &'a Folder) -> Result<Self, StoreError> {
+    fn new(directory: &'a Directory) -> Result<Self, StoreError> {
         Ok(Self {
-            folder,
-            pack: PackWriter::begin(&folder.packs(), 1)?,
+            directory,
+            pack: PackWriter::begin(&directory.packs(), 1)?,
             number: 1,
-            configs: Configs::Files(folder.configs()),
-            snapshots: Snapshots::Files(folder.snapshots()),
+            configs: Configs::Files(directory.configs()),
+            snapshots: Snapshots::Files(directory.snapshots()),
             waiting: Vec::new(),
             counts: Counts::default(),
             covered: 0,
@@ -144,7 +145,7 @@ impl<'a> Filler<'a> {
         })
     }
 
-    fn take(&mut self, item: Item, tell: Tell<'_>) -> Result<(), StoreError> {
+    fn take(&mut self, item: Item, on_progress: OnProgress<'_>) -> Result<(), StoreError> {
         match item {
             Item::Begin { .. } | Item::End(_) => Err(wrong("it begins twice")),
             Item::Config { digest, bytes } => {
@@ -160,8 +161,8 @@ impl<'a> Filler<'a> {
                 if self.is_beyond_a_gap(fact.seq) {
                     return Ok(());
                 }
-                if self.counts.facts.is_multiple_of(TELL_EVERY) {
-                    tell(Progress { what: "facts", done: self.counts.facts, total: None });
+                if self.counts.facts.is_multiple_of(PROGRESS_EVERY) {
+                    on_progress(Progress { what: "facts", done: self.counts.facts, total: None });
                 }
                 self.waiting.push(Arc::new(fact));
                 if self.waiting.len() >= BATCH_FACTS { self.write_facts() } else { Ok(()) }
@@ -182,7 +183,7 @@ impl<'a> Filler<'a> {
                 }
                 self.counts.log_files += u64::from(at == 0);
                 self.counts.log_bytes += u64::try_from(bytes.len()).unwrap_or(0);
-                write_piece(&self.folder.build(build).join(name), at, &bytes)
+                write_piece(&self.directory.build(build).join(name), at, &bytes)
             }
         }
     }
@@ -213,7 +214,7 @@ impl<'a> Filler<'a> {
     fn next_pack_if_full(&mut self) -> Result<(), StoreError> {
         if self.pack.size() >= PACK_BYTES {
             self.number += 1;
-            let next = PackWriter::begin(&self.folder.packs(), self.number)?;
+            let next = PackWriter::begin(&self.directory.packs(), self.number)?;
             std::mem::replace(&mut self.pack, next).finish()?;
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Care of a store that no master has open: check, rebuild, compact, export, import.
 //!
-//! Each takes the folder's lock, tells its progress to a callback, and returns a report. `docs/reference/dump-format.md`
+//! Each takes the directory's lock, tells its progress to a callback, and returns a report. `docs/reference/dump-format.md`
 //! describes the dump.
 
 mod check;
@@ -23,9 +23,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::backend::{OpenFailure, Overlay, SledBackend};
-use super::folder::{Folder, FolderLock, Format};
+use super::directory::{Directory, DirectoryLock, Format};
 use super::journal::{self, Read};
-use super::opening::{CatchUp, mistrust};
+use super::opening::{CatchUp, verify_database};
 use super::{Store, StoreError, StoreOptions};
 
 /// How far a task is.
@@ -40,23 +40,23 @@ pub struct Progress {
 }
 
 /// Who is told.
-pub type Tell<'a> = &'a mut dyn FnMut(Progress);
+pub type OnProgress<'a> = &'a mut dyn FnMut(Progress);
 
 /// News come once per so many things, so that telling costs nothing.
-const TELL_EVERY: u64 = 1000;
+const PROGRESS_EVERY: u64 = 1000;
 
-/// Takes a folder that has to hold a store.
-fn take_existing(dir: &Path) -> Result<(Folder, FolderLock, Format), StoreError> {
-    let folder = existing(dir)?;
+/// Takes a directory that has to hold a store.
+fn take_existing(dir: &Path) -> Result<(Directory, DirectoryLock, Format), StoreError> {
+    let directory = existing(dir)?;
     let missing = || StoreError::Missing { dir: dir.to_owned() };
-    Format::read(&folder)?.ok_or_else(missing)?;
-    let lock = FolderLock::take(&folder)?;
-    folder.finish_swap()?;
-    let format = Format::read(&folder)?.ok_or_else(missing)?;
-    Ok((folder, lock, format))
+    Format::read(&directory)?.ok_or_else(missing)?;
+    let lock = DirectoryLock::take(&directory)?;
+    directory.finish_swap()?;
+    let format = Format::read(&directory)?.ok_or_else(missing)?;
+    Ok((directory, lock, format))
 }
 
-/// Whether a folder holds a store.
+/// Whether a directory holds a store.
 ///
 /// # Errors
 /// When it does not, or cannot be read.
@@ -65,10 +65,10 @@ pub fn require(dir: &Path) -> Result<(), StoreError> {
     found.map(drop).ok_or_else(|| StoreError::Missing { dir: dir.to_owned() })
 }
 
-/// The layout of a folder that is there.
-fn existing(dir: &Path) -> Result<Folder, StoreError> {
+/// The layout of a directory that is there.
+fn existing(dir: &Path) -> Result<Directory, StoreError> {
     match std::fs::metadata(dir) {
-        Ok(found) if found.is_dir() => Ok(Folder::new(dir)),
+        Ok(found) if found.is_dir() => Ok(Directory::new(dir)),
         Ok(_) => Err(StoreError::io("open the store in", dir)(io::ErrorKind::NotADirectory.into())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::Missing { dir: dir.to_owned() }),
         Err(error) => Err(StoreError::io("open the store in", dir)(error)),
@@ -77,18 +77,18 @@ fn existing(dir: &Path) -> Result<Folder, StoreError> {
 
 /// The records of a store, if its database can be trusted: what the journal has beyond it is added in memory only. Opening alone
 /// would make an empty database where none is.
-fn open_trusted(folder: &Folder) -> Result<Overlay, StoreError> {
-    let damaged = |why: String| StoreError::corrupt(format!("the database in `{}`", folder.sled().display()), why);
-    if !folder.sled().exists() {
+fn open_trusted(directory: &Directory) -> Result<Overlay, StoreError> {
+    let damaged = |why: String| StoreError::corrupt(format!("the database in `{}`", directory.sled().display()), why);
+    if !directory.sled().exists() {
         return Err(damaged("it is missing".to_owned()));
     }
-    let backend = open_database(&folder.sled())?;
-    if let Some(why) = mistrust(folder, &backend)? {
+    let backend = open_database(&directory.sled())?;
+    if let Some(why) = verify_database(directory, &backend)? {
         return Err(damaged(why));
     }
     let overlay = Overlay::new(Arc::new(backend));
     let mut catch_up = CatchUp::new(&overlay)?;
-    for (_, path) in journal::segments(&folder.journal())? {
+    for (_, path) in journal::segments(&directory.journal())? {
         journal::read(&path, |read| match read {
             Read::Entry(entry, place) => catch_up.take(&entry, &place),
             Read::Damage(_) | Read::Torn(_) => Ok(()),

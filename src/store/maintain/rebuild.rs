@@ -5,16 +5,16 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Progress, TELL_EVERY, Tell, existing, open_database, open_trusted};
+use super::{OnProgress, PROGRESS_EVERY, Progress, existing, open_database, open_trusted};
 use crate::model::Fact;
 use crate::store::StoreError;
 use crate::store::backend::Backend;
-use crate::store::folder::{Folder, FolderLock, Format, remove_all, sync_dir};
+use crate::store::directory::{Directory, DirectoryLock, Format, remove_all, sync_dir};
+use crate::store::facts::{Findings, read_facts};
 use crate::store::key::Table;
 use crate::store::opening::{has_facts, installation_of, new_installation, repeat_all};
 use crate::store::project::{BUILDS_TOTAL, last_seq, project};
 use crate::store::snapshot::Snapshots;
-use crate::store::told::{Findings, read_facts};
 use crate::store::txn::{Records as _, Txn};
 
 /// Facts projected into one batch.
@@ -44,66 +44,66 @@ pub struct RebuildReport {
 /// Makes the database of the store in `dir` again from its packs and its journal.
 ///
 /// When it returns, history and open work are as these tell, and the old database lies in `damaged/`.
-pub fn rebuild(dir: &Path, tell: Tell<'_>) -> Result<RebuildReport, StoreError> {
-    let (folder, _lock, is_described) = take_damaged(dir)?;
-    let report = rebuild_database(&folder, tell)?;
+pub fn rebuild(dir: &Path, on_progress: OnProgress<'_>) -> Result<RebuildReport, StoreError> {
+    let (directory, _lock, is_described) = take_damaged(dir)?;
+    let report = rebuild_database(&directory, on_progress)?;
     if !is_described {
-        describe(&folder)?;
+        describe(&directory)?;
     }
     Ok(report)
 }
 
 /// The same, but refuses if the present database can be read and holds more than packs and journal do: then those are what
 /// is damaged.
-pub fn rebuild_unless_poorer(dir: &Path, tell: Tell<'_>) -> Result<RebuildReport, StoreError> {
-    let (folder, _lock, is_described) = take_damaged(dir)?;
-    let present = Holdings::of_database(&folder);
-    let report = make_database(&folder, present.as_ref(), tell)?;
+pub fn rebuild_unless_poorer(dir: &Path, on_progress: OnProgress<'_>) -> Result<RebuildReport, StoreError> {
+    let (directory, _lock, is_described) = take_damaged(dir)?;
+    let present = Contents::of_database(&directory);
+    let report = make_database(&directory, present.as_ref(), on_progress)?;
     if !is_described {
-        describe(&folder)?;
+        describe(&directory)?;
     }
     Ok(report)
 }
 
-/// Takes a folder whose format file may be lost or damaged, and says whether it is fine.
-fn take_damaged(dir: &Path) -> Result<(Folder, FolderLock, bool), StoreError> {
-    let folder = existing(dir)?;
-    let is_described = match Format::read(&folder) {
+/// Takes a directory whose format file may be lost or damaged, and says whether it is fine.
+fn take_damaged(dir: &Path) -> Result<(Directory, DirectoryLock, bool), StoreError> {
+    let directory = existing(dir)?;
+    let is_described = match Format::read(&directory) {
         Ok(Some(_)) => true,
         Ok(None) | Err(StoreError::NoFormat { .. }) => false,
         Err(error) => return Err(error),
     };
-    if !is_described && !has_facts(&folder)? {
+    if !is_described && !has_facts(&directory)? {
         return Err(StoreError::Missing { dir: dir.to_owned() });
     }
-    let lock = FolderLock::take(&folder)?;
-    folder.finish_swap()?;
-    Ok((folder, lock, is_described))
+    let lock = DirectoryLock::take(&directory)?;
+    directory.finish_swap()?;
+    Ok((directory, lock, is_described))
 }
 
 /// Makes the format file again; a damaged one is set aside.
-fn describe(folder: &Folder) -> Result<(), StoreError> {
-    folder.set_aside(&folder.format())?;
-    let installation = installation_of(folder)?.unwrap_or_else(new_installation);
-    Format { installation }.write(folder)
+fn describe(directory: &Directory) -> Result<(), StoreError> {
+    directory.set_aside(&directory.format())?;
+    let installation = installation_of(directory)?.unwrap_or_else(new_installation);
+    Format { installation }.write(directory)
 }
 
 /// How much a database holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Holdings {
+struct Contents {
     last_fact: u64,
     builds: u64,
 }
 
-impl Holdings {
+impl Contents {
     fn of(backend: &dyn Backend) -> Result<Self, StoreError> {
         let builds = backend.number(&Table::Meta.name(BUILDS_TOTAL))?.unwrap_or(0);
         Ok(Self { last_fact: last_seq(backend)?, builds })
     }
 
     /// What the present database holds; none if it is missing or cannot be trusted.
-    fn of_database(folder: &Folder) -> Option<Self> {
-        let backend = open_trusted(folder).ok()?;
+    fn of_database(directory: &Directory) -> Option<Self> {
+        let backend = open_trusted(directory).ok()?;
         Self::of(&backend).ok()
     }
 
@@ -113,26 +113,33 @@ impl Holdings {
 }
 
 /// A rebuild for who holds the lock.
-pub(crate) fn rebuild_database(folder: &Folder, tell: Tell<'_>) -> Result<RebuildReport, StoreError> {
-    make_database(folder, None, tell)
+pub(crate) fn rebuild_database(
+    directory: &Directory,
+    on_progress: OnProgress<'_>,
+) -> Result<RebuildReport, StoreError> {
+    make_database(directory, None, on_progress)
 }
 
-fn make_database(folder: &Folder, present: Option<&Holdings>, tell: Tell<'_>) -> Result<RebuildReport, StoreError> {
-    let growing = folder.growing(&folder.sled());
+fn make_database(
+    directory: &Directory,
+    present: Option<&Contents>,
+    on_progress: OnProgress<'_>,
+) -> Result<RebuildReport, StoreError> {
+    let growing = directory.growing(&directory.sled());
     remove_all(&growing)?;
     let mut report;
     {
         let backend = open_database(&growing)?;
-        let snapshots = Snapshots::Files(folder.snapshots());
+        let snapshots = Snapshots::Files(directory.snapshots());
         let covered = snapshots.whole()?.next().map_or(0, |(seq, _)| seq);
-        let (facts, found) = project_facts(folder, &backend, (covered, u64::MAX), tell)?;
+        let (facts, found) = project_facts(directory, &backend, (covered, u64::MAX), on_progress)?;
         report = RebuildReport { facts, damage: found.damage, torn: found.torn, ..RebuildReport::default() };
-        let made = Holdings::of(&backend)?;
+        let made = Contents::of(&backend)?;
         if let Some(present) = present.filter(|present| made.is_poorer_than(present)) {
             drop(backend);
             remove_all(&growing)?;
             return Err(StoreError::Poorer {
-                dir: folder.dir().to_owned(),
+                dir: directory.dir().to_owned(),
                 facts: (present.last_fact, made.last_fact),
                 builds: (present.builds, made.builds),
             });
@@ -141,9 +148,9 @@ fn make_database(folder: &Folder, present: Option<&Holdings>, tell: Tell<'_>) ->
         report.builds = made.builds;
         mark_complete(&backend)?;
     }
-    report.set_aside = folder.set_aside(&folder.sled())?;
-    std::fs::rename(&growing, folder.sled()).map_err(StoreError::io("rename", &growing))?;
-    sync_dir(folder.dir())?;
+    report.set_aside = directory.set_aside(&directory.sled())?;
+    std::fs::rename(&growing, directory.sled()).map_err(StoreError::io("rename", &growing))?;
+    sync_dir(directory.dir())?;
     Ok(report)
 }
 
@@ -162,21 +169,21 @@ pub(crate) fn is_complete(backend: &dyn Backend) -> Result<bool, StoreError> {
 /// Projects all facts up to a last one, and takes out what retention removed. Ends of builds are kept as long as a snapshot may
 /// need them: those after the fact that is `covered`.
 pub(super) fn project_facts(
-    folder: &Folder,
+    directory: &Directory,
     backend: &dyn Backend,
     (covered, last): (u64, u64),
-    tell: Tell<'_>,
+    on_progress: OnProgress<'_>,
 ) -> Result<(u64, Findings), StoreError> {
     let mut done = 0;
     let mut batch = Vec::with_capacity(BATCH_FACTS);
-    let findings = read_facts(folder, 0, &mut |fact| {
+    let findings = read_facts(directory, 0, &mut |fact| {
         if fact.seq > last {
             return Ok(());
         }
         batch.push(fact);
         done += 1;
-        if done % TELL_EVERY == 0 {
-            tell(Progress { what: "facts", done, total: None });
+        if done % PROGRESS_EVERY == 0 {
+            on_progress(Progress { what: "facts", done, total: None });
         }
         if batch.len() == BATCH_FACTS {
             apply(backend, &batch, covered)?;
@@ -185,7 +192,7 @@ pub(super) fn project_facts(
         Ok(())
     })?;
     apply(backend, &batch, covered)?;
-    tell(Progress { what: "facts", done, total: Some(done) });
+    on_progress(Progress { what: "facts", done, total: Some(done) });
     // What retention removed stays removed.
     repeat_all(backend, &findings.removals)?;
     Ok((done, findings))

@@ -3,8 +3,8 @@
 use std::fs::File;
 
 use super::{KIND_INDEX, KIND_LOGS, MAGIC, Trailer, logs};
+use crate::store::compression;
 use crate::store::frame;
-use crate::store::squeeze;
 use crate::store::varint::{self, Input};
 
 /// Where a log is: its build, its number, the place of its block.
@@ -28,13 +28,13 @@ impl Index {
             before = *place;
         }
         let mut payload = vec![KIND_INDEX];
-        payload.extend_from_slice(&squeeze::compress_thoroughly(&plain));
+        payload.extend_from_slice(&compression::compress_thoroughly(&plain));
         payload
     }
 
     fn decode(payload: &[u8]) -> Option<Self> {
         let (&KIND_INDEX, content) = payload.split_first()? else { return None };
-        let plain = squeeze::decompress(content)?;
+        let plain = compression::decompress(content)?;
         let mut input = Input(&plain);
         let (mut places, mut before) = (Vec::new(), (0_u64, 0_u64, 0_u64));
         while !input.0.is_empty() {

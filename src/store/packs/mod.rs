@@ -1,4 +1,4 @@
-//! Packs: what the journal held, made small and kept for good.
+//! PackCache: what the journal held, made small and kept for good.
 //!
 //! ```text
 //! facts … facts | removals | logs … logs | index of logs | trailer
@@ -7,11 +7,11 @@
 //! A pack is written once, from one segment of the journal, and never changed. Facts and the text of short logs are compressed in
 //! blocks of many. The trailer has a fixed size and says what is in the pack, so that an opening reads nothing else of it.
 
+mod cache;
 mod index;
-mod shelf;
 mod writer;
 
-pub(crate) use shelf::{Packs, sync_gone};
+pub(crate) use cache::{PackCache, sync_gone};
 pub(crate) use writer::PackWriter;
 
 use std::fs::File;
@@ -19,11 +19,11 @@ use std::path::{Path, PathBuf};
 
 use super::StoreError;
 use super::codec::decode;
-use super::folder::numbered_files;
+use super::compression;
+use super::directory::numbered_files;
 use super::frame::{self, Found, Magic, Scanner};
 use super::journal::FactGroup;
-use super::retire::RetiredEntry;
-use super::squeeze;
+use super::retention::Removal;
 use super::varint::{self, Input};
 
 const MAGIC: Magic = *b"SwP1";
@@ -105,7 +105,7 @@ pub(crate) fn trailer_of(path: &Path) -> Result<Option<Trailer>, StoreError> {
 #[derive(Debug)]
 pub(crate) enum Read {
     Facts(FactGroup),
-    Removals(Vec<RetiredEntry>),
+    Removals(Vec<Removal>),
     /// A log: its build, its number, its text as the logs encode it.
     Log(u64, u64, Vec<u8>),
     /// Something that is not whole, in words.
@@ -167,7 +167,7 @@ fn read_frame(
                 None => take(damage()),
             }
         }
-        (KIND_REMOVALS, Wanted::FactsAfter(_) | Wanted::Everything) => match squeeze::pull(content) {
+        (KIND_REMOVALS, Wanted::FactsAfter(_) | Wanted::Everything) => match compression::pull(content) {
             Some(plain) => take(decode(&plain, &place()).map_or_else(|_| damage(), Read::Removals)),
             None => take(damage()),
         },
@@ -186,7 +186,7 @@ fn groups(content: &[u8], after: u64) -> Option<Vec<FactGroup>> {
     if last <= after {
         return Some(Vec::new());
     }
-    let plain = squeeze::decompress(head.0)?;
+    let plain = compression::decompress(head.0)?;
     let mut input = Input(&plain);
     let mut groups = Vec::new();
     while !input.0.is_empty() {
@@ -199,7 +199,7 @@ type PackedText = (u64, u64, Vec<u8>);
 
 /// The logs of a block.
 fn logs(content: &[u8]) -> Option<Vec<PackedText>> {
-    let plain = squeeze::decompress(content)?;
+    let plain = compression::decompress(content)?;
     let mut input = Input(&plain);
     let mut logs = Vec::new();
     while !input.0.is_empty() {

@@ -8,11 +8,11 @@ use super::index::{Index, Place};
 use super::{KIND_FACTS, KIND_LOGS, KIND_REMOVALS, MAGIC, SUFFIX, Trailer, push_log};
 use crate::store::StoreError;
 use crate::store::codec::encode;
-use crate::store::folder::{make_dir, sync_dir};
+use crate::store::compression;
+use crate::store::directory::{make_dir, sync_dir};
 use crate::store::frame;
 use crate::store::journal::FactGroup;
-use crate::store::retire::RetiredEntry;
-use crate::store::squeeze;
+use crate::store::retention::Removal;
 use crate::store::varint;
 
 /// Facts compressed together: more would compress little better, and reading one costs reading all.
@@ -71,12 +71,12 @@ impl PackWriter {
     }
 
     /// Adds removals.
-    pub fn removals(&mut self, entries: &[RetiredEntry]) -> Result<(), StoreError> {
+    pub fn removals(&mut self, entries: &[Removal]) -> Result<(), StoreError> {
         if entries.is_empty() {
             return Ok(());
         }
         let mut payload = vec![KIND_REMOVALS];
-        squeeze::push(&mut payload, &encode(&entries));
+        compression::push(&mut payload, &encode(&entries));
         self.write(&payload)
     }
 
@@ -118,7 +118,7 @@ impl PackWriter {
         }
         let mut payload = vec![KIND_FACTS];
         varint::push(&mut payload, self.last);
-        payload.extend_from_slice(&squeeze::compress_thoroughly(&std::mem::take(&mut self.facts)));
+        payload.extend_from_slice(&compression::compress_thoroughly(&std::mem::take(&mut self.facts)));
         self.write(&payload)
     }
 
@@ -129,7 +129,7 @@ impl PackWriter {
         let at = self.end;
         self.places.extend(self.gathered.drain(..).map(|(build, log)| (build, log, at)));
         let mut payload = vec![KIND_LOGS];
-        payload.extend_from_slice(&squeeze::compress_thoroughly(&std::mem::take(&mut self.logs)));
+        payload.extend_from_slice(&compression::compress_thoroughly(&std::mem::take(&mut self.logs)));
         self.write(&payload)
     }
 

@@ -8,7 +8,7 @@ use super::delivery::StoredReport;
 use crate::base::Timestamp;
 use crate::model::{Alert, AlertSubject, BuildId, ChangeSourceId, Declined, FunctionKind, PlanChange};
 use crate::store::StoreError;
-use crate::store::backend::Order;
+use crate::store::backend::Direction;
 use crate::store::key::{Key, Table};
 use crate::store::txn::{Records as _, Txn};
 
@@ -49,7 +49,7 @@ pub(super) fn plan_adopted(
     sources: &std::collections::BTreeMap<String, ChangeSourceId>,
 ) -> Result<(), StoreError> {
     for StoredAlert { alert, reports } in
-        txn.records::<StoredAlert>(&Table::Alert.all(), Order::Ascending, usize::MAX)?
+        txn.records::<StoredAlert>(&Table::Alert.all(), Direction::Ascending, usize::MAX)?
     {
         let stays = match &alert.subject {
             AlertSubject::Source(name) => {
@@ -114,7 +114,7 @@ fn function_alert(
     text: String,
 ) -> Result<(), StoreError> {
     let is_new = txn.bytes(&key(&subject, kind.word()))?.is_none();
-    if is_new && txn.pairs(&Table::Alert.all(), Order::Ascending, FUNCTIONS_MAX)?.len() >= FUNCTIONS_MAX {
+    if is_new && txn.pairs(&Table::Alert.all(), Direction::Ascending, FUNCTIONS_MAX)?.len() >= FUNCTIONS_MAX {
         return Ok(());
     }
     let hint = format!("until it decides, {}", kind.meanwhile());
@@ -309,7 +309,7 @@ mod tests {
 
         fn alerts(&self) -> Vec<Alert> {
             let stored: Vec<StoredAlert> =
-                self.backend.records(&Table::Alert.all(), Order::Ascending, usize::MAX).unwrap();
+                self.backend.records(&Table::Alert.all(), Direction::Ascending, usize::MAX).unwrap();
             stored.into_iter().map(|stored| stored.alert).collect()
         }
 

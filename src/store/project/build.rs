@@ -7,7 +7,7 @@ use super::request;
 use crate::base::{Span, Timestamp};
 use crate::model::{BuildId, BuildRecord, Outcome, Property, StepId};
 use crate::store::StoreError;
-use crate::store::backend::Order;
+use crate::store::backend::Direction;
 use crate::store::key::Table;
 use crate::store::txn::{Records, Txn};
 
@@ -86,8 +86,8 @@ pub(super) fn ended(txn: &mut Txn<'_>, seq: u64, build: BuildId, end: &End<'_>) 
     }
     txn.remove(running);
     let range = Table::BuildProperty.under(build.0);
-    let set: Vec<StoredProperty> = txn.records(&range, Order::Ascending, usize::MAX)?;
-    for (key, _) in txn.pairs(&range, Order::Ascending, usize::MAX)? {
+    let set: Vec<StoredProperty> = txn.records(&range, Direction::Ascending, usize::MAX)?;
+    for (key, _) in txn.pairs(&range, Direction::Ascending, usize::MAX)? {
         txn.remove(key);
     }
     change(txn, build, |build| {

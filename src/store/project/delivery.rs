@@ -6,7 +6,7 @@ use super::alerts;
 use crate::base::Timestamp;
 use crate::model::{DeliveryRecord, Report, ReportId};
 use crate::store::StoreError;
-use crate::store::backend::Order;
+use crate::store::backend::Direction;
 use crate::store::key::Table;
 use crate::store::txn::{Records as _, Txn};
 
@@ -69,7 +69,7 @@ fn find(txn: &Txn<'_>, report: ReportId) -> Result<Option<StoredReport>, StoreEr
 
 fn keep(txn: &mut Txn<'_>, record: DeliveryRecord) -> Result<(), StoreError> {
     txn.put(Table::Undelivered.id(record.report.id.0), &record);
-    let kept = txn.ids(&Table::Undelivered.all(), Order::Ascending, UNDELIVERED_MAX + 1)?;
+    let kept = txn.ids(&Table::Undelivered.all(), Direction::Ascending, UNDELIVERED_MAX + 1)?;
     if kept.len() > UNDELIVERED_MAX {
         txn.remove(Table::Undelivered.id(kept[0]));
     }

@@ -13,7 +13,7 @@ use crate::model::{
     MasterRecord, SchedulerId, SchedulerRecord, WorkerId, WorkerRecord,
 };
 use crate::store::StoreError;
-use crate::store::backend::Order;
+use crate::store::backend::Direction;
 use crate::store::key::Table;
 use crate::store::txn::{Records, Txn};
 
@@ -140,7 +140,7 @@ fn adopt<T: Serialize + DeserializeOwned + Default + PartialEq + Clone>(
     mut present: BTreeMap<u64, &str>,
     change: impl Fn(u64, Option<&str>, bool, &mut T),
 ) -> Result<(), StoreError> {
-    for id in txn.ids(&table.all(), Order::Ascending, usize::MAX)? {
+    for id in txn.ids(&table.all(), Direction::Ascending, usize::MAX)? {
         let name = present.remove(&id);
         let Some(before) = txn.record::<T>(&table.id(id))? else { continue };
         let mut after = before.clone();
@@ -163,7 +163,7 @@ fn change_all<T: Serialize + DeserializeOwned + PartialEq + Clone>(
     table: Table,
     change: impl Fn(&mut T),
 ) -> Result<(), StoreError> {
-    for id in txn.ids(&table.all(), Order::Ascending, usize::MAX)? {
+    for id in txn.ids(&table.all(), Direction::Ascending, usize::MAX)? {
         let Some(before) = txn.record::<T>(&table.id(id))? else { continue };
         let mut after = before.clone();
         change(&mut after);

@@ -20,7 +20,7 @@ const INDEX_BYTES_MAX: usize = 8 << 20;
 
 /// The packs of a store.
 #[derive(Debug)]
-pub(crate) struct Packs {
+pub(crate) struct PackCache {
     dir: PathBuf,
     known: Mutex<Known>,
 }
@@ -49,8 +49,8 @@ struct Loaded {
     index: Index,
 }
 
-impl Packs {
-    /// Looks at the packs of a folder.
+impl PackCache {
+    /// Looks at the packs of a directory.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let mut known = Known::default();
         for (number, path) in packs(dir)? {
@@ -95,7 +95,7 @@ impl Packs {
         Ok(())
     }
 
-    /// Packs that may have logs of a build, the newest first.
+    /// PackCache that may have logs of a build, the newest first.
     fn candidates(&self, build: u64) -> Result<Vec<(Arc<Loaded>, PathBuf)>, StoreError> {
         let mut known = self.lock();
         known.used += 1;
@@ -175,9 +175,9 @@ fn note_gone(pack: &Path, build: u64) -> Result<(), StoreError> {
     write().map_err(StoreError::io("write", &path))
 }
 
-/// Makes durable what is gone of the packs in a folder.
+/// Makes durable what is gone of the packs in a directory.
 pub(crate) fn sync_gone(dir: &Path) -> Result<(), StoreError> {
-    for (_, path) in crate::store::folder::numbered_files(dir, "gone")? {
+    for (_, path) in crate::store::directory::numbered_files(dir, "gone")? {
         File::open(&path).and_then(|file| file.sync_all()).map_err(StoreError::io("sync", &path))?;
     }
     Ok(())
@@ -205,7 +205,7 @@ fn read_gone(pack: &Path) -> Result<BTreeSet<u64>, StoreError> {
 mod tests {
     use super::*;
     use crate::store::packs::{PackWriter, Read, Wanted, read};
-    use crate::store::retire::RetiredEntry;
+    use crate::store::retention::Removal;
 
     fn write(dir: &Path, number: u64, logs: &[(u64, u64, &[u8])]) {
         let mut writer = PackWriter::begin(dir, number).unwrap();
@@ -220,7 +220,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let long = vec![7; 100_000];
         write(dir.path(), 1, &[(1, 10, b"one"), (3, 30, &long), (5, 50, b"old")]);
-        let packs = Packs::open(dir.path()).unwrap();
+        let packs = PackCache::open(dir.path()).unwrap();
         assert_eq!(packs.log(3, 30).unwrap(), Some(long));
         write(dir.path(), 2, &[(5, 50, b"new"), (9, 90, b"nine")]);
         packs.add(2).unwrap();
@@ -233,8 +233,8 @@ mod tests {
     fn removed_logs_stay_removed() {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), 1, &[(1, 10, b"one"), (2, 20, b"two")]);
-        Packs::open(dir.path()).unwrap().remove(1).unwrap();
-        let packs = Packs::open(dir.path()).unwrap();
+        PackCache::open(dir.path()).unwrap().remove(1).unwrap();
+        let packs = PackCache::open(dir.path()).unwrap();
         assert_eq!((packs.log(1, 10).unwrap(), packs.log(2, 20).unwrap()), (None, Some(b"two".to_vec())));
         sync_gone(dir.path()).unwrap();
     }
@@ -250,7 +250,7 @@ mod tests {
     fn a_damaged_pack_tells_so_and_gives_the_rest() {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = PackWriter::begin(dir.path(), 1).unwrap();
-        let removed = vec![RetiredEntry::Build(crate::model::BuildId(4))];
+        let removed = vec![Removal::Build(crate::model::BuildId(4))];
         writer.removals(&removed).unwrap();
         writer.log(1, 10, b"text").unwrap();
         writer.finish().unwrap();

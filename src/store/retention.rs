@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use super::backend::{Backend, Order};
+use super::backend::{Backend, Direction};
 use super::codec::decode;
 use super::key::{Table, last_number};
 use super::project::{BUILDS_TOTAL, StoredEnd, StoredReport};
@@ -45,14 +45,14 @@ pub(crate) struct Retirement {
 /// What was done to the records; the files follow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Retired {
-    pub entries: Vec<RetiredEntry>,
+    pub entries: Vec<Removal>,
     /// The last builder looked at; none when all were.
     pub last_builder: Option<u64>,
 }
 
 /// One removal, as the journal and the packs keep it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) enum RetiredEntry {
+pub(crate) enum Removal {
     Build(BuildId),
     Request(RequestId),
     Buildset(BuildsetId),
@@ -64,16 +64,16 @@ impl Retired {
     /// Builds that are gone.
     pub fn builds(&self) -> impl Iterator<Item = BuildId> {
         self.entries.iter().filter_map(|entry| match entry {
-            RetiredEntry::Build(build) => Some(*build),
-            RetiredEntry::Request(_) | RetiredEntry::Buildset(_) | RetiredEntry::Logs(_) => None,
+            Removal::Build(build) => Some(*build),
+            Removal::Request(_) | Removal::Buildset(_) | Removal::Logs(_) => None,
         })
     }
 
     /// Builds whose logs are gone.
     pub fn logs(&self) -> impl Iterator<Item = BuildId> {
         self.entries.iter().filter_map(|entry| match entry {
-            RetiredEntry::Logs(build) => Some(*build),
-            RetiredEntry::Build(_) | RetiredEntry::Request(_) | RetiredEntry::Buildset(_) => None,
+            Removal::Logs(build) => Some(*build),
+            Removal::Build(_) | Removal::Request(_) | Removal::Buildset(_) => None,
         })
     }
 }
@@ -81,7 +81,7 @@ impl Retired {
 /// Removes what the rules no longer keep from the records.
 pub(crate) fn retire(txn: &mut Txn<'_>, backend: &dyn Backend, retirement: &Retirement) -> Result<Retired, StoreError> {
     let scan = super::Scan { after: retirement.after_builder, descending: false, limit: BUILDERS_MAX };
-    let builders = backend.ids(&Table::Builder.part(&scan), Order::Ascending, BUILDERS_MAX)?;
+    let builders = backend.ids(&Table::Builder.part(&scan), Direction::Ascending, BUILDERS_MAX)?;
     let mut sweep = Sweep {
         txn,
         backend,
@@ -106,14 +106,14 @@ pub(crate) fn retire(txn: &mut Txn<'_>, backend: &dyn Backend, retirement: &Reti
 
 /// Builds that a report in the outbox speaks of, or that ended after a kept snapshot in which they run.
 fn needed(backend: &dyn Backend, snapshots: &[u64]) -> Result<BTreeSet<u64>, StoreError> {
-    let reports: Vec<StoredReport> = backend.records(&Table::Outbox.all(), Order::Ascending, usize::MAX)?;
+    let reports: Vec<StoredReport> = backend.records(&Table::Outbox.all(), Direction::Ascending, usize::MAX)?;
     let reported = reports.into_iter().map(|stored| match stored.report.subject {
         ReportSubject::Build { build, .. } => build.0,
     });
     let mut needed: BTreeSet<u64> = reported.collect();
     // One that is being written at this moment is newer than all of them.
     let newest = snapshots.last().copied().unwrap_or(u64::MAX);
-    for (key, value) in backend.scan(&Table::Ended.all(), Order::Ascending, usize::MAX)? {
+    for (key, value) in backend.scan(&Table::Ended.all(), Direction::Ascending, usize::MAX)? {
         let end: StoredEnd = decode(&value, "the end of a build")?;
         let ended = last_number(&key).unwrap_or(u64::MAX);
         if ended > newest || snapshots.iter().any(|snapshot| (end.started..ended).contains(snapshot)) {
@@ -135,10 +135,10 @@ struct Sweep<'a, 'b> {
 impl Sweep<'_, '_> {
     fn builds(&mut self, builder: u64) -> Result<(), StoreError> {
         let all = Table::BuildNumber.under(builder);
-        let newest = self.backend.ids(&all, Order::Descending, 1)?.first().copied();
+        let newest = self.backend.ids(&all, Direction::Descending, 1)?.first().copied();
         let count = self.backend.number(&Table::BuildCount.id(builder))?.unwrap_or(0);
         let mut excess = self.rules.rules.builds.map_or(0, |kept| count.saturating_sub(kept));
-        for (key, value) in self.backend.scan(&all, Order::Ascending, LOOKED_AT_MAX)? {
+        for (key, value) in self.backend.scan(&all, Direction::Ascending, LOOKED_AT_MAX)? {
             if last_number(&key) == newest || self.retired.entries.len() >= BUILDS_MAX {
                 return Ok(());
             }
@@ -159,15 +159,15 @@ impl Sweep<'_, '_> {
 
     /// Requests that ended without a build, older than the oldest build that stays.
     fn requests(&mut self, builder: u64) -> Result<(), StoreError> {
-        let oldest = self.txn.pairs(&Table::BuildNumber.under(builder), Order::Ascending, 1);
+        let oldest = self.txn.pairs(&Table::BuildNumber.under(builder), Direction::Ascending, 1);
         let Some((_, value)) = oldest?.into_iter().next() else { return Ok(()) };
         let Some(oldest) = last_number(&value) else { return Ok(()) };
         let Some(oldest) = self.txn.record::<BuildRecord>(&Table::Build.id(oldest))? else { return Ok(()) };
         let limited = self.rules.rules.days.is_some() || self.rules.rules.builds.is_some();
-        for id in self.backend.ids(&Table::RequestOfBuilder.under(builder), Order::Ascending, LOOKED_AT_MAX)? {
+        for id in self.backend.ids(&Table::RequestOfBuilder.under(builder), Direction::Ascending, LOOKED_AT_MAX)? {
             let Some(request) = self.txn.record::<RequestRecord>(&Table::Request.id(id))? else { continue };
             let is_over = request.completed.is_some_and(|completed| completed < oldest.started);
-            let has_builds = !self.txn.ids(&Table::BuildOfRequest.under(id), Order::Ascending, 1)?.is_empty();
+            let has_builds = !self.txn.ids(&Table::BuildOfRequest.under(id), Direction::Ascending, 1)?.is_empty();
             if !limited || !is_over || has_builds {
                 return Ok(());
             }
@@ -185,7 +185,7 @@ impl Sweep<'_, '_> {
         let scan = super::Scan { after: kept.checked_sub(1), descending: false, limit: LOOKED_AT_MAX };
         let mut next = kept;
         for (key, value) in
-            self.backend.scan(&Table::BuildNumber.part_under(builder, &scan), Order::Ascending, LOOKED_AT_MAX)?
+            self.backend.scan(&Table::BuildNumber.part_under(builder, &scan), Direction::Ascending, LOOKED_AT_MAX)?
         {
             let (Some(number), Some(build)) = (last_number(&key), last_number(&value)) else { continue };
             let record = self.txn.record::<BuildRecord>(&Table::Build.id(build))?;
@@ -200,7 +200,7 @@ impl Sweep<'_, '_> {
             next = number + 1;
             if record.is_some() {
                 remove_logs(self.txn, BuildId(build))?;
-                self.retired.entries.push(RetiredEntry::Logs(BuildId(build)));
+                self.retired.entries.push(Removal::Logs(BuildId(build)));
             }
         }
         if next != kept {
@@ -215,25 +215,25 @@ impl Sweep<'_, '_> {
 }
 
 /// Applies one removal of the journal again, as a rebuild does.
-pub(crate) fn repeat(txn: &mut Txn<'_>, entry: &RetiredEntry) -> Result<(), StoreError> {
+pub(crate) fn repeat(txn: &mut Txn<'_>, entry: &Removal) -> Result<(), StoreError> {
     let mut ignored = Vec::new();
     match entry {
-        RetiredEntry::Build(build) => match txn.record::<BuildRecord>(&Table::Build.id(build.0))? {
+        Removal::Build(build) => match txn.record::<BuildRecord>(&Table::Build.id(build.0))? {
             Some(record) => remove_build(txn, &record, &mut ignored),
             None => Ok(()),
         },
-        RetiredEntry::Request(request) => match txn.record::<RequestRecord>(&Table::Request.id(request.0))? {
+        Removal::Request(request) => match txn.record::<RequestRecord>(&Table::Request.id(request.0))? {
             Some(record) => remove_request(txn, &record, &mut ignored),
             None => Ok(()),
         },
-        RetiredEntry::Buildset(buildset) => match txn.record::<BuildsetRecord>(&Table::Buildset.id(buildset.0))? {
+        Removal::Buildset(buildset) => match txn.record::<BuildsetRecord>(&Table::Buildset.id(buildset.0))? {
             Some(record) => {
                 remove_buildset(txn, &record);
                 Ok(())
             }
             None => Ok(()),
         },
-        RetiredEntry::Logs(build) => {
+        Removal::Logs(build) => {
             remove_logs(txn, *build)?;
             if let Some(record) = txn.record::<BuildRecord>(&Table::Build.id(build.0))? {
                 let key = Table::LogsKept.id(record.builder.0);
@@ -244,10 +244,10 @@ pub(crate) fn repeat(txn: &mut Txn<'_>, entry: &RetiredEntry) -> Result<(), Stor
     }
 }
 
-fn remove_build(txn: &mut Txn<'_>, build: &BuildRecord, gone: &mut Vec<RetiredEntry>) -> Result<(), StoreError> {
+fn remove_build(txn: &mut Txn<'_>, build: &BuildRecord, gone: &mut Vec<Removal>) -> Result<(), StoreError> {
     let id = build.id.0;
     for (key, step) in steps(txn, build.id)? {
-        for log in txn.ids(&Table::Log.under(step.id.0), Order::Ascending, usize::MAX)? {
+        for log in txn.ids(&Table::Log.under(step.id.0), Direction::Ascending, usize::MAX)? {
             txn.remove(Table::Log.pair(step.id.0, log));
             txn.remove(Table::LogPlace.id(log));
         }
@@ -263,10 +263,10 @@ fn remove_build(txn: &mut Txn<'_>, build: &BuildRecord, gone: &mut Vec<RetiredEn
     }
     txn.count(Table::BuildCount.id(build.builder.0), |count| count.saturating_sub(1))?;
     txn.count(Table::Meta.name(BUILDS_TOTAL), |count| count.saturating_sub(1))?;
-    gone.push(RetiredEntry::Build(build.id));
+    gone.push(Removal::Build(build.id));
     for request in &build.requests {
         let Some(record) = txn.record::<RequestRecord>(&Table::Request.id(request.0))? else { continue };
-        let has_builds = !txn.ids(&Table::BuildOfRequest.under(request.0), Order::Ascending, 1)?.is_empty();
+        let has_builds = !txn.ids(&Table::BuildOfRequest.under(request.0), Direction::Ascending, 1)?.is_empty();
         if record.completed.is_some() && !has_builds {
             remove_request(txn, &record, gone)?;
         }
@@ -275,15 +275,15 @@ fn remove_build(txn: &mut Txn<'_>, build: &BuildRecord, gone: &mut Vec<RetiredEn
 }
 
 fn steps(txn: &Txn<'_>, build: BuildId) -> Result<Vec<(Vec<u8>, StepRecord)>, StoreError> {
-    let pairs = txn.pairs(&Table::Step.under(build.0), Order::Ascending, usize::MAX)?;
+    let pairs = txn.pairs(&Table::Step.under(build.0), Direction::Ascending, usize::MAX)?;
     pairs.into_iter().map(|(key, bytes)| Ok((key, decode(&bytes, &format!("a step of build {build}"))?))).collect()
 }
 
-fn remove_request(txn: &mut Txn<'_>, request: &RequestRecord, gone: &mut Vec<RetiredEntry>) -> Result<(), StoreError> {
+fn remove_request(txn: &mut Txn<'_>, request: &RequestRecord, gone: &mut Vec<Removal>) -> Result<(), StoreError> {
     txn.remove(Table::Request.id(request.id.0));
     txn.remove(Table::RequestWaiting.id(request.id.0));
     txn.remove(Table::RequestOfBuilder.pair(request.builder.0, request.id.0));
-    gone.push(RetiredEntry::Request(request.id));
+    gone.push(Removal::Request(request.id));
     let Some(buildset) = txn.record::<BuildsetRecord>(&Table::Buildset.id(request.buildset.0))? else { return Ok(()) };
     for sibling in &buildset.requests {
         if txn.bytes(&Table::Request.id(sibling.0))?.is_some() {
@@ -292,7 +292,7 @@ fn remove_request(txn: &mut Txn<'_>, request: &RequestRecord, gone: &mut Vec<Ret
     }
     if buildset.completed.is_some() {
         remove_buildset(txn, &buildset);
-        gone.push(RetiredEntry::Buildset(buildset.id));
+        gone.push(Removal::Buildset(buildset.id));
     }
     Ok(())
 }
@@ -306,7 +306,7 @@ fn remove_buildset(txn: &mut Txn<'_>, buildset: &BuildsetRecord) {
 
 fn remove_logs(txn: &mut Txn<'_>, build: BuildId) -> Result<(), StoreError> {
     for (_, step) in steps(txn, build)? {
-        for log in txn.ids(&Table::Log.under(step.id.0), Order::Ascending, usize::MAX)? {
+        for log in txn.ids(&Table::Log.under(step.id.0), Direction::Ascending, usize::MAX)? {
             txn.update::<LogRecord>(Table::Log.pair(step.id.0, log), |log| {
                 log.kind = LogKind::Deleted;
                 log.complete = true;

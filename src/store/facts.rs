@@ -3,10 +3,10 @@
 //! A segment of the journal is packed before it goes, so a crash may leave both: what comes twice counts once.
 
 use super::StoreError;
-use super::folder::Folder;
+use super::directory::Directory;
 use super::journal::{self, FactGroup};
 use super::packs::{self, Wanted};
-use super::retire::RetiredEntry;
+use super::retention::Removal;
 use crate::model::Fact;
 
 /// What was found beside whole facts.
@@ -15,7 +15,7 @@ pub(crate) struct Findings {
     /// The last fact; 0 if there is none.
     pub last: u64,
     /// What retention removed, oldest first.
-    pub removals: Vec<RetiredEntry>,
+    pub removals: Vec<Removal>,
     /// Damaged places, each in words.
     pub damage: Vec<String>,
     /// Segments whose end is torn, each in words: a kill leaves that of a write that nobody was told of.
@@ -24,14 +24,14 @@ pub(crate) struct Findings {
 
 /// Hands every fact after `after` to `take`, in order.
 pub(crate) fn read_facts(
-    folder: &Folder,
+    directory: &Directory,
     after: u64,
     take: &mut dyn FnMut(Fact) -> Result<(), StoreError>,
 ) -> Result<Findings, StoreError> {
     // The journal is opened before packs are looked for: what leaves it meanwhile is in a pack by then.
-    let segments = journal::open_segments(&folder.journal())?;
+    let segments = journal::open_segments(&directory.journal())?;
     let mut reader = Reader { findings: Findings { last: after, ..Findings::default() }, take };
-    for (_, path) in packs::packs(&folder.packs())? {
+    for (_, path) in packs::packs(&directory.packs())? {
         packs::read(&path, Wanted::FactsAfter(after), &mut |read| match read {
             packs::Read::Facts(group) => reader.facts(&group, &path.display().to_string()),
             packs::Read::Removals(entries) => reader.removed(entries),
@@ -59,8 +59,8 @@ pub(crate) fn read_facts(
 }
 
 /// What retention removed, oldest first; some may come twice.
-pub(crate) fn read_removals(folder: &Folder) -> Result<Vec<RetiredEntry>, StoreError> {
-    read_facts(folder, u64::MAX, &mut |_| Ok(())).map(|findings| findings.removals)
+pub(crate) fn read_removals(directory: &Directory) -> Result<Vec<Removal>, StoreError> {
+    read_facts(directory, u64::MAX, &mut |_| Ok(())).map(|findings| findings.removals)
 }
 
 struct Reader<'a> {
@@ -86,7 +86,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn removed(&mut self, entries: Vec<RetiredEntry>) -> Result<(), StoreError> {
+    fn removed(&mut self, entries: Vec<Removal>) -> Result<(), StoreError> {
         self.findings.removals.extend(entries);
         Ok(())
     }

@@ -15,12 +15,12 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// Hands jobs to the thread; joins it when dropped.
 #[derive(Debug)]
-pub(crate) struct Keeper {
+pub(crate) struct BackgroundThread {
     jobs: Option<mpsc::Sender<Job>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Keeper {
+impl BackgroundThread {
     /// Starts the thread.
     pub fn start() -> Result<Self, StoreError> {
         let (jobs, mut queue) = mpsc::channel::<Job>(JOBS_MAX);
@@ -30,9 +30,9 @@ impl Keeper {
             }
         };
         let thread = std::thread::Builder::new()
-            .name("store-keeper".to_owned())
+            .name("store-background".to_owned())
             .spawn(run)
-            .map_err(StoreError::io("start the thread of", std::path::Path::new("store-keeper")))?;
+            .map_err(StoreError::io("start the thread of", std::path::Path::new("store-background")))?;
         Ok(Self { jobs: Some(jobs), thread: Mutex::new(Some(thread)) })
     }
 
@@ -61,12 +61,12 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for BackgroundThread {
     fn drop(&mut self) {
         self.jobs.take();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the store's keeper thread died");
+            tracing::error!("the store's background thread died");
         }
     }
 }

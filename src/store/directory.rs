@@ -1,4 +1,4 @@
-//! The folder of a store: what lies where, who may open it, which format it has.
+//! The directory of a store: what lies where, who may open it, which format it has.
 //!
 //! ```text
 //! lock        held while a process has the store open
@@ -21,16 +21,16 @@ use crate::model::BuildId;
 /// The format that this version writes, and the only one that it reads.
 pub(crate) const FORMAT: u64 = 2;
 
-/// How many builds share one folder of `builds/`: folders of a few hundred entries list quickly everywhere.
-const BUILDS_PER_FOLDER: u64 = 1000;
+/// How many builds share one directory of `builds/`: directories of a few hundred entries list quickly everywhere.
+const BUILDS_PER_DIRECTORY: u64 = 1000;
 
-/// Paths below a store's folder.
+/// Paths below a store's directory.
 #[derive(Clone, Debug)]
-pub(crate) struct Folder {
+pub(crate) struct Directory {
     dir: PathBuf,
 }
 
-impl Folder {
+impl Directory {
     /// The layout of `dir`.
     pub fn new(dir: &Path) -> Self {
         Self { dir: dir.to_owned() }
@@ -64,10 +64,10 @@ impl Folder {
         self.dir.join("builds")
     }
     pub fn build(&self, build: BuildId) -> PathBuf {
-        self.builds().join((build.0 / BUILDS_PER_FOLDER).to_string()).join(build.0.to_string())
+        self.builds().join((build.0 / BUILDS_PER_DIRECTORY).to_string()).join(build.0.to_string())
     }
 
-    /// Moves a file or folder to `damaged/`; returns where it is then, none if it was not there.
+    /// Moves a file or directory to `damaged/`; returns where it is then, none if it was not there.
     pub fn set_aside(&self, path: &Path) -> Result<Option<PathBuf>, StoreError> {
         if !path.exists() {
             return Ok(None);
@@ -82,7 +82,7 @@ impl Folder {
         Ok(Some(target))
     }
 
-    /// Where the successor of a folder grows.
+    /// Where the successor of a directory grows.
     #[expect(clippy::unused_self, reason = "one of three names around a swap; the others need it")]
     pub fn growing(&self, path: &Path) -> PathBuf {
         path.with_extension("new")
@@ -98,7 +98,7 @@ impl Folder {
         remove_all(&old)
     }
 
-    /// Ends what a crash interrupted: the old folder comes back if there is no new one, else it goes.
+    /// Ends what a crash interrupted: the old directory comes back if there is no new one, else it goes.
     pub fn finish_swap(&self) -> Result<(), StoreError> {
         for path in [self.sled(), self.packs()] {
             let old = path.with_extension("old");
@@ -113,17 +113,17 @@ impl Folder {
     }
 }
 
-/// The right to use a folder; given up when dropped, or when the process dies.
+/// The right to use a directory; given up when dropped, or when the process dies.
 #[derive(Debug)]
-pub(crate) struct FolderLock {
+pub(crate) struct DirectoryLock {
     _file: File,
 }
 
-impl FolderLock {
-    /// Takes the folder, or tells that another process has it. A process that ends, and one that starts a program, keep
+impl DirectoryLock {
+    /// Takes the directory, or tells that another process has it. A process that ends, and one that starts a program, keep
     /// what they had locked for a moment longer.
-    pub fn take(folder: &Folder) -> Result<Self, StoreError> {
-        let path = folder.lock();
+    pub fn take(directory: &Directory) -> Result<Self, StoreError> {
+        let path = directory.lock();
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -137,11 +137,11 @@ impl FolderLock {
                 Err(fs::TryLockError::Error(error)) => return Err(StoreError::io("lock", &path)(error)),
             }
         }
-        Err(StoreError::Locked { dir: folder.dir.clone() })
+        Err(StoreError::Locked { dir: directory.dir.clone() })
     }
 }
 
-/// A folder that is held for a second is held by somebody who means it.
+/// A directory that is held for a second is held by somebody who means it.
 const LOCK_TRIES: u32 = 50;
 const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 
@@ -153,8 +153,8 @@ pub(crate) struct Format {
 
 impl Format {
     /// Reads the format file; none if there is no store yet.
-    pub fn read(folder: &Folder) -> Result<Option<Self>, StoreError> {
-        let path = folder.format();
+    pub fn read(directory: &Directory) -> Result<Option<Self>, StoreError> {
+        let path = directory.format();
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -168,36 +168,36 @@ impl Format {
         };
         let found: u64 = field("format")?.parse().map_err(|_| damaged())?;
         if found > FORMAT {
-            return Err(StoreError::NewerFormat { dir: folder.dir.clone(), found, known: FORMAT });
+            return Err(StoreError::NewerFormat { dir: directory.dir.clone(), found, known: FORMAT });
         }
         if found < FORMAT {
-            return Err(StoreError::OlderFormat { dir: folder.dir.clone(), found, known: FORMAT });
+            return Err(StoreError::OlderFormat { dir: directory.dir.clone(), found, known: FORMAT });
         }
         Ok(Some(Self { installation: field("installation")?.to_owned() }))
     }
 
     /// Writes the format file: from now on there is a store.
-    pub fn write(&self, folder: &Folder) -> Result<(), StoreError> {
+    pub fn write(&self, directory: &Directory) -> Result<(), StoreError> {
         let text = format!("starwright store\nformat {FORMAT}\ninstallation {}\n", self.installation);
-        write_whole(&folder.format(), text.as_bytes())
+        write_whole(&directory.format(), text.as_bytes())
     }
 }
 
-/// The builds that have a folder, by id.
-pub(crate) fn builds(folder: &Folder) -> Result<Vec<BuildId>, StoreError> {
+/// The builds that have a directory, by id.
+pub(crate) fn builds(directory: &Directory) -> Result<Vec<BuildId>, StoreError> {
     let mut builds = Vec::new();
-    for (_, thousand) in numbered_folders(&folder.builds())? {
-        builds.extend(numbered_folders(&thousand)?.into_iter().map(|(build, _)| BuildId(build)));
+    for (_, thousand) in numbered_directories(&directory.builds())? {
+        builds.extend(numbered_directories(&thousand)?.into_iter().map(|(build, _)| BuildId(build)));
     }
     builds.sort_unstable();
     Ok(builds)
 }
 
-fn numbered_folders(dir: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> {
+fn numbered_directories(dir: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> {
     numbered(dir, |name| name.parse().ok())
 }
 
-/// The files in a folder whose names are a number and this ending, in the order of the numbers; none if there is no such folder.
+/// The files in a directory whose names are a number and this ending, in the order of the numbers; none if there is no such directory.
 pub(crate) fn numbered_files(dir: &Path, ending: &str) -> Result<Vec<(u64, PathBuf)>, StoreError> {
     numbered(dir, |name| name.strip_suffix(ending)?.strip_suffix('.')?.parse().ok())
 }
@@ -217,15 +217,15 @@ fn numbered(dir: &Path, number: impl Fn(&str) -> Option<u64>) -> Result<Vec<(u64
     Ok(found)
 }
 
-/// Makes a folder with its parents.
+/// Makes a directory with its parents.
 pub(crate) fn make_dir(path: &Path) -> Result<(), StoreError> {
-    fs::create_dir_all(path).map_err(StoreError::io("make folder", path))
+    fs::create_dir_all(path).map_err(StoreError::io("make directory", path))
 }
 
-/// Makes the names in a folder durable.
+/// Makes the names in a directory durable.
 pub(crate) fn sync_dir(path: &Path) -> Result<(), StoreError> {
     if cfg!(unix) {
-        File::open(path).and_then(|dir| dir.sync_all()).map_err(StoreError::io("sync folder", path))?;
+        File::open(path).and_then(|dir| dir.sync_all()).map_err(StoreError::io("sync directory", path))?;
     }
     Ok(())
 }
@@ -247,7 +247,7 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     path.parent().map_or(Ok(()), sync_dir)
 }
 
-/// Removes a file or a folder with all it holds; one that is not there is fine.
+/// Removes a file or a directory with all it holds; one that is not there is fine.
 pub(crate) fn remove_all(path: &Path) -> Result<(), StoreError> {
     let removed = match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => fs::remove_dir_all(path),

@@ -6,19 +6,19 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::StoreError;
 use super::logs::{Append, LogKey, LogsToKeep};
-use super::retire::{Retired, Retirement};
+use super::retention::{Retired, Retirement};
 use crate::model::Fact;
 
-/// Orders that may wait; callers beyond that wait in turn. The engine's owner commits one turn at a time, so this is for parts of
+/// WriteQueue that may wait; callers beyond that wait in turn. The engine's owner commits one turn at a time, so this is for parts of
 /// logs, and those have a bound of their own by size.
 const QUEUE_MAX: usize = 4096;
 
 /// Where an answer goes.
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
-/// An order to the writer thread.
+/// A job for the writer thread.
 #[derive(Debug)]
-pub(crate) enum Order {
+pub(crate) enum WriteJob {
     Commit(Commit),
     Append(Append),
     CloseLog(LogKey, Answer<u64>),
@@ -46,44 +46,44 @@ pub(crate) struct Packed {
     pub logs: Result<Vec<(LogKey, u64)>, LogsToKeep>,
 }
 
-/// An order with its place in the queue, which it gives back when it is done.
+/// A job with its place in the queue, which it gives back when it is done.
 #[derive(Debug)]
 pub(crate) struct Queued {
-    pub order: Order,
+    pub job: WriteJob,
     _place: Option<OwnedSemaphorePermit>,
 }
 
-/// Sends orders.
+/// Sends jobs.
 #[derive(Clone, Debug)]
-pub(crate) struct Orders {
+pub(crate) struct WriteQueue {
     sender: mpsc::UnboundedSender<Queued>,
     places: Arc<Semaphore>,
 }
 
-impl Orders {
+impl WriteQueue {
     /// A queue.
     pub fn new() -> (Self, mpsc::UnboundedReceiver<Queued>) {
         let (sender, queue) = mpsc::unbounded_channel();
         (Self { sender, places: Arc::new(Semaphore::new(QUEUE_MAX)) }, queue)
     }
 
-    /// Puts an order into the queue: it has its place when this returns.
-    pub async fn send(&self, order: Order) -> Result<(), StoreError> {
+    /// Puts a job into the queue: it has its place when this returns.
+    pub async fn send(&self, job: WriteJob) -> Result<(), StoreError> {
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| StoreError::Closed)?;
-        let queued = Queued { order, _place: Some(place) };
+        let queued = Queued { job, _place: Some(place) };
         self.sender.send(queued).map_err(|_| StoreError::Closed)
     }
 
     /// Puts word of finished work into the queue; there is one at a time.
     pub fn tell(&self, packed: Packed) {
         // A writer that has ended does not need it.
-        let _ = self.sender.send(Queued { order: Order::Packed(packed), _place: None });
+        let _ = self.sender.send(Queued { job: WriteJob::Packed(packed), _place: None });
     }
 
-    /// Sends an order and waits for its answer.
-    pub async fn ask<T>(&self, order: impl FnOnce(Answer<T>) -> Order) -> Result<T, StoreError> {
+    /// Sends a job and waits for its answer.
+    pub async fn ask<T>(&self, job: impl FnOnce(Answer<T>) -> WriteJob) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.send(order(answer)).await?;
+        self.send(job(answer)).await?;
         answered.await.map_err(|_| StoreError::Closed)?
     }
 }

@@ -14,12 +14,12 @@ pub(crate) const FREE_BYTES_MIN: u64 = 64 << 20;
 
 /// Watches the file system of a store.
 #[derive(Clone, Debug)]
-pub(crate) struct Room {
+pub(crate) struct DiskSpace {
     dir: PathBuf,
     free_bytes_min: u64,
 }
 
-impl Room {
+impl DiskSpace {
     /// Watches the file system that holds `dir`.
     pub fn new(dir: &Path, free_bytes_min: u64) -> Self {
         Self { dir: dir.to_owned(), free_bytes_min }

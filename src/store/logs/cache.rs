@@ -8,8 +8,8 @@ use super::handles::Handles;
 use super::log::{Log, LogKey};
 use crate::model::BuildId;
 use crate::store::StoreError;
-use crate::store::folder::Folder;
-use crate::store::packs::Packs;
+use crate::store::directory::Directory;
+use crate::store::packs::PackCache;
 
 /// Logs kept loaded. Each costs a few hundred bytes and its index (32 bytes a block); those with unwritten lines stay
 /// whatever the number.
@@ -17,11 +17,11 @@ const LOADED_MAX: usize = 1024;
 
 /// Loaded logs.
 #[derive(Debug)]
-pub(super) struct Shelf {
-    pub folder: Folder,
+pub(super) struct LogCache {
+    pub directory: Directory,
     pub handles: Handles,
     loaded: Mutex<Loaded>,
-    pub packs: Arc<Packs>,
+    pub packs: Arc<PackCache>,
     /// Lines of this and later segments of the journal are about to be written again; see `Segment::load`.
     live_journal: AtomicU64,
 }
@@ -35,12 +35,12 @@ struct Loaded {
 /// A log, once it is loaded.
 type Slot = Arc<Mutex<Option<Log>>>;
 
-impl Shelf {
+impl LogCache {
     /// Nothing is loaded yet.
-    pub fn new(folder: &Folder, packs: Arc<Packs>) -> Self {
+    pub fn new(directory: &Directory, packs: Arc<PackCache>) -> Self {
         Self {
             packs,
-            folder: folder.clone(),
+            directory: directory.clone(),
             handles: Handles::default(),
             loaded: Mutex::default(),
             live_journal: AtomicU64::new(u64::MAX),
@@ -57,7 +57,7 @@ impl Shelf {
         let slot = self.slot(key);
         let mut log = lock(&slot);
         if log.is_none() {
-            let dir = self.folder.build(key.build);
+            let dir = self.directory.build(key.build);
             *log = Some(Log::load(key, &dir, (&self.handles, &self.packs), self.live_journal.load(Ordering::SeqCst))?);
         }
         work(log.as_mut().expect("it was loaded just now"))
@@ -67,7 +67,7 @@ impl Shelf {
     pub fn forget(&self, build: BuildId) {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         loaded.logs.retain(|key, _| key.build != build);
-        self.handles.forget(&self.folder.build(build));
+        self.handles.forget(&self.directory.build(build));
     }
 
     fn slot(&self, key: LogKey) -> Slot {

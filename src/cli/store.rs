@@ -73,6 +73,13 @@ fn advice(report: &CheckReport) -> Vec<&'static str> {
              back up the directory instead.",
         );
     }
+    if report.has_gaps {
+        advice.push(
+            "Files of the store are gone. Put them back from a backup while no master runs, and check again. Without a backup, \
+             what only they held is lost: `starwright store export` and `starwright store import` into a new directory make a \
+             store without gaps from the rest.",
+        );
+    }
     if advice.is_empty() {
         advice.push("Damaged entries are skipped when read; everything else is intact.");
     }
@@ -177,7 +184,16 @@ fn rebuild(dir: &Path, force: bool) -> Result<ExitCode, CliError> {
     if let Some(aside) = &report.set_aside {
         outln!("the old database is in {}; delete it once everything works", aside.display());
     }
-    Ok(ended_with(&report.damage, "could not be read; their content is lost"))
+    let (mut lost, has_gaps) = (report.damage, !report.missing.is_empty());
+    lost.extend(report.missing);
+    let code = ended_with(&lost, "could not be read; their content is lost");
+    if has_gaps {
+        errln!(
+            "hint: put the missing files back from a backup and rebuild again; without a backup, `starwright store export` and \
+             `starwright store import` into a new directory make a store without gaps"
+        );
+    }
+    Ok(code)
 }
 
 /// Ends a build in a store that no master holds.

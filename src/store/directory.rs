@@ -5,12 +5,14 @@
 //! format      format number and installation id
 //! journal/    what was written last: facts, removals, parts of logs
 //! packs/      what was in the journal before: facts, removals, short logs
+//! recent/     the facts after the older snapshot once more
 //! builds/     per build: its long logs
 //! sled/       records and indexes; can be rebuilt from journal and packs
 //! snapshots/  states of the engine
 //! configs/    configurations by digest
 //! ```
 
+use std::cmp::Ordering;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -53,6 +55,9 @@ impl Directory {
     }
     pub fn packs(&self) -> PathBuf {
         self.dir.join("packs")
+    }
+    pub fn recent(&self) -> PathBuf {
+        self.dir.join("recent")
     }
     pub fn snapshots(&self) -> PathBuf {
         self.dir.join("snapshots")
@@ -163,24 +168,38 @@ impl Format {
             Err(error) => return Err(StoreError::io("read", &path)(error)),
         };
         let damaged = || StoreError::NoFormat { path: path.clone() };
-        let field = |name: &str| {
-            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::trim)).ok_or_else(damaged)
+        // Formats before the second had no checksum.
+        let (described, checksum) = match text.rsplit_once("checksum ") {
+            Some((described, checksum)) => (described, Some(checksum)),
+            None => (text.as_str(), None),
         };
-        let found: u64 = field("format")?.parse().map_err(|_| damaged())?;
-        if found > FORMAT {
-            return Err(StoreError::NewerFormat { dir: directory.dir.clone(), found, known: FORMAT });
+        if checksum.is_some_and(|found| found != checksum_of(described)) {
+            return Err(damaged());
         }
-        if found < FORMAT {
-            return Err(StoreError::OlderFormat { dir: directory.dir.clone(), found, known: FORMAT });
+        let mut lines = described.lines();
+        let mut field = |name: &str| lines.next()?.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned);
+        field("starwright").ok_or_else(damaged)?;
+        let found: u64 = field("format").and_then(|number| number.parse().ok()).ok_or_else(damaged)?;
+        let dir = || directory.dir.clone();
+        match (found.cmp(&FORMAT), checksum, field("installation")) {
+            (Ordering::Greater, Some(_), _) => Err(StoreError::NewerFormat { dir: dir(), found, known: FORMAT }),
+            (Ordering::Less, _, _) => Err(StoreError::OlderFormat { dir: dir(), found, known: FORMAT }),
+            (Ordering::Equal, Some(_), Some(installation)) => Ok(Some(Self { installation })),
+            (Ordering::Equal | Ordering::Greater, _, _) => Err(damaged()),
         }
-        Ok(Some(Self { installation: field("installation")?.to_owned() }))
     }
 
     /// Writes the format file: from now on there is a store.
     pub fn write(&self, directory: &Directory) -> Result<(), StoreError> {
-        let text = format!("starwright store\nformat {FORMAT}\ninstallation {}\n", self.installation);
+        let described = format!("starwright store\nformat {FORMAT}\ninstallation {}\n", self.installation);
+        let text = format!("{described}checksum {}", checksum_of(&described));
         write_whole(&directory.format(), text.as_bytes())
     }
+}
+
+/// The rest of the last line: a flipped bit anywhere in the file must not pass for another installation or format.
+fn checksum_of(described: &str) -> String {
+    format!("{:08x}\n", crc32fast::hash(described.as_bytes()))
 }
 
 /// The builds that have a directory, by id.
@@ -257,5 +276,38 @@ pub(crate) fn remove_all(path: &Path) -> Result<(), StoreError> {
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", path)(error)),
         Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_flipped_bit_of_the_format_file_is_accepted() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = Directory::new(dir.path());
+        let format = Format { installation: "0b5d1c1e-7f3a-4c55-9d5c-9a6f2f6d8a10".to_owned() };
+        format.write(&directory).unwrap();
+        assert_eq!(Format::read(&directory).unwrap(), Some(format));
+        let whole = fs::read(directory.format()).unwrap();
+        for (at, bit) in (0..whole.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << bit;
+            fs::write(directory.format(), bytes).unwrap();
+            let read = Format::read(&directory);
+            assert!(matches!(read, Err(StoreError::NoFormat { .. })), "byte {at}, bit {bit}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn other_formats_are_told_apart_from_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = Directory::new(dir.path());
+        fs::write(directory.format(), "starwright store\nformat 1\ninstallation x\n").unwrap();
+        assert!(matches!(Format::read(&directory), Err(StoreError::OlderFormat { found: 1, .. })));
+        let newer = "starwright store\nformat 9\nsomething else\n";
+        fs::write(directory.format(), format!("{newer}checksum {}", checksum_of(newer))).unwrap();
+        assert!(matches!(Format::read(&directory), Err(StoreError::NewerFormat { found: 9, .. })));
     }
 }

@@ -10,10 +10,13 @@ use super::configs::Configs;
 use super::directory::{Directory, DirectoryLock, Format, make_dir};
 use super::disk_space::{DiskSpace, FREE_BYTES_MIN};
 use super::facts::read_facts;
+use super::installation::new_installation;
 use super::opening;
 use super::packing::Packing;
 use super::packs::PackCache;
 use super::project::last_seq;
+use super::recent::RecentFacts;
+use super::recovered::Recovered;
 use super::retention::Retirement;
 use super::snapshot::Snapshots;
 use super::write_queue::WriteQueue;
@@ -21,26 +24,6 @@ use super::writer::{Disk, Writer, WriterParts};
 use super::{LogLimits, Logs, StoreError};
 use crate::base::Timestamp;
 use crate::model::{ConfigDigest, Fact, RetentionPlan};
-
-/// Which part of an ordered list to read.
-#[derive(Clone, Copy, Debug)]
-pub struct Scan {
-    /// Start after this key (in the direction of reading); none: at the end the direction starts from.
-    pub after: Option<u64>,
-    /// Whether to read from the highest key down.
-    pub descending: bool,
-    /// How many to read at most.
-    pub limit: usize,
-}
-
-/// What a restart needs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recovered {
-    /// The newest whole snapshot of the engine: facts up to and including `.0` are in it.
-    pub snapshot: Option<(u64, Vec<u8>)>,
-    /// The facts after it, in order.
-    pub facts: Vec<Fact>,
-}
 
 /// Settings that hardly anybody needs to change.
 #[derive(Clone, Debug)]
@@ -115,11 +98,12 @@ impl Store {
         opened.snapshots.drop_beyond(last_seq(&*overlay)?)?;
         let background = Arc::new(BackgroundThread::start()?);
         let backend: Arc<dyn Backend> = Arc::clone(&overlay) as Arc<dyn Backend>;
+        let recent = directory.recent();
         let packing = Packing { directory: directory.clone(), overlay, packs };
         let parts = WriterParts {
             backend: Arc::clone(&backend),
             logs: writing,
-            disk: Some(Disk { journal, packing, space }),
+            disk: Some(Disk { journal, packing, recent: Arc::new(RecentFacts::new(&recent)), space }),
             memory: None,
             background: Arc::clone(&background),
         };
@@ -155,7 +139,7 @@ impl Store {
             background: Arc::clone(&background),
         };
         Ok(Self::of(
-            Format { installation: opening::new_installation() },
+            Format { installation: new_installation() },
             logs,
             Parts {
                 writer: Arc::new(Writer::start(parts, jobs, queue)?),
@@ -221,7 +205,8 @@ impl Store {
                 for words in findings.damage {
                     tracing::warn!(words, "a damaged place in packs or journal is left out");
                 }
-                if let Some(fact) = first_missing(after, &facts, last_seq(&*parts.backend)?) {
+                let is_short = findings.last < last_seq(&*parts.backend)?;
+                if let Some(fact) = findings.first_lost.or(is_short.then_some(findings.last + 1)) {
                     return Err(StoreError::Gap { dir: directory.dir().to_owned(), fact });
                 }
                 facts
@@ -328,13 +313,6 @@ struct Slice {
     builds: u64,
     /// There was nothing to do, and all builders were looked at.
     is_idle: bool,
-}
-
-/// The first fact after a snapshot that is neither among those found nor beyond the last one that the database has.
-fn first_missing(snapshot: u64, facts: &[Fact], last: u64) -> Option<u64> {
-    let gap = facts.iter().zip(snapshot + 1..).find(|(fact, expected)| fact.seq != *expected);
-    let next = facts.last().map_or(snapshot, |fact| fact.seq) + 1;
-    gap.map(|(_, expected)| expected).or_else(|| (next <= last).then_some(next))
 }
 
 impl Shared {

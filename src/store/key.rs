@@ -3,8 +3,8 @@
 //! Numbers are big-endian, so that the order of keys is the order of numbers. A byte once given to a
 //! table is never given to another: retired tables stay listed with their byte.
 
-use super::Scan;
 use super::backend::KeyRange;
+use super::scan::Scan;
 
 /// A kind of key. The number is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

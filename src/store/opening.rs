@@ -8,18 +8,14 @@ use std::sync::Arc;
 
 use super::StoreError;
 use super::backend::{Backend, OpenFailure, Overlay, SledBackend};
+use super::catch_up::CatchUp;
+use super::database::{is_complete, mark_complete, verify_database};
 use super::directory::{Directory, DirectoryLock, Format, make_dir, sync_dir};
-use super::facts::read_facts;
-use super::journal::{self, Journal, Read, StoredEntry};
+use super::installation::{has_facts, installation_of, new_installation};
+use super::journal::{self, Entry, Read, SegmentWriter, StoredEntry};
 use super::logs::{LogWriting, records};
-use super::maintain::{is_complete, mark_complete, rebuild_database};
-use super::packs::{last_packed, packs};
-use super::project::{last_seq, project};
-use super::retention::{Removal, repeat};
+use super::maintain::rebuild_database;
 use super::snapshot::Snapshots;
-use super::txn::Txn;
-use super::writer::remove_files;
-use crate::model::Event;
 
 /// An open directory.
 pub(crate) struct Opened {
@@ -28,11 +24,6 @@ pub(crate) struct Opened {
     pub snapshots: Snapshots,
     pub directory: Directory,
     pub lock: DirectoryLock,
-}
-
-/// A random id for a new store.
-pub(crate) fn new_installation() -> String {
-    uuid::Uuid::new_v4().to_string()
 }
 
 /// Opens or makes the store in `dir`. The records are those of the database; the journal is still to be taken up.
@@ -63,25 +54,6 @@ fn begin(directory: &Directory) -> Result<Format, StoreError> {
     Ok(format)
 }
 
-/// Whether there are files of facts, whatever is in them.
-pub(crate) fn has_facts(directory: &Directory) -> Result<bool, StoreError> {
-    let written = |path: &Path| std::fs::metadata(path).is_ok_and(|found| found.len() > 0);
-    let in_journal = journal::segments(&directory.journal())?.iter().any(|(_, path)| written(path));
-    Ok(in_journal || !packs(&directory.packs())?.is_empty())
-}
-
-/// The installation's id as the facts tell it; none if there are no facts of a master.
-pub(crate) fn installation_of(directory: &Directory) -> Result<Option<String>, StoreError> {
-    let mut found = None;
-    read_facts(directory, 0, &mut |fact| {
-        if let Event::MasterStarted { installation, name: _ } = fact.event {
-            found.get_or_insert(installation);
-        }
-        Ok(())
-    })?;
-    Ok(found)
-}
-
 fn open_database(directory: &Directory) -> Result<SledBackend, StoreError> {
     let why = match open_or_repair(directory)? {
         Ok(backend) => match distrust_reason(directory, &backend) {
@@ -97,6 +69,9 @@ fn open_database(directory: &Directory) -> Result<SledBackend, StoreError> {
         "the database is damaged; it is set aside and made again from packs and journal"
     );
     let report = rebuild_database(directory, &mut |_| {})?;
+    for words in report.damage.iter().chain(&report.missing) {
+        tracing::warn!(words, "packs or journal are incomplete; `starwright store check` tells what would help");
+    }
     tracing::warn!(
         facts = report.facts,
         builds = report.builds,
@@ -159,88 +134,18 @@ fn distrust_reason(directory: &Directory, backend: &SledBackend) -> Result<Optio
     verify_database(directory, backend)
 }
 
-/// Why the database of a store that is not new cannot be trusted, if so.
-pub(crate) fn verify_database(directory: &Directory, backend: &SledBackend) -> Result<Option<String>, StoreError> {
-    if !is_complete(backend)? {
-        return Ok(Some("it is empty or was never finished".to_owned()));
-    }
-    // Records reach the database before their facts are packed.
-    let (last, packed) = (last_seq(backend)?, last_packed(&directory.packs())?);
-    if packed > last {
-        return Ok(Some(format!("it ends with fact {last}, but had fact {packed} at an earlier time")));
-    }
-    Ok(None)
-}
-
-/// Facts brought into the records together.
-const BATCH_FACTS: usize = 1000;
-
-/// Brings what the journal has into the records, in order.
-pub(crate) struct CatchUp<'a> {
-    backend: &'a dyn Backend,
-    last: u64,
-    /// What retention removed; it is taken out when all facts are in.
-    removals: Vec<Removal>,
-}
-
-impl<'a> CatchUp<'a> {
-    pub fn new(backend: &'a dyn Backend) -> Result<Self, StoreError> {
-        Ok(Self { backend, last: last_seq(backend)?, removals: Vec::new() })
-    }
-
-    /// Takes the facts and removals of an entry. What is damaged is passed over: `store check` tells.
-    pub fn take(&mut self, entry: &StoredEntry<'_>, place: &str) -> Result<(), StoreError> {
-        match (entry.facts(place), entry.removals(place)) {
-            (Ok(group), Ok(removals)) => {
-                self.removals.extend(removals);
-                let Some(group) = group.filter(|group| group.last > self.last) else { return Ok(()) };
-                let facts = group.facts(place)?;
-                for facts in facts.chunks(BATCH_FACTS) {
-                    let mut txn = Txn::new(self.backend);
-                    for fact in facts.iter().filter(|fact| fact.seq > self.last) {
-                        project(&mut txn, fact)?;
-                    }
-                    self.backend.apply(txn.into_batch())?;
-                }
-                self.last = group.last;
-            }
-            (Err(error), _) | (_, Err(error)) => tracing::warn!(%error, "a part of the journal is left out"),
-        }
-        Ok(())
-    }
-
-    /// Takes out what was removed; what is out already stays out.
-    pub fn finish(self) -> Result<Vec<Removal>, StoreError> {
-        repeat_all(self.backend, &self.removals)?;
-        Ok(self.removals)
-    }
-}
-
-/// Takes these out of the records; what is out already stays out.
-pub(crate) fn repeat_all(backend: &dyn Backend, entries: &[Removal]) -> Result<(), StoreError> {
-    for entries in entries.chunks(BATCH_FACTS) {
-        let mut txn = Txn::new(backend);
-        for entry in entries {
-            repeat(&mut txn, entry)?;
-        }
-        if txn.len() > 0 {
-            backend.apply(txn.into_batch())?;
-        }
-    }
-    Ok(())
-}
-
 /// Brings everything that the journal has into records and logs, and opens it for writing.
 pub(crate) fn take_up_journal(
     directory: &Directory,
     backend: &dyn Backend,
     logs: &mut LogWriting,
-) -> Result<Journal, StoreError> {
-    let journal = Journal::open(&directory.journal())?;
+) -> Result<SegmentWriter, StoreError> {
+    let mut journal = SegmentWriter::open(&directory.journal())?;
+    let mut is_damaged = false;
     let segments = journal::segments(&directory.journal())?;
     logs.set_journal(journal.number());
-    logs.set_live_journal(segments.first().map_or(u64::MAX, |(number, _)| *number));
-    let mut catch_up = CatchUp::new(backend)?;
+    logs.begin_taking_up(segments.first().map_or(u64::MAX, |(number, _)| *number));
+    let mut catch_up = CatchUp::new(directory, backend)?;
     for (_, path) in segments {
         journal::read(&path, |read| match read {
             Read::Entry(entry, place) => {
@@ -249,14 +154,24 @@ pub(crate) fn take_up_journal(
             }
             Read::Damage(words) => {
                 tracing::warn!(words, "a part of the journal is damaged; left out");
+                is_damaged = true;
                 Ok(())
             }
             Read::Torn(_) => Ok(()),
         })?;
     }
-    logs.set_live_journal(u64::MAX);
-    for entry in catch_up.finish()? {
-        remove_files(logs, &entry)?;
+    logs.end_taking_up()?;
+    let (removals, lacking) = catch_up.finish()?;
+    for entry in removals {
+        logs.remove(&entry)?;
+    }
+    for group in lacking {
+        tracing::warn!(first = group.first, last = group.last, "the journal lacked facts; they are in it again");
+        journal.append(&Entry { facts: Some(group), ..Entry::default() })?;
+    }
+    if is_damaged {
+        // What is whole of a damaged segment is packed now, while the second copy has what it lacks.
+        journal.rotate()?;
     }
     Ok(journal)
 }

@@ -17,6 +17,7 @@ use super::directory::Directory;
 use super::journal::{self, Read};
 use super::logs::{LogKey, LogsToKeep};
 use super::packs::{PackCache, PackWriter, last_packed, packs, sync_gone};
+use super::recent;
 
 /// What packing works with.
 #[derive(Clone, Debug)]
@@ -37,7 +38,7 @@ impl Packing {
     pub fn pack(&self, live: u64, logs: &LogsToKeep) -> Result<Vec<(LogKey, u64)>, StoreError> {
         // All facts of those segments were applied before this began.
         self.overlay.fold()?;
-        logs.sync()?;
+        let files = logs.sync()?;
         sync_gone(&self.directory.packs())?;
         let mut segments = journal::segments(&self.directory.journal())?;
         segments.retain(|(number, _)| *number < live);
@@ -57,6 +58,10 @@ impl Packing {
                 Read::Entry(entry, place) => match (entry.facts(&place), entry.removals(&place)) {
                     (Ok(group), Ok(removals)) => {
                         if let Some(group) = group.filter(|group| group.first > last) {
+                            // What a damaged place lacks may have its second copy.
+                            for group in recent::between(&self.directory.recent(), last, group.first)? {
+                                pack.facts(&group)?;
+                            }
                             last = group.last;
                             pack.facts(&group)?;
                         }
@@ -78,6 +83,8 @@ impl Packing {
         for (key, _, text) in &logs.short {
             pack.log(key.build.0, key.log.0, text)?;
         }
+        pack.files(&files)?;
+        pack.up_to_segment(live - 1);
         pack.finish()?;
         self.packs.add(number)?;
         for (segment, path) in &segments {

@@ -8,18 +8,16 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
-
 use super::StoreError;
 use super::backend::{Backend, Direction};
 use super::codec::decode;
 use super::key::{Table, last_number};
 use super::project::{BUILDS_TOTAL, StoredEnd, StoredReport};
+use super::removal::Removal;
 use super::txn::{Records, Txn};
 use crate::base::{Span, Timestamp};
 use crate::model::{
-    BuildId, BuildRecord, BuildsetId, BuildsetRecord, LogKind, LogRecord, ReportSubject, RequestId, RequestRecord,
-    RetentionPlan, StepRecord,
+    BuildId, BuildRecord, BuildsetRecord, LogKind, LogRecord, ReportSubject, RequestRecord, RetentionPlan, StepRecord,
 };
 
 /// Builders looked at in one call: each costs a few reads.
@@ -30,6 +28,9 @@ const BUILDS_MAX: usize = 20;
 
 /// Builds or requests of one builder looked at in one call.
 const LOOKED_AT_MAX: usize = 64;
+
+/// Removals of the journal applied together.
+const REPEATED_AT_ONCE: usize = 1000;
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -48,16 +49,6 @@ pub(crate) struct Retired {
     pub entries: Vec<Removal>,
     /// The last builder looked at; none when all were.
     pub last_builder: Option<u64>,
-}
-
-/// One removal, as the journal and the packs keep it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) enum Removal {
-    Build(BuildId),
-    Request(RequestId),
-    Buildset(BuildsetId),
-    /// Only the logs of a build.
-    Logs(BuildId),
 }
 
 impl Retired {
@@ -214,8 +205,22 @@ impl Sweep<'_, '_> {
     }
 }
 
+/// Takes these out of the records; what is out already stays out.
+pub(crate) fn repeat_all(backend: &dyn Backend, entries: &[Removal]) -> Result<(), StoreError> {
+    for entries in entries.chunks(REPEATED_AT_ONCE) {
+        let mut txn = Txn::new(backend);
+        for entry in entries {
+            repeat(&mut txn, entry)?;
+        }
+        if txn.len() > 0 {
+            backend.apply(txn.into_batch())?;
+        }
+    }
+    Ok(())
+}
+
 /// Applies one removal of the journal again, as a rebuild does.
-pub(crate) fn repeat(txn: &mut Txn<'_>, entry: &Removal) -> Result<(), StoreError> {
+fn repeat(txn: &mut Txn<'_>, entry: &Removal) -> Result<(), StoreError> {
     let mut ignored = Vec::new();
     match entry {
         Removal::Build(build) => match txn.record::<BuildRecord>(&Table::Build.id(build.0))? {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::StoreError;
-use super::logs::{Append, LogKey, LogsToKeep};
+use super::logs::{LogKey, LogPart, LogsToKeep};
 use super::retention::{Retired, Retirement};
 use crate::model::Fact;
 
@@ -37,6 +37,18 @@ pub(crate) enum WriteJob {
 pub(crate) struct Commit {
     pub facts: Vec<Arc<Fact>>,
     pub answer: Answer<()>,
+}
+
+/// A part to append.
+#[derive(Debug)]
+pub(crate) struct Append {
+    pub key: LogKey,
+    pub source: String,
+    pub n: u64,
+    pub part: LogPart,
+    pub answer: Answer<()>,
+    /// Its place in the queue by size, given back when it is done.
+    pub permit: OwnedSemaphorePermit,
 }
 
 /// What became of packing segments of the journal.

@@ -130,38 +130,8 @@ const ENGINE_PARTS: &[(&str, &[&str])] = &[
 ];
 
 /// Files of a room that import each other in a circle, all of them. The list may only become shorter.
-const CIRCLES: &[&[&str]] = &[
-    &["master/link/greet", "master/link/handle"],
-    &["model/ask", "model/evaluation"],
-    &[
-        "store/handle",
-        "store/journal/entry",
-        "store/key",
-        "store/logs/handle",
-        "store/logs/log",
-        "store/logs/read",
-        "store/logs/record",
-        "store/logs/cache",
-        "store/logs/writing",
-        "store/maintain/rebuild",
-        "store/opening",
-        "store/write_queue",
-        "store/packing",
-        "store/packs",
-        "store/packs/writer",
-        "store/project",
-        "store/project/alerts",
-        "store/project/build",
-        "store/project/delivery",
-        "store/project/meta",
-        "store/project/request",
-        "store/retention",
-        "store/facts",
-        "store/txn",
-        "store/writer",
-    ],
-    &["vcs/git/poll", "vcs/poll"],
-];
+const CIRCLES: &[&[&str]] =
+    &[&["master/link/greet", "master/link/handle"], &["model/ask", "model/evaluation"], &["vcs/git/poll", "vcs/poll"]];
 /// Where a clock is chosen. Everything else is given one, so that a test can move it.
 const CLOCK_CHOSEN_BY: &[&str] =
     &["src/base/", "src/cli/", "src/master/start.rs", "src/web/server.rs", "src/worker/runner/mod.rs"];

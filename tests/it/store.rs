@@ -8,7 +8,7 @@ use starwright::model::*;
 use starwright::store::{Recovered, Scan, Store, StoreError};
 use tempfile::TempDir;
 
-use crate::support::history::{ALL, History, everything, log_part};
+use crate::support::history::{ALL, History, everything, log_part, set_format};
 
 /// Runs a case on every backend.
 pub fn on_each(case: impl Fn(&Store)) {
@@ -415,8 +415,7 @@ fn a_folder_of_a_newer_version_is_refused_and_left_alone() {
     let dir = TempDir::new().unwrap();
     open(dir.path()).close().unwrap();
     let format = dir.path().join("format");
-    let newer = std::fs::read_to_string(&format).unwrap().replace("format 2", "format 3");
-    std::fs::write(&format, &newer).unwrap();
+    let newer = set_format(dir.path(), 3);
     let error = Store::open(dir.path()).unwrap_err();
     assert!(matches!(error, StoreError::NewerFormat { found: 3, known: 2, .. }));
     assert!(error.to_string().contains("use the newer version"), "{error}");

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use tempfile::TempDir;
 
 use crate::support::git::sealed;
-use crate::support::history::store_with_history;
+use crate::support::history::{set_format, store_with_history};
 use crate::support::http::{items, request, wait_for};
 use crate::support::starwright::{PROGRAM, Running, run, said};
 
@@ -127,9 +127,7 @@ fn odd_folders_and_dumps_are_refused_with_what_would_do() {
 #[test]
 fn a_folder_of_a_newer_version_is_refused_and_left_alone() {
     let (dir, _) = store_with_history(53, 60);
-    let format = dir.path().join("format");
-    let newer = fs::read_to_string(&format).unwrap().replace("format 2", "format 3");
-    fs::write(&format, &newer).unwrap();
+    set_format(dir.path(), 3);
     let content = || {
         let mut files = Vec::new();
         walk(dir.path(), &mut files);
@@ -184,13 +182,14 @@ fn a_check_says_what_would_do() {
         // An export brings everything into packs.
         assert_eq!(store(data, &["export", path_of(&data.join("dump"))]).0, 0);
         fs::remove_dir_all(data.join("packs")).unwrap();
+        fs::remove_dir_all(data.join("recent")).unwrap();
     };
     let (dir, text) = damaged(55, &lose_build);
     assert!(text.contains("The database is intact and stays usable; do not rebuild it."), "{text}");
     let (code, text) = store(dir.path(), &["rebuild"]);
     assert!(code == 10 && text.contains("nothing was changed") && text.contains("rebuild --force"), "{text}");
     let (code, text) = store(dir.path(), &["rebuild", "--force"]);
-    assert!(code == 0 && text.contains("the old database is in "), "{text}");
+    assert!(code == 1 && text.contains("the old database is in ") && text.contains("facts 1 to "), "{text}");
 
     let (_dir, text) = damaged(56, &|data| {
         let mut files = Vec::new();

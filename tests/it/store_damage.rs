@@ -256,12 +256,121 @@ fn a_lost_pack_costs_what_was_in_it() {
     builds.retain(|build| !old.iter().any(|old| old.id == build.id));
     assert!(!builds.is_empty());
     store.close().unwrap();
-    fs::remove_dir_all(dir.path().join("sled")).unwrap();
-    fs::remove_dir_all(dir.path().join("packs")).unwrap();
+    for name in ["sled", "packs", "recent"] {
+        fs::remove_dir_all(dir.path().join(name)).unwrap();
+    }
     let store = Store::open(dir.path()).unwrap();
     let ids = |builds: &[BuildRecord]| builds.iter().map(|build| build.id).collect::<Vec<_>>();
     assert_eq!(ids(&store.builds(ALL).unwrap()), ids(&builds));
     store.close().unwrap();
+}
+
+/// A store of three packs and an empty journal.
+fn with_three_packs(seed: u64) -> TempDir {
+    let (dir, _) = store_with_history(seed, 300);
+    packed(dir.path());
+    for part in 1..=2 {
+        let store = Store::open(dir.path()).unwrap();
+        let mut history = History::after(seed + part, store.last_fact().unwrap());
+        (0..60).for_each(|_| store.commit_blocking(history.step()).unwrap());
+        store.close().unwrap();
+        packed(dir.path());
+    }
+    assert_eq!(files_below(&dir.path().join("packs")).len(), 3);
+    dir
+}
+
+/// What a check and a rebuild after the loss of a file say; both must name it. Then the way out: the dump makes a store without gaps.
+fn is_named(dir: &Path, lost: &Path) {
+    fs::remove_file(lost).unwrap();
+    // The second copy would have some of the facts.
+    fs::remove_dir_all(dir.join("recent")).unwrap();
+    let named = format!("`{}` is missing", lost.display());
+    let report = check(dir, &mut |_| {}).unwrap();
+    assert!(report.has_gaps && report.problems.contains(&named), "{named} is not in {:#?}", report.problems);
+    fs::remove_dir_all(dir.join("sled")).unwrap();
+    let rebuilt = rebuild(dir, &mut |_| {}).unwrap();
+    assert!(rebuilt.missing.contains(&named), "{named} is not in {:#?}", rebuilt.missing);
+    let report = check(dir, &mut |_| {}).unwrap();
+    assert!(report.problems.contains(&named), "{named} is not in {:#?}", report.problems);
+
+    let mut dump = Vec::new();
+    export(dir, &mut dump, &mut |_| {}).unwrap();
+    let place = TempDir::new().unwrap();
+    let new = place.path().join("new");
+    import(&new, &mut dump.as_slice(), &mut |_| {}).unwrap();
+    Store::open(&new).unwrap().close().unwrap();
+    assert_eq!(check(&new, &mut |_| {}).unwrap().problems, Vec::<String>::new());
+}
+
+fn facts_named(dir: &Path) -> Vec<String> {
+    let problems = check(dir, &mut |_| {}).unwrap().problems;
+    problems.into_iter().filter(|words| words.starts_with("fact") && words.contains(" missing: ")).collect()
+}
+
+#[test]
+fn a_lost_pack_is_named_wherever_it_was() {
+    for lost in 0..3 {
+        let dir = with_three_packs(31);
+        assert!(facts_named(dir.path()).is_empty());
+        let path = files_below(&dir.path().join("packs")).remove(lost);
+        if lost == 2 {
+            // The newest pack shows by the facts of a snapshot, and by the journal that goes on after it.
+            let store = Store::open(dir.path()).unwrap();
+            tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap()
+                .block_on(store.save_snapshot(store.last_fact().unwrap(), vec![1; 50]))
+                .unwrap();
+            store.close().unwrap();
+            fs::remove_file(path).unwrap();
+            fs::remove_dir_all(dir.path().join("recent")).unwrap();
+            assert_eq!(facts_named(dir.path()).len(), 1);
+        } else {
+            is_named(dir.path(), &path);
+            assert_eq!(facts_named(dir.path()).len(), 1, "and the facts are, too");
+        }
+    }
+}
+
+#[test]
+fn a_lost_segment_of_the_journal_is_named() {
+    let dir = with_three_packs(35);
+    let segment = segment(dir.path());
+    let report = {
+        fs::remove_file(&segment).unwrap();
+        check(dir.path(), &mut |_| {}).unwrap()
+    };
+    assert_eq!(report.problems, [format!("`{}` is missing", segment.display())]);
+    assert!(report.has_gaps);
+}
+
+#[test]
+fn a_compacted_store_has_no_gaps_and_a_lost_pack_of_it_is_named() {
+    let dir = with_three_packs(36);
+    let report = starwright::store::maintain::compact(dir.path(), &mut |_| {}).unwrap();
+    assert!(report.facts_dropped > 0);
+    assert_eq!(check(dir.path(), &mut |_| {}).unwrap().problems, Vec::<String>::new());
+    let path = files_below(&dir.path().join("packs")).remove(0);
+    is_named(dir.path(), &path);
+}
+
+#[test]
+fn a_deleted_file_of_a_long_log_is_named() {
+    let (dir, _) = store_with_history(37, 300);
+    packed(dir.path());
+    assert_eq!(check(dir.path(), &mut |_| {}).unwrap().problems, Vec::<String>::new());
+    let lost = files_below(&dir.path().join("builds")).remove(0);
+    let whole = fs::read(&lost).unwrap();
+    fs::write(&lost, &whole[..whole.len() / 2]).unwrap();
+    let problems = check(dir.path(), &mut |_| {}).unwrap().problems;
+    assert!(problems.iter().any(|words| words.contains("its last lines are lost")), "{problems:#?}");
+    fs::remove_file(&lost).unwrap();
+    let expected = format!("`{}` is missing: its lines are lost", lost.display());
+    assert_eq!(check(dir.path(), &mut |_| {}).unwrap().problems, std::slice::from_ref(&expected));
+    // The list of files outlives a compaction.
+    starwright::store::maintain::compact(dir.path(), &mut |_| {}).unwrap();
+    assert_eq!(check(dir.path(), &mut |_| {}).unwrap().problems, [expected]);
 }
 
 /// The only segment of the journal.
@@ -307,7 +416,71 @@ fn a_damaged_fact_after_the_newest_snapshot_is_named_and_there_is_a_way_out() {
     let mut bytes = fs::read(&path).unwrap();
     bytes[usize::try_from(begun).unwrap() + 40] ^= 4;
     fs::write(&path, bytes).unwrap();
+    fs::remove_dir_all(dir.path().join("recent")).unwrap();
     gap_and_way_out(dir.path(), last + 1);
+}
+
+/// A store whose journal has twenty commits after the newest snapshot; where the first of them begins in it; everything it tells.
+fn with_facts_after_the_snapshot(seed: u64) -> (TempDir, u64, String) {
+    let (dir, _) = store_with_history(seed, 300);
+    let begun = fs::metadata(segment(dir.path())).unwrap().len();
+    let store = Store::open(dir.path()).unwrap();
+    let mut history = History::after(seed + 100, store.last_fact().unwrap());
+    (0..20).for_each(|_| store.commit_blocking(history.step()).unwrap());
+    let whole = everything(&store);
+    store.close().unwrap();
+    (dir, begun, whole)
+}
+
+/// Opens a damaged store: nothing is lost, and after that the second copy is not needed any more.
+fn is_healed(dir: &Path, before: &starwright::store::Recovered, whole: &str) {
+    let store = Store::open(dir).unwrap();
+    assert!(store.recover().unwrap() == *before, "the engine would begin with something else");
+    assert!(everything(&store) == whole, "something else is told");
+    store.close().unwrap();
+    fs::remove_dir_all(dir.join("recent")).unwrap();
+    packed(dir);
+    let report = check(dir, &mut |_| {}).unwrap();
+    assert_eq!(report.problems, Vec::<String>::new());
+    rebuild(dir, &mut |_| {}).unwrap();
+    assert!(reopened(dir) == whole, "a rebuild tells something else");
+}
+
+#[test]
+fn damaged_facts_after_the_newest_snapshot_come_from_their_second_copy() {
+    let (dir, begun, whole) = with_facts_after_the_snapshot(23);
+    let store = Store::open(dir.path()).unwrap();
+    let before = store.recover().unwrap();
+    store.close().unwrap();
+    let path = segment(dir.path());
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[usize::try_from(begun).unwrap() + 40] ^= 4;
+    fs::write(&path, bytes).unwrap();
+    is_healed(dir.path(), &before, &whole);
+}
+
+#[test]
+fn a_journal_that_lost_its_end_gets_it_from_the_second_copy() {
+    let (dir, begun, whole) = with_facts_after_the_snapshot(24);
+    let store = Store::open(dir.path()).unwrap();
+    let before = store.recover().unwrap();
+    store.close().unwrap();
+    fs::OpenOptions::new().write(true).open(segment(dir.path())).unwrap().set_len(begun).unwrap();
+    is_healed(dir.path(), &before, &whole);
+}
+
+#[test]
+fn a_lost_database_and_a_damaged_journal_cost_nothing_while_the_second_copy_is_whole() {
+    let (dir, begun, whole) = with_facts_after_the_snapshot(25);
+    let store = Store::open(dir.path()).unwrap();
+    let before = store.recover().unwrap();
+    store.close().unwrap();
+    let path = segment(dir.path());
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[usize::try_from(begun).unwrap() + 40] ^= 4;
+    fs::write(&path, bytes).unwrap();
+    fs::remove_dir_all(dir.path().join("sled")).unwrap();
+    is_healed(dir.path(), &before, &whole);
 }
 
 #[test]
@@ -321,6 +494,7 @@ fn a_journal_that_ends_before_the_database_is_noticed_and_there_is_a_way_out() {
     store.close().unwrap();
 
     fs::OpenOptions::new().write(true).open(segment(dir.path())).unwrap().set_len(begun).unwrap();
+    fs::remove_dir_all(dir.path().join("recent")).unwrap();
     gap_and_way_out(dir.path(), last + 1);
 }
 
@@ -338,7 +512,9 @@ fn a_store_of_an_older_format_is_refused_and_left_alone() {
     let (dir, _) = store_with_history(16, 20);
     let format = dir.path().join("format");
     let text = fs::read_to_string(&format).unwrap();
-    fs::write(&format, text.replace("format 2", "format 1")).unwrap();
+    // The first format had no checksum.
+    let text = text.replace("format 2", "format 1");
+    fs::write(&format, text.split("checksum").next().unwrap()).unwrap();
     let error = Store::open(dir.path()).unwrap_err();
     assert!(matches!(error, StoreError::OlderFormat { found: 1, .. }), "{error}");
     assert!(error.to_string().contains("starwright store export"), "{error}");

@@ -73,6 +73,7 @@ fn a_check_finds_records_that_no_longer_tell_what_the_facts_do() {
     let (dir, _) = store_with_history(23, 300);
     packed(dir.path());
     fs::remove_dir_all(dir.path().join("packs")).unwrap();
+    fs::remove_dir_all(dir.path().join("recent")).unwrap();
     let problems = check(dir.path(), &mut quiet()).unwrap().problems;
     assert!(problems.iter().any(|problem| problem.contains("no fact tells of it")), "{problems:#?}");
 }

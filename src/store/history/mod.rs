@@ -9,16 +9,10 @@ mod requests;
 
 use serde::de::DeserializeOwned;
 
-use super::backend::{Backend, Direction};
+use super::backend::Backend;
 use super::key::Table;
 use super::txn::Records as _;
 use super::{Scan, StoreError};
-
-impl Scan {
-    fn direction(&self) -> Direction {
-        if self.descending { Direction::Descending } else { Direction::Ascending }
-    }
-}
 
 /// The records of a table, by their ids.
 fn list<T: DeserializeOwned>(backend: &dyn Backend, table: Table, scan: &Scan) -> Result<Vec<T>, StoreError> {

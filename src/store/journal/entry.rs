@@ -6,15 +6,16 @@ use crate::model::Fact;
 use crate::store::StoreError;
 use crate::store::codec::{decode, encode};
 use crate::store::compression;
-use crate::store::retention::Removal;
+use crate::store::removal::Removal;
 use crate::store::varint::{self, Input};
 
-/// Consecutive facts in their stored form.
+/// The facts of a range of numbers in their stored form. A compaction may have left some of them out; then the range says that they
+/// are not lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FactGroup {
-    /// The number of the first one.
+    /// The first number of the range.
     pub first: u64,
-    /// The number of the last one.
+    /// The last number of the range.
     pub last: u64,
     bytes: Vec<u8>,
 }
@@ -24,6 +25,11 @@ impl FactGroup {
     pub fn of(facts: &[Arc<Fact>]) -> Option<Self> {
         let (first, last) = (facts.first()?.seq, facts.last()?.seq);
         Some(Self { first, last, bytes: encode(&facts) })
+    }
+
+    /// The group of these facts, which are all that is left of a range.
+    pub fn rest_of(first: u64, last: u64, facts: &[Arc<Fact>]) -> Self {
+        Self { first, last, bytes: encode(&facts) }
     }
 
     /// The facts; `place` names them in the error.

@@ -25,7 +25,7 @@ const SUFFIX: &str = "journal";
 
 /// The segment in use.
 #[derive(Debug)]
-pub(crate) struct Journal {
+pub(crate) struct SegmentWriter {
     dir: PathBuf,
     number: u64,
     file: File,
@@ -35,7 +35,7 @@ pub(crate) struct Journal {
     is_broken: bool,
 }
 
-impl Journal {
+impl SegmentWriter {
     /// Goes on with the newest segment, or begins the first one. What a crash left of a frame is cut off.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         make_dir(dir)?;
@@ -181,11 +181,11 @@ pub(crate) fn segments(dir: &Path) -> Result<Vec<(u64, PathBuf)>, StoreError> {
 }
 
 /// The segments there are, in order, opened: they can be read even if they are packed and removed meanwhile.
-pub(crate) fn open_segments(dir: &Path) -> Result<Vec<(PathBuf, File)>, StoreError> {
+pub(crate) fn open_segments(dir: &Path) -> Result<Vec<(u64, PathBuf, File)>, StoreError> {
     let mut opened = Vec::new();
-    for (_, path) in segments(dir)? {
+    for (number, path) in segments(dir)? {
         match File::open(&path) {
-            Ok(file) => opened.push((path, file)),
+            Ok(file) => opened.push((number, path, file)),
             // Packed since it was listed.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(StoreError::io("open", &path)(error)),
@@ -203,7 +203,8 @@ pub(crate) fn remove(dir: &Path, number: u64) -> Result<(), StoreError> {
     }
 }
 
-fn path(dir: &Path, number: u64) -> PathBuf {
+/// The file of a segment.
+pub(crate) fn path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:012}.{SUFFIX}"))
 }
 
@@ -236,13 +237,13 @@ mod tests {
     #[test]
     fn entries_come_back_in_order_over_segments() {
         let dir = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(dir.path()).unwrap();
+        let mut journal = SegmentWriter::open(dir.path()).unwrap();
         journal.append(&entry(1)).unwrap();
         journal.append(&entry(2)).unwrap();
         journal.rotate().unwrap();
         journal.append(&entry(3)).unwrap();
         drop(journal);
-        let mut journal = Journal::open(dir.path()).unwrap();
+        let mut journal = SegmentWriter::open(dir.path()).unwrap();
         assert_eq!(journal.number(), 2);
         journal.append(&entry(4)).unwrap();
         assert_eq!(logs(dir.path()), [1, 2, 3, 4]);
@@ -253,7 +254,7 @@ mod tests {
     #[test]
     fn an_entry_torn_at_any_byte_never_was() {
         let dir = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(dir.path()).unwrap();
+        let mut journal = SegmentWriter::open(dir.path()).unwrap();
         journal.append(&entry(1)).unwrap();
         let whole = journal.end;
         journal.append(&entry(2)).unwrap();
@@ -261,7 +262,7 @@ mod tests {
         let bytes = fs::read(&path).unwrap();
         for length in usize::try_from(whole).unwrap()..bytes.len() {
             fs::write(&path, &bytes[..length]).unwrap();
-            let mut journal = Journal::open(dir.path()).unwrap();
+            let mut journal = SegmentWriter::open(dir.path()).unwrap();
             journal.append(&entry(9)).unwrap();
             assert_eq!(logs(dir.path()), [1, 9]);
         }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::handles::Handles;
-use super::log::{Log, LogKey};
+use super::key::LogKey;
+use super::log::Log;
 use crate::model::BuildId;
 use crate::store::StoreError;
 use crate::store::directory::Directory;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, oneshot};
+use tokio::sync::{Semaphore, broadcast, oneshot};
 
 use super::cache::LogCache;
 use super::growth::LogGrowth;
+use super::key::LogKey;
+use super::limits::LogLimits;
 use super::line::{LeftOut, LogLine, LogPart};
-use super::log::LogKey;
 use super::read::{carry_out, plan};
 use super::writing::LogWriting;
 use crate::model::{BuildId, LogId};
@@ -16,7 +17,7 @@ use crate::store::StoreError;
 use crate::store::directory::Directory;
 use crate::store::disk_space::DiskSpace;
 use crate::store::packs::PackCache;
-use crate::store::write_queue::{Answer, WriteJob, WriteQueue};
+use crate::store::write_queue::{Append, WriteJob, WriteQueue};
 
 /// Text that may wait to be written, in KiB: what a slow disk may pile up in memory before those who append are slowed
 /// down. Less than the room that is kept free on the disk: what has its place in the queue finds room.
@@ -24,34 +25,6 @@ const QUEUE_KIB_MAX: u32 = 32 << 10;
 
 /// News of growth kept for a slow listener; one that falls behind reads the present state instead.
 const GROWTH_MAX: usize = 1024;
-
-/// How much of a log is kept, in bytes on disk (compressed): its beginning and its end; the middle of one that grows
-/// beyond both is left out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogLimits {
-    /// Kept of the beginning.
-    pub head_bytes: u64,
-    /// Kept of the end: at least three quarters of this.
-    pub tail_bytes: u64,
-}
-
-impl Default for LogLimits {
-    fn default() -> Self {
-        Self { head_bytes: 64 << 20, tail_bytes: 16 << 20 }
-    }
-}
-
-/// A part to append.
-#[derive(Debug)]
-pub(crate) struct Append {
-    pub key: LogKey,
-    pub source: String,
-    pub n: u64,
-    pub part: LogPart,
-    pub answer: Answer<()>,
-    /// Its place in the queue by size, given back when it is done.
-    pub permit: OwnedSemaphorePermit,
-}
 
 /// The bodies of logs.
 #[derive(Clone, Debug)]

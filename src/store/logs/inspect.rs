@@ -9,6 +9,7 @@ use super::packed::PackedLog;
 use super::segment::{MAGIC, Segment, body_of_frame};
 use crate::store::StoreError;
 use crate::store::frame::{self, Found, Scanner};
+use crate::store::packs::LogFile;
 
 /// The names of the files of logs in a build's directory, in order.
 pub(crate) fn log_files(dir: &Path) -> Result<Vec<String>, StoreError> {
@@ -20,9 +21,25 @@ pub(crate) fn log_files(dir: &Path) -> Result<Vec<String>, StoreError> {
 
 /// Whether this is the name of a file of a log, and of nothing else.
 pub(crate) fn is_log_file(name: &str) -> bool {
-    name.strip_prefix(FILE_PREFIX)
-        .and_then(|rest| rest.split_once('.'))
-        .is_some_and(|(log, number)| log.parse::<u64>().is_ok() && number.parse::<u64>().is_ok())
+    numbers(name).is_some()
+}
+
+/// The log and the number that the name of a file tells.
+fn numbers(name: &str) -> Option<(u64, u64)> {
+    let (log, number) = name.strip_prefix(FILE_PREFIX)?.split_once('.')?;
+    Some((log.parse().ok()?, number.parse().ok()?))
+}
+
+/// What is known of a file of a log by its path, and where it ends; none for any other file.
+pub(crate) fn log_file(path: &Path, bytes: u64) -> Option<LogFile> {
+    let build = path.parent()?.file_name()?.to_str()?.parse().ok()?;
+    let (log, number) = numbers(path.file_name()?.to_str()?)?;
+    Some(LogFile { build, log, number, bytes })
+}
+
+/// The name of a file of a log.
+pub(crate) fn file_name(file: &LogFile) -> String {
+    format!("{FILE_PREFIX}{}.{}", file.log, file.number)
 }
 
 /// Whether the text of a packed log can be read.

@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use super::block::Block;
 use super::buffer::{Buffer, Progress, Sources};
-use super::handle::LogLimits;
 use super::handles::Handles;
+use super::key::LogKey;
+use super::limits::LogLimits;
 use super::line::{LeftOut, Lines, LogPart};
 use super::packed::{PACKED_BYTES_MAX, PackedLog};
 use super::segment::{BlockFrame, Segment, SegmentHead, block_frame, head_frame};
-use crate::model::{BuildId, LogId};
+use crate::model::LogId;
 use crate::store::StoreError;
 use crate::store::directory::make_dir;
 use crate::store::frame;
@@ -22,13 +23,6 @@ use crate::store::packs::PackCache;
 
 /// The tail of a log that grew too large is kept in so many files; the oldest goes when a new one is full.
 const TAIL_FILES: u64 = 4;
-
-/// Which log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct LogKey {
-    pub build: BuildId,
-    pub log: LogId,
-}
 
 /// What a log needs to write: where, how much, and for which segment of the journal.
 #[derive(Debug)]

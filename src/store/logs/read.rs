@@ -6,8 +6,9 @@ use bytes::Bytes;
 
 use super::block::Block;
 use super::handles::Handles;
+use super::key::LogKey;
 use super::line::LogLine;
-use super::log::{Log, LogKey, packed_log};
+use super::log::{Log, packed_log};
 use super::segment::body_of_frame;
 use crate::base::Timestamp;
 use crate::store::StoreError;

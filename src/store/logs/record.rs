@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
+use super::key::LogKey;
 use super::line::LogPart;
-use super::log::LogKey;
 use crate::base::Timestamp;
 use crate::model::{BuildId, LogId};
 use crate::store::varint::{self, Input};

@@ -12,13 +12,17 @@ use tokio::sync::broadcast;
 
 use super::cache::LogCache;
 use super::growth::LogGrowth;
-use super::handle::LogLimits;
+use super::inspect::log_file;
+use super::key::LogKey;
+use super::limits::LogLimits;
 use super::line::LogPart;
-use super::log::{Context, FILE_PREFIX, Log, LogKey, file_names};
+use super::log::{Context, FILE_PREFIX, Log, file_names};
 use super::record::LogRecord;
 use crate::model::BuildId;
 use crate::store::StoreError;
 use crate::store::directory::{remove_all, sync_dir};
+use crate::store::packs::LogFile;
+use crate::store::removal::Removal;
 
 /// Text in the buffers of all logs together. Beyond it the largest buffers are written early, and if even that fails
 /// (the disk is full) they grow further, to a bound that nothing reaches while parts are refused on a full disk.
@@ -35,8 +39,10 @@ pub(crate) struct LogWriting {
     journal: u64,
     /// Logs with unwritten lines, and how many bytes.
     buffered: BTreeMap<LogKey, usize>,
-    /// Files written since they were last synced.
-    dirty: BTreeSet<PathBuf>,
+    /// Files written since they were last synced, and where each ends.
+    dirty: BTreeMap<PathBuf, u64>,
+    /// Logs that the journal tells of at an opening: their files may not be synced yet.
+    taken_up: BTreeSet<LogKey>,
     /// Logs that were closed since the last entry of the journal.
     closed: Vec<u8>,
 }
@@ -46,8 +52,8 @@ pub(crate) struct LogWriting {
 pub(crate) struct LogsToKeep {
     /// Short logs for the pack, each with its number of lines.
     pub short: Vec<(LogKey, u64, Vec<u8>)>,
-    /// Files to sync.
-    dirty: BTreeSet<PathBuf>,
+    /// Files to sync, and where each ends.
+    dirty: BTreeMap<PathBuf, u64>,
 }
 
 impl LogWriting {
@@ -58,7 +64,8 @@ impl LogWriting {
             growth,
             journal: 0,
             buffered: BTreeMap::new(),
-            dirty: BTreeSet::new(),
+            dirty: BTreeMap::new(),
+            taken_up: BTreeSet::new(),
             closed: Vec::new(),
         }
     }
@@ -68,13 +75,27 @@ impl LogWriting {
         self.journal = number;
     }
 
-    /// Tells from which segment on the journal is about to be taken up; `u64::MAX` when that is done.
-    pub fn set_live_journal(&self, number: u64) {
+    /// Tells from which segment on the journal is about to be taken up.
+    pub fn begin_taking_up(&self, number: u64) {
         self.cache.set_live_journal(number);
+    }
+
+    /// The journal is taken up. What is in files by now was perhaps written by a process that was killed before it synced them.
+    pub fn end_taking_up(&mut self) -> Result<(), StoreError> {
+        self.cache.set_live_journal(u64::MAX);
+        for key in std::mem::take(&mut self.taken_up) {
+            let files = self
+                .cache
+                .with(key, |log| Ok(log.files().map(|(path, segment)| (path, segment.end)).collect::<Vec<_>>()))?;
+            self.dirty.extend(files);
+        }
+        Ok(())
     }
 
     /// Takes up what the journal tells.
     pub fn take_up(&mut self, record: LogRecord) -> Result<(), StoreError> {
+        let (LogRecord::Part { key, .. } | LogRecord::Closed(key)) = &record;
+        self.taken_up.insert(*key);
         match record {
             LogRecord::Part { key, source, n, part } => {
                 self.push(key, &source, n, &part)?;
@@ -151,7 +172,9 @@ impl LogWriting {
 
     /// Takes back what could not be done.
     pub fn take_back(&mut self, undone: LogsToKeep) {
-        self.dirty.extend(undone.dirty);
+        for (path, end) in undone.dirty {
+            self.dirty.entry(path).or_insert(end);
+        }
     }
 
     /// Lets go of lines that are in a pack now.
@@ -173,6 +196,15 @@ impl LogWriting {
         keys.into_iter().try_for_each(|key| self.change(key, Log::flush))
     }
 
+    /// Removes the files of what retention removed.
+    pub fn remove(&mut self, entry: &Removal) -> Result<(), StoreError> {
+        match entry {
+            Removal::Build(build) => self.remove_build(*build),
+            Removal::Logs(build) => self.remove_logs(*build),
+            Removal::Request(_) | Removal::Buildset(_) => Ok(()),
+        }
+    }
+
     /// Removes the logs of a build.
     pub fn remove_logs(&mut self, build: BuildId) -> Result<(), StoreError> {
         self.forget(build)?;
@@ -184,7 +216,7 @@ impl LogWriting {
     }
 
     /// Removes everything of a build.
-    pub fn remove_build(&mut self, build: BuildId) -> Result<(), StoreError> {
+    fn remove_build(&mut self, build: BuildId) -> Result<(), StoreError> {
         self.forget(build)?;
         remove_all(&self.cache.directory.build(build))
     }
@@ -193,7 +225,7 @@ impl LogWriting {
         self.cache.forget(build);
         self.buffered.retain(|key, _| key.build != build);
         let dir = self.cache.directory.build(build);
-        self.dirty.retain(|path| !path.starts_with(&dir));
+        self.dirty.retain(|path, _| !path.starts_with(&dir));
         self.cache.packs.remove(build.0)
     }
 
@@ -221,14 +253,18 @@ impl LogWriting {
         let cache = Arc::clone(&self.cache);
         let context =
             Context { handles: &cache.handles, packs: &cache.packs, limits: &self.limits, journal: self.journal };
-        let mut buffered = None;
+        let (mut buffered, mut ends) = (None, Vec::new());
         let written = cache.with(key, |log| {
             let written = work(log, &context);
             buffered = (!log.is_flushed()).then(|| log.buffered());
+            if written.as_ref().is_ok_and(|written| !written.is_empty()) {
+                ends.extend(log.files().map(|(path, segment)| (path, segment.end)));
+            }
             written
         });
         self.note_buffered(key, buffered);
-        self.dirty.extend(written?);
+        let written = written?;
+        self.dirty.extend(ends.into_iter().filter(|(path, _)| written.contains(path)));
         Ok(())
     }
 
@@ -255,21 +291,22 @@ impl LogWriting {
 }
 
 impl LogsToKeep {
-    /// Makes the files and their names durable; those that were removed meanwhile need nothing.
-    pub fn sync(&self) -> Result<(), StoreError> {
-        let mut dirs = BTreeSet::new();
-        for path in &self.dirty {
+    /// Makes the files and their names durable, and lists them; those that were removed meanwhile need nothing.
+    pub fn sync(&self) -> Result<Vec<LogFile>, StoreError> {
+        let (mut dirs, mut files) = (BTreeSet::new(), Vec::new());
+        for (path, end) in &self.dirty {
             match File::open(path) {
                 Ok(file) => file.sync_all().map_err(StoreError::io("sync", path))?,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(StoreError::io("open", path)(error)),
             }
             // The build's directory, the one of its thousand, and that of all builds.
+            files.extend(log_file(path, *end));
             dirs.extend(path.ancestors().skip(1).take(3).map(std::path::Path::to_owned));
         }
         for dir in dirs.iter().filter(|dir| dir.exists()) {
             sync_dir(dir)?;
         }
-        Ok(())
+        Ok(files)
     }
 }

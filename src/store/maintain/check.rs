@@ -2,7 +2,9 @@
 //!
 //! The strongest part: the facts are projected once more, into a scratch database, and every record is compared.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::rebuild::project_facts;
@@ -14,10 +16,10 @@ use crate::store::configs::Configs;
 use crate::store::directory::{Directory, builds, remove_all};
 use crate::store::journal::{self, Read as JournalRead};
 use crate::store::key::Table;
-use crate::store::logs::{inspect_file, inspect_packed, log_files, records};
-use crate::store::packs::{self, Read, Wanted};
+use crate::store::logs::{file_name, inspect_file, inspect_packed, log_file, log_files, records};
+use crate::store::packs::{self, LogFile, Read, Wanted};
 use crate::store::project::last_seq;
-use crate::store::retention::Removal;
+use crate::store::removal::Removal;
 use crate::store::snapshot::Snapshots;
 
 /// Differences told one by one; more are only counted.
@@ -39,8 +41,10 @@ pub struct CheckReport {
     pub problems: Vec<String>,
     /// The database lacks something that packs and journal tell, or cannot be read: a rebuild helps.
     pub database_lacks: bool,
-    /// PackCache and journal lack something that the database tells: a rebuild would lose it.
+    /// Packs and journal lack something that the database tells: a rebuild would lose it.
     pub facts_lack: bool,
+    /// Packs, segments of the journal or facts are gone.
+    pub has_gaps: bool,
 }
 
 /// Reads everything in the store in `dir` and reports what is damaged.
@@ -50,8 +54,8 @@ pub fn check(dir: &Path, on_progress: OnProgress<'_>) -> Result<CheckReport, Sto
     let (directory, _lock, _) = take_existing(dir)?;
     let mut report = CheckReport::default();
     check_files(&directory, &mut report)?;
-    check_records(&directory, &mut report, on_progress)?;
-    check_logs(&directory, &mut report, on_progress)?;
+    let removed = check_records(&directory, &mut report, on_progress)?;
+    check_logs(&directory, &removed, &mut report, on_progress)?;
     Ok(report)
 }
 
@@ -72,11 +76,12 @@ fn check_files(directory: &Directory, report: &mut CheckReport) -> Result<(), St
     Ok(())
 }
 
+/// Returns what retention removed.
 fn check_records(
     directory: &Directory,
     report: &mut CheckReport,
     on_progress: OnProgress<'_>,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Removal>, StoreError> {
     let found = match open_trusted(directory) {
         Ok(found) => Some(found),
         Err(StoreError::Corrupt { what, why }) => {
@@ -95,7 +100,12 @@ fn check_records(
     report.facts = facts;
     report.facts_lack |= !read.damage.is_empty();
     report.problems.extend(read.damage);
-    found.map_or(Ok(()), |found| compare((&expected, &found), &read.removals, report, on_progress))
+    report.has_gaps = !read.missing.is_empty();
+    report.problems.extend(read.missing);
+    if let Some(found) = found {
+        compare((&expected, &found), &read.removals, report, on_progress)?;
+    }
+    Ok(read.removals)
 }
 
 /// A directory that goes when the check ends, however it ends.
@@ -179,6 +189,8 @@ fn compare(
             }
         }
     }
+    // Removals may be lost with a file, even where the facts have their second copy.
+    report.facts_lack |= report.has_gaps && differences > 0;
     // Facts that are lost make records differ and lack, too; the other way round they would be more, not less.
     report.database_lacks |= differences > 0 && !report.facts_lack;
     if differences > TOLD_MAX {
@@ -276,18 +288,34 @@ fn describe(key: &[u8]) -> String {
     )
 }
 
-fn check_logs(directory: &Directory, report: &mut CheckReport, on_progress: OnProgress<'_>) -> Result<(), StoreError> {
+fn check_logs(
+    directory: &Directory,
+    removed: &[Removal],
+    report: &mut CheckReport,
+    on_progress: OnProgress<'_>,
+) -> Result<(), StoreError> {
+    let mut files = FilesOfLogs::new();
     for (_, path) in packs::packs(&directory.packs())? {
         packs::read(&path, Wanted::Logs, &mut |read| {
-            if let Read::Log(build, log, text) = read {
-                report.log_files += 1;
-                if !inspect_packed(&text) {
-                    report.problems.push(format!("`{}`: log {log} of build {build} is damaged", path.display()));
+            match read {
+                Read::Log(build, log, text) => {
+                    report.log_files += 1;
+                    if !inspect_packed(&text) {
+                        report.problems.push(format!("`{}`: log {log} of build {build} is damaged", path.display()));
+                    }
                 }
+                Read::Files(found) => {
+                    for file in found {
+                        files.entry((file.build, file.log)).or_default().insert(file.number, file);
+                    }
+                }
+                // Told of already.
+                Read::Facts(_) | Read::Removals(_) | Read::Damage(_) => {}
             }
             Ok(())
         })?;
     }
+    check_files_of_logs(directory, files, removed, report)?;
     for (_, path) in journal::segments(&directory.journal())? {
         journal::read(&path, |read| {
             if let JournalRead::Entry(entry, place) = read
@@ -311,5 +339,43 @@ fn check_logs(directory: &Directory, report: &mut CheckReport, on_progress: OnPr
         }
     }
     on_progress(Progress { what: "log files", done: report.log_files, total: Some(report.log_files) });
+    Ok(())
+}
+
+/// The files that packs tell of, by build and log, then by number.
+type FilesOfLogs = BTreeMap<(u64, u64), BTreeMap<u64, LogFile>>;
+
+/// Looks for files of long logs that are gone, or shorter than they were.
+fn check_files_of_logs(
+    directory: &Directory,
+    mut files: FilesOfLogs,
+    removed: &[Removal],
+    report: &mut CheckReport,
+) -> Result<(), StoreError> {
+    let removed: BTreeSet<u64> = removed.iter().filter_map(Removal::logs_of).map(|build| build.0).collect();
+    files.retain(|(build, _), _| !removed.contains(build));
+    for ((build, log), expected) in files {
+        let dir = directory.build(BuildId(build));
+        let there = log_files(&dir)?.iter().filter_map(|name| log_file(&dir.join(name), 0)).collect::<Vec<_>>();
+        let newest = there.iter().filter(|file| file.log == log).map(|file| file.number).max().unwrap_or(0);
+        for file in expected.values() {
+            let path = dir.join(file_name(file));
+            match std::fs::metadata(&path) {
+                Ok(found) if found.len() >= file.bytes => {}
+                Ok(found) => report.problems.push(format!(
+                    "`{}` has {} bytes and had {}: its last lines are lost",
+                    path.display(),
+                    found.len(),
+                    file.bytes
+                )),
+                // The middle of a log that grows beyond its bounds is dropped: from file 1 on, while newer ones are written.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && file.number > 0 && file.number < newest => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    report.problems.push(format!("`{}` is missing: its lines are lost", path.display()));
+                }
+                Err(error) => return Err(StoreError::io("look at", &path)(error)),
+            }
+        }
+    }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Reclaiming the space of what is gone.
 //!
-//! sled never shrinks, so its content is copied into a new database. PackCache are written anew without what was removed. Both grow beside
+//! sled never shrinks, so its content is copied into a new database. Packs are written anew without what was removed. Both grow beside
 //! the old ones and take their place when they are whole.
 
 use std::collections::BTreeSet;
@@ -16,11 +16,14 @@ use crate::store::directory::{Directory, make_dir, remove_all};
 use crate::store::facts::{read_facts, read_removals};
 use crate::store::journal::FactGroup;
 use crate::store::packs::{self, PackCache, PackWriter, Read, Wanted};
-use crate::store::retention::Removal;
+use crate::store::removal::Removal;
 use crate::store::snapshot::Snapshots;
 
 /// Records copied in one batch.
 const BATCH_RECORDS: usize = 2000;
+
+/// Facts in a group of a rewritten pack: small beside a block.
+const GROUP_FACTS: usize = 100;
 
 /// What a compaction gained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,24 +80,32 @@ fn rewrite_packs(directory: &Directory, on_progress: OnProgress<'_>) -> Result<u
     let removals = read_removals(directory)?;
     let mut gone = Gone::find(directory, &removals)?;
     let old = PackCache::open(&directory.packs())?;
+    let without_logs: BTreeSet<u64> = removals.iter().filter_map(Removal::logs_of).map(|build| build.0).collect();
     let (mut dropped, mut done) = (0, 0);
     let paths = packs::packs(&directory.packs())?;
     for (number, path) in &paths {
+        // One that has nothing any more stays, too: without a gap in their numbers, a lost pack shows.
         let mut pack = PackWriter::begin(&growing, *number)?;
+        pack.up_to_segment(packs::trailer_of(path)?.map_or(0, |trailer| trailer.segment));
+        let mut kept = Kept::default();
         packs::read(path, Wanted::Everything, &mut |read| match read {
             Read::Facts(group) => {
                 let facts = group.facts(&path.display().to_string())?;
-                let before = facts.len();
-                let kept: Vec<Arc<Fact>> = facts.into_iter().filter(|fact| !gone.has(fact)).map(Arc::new).collect();
-                dropped += u64::try_from(before - kept.len()).unwrap_or(0);
                 done += PROGRESS_EVERY.min(group.last - group.first + 1);
                 on_progress(Progress { what: "facts", done, total: None });
-                FactGroup::of(&kept).map_or(Ok(()), |group| pack.facts(&group))
+                let before = facts.len();
+                let facts: Vec<Arc<Fact>> = facts.into_iter().filter(|fact| !gone.has(fact)).map(Arc::new).collect();
+                dropped += u64::try_from(before - facts.len()).unwrap_or(0);
+                kept.add((group.first, group.last), facts, &mut pack)
             }
             Read::Log(build, log, text) => {
                 // One that is removed, or has a newer form elsewhere, is not found as this one.
                 let is_current = old.log(build, log)?.is_some_and(|current| current == text);
                 if is_current { pack.log(build, log, &text) } else { Ok(()) }
+            }
+            Read::Files(mut files) => {
+                files.retain(|file| !without_logs.contains(&file.build));
+                pack.files(&files)
             }
             // Written once below: what a rebuild still has to take out.
             Read::Removals(_) => Ok(()),
@@ -103,12 +114,45 @@ fn rewrite_packs(directory: &Directory, on_progress: OnProgress<'_>) -> Result<u
                 Ok(())
             }
         })?;
+        kept.write(&mut pack)?;
         if paths.last().is_some_and(|(last, _)| last == number) {
             pack.removals(&gone.still_needed(removals.clone()))?;
         }
         pack.finish()?;
     }
     Ok(dropped)
+}
+
+/// Facts that stay, gathered into larger groups. Each group says which range of numbers it is the rest of.
+#[derive(Default)]
+struct Kept {
+    range: Option<(u64, u64)>,
+    facts: Vec<Arc<Fact>>,
+}
+
+impl Kept {
+    fn add(
+        &mut self,
+        (first, last): (u64, u64),
+        facts: Vec<Arc<Fact>>,
+        pack: &mut PackWriter,
+    ) -> Result<(), StoreError> {
+        // Facts that are lost stay outside of every range.
+        if self.facts.len() >= GROUP_FACTS || self.range.is_some_and(|(_, end)| end + 1 != first) {
+            self.write(pack)?;
+        }
+        self.range = Some((self.range.map_or(first, |(first, _)| first), last));
+        self.facts.extend(facts);
+        Ok(())
+    }
+
+    fn write(&mut self, pack: &mut PackWriter) -> Result<(), StoreError> {
+        let facts = std::mem::take(&mut self.facts);
+        match self.range.take() {
+            Some((first, last)) => pack.facts(&FactGroup::rest_of(first, last, &facts)),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What retention removed, as a whole and before the oldest snapshot: who folds facts onto a snapshot needs every fact after it.

@@ -12,7 +12,7 @@ use crate::model::{BuildId, ConfigDigest, Fact};
 use crate::store::StoreError;
 use crate::store::codec::{decode, encode};
 use crate::store::frame::{self, Magic};
-use crate::store::retention::Removal;
+use crate::store::removal::Removal;
 
 const MAGIC: Magic = *b"SwD1";
 

@@ -16,7 +16,7 @@ use crate::store::frame;
 use crate::store::logs::log_files;
 use crate::store::packs::{self, PackCache, Read, Wanted};
 use crate::store::project::last_seq;
-use crate::store::retention::Removal;
+use crate::store::removal::Removal;
 use crate::store::snapshot::Snapshots;
 
 /// Files of logs are dumped in pieces of this size, so that neither side holds more.
@@ -89,7 +89,9 @@ fn put_facts(
         Ok(())
     })?;
     on_progress(Progress { what: "facts", done: counts.facts, total: Some(counts.facts) });
-    Ok(findings.damage)
+    let mut damage = findings.damage;
+    damage.extend(findings.missing);
+    Ok(damage)
 }
 
 fn put_short_logs(
@@ -109,7 +111,7 @@ fn put_short_logs(
                     dump.put(&Item::ShortLog { build: BuildId(build), log, bytes: text.into() })?;
                 }
                 Read::Damage(words) => damage.push(words),
-                Read::Log(..) | Read::Facts(_) | Read::Removals(_) => {}
+                Read::Log(..) | Read::Facts(_) | Read::Removals(_) | Read::Files(_) => {}
             }
             Ok(())
         })?;

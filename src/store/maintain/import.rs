@@ -3,6 +3,7 @@
 //! The store grows beside its place and is moved there when it is whole, so a cut dump leaves nothing behind that could be
 //! mistaken for a store.
 
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -16,8 +17,8 @@ use crate::store::configs::Configs;
 use crate::store::directory::{Directory, Format, make_dir, remove_all, sync_dir};
 use crate::store::frame;
 use crate::store::journal::FactGroup;
-use crate::store::logs::is_log_file;
-use crate::store::packs::PackWriter;
+use crate::store::logs::{is_log_file, log_file};
+use crate::store::packs::{LogFile, PackWriter};
 use crate::store::snapshot::Snapshots;
 
 /// Facts encoded in one go.
@@ -85,6 +86,7 @@ fn fill(directory: &Directory, input: &mut dyn Read, on_progress: OnProgress<'_>
     if filler.counts != counts {
         return Err(wrong(format!("it should have {counts:?} and has {:?}", filler.counts)));
     }
+    filler.pack.files(&filler.files.into_values().collect::<Vec<_>>())?;
     filler.pack.finish()?;
     let report = rebuild_database(directory, on_progress)?;
     Format { installation }.write(directory)?;
@@ -126,6 +128,10 @@ struct Filler<'a> {
     covered: u64,
     /// The last fact that was taken; 0 before the first.
     last: u64,
+    /// The last fact that is in a pack.
+    written: u64,
+    /// Files of long logs.
+    files: BTreeMap<(u64, u64, u64), LogFile>,
     gap: Option<Gap>,
 }
 
@@ -141,6 +147,8 @@ impl<'a> Filler<'a> {
             counts: Counts::default(),
             covered: 0,
             last: 0,
+            written: 0,
+            files: BTreeMap::new(),
             gap: None,
         })
     }
@@ -183,7 +191,10 @@ impl<'a> Filler<'a> {
                 }
                 self.counts.log_files += u64::from(at == 0);
                 self.counts.log_bytes += u64::try_from(bytes.len()).unwrap_or(0);
-                write_piece(&self.directory.build(build).join(name), at, &bytes)
+                let path = self.directory.build(build).join(name);
+                let file = log_file(&path, at + u64::try_from(bytes.len()).unwrap_or(0));
+                self.files.extend(file.map(|file| ((file.build, file.log, file.number), file)));
+                write_piece(&path, at, &bytes)
             }
         }
     }
@@ -206,8 +217,10 @@ impl<'a> Filler<'a> {
 
     fn write_facts(&mut self) -> Result<(), StoreError> {
         let facts = std::mem::take(&mut self.waiting);
-        let Some(group) = FactGroup::of(&facts) else { return Ok(()) };
-        self.pack.facts(&group)?;
+        let Some(last) = facts.last().map(|fact| fact.seq) else { return Ok(()) };
+        // What the dump lacks was left out by whoever wrote it: the new store has no gap.
+        self.pack.facts(&FactGroup::rest_of(self.written + 1, last, &facts))?;
+        self.written = last;
         self.next_pack_if_full()
     }
 

@@ -15,17 +15,18 @@ pub use compact::{CompactReport, compact};
 pub use dump::DumpReport;
 pub use export::export;
 pub use import::import;
+pub(crate) use rebuild::rebuild_database;
 pub use rebuild::{RebuildReport, rebuild, rebuild_unless_poorer};
-pub(crate) use rebuild::{is_complete, mark_complete, rebuild_database};
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::backend::{OpenFailure, Overlay, SledBackend};
+use super::catch_up::CatchUp;
+use super::database::verify_database;
 use super::directory::{Directory, DirectoryLock, Format};
 use super::journal::{self, Read};
-use super::opening::{CatchUp, verify_database};
 use super::{Store, StoreError, StoreOptions};
 
 /// How far a task is.
@@ -87,7 +88,7 @@ fn open_trusted(directory: &Directory) -> Result<Overlay, StoreError> {
         return Err(damaged(why));
     }
     let overlay = Overlay::new(Arc::new(backend));
-    let mut catch_up = CatchUp::new(&overlay)?;
+    let mut catch_up = CatchUp::new(directory, &overlay)?;
     for (_, path) in journal::segments(&directory.journal())? {
         journal::read(&path, |read| match read {
             Read::Entry(entry, place) => catch_up.take(&entry, &place),

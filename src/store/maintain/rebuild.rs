@@ -9,22 +9,18 @@ use super::{OnProgress, PROGRESS_EVERY, Progress, existing, open_database, open_
 use crate::model::Fact;
 use crate::store::StoreError;
 use crate::store::backend::Backend;
+use crate::store::database::mark_complete;
 use crate::store::directory::{Directory, DirectoryLock, Format, remove_all, sync_dir};
 use crate::store::facts::{Findings, read_facts};
+use crate::store::installation::{has_facts, installation_of, new_installation};
 use crate::store::key::Table;
-use crate::store::opening::{has_facts, installation_of, new_installation, repeat_all};
 use crate::store::project::{BUILDS_TOTAL, last_seq, project};
+use crate::store::retention::repeat_all;
 use crate::store::snapshot::Snapshots;
 use crate::store::txn::{Records as _, Txn};
 
 /// Facts projected into one batch.
 const BATCH_FACTS: usize = 1000;
-
-/// Present once the database holds everything: a database without it is new, wiped, or was never finished.
-const COMPLETE: &str = "format";
-
-/// How records are stored in the database, its dictionary included. One of another number is made again.
-const DATABASE_FORMAT: u64 = 3;
 
 /// What a rebuild found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +31,8 @@ pub struct RebuildReport {
     pub builds: u64,
     /// Places in packs and journal that could not be read, in words.
     pub damage: Vec<String>,
+    /// Packs, segments of the journal and facts that are gone, in words.
+    pub missing: Vec<String>,
     /// Segments of the journal whose last bytes are torn, in words: a kill leaves that of a write that nobody was told of.
     pub torn: Vec<String>,
     /// Where the old database is now, if there was one.
@@ -133,7 +131,13 @@ fn make_database(
         let snapshots = Snapshots::Files(directory.snapshots());
         let covered = snapshots.whole()?.next().map_or(0, |(seq, _)| seq);
         let (facts, found) = project_facts(directory, &backend, (covered, u64::MAX), on_progress)?;
-        report = RebuildReport { facts, damage: found.damage, torn: found.torn, ..RebuildReport::default() };
+        report = RebuildReport {
+            facts,
+            damage: found.damage,
+            missing: found.missing,
+            torn: found.torn,
+            ..RebuildReport::default()
+        };
         let made = Contents::of(&backend)?;
         if let Some(present) = present.filter(|present| made.is_poorer_than(present)) {
             drop(backend);
@@ -152,18 +156,6 @@ fn make_database(
     std::fs::rename(&growing, directory.sled()).map_err(StoreError::io("rename", &growing))?;
     sync_dir(directory.dir())?;
     Ok(report)
-}
-
-/// Notes that the database holds everything.
-pub(crate) fn mark_complete(backend: &dyn Backend) -> Result<(), StoreError> {
-    let mut txn = Txn::new(backend);
-    txn.put_number(Table::Meta.name(COMPLETE), DATABASE_FORMAT);
-    backend.apply(txn.into_batch())
-}
-
-/// Whether the database holds everything.
-pub(crate) fn is_complete(backend: &dyn Backend) -> Result<bool, StoreError> {
-    Ok(backend.number(&Table::Meta.name(COMPLETE))? == Some(DATABASE_FORMAT))
 }
 
 /// Projects all facts up to a last one, and takes out what retention removed. Ends of builds are kept as long as a snapshot may

@@ -95,7 +95,7 @@ impl PackCache {
         Ok(())
     }
 
-    /// PackCache that may have logs of a build, the newest first.
+    /// Packs that may have logs of a build, the newest first.
     fn candidates(&self, build: u64) -> Result<Vec<(Arc<Loaded>, PathBuf)>, StoreError> {
         let mut known = self.lock();
         known.used += 1;
@@ -205,7 +205,7 @@ fn read_gone(pack: &Path) -> Result<BTreeSet<u64>, StoreError> {
 mod tests {
     use super::*;
     use crate::store::packs::{PackWriter, Read, Wanted, read};
-    use crate::store::retention::Removal;
+    use crate::store::removal::Removal;
 
     fn write(dir: &Path, number: u64, logs: &[(u64, u64, &[u8])]) {
         let mut writer = PackWriter::begin(dir, number).unwrap();
@@ -240,10 +240,13 @@ mod tests {
     }
 
     #[test]
-    fn a_pack_without_content_is_no_file() {
+    fn a_pack_without_content_keeps_its_number_and_its_segment() {
         let dir = tempfile::tempdir().unwrap();
-        PackWriter::begin(dir.path(), 1).unwrap().finish().unwrap();
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        let mut writer = PackWriter::begin(dir.path(), 1).unwrap();
+        writer.up_to_segment(7);
+        writer.finish().unwrap();
+        let (number, path) = super::packs(dir.path()).unwrap().remove(0);
+        assert_eq!((number, trailer_of(&path).unwrap().unwrap().segment), (1, 7));
     }
 
     #[test]
@@ -265,7 +268,7 @@ mod tests {
                 match read {
                     Read::Removals(entries) => found.extend(entries),
                     Read::Damage(_) => damage += 1,
-                    Read::Facts(_) | Read::Log(..) => {}
+                    Read::Facts(_) | Read::Log(..) | Read::Files(_) => {}
                 }
                 Ok(())
             })

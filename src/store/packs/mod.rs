@@ -1,7 +1,7 @@
-//! PackCache: what the journal held, made small and kept for good.
+//! Packs: what the journal held, made small and kept for good.
 //!
 //! ```text
-//! facts … facts | removals | logs … logs | index of logs | trailer
+//! facts … facts | removals | logs … logs | long logs | index of logs | trailer
 //! ```
 //!
 //! A pack is written once, from one segment of the journal, and never changed. Facts and the text of short logs are compressed in
@@ -23,7 +23,7 @@ use super::compression;
 use super::directory::numbered_files;
 use super::frame::{self, Found, Magic, Scanner};
 use super::journal::FactGroup;
-use super::retention::Removal;
+use super::removal::Removal;
 use super::varint::{self, Input};
 
 const MAGIC: Magic = *b"SwP1";
@@ -33,9 +33,10 @@ const KIND_REMOVALS: u8 = 2;
 const KIND_LOGS: u8 = 3;
 const KIND_INDEX: u8 = 4;
 const KIND_TRAILER: u8 = 5;
+const KIND_FILES: u8 = 6;
 
-/// A trailer's frame: its kind and five numbers.
-const TRAILER_BYTES: usize = frame::HEAD_BYTES + 1 + 5 * 8;
+/// A trailer's frame: its kind and six numbers.
+const TRAILER_BYTES: usize = frame::HEAD_BYTES + 1 + 6 * 8;
 
 const SUFFIX: &str = "pack";
 
@@ -50,12 +51,15 @@ pub(crate) struct Trailer {
     pub build_max: u64,
     /// Where the index begins.
     pub index_at: u64,
+    /// The last segment of the journal that is in it; 0 if it was made from something else.
+    pub segment: u64,
 }
 
 impl Trailer {
     fn push(self, out: &mut Vec<u8>) {
         let mut payload = vec![KIND_TRAILER];
-        for number in [self.first, self.last, self.build_min, self.build_max, self.index_at] {
+        let numbers = [self.first, self.last, self.build_min, self.build_max, self.index_at, self.segment];
+        for number in numbers {
             payload.extend_from_slice(&number.to_le_bytes());
         }
         frame::push(out, MAGIC, &payload);
@@ -64,9 +68,9 @@ impl Trailer {
     fn parse(payload: &[u8]) -> Option<Self> {
         let (&KIND_TRAILER, rest) = payload.split_first()? else { return None };
         let (numbers, _) = rest.as_chunks::<8>();
-        let numbers = <[[u8; 8]; 5]>::try_from(numbers).ok()?.map(u64::from_le_bytes);
-        let [first, last, build_min, build_max, index_at] = numbers;
-        Some(Self { first, last, build_min, build_max, index_at })
+        let numbers = <[[u8; 8]; 6]>::try_from(numbers).ok()?.map(u64::from_le_bytes);
+        let [first, last, build_min, build_max, index_at, segment] = numbers;
+        Some(Self { first, last, build_min, build_max, index_at, segment })
     }
 
     /// The trailer of a file; none if it is damaged.
@@ -79,6 +83,22 @@ impl Trailer {
         frame::read_exact_at(file, &mut bytes, at)?;
         Ok(frame::payload(&bytes, MAGIC).and_then(Self::parse))
     }
+}
+
+/// The file of a long log, as it was when a segment of the journal was packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LogFile {
+    pub build: u64,
+    pub log: u64,
+    /// Its number among the files of the log.
+    pub number: u64,
+    /// How long it was at least.
+    pub bytes: u64,
+}
+
+/// The file of a pack.
+pub(crate) fn path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:012}.{SUFFIX}"))
 }
 
 /// The packs there are, in order.
@@ -108,6 +128,8 @@ pub(crate) enum Read {
     Removals(Vec<Removal>),
     /// A log: its build, its number, its text as the logs encode it.
     Log(u64, u64, Vec<u8>),
+    /// Files of long logs; what a later pack says of one counts.
+    Files(Vec<LogFile>),
     /// Something that is not whole, in words.
     Damage(String),
 }
@@ -117,6 +139,7 @@ pub(crate) enum Read {
 pub(crate) enum Wanted {
     /// Facts after this one, and removals.
     FactsAfter(u64),
+    /// Short logs, and which files of long ones there are.
     Logs,
     Everything,
 }
@@ -175,6 +198,10 @@ fn read_frame(
             Some(logs) => logs.into_iter().try_for_each(|(build, log, bytes)| take(Read::Log(build, log, bytes))),
             None => take(damage()),
         },
+        (KIND_FILES, Wanted::Logs | Wanted::Everything) => match files(content) {
+            Some(files) => take(Read::Files(files)),
+            None => take(damage()),
+        },
         (_, _) => Ok(()),
     }
 }
@@ -206,6 +233,24 @@ fn logs(content: &[u8]) -> Option<Vec<PackedText>> {
         logs.push((input.number()?, input.number()?, input.bytes()?.to_vec()));
     }
     Some(logs)
+}
+
+/// The files of a list.
+fn files(content: &[u8]) -> Option<Vec<LogFile>> {
+    let plain = compression::pull(content)?;
+    let mut input = Input(&plain);
+    let mut files = Vec::new();
+    while !input.0.is_empty() {
+        let (build, log) = (input.number()?, input.number()?);
+        files.push(LogFile { build, log, number: input.number()?, bytes: input.number()? });
+    }
+    Some(files)
+}
+
+fn push_file(out: &mut Vec<u8>, file: &LogFile) {
+    for number in [file.build, file.log, file.number, file.bytes] {
+        varint::push(out, number);
+    }
 }
 
 fn push_log(out: &mut Vec<u8>, build: u64, log: u64, bytes: &[u8]) {

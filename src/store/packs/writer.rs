@@ -5,14 +5,16 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::index::{Index, Place};
-use super::{KIND_FACTS, KIND_LOGS, KIND_REMOVALS, MAGIC, SUFFIX, Trailer, push_log};
+use super::{
+    KIND_FACTS, KIND_FILES, KIND_LOGS, KIND_REMOVALS, LogFile, MAGIC, Read, Trailer, Wanted, push_file, push_log,
+};
 use crate::store::StoreError;
 use crate::store::codec::encode;
 use crate::store::compression;
 use crate::store::directory::{make_dir, sync_dir};
 use crate::store::frame;
 use crate::store::journal::FactGroup;
-use crate::store::retention::Removal;
+use crate::store::removal::Removal;
 use crate::store::varint;
 
 /// Facts compressed together: more would compress little better, and reading one costs reading all.
@@ -36,13 +38,42 @@ pub(crate) struct PackWriter {
     trailer: Trailer,
     /// The last fact gathered.
     last: u64,
+    tally: Tally,
+}
+
+/// What is in a pack, to compare what was meant with what is read.
+#[derive(Debug, Default)]
+struct Tally {
+    facts: crc32fast::Hasher,
+    logs: crc32fast::Hasher,
+    removals: usize,
+    files: usize,
+    damage: usize,
+}
+
+impl Tally {
+    fn facts(&mut self, group: &FactGroup) {
+        let mut bytes = Vec::new();
+        group.push(&mut bytes);
+        self.facts.update(&bytes);
+    }
+
+    fn log(&mut self, build: u64, log: u64, text: &[u8]) {
+        self.logs.update(&build.to_le_bytes());
+        self.logs.update(&log.to_le_bytes());
+        self.logs.update(text);
+    }
+
+    fn sum(&self) -> (u32, u32, usize, usize, usize) {
+        (self.facts.clone().finalize(), self.logs.clone().finalize(), self.removals, self.files, self.damage)
+    }
 }
 
 impl PackWriter {
     /// Begins the pack of a number.
     pub fn begin(dir: &Path, number: u64) -> Result<Self, StoreError> {
         make_dir(dir)?;
-        let path = dir.join(format!("{number:012}.{SUFFIX}"));
+        let path = super::path(dir, number);
         let temporary = path.with_extension("tmp");
         let file = File::create(&temporary).map_err(StoreError::io("write", &temporary))?;
         Ok(Self {
@@ -54,13 +85,20 @@ impl PackWriter {
             logs: Vec::new(),
             gathered: Vec::new(),
             places: Vec::new(),
-            trailer: Trailer { first: 0, last: 0, build_min: u64::MAX, build_max: 0, index_at: 0 },
+            trailer: Trailer { first: 0, last: 0, build_min: u64::MAX, build_max: 0, index_at: 0, segment: 0 },
             last: 0,
+            tally: Tally::default(),
         })
+    }
+
+    /// Says which segment of the journal it goes up to.
+    pub fn up_to_segment(&mut self, number: u64) {
+        self.trailer.segment = number;
     }
 
     /// Adds facts; they come in order.
     pub fn facts(&mut self, group: &FactGroup) -> Result<(), StoreError> {
+        self.tally.facts(group);
         if self.trailer.first == 0 {
             self.trailer.first = group.first;
         }
@@ -75,13 +113,28 @@ impl PackWriter {
         if entries.is_empty() {
             return Ok(());
         }
+        self.tally.removals += entries.len();
         let mut payload = vec![KIND_REMOVALS];
         compression::push(&mut payload, &encode(&entries));
         self.write(&payload)
     }
 
+    /// Adds files of long logs that there are.
+    pub fn files(&mut self, files: &[LogFile]) -> Result<(), StoreError> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        self.tally.files += files.len();
+        let mut plain = Vec::new();
+        files.iter().for_each(|file| push_file(&mut plain, file));
+        let mut payload = vec![KIND_FILES];
+        compression::push(&mut payload, &plain);
+        self.write(&payload)
+    }
+
     /// Adds the text of a log, as the logs encode it.
     pub fn log(&mut self, build: u64, log: u64, text: &[u8]) -> Result<(), StoreError> {
+        self.tally.log(build, log, text);
         push_log(&mut self.logs, build, log, text);
         self.gathered.push((build, log));
         self.trailer.build_min = self.trailer.build_min.min(build);
@@ -94,13 +147,10 @@ impl PackWriter {
         self.end
     }
 
-    /// Ends the pack; durable when it returns. One with nothing in it is not kept.
+    /// Ends the pack. When it returns, it is durable and was read back: what it was made from can go.
     pub fn finish(mut self) -> Result<(), StoreError> {
         self.write_facts()?;
         self.write_logs()?;
-        if self.end == 0 {
-            return fs::remove_file(&self.temporary).map_err(StoreError::io("remove", &self.temporary));
-        }
         self.places.sort_unstable();
         self.trailer.index_at = self.end;
         let mut bytes = Vec::new();
@@ -108,8 +158,29 @@ impl PackWriter {
         self.trailer.push(&mut bytes);
         self.file.write_all(&bytes).map_err(StoreError::io("write", &self.temporary))?;
         self.file.sync_all().map_err(StoreError::io("sync", &self.temporary))?;
+        self.verify()?;
         fs::rename(&self.temporary, &self.path).map_err(StoreError::io("rename", &self.temporary))?;
         self.path.parent().map_or(Ok(()), sync_dir)
+    }
+
+    /// Compares what was meant to be in it with what is read.
+    fn verify(&self) -> Result<(), StoreError> {
+        let mut found = Tally::default();
+        super::read(&self.temporary, Wanted::Everything, &mut |read| {
+            match read {
+                Read::Facts(group) => found.facts(&group),
+                Read::Removals(entries) => found.removals += entries.len(),
+                Read::Log(build, log, text) => found.log(build, log, &text),
+                Read::Files(files) => found.files += files.len(),
+                Read::Damage(_) => found.damage += 1,
+            }
+            Ok(())
+        })?;
+        if found.sum() == self.tally.sum() {
+            return Ok(());
+        }
+        let what = format!("the new pack `{}`", self.temporary.display());
+        Err(StoreError::corrupt(what, "it does not read as it was written"))
     }
 
     fn write_facts(&mut self) -> Result<(), StoreError> {

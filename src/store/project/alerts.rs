@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::delivery::StoredReport;
+use super::report::StoredReport;
 use crate::base::Timestamp;
 use crate::model::{Alert, AlertSubject, BuildId, ChangeSourceId, Declined, FunctionKind, PlanChange};
 use crate::store::StoreError;

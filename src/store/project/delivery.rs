@@ -1,8 +1,7 @@
 //! Reports: those in the outbox, and the newest of those that did not arrive as they were meant.
 
-use serde::{Deserialize, Serialize};
-
 use super::alerts;
+use super::report::StoredReport;
 use crate::base::Timestamp;
 use crate::model::{DeliveryRecord, Report, ReportId};
 use crate::store::StoreError;
@@ -12,17 +11,6 @@ use crate::store::txn::{Records as _, Txn};
 
 /// Reports that were given up or delivered in part: the newest ones are kept. More than a person looks through.
 const UNDELIVERED_MAX: usize = 200;
-
-/// A report in the outbox.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StoredReport {
-    pub report: Report,
-    /// Why the last try failed.
-    pub error: Option<String>,
-    /// What is wrong with it although it could be delivered.
-    #[serde(default)]
-    pub remarks: Vec<String>,
-}
 
 pub(super) fn queued(txn: &mut Txn<'_>, report: &Report) {
     let stored = StoredReport { report: report.clone(), error: None, remarks: Vec::new() };

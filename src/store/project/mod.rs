@@ -9,6 +9,7 @@ mod build;
 mod delivery;
 mod meta;
 mod names;
+mod report;
 mod request;
 mod step;
 
@@ -19,9 +20,9 @@ use crate::model::{Event, Fact};
 
 pub(crate) use alerts::StoredAlert;
 pub(crate) use build::{StoredEnd, StoredProperty};
-pub(crate) use delivery::StoredReport;
 pub(crate) use meta::{BUILDS_TOTAL, LAST_SEQ, PLAN_REFUSED, StoredRefusal};
 pub(crate) use names::StoredWorker;
+pub(crate) use report::StoredReport;
 pub(crate) use step::StepPlace;
 
 /// Applies one fact to the records.

@@ -490,6 +490,14 @@ pub fn log_part(lines: impl IntoIterator<Item = String>) -> starwright::store::L
     }
 }
 
+/// Makes the file `format` of a store one of another format.
+pub fn set_format(dir: &std::path::Path, number: u64) -> String {
+    let described = format!("starwright store\nformat {number}\ninstallation somewhere\n");
+    let text = format!("{described}checksum {:08x}\n", crc32fast::hash(described.as_bytes()));
+    std::fs::write(dir.join("format"), &text).unwrap();
+    text
+}
+
 /// A closed store with some history, snapshots, removed builds and logs, and everything that can be read from it.
 pub fn store_with_history(seed: u64, rounds: u64) -> (tempfile::TempDir, String) {
     let dir = tempfile::TempDir::new().unwrap();

@@ -11,47 +11,39 @@
 //! undo: records change after the sync. Records reach the database, and full segments of the journal their pack, by work of the background
 //! thread.
 
+mod batch;
+mod upkeep;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::mpsc::error::TryRecvError;
 
-use super::StoreError;
-use super::backend::{Backend, Batch, Direction};
-use super::background::BackgroundThread;
-use super::blocking::{block_on, block_until};
-use super::disk_space::DiskSpace;
-use super::journal::{Entry, FactGroup, Journal};
-use super::key::Table;
-use super::logs::{Append, LogKey, LogWriting, LogsToKeep, push_part};
-use super::packing::Packing;
-use super::project::{last_seq, project};
-use super::retention::{self, Removal, Retired, Retirement};
-use super::txn::{Records as _, Txn};
-use super::write_queue::{Commit, Packed, Queued, WriteJob, WriteQueue};
+use self::batch::{Together, gather, in_order};
+use self::upkeep::copy;
 use crate::model::{BuildId, Fact};
+use crate::store::StoreError;
+use crate::store::backend::{Backend, Batch};
+use crate::store::background::BackgroundThread;
+use crate::store::blocking::{block_on, block_until};
+use crate::store::disk_space::DiskSpace;
+use crate::store::journal::{Entry, FactGroup, SegmentWriter};
+use crate::store::logs::{LogKey, LogWriting, push_part};
+use crate::store::packing::Packing;
+use crate::store::project::{last_seq, project};
+use crate::store::recent::RecentFacts;
+use crate::store::removal::Removal;
+use crate::store::retention::{self, Retired, Retirement};
+use crate::store::txn::Txn;
+use crate::store::write_queue::{Append, Commit, Queued, WriteJob, WriteQueue};
 
-/// Text of logs and number of jobs that share one sync: more would delay the answers for little.
-const BATCH_BYTES_MAX: usize = 1 << 20;
-const BATCH_JOBS_MAX: usize = 1024;
-
-/// Parts of logs wait this long for company, unless it is that much text: what follows from a command's end usually comes within this
-/// time, and shares the sync. Nobody waits for a part alone.
-const LINGER: Duration = Duration::from_millis(2);
-const LINGER_BYTES_MAX: usize = 256 << 10;
-
-/// Records reach the database this long after they changed, or when there is so much of them.
+/// Records reach the database this long after they changed, or earlier when there are many.
 const FOLD_AFTER: Duration = Duration::from_secs(2);
-const FOLD_BYTES: usize = 4 << 20;
 
 /// More in memory means that the database takes nothing any more.
 const UNFOLDED_BYTES_MAX: usize = 128 << 20;
-
-/// Ends of builds forgotten in one go.
-const TRIMMED_MAX: usize = 1000;
 
 /// Sends jobs to the writer thread.
 #[derive(Debug)]
@@ -75,8 +67,9 @@ pub(crate) struct WriterParts {
 /// What makes things durable.
 #[derive(Debug)]
 pub(crate) struct Disk {
-    pub journal: Journal,
+    pub journal: SegmentWriter,
     pub packing: Packing,
+    pub recent: Arc<RecentFacts>,
     pub space: DiskSpace,
 }
 
@@ -90,6 +83,7 @@ impl Writer {
             fold_due: None,
             fold_failed: Arc::default(),
             is_packing: false,
+            uncopied: Vec::new(),
             unremoved: Vec::new(),
             removed_meanwhile: Vec::new(),
             parts,
@@ -101,7 +95,7 @@ impl Writer {
         Ok(Self { jobs, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Makes facts durable; see [`super::Store::commit`].
+    /// Makes facts durable; see [`crate::store::Store::commit`].
     pub async fn commit(&self, facts: Vec<Arc<Fact>>) -> Result<(), StoreError> {
         self.jobs.ask(|answer| WriteJob::Commit(Commit { facts, answer })).await
     }
@@ -147,41 +141,12 @@ struct WriterThread {
     fold_failed: Arc<Mutex<Option<StoreError>>>,
     /// Segments of the journal are being packed.
     is_packing: bool,
+    /// Facts that have no second copy yet.
+    uncopied: Vec<FactGroup>,
     /// Removed builds whose files could not be removed yet.
     unremoved: Vec<Removal>,
     /// Builds that were removed while a pack was being written, which may have their logs.
     removed_meanwhile: Vec<BuildId>,
-}
-
-/// What shares one sync.
-#[derive(Default)]
-struct Together {
-    commits: Vec<Commit>,
-    appends: Vec<Append>,
-    bytes: usize,
-}
-
-impl Together {
-    fn push(&mut self, job: WriteJob) -> Option<WriteJob> {
-        match job {
-            WriteJob::Commit(commit) => self.commits.push(commit),
-            WriteJob::Append(append) => {
-                self.bytes += append.part.text.len();
-                self.appends.push(append);
-            }
-            other => return Some(other),
-        }
-        None
-    }
-
-    fn is_full(&self) -> bool {
-        self.bytes >= BATCH_BYTES_MAX || self.commits.len() + self.appends.len() >= BATCH_JOBS_MAX
-    }
-
-    /// Whether nobody minds if it waits for more.
-    fn can_wait(&self) -> bool {
-        self.commits.is_empty() && self.bytes < LINGER_BYTES_MAX && !self.is_full()
-    }
 }
 
 impl WriterThread {
@@ -309,7 +274,10 @@ impl WriterThread {
         for append in appends {
             push_part(&mut logs, append.key, &append.source, append.n, &append.part);
         }
-        self.append(&Entry { facts: FactGroup::of(facts), removals: Vec::new(), logs })
+        let group = FactGroup::of(facts);
+        self.append(&Entry { facts: group.clone(), removals: Vec::new(), logs })?;
+        self.uncopied.extend(group);
+        Ok(())
     }
 
     fn apply(&mut self, facts: &[Arc<Fact>], changes: Batch) {
@@ -347,140 +315,6 @@ impl WriterThread {
         }
     }
 
-    /// Brings changed records into the database, on the background's thread. Without room they wait: a database that hits the end of a
-    /// disk refuses everything from then on.
-    fn fold(&mut self) {
-        let Some(disk) = &self.parts.disk else { return };
-        self.fold_due = None;
-        if disk.space.check().is_err() {
-            self.note_change();
-            return;
-        }
-        let (overlay, failed) = (Arc::clone(&disk.packing.overlay), Arc::clone(&self.fold_failed));
-        self.parts.background.push(move || {
-            let folded = overlay.fold();
-            if let Err(error) = &folded {
-                tracing::warn!(%error, "records did not reach the database; they are in the journal");
-            }
-            *failed.lock().unwrap_or_else(PoisonError::into_inner) = folded.err();
-        });
-    }
-
-    /// Work that keeps memory and journal small.
-    fn keep_small(&mut self) {
-        let Some(disk) = &self.parts.disk else { return };
-        let (overlay_bytes, is_full) = (disk.packing.overlay.bytes(), disk.journal.is_full());
-        if overlay_bytes >= FOLD_BYTES && self.fold_due.is_some() {
-            self.fold();
-        }
-        if is_full && !self.is_packing {
-            self.rotate();
-        }
-    }
-
-    /// Begins the next segment of the journal, and has the ones before packed.
-    fn rotate(&mut self) {
-        let Some(disk) = &mut self.parts.disk else { return };
-        if let Err(error) = disk.space.check().and_then(|()| disk.journal.rotate()) {
-            tracing::warn!(%error, "no new segment of the journal; the full one goes on");
-            return;
-        }
-        // Whose files are still there, is said again where it stays.
-        let removals = std::mem::take(&mut self.unremoved);
-        if !removals.is_empty() {
-            let noted = self.append(&Entry { removals: removals.clone(), ..Entry::default() });
-            self.unremoved = removals;
-            if let Err(error) = noted {
-                tracing::warn!(%error, "the journal stays as it is for now");
-                return;
-            }
-        }
-        self.pack();
-    }
-
-    fn pack(&mut self) {
-        let Some((live, packing, logs)) = self.hand_over() else { return };
-        self.is_packing = true;
-        let jobs = self.jobs.clone();
-        self.parts.background.push(move || {
-            let logs = match packing.pack(live, &logs) {
-                Ok(packed) => Ok(packed),
-                Err(error) => {
-                    tracing::warn!(%error, "segments of the journal stay for now");
-                    Err(logs)
-                }
-            };
-            jobs.tell(Packed { logs });
-        });
-    }
-
-    /// What packing needs; none if lines cannot be written.
-    fn hand_over(&mut self) -> Option<(u64, Packing, LogsToKeep)> {
-        let disk = self.parts.disk.as_ref()?;
-        let (live, packing) = (disk.journal.number(), disk.packing.clone());
-        self.parts.logs.set_journal(live);
-        match self.parts.logs.hand_over() {
-            Ok(logs) => Some((live, packing, logs)),
-            Err(error) => {
-                tracing::warn!(%error, "lines of logs stay in memory and in the journal for now");
-                None
-            }
-        }
-    }
-
-    fn packed(&mut self, packed: Packed) {
-        self.is_packing = false;
-        match packed.logs {
-            Ok(logs) => self.parts.logs.were_packed(logs.into_iter()),
-            Err(undone) => self.parts.logs.take_back(undone),
-        }
-        for build in std::mem::take(&mut self.removed_meanwhile) {
-            if let Err(error) = self.parts.logs.remove_logs(build) {
-                tracing::warn!(%error, "logs of a removed build stay in a pack");
-            }
-        }
-    }
-
-    /// The same work, done here and now.
-    fn settle(&mut self) -> Result<(), StoreError> {
-        let Some(disk) = &mut self.parts.disk else { return Ok(()) };
-        if !disk.journal.is_empty() {
-            disk.journal.rotate()?;
-        }
-        let (live, packing) = (disk.journal.number(), disk.packing.clone());
-        self.parts.logs.set_journal(live);
-        let logs = self.parts.logs.hand_over()?;
-        let packed = block_on(self.parts.background.run(move || packing.pack(live, &logs)))?;
-        self.parts.logs.were_packed(packed.into_iter());
-        Ok(())
-    }
-
-    /// Forgets ends of builds up to a fact: the kept snapshots are newer.
-    fn trim(&mut self, seq: u64) {
-        if let Some(memory) = &self.parts.memory {
-            memory.lock().unwrap_or_else(PoisonError::into_inner).retain(|fact| fact.seq > seq);
-        }
-        let backend = Arc::clone(&self.parts.backend);
-        loop {
-            let scan = super::Scan { after: None, descending: false, limit: TRIMMED_MAX };
-            let mut txn = Txn::new(&*backend);
-            match backend.ids(&Table::Ended.part(&scan), Direction::Ascending, TRIMMED_MAX) {
-                Ok(ids) => ids.into_iter().take_while(|id| *id <= seq).for_each(|id| txn.remove(Table::Ended.id(id))),
-                Err(error) => return tracing::warn!(%error, "the ends of old builds could not be looked for"),
-            }
-            let trimmed = txn.len();
-            if trimmed > 0 {
-                if let Err(error) = backend.apply(txn.into_batch()) {
-                    return tracing::warn!(%error, "the ends of old builds could not be forgotten");
-                }
-                self.note_change();
-            }
-            if trimmed < TRIMMED_MAX {
-                return;
-            }
-        }
-    }
-
     fn retire(&mut self, retirement: &Retirement) -> Result<Retired, StoreError> {
         self.remove_files(Vec::new())?;
         let backend = Arc::clone(&self.parts.backend);
@@ -506,7 +340,7 @@ impl WriterThread {
         let mut todo = std::mem::take(&mut self.unremoved);
         todo.extend(entries);
         while let Some(entry) = todo.first() {
-            if let Err(error) = remove_files(&mut self.parts.logs, entry) {
+            if let Err(error) = self.parts.logs.remove(entry) {
                 self.unremoved = todo;
                 return Err(error);
             }
@@ -519,20 +353,15 @@ impl WriterThread {
     fn close(&mut self) -> Result<(), StoreError> {
         let Some(disk) = &self.parts.disk else { return self.parts.logs.write_all() };
         let closed = self.parts.logs.take_closed();
-        let overlay = Arc::clone(&disk.packing.overlay);
+        let (overlay, recent) = (Arc::clone(&disk.packing.overlay), Arc::clone(&disk.recent));
+        let uncopied = std::mem::take(&mut self.uncopied);
         if !closed.is_empty() && disk.space.check().is_ok() {
             self.append(&Entry { logs: closed, ..Entry::default() })?;
         }
-        block_on(self.parts.background.run(move || overlay.fold()))
-    }
-}
-
-/// Removes the files of what retention removed.
-pub(crate) fn remove_files(logs: &mut LogWriting, entry: &Removal) -> Result<(), StoreError> {
-    match entry {
-        Removal::Build(build) => logs.remove_build(*build),
-        Removal::Logs(build) => logs.remove_logs(*build),
-        Removal::Request(_) | Removal::Buildset(_) => Ok(()),
+        block_on(self.parts.background.run(move || {
+            copy(&recent, &uncopied);
+            overlay.fold()
+        }))
     }
 }
 
@@ -540,50 +369,4 @@ fn answer(append: Append, result: Result<(), StoreError>) {
     // The caller may have gone; what it gave is kept all the same.
     let _ = append.answer.send(result);
     drop(append.permit);
-}
-
-/// Adds what waits right behind, and returns the job after that. Parts of logs alone wait a moment for what follows from them.
-fn gather(batch: &mut Together, queue: &mut UnboundedReceiver<Queued>) -> Option<WriteJob> {
-    let mut end = None;
-    while !batch.is_full() {
-        let queued = match queue.try_recv() {
-            Ok(queued) => queued,
-            Err(TryRecvError::Empty) if batch.can_wait() => {
-                let end = *end.get_or_insert_with(|| Instant::now() + LINGER);
-                block_until(queue.recv(), end).flatten()?
-            }
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => return None,
-        };
-        if let Some(other) = batch.push(queued.job) {
-            return Some(other);
-        }
-    }
-    None
-}
-
-type Refused = Vec<(Commit, StoreError)>;
-
-/// Splits off the commits whose facts do not follow the last one.
-fn in_order(commits: Vec<Commit>, mut last: u64) -> (Vec<Commit>, Refused) {
-    let (mut good, mut refused) = (Vec::new(), Vec::new());
-    for commit in commits {
-        match check_order(&commit.facts, last) {
-            Ok(next) => {
-                last = next;
-                good.push(commit);
-            }
-            Err(error) => refused.push((commit, error)),
-        }
-    }
-    (good, refused)
-}
-
-fn check_order(facts: &[Arc<Fact>], mut last: u64) -> Result<u64, StoreError> {
-    for fact in facts {
-        if fact.seq != last + 1 {
-            return Err(StoreError::OutOfOrder { found: fact.seq, expected: last + 1 });
-        }
-        last = fact.seq;
-    }
-    Ok(last)
 }

@@ -3,6 +3,8 @@
 //! `cargo bench --bench fill` fills 1,000,000 builds in a child process, kills that without warning, and measures what a
 //! restart finds. `STARWRIGHT_FILL_BUILDS=50000` takes fewer, `STARWRIGHT_FILL_COMMIT=8` commits that many facts at a time (an
 //! engine's turn has about eight; the default of 2,000 is for speed), `STARWRIGHT_BENCH_DIR` another disk.
+//! `STARWRIGHT_FILL_PROFILE=one-step` has forced builds of one step with a short log each, and no requests that wait
+//! (`STARWRIGHT_FILL_WAITING` for more); the default has builds of one to nine steps, changes, and some long logs.
 #![allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "a program for the terminal")]
 
 use std::io::{BufRead as _, BufReader};
@@ -11,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use starwright::base::Timestamp;
+use starwright::base::{Span, Timestamp};
 #[allow(clippy::wildcard_imports, reason = "the nouns of the house")]
 use starwright::model::*;
 use starwright::store::{LogPart, Scan, Store};
@@ -21,8 +23,6 @@ use tempfile::TempDir;
 const CHILD: &str = "STARWRIGHT_FILL_CHILD";
 const BUILDERS: u64 = 100;
 const WORKERS: u64 = 20;
-/// Requests that wait when the history ends.
-const WAITING: u64 = 25_000;
 /// Builds whose logs are written at the same time.
 const AT_ONCE: u64 = 64;
 /// Facts between two snapshots of the engine.
@@ -47,6 +47,46 @@ fn main() {
     println!("after a clean end:");
     opened(dir.path()).close().unwrap();
     report_disk(dir.path(), builds);
+}
+
+/// What the builds are like.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Profile {
+    Mixed,
+    OneStep,
+}
+
+impl Profile {
+    fn chosen() -> Self {
+        match std::env::var("STARWRIGHT_FILL_PROFILE").as_deref() {
+            Ok("one-step") => Self::OneStep,
+            Ok(other) => panic!("there is no profile `{other}`"),
+            Err(_) => Self::Mixed,
+        }
+    }
+
+    /// Requests that wait when the history ends.
+    fn waiting(self) -> u64 {
+        setting("STARWRIGHT_FILL_WAITING", if self == Self::OneStep { 0 } else { 25_000 })
+    }
+
+    /// Mixed: half of all builds have one step, the others up to nine.
+    fn steps_of(self, id: u64) -> u64 {
+        match self {
+            Self::OneStep => 1,
+            Self::Mixed if id.is_multiple_of(2) => 1,
+            Self::Mixed => 1 + id / 2 % 9,
+        }
+    }
+
+    /// Mixed: most logs are short; one in a thousand has 20,000 lines.
+    fn lines_of(self, build: BuildId, step: u64) -> u64 {
+        match self {
+            Self::OneStep => 3,
+            Self::Mixed if build.0.is_multiple_of(1_000) && step == 0 => 20_000,
+            Self::Mixed => 3 + (build.0 * 7 + step) % 40,
+        }
+    }
 }
 
 fn setting(name: &str, otherwise: u64) -> u64 {
@@ -105,7 +145,10 @@ fn reads(store: &Store, builds: u64) {
     latency("50 builds from anywhere", 1_000, || {
         store.builds(scan(Some(any(builds)))).unwrap();
     });
-    latency("50 waiting requests", 500, || assert_eq!(store.requests_waiting(scan(None)).unwrap().len(), 50));
+    latency("50 waiting requests", 500, || {
+        let found = store.requests_waiting(scan(None)).unwrap().len() as u64;
+        assert_eq!(found, Profile::chosen().waiting().min(50));
+    });
     latency("a build with its steps and logs", 1_000, || {
         for step in store.steps(BuildId(any(builds))).unwrap() {
             store.logs_of_step(step.id).unwrap();
@@ -163,6 +206,7 @@ fn allocated(path: &Path) -> u64 {
 
 /// The child: fills the store, says so, and waits for its death.
 fn fill(dir: &Path, builds: u64) {
+    let profile = Profile::chosen();
     let store = Store::open(dir).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let start = Instant::now();
@@ -173,19 +217,21 @@ fn fill(dir: &Path, builds: u64) {
     out.put(plan(), &runtime);
     for first in (1..=builds).step_by(usize::try_from(AT_ONCE).unwrap()) {
         let group = first..(first + AT_ONCE).min(builds + 1);
-        let logs = group.clone().flat_map(|id| (0..steps_of(id)).map(move |step| write_log(store, BuildId(id), step)));
+        let logs = group
+            .clone()
+            .flat_map(|id| (0..profile.steps_of(id)).map(move |step| write_log(store, (BuildId(id), step), profile)));
         runtime.block_on(futures_util::future::join_all(logs));
         for id in group {
-            out.put(request_made(id), &runtime);
-            build_events(id).into_iter().for_each(|event| out.put(event, &runtime));
+            out.put(request_made(id, profile), &runtime);
+            build_events(id, profile).into_iter().for_each(|event| out.put(event, &runtime));
             if id.is_multiple_of(100_000) {
                 let seconds = start.elapsed().as_secs();
                 println!("  {id} builds after {seconds} s, memory {} MB", resident());
             }
         }
     }
-    for id in builds + 1..=builds + WAITING {
-        out.put(request_made(id), &runtime);
+    for id in builds + 1..=builds + profile.waiting() {
+        out.put(request_made(id, profile), &runtime);
     }
     out.flush();
     let seconds = start.elapsed().as_secs_f64();
@@ -222,18 +268,12 @@ impl Out<'_> {
     }
 }
 
-/// Half of all builds have one step, the others up to nine.
-fn steps_of(id: u64) -> u64 {
-    if id.is_multiple_of(2) { 1 } else { 1 + id / 2 % 9 }
-}
-
 fn log_of(build: BuildId, step: u64) -> LogId {
     LogId(build.0 * 10 + step)
 }
 
-/// Most logs are short; one in a thousand has 20,000 lines.
-async fn write_log(store: &Store, build: BuildId, step: u64) {
-    let lines = if build.0.is_multiple_of(1_000) && step == 0 { 20_000 } else { 3 + (build.0 * 7 + step) % 40 };
+async fn write_log(store: &Store, (build, step): (BuildId, u64), profile: Profile) {
+    let lines = profile.lines_of(build, step);
     let text: String =
         (0..lines).map(|line| format!("[{line:>3}] Building CXX object src/part_{}.cpp.o\n", build.0 + line)).collect();
     let times = vec![Timestamp::from_millis(1_600_000_000_000); usize::try_from(lines).unwrap()];
@@ -263,8 +303,12 @@ fn properties(names: &[&str], id: u64, source: &str) -> Properties {
     properties
 }
 
-fn request_made(id: u64) -> Event {
-    let properties = properties(&["scheduler", "owner", "reason", "branch", "revision", "repository"], id, "Scheduler");
+fn request_made(id: u64, profile: Profile) -> Event {
+    let names: &[&str] = match profile {
+        Profile::Mixed => &["scheduler", "owner", "reason", "branch", "revision", "repository"],
+        Profile::OneStep => &["scheduler", "owner", "reason"],
+    };
+    let properties = properties(names, id, "Scheduler");
     let request = RequestRecord {
         id: RequestId(id),
         buildset: BuildsetId(id),
@@ -293,9 +337,9 @@ fn request_made(id: u64) -> Event {
         outcome: None,
         parent: None,
         rebuilt: None,
-        stamps: vec![stamp],
+        stamps: if profile == Profile::Mixed { vec![stamp] } else { Vec::new() },
         properties,
-        changes: vec![ChangeId(1 + id / 3)],
+        changes: if profile == Profile::Mixed { vec![ChangeId(1 + id / 3)] } else { Vec::new() },
         requests: vec![RequestId(id)],
     };
     Event::BuildsetMade { buildset, requests: vec![request] }
@@ -319,12 +363,24 @@ fn change_arrived(id: u64) -> Event {
     Event::ChangeArrived { change }
 }
 
-fn build_events(id: u64) -> Vec<Event> {
+fn build_events(id: u64, profile: Profile) -> Vec<Event> {
     let build = BuildId(id);
     let outcome = if id.is_multiple_of(10) { Outcome::Failure } else { Outcome::Success };
     let mut events = Vec::new();
-    if id.is_multiple_of(3) {
-        events.push(change_arrived(id));
+    let names = ["buildername", "builderid", "workername", "basedir", "builddir", "buildnumber"];
+    let mut properties = properties(&names, id, "Build");
+    match profile {
+        Profile::Mixed => {
+            for name in ["branch", "revision", "repository", "codebase", "project", "owners"] {
+                properties.set(name, format!("some value of {name} in {id}"), "Build");
+            }
+            events.extend(id.is_multiple_of(3).then(|| change_arrived(id)));
+        }
+        Profile::OneStep => {
+            for name in ["scheduler", "owner", "reason"] {
+                properties.set(name, format!("some value of {name} in {id}"), "Scheduler");
+            }
+        }
     }
     events.push(Event::BuildStarted {
         build,
@@ -335,30 +391,30 @@ fn build_events(id: u64) -> Vec<Event> {
         lender: None,
         requests: vec![RequestId(id)],
         plan: ConfigDigest("d".repeat(64)),
-        properties: properties(&["buildername", "workername", "branch", "builddir", "owners"], id, "Build"),
+        properties,
         changes: Vec::new(),
         reason: "a change arrived".to_owned(),
     });
-    for number in 0..steps_of(id) {
-        let (step, log) = (StepId(id * 10 + number), log_of(build, number));
+    // The engine's own step comes first.
+    events.push(step_started(build, StepId(id * 20), 0, "worker_preparation"));
+    events.push(Event::StepEnded {
+        build,
+        step: StepId(id * 20),
+        outcome: Outcome::Success,
+        state: format!("worker worker {} ready", 1 + id % WORKERS),
+        hidden: false,
+    });
+    events.push(Event::BuildState { build, state: "building".to_owned() });
+    for number in 0..profile.steps_of(id) {
+        let (step, log) = (StepId(id * 20 + 1 + number), log_of(build, number));
         events.extend([
-            Event::StepStarted {
-                build,
-                step,
-                number,
-                name: format!("step {number}"),
-                parent: None,
-                index: Some(0),
-                key: None,
-                attempt: 0,
-                state: "running".to_owned(),
-            },
+            step_started(build, step, number + 1, &format!("step {number}")),
             Event::Asked {
                 build,
                 step,
                 key: Key(vec![0]),
-                ask: Ask::Now,
-                command: None,
+                ask: Ask::Run(command(id)),
+                command: Some(CommandId(format!("{id}.{number}"))),
                 logs: vec![LogOpened { log, name: "stdio".into(), slug: "stdio".into(), kind: LogKind::Stdio }],
                 due: None,
             },
@@ -373,4 +429,39 @@ fn build_events(id: u64) -> Vec<Event> {
         Event::BuildsetEnded { buildset: BuildsetId(id), outcome },
     ]);
     events
+}
+
+fn step_started(build: BuildId, step: StepId, number: u64, name: &str) -> Event {
+    Event::StepStarted {
+        build,
+        step,
+        number,
+        name: name.to_owned(),
+        parent: None,
+        index: Some(0),
+        key: None,
+        attempt: 0,
+        state: "running".to_owned(),
+    }
+}
+
+fn command(id: u64) -> CommandSpec {
+    CommandSpec {
+        program: Program::Shell(Text::plain(format!("make -j8 target_{}", id % 7))),
+        workdir: "build".to_owned(),
+        env: [].into(),
+        idle_timeout: Some(Span::from_minutes(20)),
+        total_timeout: None,
+        lines_max: None,
+        log: "stdio".to_owned(),
+        log_files: [].into(),
+        stdin: None,
+        exit_codes: [(0, Outcome::Success)].into(),
+        want_output: false,
+        log_stdout: true,
+        log_stderr: true,
+        pty: false,
+        grace: Span::from_seconds(10),
+        on_lost: OnLost::RunAgain,
+    }
 }

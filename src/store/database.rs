@@ -12,7 +12,7 @@ use super::txn::{Records as _, Txn};
 const COMPLETE: &str = "format";
 
 /// How records are stored in the database, its dictionary included. One of another number is made again.
-const DATABASE_FORMAT: u64 = 3;
+const DATABASE_FORMAT: u64 = 4;
 
 /// Why the database of a store that is not new cannot be trusted, if so.
 pub(crate) fn verify_database(directory: &Directory, backend: &SledBackend) -> Result<Option<String>, StoreError> {

@@ -3,6 +3,8 @@
 //! All knowledge of records and indexes lies above this trait, so a further database implements these
 //! three methods and passes `contract`. Keys and values are bytes here.
 
+mod block;
+mod block_cache;
 #[cfg(test)]
 mod contract;
 mod memory;

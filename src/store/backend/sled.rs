@@ -1,16 +1,23 @@
 //! The backend on disk: one sled database, one tree.
 //!
+//! sled has at most 16 entries in a page, however small they are, and its memory and its start grow with the number of pages. So its
+//! entries are blocks of many pairs (`block`).
+//!
 //! Only one thread applies batches, each followed by one `flush` and one sync of the file; the flushing future of sled
 //! deadlocks under concurrent use and is never called. Reads may come from any thread. The cache is kept small:
 //! sled's memory is four to five times its setting.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Once, PoisonError, RwLock};
 
-use super::{Backend, Batch, Direction, KeyRange, Pair, values};
+use super::block::Block;
+use super::block_cache::BlockCache;
+use super::{Backend, Batch, Direction, KeyRange, Pair};
 use crate::store::StoreError;
 use crate::store::error::is_no_space;
 
@@ -26,6 +33,9 @@ pub(crate) struct SledBackend {
     /// grown, and what the disk itself keeps back, to a loss of power.
     log: File,
     dir: PathBuf,
+    cache: BlockCache,
+    /// Held for writing while blocks change, so that a reader sees a batch as a whole.
+    changing: RwLock<()>,
 }
 
 /// The file of sled that holds everything but large values, which it syncs itself.
@@ -67,7 +77,10 @@ impl SledBackend {
         }
         match opened {
             Ok(Ok(db)) => match File::open(dir.join(LOG_FILE)) {
-                Ok(log) => Ok(Self { db, log, dir: dir.to_owned() }),
+                Ok(log) => {
+                    let (cache, changing) = (BlockCache::default(), RwLock::default());
+                    Ok(Self { db, log, dir: dir.to_owned(), cache, changing })
+                }
                 Err(error) => Err(OpenFailure::Other(StoreError::io("open", &dir.join(LOG_FILE))(error))),
             },
             Ok(Err(error)) => Err(open_failure(dir, error)),
@@ -94,12 +107,66 @@ impl SledBackend {
         let _ = std::fs::write(self.dir.join(DOUBTED), words);
     }
 
-    /// A value from its stored form.
-    fn grown(&self, stored: &[u8]) -> Result<Vec<u8>, StoreError> {
-        values::grow(stored).ok_or_else(|| {
-            self.note_damage("a value does not decompress\n");
-            damaged(&self.dir, "a value does not decompress")
-        })
+    /// The block of an entry of sled's.
+    fn block(&self, first: &[u8], stored: &[u8]) -> Result<Arc<Block>, StoreError> {
+        if let Some(block) = self.cache.get(first) {
+            return Ok(block);
+        }
+        let Some(block) = Block::decode(stored) else {
+            self.note_damage("a block does not decompress\n");
+            return Err(damaged(&self.dir, "a block does not decompress"));
+        };
+        let block = Arc::new(block);
+        self.cache.put(first, &block);
+        Ok(block)
+    }
+
+    /// The block that a key is in, if it is anywhere: the last one of its table that does not begin after it.
+    fn block_of(&self, key: &[u8]) -> Result<Option<(sled::IVec, Arc<Block>)>, StoreError> {
+        let found = self.ask("read", |db| db.range::<&[u8], _>(..=key).next_back().transpose())?;
+        match found.filter(|(first, _)| first.first() == key.first()) {
+            Some((first, stored)) => {
+                let block = self.block(&first, &stored)?;
+                Ok(Some((first, block)))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Where the block after this key begins.
+    fn next_block(&self, key: &[u8]) -> Result<Option<sled::IVec>, StoreError> {
+        let after = (Bound::Excluded(key), Bound::Unbounded);
+        let next = self.ask("read", |db| db.range::<&[u8], _>(after).next().transpose())?;
+        Ok(next.map(|(first, _)| first))
+    }
+
+    /// The changes of entries that a batch comes to.
+    fn changed_blocks(&self, batch: Batch) -> Result<BTreeMap<Vec<u8>, Option<Vec<u8>>>, StoreError> {
+        let mut entries = BTreeMap::new();
+        let mut writes = batch.writes.into_iter().peekable();
+        while let Some((key, _)) = writes.peek() {
+            let (mut pairs, end) = match self.block_of(key)? {
+                Some((first, block)) => {
+                    entries.insert(first.to_vec(), None);
+                    (block.pairs.iter().cloned().collect(), self.next_block(&first)?)
+                }
+                None => (BTreeMap::new(), self.next_block(key)?),
+            };
+            let table = key.first().copied();
+            let is_in = |key: &Vec<u8>| {
+                key.first().copied() == table && end.as_ref().is_none_or(|end| key.as_slice() < end.as_ref())
+            };
+            while let Some((key, value)) = writes.next_if(|(key, _)| is_in(key)) {
+                match value {
+                    Some(value) => pairs.insert(key, value),
+                    None => pairs.remove(&key),
+                };
+            }
+            for block in Block::cut(pairs) {
+                entries.insert(block.pairs[0].0.clone(), Some(block.encode()));
+            }
+        }
+        Ok(entries)
     }
 }
 
@@ -168,33 +235,51 @@ fn translate(action: &'static str, dir: &Path, error: sled::Error) -> StoreError
 
 impl Backend for SledBackend {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let stored = self.ask("read", |db| db.get(key))?;
-        stored.map(|stored| self.grown(&stored)).transpose()
+        let _unchanged = self.changing.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(self.block_of(key)?.and_then(|(_, block)| block.get(key).cloned()))
     }
 
     fn scan(&self, range: &KeyRange, direction: Direction, limit: usize) -> Result<Vec<Pair>, StoreError> {
-        if range.is_empty() {
+        if range.is_empty() || limit == 0 {
             return Ok(Vec::new());
         }
-        let found: Vec<(sled::IVec, sled::IVec)> = self.ask("read", |db| {
-            let found = db.range(range.from.as_slice()..range.to.as_slice());
+        let _unchanged = self.changing.read().unwrap_or_else(PoisonError::into_inner);
+        let first = self.block_of(&range.from)?.map_or_else(|| range.from.clone(), |(first, _)| first.to_vec());
+        let mut entries = self.ask("read", |db| Ok(db.range(first.as_slice()..range.to.as_slice())))?;
+        let mut found = Vec::new();
+        loop {
+            let next = self.ask("read", |_| match direction {
+                Direction::Ascending => entries.next().transpose(),
+                Direction::Descending => entries.next_back().transpose(),
+            })?;
+            let Some((first, stored)) = next else { return Ok(found) };
+            let block = self.block(&first, &stored)?;
+            let inside = block.pairs.iter().filter(|(key, _)| (&range.from..&range.to).contains(&key));
+            let left = limit - found.len();
             match direction {
-                Direction::Ascending => found.take(limit).collect(),
-                Direction::Descending => found.rev().take(limit).collect(),
+                Direction::Ascending => found.extend(inside.take(left).cloned()),
+                Direction::Descending => found.extend(inside.rev().take(left).cloned()),
             }
-        })?;
-        found.into_iter().map(|(key, stored)| Ok((key.to_vec(), self.grown(&stored)?))).collect()
+            if found.len() == limit {
+                return Ok(found);
+            }
+        }
     }
 
     fn apply(&self, batch: Batch) -> Result<(), StoreError> {
-        let mut writes = sled::Batch::default();
-        for (key, value) in batch.writes {
-            match value {
-                Some(value) => writes.insert(key, values::shrink(&value)),
-                None => writes.remove(key),
+        let entries = self.changed_blocks(batch)?;
+        {
+            let _changing = self.changing.write().unwrap_or_else(PoisonError::into_inner);
+            let mut writes = sled::Batch::default();
+            for (first, stored) in &entries {
+                match stored {
+                    Some(stored) => writes.insert(first.as_slice(), stored.as_slice()),
+                    None => writes.remove(first.as_slice()),
+                }
             }
+            self.cache.forget(entries.keys());
+            self.ask("write", |db| db.apply_batch(writes))?;
         }
-        self.ask("write", |db| db.apply_batch(writes))?;
         self.ask("flush", |db| db.flush())?;
         self.log.sync_data().map_err(StoreError::io("sync", &self.dir.join(LOG_FILE)))
     }

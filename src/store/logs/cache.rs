@@ -31,6 +31,9 @@ pub(super) struct LogCache {
 struct Loaded {
     logs: BTreeMap<LogKey, (Slot, u64)>,
     used: u64,
+    /// How many of them the last eviction found in use or with unwritten lines. These may be far more than the bound, so it comes the
+    /// later, the more they are: looking through all of them for each further log would cost more than the work itself.
+    stuck: usize,
 }
 
 /// A log, once it is loaded.
@@ -79,7 +82,7 @@ impl LogCache {
             *used = now;
             return Arc::clone(slot);
         }
-        if loaded.logs.len() >= LOADED_MAX {
+        if loaded.logs.len() >= LOADED_MAX + 2 * loaded.stuck {
             loaded.evict();
         }
         let slot = Slot::default();
@@ -89,16 +92,16 @@ impl LogCache {
 }
 
 impl Loaded {
-    /// Lets go of the least recently used quarter, except for logs in use or with unwritten lines. Slots are handed out
+    /// Lets go of the least recently used quarter of the logs that are neither in use nor have unwritten lines. Slots are handed out
     /// under the same lock, so one that nobody else holds now will not be held by somebody a moment later.
     fn evict(&mut self) {
-        let mut used: Vec<u64> = self.logs.values().map(|(_, used)| *used).collect();
+        let is_idle = |slot: &Slot| Arc::strong_count(slot) == 1 && lock(slot).as_ref().is_none_or(Log::is_flushed);
+        let idle = self.logs.values().filter(|(slot, _)| is_idle(slot));
+        let mut used: Vec<u64> = idle.map(|(_, used)| *used).collect();
+        self.stuck = self.logs.len() - used.len();
         used.sort_unstable();
-        let old = used.get(used.len() / 4).copied().unwrap_or(0);
-        self.logs.retain(|_, (slot, used)| {
-            let is_idle = Arc::strong_count(slot) == 1 && lock(slot).as_ref().is_none_or(Log::is_flushed);
-            *used > old || !is_idle
-        });
+        let Some(old) = used.get(used.len() / 4).copied() else { return };
+        self.logs.retain(|_, (slot, used)| *used > old || !is_idle(slot));
     }
 }
 

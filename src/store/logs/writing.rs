@@ -39,6 +39,8 @@ pub(crate) struct LogWriting {
     journal: u64,
     /// Logs with unwritten lines, and how many bytes.
     buffered: BTreeMap<LogKey, usize>,
+    /// The sum of those.
+    buffered_bytes: usize,
     /// Files written since they were last synced, and where each ends.
     dirty: BTreeMap<PathBuf, u64>,
     /// Logs that the journal tells of at an opening: their files may not be synced yet.
@@ -64,6 +66,7 @@ impl LogWriting {
             growth,
             journal: 0,
             buffered: BTreeMap::new(),
+            buffered_bytes: 0,
             dirty: BTreeMap::new(),
             taken_up: BTreeSet::new(),
             closed: Vec::new(),
@@ -133,14 +136,10 @@ impl LogWriting {
 
     /// Why the buffers cannot be written, when they take too much memory.
     pub fn check_buffers(&mut self) -> Result<(), StoreError> {
-        while self.buffered_bytes() > STUCK_BYTES_MAX {
+        while self.buffered_bytes > STUCK_BYTES_MAX {
             self.write_largest()?;
         }
         Ok(())
-    }
-
-    fn buffered_bytes(&self) -> usize {
-        self.buffered.values().sum()
     }
 
     /// No more lines follow; returns their number.
@@ -224,6 +223,7 @@ impl LogWriting {
     fn forget(&mut self, build: BuildId) -> Result<(), StoreError> {
         self.cache.forget(build);
         self.buffered.retain(|key, _| key.build != build);
+        self.buffered_bytes = self.buffered.values().sum();
         let dir = self.cache.directory.build(build);
         self.dirty.retain(|path, _| !path.starts_with(&dir));
         self.cache.packs.remove(build.0)
@@ -269,15 +269,16 @@ impl LogWriting {
     }
 
     fn note_buffered(&mut self, key: LogKey, bytes: Option<usize>) {
-        match bytes {
+        let before = match bytes {
             Some(bytes) => self.buffered.insert(key, bytes),
             None => self.buffered.remove(&key),
         };
+        self.buffered_bytes = self.buffered_bytes + bytes.unwrap_or(0) - before.unwrap_or(0);
     }
 
     /// Keeps the buffers of all logs together within their bound.
     fn relieve(&mut self) {
-        while self.buffered_bytes() > BUFFERED_BYTES_MAX {
+        while self.buffered_bytes > BUFFERED_BYTES_MAX {
             if self.write_largest().is_err() {
                 return;
             }

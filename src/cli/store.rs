@@ -233,12 +233,7 @@ fn ended_with(damage: &[String], what: &str) -> ExitCode {
 }
 
 fn failed(error: StoreError) -> CliError {
-    let failed = CliError::of(&error);
-    match error {
-        StoreError::Locked { .. } => failed.hint("a running master maintains its own state directory; stop it first"),
-        StoreError::Missing { .. } => failed.hint("give the directory that the master uses, with --data DIR; by default `.starwright` in the directory where it was started"),
-        _ => failed,
-    }
+    CliError::of(&error)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, CliError> {

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::Alerts;
-use crate::base::chain;
+use crate::base::{Explained as _, chain};
 use crate::model::AlertSubject;
 use crate::store::StoreError;
 
@@ -41,7 +41,9 @@ where
             Err(error) if error.is_full() => {
                 waited = true;
                 let text = format!("{what} cannot be saved until there is disk space; nothing is lost");
-                alerts.raise(AlertSubject::Master, what, text, Some(chain(&error)));
+                let why = chain(&error);
+                let hint = error.hint().map_or_else(|| why.clone(), |hint| format!("{why}; {hint}"));
+                alerts.raise(AlertSubject::Master, what, text, Some(hint));
             }
             result => {
                 if waited {

@@ -1,22 +1,23 @@
-//! What can go wrong with a store, in words that say what would do.
+//! What can go wrong with a store.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::base::{Explained, Fault};
+
 /// Why the store could not do what was asked. Cheap to clone: one failed flush answers many callers.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process has the directory open.
-    #[error("open the store in `{}`: another process holds it; stop that master, or use another directory", dir.display())]
+    #[error("open the store in `{}`: another process holds it", dir.display())]
     Locked {
         /// The store's directory.
         dir: PathBuf,
     },
     /// A newer version wrote the directory.
     #[error(
-        "open the store in `{}`: it has format {found}, and this version reads formats up to {known}; use the newer \
-         version that wrote it",
+        "open the store in `{}`: it has format {found}, and this version reads formats up to {known}",
         dir.display()
     )]
     NewerFormat {
@@ -29,8 +30,7 @@ pub enum StoreError {
     },
     /// An older version wrote the directory, and this one cannot read it.
     #[error(
-        "open the store in `{}`: it has format {found}, and this version reads format {known} only; export it with the \
-         version that wrote it (`starwright store export`) and import the dump with this one, or use a new directory",
+        "open the store in `{}`: it has format {found}, and this version reads format {known} only",
         dir.display()
     )]
     OlderFormat {
@@ -42,19 +42,19 @@ pub enum StoreError {
         known: u64,
     },
     /// A write to the journal failed, so that nobody knows what the disk holds of it.
-    #[error("write to `{}`: an earlier write failed; restart the master, which looks what the disk holds", path.display())]
+    #[error("write to `{}`: an earlier write failed", path.display())]
     Broken {
         /// The file.
         path: PathBuf,
     },
     /// The file that describes the directory is damaged.
-    #[error("read `{}`: it names no format and installation; `starwright store rebuild` makes it again", path.display())]
+    #[error("read `{}`: it is damaged", path.display())]
     NoFormat {
         /// The file.
         path: PathBuf,
     },
     /// Something that was written is no longer readable.
-    #[error("read {what}: it is damaged ({why}); stop the master and see what `starwright store check` says")]
+    #[error("read {what}: it is damaged ({why})")]
     Corrupt {
         /// The damaged thing and where it is.
         what: String,
@@ -73,7 +73,7 @@ pub enum StoreError {
         source: Arc<io::Error>,
     },
     /// No room is left on the disk. Nothing of the request was kept; the store goes on once there is room.
-    #[error("write to the store in `{}`: the disk is full ({free_mib} MiB left); free some space", dir.display())]
+    #[error("write to the store in `{}`: the disk is full ({free_mib} MiB left)", dir.display())]
     Full {
         /// The store's directory.
         dir: PathBuf,
@@ -81,7 +81,7 @@ pub enum StoreError {
         free_mib: u64,
     },
     /// The database refused something for a reason of its own.
-    #[error("{action} in the database: {why}; restart the master, or run `starwright store check`")]
+    #[error("{action} in the database: {why}")]
     Database {
         /// What was tried, as a verb.
         action: &'static str,
@@ -97,26 +97,23 @@ pub enum StoreError {
         expected: u64,
     },
     /// A dump cannot be read.
-    #[error("read the dump: {why}; export it again")]
+    #[error("read the dump: {why}")]
     Dump {
         /// What is wrong with it, and where.
         why: String,
     },
     /// A newer version wrote the dump.
-    #[error(
-        "read the dump: it has version {found}, and this program reads versions up to {known}; use the newer program"
-    )]
+    #[error("read the dump: it has version {found}, and this program reads versions up to {known}")]
     NewerDump {
         /// The version found.
         found: u64,
         /// The newest version that this program reads.
         known: u64,
     },
-    /// PackCache and journal tell less than the database that they would replace.
+    /// Packs and journal tell less than the database that they would replace.
     #[error(
         "make the database in `{}` again: it holds {} builds and facts up to {}, packs and journal tell only of {} \
-         builds and facts up to {}; nothing was changed (`starwright store check` shows what is damaged, \
-         `starwright store rebuild --force` gives up what they lack)",
+         builds and facts up to {}; nothing was changed",
         dir.display(), builds.0, facts.0, builds.1, facts.1
     )]
     Poorer {
@@ -129,8 +126,7 @@ pub enum StoreError {
     },
     /// A fact after the newest snapshot is damaged or gone, so nobody knows the state of the open work.
     #[error(
-        "restore open work in `{}`: fact {fact} is damaged or missing; restore a backup, or run `starwright store export` \
-         and `starwright store import` into a new directory, which leaves out everything after that fact",
+        "restore open work in `{}`: fact {fact} is damaged or missing",
         dir.display()
     )]
     Gap {
@@ -140,19 +136,19 @@ pub enum StoreError {
         fact: u64,
     },
     /// The target of an import is in use already.
-    #[error("import into `{}`: the directory is not empty; import into a new one", dir.display())]
+    #[error("import into `{}`: the directory is not empty", dir.display())]
     Occupied {
         /// The directory.
         dir: PathBuf,
     },
     /// There is no store here.
-    #[error("open the store in `{}`: there is none; check the path", dir.display())]
+    #[error("open the store in `{}`: there is none", dir.display())]
     Missing {
         /// The directory.
         dir: PathBuf,
     },
     /// The store was closed, or its writer ended.
-    #[error("use the store: it is closed; restart the master")]
+    #[error("use the store: it is closed")]
     Closed,
 }
 
@@ -171,25 +167,49 @@ impl StoreError {
     /// Whether the disk had no room.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        match self {
-            Self::Full { .. } => true,
-            Self::Io { source, .. } => is_no_space(source),
-            Self::Locked { .. }
-            | Self::NewerFormat { .. }
-            | Self::OlderFormat { .. }
-            | Self::Broken { .. }
-            | Self::NoFormat { .. }
-            | Self::Corrupt { .. }
-            | Self::Database { .. }
-            | Self::OutOfOrder { .. }
-            | Self::Dump { .. }
-            | Self::NewerDump { .. }
-            | Self::Poorer { .. }
-            | Self::Gap { .. }
-            | Self::Occupied { .. }
-            | Self::Missing { .. }
-            | Self::Closed => false,
-        }
+        matches!(self, Self::Full { .. }) || matches!(self, Self::Io { source, .. } if is_no_space(source))
+    }
+}
+
+impl Explained for StoreError {
+    fn fault(&self) -> Fault {
+        if matches!(self, Self::OutOfOrder { .. }) { Fault::Bug } else { Fault::Environment }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Locked { .. } => {
+                "a running master has its directory to itself; stop it first, or use another directory"
+            }
+            Self::NewerFormat { .. } => "use the newer version that wrote it",
+            Self::OlderFormat { .. } => {
+                "export it with the version that wrote it (`starwright store export`) and import the dump with this one, or use \
+                 a new directory"
+            }
+            Self::Broken { .. } => "restart the master: it then reads what the disk really holds",
+            Self::NoFormat { .. } => "`starwright store rebuild` writes it again",
+            Self::Corrupt { .. } => "stop the master and see what `starwright store check` says",
+            Self::Full { .. } => "free some space",
+            Self::Database { .. } => "restart the master, or stop it and see what `starwright store check` says",
+            Self::Dump { .. } => "export it again",
+            Self::NewerDump { .. } => "use the newer program",
+            Self::Poorer { .. } => {
+                "`starwright store check` shows what is damaged; `starwright store rebuild --force` gives up what packs and \
+                 journal lack"
+            }
+            Self::Gap { .. } => {
+                "restore a backup, or run `starwright store export` and `starwright store import` into a new directory, which \
+                 leaves out everything after that fact"
+            }
+            Self::Occupied { .. } => "import into a new directory",
+            Self::Missing { .. } => {
+                "give the directory that the master uses, with --data DIR; by default it is `.starwright` in the directory \
+                 where the master was started"
+            }
+            Self::Closed => "restart the master",
+            Self::Io { .. } | Self::OutOfOrder { .. } => return None,
+        };
+        Some(hint.to_owned())
     }
 }
 

@@ -16,7 +16,6 @@ mod directory;
 mod disk_space;
 mod error;
 mod facts;
-mod fault;
 mod frame;
 mod handle;
 mod history;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use starwright::base::{Span, Timestamp};
+use starwright::base::{Explained as _, Span, Timestamp};
 use starwright::model::*;
 use starwright::store::{Recovered, Scan, Store, StoreError};
 use tempfile::TempDir;
@@ -418,7 +418,7 @@ fn a_folder_of_a_newer_version_is_refused_and_left_alone() {
     let newer = set_format(dir.path(), 3);
     let error = Store::open(dir.path()).unwrap_err();
     assert!(matches!(error, StoreError::NewerFormat { found: 3, known: 2, .. }));
-    assert!(error.to_string().contains("use the newer version"), "{error}");
+    assert!(error.hint().unwrap().contains("use the newer version"), "{error}");
     assert_eq!(std::fs::read_to_string(&format).unwrap(), newer);
 }
 

@@ -95,16 +95,16 @@ fn odd_folders_and_dumps_are_refused_with_what_would_do() {
     let cases: Vec<(&Path, Vec<&str>, i32, &str)> = vec![
         (data, vec!["chekc"], 2, "a similar subcommand exists: 'check'"),
         (data, vec!["export"], 2, "<FILE>"),
-        (&missing, vec!["check"], 10, "there is none; check the path"),
-        (&empty, vec!["check"], 10, "there is none; check the path"),
-        (&empty, vec!["rebuild"], 10, "there is none; check the path"),
-        (&missing, vec!["compact"], 10, "there is none; check the path"),
+        (&missing, vec!["check"], 10, "there is none\nhint: give the directory"),
+        (&empty, vec!["check"], 10, "there is none\nhint: give the directory"),
+        (&empty, vec!["rebuild"], 10, "there is none\nhint: give the directory"),
+        (&missing, vec!["compact"], 10, "there is none\nhint: give the directory"),
         (&file, vec!["check"], 10, "not a directory"),
         (&file, vec!["rebuild"], 10, "not a directory"),
         (&file, vec!["import", &dump], 10, "Not a directory"),
         (data, vec!["export", &folder], 2, "it is a directory; name a file"),
         (data, vec!["export", "/nowhere/at/all"], 10, "failed to write `/nowhere/at/all.part`: No such file"),
-        (data, vec!["import", &dump], 10, "the directory is not empty; import into a new one"),
+        (data, vec!["import", &dump], 10, "the directory is not empty\nhint: import into a new"),
         (&target, vec!["import", "/nowhere/at/all"], 10, "failed to read the dump `/nowhere/at/all`: No such file"),
         (&target, vec!["import", &folder], 10, "is a directory"),
         (&target, vec!["import", &half], 10, "it ends in the middle of item "),
@@ -134,7 +134,7 @@ fn a_folder_of_a_newer_version_is_refused_and_left_alone() {
         files.into_iter().map(|path| (fs::read(&path).unwrap(), path)).collect::<Vec<_>>()
     };
     let before = content();
-    let wanted = "it has format 3, and this version reads formats up to 2; use the newer version that wrote it";
+    let wanted = "it has format 3, and this version reads formats up to 2\nhint: use the newer version that wrote it";
     let place = Place::new();
     for args in [&["check"][..], &["compact"], &["export", path_of(&place.path("dump"))], &["rebuild"]] {
         let (code, text) = store(dir.path(), args);
@@ -306,7 +306,10 @@ fn whatever_file_of_the_store_is_lost_or_spoilt_history_and_open_work_come_back(
     let dump = place.path("dump");
     for args in [&["check"][..], &["compact"], &["rebuild"], &["export", path_of(&dump)]] {
         let (code, text) = store(&data, args);
-        assert!(code == 10 && text.contains("another process holds it; stop that master"), "{args:?}: {code}\n{text}");
+        assert!(
+            code == 10 && text.contains("another process holds it\nhint: a running master"),
+            "{args:?}: {code}\n{text}"
+        );
     }
     let (code, text) = store(&data, &["import", path_of(&dump)]);
     assert!(code == 10 && !dump.exists(), "{text}");
@@ -345,7 +348,7 @@ fn whatever_file_of_the_store_is_lost_or_spoilt_history_and_open_work_come_back(
             "",
         ),
         ("the format is gone", &|| fs::remove_file(data.join("format")).unwrap(), None, "`format` was missing"),
-        ("the format is rubbish", &|| rubbish(&data.join("format")), Some("names no format"), ""),
+        ("the format is rubbish", &|| rubbish(&data.join("format")), Some("it is damaged"), ""),
         ("the journal has a torn end", &|| torn_end(&data.join("journal")), None, ""),
         ("the newest snapshot", &|| newest_snapshot().into_iter().for_each(|path| rubbish(&path)), None, ""),
         ("the lock is gone", &|| fs::remove_file(data.join("lock")).unwrap(), None, ""),
@@ -373,7 +376,7 @@ fn whatever_file_of_the_store_is_lost_or_spoilt_history_and_open_work_come_back(
     // A master says what to do about what it cannot repair by itself.
     rubbish(&data.join("format"));
     let text = place.start_in_vain(&data);
-    assert!(text.contains("`starwright store rebuild` makes it again"), "{text}");
+    assert!(text.contains("`starwright store rebuild` writes it again"), "{text}");
     assert_eq!(store(&data, &["rebuild"]).0, 0);
 
     let up = place.up();

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use starwright::base::Explained as _;
 use starwright::model::BuildRecord;
 use starwright::store::maintain::{check, export, import, rebuild};
 use starwright::store::{Store, StoreError};
@@ -517,7 +518,7 @@ fn a_store_of_an_older_format_is_refused_and_left_alone() {
     fs::write(&format, text.split("checksum").next().unwrap()).unwrap();
     let error = Store::open(dir.path()).unwrap_err();
     assert!(matches!(error, StoreError::OlderFormat { found: 1, .. }), "{error}");
-    assert!(error.to_string().contains("starwright store export"), "{error}");
+    assert!(error.hint().unwrap().contains("starwright store export"), "{error}");
 }
 
 #[test]

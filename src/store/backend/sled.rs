@@ -222,9 +222,7 @@ fn open_failure(dir: &Path, error: sled::Error) -> OpenFailure {
 fn translate(action: &'static str, dir: &Path, error: sled::Error) -> StoreError {
     match error {
         // Sled refuses everything from here on, so this is no matter of waiting for room.
-        sled::Error::Io(io) if is_no_space(&io) => {
-            StoreError::Database { action, why: "the disk is full; free some space".to_owned() }
-        }
+        sled::Error::Io(io) if is_no_space(&io) => StoreError::Database { action, why: "the disk is full".to_owned() },
         sled::Error::Io(io) => StoreError::Io { action, path: dir.to_owned(), source: Arc::new(io) },
         sled::Error::Corruption { .. } => damaged(dir, "sled reports corruption"),
         sled::Error::CollectionNotFound(_) | sled::Error::ReportableBug(_) | sled::Error::Unsupported(_) => {

@@ -12,7 +12,7 @@ use super::disk_full::retry_while_disk_full;
 use super::keyed_queue::KeyedQueue;
 use super::{Alerts, MasterError};
 use crate::model::{BuildId, LogId};
-use crate::store::{LogPart, Logs, StoreError};
+use crate::store::{LogPart, LogStore, SourcePart, StoreError};
 
 /// Text that may wait to be written. A script's line is short; this is a second's worth of the slowest disk.
 const WAITING_BYTES_MAX: usize = 16 << 20;
@@ -26,7 +26,7 @@ const SOURCE: &str = "master";
 /// Takes writes in order and carries them out.
 #[derive(Debug)]
 pub(super) struct LogWrites {
-    logs: Logs,
+    logs: Arc<dyn LogStore>,
     alerts: Alerts,
     queue: KeyedQueue<(BuildId, LogId), Write>,
     room: Arc<Semaphore>,
@@ -45,8 +45,13 @@ enum LogChange {
 }
 
 impl LogWrites {
-    pub fn new(logs: Logs, alerts: Alerts) -> Self {
-        Self { logs, alerts, queue: KeyedQueue::new(), room: Arc::new(Semaphore::new(WAITING_BYTES_MAX)) }
+    pub fn new(logs: impl LogStore + 'static, alerts: Alerts) -> Self {
+        Self {
+            logs: Arc::new(logs),
+            alerts,
+            queue: KeyedQueue::new(),
+            room: Arc::new(Semaphore::new(WAITING_BYTES_MAX)),
+        }
     }
 
     /// Orders whole lines appended as the master's part `n` of a log; waits while too much waits.
@@ -65,7 +70,7 @@ impl LogWrites {
         let result = self
             .queue
             .run(LOGS_AT_ONCE, &stop, |(build, log), write| async move {
-                perform(logs, alerts, (build, log), write).await.map_err(|source| MasterError::Log {
+                perform(&**logs, alerts, (build, log), write).await.map_err(|source| MasterError::Log {
                     build,
                     log,
                     source,
@@ -94,13 +99,22 @@ fn permits(bytes: usize) -> u32 {
     u32::try_from(bytes).expect("the bound is far below 4 GiB")
 }
 
-async fn perform(logs: &Logs, alerts: &Alerts, (build, log): (BuildId, LogId), write: Write) -> Result<(), StoreError> {
+async fn perform(
+    logs: &dyn LogStore,
+    alerts: &Alerts,
+    (build, log): (BuildId, LogId),
+    write: Write,
+) -> Result<(), StoreError> {
     match write.change {
         LogChange::Append { n, part } => {
-            retry_while_disk_full(alerts, "lines of logs", || logs.append(build, log, SOURCE, n, part.clone())).await
+            retry_while_disk_full(alerts, "lines of logs", || {
+                let part = SourcePart { source: SOURCE, n, part: part.clone() };
+                logs.append(build, log, part)
+            })
+            .await
         }
         LogChange::Close => {
-            retry_while_disk_full(alerts, "the ends of logs", || logs.close(build, log)).await.map(|_lines| ())
+            retry_while_disk_full(alerts, "the ends of logs", || logs.finish(build, log)).await.map(|_lines| ())
         }
     }
 }

@@ -121,7 +121,7 @@ impl Directory {
 /// The right to use a directory; given up when dropped, or when the process dies.
 #[derive(Debug)]
 pub(crate) struct DirectoryLock {
-    _file: File,
+    file: File,
 }
 
 impl DirectoryLock {
@@ -137,12 +137,25 @@ impl DirectoryLock {
             .map_err(StoreError::io("open", &path))?;
         for _ in 0..LOCK_TRIES {
             match file.try_lock() {
-                Ok(()) => return Ok(Self { _file: file }),
+                Ok(()) => return Ok(Self { file }),
                 Err(fs::TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
                 Err(fs::TryLockError::Error(error)) => return Err(StoreError::io("lock", &path)(error)),
             }
         }
         Err(StoreError::Locked { dir: directory.dir.clone() })
+    }
+
+    /// Counts one more holder in the file of the lock; durable when it returns.
+    pub fn next_epoch(&self, directory: &Directory) -> Result<u64, StoreError> {
+        let path = directory.lock();
+        let before = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0);
+        let epoch = before + 1;
+        let write = || {
+            super::frame::write_all_at(&self.file, format!("{epoch}\n").as_bytes(), 0)?;
+            self.file.sync_data()
+        };
+        write().map_err(StoreError::io("write", &path))?;
+        Ok(epoch)
     }
 }
 

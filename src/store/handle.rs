@@ -50,6 +50,7 @@ pub struct Store {
 #[derive(Debug)]
 struct Shared {
     installation: String,
+    epoch: u64,
     logs: Logs,
     /// None once closed.
     parts: RwLock<Option<Parts>>,
@@ -108,7 +109,7 @@ impl Store {
             background: Arc::clone(&background),
         };
         Ok(Self::of(
-            opened.format,
+            (opened.format, opened.epoch),
             logs,
             Parts {
                 writer: Arc::new(Writer::start(parts, jobs, queue)?),
@@ -139,7 +140,7 @@ impl Store {
             background: Arc::clone(&background),
         };
         Ok(Self::of(
-            Format { installation: new_installation() },
+            (Format { installation: new_installation() }, 1),
             logs,
             Parts {
                 writer: Arc::new(Writer::start(parts, jobs, queue)?),
@@ -152,9 +153,10 @@ impl Store {
         ))
     }
 
-    fn of(format: Format, logs: Logs, parts: Parts) -> Self {
+    fn of((format, epoch): (Format, u64), logs: Logs, parts: Parts) -> Self {
         let shared = Shared {
             installation: format.installation,
+            epoch,
             logs,
             parts: RwLock::new(Some(parts)),
             retention: Mutex::default(),
@@ -165,6 +167,11 @@ impl Store {
     /// A random id, drawn when the store was made.
     pub fn installation(&self) -> String {
         self.shared.installation.clone()
+    }
+
+    /// How many times the store was opened, this time included.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.shared.epoch
     }
 
     /// Makes facts durable and visible in the records, all or none. Facts and log parts of several callers share one sync.

@@ -14,6 +14,7 @@ mod configs;
 mod database;
 mod directory;
 mod disk_space;
+mod doors;
 mod error;
 mod facts;
 mod frame;
@@ -39,6 +40,7 @@ mod varint;
 mod write_queue;
 mod writer;
 
+pub use doors::{BuildFilter, History, Journal, Lease, LogStore, Pending, RequestFilter, SourcePart};
 pub use error::StoreError;
 pub use handle::{Store, StoreOptions};
 pub use logs::{LeftOut, LogGrowth, LogLimits, LogLine, LogPart, Logs, Placed};

@@ -24,6 +24,8 @@ pub(crate) struct Opened {
     pub snapshots: Snapshots,
     pub directory: Directory,
     pub lock: DirectoryLock,
+    /// How many times the store was opened, this one included.
+    pub epoch: u64,
 }
 
 /// Opens or makes the store in `dir`. The records are those of the database; the journal is still to be taken up.
@@ -37,7 +39,8 @@ pub(crate) fn open(dir: &Path) -> Result<Opened, StoreError> {
     };
     directory.finish_swap()?;
     let overlay = Arc::new(Overlay::new(Arc::new(open_database(&directory)?)));
-    Ok(Opened { format, overlay, snapshots: Snapshots::Files(directory.snapshots()), directory, lock })
+    let epoch = lock.next_epoch(&directory)?;
+    Ok(Opened { epoch, format, overlay, snapshots: Snapshots::Files(directory.snapshots()), directory, lock })
 }
 
 fn begin(directory: &Directory) -> Result<Format, StoreError> {

@@ -21,6 +21,10 @@ const MAGIC: Magic = *b"SwJ1";
 const SEGMENT_BYTES_MAX: u64 = 8 << 20;
 const SEGMENT_PLAIN_BYTES_MAX: u64 = 128 << 20;
 
+/// A segment is full with so many facts, too, those of some thousand builds: with the short logs of these builds, they are what an
+/// opening has to work for.
+const SEGMENT_FACTS_MAX: u64 = 50_000;
+
 const SUFFIX: &str = "journal";
 
 /// The segment in use.
@@ -31,6 +35,8 @@ pub(crate) struct SegmentWriter {
     file: File,
     end: u64,
     plain_bytes: u64,
+    /// Facts appended since it was opened.
+    facts: u64,
     /// A write failed, and what the disk holds of it is not known.
     is_broken: bool,
 }
@@ -56,7 +62,7 @@ impl SegmentWriter {
                 break whole;
             }
         };
-        Ok(Self { dir: dir.to_owned(), number, file, end, plain_bytes: end, is_broken: false })
+        Ok(Self { dir: dir.to_owned(), number, file, end, plain_bytes: end, facts: 0, is_broken: false })
     }
 
     fn begin(dir: &Path, number: u64) -> Result<Self, StoreError> {
@@ -69,7 +75,7 @@ impl SegmentWriter {
             .open(&path)
             .map_err(StoreError::io("open", &path))?;
         sync_dir(dir)?;
-        Ok(Self { dir: dir.to_owned(), number, file, end: 0, plain_bytes: 0, is_broken: false })
+        Ok(Self { dir: dir.to_owned(), number, file, end: 0, plain_bytes: 0, facts: 0, is_broken: false })
     }
 
     /// Begins the next segment.
@@ -85,7 +91,7 @@ impl SegmentWriter {
 
     /// Whether the next segment should be begun.
     pub fn is_full(&self) -> bool {
-        self.end >= SEGMENT_BYTES_MAX || self.plain_bytes >= SEGMENT_PLAIN_BYTES_MAX
+        self.end >= SEGMENT_BYTES_MAX || self.plain_bytes >= SEGMENT_PLAIN_BYTES_MAX || self.facts >= SEGMENT_FACTS_MAX
     }
 
     /// Whether nothing was written to the segment.
@@ -117,6 +123,7 @@ impl SegmentWriter {
         }
         self.end += as_u64(bytes.len());
         self.plain_bytes += as_u64(entry.size());
+        self.facts += entry.facts.as_ref().map_or(0, |group| group.last - group.first + 1);
         Ok(())
     }
 

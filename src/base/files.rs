@@ -113,13 +113,13 @@ mod tests {
 
     #[test]
     fn a_file_is_replaced_as_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a");
         replace_file(&path, b"one").unwrap();
         replace_file(&path, b"two").unwrap();
         sync_file(&path).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
     #[cfg(unix)]
@@ -127,8 +127,8 @@ mod tests {
     fn state_is_for_its_user_alone_and_directories_of_builds_keep_their_modes() {
         use std::os::unix::fs::PermissionsExt as _;
 
-        let folder = tempfile::tempdir().unwrap();
-        let state = folder.path().join("state");
+        let directory = tempfile::tempdir().unwrap();
+        let state = directory.path().join("state");
         fs::create_dir_all(state.join("deep/er")).unwrap();
         fs::create_dir(state.join("build")).unwrap();
         for file in ["a", "deep/er/b", "build/c"] {
@@ -154,8 +154,8 @@ mod tests {
 
     #[test]
     fn a_held_lock_names_its_holder_and_is_free_after_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("lock");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
         let mut first = FileLock::take(&path).unwrap();
         first.sign("process 12").unwrap();
         assert!(matches!(FileLock::take(&path), Err(LockError::Held(holder)) if holder == "process 12"));

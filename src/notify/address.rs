@@ -5,7 +5,7 @@ use lettre::message::Mailbox;
 
 use super::wording::one_line;
 
-/// Names longer than this are no names; they would only swell the header.
+/// A longer name is left out: it is not a name, and would only swell the header.
 const NAME_CHARS_MAX: usize = 100;
 
 /// The mailbox of a text, if there is an address in it. The name may hold what standards would want in

@@ -1,4 +1,4 @@
-//! From a mail in plain words to its wire form. Who the server takes decides on the recipients, so the envelope comes first.
+//! From a mail in plain words to its wire form. The recipients depend on whom the server accepts, so the envelope comes first.
 
 use std::time::{Duration, UNIX_EPOCH};
 

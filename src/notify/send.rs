@@ -24,7 +24,7 @@ use crate::model::{MailPlan, MailTls};
 const TIMEOUT: Duration = Duration::from_mins(2);
 /// The mail is taken by then; saying good-bye is courtesy.
 const GOOD_BYE: Duration = Duration::from_secs(2);
-/// Recipients of one transaction: servers must take so many, and some take no more (RFC 5321, 4.5.3.1.8).
+/// Recipients of one transaction: servers must accept this many, and some accept no more (RFC 5321, 4.5.3.1.8).
 const RECIPIENTS_MAX: usize = 100;
 /// Shorter passwords are not looked for in errors: they would tear ordinary words apart.
 const PASSWORD_CHARS_MIN: usize = 4;

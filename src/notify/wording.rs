@@ -2,7 +2,7 @@
 
 use crate::model::{Outcome, ReportReason};
 
-/// A revision that looks like a hash is shown by so many characters: enough to be unique, short enough to read.
+/// A revision that looks like a hash is shown by this many characters: enough to be unique, short enough to read.
 const REVISION_CHARS: usize = 10;
 
 /// `text` as one line of at most `chars_max` characters: line ends, tabs and control characters become single spaces.

@@ -178,7 +178,7 @@ async fn a_cache_that_cannot_be_made_is_named() {
     let (_dir, repository) = repository();
     let mut source = GitSource::new(&repository.path, &["main"]);
     std::fs::write(source.cache(), "a file where the folder should be").unwrap();
-    contains(&source.fails().await, &["cache folder", "check space and permissions"]);
+    contains(&source.fails().await, &["cache directory", "check space and permissions"]);
 }
 
 #[tokio::test]

@@ -61,8 +61,8 @@ impl ProcessSpec {
 
     /// Runs it in this directory.
     #[must_use]
-    pub fn cwd(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.cwd = Some(folder.into());
+    pub fn cwd(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.cwd = Some(directory.into());
         self
     }
 
@@ -128,8 +128,8 @@ pub enum ProcessError {
     #[error("`{program}` is not installed, or not in PATH")]
     NotFound { program: String },
     /// Its working directory does not exist.
-    #[error("start `{program}` in `{}`, which is not a directory", folder.display())]
-    NoFolder { program: String, folder: PathBuf },
+    #[error("start `{program}` in `{}`, which is not a directory", directory.display())]
+    NoDirectory { program: String, directory: PathBuf },
     /// It could not be started.
     #[error("start `{program}`")]
     Start { program: String, source: io::Error },
@@ -166,15 +166,15 @@ pub async fn run(spec: &ProcessSpec) -> Result<ProcessOutput, ProcessError> {
 
 #[expect(clippy::disallowed_methods, reason = "this room starts processes")]
 fn start(spec: &ProcessSpec) -> Result<Child, ProcessError> {
-    if let Some(folder) = spec.cwd.as_ref().filter(|folder| !folder.is_dir()) {
-        return Err(ProcessError::NoFolder { program: spec.name(), folder: folder.clone() });
+    if let Some(directory) = spec.cwd.as_ref().filter(|directory| !directory.is_dir()) {
+        return Err(ProcessError::NoDirectory { program: spec.name(), directory: directory.clone() });
     }
     let mut command = Command::new(&spec.program);
     command.args(&spec.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     #[cfg(unix)]
     command.process_group(0);
-    if let Some(folder) = &spec.cwd {
-        command.current_dir(folder);
+    if let Some(directory) = &spec.cwd {
+        command.current_dir(directory);
     }
     for (name, value) in &spec.env {
         match value {
@@ -307,13 +307,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn stdin_environment_and_folder_are_as_asked() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut spec = shell("cat; echo \"$GREETING ${HOME-gone}\"; pwd").cwd(folder.path()).env("GREETING", "hello");
+    async fn stdin_environment_and_directory_are_as_asked() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut spec =
+            shell("cat; echo \"$GREETING ${HOME-gone}\"; pwd").cwd(directory.path()).env("GREETING", "hello");
         spec.env.insert("HOME".to_owned(), None);
         spec.stdin = b"typed ".to_vec();
         let output = run(&spec).await.unwrap();
-        let real = folder.path().canonicalize().unwrap();
+        let real = directory.path().canonicalize().unwrap();
         assert_eq!(output.stdout_text(), format!("typed hello gone\n{}\n", real.display()));
     }
 
@@ -337,10 +338,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn missing_programs_and_folders_are_named() {
+    async fn missing_programs_and_directories_are_named() {
         let missing = run(&ProcessSpec::new("no-such-program")).await.unwrap_err();
         assert_eq!(missing.to_string(), "`no-such-program` is not installed, or not in PATH");
-        let lost = run(&shell("true").cwd("/no/such/folder")).await.unwrap_err();
-        assert_eq!(lost.to_string(), "start `sh` in `/no/such/folder`, which is not a directory");
+        let lost = run(&shell("true").cwd("/no/such/directory")).await.unwrap_err();
+        assert_eq!(lost.to_string(), "start `sh` in `/no/such/directory`, which is not a directory");
     }
 }

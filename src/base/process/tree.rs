@@ -188,8 +188,9 @@ fn below(all: &[Entry], root: Pid) -> Vec<Entry> {
 
 /// Every process of the machine; none where there is no `/proc`.
 fn processes() -> Vec<Entry> {
-    let Ok(folder) = std::fs::read_dir("/proc") else { return Vec::new() };
-    let numbers = folder.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok().and_then(Pid::from_raw));
+    let Ok(directory) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let numbers =
+        directory.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok().and_then(Pid::from_raw));
     numbers.filter_map(read_entry).collect()
 }
 

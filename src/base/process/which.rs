@@ -11,17 +11,17 @@ pub fn which(program: &str) -> Option<PathBuf> {
     which_in(program, environment::variable_os("PATH").as_deref(), Path::new("."))
 }
 
-/// The program of this name, looked for in the directories of `path`. A name with a slash is relative to `folder`.
+/// The program of this name, looked for in the directories of `path`. A name with a slash is relative to `directory`.
 #[must_use]
-pub fn which_in(program: &str, path: Option<&OsStr>, folder: &Path) -> Option<PathBuf> {
+pub fn which_in(program: &str, path: Option<&OsStr>, directory: &Path) -> Option<PathBuf> {
     if program.is_empty() {
         return None;
     }
     if program.contains(std::path::is_separator) {
-        return candidates(&folder.join(program)).find(|file| is_program(file));
+        return candidates(&directory.join(program)).find(|file| is_program(file));
     }
-    let folders: Vec<PathBuf> = std::env::split_paths(path?).collect();
-    folders.iter().flat_map(|dir| candidates(&folder.join(dir).join(program))).find(|file| is_program(file))
+    let directories: Vec<PathBuf> = std::env::split_paths(path?).collect();
+    directories.iter().flat_map(|dir| candidates(&directory.join(dir).join(program))).find(|file| is_program(file))
 }
 
 /// The file itself; on Windows also with the usual extensions.
@@ -59,9 +59,9 @@ mod tests {
 
     #[test]
     fn a_file_that_may_not_be_executed_is_no_program() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("notes"), "text").unwrap();
-        assert_eq!(which_in("notes", Some(folder.path().as_os_str()), Path::new("/")), None);
-        assert_eq!(which_in("./notes", None, folder.path()), None);
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("notes"), "text").unwrap();
+        assert_eq!(which_in("notes", Some(directory.path().as_os_str()), Path::new("/")), None);
+        assert_eq!(which_in("./notes", None, directory.path()), None);
     }
 }

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_reach_into_folders() {
+    fn patterns_reach_into_directories() {
         let remote = remote(&["main", "release/1", "release/1/fix", "releases"]);
         let chosen = |pattern: &str| names(&BranchChoice::Patterns(vec![pattern.into()]), &remote);
         assert_eq!(chosen("release/*"), ["release/1", "release/1/fix"]);

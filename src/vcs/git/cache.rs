@@ -11,7 +11,7 @@ use git2::{Repository, RepositoryInitOptions, RepositoryOpenFlags};
 
 /// Where the tips are kept.
 const REFS: &str = "refs/starwright/";
-/// Packs and loose objects (in one of 256 folders) beyond which git itself would tidy up; each fetch adds some.
+/// Packs and loose objects (in one of 256 directories) beyond which git itself would tidy up; each fetch adds some.
 const PACKS_MAX: usize = 50;
 const LOOSE_MAX: usize = 27;
 /// A file in the cache that says how untidy it was when tidying up last failed.
@@ -24,9 +24,9 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// The cache inside a source's folder.
-    pub(super) fn new(folder: &Path) -> Self {
-        Self { path: folder.join("git") }
+    /// The cache inside a source's directory.
+    pub(super) fn new(directory: &Path) -> Self {
+        Self { path: directory.join("git") }
     }
 
     /// Makes it, if it is not there or cannot be opened.
@@ -118,13 +118,13 @@ impl Cache {
 
     fn fault(&self, what: &str, error: &dyn std::fmt::Display) -> String {
         format!(
-            "failed to {what} its cache folder `{}`: {error}; check space and permissions there",
+            "failed to {what} its cache directory `{}`: {error}; check space and permissions there",
             self.path.display()
         )
     }
 }
 
-fn count(folder: &Path, wanted: impl Fn(&str) -> bool) -> usize {
-    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+fn count(directory: &Path, wanted: impl Fn(&str) -> bool) -> usize {
+    let Ok(entries) = fs::read_dir(directory) else { return 0 };
     entries.flatten().filter(|entry| wanted(&entry.file_name().to_string_lossy())).count()
 }

@@ -26,7 +26,7 @@ impl Decoder {
         Self { encoding: encoding.unwrap_or(UTF_8) }
     }
 
-    /// The text; what is no text of this encoding shows as U+FFFD.
+    /// The text; bytes that are invalid in this encoding become U+FFFD.
     pub(super) fn text(self, bytes: &[u8]) -> String {
         self.encoding.decode_without_bom_handling(bytes).0.into_owned()
     }

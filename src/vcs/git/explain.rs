@@ -77,7 +77,7 @@ const MEANINGS: &[(&str, &str, &str)] = &[
         "check the address; a path must exist on the master's machine",
     ),
     ("couldn't find remote ref", "a branch went away while it was fetched", "nothing to do, the next poll looks again"),
-    ("No space left on device", "the disk of the cache folder is full", "free some space"),
+    ("No space left on device", "the disk of the cache directory is full", "free some space"),
     ("Connection refused", "nothing listens at that address", "check the address, and whether the server runs"),
     ("Failed to connect", "the server cannot be reached", "check the address and the network"),
     ("Connection timed out", "the server cannot be reached", "check the address and the network"),
@@ -131,7 +131,7 @@ pub(super) fn not_run(error: &ProcessError, doing: &str) -> String {
             format!("the program `{program}` is not installed on the master, or not in its PATH; install git")
         }
         ProcessError::TimedOut { .. } => not_in_time(doing),
-        ProcessError::NoFolder { .. } | ProcessError::Start { .. } | ProcessError::Follow { .. } => {
+        ProcessError::NoDirectory { .. } | ProcessError::Start { .. } | ProcessError::Follow { .. } => {
             format!("git cannot be run: {}", crate::base::chain(error))
         }
     }

@@ -14,7 +14,7 @@ pub(super) struct Walk<'a> {
 
 impl Walk<'_> {
     /// A branch that moved from `old` to `new`. After a rewrite that is what came since the two parted; if they
-    /// never met, or the old tip is no longer to be had, the new tip alone.
+    /// never met, or the old tip no longer exists, the new tip alone.
     pub(super) fn moved(&self, old: &str, new: Oid) -> Result<Vec<Oid>, Error> {
         let Some(old) = self.known(old) else { return Ok(vec![new]) };
         let is_rewritten = !self.repository.graph_descendant_of(new, old)?;

@@ -5,18 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ask, BuildId, Change, ConfigDigest, Journal, Key, Outcome, Properties, SourceStamp};
-
-/// Which part of a step to evaluate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum EvalPart {
-    /// `do_if`: whether to run it at all. May look at files on the worker, and asks for nothing else.
-    DoIf,
-    /// The step itself.
-    Body,
-    /// `hide_if`: whether pages leave it out. May look at files on the worker, and asks for nothing else.
-    HideIf,
-}
+use super::{Ask, BuildId, Change, ConfigDigest, EvalPart, Journal, Key, Outcome, Properties, SourceStamp};
 
 /// What a script can read: recorded facts, fixed while one step is in progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ mod ask;
 mod cause;
 mod change;
 mod command;
+mod eval_part;
 mod evaluation;
 mod event;
 mod function;
@@ -36,10 +37,11 @@ pub use ask::{ASKS_MAX, Answer, Ask, BeginStep, EndStep, Entry, Journal, Key, Tr
 pub use cause::{ANONYMOUS, Actor, Cause, Via};
 pub use change::{Change, Cursor, NewChange, SourceStamp, StampSpec};
 pub use command::{
-    CommandEnd, CommandResult, CommandSpec, EnvValue, FileCommand, LogFileSpec, NOT_STARTED_CODE, OnLost, Program,
-    StopLevel,
+    CommandEnd, CommandResult, CommandSpec, EnvValue, FileCommand, LogFileSpec, NOT_STARTED_CODE,
+    OnLost, Program, StopLevel,
 };
-pub use evaluation::{BuildContext, EvalJob, EvalOutcome, EvalPart, StepSummary, WorkerFacts};
+pub use eval_part::EvalPart;
+pub use evaluation::{BuildContext, EvalJob, EvalOutcome, StepSummary, WorkerFacts};
 pub use event::{BuilderAbout, Declined, Event, Fact, LogOpened, Note, StopReason};
 pub use function::{FunctionKind, FunctionOwner, UserFunction};
 pub use ids::{

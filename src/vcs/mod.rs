@@ -10,8 +10,11 @@ mod hook;
 #[cfg(test)]
 mod list;
 mod poll;
+mod poll_error;
 
-pub use bounds::bounded;
+pub(crate) use bounds::bounded;
 pub use git::GitProgram;
 pub use hook::{HookError, base_hook};
-pub use poll::{PollError, poll, poll_with};
+pub(crate) use poll::poll;
+pub use poll::poll_with;
+pub use poll_error::PollError;

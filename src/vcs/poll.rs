@@ -3,17 +3,10 @@
 use std::path::Path;
 
 use super::git::{GitProgram, poll_git};
+use super::poll_error::PollError;
 use crate::model::{ChangeSourceKind, ChangeSourcePlan, Cursor, NewChange};
 
-/// Why a poll told nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct PollError {
-    /// For people: what failed, of which repository, and what would do. Never a password.
-    pub message: String,
-}
-
-/// Polls a source once. `cache` is a folder of this source alone, for what it keeps between polls; the
+/// Polls a source once. `cache` is a directory of this source alone, for what it keeps between polls; the
 /// next poll must not begin before this one ended. Without a cursor the tips are taken as seen.
 ///
 /// Returns the new changes, oldest first in each branch, and what has been seen now.

@@ -2,7 +2,8 @@
 //! (docs/design/worker-link.md, "Epochs"; docs/reference/worker-protocol.md#duplicates)
 
 use super::greet::Newcomer;
-use super::handle::{Identity, LinkHandle};
+use super::handle::LinkHandle;
+use super::identity::Identity;
 
 /// Who may stay.
 #[derive(Clone, Debug, PartialEq, Eq)]

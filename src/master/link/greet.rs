@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::handle::Identity;
+use super::identity::Identity;
 use super::limits::Limits;
 use super::outcome::first_line;
 use crate::master::{Frame, Socket};

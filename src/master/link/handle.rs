@@ -1,6 +1,5 @@
 //! The handle through which the rest of the master uses a live link. Giving it an order never waits.
 
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,9 +7,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::greet::Newcomer;
+use super::identity::Identity;
 use super::limits::ORDERS_MAX;
-use crate::engine::{CommandOrder, StopLevel};
-use crate::model::CommandId;
+use crate::engine::CommandOrder;
+use crate::model::{CommandId, StopLevel};
 
 /// What a worker has to do. Every order can be repeated after a reconnect, so losing one with its connection does no
 /// harm.
@@ -56,17 +56,6 @@ pub(super) struct Shared {
     cut: CancellationToken,
     kill: CancellationToken,
     why: Mutex<Option<String>>,
-}
-
-/// Distinguishes a worker that came back from another one with the same name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The spool, for one of our workers.
-    pub instance: Option<String>,
-    /// As the worker reports it; may be empty.
-    pub basedir: String,
-    /// The address that it connected from; none within one process.
-    pub address: Option<IpAddr>,
 }
 
 /// The two ends of a link of this worker and epoch.

@@ -23,6 +23,7 @@ mod command;
 mod greet;
 mod handle;
 mod host;
+mod identity;
 mod lane;
 mod limits;
 mod order_args;
@@ -36,7 +37,8 @@ mod sweep;
 
 pub use arbitrate::{Verdict, arbitrate};
 pub use greet::{Newcomer, greet};
-pub use handle::{Identity, LinkHandle, LinkOrder, LinkOrders, link};
+pub use handle::{LinkHandle, LinkOrder, LinkOrders, link};
 pub use host::{Durable, LinkHost, LogPlace};
+pub use identity::Identity;
 pub use limits::Limits;
 pub use serve::serve;

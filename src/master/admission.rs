@@ -70,9 +70,22 @@ pub enum HookAccess {
     },
 }
 
+/// What kind of trouble a refused worker has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// It did not prove who it is.
+    Login,
+    /// It speaks another version of our protocol.
+    Version,
+    /// Another worker is connected under its name.
+    Duplicate,
+}
+
 /// A worker that was refused, for the pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedWorker {
+    /// What kind of trouble it is.
+    pub kind: RefusalKind,
     /// The name that it gave; empty if it gave none.
     pub name: String,
     /// Where it called from, the last time.
@@ -204,7 +217,7 @@ impl Admission {
     pub fn silent(&self, peer: SocketAddr) {
         let why = "it said nothing; a worker of protocol `pb`? Workers must be created with \
                    `--protocol=msgpack_experimental_v7`";
-        self.keep("", Some(peer), why);
+        self.keep(RefusalKind::Login, "", Some(peer), why);
     }
 
     /// The password of a local worker; none if it is not one.
@@ -251,7 +264,12 @@ impl Admission {
 
     /// Keeps a refusal for the pages, and logs it now and then.
     pub fn remember(&self, name: &str, peer: Option<SocketAddr>, why: &str) {
-        let (name, count, is_due) = self.keep(name, peer, why);
+        self.remember_as(RefusalKind::Login, name, peer, why);
+    }
+
+    /// The same for one that proved who it is.
+    pub fn remember_as(&self, kind: RefusalKind, name: &str, peer: Option<SocketAddr>, why: &str) {
+        let (name, count, is_due) = self.keep(kind, name, peer, why);
         if is_due && lock(&self.refused).may_log(self.clock.now()) {
             let peer = peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
             tracing::warn!(worker = %name, %peer, count, "rejected a worker: {why}");
@@ -260,7 +278,7 @@ impl Admission {
 
     /// The name without what a terminal would obey, how often it was refused for this reason, and whether it is time to
     /// log it again.
-    fn keep(&self, name: &str, peer: Option<SocketAddr>, why: &str) -> (String, u64, bool) {
+    fn keep(&self, kind: RefusalKind, name: &str, peer: Option<SocketAddr>, why: &str) -> (String, u64, bool) {
         let name: String = name.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect();
         let at = self.clock.now();
         let refused = &mut lock(&self.refused).newest_first;
@@ -268,7 +286,7 @@ impl Admission {
         let earlier = earlier.and_then(|place| refused.remove(place));
         let count = earlier.as_ref().map_or(1, |earlier| earlier.count + 1);
         let is_due = earlier.is_none_or(|earlier| at.since(earlier.at) >= LOG_EVERY) || count.is_power_of_two();
-        refused.push_front(RefusedWorker { name: name.clone(), peer, why: why.to_owned(), at, count });
+        refused.push_front(RefusedWorker { kind, name: name.clone(), peer, why: why.to_owned(), at, count });
         refused.truncate(REMEMBERED_MAX);
         (name, count, is_due)
     }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::admission::RefusedWorker;
+use super::admission::{RefusalKind, RefusedWorker};
 use crate::base::{Span, Timestamp};
 use crate::model::{Alert, AlertSubject, BuilderPlan, Plan, WorkerRecord};
 
@@ -13,6 +13,8 @@ const PATIENCE: Span = Span::from_minutes(1);
 /// A refused worker that has not tried again for so long has been given up by its people, too. Ours try every few
 /// seconds, stock ones at least every five minutes.
 const REFUSED_KEEP: Span = Span::from_minutes(15);
+/// The same for one whose name another worker uses: it was let in that far, so it tries again within a minute.
+const DUPLICATE_KEEP: Span = Span::from_minutes(3);
 /// Workers named in an alert about a builder.
 const NAMED_MAX: usize = 10;
 
@@ -119,25 +121,38 @@ pub(super) fn refused(refused: &[RefusedWorker], workers: &Workers<'_>, now: Tim
     let lasting = refused.iter().filter(|worker| {
         let record = workers.get(worker.name.as_str());
         let came = record.is_some_and(|record| record.connected && record.since.is_some_and(|since| since > worker.at));
-        !came && now.since(worker.at) < REFUSED_KEEP
+        let keep = if worker.kind == RefusalKind::Duplicate { DUPLICATE_KEEP } else { REFUSED_KEEP };
+        !came && now.since(worker.at) < keep
     });
-    // The newest come first, and one name may have been refused for several reasons: the newest counts.
-    let mut alerts: BTreeMap<AlertSubject, Alert> = BTreeMap::new();
+    // The newest come first, and one name may have been refused for several reasons of a kind: the newest counts.
+    let mut alerts: BTreeMap<(AlertSubject, &str), Alert> = BTreeMap::new();
     for worker in lasting {
         let subject = match worker.name.as_str() {
             "" => AlertSubject::Network("workers".to_owned()),
             name => AlertSubject::Worker(name.to_owned()),
         };
-        alerts.entry(subject.clone()).or_insert_with(|| was_refused(subject, worker));
+        let kind = if worker.kind == RefusalKind::Duplicate { "duplicate" } else { "refused" };
+        alerts.entry((subject.clone(), kind)).or_insert_with(|| was_refused(subject, kind, worker));
     }
     alerts.into_values().collect()
 }
 
-fn was_refused(subject: AlertSubject, worker: &RefusedWorker) -> Alert {
+fn was_refused(subject: AlertSubject, kind: &str, worker: &RefusedWorker) -> Alert {
     let from = worker.peer.map(|peer| format!(" (from {})", peer.ip())).unwrap_or_default();
-    let text = format!("a worker was rejected{from}: {}", worker.why);
-    let hint = "compare its name and password with the configuration; this ends when it connects or stops trying";
-    Alert { last: worker.at, ..alert(subject, "refused", text, hint, worker.at) }
+    let (text, hint) = match worker.kind {
+        RefusalKind::Login => (
+            format!("a worker was rejected{from}: {}", worker.why),
+            "compare its name and password with the configuration; this ends when it connects or stops trying",
+        ),
+        RefusalKind::Version => {
+            (format!("a worker was rejected{from}: {}", worker.why), "this ends when it connects or stops trying")
+        }
+        RefusalKind::Duplicate => (
+            worker.why.clone(),
+            "stop one of them, or give it a name of its own in the configuration and start it with that `--name`; a copy of a worker's directory must not have its `spool`; this ends when the second one connects or stops trying",
+        ),
+    };
+    Alert { last: worker.at, ..alert(subject, kind, text, hint, worker.at) }
 }
 
 fn alert(subject: AlertSubject, kind: &str, text: String, hint: &str, at: Timestamp) -> Alert {
@@ -231,6 +246,7 @@ mod tests {
     #[test]
     fn a_refused_worker_is_told_of_until_it_connects_or_stops_trying() {
         let one = |name: &str, why: &str| RefusedWorker {
+            kind: RefusalKind::Login,
             name: name.to_owned(),
             peer: Some("192.0.2.1:5".parse().unwrap()),
             why: why.to_owned(),
@@ -248,5 +264,29 @@ mod tests {
         let other = record("w1", true, Some(START));
         assert_eq!(refused(&list, &[("w1", &other)].into(), after(60)).len(), 2);
         assert_eq!(refused(&list, &[("w1", &other)].into(), after(900)), []);
+    }
+
+    #[test]
+    fn two_workers_of_one_name_are_an_alert_until_one_of_them_is_gone() {
+        let why = "two workers share the name `w1`: the one in `/a` at 192.0.2.1 is connected, the one in `/b` at 192.0.2.2 was refused";
+        let duplicate = RefusedWorker {
+            kind: RefusalKind::Duplicate,
+            name: "w1".to_owned(),
+            peer: Some("192.0.2.2:5".parse().unwrap()),
+            why: why.to_owned(),
+            at: START,
+            count: 1,
+        };
+        let list =
+            [duplicate.clone(), RefusedWorker { kind: RefusalKind::Login, why: "wrong".to_owned(), ..duplicate }];
+        let present = record("w1", true, Some(START));
+        let alerts = refused(&list, &[("w1", &present)].into(), after(60));
+        assert_eq!(subjects(&alerts), ["worker `w1` duplicate", "worker `w1` refused"]);
+        assert_eq!(alerts[0].text, why);
+        assert!(alerts[0].hint.as_ref().unwrap().contains("give it a name of its own"));
+        // The second one was stopped, or took the place of the first.
+        assert_eq!(subjects(&refused(&list, &[("w1", &present)].into(), after(180))), ["worker `w1` refused"]);
+        let replaced = record("w1", true, Some(after(1)));
+        assert_eq!(refused(&list, &[("w1", &replaced)].into(), after(60)), []);
     }
 }

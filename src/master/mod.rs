@@ -41,7 +41,7 @@ mod tries;
 mod watch;
 mod workers;
 
-pub use admission::{HookAccess, Refusal, RefusedWorker};
+pub use admission::{HookAccess, Refusal, RefusalKind, RefusedWorker};
 pub use alerts::Alerts;
 pub use end_build::{EndBuildError, EndedBuild, end_build_offline};
 pub use error::{Gone, MasterError, OrderError, StartError};

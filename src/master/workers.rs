@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio_util::task::TaskTracker;
 
-use super::admission::Admission;
+use super::admission::{Admission, RefusalKind};
 use super::configurations::Configurations;
 use super::inbox::Inbox;
 use super::link::{self, Limits, LinkHandle, LinkHost, LinkOrder, Verdict};
@@ -91,7 +91,7 @@ impl Workers {
             }
         };
         if let Some(why) = newcomer.incompatibility() {
-            self.admission.remember(&worker, peer, &why);
+            self.admission.remember_as(RefusalKind::Version, &worker, peer, &why);
             return newcomer.refuse(&why).await;
         }
         let door = Arc::clone(lock(&self.doors).entry(worker.clone()).or_default());
@@ -100,7 +100,7 @@ impl Workers {
             match link::arbitrate(&present, &newcomer).await {
                 Verdict::Replace { why } => present.disconnect(&why),
                 Verdict::Refuse { why } => {
-                    self.admission.remember(&worker, peer, &why);
+                    self.admission.remember_as(RefusalKind::Duplicate, &worker, peer, &why);
                     return newcomer.refuse(&why).await;
                 }
             }

@@ -394,6 +394,19 @@ async fn a_second_worker_of_the_name_is_refused_while_the_first_answers() {
 }
 
 #[tokio::test]
+async fn a_copy_of_a_workers_directory_is_another_worker() {
+    let host = FakeHost::new();
+    let (served, mut worker) = running(&host, "c").await;
+    let copy = starwright::protocol::WorkerInfo { basedir: "/srv/copy".to_owned(), ..ours("spool-1") };
+    let newcomer = greeted(&copy).await;
+    let (verdict, _) = tokio::join!(link::arbitrate(&served.handle, &newcomer), async {
+        tokio::time::timeout(Duration::from_secs(1), worker.next()).await
+    });
+    let Verdict::Refuse { why } = verdict else { panic!("{verdict:?}") };
+    assert!(why.ends_with("the one in `/srv/copy` was refused; one's directory is a copy of the other's"), "{why}");
+}
+
+#[tokio::test]
 async fn a_second_worker_of_the_name_takes_over_from_one_that_does_not_answer() {
     let host = FakeHost::new();
     let (served, _silent) = running(&host, "c").await;

@@ -3,7 +3,6 @@
 
 use super::greet::Newcomer;
 use super::handle::LinkHandle;
-use super::identity::Identity;
 
 /// Who may stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,40 +19,26 @@ pub fn arbitrate<'a>(old: &'a LinkHandle, newcomer: &Newcomer) -> impl Future<Ou
     let (other, probe) = (newcomer.identity(), newcomer.limits.probe);
     async move {
         let present = old.identity();
-        if is_same(present, &other) {
+        if present.is_same(&other) {
             return Verdict::Replace { why: "the worker connected again".to_owned() };
         }
         if !old.answers(probe).await {
             return Verdict::Replace {
                 why: format!(
-                    "replaced by {}, which connected under the same name; the old connection had stopped responding",
-                    shown(&other)
+                    "replaced by {other}, which connected under the same name; the old connection had stopped responding"
                 ),
             };
         }
+        // The same spool at two places.
+        let copied = if present.instance.is_some() && present.instance == other.instance {
+            "; one's directory is a copy of the other's"
+        } else {
+            ""
+        };
         let why = format!(
-            "two workers share the name `{}`: {} is connected, {} was refused",
-            old.worker(),
-            shown(present),
-            shown(&other)
+            "two workers share the name `{}`: {present} is connected, {other} was refused{copied}",
+            old.worker()
         );
         Verdict::Refuse { why }
-    }
-}
-
-/// Our workers are identified by their spools, stock ones by base directory and address.
-fn is_same(present: &Identity, other: &Identity) -> bool {
-    match (&present.instance, &other.instance) {
-        (Some(present), Some(other)) => present == other,
-        (None, None) => present.basedir == other.basedir && present.address == other.address,
-        (Some(_), None) | (None, Some(_)) => false,
-    }
-}
-
-fn shown(identity: &Identity) -> String {
-    let folder = if identity.basedir.is_empty() { "an unknown folder" } else { &identity.basedir };
-    match identity.address {
-        Some(address) => format!("the one in `{folder}` at {address}"),
-        None => format!("the one in `{folder}`"),
     }
 }

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use starwright::base::{Span, SystemClock, Timestamp};
 use starwright::master::{
-    AdmittedWorker, Alerts, Frame, Gone, HookAccess, HookError, OrderError, Refusal, RefusedWorker, Reply, Socket,
-    SubmissionResult,
+    AdmittedWorker, Alerts, Frame, Gone, HookAccess, HookError, OrderError, Refusal, RefusalKind, RefusedWorker, Reply,
+    Socket, SubmissionResult,
 };
 use starwright::model::{
     Actor, Ask, BuildId, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Cause, Change, ChangeId, ChangeSourceId,
@@ -503,6 +503,7 @@ impl Control for FakeMaster {
 
     fn refused_workers(&self) -> Vec<RefusedWorker> {
         vec![RefusedWorker {
+            kind: RefusalKind::Login,
             name: "<intruder>".to_owned(),
             peer: Some("192.0.2.1:5".parse().unwrap()),
             why: "the password is wrong".to_owned(),

@@ -150,7 +150,7 @@ mod tests {
         let dir = || PathBuf::from("/srv/worker");
         vec![
             WorkerError::Name { name: "a:b".to_owned() },
-            WorkerError::Folder { dir: dir(), source: refused() },
+            WorkerError::Directory { dir: dir(), source: refused() },
             WorkerError::InUse { dir: dir(), holder: "process 7".to_owned() },
             WorkerError::Unsupported,
         ]

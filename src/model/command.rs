@@ -30,7 +30,7 @@ pub enum EnvValue {
 /// A file to follow as a log of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogFileSpec {
-    /// Path, relative to the command's folder.
+    /// Path, relative to the command's directory.
     pub path: String,
     /// Only what is written after the start.
     pub follow: bool,
@@ -48,13 +48,19 @@ pub enum OnLost {
     Fail,
 }
 
-/// A command to run. Paths are relative to the builder's folder on the worker.
+/// Bytes of the heads of stdout and stderr that a result carries: they are stored in the journal of the build, which is
+/// read at each of its turns.
+pub const OUTPUT_HEAD_MAX: usize = 64 << 10;
+
+/// A command to run. Paths are relative to the builder's directory on the worker. Our own workers get it as it is, so a
+/// change here needs a new version of the worker protocol (`protocol::RESUME_VERSION`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "options of the configuration, each a switch of its own")]
 pub struct CommandSpec {
     /// What to execute.
     pub program: Program,
-    /// Folder, relative to the builder's; created if missing. Usually `build`.
+    /// Working directory, relative to the builder's; created if missing. Usually `build`. Absolute once it is on its way to
+    /// a worker.
     pub workdir: String,
     /// Environment on top of the worker's, merged as in docs/reference/worker-protocol.md#environment.
     pub env: BTreeMap<String, EnvValue>,
@@ -86,18 +92,39 @@ pub struct CommandSpec {
     pub on_lost: OnLost,
 }
 
+impl CommandSpec {
+    /// The texts of it, which may name secrets.
+    pub fn texts(&self) -> impl Iterator<Item = &Text> {
+        let program = match &self.program {
+            Program::Argv(words) => words.as_slice(),
+            Program::Shell(line) => std::slice::from_ref(line),
+        };
+        program.iter().chain(self.env.values().flat_map(EnvValue::texts)).chain(&self.stdin)
+    }
+}
+
+impl EnvValue {
+    fn texts(&self) -> &[Text] {
+        match self {
+            Self::Set(text) => std::slice::from_ref(text),
+            Self::Join(texts) => texts,
+            Self::Unset => &[],
+        }
+    }
+}
+
 /// A file command; executed by the worker itself, the same on every platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FileCommand {
-    /// Makes folders, parents included.
+    /// Makes directories, parents included.
     MakeDirs(Vec<String>),
-    /// Removes folders or files with all they hold; missing ones are fine.
+    /// Removes directories or files with all they hold; missing ones are fine.
     Remove(Vec<String>),
     /// Copies a tree.
     Copy { from: String, to: String },
     /// Asks for facts about a path.
     Stat(String),
-    /// Lists a folder.
+    /// Lists a directory.
     List(String),
     /// Finds paths by pattern.
     Glob(String),

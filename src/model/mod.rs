@@ -37,7 +37,7 @@ pub use ask::{ASKS_MAX, Answer, Ask, BeginStep, EndStep, Entry, Journal, Key, Tr
 pub use cause::{ANONYMOUS, Actor, Cause, Via};
 pub use change::{Change, Cursor, NewChange, SourceStamp, StampSpec};
 pub use command::{
-    CommandEnd, CommandResult, CommandSpec, EnvValue, FileCommand, LogFileSpec, NOT_STARTED_CODE,
+    CommandEnd, CommandResult, CommandSpec, EnvValue, FileCommand, LogFileSpec, NOT_STARTED_CODE, OUTPUT_HEAD_MAX,
     OnLost, Program, StopLevel,
 };
 pub use eval_part::EvalPart;

@@ -6,6 +6,7 @@ use std::fmt;
 use rmpv::Value;
 
 use super::fields::{FieldError, Fields, MapWriter, array, flag, map, natural, number, shortest, text, texts};
+use super::run_args::RunArgs;
 
 /// The arguments of a command as they are sent. Debug output leaves out the values, which may be secret.
 #[derive(Clone, PartialEq)]
@@ -21,17 +22,52 @@ impl fmt::Debug for Args {
 /// A command with its arguments.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CommandArgs {
+    /// A program, in the words of a stock worker.
     Shell(Box<ShellArgs>),
-    MakeDirs { paths: Vec<String> },
-    RemoveDirs { paths: Vec<String>, timeout: Option<f64> },
-    Copy { from: String, to: String, timeout: Option<f64> },
-    Stat { path: String },
-    List { path: String },
-    Glob { path: String },
-    RemoveFile { path: String },
-    UploadFile { path: String, blocksize: u64, maxsize: Option<u64>, keepstamp: bool },
-    UploadDirectory { path: String, blocksize: u64, maxsize: Option<u64>, compress: Option<String> },
-    DownloadFile { path: String, blocksize: u64, maxsize: Option<u64>, mode: Option<u64> },
+    /// Ours: a program, in the words of the model.
+    Run(Box<RunArgs>),
+    MakeDirs {
+        paths: Vec<String>,
+    },
+    RemoveDirs {
+        paths: Vec<String>,
+        timeout: Option<f64>,
+    },
+    Copy {
+        from: String,
+        to: String,
+        timeout: Option<f64>,
+    },
+    Stat {
+        path: String,
+    },
+    List {
+        path: String,
+    },
+    Glob {
+        path: String,
+    },
+    RemoveFile {
+        path: String,
+    },
+    UploadFile {
+        path: String,
+        blocksize: u64,
+        maxsize: Option<u64>,
+        keepstamp: bool,
+    },
+    UploadDirectory {
+        path: String,
+        blocksize: u64,
+        maxsize: Option<u64>,
+        compress: Option<String>,
+    },
+    DownloadFile {
+        path: String,
+        blocksize: u64,
+        maxsize: Option<u64>,
+        mode: Option<u64>,
+    },
 }
 
 /// What to execute.
@@ -59,7 +95,7 @@ pub struct LogFileArg {
     pub follow: bool,
 }
 
-/// Arguments of `shell` (docs/reference/worker-protocol.md#shell) and our additions (#start).
+/// Arguments of `shell` (docs/reference/worker-protocol.md#shell).
 #[derive(Clone, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "the switches of the protocol")]
 pub struct ShellArgs {
@@ -82,14 +118,6 @@ pub struct ShellArgs {
     pub use_pty: bool,
     pub log_environ: bool,
     pub initial_stdin: Option<String>,
-    /// Ours: how many bytes of the heads of stdout and stderr to keep for the result.
-    pub output_max: u64,
-    /// Ours: names and values. Each value is replaced by its name in all output.
-    pub secrets: Vec<(String, String)>,
-    /// Ours: names of `env` entries that contain secrets.
-    pub secret_env: Vec<String>,
-    /// Ours: do not expand `${NAME}` in `env`.
-    pub env_literal: bool,
 }
 
 impl fmt::Debug for ProgramArg {
@@ -132,10 +160,6 @@ impl ShellArgs {
             use_pty: false,
             log_environ: true,
             initial_stdin: None,
-            output_max: 0,
-            secrets: Vec::new(),
-            secret_env: Vec::new(),
-            env_literal: false,
         }
     }
 
@@ -155,10 +179,6 @@ impl ShellArgs {
             use_pty: fields.flag("usePTY", false)?,
             log_environ: fields.flag("logEnviron", true)?,
             initial_stdin: fields.optional("initial_stdin", "a str", text)?.map(str::to_owned),
-            output_max: fields.optional("x_output_max", "an int", natural)?.unwrap_or(0),
-            secrets: fields.optional("x_secrets", "an array of pairs", read_pairs)?.unwrap_or_default(),
-            secret_env: fields.optional("x_secret_env", "an array of str", texts)?.unwrap_or_default(),
-            env_literal: fields.flag("x_env_literal", false)?,
             ..shell
         })
     }
@@ -178,24 +198,6 @@ impl ShellArgs {
             .put_or_nil("initial_stdin", self.initial_stdin.as_deref())
             .put("interruptSignal", self.interrupt_signal.as_str())
             .put("command", write_program(&self.command));
-        self.write_additions(out);
-    }
-
-    /// Writes our keys, each only where it is needed, so that a stock worker never sees one.
-    fn write_additions(&self, out: &mut MapWriter) {
-        if self.output_max > 0 {
-            out.put("x_output_max", self.output_max);
-        }
-        if !self.secrets.is_empty() {
-            let pairs = self.secrets.iter().map(|(name, value)| array([name.as_str(), value.as_str()]));
-            out.put("x_secrets", array(pairs));
-        }
-        if !self.secret_env.is_empty() {
-            out.put("x_secret_env", array(self.secret_env.iter().map(String::as_str)));
-        }
-        if self.env_literal {
-            out.put("x_env_literal", true);
-        }
     }
 }
 
@@ -209,6 +211,7 @@ impl CommandArgs {
         let timeout = || fields.optional("timeout", "a number", number);
         Ok(match name {
             "shell" => Self::Shell(Box::new(ShellArgs::read(fields)?)),
+            "x_run" => Self::Run(Box::new(RunArgs::read(fields)?)),
             "mkdir" => Self::MakeDirs { paths: fields.texts("paths")? },
             "rmdir" => Self::RemoveDirs { paths: fields.texts("paths")?, timeout: timeout()? },
             "cpdir" => Self::Copy { from: fields.text("from_path")?, to: fields.text("to_path")?, timeout: timeout()? },
@@ -243,6 +246,7 @@ impl CommandArgs {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Shell(_) => "shell",
+            Self::Run(_) => "x_run",
             Self::MakeDirs { .. } => "mkdir",
             Self::RemoveDirs { .. } => "rmdir",
             Self::Copy { .. } => "cpdir",
@@ -262,6 +266,7 @@ impl CommandArgs {
         let mut out = MapWriter::default();
         match self {
             Self::Shell(shell) => shell.write(&mut out),
+            Self::Run(run) => run.write(&mut out),
             Self::MakeDirs { paths } => {
                 out.put("paths", array(paths.iter().map(String::as_str)));
             }
@@ -353,12 +358,4 @@ fn read_logfiles(value: &Value) -> Option<BTreeMap<String, LogFileArg>> {
 
 fn write_logfile(file: &LogFileArg) -> Value {
     map([("filename", Value::from(file.filename.as_str())), ("follow", file.follow.into())])
-}
-
-fn read_pairs(value: &Value) -> Option<Vec<(String, String)>> {
-    let pair = |item: &Value| match texts(item)?.as_slice() {
-        [name, value] => Some((name.clone(), value.clone())),
-        _ => None,
-    };
-    value.as_array()?.iter().map(pair).collect()
 }

@@ -4,8 +4,9 @@ use rmpv::Value;
 
 use super::fields::{Fields, array, map, natural};
 
-/// The version of `resume` that this program speaks.
-pub const RESUME_VERSION: u64 = 1;
+/// The version of `resume` that this program speaks. It goes up with every change that the other side must know of, also
+/// of [`crate::model::CommandSpec`], which is sent as it is.
+pub const RESUME_VERSION: u64 = 2;
 
 /// Extensions as one side states them. The default value is a stock peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,9 +32,11 @@ impl Caps {
     #[must_use]
     pub fn incompatibility(self, peer: &str) -> Option<String> {
         self.unsupported.map(|version| {
+            let this = if peer == "worker" { "master" } else { "worker" };
+            let older = if version < RESUME_VERSION { peer } else { this };
             format!(
-                "the {peer} speaks version {version} of `resume`, and this program speaks version {RESUME_VERSION}; use the \
-                 same version of starwright on both sides"
+                "the {peer} speaks version {version} of `resume`, and this {this} speaks version {RESUME_VERSION}; update \
+                 starwright on the {older}"
             )
         })
     }
@@ -47,7 +50,7 @@ impl Caps {
         Self { resume, unsupported: if resume { None } else { versions.max() } }
     }
 
-    /// `{"offer": {"resume": {"v": [1]}}}`
+    /// `{"offer": {"resume": {"v": [2]}}}`
     pub(super) fn write_offer(self) -> Value {
         let names = self.version().map(|version| ("resume", map([("v", array([version]))])));
         map([("offer", map(names))])
@@ -61,7 +64,7 @@ impl Caps {
         offers("resume").unwrap_or_default()
     }
 
-    /// `{"resume": {"v": 1}}`; none for a stock peer.
+    /// `{"resume": {"v": 2}}`; none for a stock peer.
     pub(super) fn write_chosen(self) -> Option<Value> {
         self.version().map(|version| map([("resume", map([("v", version)]))]))
     }

@@ -13,6 +13,8 @@ pub enum FieldError {
     Missing { key: String },
     #[error("`{key}` is {got}, not {want}")]
     Wrong { key: String, got: &'static str, want: &'static str },
+    #[error("`{key}` cannot be read: {why}")]
+    Unreadable { key: String, why: String },
     #[error("there is no command `{name}`")]
     UnknownCommand { name: String },
 }

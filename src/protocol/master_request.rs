@@ -8,7 +8,7 @@ use super::args::Args;
 use super::caps::Caps;
 use super::fields::{FieldError, Fields, MapWriter, map, natural, number, shortest, text};
 use super::message::{Message, Request};
-use crate::model::CommandId;
+use crate::model::{CommandId, StopLevel};
 
 /// A message from master to worker.
 pub type MasterMessage = Message<MasterRequest>;
@@ -34,11 +34,12 @@ pub enum MasterRequest {
         args: Args,
     },
     /// Result: nil, whether or not there is such a command.
+    /// Stock workers know no levels.
     InterruptCommand {
         command: CommandId,
         why: String,
         builder: Option<String>,
-        level: Option<InterruptLevel>,
+        level: Option<StopLevel>,
     },
     /// The worker responds, then exits.
     Shutdown,
@@ -56,28 +57,6 @@ pub enum MasterRequest {
         op: String,
         why: FieldError,
     },
-}
-
-/// How hard to stop a command. Stock workers know no levels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum InterruptLevel {
-    /// TERM to the process tree, KILL after the command's grace period.
-    Interrupt,
-    /// KILL to the process tree at once.
-    Kill,
-}
-
-impl InterruptLevel {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Interrupt => "interrupt",
-            Self::Kill => "kill",
-        }
-    }
-
-    fn from_word(word: &str) -> Self {
-        if word == Self::Kill.word() { Self::Kill } else { Self::Interrupt }
-    }
 }
 
 /// How a worker buffers and cuts output, and which additions are in force (docs/reference/worker-protocol.md#settings).
@@ -121,7 +100,7 @@ impl Request for MasterRequest {
                 command: command()?,
                 why: fields.text("why")?,
                 builder: builder(),
-                level: fields.get("x_level").and_then(text).map(InterruptLevel::from_word),
+                level: fields.get("x_level").and_then(text).map(read_level),
             },
             "shutdown" => Self::Shutdown,
             "x_resume" => Self::Resume { commands: fields.need("commands", "a map of numbers", read_expected)? },
@@ -160,7 +139,7 @@ impl Request for MasterRequest {
                 out.put_some("builder_name", builder.as_deref())
                     .put("command_id", command.0.as_str())
                     .put("why", why.as_str())
-                    .put_some("x_level", level.map(InterruptLevel::word));
+                    .put_some("x_level", level.map(level_word));
                 "interrupt_command"
             }
             Self::Shutdown => "shutdown",
@@ -194,6 +173,20 @@ impl Settings {
             .put_some("x_caps", self.caps.write_chosen());
         out.end()
     }
+}
+
+const KILL: &str = "kill";
+
+const fn level_word(level: StopLevel) -> &'static str {
+    match level {
+        StopLevel::Interrupt => "interrupt",
+        StopLevel::Kill => KILL,
+    }
+}
+
+/// An unknown word is the milder level.
+fn read_level(word: &str) -> StopLevel {
+    if word == KILL { StopLevel::Kill } else { StopLevel::Interrupt }
 }
 
 fn read_expected(value: &Value) -> Option<BTreeMap<CommandId, u64>> {

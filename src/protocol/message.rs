@@ -104,11 +104,10 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::model::CommandId;
+    use crate::model::{CommandId, StopLevel};
     use crate::protocol::{
-        Args, Caps, CommandArgs, CommandReport, EnvEntry, InterruptLevel, LogChunk, MasterMessage, MasterRequest,
-        ProgramArg, ReportedEnd, ResumeAnswer, ResumedState, Settings, ShellArgs, StdStream, Update, WorkerMessage,
-        WorkerRequest,
+        Args, Caps, CommandArgs, CommandReport, EnvEntry, LogChunk, MasterMessage, MasterRequest, ProgramArg,
+        ReportedEnd, ResumeAnswer, ResumedState, Settings, ShellArgs, StdStream, Update, WorkerMessage, WorkerRequest,
     };
 
     fn id() -> CommandId {
@@ -136,7 +135,7 @@ mod tests {
         survives(MasterRequest::SetWorkerSettings(settings));
         survives(MasterRequest::GetWorkerInfo { offer: Caps::OURS });
         survives(MasterRequest::Resume { commands: BTreeMap::from([(id(), 12)]) });
-        for level in [InterruptLevel::Interrupt, InterruptLevel::Kill] {
+        for level in [StopLevel::Interrupt, StopLevel::Kill] {
             let (why, builder) = ("stopped".to_owned(), None);
             survives(MasterRequest::InterruptCommand { command: id(), why, builder, level: Some(level) });
         }
@@ -179,17 +178,19 @@ mod tests {
     fn an_offer_names_its_versions_and_other_versions_are_no_match() {
         let offer =
             MasterMessage::Request { seq: Seq::from(0), request: MasterRequest::GetWorkerInfo { offer: Caps::OURS } };
-        assert!(wire(&offer.encode()).contains(r#""x_caps": {"offer": {"resume": {"v": [1]}}}"#));
+        assert!(wire(&offer.encode()).contains(r#""x_caps": {"offer": {"resume": {"v": [2]}}}"#));
         let newer = crate::protocol::WorkerInfo::read(&Value::Map(vec![(
             "x_caps".into(),
-            Value::Map(vec![("resume".into(), Value::Map(vec![("v".into(), 2.into())]))]),
+            Value::Map(vec![("resume".into(), Value::Map(vec![("v".into(), 3.into())]))]),
         )]));
         assert!(!newer.caps.resume);
         assert_eq!(
             newer.caps.incompatibility("worker").unwrap(),
-            "the worker speaks version 2 of `resume`, and this program speaks version 1; use the same version of \
-             starwright on both sides"
+            "the worker speaks version 3 of `resume`, and this master speaks version 2; update starwright on the master"
         );
+        let older = Caps { resume: false, unsupported: Some(1) };
+        assert!(older.incompatibility("worker").unwrap().ends_with("update starwright on the worker"));
+        assert!(older.incompatibility("master").unwrap().ends_with("update starwright on the master"));
         assert_eq!(Caps::OURS.incompatibility("worker").or(Caps::default().incompatibility("worker")), None);
     }
 
@@ -204,10 +205,6 @@ mod tests {
             timeout: Some(1200.0),
             sigterm_time: Some(0.5),
             initial_stdin: Some("hush".to_owned()),
-            output_max: 65_536,
-            secrets: vec![("token".to_owned(), "hush".to_owned())],
-            secret_env: vec!["A".to_owned()],
-            env_literal: true,
             ..ShellArgs::new(ProgramArg::Argv(vec!["hush".to_owned()]), "/w/b")
         };
         let args = CommandArgs::Shell(Box::new(shell));

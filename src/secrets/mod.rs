@@ -7,5 +7,6 @@ mod forms;
 mod provider;
 mod redactor;
 
+pub(crate) use provider::Revealed;
 pub use provider::{SecretError, Secrets};
-pub use redactor::Redactor;
+pub(crate) use redactor::Redactor;

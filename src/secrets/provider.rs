@@ -12,7 +12,7 @@ use crate::base::environment;
 use crate::model::{SecretsPlan, Text};
 
 /// The directory beside the configuration, if the plan names none.
-const FOLDER: &str = "secrets";
+const DIRECTORY: &str = "secrets";
 /// The largest value that is read. Keys and certificates have a few KiB; a larger file is a mistake.
 const SECRET_BYTES_MAX: u64 = 64 << 10;
 
@@ -26,16 +26,26 @@ pub struct SecretError {
 /// Finds values of secrets; reads files and variables anew each time, so that a changed secret works at once.
 #[derive(Clone, Debug)]
 pub struct Secrets {
-    folder: PathBuf,
+    directory: PathBuf,
     prefix: Option<String>,
     variable: fn(&str) -> Option<String>,
+}
+
+/// A text with its secrets filled in. None of it may be shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Revealed {
+    pub text: String,
+    /// The secrets by name.
+    pub values: BTreeMap<String, String>,
+    /// Logins of addresses.
+    pub logins: Vec<String>,
 }
 
 impl Secrets {
     /// `base` is the directory of the configuration.
     pub fn new(plan: &SecretsPlan, base: &Path) -> Self {
         Self {
-            folder: base.join(plan.dir.as_deref().unwrap_or(FOLDER)),
+            directory: base.join(plan.dir.as_deref().unwrap_or(DIRECTORY)),
             prefix: plan.env_prefix.clone(),
             variable: environment::variable,
         }
@@ -66,17 +76,23 @@ impl Secrets {
 
     /// Fills in the secrets of a text, and returns the values that it used (for a [`super::Redactor`]).
     pub fn reveal(&self, text: &Text) -> Result<(String, Vec<(String, String)>), SecretError> {
+        let Revealed { text, values, logins } = self.open(text)?;
+        let logins = logins.into_iter().map(|login| ("login".to_owned(), login));
+        Ok((text, values.into_iter().chain(logins).collect()))
+    }
+
+    /// Fills in the secrets of a text; the values that it used are kept apart from the logins that they are part of.
+    pub fn open(&self, text: &Text) -> Result<Revealed, SecretError> {
         let values = text.secrets().map(|name| Ok((name.to_owned(), self.get(name)?)));
         let values: BTreeMap<String, String> = values.collect::<Result<_, SecretError>>()?;
         let mut find = |name: &str| values.get(name).cloned();
         let revealed = text.reveal(&mut find).map_err(refuse)?;
-        let logins = text.logins(&mut find).into_iter().map(|login| ("login".to_owned(), login));
-        let logins: Vec<_> = logins.collect();
-        Ok((revealed, values.into_iter().chain(logins).collect()))
+        let logins = text.logins(&mut find);
+        Ok(Revealed { text: revealed, values, logins })
     }
 
     fn in_file(&self, name: &str) -> Result<Option<String>, SecretError> {
-        let path = self.folder.join(name);
+        let path = self.directory.join(name);
         match read_bounded(&path) {
             Ok(mut value) => {
                 let kept = value.strip_suffix('\n').map_or(value.len(), |line| line.trim_end_matches('\r').len());
@@ -93,7 +109,7 @@ impl Secrets {
     }
 
     fn missing(&self, name: &str) -> SecretError {
-        let file = self.folder.join(name);
+        let file = self.directory.join(name);
         let file = file.display();
         refuse(match &self.prefix {
             None => format!("secret `{name}` is missing: there is no file `{file}`"),
@@ -181,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn names_do_not_lead_out_of_the_folder() {
+    fn names_do_not_lead_out_of_the_directory() {
         let (base, secrets) = secrets(&[], None);
         std::fs::write(base.path().join("outside"), "value").unwrap();
         for name in ["../outside", "..", "", "/etc/hostname", "a\\b", "a/b", ".hidden"] {

@@ -18,34 +18,34 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::entry::{Ask, Status, Wish};
-use super::link::{Acked as AckedWhat, Acks, Closed, Dialect, Link, Room};
+use super::entry::{Status, TaskMessage};
+use super::link::{Acked as AckedWhat, Acks, Closed, Dialect, Link, SendPermit};
 use super::order::Order;
 use super::runner::MARKER;
 use super::runners::{Runner, RunnerEvent, Spares};
-use super::spool::{Acked, Ending, OutReader, Part, Spooled, Stop, StopLevel, StoredEnd, StoredReport, Stream};
+use super::spool::{Acked, Ending, OutReader, Part, Spooled, Stop, StoredEnd, StoredReport, Stream};
 use super::stock::{self, StockText};
 use crate::base::process::tree;
-use crate::model::CommandId;
+use crate::model::{CommandId, StopLevel};
 use crate::protocol::{LogChunk, MsgPack, Seq, StdStream, Update, WorkerRequest};
 
-/// Runners that die before they start their command are replaced so often.
+/// How often a runner that died before it started its command is replaced.
 const STARTS_MAX: u32 = 3;
 
 /// How long a runner may take to kill its command when nobody wants it any more; then it is killed itself.
 const FORGET_PATIENCE: Duration = Duration::from_secs(30);
 
-/// The spool is told of acknowledged output in steps of so many bytes: most commands print less and need no note. After a
-/// restart no more than this is read in vain, and it is far below what a runner lets wait.
+/// Acknowledged output is noted in the spool in steps of this size: most commands print less and need no note. After a
+/// restart at most this much is read again, and it is far below what a runner lets accumulate.
 const NOTE_BYTES: u64 = 1024 * 1024;
 
-/// Output that the master has goes back to the disk in pieces of this size.
+/// Disk space of acknowledged output is reclaimed in pieces of this size.
 const RELEASE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Removing more output than this may take a while on some file systems, and is done beside everything else.
 const REMOVE_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Parts that nobody hears are passed over in steps of so many.
+/// Parts that have no subscriber are skipped in steps of this many.
 const SKIPPED_AT_ONCE: u64 = 10_000;
 
 /// Rounds of looking for what a lost command left behind.
@@ -60,11 +60,11 @@ pub(super) struct CommandTask {
     order: Option<Order>,
     spares: Arc<Spares>,
     status: Arc<Status>,
-    inbox: mpsc::Receiver<Ask>,
+    inbox: mpsc::Receiver<TaskMessage>,
     runner: Runner,
     starts: u32,
     ending: Option<Ending>,
-    audience: Audience,
+    subscriber: Subscriber,
     /// What the master has for good.
     acked: Acked,
     /// The same as it is in the spool. What is before it may be gone.
@@ -79,17 +79,17 @@ pub(super) struct CommandTask {
     starting: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
-/// Who hears of the command.
-enum Audience {
-    /// Nobody now; a master may come back.
+/// Who gets the output and the end of the command.
+enum Subscriber {
+    /// None now; a master may come back.
     Held,
-    /// Nobody ever: a stock master lost it.
+    /// None, for good: a stock master lost it.
     Nobody,
     /// A connection.
     Link(Box<Attached>),
 }
 
-/// A connection that hears of the command.
+/// A connection that gets the output and the end of the command.
 struct Attached {
     link: Link,
     acks: Arc<Acks>,
@@ -105,13 +105,13 @@ struct Attached {
     numbers_sent: bool,
     /// The next message.
     next: Option<Next>,
-    room: Option<AwaitedRoom>,
+    permit: Option<AwaitedPermit>,
     end_sent: bool,
 }
 
-type AwaitedRoom = Pin<Box<dyn Future<Output = Result<Room, Closed>> + Send>>;
+type AwaitedPermit = Pin<Box<dyn Future<Output = Result<SendPermit, Closed>> + Send>>;
 
-/// A message that waits for room.
+/// A message that waits for its permit.
 enum Next {
     Part {
         n: u64,
@@ -119,7 +119,7 @@ enum Next {
         request: WorkerRequest,
     },
     End(WorkerRequest),
-    /// A stock master hears nothing of this part.
+    /// A stock master gets nothing of this part.
     Silent {
         n: u64,
         after: u64,
@@ -127,11 +127,11 @@ enum Next {
 }
 
 /// What happened.
-enum Happening {
-    Asked(Option<Ask>),
+enum TaskEvent {
+    Asked(Option<TaskMessage>),
     Answered,
     Runner(RunnerEvent),
-    Room(Result<Room, Closed>),
+    Permitted(Result<SendPermit, Closed>),
     StartAnswered,
     PatienceOver,
 }
@@ -144,7 +144,7 @@ impl CommandTask {
         order: Option<Order>,
         spares: Arc<Spares>,
         status: Arc<Status>,
-        inbox: mpsc::Receiver<Ask>,
+        inbox: mpsc::Receiver<TaskMessage>,
     ) -> Self {
         Self {
             acked: Acked::default(),
@@ -160,7 +160,7 @@ impl CommandTask {
             runner: Runner::Gone,
             starts: 0,
             ending: None,
-            audience: Audience::Held,
+            subscriber: Subscriber::Held,
             unreadable: None,
             forget: None,
             starting: None,
@@ -168,9 +168,9 @@ impl CommandTask {
     }
 
     /// Starts a new command, answers the request for it, and follows it.
-    pub async fn start(mut self, link: Link, seq: Seq, secret_env: Vec<String>) -> CommandId {
+    pub async fn start(mut self, link: Link, seq: Seq) -> CommandId {
         let order = self.order.as_ref().expect("a new command comes with its order");
-        let (public, sync) = (order.without_secrets(&secret_env), order.boot.is_empty());
+        let (public, sync) = (order.without_secrets(), order.boot.is_empty());
         if let Err(error) = self.spooled.create(&public) {
             let _connection_is_gone = link.answer(seq, Err(format!("failed to spool the command: {error}"))).await;
             let _nothing_to_remove = self.spooled.remove();
@@ -202,18 +202,18 @@ impl CommandTask {
                 self.give_up_output(&error).await;
                 continue;
             }
-            match self.happening().await {
+            match self.next_event().await {
                 // The worker ends; the runner goes on.
-                Happening::Asked(None) => return self.id,
-                Happening::Asked(Some(ask)) => self.asked(ask).await,
-                Happening::Answered => {}
-                Happening::StartAnswered => self.starting = None,
-                Happening::Room(Ok(room)) => self.send(room),
-                Happening::Room(Err(Closed)) => self.audience = Audience::Held,
-                Happening::Runner(RunnerEvent::Output) => {}
-                Happening::Runner(RunnerEvent::Gone) if self.ending.is_some() => self.runner = Runner::Gone,
-                Happening::Runner(RunnerEvent::End | RunnerEvent::Gone) => self.settle().await,
-                Happening::PatienceOver => self.kill_runner(),
+                TaskEvent::Asked(None) => return self.id,
+                TaskEvent::Asked(Some(ask)) => self.asked(ask).await,
+                TaskEvent::Answered => {}
+                TaskEvent::StartAnswered => self.starting = None,
+                TaskEvent::Permitted(Ok(permit)) => self.send(permit),
+                TaskEvent::Permitted(Err(Closed)) => self.subscriber = Subscriber::Held,
+                TaskEvent::Runner(RunnerEvent::Output) => {}
+                TaskEvent::Runner(RunnerEvent::Gone) if self.ending.is_some() => self.runner = Runner::Gone,
+                TaskEvent::Runner(RunnerEvent::End | RunnerEvent::Gone) => self.settle().await,
+                TaskEvent::PatienceOver => self.kill_runner(),
             }
         }
         std::mem::replace(&mut self.runner, Runner::Gone).retire(&self.spares).await;
@@ -223,42 +223,42 @@ impl CommandTask {
         self.id
     }
 
-    async fn happening(&mut self) -> Happening {
+    async fn next_event(&mut self) -> TaskEvent {
         let patience = self.forget;
         let starting = self.starting.as_mut();
         let starting_waits = starting.is_some();
-        let (acks, room) = match &mut self.audience {
-            Audience::Link(attached) => (Some(Arc::clone(&attached.acks)), attached.room.as_mut()),
-            Audience::Held | Audience::Nobody => (None, None),
+        let (acks, permit) = match &mut self.subscriber {
+            Subscriber::Link(attached) => (Some(Arc::clone(&attached.acks)), attached.permit.as_mut()),
+            Subscriber::Held | Subscriber::Nobody => (None, None),
         };
-        let (answers_come, room_comes) = (acks.is_some(), room.is_some());
+        let (answers_come, permit_comes) = (acks.is_some(), permit.is_some());
         tokio::select! {
             biased;
-            ask = self.inbox.recv() => Happening::Asked(ask),
-            () = async { acks.expect("asked below").changed().await }, if answers_come => Happening::Answered,
-            room = async { room.expect("asked below").await }, if room_comes => Happening::Room(room),
-            () = async { starting.expect("asked below").await }, if starting_waits => Happening::StartAnswered,
-            event = self.runner.event(&self.spooled) => Happening::Runner(event),
+            ask = self.inbox.recv() => TaskEvent::Asked(ask),
+            () = async { acks.expect("asked below").changed().await }, if answers_come => TaskEvent::Answered,
+            permit = async { permit.expect("asked below").await }, if permit_comes => TaskEvent::Permitted(permit),
+            () = async { starting.expect("asked below").await }, if starting_waits => TaskEvent::StartAnswered,
+            event = self.runner.event(&self.spooled) => TaskEvent::Runner(event),
             () = tokio::time::sleep_until(patience.unwrap_or_else(Instant::now)), if patience.is_some() => {
-                Happening::PatienceOver
+                TaskEvent::PatienceOver
             }
         }
     }
 
-    async fn asked(&mut self, ask: Ask) {
+    async fn asked(&mut self, ask: TaskMessage) {
         match ask {
-            Ask::Attach { link, next } => self.attach(link, next),
-            Ask::Hold => self.audience = Audience::Held,
-            Ask::Discard => self.audience = Audience::Nobody,
-            Ask::Stop { wish, why } => self.stop(wish, why).await,
-            Ask::StartedAgain { seq, link } => {
+            TaskMessage::Attach { link, next } => self.attach(link, next),
+            TaskMessage::Hold => self.subscriber = Subscriber::Held,
+            TaskMessage::Discard => self.subscriber = Subscriber::Nobody,
+            TaskMessage::Stop { level, why } => self.stop(level, why).await,
+            TaskMessage::StartedAgain { seq, link } => {
                 let _connection_is_gone = link.answer(seq, Ok(MsgPack::Nil)).await;
             }
-            Ask::Forget => {
-                self.audience = Audience::Nobody;
+            TaskMessage::Forget => {
+                self.subscriber = Subscriber::Nobody;
                 if self.ending.is_none() {
                     self.forget = Some(Instant::now() + FORGET_PATIENCE);
-                    self.stop(Wish::Kill, "the master does not wait for it any more".to_owned()).await;
+                    self.stop(StopLevel::Kill, "the master does not wait for it any more".to_owned()).await;
                 }
             }
         }
@@ -269,7 +269,7 @@ impl CommandTask {
             Dialect::Ours => None,
             Dialect::Stock { line_max } => Some(StockText::new(line_max)),
         };
-        self.audience = Audience::Link(Box::new(Attached {
+        self.subscriber = Subscriber::Link(Box::new(Attached {
             acks: Acks::from(next, link.dialect),
             link,
             reader: None,
@@ -279,21 +279,17 @@ impl CommandTask {
             stock,
             numbers_sent: false,
             next: None,
-            room: None,
+            permit: None,
             end_sent: false,
         }));
     }
 
     /// Tells the runner to stop its command.
-    async fn stop(&mut self, wish: Wish, why: String) {
+    async fn stop(&mut self, level: StopLevel, why: String) {
         if self.ending.is_some() {
             return;
         }
         self.stops += 1;
-        let level = match wish {
-            Wish::Polite => StopLevel::Polite,
-            Wish::Kill => StopLevel::Kill,
-        };
         if let Err(error) = self.spooled.write_stop(&Stop { level, why, count: self.stops }) {
             tracing::error!(command = %self.id, %error, "a command cannot be told to stop");
         }
@@ -349,13 +345,13 @@ impl CommandTask {
         self.status.finish();
     }
 
-    /// Gives up output that cannot be read any more: otherwise the master would wait for it for ever.
+    /// Gives up output that cannot be read any more: otherwise the master would wait for it without end.
     async fn give_up_output(&mut self, error: &io::Error) {
         let path = self.spooled.path().display();
         tracing::error!(command = %self.id, %path, %error, "the output of a command cannot be read; the command counts as failed");
         let why = format!("the worker cannot read the command's output any more: {error}");
         self.unreadable = Some(why.clone());
-        self.stop(Wish::Kill, why).await;
+        self.stop(StopLevel::Kill, why).await;
     }
 
     fn kill_runner(&mut self) {
@@ -368,11 +364,11 @@ impl CommandTask {
 
     /// Takes the master's answers over into the spool.
     fn note_acks(&mut self) {
-        let Audience::Link(attached) = &mut self.audience else { return };
+        let Subscriber::Link(attached) = &mut self.subscriber else { return };
         let state = attached.acks.state();
         if let Some(why) = state.refused {
             attached.link.refused(&self.id, &why);
-            self.audience = Audience::Held;
+            self.subscriber = Subscriber::Held;
             return;
         }
         let mut progress = false;
@@ -407,47 +403,47 @@ impl CommandTask {
     fn is_done(&self) -> bool {
         self.ending.is_some()
             && self.starting.is_none()
-            && match &self.audience {
-                Audience::Held => false,
-                Audience::Nobody => true,
-                Audience::Link(attached) => attached.acks.state().end,
+            && match &self.subscriber {
+                Subscriber::Held => false,
+                Subscriber::Nobody => true,
+                Subscriber::Link(attached) => attached.acks.state().end,
             }
     }
 
-    /// Makes the next message ready and asks for room for it. An error says that the output cannot be read.
+    /// Makes the next message ready and asks for a permit to send it. An error says that the output cannot be read.
     fn prepare(&mut self) -> io::Result<()> {
-        match &mut self.audience {
-            Audience::Held => {}
-            Audience::Nobody => self.throw_away(),
-            Audience::Link(attached) => {
+        match &mut self.subscriber {
+            Subscriber::Held => {}
+            Subscriber::Nobody => self.throw_away(),
+            Subscriber::Link(attached) => {
                 if attached.next.is_none() && !attached.end_sent {
                     let unreadable = self.unreadable.as_deref();
                     let ending = self.ending.as_ref();
                     attached.next = attached.find_next(&self.id, (&self.spooled, self.noted), ending, unreadable)?;
                 }
-                if attached.room.is_none()
+                if attached.permit.is_none()
                     && let Some(next) = &attached.next
                 {
-                    let room = attached.link.clone().room(next.bytes());
-                    attached.room = Some(Box::pin(room));
+                    let permit = attached.link.clone().permit(next.bytes());
+                    attached.permit = Some(Box::pin(permit));
                 }
             }
         }
         Ok(())
     }
 
-    /// Sends the message that waits for room.
-    fn send(&mut self, room: Room) {
-        let Audience::Link(attached) = &mut self.audience else { return };
-        attached.room = None;
+    /// Sends the message that waits for its permit.
+    fn send(&mut self, permit: SendPermit) {
+        let Subscriber::Link(attached) = &mut self.subscriber else { return };
+        attached.permit = None;
         match attached.next.take() {
             Some(Next::Part { n, after, request }) => {
                 attached.sent.push_back((n, after));
-                room.send(request, &attached.acks, AckedWhat::Part(n));
+                permit.send(request, &attached.acks, AckedWhat::Part(n));
             }
             Some(Next::End(request)) => {
                 attached.end_sent = true;
-                room.send(request, &attached.acks, AckedWhat::End);
+                permit.send(request, &attached.acks, AckedWhat::End);
             }
             Some(Next::Silent { n, after }) => {
                 attached.sent.push_back((n, after));
@@ -457,11 +453,11 @@ impl CommandTask {
         }
     }
 
-    /// Nobody hears the output: it counts as read, so that the command is not held up.
+    /// Nobody gets the output: it counts as read, so that the command is not held up.
     fn throw_away(&mut self) {
         let reader = self.spooled.open_out(self.acked);
         let Ok(Some(mut reader)) = reader else { return };
-        // What is left after so many comes with the runner's next news.
+        // The rest is skipped at the next event of the runner.
         let _nothing_there = reader.skip_some(SKIPPED_AT_ONCE);
         if reader.next > self.acked.parts {
             self.acked = Acked { parts: reader.next, offset: reader.offset };
@@ -482,7 +478,7 @@ async fn answer_when_kept(id: CommandId, spooled: Spooled, sync: bool, link: Lin
     let _connection_is_gone = link.answer(seq, Ok(MsgPack::Nil)).await;
 }
 
-/// Removes a command that printed so many bytes from the spool.
+/// Removes a command from the spool. `bytes` is the size of its output.
 async fn remove(spooled: Spooled, bytes: u64) -> io::Result<()> {
     if bytes < REMOVE_BYTES {
         return spooled.remove();

@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::link::Link;
+use crate::model::StopLevel;
 use crate::protocol::Seq;
 
 /// What a task is asked.
 #[derive(Debug)]
-pub(super) enum Ask {
+pub(super) enum TaskMessage {
     /// Tell this connection everything from part `next` on.
     Attach { link: Link, next: u64 },
     /// The connection is gone; wait for the next.
@@ -15,18 +16,11 @@ pub(super) enum Ask {
     /// The connection is gone, and no other will want to hear of it.
     Discard,
     /// Stop.
-    Stop { wish: Wish, why: String },
+    Stop { level: StopLevel, why: String },
     /// The master asked for the start of what is started.
     StartedAgain { seq: Seq, link: Link },
     /// Nobody waits for it: stop it, and leave nothing.
     Forget,
-}
-
-/// How hard to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
-    Polite,
-    Kill,
 }
 
 /// What can be seen of a task from outside.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::entry::{Ask, Status};
+use super::entry::{Status, TaskMessage};
 use super::files::{FileOutcome, perform};
 use super::link::{Acked, Acks, Dialect, Link};
 use super::stock::elapsed_seconds;
@@ -23,7 +23,7 @@ pub(super) struct FileTask {
     id: CommandId,
     work: FileWork,
     status: Arc<Status>,
-    inbox: mpsc::Receiver<Ask>,
+    inbox: mpsc::Receiver<TaskMessage>,
     cancelled: Arc<AtomicBool>,
     why: Option<String>,
     outcome: Option<FileOutcome>,
@@ -33,7 +33,7 @@ pub(super) struct FileTask {
 }
 
 impl FileTask {
-    pub fn new(id: CommandId, work: FileWork, status: Arc<Status>, inbox: mpsc::Receiver<Ask>) -> Self {
+    pub fn new(id: CommandId, work: FileWork, status: Arc<Status>, inbox: mpsc::Receiver<TaskMessage>) -> Self {
         Self {
             id,
             work,
@@ -88,24 +88,24 @@ impl FileTask {
         self.sent = false;
     }
 
-    async fn asked(&mut self, ask: Ask) {
+    async fn asked(&mut self, ask: TaskMessage) {
         match ask {
-            Ask::Attach { link, .. } => self.attach(link),
-            Ask::Hold => self.link = None,
-            Ask::Discard => {
+            TaskMessage::Attach { link, .. } => self.attach(link),
+            TaskMessage::Hold => self.link = None,
+            TaskMessage::Discard => {
                 self.link = None;
                 self.unwanted = true;
             }
-            Ask::Stop { why, .. } => {
+            TaskMessage::Stop { why, .. } => {
                 if self.outcome.is_none() {
                     self.cancelled.store(true, Ordering::Relaxed);
                     self.why = Some(why);
                 }
             }
-            Ask::StartedAgain { seq, link } => {
+            TaskMessage::StartedAgain { seq, link } => {
                 let _connection_is_gone = link.answer(seq, Ok(MsgPack::Nil)).await;
             }
-            Ask::Forget => {
+            TaskMessage::Forget => {
                 self.cancelled.store(true, Ordering::Relaxed);
                 self.link = None;
                 self.unwanted = true;
@@ -136,8 +136,8 @@ impl FileTask {
         };
         let last = messages.len() - 1;
         for (at, message) in messages.into_iter().enumerate() {
-            let Ok(room) = link.clone().room(0).await else { return };
-            room.send(message, acks, if at == last { Acked::End } else { Acked::Part(at as u64) });
+            let Ok(permit) = link.clone().permit(0).await else { return };
+            permit.send(message, acks, if at == last { Acked::End } else { Acked::Part(at as u64) });
         }
         self.sent = true;
     }

@@ -38,8 +38,8 @@ pub(super) fn gather(dir: &Path, instance: &str, caps: Caps) -> WorkerInfo {
 }
 
 /// The name and content of every plain text file in the directory.
-fn info_files(folder: &Path) -> BTreeMap<String, String> {
-    let Ok(entries) = fs::read_dir(folder) else { return BTreeMap::new() };
+fn info_files(directory: &Path) -> BTreeMap<String, String> {
+    let Ok(entries) = fs::read_dir(directory) else { return BTreeMap::new() };
     let short = |path: &Path| path.metadata().is_ok_and(|data| data.is_file() && data.len() <= FILE_BYTES_MAX);
     let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|path| short(path)).collect();
     paths.sort();
@@ -75,12 +75,12 @@ mod tests {
     #[test]
     fn files_for_people_are_told_and_others_are_not() {
         let dir = tempfile::tempdir().unwrap();
-        fs::create_dir_all(dir.path().join("info/folder")).unwrap();
+        fs::create_dir_all(dir.path().join("info/directory")).unwrap();
         fs::write(dir.path().join("info/admin"), "Ada\n").unwrap();
         fs::write(dir.path().join("info/latin"), b"\xe4").unwrap();
         let info = gather(dir.path(), "id-1", Caps::OURS);
         assert_eq!(info.facts.get("admin").map(String::as_str), Some("Ada\n"));
-        assert!(!info.facts.contains_key("latin") && !info.facts.contains_key("folder"));
+        assert!(!info.facts.contains_key("latin") && !info.facts.contains_key("directory"));
         assert_eq!(info.instance.as_deref(), Some("id-1"));
         assert!(info.numcpus > 0 && info.environ.contains_key("PATH"));
         assert_eq!(gather(dir.path(), "id-1", Caps::default()).instance, None);

@@ -53,7 +53,7 @@ pub(super) struct Receipt {
     acks: Arc<Acks>,
     what: Acked,
     /// Its share of the window, released with it.
-    _room: Option<OwnedSemaphorePermit>,
+    _window: Option<OwnedSemaphorePermit>,
 }
 
 /// What a request reported.
@@ -88,7 +88,7 @@ pub(super) struct AckState {
 
 /// Permit to send one message.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct SendPermit {
     slot: mpsc::OwnedPermit<Outgoing>,
     window: Option<OwnedSemaphorePermit>,
 }
@@ -105,11 +105,11 @@ impl Link {
     }
 
     /// Waits for a permit to send this many bytes of output.
-    pub async fn room(self, bytes: usize) -> Result<Room, Closed> {
+    pub async fn permit(self, bytes: usize) -> Result<SendPermit, Closed> {
         let share = u32::try_from(bytes.min(WINDOW_BYTES)).expect("the window is far below 4 GiB");
         let window = self.window.acquire_many_owned(share).await.map_err(|_| Closed)?;
         let slot = self.out.reserve_owned().await.map_err(|_| Closed)?;
-        Ok(Room { slot, window: Some(window) })
+        Ok(SendPermit { slot, window: Some(window) })
     }
 
     /// Answers a request of the master.
@@ -137,10 +137,10 @@ impl Link {
     }
 }
 
-impl Room {
+impl SendPermit {
     /// Sends; the answer goes to `acks`.
     pub fn send(self, request: WorkerRequest, acks: &Arc<Acks>, what: Acked) {
-        let receipt = Receipt { acks: Arc::clone(acks), what, _room: self.window };
+        let receipt = Receipt { acks: Arc::clone(acks), what, _window: self.window };
         self.slot.send(Outgoing::Request { request, receipt });
     }
 }
@@ -232,11 +232,11 @@ mod tests {
         let (link, mut queue) = Link::new(Dialect::Ours);
         let (acks, unanswered) = (Acks::from(4, Dialect::Ours), Unanswered::default());
         for n in 4..7 {
-            link.clone().room(WINDOW_BYTES / 3).await.unwrap().send(update(n), &acks, Acked::Part(n));
+            link.clone().permit(WINDOW_BYTES / 3).await.unwrap().send(update(n), &acks, Acked::Part(n));
             let Some(Outgoing::Request { receipt, .. }) = queue.recv().await else { panic!() };
             unanswered.insert(n, receipt);
         }
-        let more = link.clone().room(WINDOW_BYTES / 3);
+        let more = link.clone().permit(WINDOW_BYTES / 3);
         tokio::pin!(more);
         assert!(futures_util::poll!(&mut more).is_pending(), "the window is full");
         assert!(unanswered.answer(Some(5), Ok(crate::protocol::MsgPack::Nil)));

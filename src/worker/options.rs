@@ -42,7 +42,7 @@ pub enum WorkerError {
     Address(#[from] AddressError),
     /// The base directory cannot be used.
     #[error("use `{}` as the worker's directory", dir.display())]
-    Folder { dir: PathBuf, source: io::Error },
+    Directory { dir: PathBuf, source: io::Error },
     /// Another worker uses the directory.
     #[error("use `{}` as the worker's directory: another worker uses it ({holder})", dir.display())]
     InUse { dir: PathBuf, holder: String },
@@ -56,7 +56,7 @@ impl Explained for WorkerError {
     fn fault(&self) -> Fault {
         match self {
             Self::Name { .. } | Self::Address(_) => Fault::User,
-            Self::Folder { .. } | Self::InUse { .. } | Self::Unsupported => Fault::Environment,
+            Self::Directory { .. } | Self::InUse { .. } | Self::Unsupported => Fault::Environment,
         }
     }
 
@@ -65,7 +65,7 @@ impl Explained for WorkerError {
             Self::Address(_) => "write HOST:PORT, or wss://HOST/ for a master behind TLS",
             Self::InUse { .. } => "give each worker a directory of its own with --dir",
             Self::Unsupported => "connect a `buildbot-worker` instead",
-            Self::Name { .. } | Self::Folder { .. } => return None,
+            Self::Name { .. } | Self::Directory { .. } => return None,
         };
         Some(hint.to_owned())
     }

@@ -1,4 +1,4 @@
-//! The worker's main task: one folder, one connection at a time, tried again for ever.
+//! The worker's main task: one directory, one connection at a time, and a new one whenever it ends.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,16 +25,16 @@ const PAUSE_CHANCE: f64 = 1.0;
 const GOOD_AFTER: Duration = Duration::from_secs(10);
 
 /// Connects, and connects again, until `stop` is cancelled or the master orders a shutdown. Running commands go on
-/// without it and are taken up by the next one in the same folder.
+/// without it and are taken up by the next one in the same directory.
 pub async fn run(options: Options, stop: CancellationToken) -> Result<(), WorkerError> {
     if options.name.is_empty() || options.name.contains(':') {
         return Err(WorkerError::Name { name: options.name });
     }
     let address = Address::read(&options.master)?;
-    let (dir, _lock) = open_folder(&options.dir)?;
-    let folder_failed = |source| WorkerError::Folder { dir: dir.clone(), source };
-    let (mut table, spares) = Table::open(&dir).map_err(folder_failed)?;
-    let instance = table.instance().map_err(folder_failed)?;
+    let (dir, _lock) = open_directory(&options.dir)?;
+    let directory_failed = |source| WorkerError::Directory { dir: dir.clone(), source };
+    let (mut table, spares) = Table::open(&dir).map_err(directory_failed)?;
+    let instance = table.instance().map_err(directory_failed)?;
     let spares = tokio::spawn(spares.run());
     serve_for_ever(&options, &address, &dir, &instance, &mut table, &stop).await;
     spares.abort();
@@ -83,7 +83,7 @@ async fn serve_for_ever(
     }
 }
 
-/// How long to wait after so many failures in a row.
+/// How long to wait after this many failures in a row.
 fn pause(failures: i32, chance: f64) -> Duration {
     let grown = PAUSE_FIRST * PAUSE_FACTOR.powi((failures - 1).clamp(0, 64));
     Duration::from_secs_f64(grown.min(PAUSE_LAST) + chance * PAUSE_CHANCE)
@@ -102,9 +102,9 @@ async fn wait(pause: Duration, table: &mut Table, stop: &CancellationToken) -> b
     }
 }
 
-/// Makes the base folder ours.
-fn open_folder(dir: &Path) -> Result<(PathBuf, FileLock), WorkerError> {
-    let failed = |source: io::Error| WorkerError::Folder { dir: dir.to_owned(), source };
+/// Makes the base directory ours.
+fn open_directory(dir: &Path) -> Result<(PathBuf, FileLock), WorkerError> {
+    let failed = |source: io::Error| WorkerError::Directory { dir: dir.to_owned(), source };
     // All but the spool is of builds, which keep their own modes.
     keep_state_in(dir, |path| path.file_name().is_none_or(|name| name != "spool")).map_err(failed)?;
     let dir = dir.canonicalize().map_err(failed)?;
@@ -132,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_takes_one_worker() {
+    fn a_directory_takes_one_worker() {
         let dir = tempfile::tempdir().unwrap();
-        let first = open_folder(dir.path()).unwrap();
-        let error = open_folder(dir.path()).unwrap_err().to_string();
+        let first = open_directory(dir.path()).unwrap();
+        let error = open_directory(dir.path()).unwrap_err().to_string();
         let path = dir.path().canonicalize().unwrap();
         assert!(error.contains(&path.display().to_string()), "{error}");
         assert!(error.contains(&std::process::id().to_string()), "{error}");
         drop(first);
-        assert!(open_folder(dir.path()).is_ok());
+        assert!(open_directory(dir.path()).is_ok());
     }
 }

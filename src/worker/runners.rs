@@ -11,7 +11,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::Notify;
 
 use super::order::Order;
-use super::runner::{Job, News, POKE};
+use super::runner::{Job, POKE, WorkerNotifier};
 use super::spool::Spooled;
 use crate::base::process::spawn_ourselves;
 
@@ -30,9 +30,9 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// of them shared.
 const SPARES_MAX: usize = 16;
 
-/// A runner of ours.
+/// A runner that this worker started.
 #[derive(Debug)]
-pub(super) struct Ours {
+pub(super) struct OwnRunner {
     child: Child,
     to: ChildStdin,
     from: ChildStdout,
@@ -43,7 +43,7 @@ pub(super) struct Ours {
 /// Keeps spare runners.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Spares {
-    ready: Arc<Mutex<Vec<Ours>>>,
+    ready: Arc<Mutex<Vec<OwnRunner>>>,
     taken: Arc<Notify>,
 }
 
@@ -67,18 +67,18 @@ impl Spares {
         let job = Job::Run { spooled: spooled.path().to_owned(), order: Box::new(order.clone()) }.sealed();
         // A spare that died in the meantime is found out like any runner that dies.
         let _broken_pipe = runner.to.write_all(&job).await;
-        Ok(Runner::Ours(Box::new(runner)))
+        Ok(Runner::Own(Box::new(runner)))
     }
 
     /// Keeps a runner that is free again; one too many ends by itself when its pipe is closed.
-    fn keep(&self, runner: Ours) {
+    fn keep(&self, runner: OwnRunner) {
         let mut ready = self.ready();
         if ready.len() < SPARES_MAX {
-            ready.push(Ours { free: false, ..runner });
+            ready.push(OwnRunner { free: false, ..runner });
         }
     }
 
-    fn ready(&self) -> MutexGuard<'_, Vec<Ours>> {
+    fn ready(&self) -> MutexGuard<'_, Vec<OwnRunner>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -102,10 +102,10 @@ impl SpareMaker {
     }
 }
 
-fn start_one() -> io::Result<Ours> {
+fn start_one() -> io::Result<OwnRunner> {
     let mut child = spawn_ourselves(&["run-command"])?;
     match (child.stdin.take(), child.stdout.take()) {
-        (Some(to), Some(from)) => Ok(Ours { child, to, from, free: false }),
+        (Some(to), Some(from)) => Ok(OwnRunner { child, to, from, free: false }),
         _ => Err(io::ErrorKind::BrokenPipe.into()),
     }
 }
@@ -114,7 +114,7 @@ fn start_one() -> io::Result<Ours> {
 #[derive(Debug)]
 pub(super) enum Runner {
     /// Our child.
-    Ours(Box<Ours>),
+    Own(Box<OwnRunner>),
     /// One that an earlier worker started.
     Adopted,
     /// There is none.
@@ -136,16 +136,16 @@ impl Runner {
     /// Waits for what it does next. May be dropped while it waits.
     pub async fn event(&mut self, spooled: &Spooled) -> RunnerEvent {
         match self {
-            Self::Ours(ours) => {
+            Self::Own(own) => {
                 let mut news = [0; 256];
-                match ours.from.read(&mut news).await {
+                match own.from.read(&mut news).await {
                     Ok(count @ 1..) => {
                         let news = &news[..count];
-                        ours.free |= news.contains(&News::FREE);
-                        if news.contains(&News::END) { RunnerEvent::End } else { RunnerEvent::Output }
+                        own.free |= news.contains(&WorkerNotifier::FREE);
+                        if news.contains(&WorkerNotifier::END) { RunnerEvent::End } else { RunnerEvent::Output }
                     }
                     Ok(0) | Err(_) => {
-                        let _how = ours.child.wait().await;
+                        let _how = own.child.wait().await;
                         RunnerEvent::Gone
                     }
                 }
@@ -160,28 +160,28 @@ impl Runner {
 
     /// Makes it look at the files that we write.
     pub async fn poke(&mut self) {
-        if let Self::Ours(ours) = self {
+        if let Self::Own(own) = self {
             // Bounded, because a runner that does not read is one that looks by itself soon, or never.
-            let _full_or_gone = tokio::time::timeout(Duration::from_millis(50), ours.to.write_all(&[POKE])).await;
+            let _full_or_gone = tokio::time::timeout(Duration::from_millis(50), own.to.write_all(&[POKE])).await;
         }
     }
 
     /// Waits until it is free, and keeps it as a spare, or until its process is gone; it has nothing more to do here.
     pub async fn retire(self, spares: &Spares) {
-        let Self::Ours(mut ours) = self else { return };
-        if matches!(tokio::time::timeout(FREE_WITHIN, ours.becomes_free()).await, Ok(true)) {
-            spares.keep(*ours);
+        let Self::Own(mut own) = self else { return };
+        if matches!(tokio::time::timeout(FREE_WITHIN, own.becomes_free()).await, Ok(true)) {
+            spares.keep(*own);
         }
     }
 }
 
-impl Ours {
+impl OwnRunner {
     /// Waits until it said that it is free; false if it ended instead.
     async fn becomes_free(&mut self) -> bool {
         let mut news = [0; 256];
         while !self.free {
             match self.from.read(&mut news).await {
-                Ok(count @ 1..) => self.free = news[..count].contains(&News::FREE),
+                Ok(count @ 1..) => self.free = news[..count].contains(&WorkerNotifier::FREE),
                 Ok(0) | Err(_) => {
                     let _how = self.child.wait().await;
                     return false;

@@ -20,15 +20,14 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message as Frame};
 use tokio_util::sync::CancellationToken;
 
-use super::entry::Wish;
 use super::filetask::FileWork;
 use super::info;
 use super::link::{Dialect, Link, Outgoing, Unanswered};
+use super::order::Order;
 use super::table::Table;
-use crate::model::CommandId;
+use crate::model::{CommandId, StopLevel};
 use crate::protocol::{
-    Answer, Args, Caps, CommandArgs, InterruptLevel, MasterMessage, MasterRequest, Message, MsgPack, Seq, Settings,
-    WorkerMessage,
+    Answer, Args, Caps, CommandArgs, MasterMessage, MasterRequest, Message, MsgPack, Seq, Settings, WorkerMessage,
 };
 
 /// How often we ask whether the peer lives.
@@ -183,8 +182,7 @@ impl Session<'_> {
             }
             MasterRequest::InterruptCommand { command, why, level, .. } => {
                 tracing::info!(%command, why, "the master stops a command");
-                let wish = if level == Some(InterruptLevel::Kill) { Wish::Kill } else { Wish::Polite };
-                self.table.stop(&command, wish, why).await;
+                self.table.stop(&command, level.unwrap_or(StopLevel::Interrupt), why).await;
                 nil
             }
             MasterRequest::Shutdown => {
@@ -228,8 +226,17 @@ impl Session<'_> {
         self.settle_earlier().await;
         let link = self.link.clone();
         let refused = match CommandArgs::read(name, args) {
+            Ok(CommandArgs::Run(_)) if self.link.dialect != Dialect::Ours => {
+                format!("({id}): `{name}` needs the capability `resume`, which is not confirmed")
+            }
+            Ok(CommandArgs::Run(run)) => {
+                let order = Order::new(&id.0, *run, self.table.boot());
+                self.table.start(id, order, link, seq).await;
+                return None;
+            }
             Ok(CommandArgs::Shell(shell)) => {
-                self.table.start(id, &shell, link, seq).await;
+                let order = Order::of_stock(&id.0, &shell, self.table.boot());
+                self.table.start(id, order, link, seq).await;
                 return None;
             }
             Ok(

@@ -10,14 +10,14 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
 
 use super::command::CommandTask;
-use super::entry::{Ask, Status, Wish};
+use super::entry::{Status, TaskMessage};
 use super::filetask::{FileTask, FileWork};
 use super::link::{Dialect, Link};
 use super::order::Order;
 use super::runners::{SpareMaker, Spares, boot};
 use super::spool::{Spool, Spooled};
-use crate::model::CommandId;
-use crate::protocol::{MsgPack, ResumeAnswer, ResumedState, Seq, ShellArgs};
+use crate::model::{CommandId, StopLevel};
+use crate::protocol::{MsgPack, ResumeAnswer, ResumedState, Seq};
 
 /// Requests that wait for a command's task; it takes them at once.
 const INBOX: usize = 16;
@@ -40,7 +40,7 @@ pub(super) struct Table {
 }
 
 struct Entry {
-    inbox: mpsc::Sender<Ask>,
+    inbox: mpsc::Sender<TaskMessage>,
     status: Arc<Status>,
     /// The connection that it was started on; 0: it is an earlier worker's.
     connection: u64,
@@ -70,19 +70,22 @@ impl Table {
         self.connection += 1;
     }
 
+    /// Which start of the machine this is.
+    pub fn boot(&self) -> &str {
+        &self.boot
+    }
+
     /// The name of the spool.
     pub fn instance(&self) -> io::Result<String> {
         self.spool.instance(&self.boot)
     }
 
     /// Starts a command, unless it is known; the answer goes out when its order is kept.
-    pub async fn start(&mut self, id: CommandId, args: &ShellArgs, link: Link, seq: Seq) {
+    pub async fn start(&mut self, id: CommandId, order: Order, link: Link, seq: Seq) {
         let Some((inbox, status)) = self.enter(&id, &link, &seq).await else { return };
-        let order = Order::new(&id.0, args, &self.boot);
         let spooled = self.spool.command(&id.0);
         let task = CommandTask::new(id.clone(), spooled, Some(order), Arc::clone(&self.spares), status, inbox);
-        let secret_env = args.secret_env.clone();
-        self.spawn(id, async move { task.start(link, seq, secret_env).await });
+        self.spawn(id, async move { task.start(link, seq).await });
     }
 
     /// Starts work on files, unless it is known.
@@ -93,9 +96,9 @@ impl Table {
     }
 
     /// Stops a command; an unknown one is fine.
-    pub async fn stop(&self, id: &CommandId, wish: Wish, why: String) {
+    pub async fn stop(&self, id: &CommandId, level: StopLevel, why: String) {
         if let Some(entry) = self.entries.get(id) {
-            entry.ask(Ask::Stop { wish, why }).await;
+            entry.ask(TaskMessage::Stop { level, why }).await;
         }
     }
 
@@ -113,7 +116,7 @@ impl Table {
         let _connection_is_gone = link.answer(seq, Ok(answer.write())).await;
         for (id, entry) in &self.entries {
             if let Some(next) = wanted.get(id) {
-                entry.ask(Ask::Attach { link: link.clone(), next: *next }).await;
+                entry.ask(TaskMessage::Attach { link: link.clone(), next: *next }).await;
             }
         }
     }
@@ -123,7 +126,7 @@ impl Table {
         for (id, entry) in &self.entries {
             if !wanted.contains_key(id) && entry.connection != self.connection {
                 tracing::info!(command = %id, "nobody waits for a command of an earlier connection; it is removed");
-                entry.ask(Ask::Forget).await;
+                entry.ask(TaskMessage::Forget).await;
                 leaving.insert(id.clone());
             }
         }
@@ -142,8 +145,8 @@ impl Table {
         for entry in self.entries.values() {
             entry
                 .ask(match dialect {
-                    Dialect::Ours => Ask::Hold,
-                    Dialect::Stock { .. } => Ask::Discard,
+                    Dialect::Ours => TaskMessage::Hold,
+                    Dialect::Stock { .. } => TaskMessage::Discard,
                 })
                 .await;
         }
@@ -166,9 +169,14 @@ impl Table {
     }
 
     /// Makes room for a new command. None if it is known: then it is answered by its task.
-    async fn enter(&mut self, id: &CommandId, link: &Link, seq: &Seq) -> Option<(mpsc::Receiver<Ask>, Arc<Status>)> {
+    async fn enter(
+        &mut self,
+        id: &CommandId,
+        link: &Link,
+        seq: &Seq,
+    ) -> Option<(mpsc::Receiver<TaskMessage>, Arc<Status>)> {
         if let Some(known) = self.entries.get(id) {
-            if !known.ask(Ask::StartedAgain { seq: seq.clone(), link: link.clone() }).await {
+            if !known.ask(TaskMessage::StartedAgain { seq: seq.clone(), link: link.clone() }).await {
                 let _connection_is_gone = link.answer(seq.clone(), Ok(MsgPack::Nil)).await;
             }
             return None;
@@ -176,7 +184,7 @@ impl Table {
         Some(self.insert(id))
     }
 
-    fn insert(&mut self, id: &CommandId) -> (mpsc::Receiver<Ask>, Arc<Status>) {
+    fn insert(&mut self, id: &CommandId) -> (mpsc::Receiver<TaskMessage>, Arc<Status>) {
         let (inbox, asks) = mpsc::channel(INBOX);
         let status = Arc::<Status>::default();
         self.entries.insert(id.clone(), Entry { inbox, status: Arc::clone(&status), connection: self.connection });
@@ -218,7 +226,7 @@ impl Table {
 
 impl Entry {
     /// False if the task is over.
-    async fn ask(&self, ask: Ask) -> bool {
+    async fn ask(&self, ask: TaskMessage) -> bool {
         self.inbox.send(ask).await.is_ok()
     }
 }

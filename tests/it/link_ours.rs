@@ -8,10 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use starwright::engine::{Input, ResumeState, StopLevel, Work};
 use starwright::master::link::{self, Limits, LinkOrder, Verdict};
-use starwright::model::{CommandEnd, CommandId, EnvValue, FileCommand, Outcome, Piece, Text};
+use starwright::model::{CommandEnd, CommandId, CommandSpec, EnvValue, FileCommand, Outcome, Piece, Text};
 use starwright::protocol::{
-    CommandArgs, CommandReport, InterruptLevel, LogChunk, MasterRequest, ReportedEnd, ResumeAnswer, ResumedState,
-    StdStream, Update, WorkerRequest,
+    CommandArgs, CommandReport, LogChunk, MasterRequest, ReportedEnd, ResumeAnswer, ResumedState, StdStream, Update,
+    WorkerRequest,
 };
 
 use crate::support::link::{
@@ -249,17 +249,19 @@ async fn secrets_are_revealed_to_the_worker_alone() {
     served.handle.send(dispatch(order("c", Work::Run(spec.clone()))));
     resume(&mut worker, &[]).await;
     let (_, name, args) = worker.start().await;
-    let Ok(CommandArgs::Shell(shell)) = CommandArgs::read(&name, &args) else { panic!() };
-    assert_eq!(shell.secrets, [("token".to_owned(), "s3cret".to_owned())]);
-    assert_eq!(shell.secret_env, ["TOKEN"]);
+    let Ok(CommandArgs::Run(sent)) = CommandArgs::read(&name, &args) else { panic!() };
+    assert_eq!(sent.secrets, BTreeMap::from([("token".to_owned(), "s3cret".to_owned())]));
+    assert_eq!(sent.masks, [("token".to_owned(), "s3cret".to_owned())]);
+    // The specification arrives as it is, with its place on the worker.
+    assert_eq!(sent.spec, CommandSpec { workdir: "/srv/w/linux/build".to_owned(), ..spec.clone() });
     let header = host.until(|seen| Some(seen.text("c/header", STDIO, "h")).filter(|text| !text.is_empty())).await;
     assert_eq!(header, " with environment\n  CI=true\n  TOKEN=<token>\n");
 
     // Later commands of this worker are watched for it, too.
     served.handle.send(dispatch(run("d", "cat token")));
     let (_, name, args) = worker.start().await;
-    let Ok(CommandArgs::Shell(shell)) = CommandArgs::read(&name, &args) else { panic!() };
-    assert_eq!(shell.secrets.len(), 1);
+    let Ok(CommandArgs::Run(sent)) = CommandArgs::read(&name, &args) else { panic!() };
+    assert_eq!((sent.secrets.len(), sent.masks.len()), (0, 1));
 
     spec.stdin = Some(secret("nobody"));
     served.handle.send(dispatch(order("e", Work::Run(spec))));
@@ -271,8 +273,8 @@ async fn secrets_are_revealed_to_the_worker_alone() {
 async fn stops_have_levels_and_reasons() {
     let host = FakeHost::new();
     let (served, mut worker) = running(&host, "c").await;
-    for (level, on_wire) in [(StopLevel::Interrupt, InterruptLevel::Interrupt), (StopLevel::Kill, InterruptLevel::Kill)]
-    {
+    for on_wire in [StopLevel::Interrupt, StopLevel::Kill] {
+        let level = on_wire;
         served.handle.send(LinkOrder::Interrupt { command: id("c"), level, why: "ann stopped it".to_owned() });
         let (_, request) = worker.request().await;
         let MasterRequest::InterruptCommand { command, level, why, .. } = request else { panic!("{request:?}") };
@@ -334,8 +336,8 @@ async fn wanted_output_comes_with_the_end() {
     served.handle.send(dispatch(order("c", Work::Run(wanting))));
     resume(&mut worker, &[]).await;
     let (_, name, args) = worker.start().await;
-    let Ok(CommandArgs::Shell(shell)) = CommandArgs::read(&name, &args) else { panic!() };
-    assert!(shell.output_max > 0 && !shell.want_stdout);
+    let Ok(CommandArgs::Run(sent)) = CommandArgs::read(&name, &args) else { panic!() };
+    assert!(sent.spec.want_output && !sent.spec.log_stdout);
     let report = CommandReport { stdout: Bytes::from_static(b"abc\xff\n"), ..exited(0) };
     worker.ask(complete("c", 0, report)).await;
     let result = host.ended("c").await;

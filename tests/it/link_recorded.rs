@@ -48,6 +48,8 @@ fn ordered(command: CommandArgs) -> Option<Work> {
         CommandArgs::Stat { path } => file(FileCommand::Stat(path)),
         CommandArgs::List { path } => file(FileCommand::List(path)),
         CommandArgs::Glob { path } => file(FileCommand::Glob(path)),
+        // Ours alone, so in no recording.
+        CommandArgs::Run(_) => None,
         CommandArgs::UploadFile { .. } | CommandArgs::UploadDirectory { .. } | CommandArgs::DownloadFile { .. } => None,
     }
 }

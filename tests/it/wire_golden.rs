@@ -1,7 +1,8 @@
 //! What our worker and our master say to each other, as bytes: those of every released version must still be understood.
 //!
-//! `tests/golden/wire/v1/` has one message a file, as hexadecimal digits. `STARWRIGHT_BLESS=1` writes the messages of the *present*
-//! version anew; those of older versions are never written again.
+//! `tests/golden/wire/v2/` has one message a file, as hexadecimal digits. `STARWRIGHT_BLESS=1` writes the messages of the *present*
+//! version anew; those of older versions are never written again. A change of these bytes that the other side has to know of
+//! needs a new `RESUME_VERSION` once there is a release, and the directory bears its number.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -10,18 +11,21 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use rmpv::Value;
+use starwright::base::Span;
 use starwright::master::link::{self, Limits};
-use starwright::model::CommandId;
+use starwright::model::{
+    CommandId, CommandSpec, EnvValue, LogFileSpec, OnLost, Outcome, Piece, Program, Quote, StopLevel, Text,
+};
 use starwright::protocol::{
-    Caps, CommandArgs, CommandReport, EnvEntry, InterruptLevel, LogChunk, LogFileArg, MasterMessage, MasterRequest,
-    Message, MsgPack, ProgramArg, ReportedEnd, Request, ResumeAnswer, ResumedState, Seq, Settings, ShellArgs,
-    StdStream, Update, WorkerInfo, WorkerMessage, WorkerRequest,
+    Caps, CommandArgs, CommandReport, LogChunk, MasterMessage, MasterRequest, Message, MsgPack, RESUME_VERSION,
+    ReportedEnd, Request, ResumeAnswer, ResumedState, RunArgs, Seq, Settings, StdStream, Update, WorkerInfo,
+    WorkerMessage, WorkerRequest,
 };
 
 use crate::support::link::{FakeWorker, pair};
 
 /// The present version, which is blessed, and all that are read.
-const VERSIONS: [&str; 1] = ["v1"];
+const VERSIONS: [&str; 1] = ["v2"];
 
 fn golden(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wire").join(version)
@@ -46,32 +50,47 @@ fn info() -> WorkerInfo {
     }
 }
 
-fn shell() -> ShellArgs {
-    ShellArgs {
+/// A command with everything that one can have.
+fn command() -> RunArgs {
+    let secret = |name: &str| Piece::Secret(name.to_owned());
+    let words = vec![
+        Text::plain("make"),
+        Text(vec![Piece::Plain("TOKEN=".to_owned()), Piece::QuotedSecret("token".to_owned(), Quote::Single)]),
+    ];
+    let spec = CommandSpec {
+        program: Program::Argv(words),
+        workdir: "/srv/worker/linux/build".to_owned(),
         env: BTreeMap::from([
-            ("TOKEN".to_owned(), EnvEntry::Set("hush".to_owned())),
-            ("PATH".to_owned(), EnvEntry::Join(vec!["/opt/bin".to_owned(), "${PATH}".to_owned()])),
-            ("DISPLAY".to_owned(), EnvEntry::Unset),
+            ("TOKEN".to_owned(), EnvValue::Set(Text(vec![secret("token")]))),
+            ("PATH".to_owned(), EnvValue::Join(["/opt/bin", "${PATH}"].map(Text::plain).to_vec())),
+            ("DISPLAY".to_owned(), EnvValue::Unset),
         ]),
-        logfiles: BTreeMap::from([(
+        idle_timeout: Some(Span::from_minutes(20)),
+        total_timeout: Some(Span::from_minutes(120)),
+        lines_max: Some(1000),
+        log: "stdio".to_owned(),
+        log_files: BTreeMap::from([(
             "tests".to_owned(),
-            LogFileArg { filename: "out/tests.log".to_owned(), follow: true },
+            LogFileSpec { path: "out/tests.log".to_owned(), follow: true },
         )]),
-        timeout: Some(1200.0),
-        max_time: Some(7200.0),
-        sigterm_time: Some(5.0),
-        initial_stdin: Some("yes\n".to_owned()),
-        output_max: 4096,
-        secrets: vec![("token".to_owned(), "hush".to_owned())],
-        secret_env: vec!["TOKEN".to_owned()],
-        env_literal: true,
-        ..ShellArgs::new(ProgramArg::Argv(vec!["make".to_owned(), "-j8".to_owned()]), "/srv/worker/linux/build")
-    }
+        stdin: Some(Text::plain("yes\n")),
+        exit_codes: BTreeMap::from([(0, Outcome::Success), (77, Outcome::Skipped)]),
+        want_output: true,
+        log_stdout: true,
+        log_stderr: false,
+        pty: true,
+        grace: Span::from_seconds(5),
+        on_lost: OnLost::RunAgain,
+    };
+    let mut args = RunArgs::new(spec);
+    args.secrets = BTreeMap::from([("token".to_owned(), "hush".to_owned())]);
+    args.masks = vec![("earlier".to_owned(), "quiet".to_owned()), ("token".to_owned(), "hush".to_owned())];
+    args
 }
 
 /// What a master says, in the order of a connection.
 fn of_the_master() -> Vec<(&'static str, MasterMessage)> {
-    let command = CommandArgs::Shell(Box::new(shell()));
+    let command = CommandArgs::Run(Box::new(command()));
     let settings = Settings {
         newline_re: r"(\r\n|\r(?=.)|\033\[u|\033\[[0-9]+;[0-9]+[Hf]|\033\[2J|\x08+)".to_owned(),
         max_line_length: 262_144,
@@ -98,7 +117,7 @@ fn of_the_master() -> Vec<(&'static str, MasterMessage)> {
                 command: id(),
                 why: "stopped by Ada".to_owned(),
                 builder: None,
-                level: Some(InterruptLevel::Interrupt),
+                level: Some(StopLevel::Interrupt),
             },
         ),
         (
@@ -107,7 +126,7 @@ fn of_the_master() -> Vec<(&'static str, MasterMessage)> {
                 command: id(),
                 why: "stopped by Ada".to_owned(),
                 builder: None,
-                level: Some(InterruptLevel::Kill),
+                level: Some(StopLevel::Kill),
             },
         ),
         ("60-keepalive", MasterRequest::Keepalive),
@@ -159,7 +178,7 @@ fn of_the_worker() -> Vec<(&'static str, WorkerMessage)> {
         ("10-who-i-am", Message::Response { seq: Seq::from(0), answer: Ok(info().write()) }),
         ("30-resumed", Message::Response { seq: Seq::from(2), answer: Ok(states.write()) }),
         ("40-started", Message::Response { seq: Seq::from(3), answer: Ok(MsgPack::Nil) }),
-        ("41-refused", Message::Response { seq: Seq::from(3), answer: Err("no such folder".to_owned()) }),
+        ("41-refused", Message::Response { seq: Seq::from(3), answer: Err("no such directory".to_owned()) }),
     ];
     let requests = [
         (
@@ -240,18 +259,18 @@ fn what_workers_of_every_released_version_say_is_understood() {
 
 #[test]
 fn what_is_inside_of_messages_is_understood() {
-    let start = unhex(&fs::read_to_string(golden("v1").join("master/40-start.hex")).unwrap());
+    let start = unhex(&fs::read_to_string(golden(VERSIONS[0]).join("master/40-start.hex")).unwrap());
     let Message::Request { request: MasterRequest::StartCommand { name, args, .. }, .. } =
         MasterMessage::decode(&start).unwrap()
     else {
         panic!("it starts a command")
     };
-    let CommandArgs::Shell(read) = CommandArgs::read(&name, &args).unwrap() else { panic!("it is a shell command") };
-    assert!(*read == shell(), "{read:?}");
-    let told = unhex(&fs::read_to_string(golden("v1").join("worker/10-who-i-am.hex")).unwrap());
+    let CommandArgs::Run(read) = CommandArgs::read(&name, &args).unwrap() else { panic!("it is a command to run") };
+    assert!(*read == command(), "{read:?}");
+    let told = unhex(&fs::read_to_string(golden(VERSIONS[0]).join("worker/10-who-i-am.hex")).unwrap());
     let Message::Response { answer: Ok(answer), .. } = WorkerMessage::decode(&told).unwrap() else { panic!() };
     assert_eq!(WorkerInfo::read(&answer), info());
-    let resumed = unhex(&fs::read_to_string(golden("v1").join("worker/30-resumed.hex")).unwrap());
+    let resumed = unhex(&fs::read_to_string(golden(VERSIONS[0]).join("worker/30-resumed.hex")).unwrap());
     let Message::Response { answer: Ok(answer), .. } = WorkerMessage::decode(&resumed).unwrap() else { panic!() };
     let states = ResumeAnswer::read(&answer).commands;
     assert_eq!(
@@ -260,16 +279,39 @@ fn what_is_inside_of_messages_is_understood() {
     );
 }
 
+/// Without a common version nothing is sent, so this is a master or worker that lies about its version.
+#[test]
+fn a_specification_that_cannot_be_read_is_refused_in_words() {
+    let args = CommandArgs::Run(Box::new(command())).write();
+    let Value::Map(mut entries) = args.0 else { panic!() };
+    for (key, value) in &mut entries {
+        if key.as_str() == Some("spec") {
+            *value = Value::Binary(b"\x81\xa7program\xc0".to_vec());
+        }
+    }
+    let why = CommandArgs::read("x_run", &starwright::protocol::Args(Value::Map(entries))).unwrap_err().to_string();
+    assert!(why.starts_with("`spec` cannot be read: "), "{why}");
+    assert!(why.ends_with("use the same version of starwright for the master and its workers"), "{why}");
+}
+
+#[test]
+fn the_present_messages_bear_the_present_version() {
+    assert_eq!(VERSIONS[VERSIONS.len() - 1], format!("v{RESUME_VERSION}"));
+}
+
 #[test]
 fn a_newer_version_of_the_other_side_is_refused_in_words() {
     let version = |number: u64| Value::Map(vec![("resume".into(), Value::Map(vec![("v".into(), number.into())]))]);
-    let newer = WorkerInfo::read(&Value::Map(vec![("x_caps".into(), version(2))]));
-    let why = newer.caps.incompatibility("worker").unwrap();
-    assert!(why.contains("version 2") && why.contains("use the same version of starwright on both sides"), "{why}");
-    assert_eq!(WorkerInfo::read(&Value::Map(vec![("x_caps".into(), version(1))])).caps, Caps::OURS);
+    for (other, older) in [(RESUME_VERSION + 1, "master"), (RESUME_VERSION - 1, "worker")] {
+        let told = WorkerInfo::read(&Value::Map(vec![("x_caps".into(), version(other))]));
+        let why = told.caps.incompatibility("worker").unwrap();
+        assert!(why.contains(&format!("version {other}")), "{why}");
+        assert!(why.ends_with(&format!("update starwright on the {older}")), "{why}");
+    }
+    assert_eq!(WorkerInfo::read(&Value::Map(vec![("x_caps".into(), version(RESUME_VERSION))])).caps, Caps::OURS);
     assert_eq!(WorkerInfo::read(&Value::Map(Vec::new())).caps, Caps::default(), "a stock worker");
     // A newer master that still offers the present version is served; one that does not is refused.
-    for (offered, is_refused) in [(vec![1, 2], false), (vec![2, 3], true)] {
+    for (offered, is_refused) in [(vec![2, 3], false), (vec![3, 4], true), (vec![1], true)] {
         let versions = Value::Array(offered.into_iter().map(|number: u64| number.into()).collect());
         let offer = Value::Map(vec![("resume".into(), Value::Map(vec![("v".into(), versions)]))]);
         let bytes = encoded(&[
@@ -293,11 +335,11 @@ async fn a_worker_of_a_newer_version_is_told_apart_when_it_introduces_itself() {
     let (newcomer, ()) = tokio::join!(link::greet(master, Limits::default()), async {
         let (seq, request) = worker.request().await;
         assert_eq!(request, MasterRequest::GetWorkerInfo { offer: Caps::OURS });
-        let info = WorkerInfo { caps: Caps { resume: false, unsupported: Some(2) }, ..info() };
+        let info = WorkerInfo { caps: Caps { resume: false, unsupported: Some(3) }, ..info() };
         worker.respond(seq, Ok(info.write())).await;
     });
     let why = newcomer.unwrap().incompatibility().unwrap();
-    assert!(why.contains("the worker speaks version 2 of `resume`"), "{why}");
+    assert!(why.contains("the worker speaks version 3 of `resume`"), "{why}");
 }
 
 fn encoded(entries: &[(&str, Value)]) -> Vec<u8> {

@@ -10,17 +10,19 @@ use std::io;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use serde::{Deserialize, Serialize};
+
 use super::umask::with_umask;
 
 /// A program with its whole environment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ChildSpec {
     /// Its file.
     pub file: PathBuf,
     /// Its arguments, beginning with the name that it sees as its own.
     pub words: Vec<OsString>,
     /// Its working directory.
-    pub folder: PathBuf,
+    pub directory: PathBuf,
     /// Its whole environment.
     pub env: BTreeMap<OsString, OsString>,
     /// Its umask; none for ours.
@@ -66,7 +68,7 @@ impl ChildSpec {
             let _ = name;
             command.args(args);
         }
-        command.current_dir(&self.folder).env_clear().envs(&self.env);
+        command.current_dir(&self.directory).env_clear().envs(&self.env);
         command
     }
 }

@@ -49,9 +49,6 @@ pub(super) const UNSYNCED_MESSAGES_MAX: usize = 8192;
 pub(super) const OUTBOX_MAX: usize = 1024;
 /// Parts of one command that are written at the same time. More are not faster.
 pub(super) const APPENDS_MAX: usize = 64;
-/// The heads of stdout and stderr that a script can ask for. They are stored in the journal of the build, which is read
-/// at each of its turns.
-pub(super) const OUTPUT_HEAD_MAX: usize = 64 << 10;
 /// How much text of headers and failures is kept to explain an end.
 pub(super) const NOTE_BYTES_MAX: usize = 4096;
 /// Bytes of file names that a command may return. They are stored in the journal of the build as well.

@@ -1,14 +1,14 @@
-//! From an order to the arguments on the wire: absolute paths, merged environment, revealed secrets.
+//! From an order to the arguments on the wire. Our own workers get the specification of the model as it is; for a stock
+//! worker it is translated here, at the door.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::limits::OUTPUT_HEAD_MAX;
 use super::paths::{Site, Syntax};
 use crate::base::Span;
 use crate::engine::{CommandOrder, Work};
 use crate::model::{CommandSpec, EnvValue, FileCommand, Program, Text};
-use crate::protocol::{CommandArgs, EnvEntry, LogFileArg, ProgramArg, ShellArgs};
-use crate::secrets::{SecretError, Secrets};
+use crate::protocol::{CommandArgs, EnvEntry, LogFileArg, ProgramArg, RunArgs, ShellArgs};
+use crate::secrets::{Revealed, SecretError, Secrets};
 
 /// A file command of a stock worker ends after so long without output, of which it has none: enough for the
 /// largest trees on slow disks.
@@ -29,12 +29,16 @@ pub(super) fn prepare(order: &CommandOrder, site: &Site, secrets: &Secrets, ours
     let mut vault = Vault { secrets, used: BTreeSet::new() };
     let (args, header) = match &order.work {
         Work::Run(spec) => {
-            let shell = shell(order, spec, site, &mut vault, ours).map_err(|error| error.to_string())?;
-            if site.is_base_or_above(&shell.workdir) {
-                return Err(misplaced(&shell.workdir));
+            let workdir = site.place(&order.dir, &spec.workdir);
+            if site.is_base_or_above(&workdir) {
+                return Err(misplaced(&workdir));
             }
-            let header = header(order, spec);
-            (CommandArgs::Shell(Box::new(shell)), header)
+            let args = if ours {
+                run(order, spec, workdir, &mut vault).map(|run| CommandArgs::Run(Box::new(run)))
+            } else {
+                shell(order, spec, workdir, site, &mut vault).map(|shell| CommandArgs::Shell(Box::new(shell)))
+            };
+            (args.map_err(|error| error.to_string())?, header(order, spec))
         }
         Work::File(command) => (file(order, command, site)?, String::new()),
     };
@@ -42,7 +46,7 @@ pub(super) fn prepare(order: &CommandOrder, site: &Site, secrets: &Secrets, ours
 }
 
 fn misplaced(path: &str) -> String {
-    format!("`{path}` is the worker's base folder or above it; name a folder below the builder's")
+    format!("`{path}` is the worker's base directory or above it; name a directory below the builder's")
 }
 
 /// Reveals texts and remembers what it gave away.
@@ -52,10 +56,15 @@ struct Vault<'a> {
 }
 
 impl Vault<'_> {
+    fn reveal(&mut self, text: &Text) -> Result<Revealed, SecretError> {
+        let revealed = self.secrets.open(text)?;
+        self.used.extend(revealed.values.iter().map(|(name, value)| (name.clone(), value.clone())));
+        self.used.extend(revealed.logins.iter().map(|login| ("login".to_owned(), login.clone())));
+        Ok(revealed)
+    }
+
     fn open(&mut self, text: &Text) -> Result<String, SecretError> {
-        let (value, used) = self.secrets.reveal(text)?;
-        self.used.extend(used);
-        Ok(value)
+        Ok(self.reveal(text)?.text)
     }
 
     fn open_all(&mut self, texts: &[Text]) -> Result<Vec<String>, SecretError> {
@@ -63,26 +72,40 @@ impl Vault<'_> {
     }
 }
 
+/// For one of our workers, which fills in the secrets itself.
+fn run(
+    order: &CommandOrder,
+    spec: &CommandSpec,
+    workdir: String,
+    vault: &mut Vault<'_>,
+) -> Result<RunArgs, SecretError> {
+    let env = merged(order, spec).into_iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut run = RunArgs::new(CommandSpec { workdir, env, ..spec.clone() });
+    // Also shows here, and not at the worker, that a secret is missing or cannot stand where it does.
+    for text in run.spec.texts().filter(|text| text.is_secret()) {
+        run.secrets.extend(vault.reveal(text)?.values);
+    }
+    Ok(run)
+}
+
+/// For a stock worker.
 fn shell(
     order: &CommandOrder,
     spec: &CommandSpec,
+    workdir: String,
     site: &Site,
     vault: &mut Vault<'_>,
-    ours: bool,
 ) -> Result<ShellArgs, SecretError> {
     let command = match &spec.program {
         Program::Argv(words) => ProgramArg::Argv(vault.open_all(words)?),
         Program::Shell(line) => ProgramArg::Line(vault.open(line)?),
     };
-    let env = merged(order, spec);
-    let secret_env = env.iter().filter(|(_, value)| holds_secret(value)).map(|(name, _)| (*name).clone()).collect();
-    let head = if spec.want_output { OUTPUT_HEAD_MAX as u64 } else { 0 };
     let grace = spec.grace.as_seconds_f64();
     Ok(ShellArgs {
-        env: wire_env(&env, site, vault, ours)?,
+        env: wire_env(&merged(order, spec), site, vault)?,
         // A stock worker sends the heads as part of the streams.
-        want_stdout: spec.log_stdout || (spec.want_output && !ours),
-        want_stderr: spec.log_stderr || (spec.want_output && !ours),
+        want_stdout: spec.log_stdout || spec.want_output,
+        want_stderr: spec.log_stderr || spec.want_output,
         logfiles: spec.log_files.iter().map(|(name, file)| (name.clone(), log_file(&file.path, file.follow))).collect(),
         timeout: spec.idle_timeout.map(Span::as_seconds_f64),
         max_time: spec.total_timeout.map(Span::as_seconds_f64),
@@ -92,9 +115,7 @@ fn shell(
         use_pty: spec.pty,
         log_environ: false,
         initial_stdin: spec.stdin.as_ref().map(|text| vault.open(text)).transpose()?,
-        output_max: if ours { head } else { 0 },
-        secret_env: if ours { secret_env } else { Vec::new() },
-        ..ShellArgs::new(command, site.place(&order.dir, &spec.workdir))
+        ..ShellArgs::new(command, workdir)
     })
 }
 
@@ -107,19 +128,10 @@ fn merged<'a>(order: &'a CommandOrder, spec: &'a CommandSpec) -> BTreeMap<&'a St
     order.env.iter().chain(&spec.env).collect()
 }
 
-fn holds_secret(value: &EnvValue) -> bool {
-    match value {
-        EnvValue::Set(text) => text.is_secret(),
-        EnvValue::Join(texts) => texts.iter().any(Text::is_secret),
-        EnvValue::Unset => false,
-    }
-}
-
 fn wire_env(
     env: &BTreeMap<&String, &EnvValue>,
     site: &Site,
     vault: &mut Vault<'_>,
-    ours: bool,
 ) -> Result<BTreeMap<String, EnvEntry>, SecretError> {
     let mut entries = BTreeMap::new();
     for (name, value) in env {
@@ -130,7 +142,7 @@ fn wire_env(
             EnvValue::Set(text) => EnvEntry::Set(vault.open(text)?),
             EnvValue::Join(texts) => EnvEntry::Join(vault.open_all(texts)?),
             // A stock worker fails if this one is removed (docs/reference/worker-protocol.md#environment).
-            EnvValue::Unset if name == "PYTHONPATH" && !ours => continue,
+            EnvValue::Unset if name == "PYTHONPATH" => continue,
             EnvValue::Unset => EnvEntry::Unset,
         };
         entries.insert(name, entry);

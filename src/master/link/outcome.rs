@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::limits::{FILES_BYTES_MAX, NOTE_BYTES_MAX, OUTPUT_HEAD_MAX};
+use super::limits::{FILES_BYTES_MAX, NOTE_BYTES_MAX};
 use crate::base::Span;
 use crate::engine::Work;
-use crate::model::{CommandEnd, CommandResult, Outcome};
+use crate::model::{CommandEnd, CommandResult, OUTPUT_HEAD_MAX, Outcome};
 use crate::protocol::{CommandReport, ReportedEnd};
 
 /// What an order says about the meaning of an end.

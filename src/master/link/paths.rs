@@ -22,8 +22,8 @@ impl Site {
     }
 
     /// Joins the base directory, a directory below it and a path below that. Each may also be absolute.
-    pub fn place(&self, folder: &str, path: &str) -> String {
-        self.tidy(&self.join(&self.join(&self.basedir, folder), path))
+    pub fn place(&self, directory: &str, path: &str) -> String {
+        self.tidy(&self.join(&self.join(&self.basedir, directory), path))
     }
 
     /// Whether a path from [`Self::place`] is the base directory or above it, where no command may run.
@@ -40,12 +40,12 @@ impl Site {
             || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(self.separators()))
     }
 
-    fn join(&self, folder: &str, path: &str) -> String {
-        match (folder, path) {
-            (_, "") => folder.to_owned(),
+    fn join(&self, directory: &str, path: &str) -> String {
+        match (directory, path) {
+            (_, "") => directory.to_owned(),
             ("", _) => path.to_owned(),
             _ if self.is_absolute(path) => path.to_owned(),
-            _ => format!("{}{}{path}", folder.trim_end_matches(self.separators()), self.separator()),
+            _ => format!("{}{}{path}", directory.trim_end_matches(self.separators()), self.separator()),
         }
     }
 
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_base_folder_paths_stay_relative() {
+    fn without_a_base_directory_paths_stay_relative() {
         let site = Site::new("", "");
         assert_eq!(site.place("linux", "build"), "linux/build");
         assert_eq!(site.place("", ""), ".");
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_base_folder_and_what_is_above_it_are_no_place_for_commands() {
+    fn the_base_directory_and_what_is_above_it_are_no_place_for_commands() {
         let posix = Site::new("posix", "/srv/w/");
         for path in ["..", "../", "../..", "/", "/srv", "/srv/w", "../../.."] {
             assert!(posix.is_base_or_above(&posix.place("linux", path)), "{path}");

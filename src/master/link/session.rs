@@ -21,12 +21,12 @@ use super::paths::Site;
 use super::shell_version::ShellVersion;
 use super::sweep::{Sweep, SweepCommand};
 use crate::base::Timestamp;
-use crate::engine::{CommandOrder, Input, ResumeState, ResumedCommand, StopLevel, Work};
+use crate::engine::{CommandOrder, Input, ResumeState, ResumedCommand, Work};
 use crate::master::Frame;
-use crate::model::{CommandEnd, CommandId, FileCommand};
+use crate::model::{CommandEnd, CommandId, FileCommand, StopLevel};
 use crate::protocol::{
-    Answer, Args, Caps, CommandArgs, InterruptLevel, MasterMessage, MasterRequest, Message, MsgPack, ReportedEnd,
-    ResumeAnswer, ResumedState, Seq, Settings, Update, WorkerInfo, WorkerMessage, WorkerRequest,
+    Answer, Args, Caps, CommandArgs, MasterMessage, MasterRequest, Message, MsgPack, ReportedEnd, ResumeAnswer,
+    ResumedState, Seq, Settings, Update, WorkerInfo, WorkerMessage, WorkerRequest,
 };
 use crate::secrets::Redactor;
 
@@ -416,8 +416,8 @@ impl Session {
             self.redactor = Redactor::new(self.given.iter().cloned());
         }
         let mut args = prepared.args;
-        if let (CommandArgs::Shell(shell), true) = (&mut args, self.ours) {
-            shell.secrets = self.given.iter().cloned().collect();
+        if let CommandArgs::Run(run) = &mut args {
+            run.masks = self.given.iter().cloned().collect();
         }
         (args.name().to_owned(), args.write())
     }
@@ -428,10 +428,7 @@ impl Session {
         }
         // A stock worker knows no levels: each further interrupt starts its kill sequence over
         // (docs/reference/worker-protocol.md#stopping).
-        let level = self.ours.then_some(match level {
-            StopLevel::Interrupt => InterruptLevel::Interrupt,
-            StopLevel::Kill => InterruptLevel::Kill,
-        });
+        let level = self.ours.then_some(level);
         self.ask(MasterRequest::InterruptCommand { command, why, builder: None, level }, PendingRequest::Interrupt);
     }
 

@@ -26,7 +26,7 @@ pub(super) fn copy(from: &Path, to: &Path, cancelled: &AtomicBool) -> Result<(),
     let to = inside.map_or_else(|| to.to_owned(), |name| to.join(name));
     let data = from.symlink_metadata().map_err(fail(from))?;
     if data.is_dir() && is_below(from, &to) {
-        return Err((to, io::Error::other("a folder cannot be copied into itself")));
+        return Err((to, io::Error::other("a directory cannot be copied into itself")));
     }
     copy_entry(from, &to, &data, cancelled)
 }
@@ -106,11 +106,11 @@ mod tests {
         assert_eq!((data.permissions().mode() & 0o777, data.modified().unwrap()), (0o750, then));
         assert_eq!(fs::read_link(to.join("link")).unwrap(), Path::new("nowhere"));
         copy(&from, &to, &AtomicBool::new(false)).unwrap();
-        assert!(to.join("from/sub/tool").exists(), "a folder takes the copy inside");
+        assert!(to.join("from/sub/tool").exists(), "a directory takes the copy inside");
     }
 
     #[test]
-    fn a_folder_is_not_copied_into_itself() {
+    fn a_directory_is_not_copied_into_itself() {
         let dir = tempfile::tempdir().unwrap();
         let from = dir.path().join("from");
         fs::create_dir(&from).unwrap();

@@ -11,9 +11,9 @@ use std::sync::atomic::AtomicBool;
 use super::check;
 
 /// The names in a directory.
-pub(super) fn list(folder: &Path, most: usize) -> io::Result<Vec<String>> {
+pub(super) fn list(directory: &Path, most: usize) -> io::Result<Vec<String>> {
     let mut names: Vec<String> = Vec::new();
-    for entry in fs::read_dir(folder)? {
+    for entry in fs::read_dir(directory)? {
         names.push(entry?.file_name().to_string_lossy().into_owned());
         bound(names.len(), most)?;
     }
@@ -57,32 +57,32 @@ fn below(
     most: usize,
     cancelled: &AtomicBool,
 ) -> io::Result<()> {
-    let mut folders = vec![path.to_owned()];
-    while let Some(folder) = folders.pop() {
+    let mut directories = vec![path.to_owned()];
+    while let Some(directory) = directories.pop() {
         check(cancelled)?;
-        for name in names_of(&folder) {
-            let inside = folder.join(&name);
-            let is_folder = inside.symlink_metadata().is_ok_and(|data| data.is_dir());
+        for name in names_of(&directory) {
+            let inside = directory.join(&name);
+            let is_directory = inside.symlink_metadata().is_ok_and(|data| data.is_dir());
             if name.as_encoded_bytes().starts_with(b".") {
                 continue;
             }
-            if is_folder {
-                folders.push(inside.clone());
+            if is_directory {
+                directories.push(inside.clone());
             }
-            if with_files && !is_folder {
+            if with_files && !is_directory {
                 found.insert(inside);
             }
         }
-        found.insert(folder);
+        found.insert(directory);
         bound(found.len(), most)?;
     }
     Ok(())
 }
 
 /// The names in a directory; none if it cannot be read.
-fn names_of(folder: &Path) -> Vec<OsString> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect()
+fn names_of(directory: &Path) -> Vec<OsString> {
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect()
 }
 
 fn bound(count: usize, most: usize) -> io::Result<()> {

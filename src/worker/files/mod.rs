@@ -91,6 +91,7 @@ fn perform_into(args: &CommandArgs, cancelled: &AtomicBool, outcome: &mut FileOu
         }
         CommandArgs::RemoveFile { path } => std::fs::remove_file(path).map_err(|error| failure(path, &error)),
         CommandArgs::Shell(_)
+        | CommandArgs::Run(_)
         | CommandArgs::UploadFile { .. }
         | CommandArgs::UploadDirectory { .. }
         | CommandArgs::DownloadFile { .. } => {
@@ -127,6 +128,7 @@ fn verb(args: &CommandArgs) -> &'static str {
         CommandArgs::List { .. } => "list_dir",
         CommandArgs::Glob { .. } => "glob",
         CommandArgs::Shell(_)
+        | CommandArgs::Run(_)
         | CommandArgs::UploadFile { .. }
         | CommandArgs::UploadDirectory { .. }
         | CommandArgs::DownloadFile { .. } => args.name(),
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_made_with_their_parents_and_a_file_in_the_way_is_named() {
+    fn directories_are_made_with_their_parents_and_a_file_in_the_way_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let deep = dir.path().join("a/b").display().to_string();
         assert_eq!(done(&CommandArgs::MakeDirs { paths: vec![deep.clone(), deep.clone()] }).code, 0);

@@ -15,12 +15,12 @@ pub(super) type Failed = (String, io::Error);
 pub(super) fn remove(path: &Path, cancelled: &AtomicBool) -> Result<(), Failed> {
     let failed = |error: io::Error| (path.to_string_lossy().into_owned(), error);
     check(cancelled).map_err(failed)?;
-    let is_folder = match path.symlink_metadata() {
+    let is_directory = match path.symlink_metadata() {
         Ok(data) => data.is_dir(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed(error)),
     };
-    if !is_folder {
+    if !is_directory {
         return gone(fs::remove_file(path)).map_err(failed);
     }
     // Only a directory that refuses gets more permissions, and only for its owner.
@@ -47,9 +47,9 @@ pub(super) fn remove(path: &Path, cancelled: &AtomicBool) -> Result<(), Failed> 
     gone(fs::remove_dir(path)).map_err(failed)
 }
 
-fn open_up(folder: &Path) -> io::Result<()> {
-    let mode = folder.symlink_metadata()?.permissions().mode();
-    fs::set_permissions(folder, Permissions::from_mode(mode | 0o700))
+fn open_up(directory: &Path) -> io::Result<()> {
+    let mode = directory.symlink_metadata()?.permissions().mode();
+    fs::set_permissions(directory, Permissions::from_mode(mode | 0o700))
 }
 
 fn gone(result: io::Result<()>) -> io::Result<()> {

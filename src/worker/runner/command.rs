@@ -1,4 +1,4 @@
-//! Starts the command: folder, environment, program, pipes or terminal.
+//! Starts the command: directory, environment, program, pipes or terminal.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -9,12 +9,13 @@ use std::process::Child;
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 
 use super::environment::{Environment, merge};
-use super::job::{Job, Program};
+use super::job::Job;
 use super::recorder::{STDERR, STDOUT, SourceId};
 use super::terminal;
 use crate::base::environment::variables_os;
 use crate::base::process::{ChildSpec, Input, spawn_ourselves_for, which_in, with_umask};
-use crate::worker::order::{self, Order};
+use crate::model::{Program, Text};
+use crate::worker::order::Order;
 
 /// How much a pipe from the command may hold: fewer and larger reads when it writes fast.
 const PIPE_BYTES: usize = 512 * 1024;
@@ -26,7 +27,18 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 #[derive(Debug)]
 pub(super) struct Command<'a> {
     order: &'a Order,
+    pub line: CommandLine,
     pub env: Environment,
+    pub stdin: Option<String>,
+}
+
+/// What to execute, with its secrets filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum CommandLine {
+    /// For a program, the first word.
+    Words(Vec<String>),
+    /// For the shell.
+    Shell(String),
 }
 
 /// A command that runs, or has just ended.
@@ -58,55 +70,61 @@ pub(super) struct Ended {
 }
 
 impl<'a> Command<'a> {
-    pub fn new(order: &'a Order, spool: &Path) -> Self {
-        Self { order, env: merge(variables_os(), order, spool) }
+    /// Fills in the order; an error says which secret is not there.
+    pub fn new(order: &'a Order, spool: &Path) -> Result<Self, String> {
+        let fill = |text: &Text| order.fill(text);
+        let line = match &order.spec.program {
+            Program::Argv(words) => CommandLine::Words(words.iter().map(fill).collect::<Result<_, _>>()?),
+            Program::Shell(line) => CommandLine::Shell(fill(line)?),
+        };
+        let stdin = order.spec.stdin.as_ref().map(fill).transpose()?;
+        Ok(Self { order, line, env: merge(variables_os(), order, spool)?, stdin })
     }
 
     /// Starts it.
     pub fn start(&self) -> Result<Running, NotStarted> {
-        let folder = Path::new(&self.order.folder);
-        with_umask(self.order.umask, || std::fs::create_dir_all(folder)).map_err(|error| {
-            NotStarted::Worker(format!("failed to make the directory `{}`: {error}", self.order.folder))
+        let directory = Path::new(&self.order.spec.workdir);
+        with_umask(self.order.umask, || std::fs::create_dir_all(directory)).map_err(|error| {
+            NotStarted::Worker(format!("failed to make the directory `{}`: {error}", self.order.spec.workdir))
         })?;
-        let program = self.program(folder).map_err(NotStarted::Program)?;
-        let started = if self.order.pty { start_in_terminal(program) } else { self.start_with_pipes(program) };
+        let program = self.program(directory).map_err(NotStarted::Program)?;
+        let started = if self.order.spec.pty { start_in_terminal(program) } else { self.start_with_pipes(&program) };
         started.map_err(|error| {
             let why = format!("failed to start `{}`: {error}", self.name());
             if is_of_program(&error) { NotStarted::Program(why) } else { NotStarted::Worker(why) }
         })
     }
 
-    fn program(&self, folder: &Path) -> Result<Program, String> {
-        let words = match &self.order.program {
-            order::Program::Line(line) => vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()],
-            order::Program::Argv(words) => words.clone(),
+    fn program(&self, directory: &Path) -> Result<ChildSpec, String> {
+        let words = match &self.line {
+            CommandLine::Shell(line) => vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()],
+            CommandLine::Words(words) => words.clone(),
         };
         let name = words.first().ok_or("there is no command to start")?;
         let path = self.env.get(std::ffi::OsStr::new("PATH")).cloned().unwrap_or_else(|| DEFAULT_PATH.into());
-        let file = which_in(name, Some(&path), folder).ok_or_else(|| {
+        let file = which_in(name, Some(&path), directory).ok_or_else(|| {
             format!(
                 "there is no program `{name}` in {}",
                 if name.contains('/') {
-                    format!("`{}`", self.order.folder)
+                    format!("`{}`", self.order.spec.workdir)
                 } else {
                     format!("PATH ({})", path.display())
                 }
             )
         })?;
-        Ok(Program {
+        Ok(ChildSpec {
             file,
             words: words.into_iter().map(Into::into).collect(),
-            folder: folder.to_owned(),
+            directory: directory.to_owned(),
             env: self.env.clone(),
             umask: self.order.umask,
         })
     }
 
-    fn start_with_pipes(&self, program: Program) -> io::Result<Running> {
-        let Program { file, words, folder, env, umask } = program;
-        let input = if self.order.stdin.is_some() { Input::Pipe } else { Input::Empty };
-        let mut child = ChildSpec { file, words, folder, env, umask }.spawn(input)?;
-        if let (Some(mut pipe), Some(text)) = (child.stdin.take(), self.order.stdin.clone()) {
+    fn start_with_pipes(&self, program: &ChildSpec) -> io::Result<Running> {
+        let input = if self.stdin.is_some() { Input::Pipe } else { Input::Empty };
+        let mut child = program.spawn(input)?;
+        if let (Some(mut pipe), Some(text)) = (child.stdin.take(), self.stdin.clone()) {
             // On a thread, because the command may write before it reads. It ends with the pipe.
             std::thread::spawn(move || pipe.write_all(text.as_bytes()));
         }
@@ -122,9 +140,9 @@ impl<'a> Command<'a> {
     }
 
     fn name(&self) -> &str {
-        match &self.order.program {
-            order::Program::Line(_) => "/bin/sh",
-            order::Program::Argv(words) => words.first().map_or("", String::as_str),
+        match &self.line {
+            CommandLine::Shell(_) => "/bin/sh",
+            CommandLine::Words(words) => words.first().map_or("", String::as_str),
         }
     }
 }
@@ -146,7 +164,7 @@ fn is_of_program(error: &io::Error) -> bool {
 }
 
 /// Starts our own program in a session with a new terminal, which then gives way to the command's.
-fn start_in_terminal(program: Program) -> io::Result<Running> {
+fn start_in_terminal(program: ChildSpec) -> io::Result<Running> {
     let (terminal, path) = terminal::open()?;
     let mut child = spawn_ourselves_for(&["run-command"], &program.env)?;
     let job = Job::Enter { terminal: path, program: Box::new(program) }.sealed();

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use crate::worker::order::{EnvChange, Order};
+use crate::model::EnvValue;
+use crate::worker::order::Order;
 
 /// In the environment of every command: its file in the spool, which no other command of the machine has. Finds what
 /// is left of a command whose runner is gone.
@@ -14,7 +15,7 @@ pub(in crate::worker) const MARKER: &str = "STARWRIGHT_COMMAND";
 /// Settings of the worker itself begin so; they are not the commands' business, and may hold its password.
 const OUR_PREFIX: &[u8] = b"STARWRIGHT_";
 
-/// Separates the folders of variables like `PATH`.
+/// Separates the directories of variables like `PATH`.
 const PATH_SEPARATOR: &str = if cfg!(windows) { ";" } else { ":" };
 
 /// All variables of a process.
@@ -26,29 +27,31 @@ pub(in crate::worker) fn without_ours(mut own: Environment) -> Environment {
     own
 }
 
-/// The variables of a command of a worker with the variables `own`.
-pub(super) fn merge(own: Environment, order: &Order, spool: &Path) -> Environment {
+/// The variables of a command of a worker with the variables `own`. An error says which secret cannot be filled in.
+pub(super) fn merge(own: Environment, order: &Order, spool: &Path) -> Result<Environment, String> {
     let own = without_ours(own);
     let mut merged = own.clone();
-    for (name, change) in &order.env {
+    for (name, change) in &order.spec.env {
         let text = match change {
-            EnvChange::Set(value) => value.clone(),
-            EnvChange::Join(values) => values.join(PATH_SEPARATOR),
-            EnvChange::Unset => {
+            EnvValue::Set(text) => order.fill(text)?,
+            EnvValue::Join(texts) => {
+                texts.iter().map(|text| order.fill(text)).collect::<Result<Vec<_>, _>>()?.join(PATH_SEPARATOR)
+            }
+            EnvValue::Unset => {
                 merged.remove(OsStr::new(name));
                 continue;
             }
         };
-        let mut value = if order.env_literal { OsString::from(text) } else { expand(&text, &own) };
+        let mut value = expand(&text, &own);
         if name == "PYTHONPATH" {
             value.push(PATH_SEPARATOR);
             value.push(own.get(OsStr::new(name)).cloned().unwrap_or_default());
         }
         merged.insert(name.into(), value);
     }
-    merged.insert("PWD".into(), order.folder.clone().into());
+    merged.insert("PWD".into(), order.spec.workdir.clone().into());
     merged.insert(MARKER.into(), spool.into());
-    merged
+    Ok(merged)
 }
 
 /// Replaces each `${NAME}` (letters, digits, underscore) by the variable, or by nothing.
@@ -75,28 +78,27 @@ fn expand(text: &str, own: &Environment) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{EnvEntry, ProgramArg, ShellArgs};
+    use crate::model::Text;
+    use crate::worker::order::line_order;
 
-    fn merged(env: &[(&str, EnvEntry)], literal: bool) -> BTreeMap<String, String> {
+    fn merged(env: &[(&str, EnvValue)]) -> BTreeMap<String, String> {
         let own = [("HOME", "/home/ci"), ("PATH", "/bin"), ("PYTHONPATH", "/py"), ("STARWRIGHT_LOG", "x")];
         let own = own.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
-        let args = ShellArgs {
-            env: env.iter().map(|(name, entry)| ((*name).to_owned(), entry.clone())).collect(),
-            env_literal: literal,
-            ..ShellArgs::new(ProgramArg::Line("true".to_owned()), "/w/build")
-        };
+        let mut order = line_order("true");
+        order.spec.env = env.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        order.spec.workdir = "/w/build".to_owned();
         let text = |os: OsString| os.into_string().unwrap();
-        let merged = merge(own, &Order::new("id-1", &args, ""), Path::new("/s/c-1"));
+        let merged = merge(own, &order, Path::new("/s/c-1")).unwrap();
         merged.into_iter().map(|(name, value)| (text(name), text(value))).collect()
     }
 
-    fn set(value: &str) -> EnvEntry {
-        EnvEntry::Set(value.to_owned())
+    fn set(value: &str) -> EnvValue {
+        EnvValue::Set(Text::plain(value))
     }
 
     #[test]
     fn without_changes_the_workers_environment_holds_but_not_its_settings() {
-        let env = merged(&[], false);
+        let env = merged(&[]);
         let names: Vec<&str> = env.keys().map(String::as_str).collect();
         assert_eq!(names, ["HOME", "PATH", "PWD", "PYTHONPATH", "STARWRIGHT_COMMAND"]);
         assert_eq!((env["PWD"].as_str(), env["STARWRIGHT_COMMAND"].as_str()), ("/w/build", "/s/c-1"));
@@ -108,10 +110,10 @@ mod tests {
             ("A", set("${HOME}/x:${NONE}:${HOME}")),
             ("B", set("$HOME ${NO-SUCH} ${ ${}")),
             ("C", set("${A}")),
-            ("PATH", EnvEntry::Join(vec!["/mine".to_owned(), "${PATH}".to_owned()])),
+            ("PATH", EnvValue::Join(["/mine", "${PATH}"].map(Text::plain).to_vec())),
             ("PWD", set("elsewhere")),
         ];
-        let env = merged(&changes, false);
+        let env = merged(&changes);
         assert_eq!(env["A"], "/home/ci/x::/home/ci");
         assert_eq!(env["B"], "$HOME ${NO-SUCH} ${ ");
         assert_eq!(env["C"], "", "other changes are not seen");
@@ -120,13 +122,8 @@ mod tests {
     }
 
     #[test]
-    fn literal_values_stay_as_they_are() {
-        assert_eq!(merged(&[("A", set("${HOME}"))], true)["A"], "${HOME}");
-    }
-
-    #[test]
     fn a_python_path_is_put_before_the_workers_and_a_variable_can_be_removed() {
-        let env = merged(&[("PYTHONPATH", set("/lib")), ("HOME", EnvEntry::Unset)], false);
+        let env = merged(&[("PYTHONPATH", set("/lib")), ("HOME", EnvValue::Unset)]);
         assert_eq!(env["PYTHONPATH"], "/lib:/py");
         assert!(!env.contains_key("HOME"));
     }

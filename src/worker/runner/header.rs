@@ -3,40 +3,42 @@
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 
-use super::environment::{Environment, MARKER};
+use super::command::{Command, CommandLine};
+use super::environment::MARKER;
 use crate::base::Span;
 use crate::base::process::tree::signal_name;
-use crate::worker::order::{Order, Program};
+use crate::worker::order::Order;
 
 /// The lines before the command's output.
-pub(super) fn begin(order: &Order, env: &Environment) -> String {
-    let mut text = match &order.program {
-        Program::Line(line) => line.clone(),
-        Program::Argv(words) => typed(words),
+pub(super) fn begin(order: &Order, command: &Command<'_>) -> String {
+    let spec = &order.spec;
+    let mut text = match &command.line {
+        CommandLine::Shell(line) => line.clone(),
+        CommandLine::Words(words) => typed(words),
     };
-    write!(text, "\n in {}", order.folder).expect(NEVER);
-    let limits = [("without output", order.limits.idle_ms), ("in total", order.limits.total_ms)];
-    for (what, millis) in limits {
-        if let Some(millis) = millis {
-            write!(text, ", at most {} {what}", Span::from_millis(millis)).expect(NEVER);
+    write!(text, "\n in {}", spec.workdir).expect(NEVER);
+    let limits = [("without output", spec.idle_timeout), ("in total", spec.total_timeout)];
+    for (what, limit) in limits {
+        if let Some(limit) = limit {
+            write!(text, ", at most {limit} {what}").expect(NEVER);
         }
     }
-    if let Some(lines) = order.limits.lines {
+    if let Some(lines) = spec.lines_max {
         write!(text, ", at most {lines} lines").expect(NEVER);
     }
     text.push('\n');
-    for (name, file) in &order.log_files {
+    for (name, file) in &spec.log_files {
         writeln!(text, " log `{name}` from {}", file.path).expect(NEVER);
     }
-    if let Some(stdin) = &order.stdin {
+    if let Some(stdin) = &command.stdin {
         writeln!(text, " {} bytes to its standard input", stdin.len()).expect(NEVER);
     }
-    if order.pty {
+    if spec.pty {
         text.push_str(" in a terminal\n");
     }
     if order.show_env {
         text.push_str(" environment:\n");
-        for (name, value) in env.iter().filter(|(name, _)| *name != OsStr::new(MARKER)) {
+        for (name, value) in command.env.iter().filter(|(name, _)| *name != OsStr::new(MARKER)) {
             writeln!(text, "  {}={}", name.display(), value.display()).expect(NEVER);
         }
     }
@@ -74,6 +76,7 @@ mod tests {
 
     use super::*;
     use crate::protocol::{LogFileArg, ProgramArg, ShellArgs};
+    use crate::worker::runner::environment::Environment;
 
     #[test]
     fn words_are_quoted_where_a_shell_needs_it() {
@@ -82,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_head_of_a_log_tells_command_folder_and_limits() {
+    fn the_head_of_a_log_tells_command_directory_and_limits() {
         let args = ShellArgs {
             timeout: Some(1200.0),
             max_time: Some(3600.0),
@@ -91,10 +94,13 @@ mod tests {
             logfiles: BTreeMap::from([("test".to_owned(), LogFileArg { filename: "t.log".to_owned(), follow: false })]),
             ..ShellArgs::new(ProgramArg::Line("make check".to_owned()), "/w/b")
         };
+        let order = Order::of_stock("c", &args, "");
         let env = Environment::from([("A".into(), "1".into()), (MARKER.into(), "c".into())]);
+        let mut command = Command::new(&order, std::path::Path::new("/s")).unwrap();
+        command.env = env;
         let want = "make check\n in /w/b, at most 20m without output, at most 1h in total, at most 10 lines\n \
                     log `test` from t.log\n 3 bytes to its standard input\n environment:\n  A=1\n";
-        assert_eq!(begin(&Order::new("c", &args, ""), &env), want);
+        assert_eq!(begin(&order, &command), want);
     }
 
     #[test]

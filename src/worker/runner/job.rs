@@ -1,16 +1,14 @@
 //! What goes through the pipes between worker and runner. The files of the spool tell the truth; the pipes only say
 //! when to look, and what to do next.
 //!
-//! To the runner: jobs, each [`JOB`] and a frame, and between them pokes, each [`POKE`]. From it: bytes of [`News`].
-
-use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::path::PathBuf;
+//! To the runner: jobs, each [`JOB`] and a frame, and between them pokes, each [`POKE`]. From it: bytes of [`WorkerNotifier`].
 
 use std::io::{self, Read};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::process::ChildSpec;
 use crate::worker::order::Order;
 use crate::worker::spool::{read_frame, seal};
 
@@ -25,7 +23,7 @@ pub(in crate::worker) enum Job {
     /// Run the command with this file in the spool. The order here has the secrets that the stored one lacks.
     Run { spooled: PathBuf, order: Box<Order> },
     /// Make this terminal the one of our session, then give way to the program.
-    Enter { terminal: PathBuf, program: Box<Program> },
+    Enter { terminal: PathBuf, program: Box<ChildSpec> },
 }
 
 impl Job {
@@ -52,24 +50,13 @@ impl Job {
     }
 }
 
-/// A program, found and with its whole environment.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(in crate::worker) struct Program {
-    pub file: PathBuf,
-    pub words: Vec<OsString>,
-    pub folder: PathBuf,
-    pub env: BTreeMap<OsString, OsString>,
-    /// The mask of the files that it makes; none for ours.
-    pub umask: Option<u32>,
-}
-
 /// Tells the worker, if it is there, that there is news in the spool.
 #[derive(Debug)]
-pub(in crate::worker) struct News {
+pub(in crate::worker) struct WorkerNotifier {
     listened_to: bool,
 }
 
-impl News {
+impl WorkerNotifier {
     /// There is more output.
     pub const OUTPUT: u8 = b'o';
     /// The end is written.
@@ -110,11 +97,11 @@ mod tests {
     use super::*;
 
     fn entering(terminal: &str) -> Vec<u8> {
-        let program = Program {
+        let program = ChildSpec {
             file: "/bin/sh".into(),
             words: vec![],
-            folder: "/".into(),
-            env: BTreeMap::default(),
+            directory: "/".into(),
+            env: std::collections::BTreeMap::default(),
             umask: None,
         };
         Job::Enter { terminal: terminal.into(), program: Box::new(program) }.sealed()

@@ -66,7 +66,7 @@ impl Follower {
 
     /// Opens the file that the path names now, if it is not the open one. False if there is nothing new to read.
     fn find_next(&mut self) -> bool {
-        // A folder, or a file that we may not read, produces nothing, as one that never appears.
+        // A directory, or a file that we may not read, produces nothing, as one that never appears.
         let Ok(file) = File::open(&self.path) else { return false };
         let Ok(data) = file.metadata() else { return false };
         let (is_file, facts) = (data.is_file(), Facts::from(data));
@@ -105,8 +105,8 @@ mod tests {
 
     #[test]
     fn a_new_file_is_read_as_it_grows() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
         let mut follower = Follower::new(path.clone(), false);
         assert_eq!(all(&mut follower), "");
         append(&path, "one\ntwo\n");
@@ -118,8 +118,8 @@ mod tests {
 
     #[test]
     fn an_old_file_counts_once_it_changes() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
         append(&path, "old\n");
         let (mut whole, mut new) = (Follower::new(path.clone(), false), Follower::new(path.clone(), true));
         assert_eq!((all(&mut whole), all(&mut new)), (String::new(), String::new()));
@@ -129,13 +129,13 @@ mod tests {
 
     #[test]
     fn a_rotated_and_a_shortened_file_lose_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
         let mut follower = Follower::new(path.clone(), true);
         append(&path, "one\n");
         assert_eq!(all(&mut follower), "one\n");
         append(&path, "two\n");
-        fs::rename(&path, folder.path().join("log.1")).unwrap();
+        fs::rename(&path, directory.path().join("log.1")).unwrap();
         append(&path, "three\n");
         assert_eq!(all(&mut follower), "two\nthree\n");
         fs::write(&path, "4\n").unwrap();
@@ -144,8 +144,8 @@ mod tests {
 
     #[test]
     fn a_file_replaced_by_the_command_is_read_from_its_start() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
         append(&path, "old and long\n");
         let mut follower = Follower::new(path.clone(), true);
         fs::write(&path, "new\n").unwrap();

@@ -22,7 +22,7 @@ mod stopping;
 mod terminal;
 
 pub(super) use environment::{MARKER, without_ours};
-pub(super) use job::{Job, News, POKE};
+pub(super) use job::{Job, POKE, WorkerNotifier};
 
 use std::fs::File;
 use std::io;
@@ -43,19 +43,19 @@ pub fn run_command() -> i32 {
     // Not through the standard library's buffer: what follows a job is for the pump.
     let Ok(stdin) = io::stdin().as_fd().try_clone_to_owned() else { return 1 };
     let mut jobs = File::from(stdin);
-    let mut news = News::new();
+    let mut notifier = WorkerNotifier::new();
     loop {
         match Job::next(&mut jobs) {
             // A spare runner whose worker ended.
             Ok(None) => return 0,
-            Ok(Some(Job::Run { spooled, order })) => match run(&Spooled::at(&spooled), &order, &mut news) {
+            Ok(Some(Job::Run { spooled, order })) => match run(&Spooled::at(&spooled), &order, &mut notifier) {
                 Ok(true) => {
                     // Another command must find neither a secret of this one in our memory nor a process of it below us.
-                    if !order.secrets.is_empty() || !tree::is_childless() {
-                        news.ended();
+                    if !order.masks.is_empty() || !tree::is_childless() {
+                        notifier.ended();
                         return 0;
                     }
-                    news.ended_and_free();
+                    notifier.ended_and_free();
                 }
                 Ok(false) => return 0,
                 Err(_told_nobody) => return 1,
@@ -68,7 +68,7 @@ pub fn run_command() -> i32 {
 
 /// Runs a command from its start to its end in the spool, which the worker is still to be told. False if there is nothing to
 /// run.
-fn run(spooled: &Spooled, order: &Order, news: &mut News) -> io::Result<bool> {
+fn run(spooled: &Spooled, order: &Order, notifier: &mut WorkerNotifier) -> io::Result<bool> {
     let Some(claim) = claim(spooled)? else { return Ok(false) };
     if order.withheld {
         let why = "the worker ended before it could hand the command's secrets to its runner";
@@ -76,7 +76,10 @@ fn run(spooled: &Spooled, order: &Order, news: &mut News) -> io::Result<bool> {
         return Ok(false);
     }
     tree::adopt_orphans()?;
-    let ending = Pump::new(spooled, order, &SystemClock)?.run(Command::new(order, spooled.path()), news)?;
+    let ending = match Command::new(order, spooled.path()) {
+        Ok(command) => Pump::new(spooled, order, &SystemClock)?.run(command, notifier)?,
+        Err(why) => Ending { parts: 0, report: StoredReport::of(StoredEnd::Broken, why) },
+    };
     claim.end(&ending)?;
     Ok(true)
 }

@@ -13,14 +13,15 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::command::{Command, Ended, NotStarted, Running};
 use super::header;
-use super::job::News;
+use super::job::WorkerNotifier;
 use super::logfile::Follower;
 use super::recorder::{LineCounter, Recorder, SourceId};
 use super::stopping::{Move, Stopping};
 use crate::base::process::tree;
 use crate::base::{Clock, Span};
+use crate::model::StopLevel;
 use crate::worker::order::Order;
-use crate::worker::spool::{Ending, Spooled, StopLevel, StoredEnd, StoredReport};
+use crate::worker::spool::{Ending, Spooled, StoredEnd, StoredReport};
 
 /// Output that the master does not have for good yet, at most: enough to run on for a while when it is away, little
 /// enough for a worker's disk with many commands.
@@ -114,8 +115,8 @@ impl<'a> Pump<'a> {
     }
 
     /// Starts the command and follows it to its end. An error says that the spool cannot be written at all.
-    pub fn run(mut self, command: Command<'_>, news: &mut News) -> io::Result<Ending> {
-        self.say(&header::begin(self.order, &command.env))?;
+    pub fn run(mut self, command: Command<'_>, notifier: &mut WorkerNotifier) -> io::Result<Ending> {
+        self.say(&header::begin(self.order, &command))?;
         self.follow_logs();
         let mut running = match command.start() {
             Ok(running) => running,
@@ -123,7 +124,7 @@ impl<'a> Pump<'a> {
             Err(NotStarted::Worker(why)) => return self.fail(StoredEnd::Broken, &why),
         };
         drop(command);
-        match self.pump(&mut running, news) {
+        match self.pump(&mut running, notifier) {
             Ok(()) => self.finish(running),
             Err(error) => {
                 tree::signal_group(running.leader, rustix::process::Signal::KILL);
@@ -133,7 +134,7 @@ impl<'a> Pump<'a> {
         }
     }
 
-    fn pump(&mut self, running: &mut Running, news: &mut News) -> io::Result<()> {
+    fn pump(&mut self, running: &mut Running, notifier: &mut WorkerNotifier) -> io::Result<()> {
         let mut buffer = vec![0; READ_BYTES];
         loop {
             let now = Instant::now();
@@ -148,7 +149,7 @@ impl<'a> Pump<'a> {
             }
             if self.recorder.written().0 > self.told_parts {
                 self.told_parts = self.recorder.written().0;
-                news.output();
+                notifier.output();
             }
             for at in self.wait(running)?.into_iter().rev() {
                 self.read(running, at, &mut buffer)?;
@@ -188,20 +189,20 @@ impl<'a> Pump<'a> {
         if self.stop.is_some() || self.ended_at.is_some() {
             return Ok(());
         }
-        let limits = self.order.limits;
-        let passed = |since: Instant, limit: Option<u64>| {
-            limit.is_some_and(|millis| now.duration_since(since) >= Duration::from_millis(millis))
+        let spec = &self.order.spec;
+        let passed = |since: Instant, limit: Option<Span>| {
+            limit.is_some_and(|limit| now.duration_since(since) >= limit.as_duration())
         };
-        let cause = if limits.lines.is_some_and(|most| self.lines.lines > most) {
+        let cause = if spec.lines_max.is_some_and(|most| self.lines.lines > most) {
             Cause::Lines
-        } else if passed(self.started, limits.total_ms) {
+        } else if passed(self.started, spec.total_timeout) {
             Cause::Total
-        } else if !self.is_full() && passed(self.heard, limits.idle_ms) {
+        } else if !self.is_full() && passed(self.heard, spec.idle_timeout) {
             Cause::Idle
         } else {
             return Ok(());
         };
-        self.stop(running, cause, StopLevel::Polite)
+        self.stop(running, cause, StopLevel::Interrupt)
     }
 
     /// Whether all is over: the command's process ended, and its output with it; or what is left will not go.
@@ -269,13 +270,13 @@ impl<'a> Pump<'a> {
         if !self.logs.is_empty() {
             due = due.min(self.logs_due);
         }
-        let limits = self.order.limits;
+        let spec = &self.order.spec;
         if self.stop.is_none() && self.ended_at.is_none() {
-            if let Some(total) = limits.total_ms {
-                due = due.min(self.started + Duration::from_millis(total));
+            if let Some(total) = spec.total_timeout {
+                due = due.min(self.started + total.as_duration());
             }
-            if let Some(idle) = limits.idle_ms.filter(|_| !self.is_full()) {
-                due = due.min(self.heard + Duration::from_millis(idle));
+            if let Some(idle) = spec.idle_timeout.filter(|_| !self.is_full()) {
+                due = due.min(self.heard + idle.as_duration());
             }
         }
         if let Some((_, stopping)) = &self.stop {
@@ -294,7 +295,7 @@ impl<'a> Pump<'a> {
         }
         let read = &buffer[..count];
         self.heard = Instant::now();
-        if self.order.limits.lines.is_some() && self.counts(id) {
+        if self.order.spec.lines_max.is_some() && self.counts(id) {
             self.lines.count(read);
         }
         self.recorder.take(id, read, self.clock.now().as_millis())
@@ -302,12 +303,12 @@ impl<'a> Pump<'a> {
 
     /// Streams that are not logged do not count.
     fn counts(&self, id: SourceId) -> bool {
-        if id == super::recorder::STDOUT { self.order.log_stdout } else { self.order.log_stderr }
+        if id == super::recorder::STDOUT { self.order.spec.log_stdout } else { self.order.spec.log_stderr }
     }
 
     fn follow_logs(&mut self) {
-        for (name, file) in &self.order.log_files {
-            let path = Path::new(&self.order.folder).join(&file.path);
+        for (name, file) in &self.order.spec.log_files {
+            let path = Path::new(&self.order.spec.workdir).join(&file.path);
             self.logs.push((self.recorder.add_log(name), Follower::new(path, file.follow)));
         }
     }
@@ -331,7 +332,7 @@ impl<'a> Pump<'a> {
         Ok(sum)
     }
 
-    /// After the end: whether the log files are read to their ends, too. Who still writes to them then is not waited
+    /// After the end: whether the log files are read to their ends, too. A process that still writes to them is not waited
     /// for longer than for other leftovers.
     fn has_all(&mut self, now: Instant, buffer: &mut [u8]) -> io::Result<bool> {
         let patience_ends = self.ended_at.unwrap_or(self.started) + LEFTOVERS_TOTAL;
@@ -368,12 +369,11 @@ impl<'a> Pump<'a> {
 
     /// Why the command is stopped, for people.
     fn reason(&self, cause: &Cause) -> String {
-        let limits = self.order.limits;
-        let span = |millis: Option<u64>| Span::from_millis(millis.unwrap_or(0));
+        let spec = &self.order.spec;
         match cause {
-            Cause::Idle => format!("no output for {}", span(limits.idle_ms)),
-            Cause::Total => format!("ran for more than {}", span(limits.total_ms)),
-            Cause::Lines => format!("wrote more than {} lines", limits.lines.unwrap_or(0)),
+            Cause::Idle => format!("no output for {}", spec.idle_timeout.unwrap_or_default()),
+            Cause::Total => format!("ran for more than {}", spec.total_timeout.unwrap_or_default()),
+            Cause::Lines => format!("wrote more than {} lines", spec.lines_max.unwrap_or(0)),
             Cause::Asked(why) if why.is_empty() => "stopped".to_owned(),
             Cause::Asked(why) => format!("stopped: {why}"),
             Cause::Leftovers => "the command ended, but processes that it left behind hold its output open".to_owned(),
@@ -430,7 +430,7 @@ impl<'a> Pump<'a> {
     }
 }
 
-/// Does to the whole tree what is due: the group first, then whoever left it.
+/// Sends a signal to the whole tree: to the group first, then to the processes that left it.
 fn act_on_tree(running: &Running, next: &Move) {
     let signal = match next {
         Move::Signal(name) => tree::signal_named(name).unwrap_or(rustix::process::Signal::TERM),
@@ -438,7 +438,7 @@ fn act_on_tree(running: &Running, next: &Move) {
     };
     tree::signal_group(running.leader, signal);
     if signal == rustix::process::Signal::KILL {
-        // Who forks while we look is found in the next round; a bound keeps a fork bomb from holding us here.
+        // A process that forks meanwhile is found in the next round; a bound keeps a fork bomb from holding us here.
         const ROUNDS: u32 = 16;
         let _anybody_left = (0..ROUNDS).any(|_| tree::signal_descendants(signal) == 0);
     } else {

@@ -7,6 +7,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use crate::model::OUTPUT_HEAD_MAX;
 use crate::secrets::Redactor;
 use crate::worker::order::Order;
 use crate::worker::spool::{OutWriter, Part, Stream, TimeRun};
@@ -14,7 +15,7 @@ use crate::worker::spool::{OutWriter, Part, Stream, TimeRun};
 /// Longest line that is kept in one piece: long enough for what compilers and linkers print, short enough to keep.
 const LINE_BYTES_MAX: usize = 256 * 1024;
 
-/// A part is written as soon as it has so many bytes.
+/// A part is written as soon as it has this many bytes.
 const PART_BYTES: usize = 256 * 1024;
 
 /// How long finished lines wait for more, so that a slow writer does not make a part of each line.
@@ -75,18 +76,18 @@ impl Recorder {
     pub fn new(out: OutWriter, order: &Order) -> Self {
         let source =
             |log: &str, stream, logged| Source { log: log.to_owned(), stream, logged, rest: Vec::new(), rest_at: 0 };
-        let longest = order.secrets.iter().map(|(_, value)| value.len()).max().unwrap_or(0);
+        let longest = order.masks.iter().map(|(_, value)| value.len()).max().unwrap_or(0);
         Self {
             out,
-            redactor: Redactor::new(order.secrets.iter().cloned()),
+            redactor: Redactor::new(order.masks.iter().cloned()),
             overlap: (longest * SECRET_STRETCH).min(OVERLAP_MAX),
             sources: vec![
-                source("stdio", Stream::Out, order.log_stdout),
-                source("stdio", Stream::Err, order.log_stderr),
+                source("stdio", Stream::Out, order.spec.log_stdout),
+                source("stdio", Stream::Err, order.spec.log_stderr),
                 source("stdio", Stream::Header, true),
             ],
             batch: None,
-            head_max: usize::try_from(order.output_max).unwrap_or(usize::MAX),
+            head_max: if order.spec.want_output { OUTPUT_HEAD_MAX } else { 0 },
             heads: [Vec::new(), Vec::new()],
             cut: false,
         }
@@ -269,22 +270,22 @@ impl LineCounter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{ProgramArg, ShellArgs};
+    use crate::worker::order::line_order;
     use crate::worker::spool::OutReader;
 
     struct Bench {
         recorder: Recorder,
         reader: OutReader,
-        _folder: tempfile::TempDir,
+        _directory: tempfile::TempDir,
     }
 
-    fn bench(change: impl FnOnce(&mut ShellArgs)) -> Bench {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
-        let mut args = ShellArgs::new(ProgramArg::Line(String::new()), "/");
-        change(&mut args);
-        let recorder = Recorder::new(OutWriter::create(&path).unwrap(), &Order::new("", &args, ""));
-        Bench { recorder, reader: OutReader::open(&path, 0, 0).unwrap(), _folder: folder }
+    fn bench(change: impl FnOnce(&mut Order)) -> Bench {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out");
+        let mut order = line_order("");
+        change(&mut order);
+        let recorder = Recorder::new(OutWriter::create(&path).unwrap(), &order);
+        Bench { recorder, reader: OutReader::open(&path, 0, 0).unwrap(), _directory: directory }
     }
 
     impl Bench {
@@ -345,10 +346,11 @@ mod tests {
     #[test]
     fn a_secret_is_replaced_even_where_an_endless_line_is_cut() {
         let secret = "correct-horse-battery";
-        let mut bench = bench(|args| {
-            args.secrets = vec![("S".to_owned(), secret.to_owned())];
-            args.output_max = 1 << 30;
+        let mut bench = bench(|order| {
+            order.masks = vec![("S".to_owned(), secret.to_owned())];
+            order.spec.want_output = true;
         });
+        bench.recorder.head_max = usize::MAX;
         let line: String = (0..50_000).map(|n| if n % 7 == 0 { secret } else { "padding " }).collect();
         for piece in line.as_bytes().chunks(4_999) {
             bench.recorder.take(STDOUT, piece, 1).unwrap();
@@ -363,10 +365,11 @@ mod tests {
 
     #[test]
     fn heads_are_kept_even_of_what_is_not_logged() {
-        let mut bench = bench(|args| {
-            args.output_max = 5;
-            args.want_stdout = false;
+        let mut bench = bench(|order| {
+            order.spec.want_output = true;
+            order.spec.log_stdout = false;
         });
+        bench.recorder.head_max = 5;
         bench.take(STDOUT, "abc\ndef\n", 1);
         bench.take(STDERR, "err\n", 1);
         assert_eq!(bench.parts(), [(Stream::Err, "err\n".to_owned(), vec![(1, 1)])]);

@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::model::StopLevel;
 use crate::worker::order::StopWay;
-use crate::worker::spool::StopLevel;
 
 /// How long killed processes may take to go away: some wait in the kernel, for a disk or a network file system.
 const GIVE_UP_AFTER_KILL: Duration = Duration::from_secs(5);
@@ -44,8 +44,7 @@ impl Stopping {
         if level == StopLevel::Kill || way.first == KILL {
             (Self { stage: Stage::Killed, due: now + GIVE_UP_AFTER_KILL }, Move::Kill)
         } else {
-            let grace = Duration::from_millis(way.grace_ms);
-            (Self { stage: Stage::First, due: now + grace }, Move::Signal(way.first.clone()))
+            (Self { stage: Stage::First, due: now + way.grace.as_duration() }, Move::Signal(way.first.clone()))
         }
     }
 
@@ -53,8 +52,8 @@ impl Stopping {
     pub fn again(&mut self, way: &StopWay, level: StopLevel, now: Instant) -> Option<Move> {
         match (self.stage, level) {
             (Stage::First | Stage::Second, StopLevel::Kill) => Some(self.kill(now)),
-            (Stage::First, StopLevel::Polite) => Some(Move::Signal(way.first.clone())),
-            (Stage::Second, StopLevel::Polite) => Some(Move::Signal(way.second.clone())),
+            (Stage::First, StopLevel::Interrupt) => Some(Move::Signal(way.first.clone())),
+            (Stage::Second, StopLevel::Interrupt) => Some(Move::Signal(way.second.clone())),
             // What is killed and still there may have forked in the meantime.
             (Stage::Killed | Stage::GivenUp, _) => Some(Move::Kill),
         }
@@ -107,9 +106,10 @@ const KILL: &str = "KILL";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Span;
 
     fn way(first: &str, second: &str) -> StopWay {
-        StopWay { first: first.to_owned(), grace_ms: 1000, second: second.to_owned() }
+        StopWay { first: first.to_owned(), grace: Span::from_seconds(1), second: second.to_owned() }
     }
 
     fn signal(name: &str) -> Move {
@@ -121,10 +121,10 @@ mod tests {
     #[test]
     fn a_polite_stop_turns_into_a_kill_and_ends_at_last() {
         let (way, now) = (way("TERM", "KILL"), Instant::now());
-        let (mut stopping, first) = Stopping::begin(&way, StopLevel::Polite, now);
+        let (mut stopping, first) = Stopping::begin(&way, StopLevel::Interrupt, now);
         assert_eq!(first, signal("TERM"));
         assert_eq!(stopping.advance(&way, now), None);
-        assert_eq!(stopping.again(&way, StopLevel::Polite, now), Some(signal("TERM")));
+        assert_eq!(stopping.again(&way, StopLevel::Interrupt, now), Some(signal("TERM")));
         assert_eq!(stopping.advance(&way, now + SECOND), Some(Move::Kill));
         assert!(stopping.is_killed() && !stopping.is_given_up());
         assert_eq!(stopping.advance(&way, now + SECOND * 6), None);
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn another_second_signal_comes_before_kill() {
         let (way, now) = (way("TERM", "INT"), Instant::now());
-        let (mut stopping, _) = Stopping::begin(&way, StopLevel::Polite, now);
+        let (mut stopping, _) = Stopping::begin(&way, StopLevel::Interrupt, now);
         assert_eq!(stopping.advance(&way, now + SECOND), Some(signal("INT")));
         assert_eq!(stopping.advance(&way, now + SECOND * 6), Some(Move::Kill));
     }
@@ -143,7 +143,7 @@ mod tests {
     fn kill_is_at_once_when_asked_for() {
         let (way, now) = (way("TERM", "KILL"), Instant::now());
         assert_eq!(Stopping::begin(&way, StopLevel::Kill, now).1, Move::Kill);
-        let (mut stopping, _) = Stopping::begin(&way, StopLevel::Polite, now);
+        let (mut stopping, _) = Stopping::begin(&way, StopLevel::Interrupt, now);
         assert_eq!(stopping.again(&way, StopLevel::Kill, now), Some(Move::Kill));
         assert!(stopping.is_killed());
     }

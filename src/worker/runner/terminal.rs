@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use super::job::Program;
 use crate::base::process::ChildSpec;
 
 /// Size of the terminal: what programs expect that ask.
@@ -32,7 +31,7 @@ pub(super) fn open() -> io::Result<(OwnedFd, PathBuf)> {
 
 /// Makes the terminal that of our session and our standard streams, then becomes the program. We are the leader of a
 /// session already. Returns only on failure, with the exit code.
-pub(super) fn enter(terminal: &Path, program: &Program) -> i32 {
+pub(super) fn enter(terminal: &Path, program: &ChildSpec) -> i32 {
     // Opening it without more makes it ours, because our session has none yet.
     let Ok(theirs) = OpenOptions::new().read(true).write(true).open(terminal) else { return NOT_STARTED };
     let streams = rustix::stdio::dup2_stdin(&theirs)
@@ -42,8 +41,7 @@ pub(super) fn enter(terminal: &Path, program: &Program) -> i32 {
         return NOT_STARTED;
     }
     drop(theirs);
-    let Program { file, words, folder, env, umask } = program.clone();
-    let error = ChildSpec { file, words, folder, env, umask }.replace_us();
+    let error = program.replace_us();
     let text = format!("failed to start `{}`: {error}\r\n", program.file.display());
     let _nobody_else_to_tell = io::Write::write_all(&mut io::stderr(), text.as_bytes());
     NOT_STARTED

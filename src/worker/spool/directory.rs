@@ -142,8 +142,7 @@ fn restrict(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{ProgramArg, ShellArgs};
-    use crate::worker::order::Order;
+    use crate::worker::order::line_order;
     use crate::worker::spool::Acked;
 
     #[test]
@@ -171,8 +170,7 @@ mod tests {
         let (one, two) = (spool.command("a/../b.c"), spool.command("2"));
         assert_eq!(one.path().parent(), Some(base.path().join("spool").as_path()));
         for command in [&one, &two] {
-            let args = ShellArgs::new(ProgramArg::Line("true".to_owned()), "/w");
-            command.create(&Order::new("1", &args, "boot")).unwrap();
+            command.create(&line_order("true")).unwrap();
             command.create_out().unwrap();
             command.write_acked(Acked::default()).unwrap();
         }

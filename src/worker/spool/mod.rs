@@ -20,5 +20,5 @@ pub(super) use directory::Spool;
 pub(super) use ending::{Ending, StoredEnd, StoredReport};
 pub(super) use frame::{read_frame, seal};
 pub(super) use out::{OutReader, OutWriter, Part, Stream, TimeRun};
-pub(super) use records::{Acked, Stop, StopLevel};
+pub(super) use records::{Acked, Stop};
 pub(super) use spooled::{Claim, Claimed, Spooled};

@@ -20,7 +20,7 @@ pub(in crate::worker) enum Stream {
     Header,
 }
 
-/// So many lines in a row that began at the same moment.
+/// A number of consecutive lines that began at the same moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::worker) struct TimeRun {
     pub lines: u64,
@@ -89,7 +89,7 @@ pub(in crate::worker) struct OutReader {
 const READ_BYTES_MIN: usize = 8 * 1024;
 /// Bytes asked for at once when there is more: a few parts of the usual size, so that small ones cost no call each.
 const READ_BYTES_MAX: usize = 512 * 1024;
-/// A longer part is read in steps of so many bytes, so that a length that damage made up costs no memory.
+/// A longer part is read in steps of this size, so that a damaged length costs no memory.
 const READ_BYTES_STEP: usize = 4 * 1024 * 1024;
 
 impl OutReader {
@@ -149,7 +149,7 @@ impl OutReader {
         io::Error::new(io::ErrorKind::InvalidData, text)
     }
 
-    /// Goes on to part `to`. Returns whether it got there; parts before the present one cannot be had back.
+    /// Goes on to part `to`. Returns whether it got there; it cannot go back.
     pub fn skip_to(&mut self, to: u64) -> io::Result<bool> {
         while self.next < to {
             if self.read()?.is_none() {
@@ -159,7 +159,7 @@ impl OutReader {
         Ok(self.next == to)
     }
 
-    /// Goes past the parts that are there, at most so many, without looking into them.
+    /// Skips the parts that are there, at most `most` of them, without reading their content.
     pub fn skip_some(&mut self, most: u64) -> io::Result<()> {
         self.ahead.clear();
         self.at = 0;
@@ -178,7 +178,7 @@ impl OutReader {
         Ok(())
     }
 
-    /// Reads so many bytes more; false if none are there.
+    /// Reads up to this many more bytes; false if there are none.
     fn read_ahead(&mut self, bytes: usize) -> io::Result<bool> {
         self.ahead.drain(..self.at);
         self.at = 0;
@@ -194,7 +194,7 @@ impl OutReader {
     }
 }
 
-/// Gives the disk back what was read and will not be asked for again. The file's length and offsets stay. Only Linux
+/// Reclaims the disk space of what was read and will not be asked for again. The file's length and offsets stay. Only Linux
 /// can; elsewhere the file grows until the command ends.
 pub(in crate::worker) fn release(path: &Path, from: u64, to: u64) {
     #[cfg(target_os = "linux")]
@@ -219,8 +219,8 @@ mod tests {
 
     #[test]
     fn parts_are_read_while_they_are_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out");
         let mut writer = OutWriter::create(&path).unwrap();
         let mut reader = OutReader::open(&path, 0, 0).unwrap();
         assert_eq!(reader.read().unwrap(), None);
@@ -237,8 +237,8 @@ mod tests {
 
     #[test]
     fn a_part_that_is_not_whole_is_not_there() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out");
         let frame = seal(&part("line\n"));
         for length in 0..frame.len() {
             std::fs::write(&path, &frame[..length]).unwrap();
@@ -277,8 +277,8 @@ mod tests {
 
     #[test]
     fn reading_goes_on_at_any_part() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("out");
         let mut writer = OutWriter::create(&path).unwrap();
         (0..10).for_each(|n| writer.append(&part(&format!("line {n}\n"))).unwrap());
         let mut reader = OutReader::open(&path, 0, 0).unwrap();

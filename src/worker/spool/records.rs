@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::StopLevel;
+
 /// What the master has for good.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::worker) struct Acked {
@@ -18,13 +20,4 @@ pub(in crate::worker) struct Stop {
     pub why: String,
     /// Counts the requests, so that a repeated one is seen.
     pub count: u64,
-}
-
-/// How hard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(in crate::worker) enum StopLevel {
-    /// The order's way: a signal to the tree, and the next after a grace.
-    Polite,
-    /// KILL to the tree at once.
-    Kill,
 }

@@ -139,7 +139,7 @@ impl Spooled {
         }
     }
 
-    /// Gives the disk back the output between two offsets.
+    /// Reclaims the disk space of the output between two offsets.
     pub fn release_out(&self, from: u64, to: u64) {
         super::out::release(&self.beside("out"), from, to);
     }
@@ -249,11 +249,12 @@ impl Claim {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{ProgramArg, ShellArgs};
-    use crate::worker::spool::{Spool, StopLevel, StoredEnd, StoredReport};
+    use crate::model::StopLevel;
+    use crate::worker::order::line_order;
+    use crate::worker::spool::{Spool, StoredEnd, StoredReport};
 
     fn order(id: &str) -> Order {
-        Order::new(id, &ShellArgs::new(ProgramArg::Line("true".to_owned()), "/w"), "boot")
+        Order { id: id.to_owned(), ..line_order("true") }
     }
 
     fn spooled() -> (Spooled, tempfile::TempDir) {

@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use starwright::master::{Frame, Handle, Socket};
-use starwright::model::CommandId;
+use starwright::model::{CommandId, Program, Text};
 use starwright::protocol::{
-    Caps, CommandArgs, CommandReport, LogChunk, MasterMessage, MasterRequest, Message, MsgPack, ProgramArg,
-    ReportedEnd, ResumeAnswer, ResumedState, StdStream, Update, WorkerInfo, WorkerMessage, WorkerRequest,
+    Caps, CommandArgs, CommandReport, LogChunk, MasterMessage, MasterRequest, Message, MsgPack, ReportedEnd,
+    ResumeAnswer, ResumedState, StdStream, Update, WorkerInfo, WorkerMessage, WorkerRequest,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -181,10 +181,10 @@ impl ScriptedWorker {
     /// Shell commands go to the test; file commands just succeed.
     fn arrive(&self, id: CommandId, args: CommandArgs) {
         match args {
-            CommandArgs::Shell(args) => {
-                let line = match args.command {
-                    ProgramArg::Line(line) => line,
-                    ProgramArg::Argv(words) => words.join(" "),
+            CommandArgs::Run(args) => {
+                let line = match args.spec.program {
+                    Program::Shell(line) => line.masked(),
+                    Program::Argv(words) => words.iter().map(Text::masked).collect::<Vec<_>>().join(" "),
                 };
                 // A test that does not look at arrivals any more has ended.
                 let _ = self.arrivals.send(Command { id, line });

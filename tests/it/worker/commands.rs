@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
+use starwright::model::{EnvValue, OUTPUT_HEAD_MAX};
 use starwright::protocol::{CommandArgs, EnvEntry, LogFileArg, ProgramArg, ReportedEnd, ShellArgs};
 
-use super::scripted::{Scene, shell, until};
+use super::scripted::{Scene, run, secret, shell, until};
 
 #[tokio::test]
 async fn a_command_tells_its_streams_and_its_end() {
@@ -59,9 +60,9 @@ async fn the_environment_is_the_workers_with_changes() {
     let spool = scene.worker.dir.join("spool/c-c-1").display().to_string();
     let want = format!("<yes>,/x:/y,none,yes,{build}\nSTARWRIGHT_COMMAND={spool}\n");
     assert_eq!(scene.peer.run("c-1", args).await.stdout(), want);
-    let args = ShellArgs { env, env_literal: true, log_environ: true, ..shell(&scene.build, "echo \"$A\"") };
+    let args = ShellArgs { env, log_environ: true, ..shell(&scene.build, "echo \"$A\"") };
     let heard = scene.peer.run("c-2", args).await;
-    assert_eq!(heard.stdout(), "<${FROM_WORKER}>\n");
+    assert_eq!(heard.stdout(), "<yes>\n");
     assert!(heard.header().contains("\n  B=/x:/y\n"), "{}", heard.header());
 }
 
@@ -109,11 +110,15 @@ async fn a_huge_line_arrives_whole_in_pieces() {
 #[tokio::test]
 async fn unwanted_streams_are_not_logged_but_their_heads_are_kept() {
     let mut scene = Scene::new().await;
-    let args = ShellArgs { want_stdout: false, output_max: 6, ..shell(&scene.build, "echo 123456789; echo no >&2") };
-    let heard = scene.peer.run("c-1", args).await;
+    let mut args = run(&scene.build, "head -c 100000 /dev/zero | tr '\\0' x; echo no >&2");
+    (args.spec.want_output, args.spec.log_stdout) = (true, false);
+    let heard = scene.peer.run_spec("c-1", args).await;
     assert_eq!((heard.stdout(), heard.stderr()), (String::new(), "no\n".to_owned()));
     let report = heard.report();
-    assert_eq!((&report.stdout[..], &report.stderr[..], report.cut), (&b"123456"[..], &b"no\n"[..], true));
+    assert_eq!(
+        (&report.stdout[..], &report.stderr[..], report.cut),
+        (&[b'x'; OUTPUT_HEAD_MAX][..], &b"no\n"[..], true)
+    );
 }
 
 #[tokio::test]
@@ -152,16 +157,13 @@ async fn a_terminal_is_one() {
 #[tokio::test]
 async fn secrets_are_neither_shown_nor_stored() {
     let mut scene = Scene::new().await;
-    let args = ShellArgs {
-        env: BTreeMap::from([("TOKEN".to_owned(), EnvEntry::Set("hunter2222".to_owned()))]),
-        secrets: vec![("token".to_owned(), "hunter2222".to_owned()), ("typed".to_owned(), "topsecret".to_owned())],
-        secret_env: vec!["TOKEN".to_owned()],
-        initial_stdin: Some("topsecret\n".to_owned()),
-        output_max: 1000,
-        log_environ: true,
-        ..shell(&scene.build, "echo $TOKEN; cat; echo with hunter2222; until [ -e go ]; do :; done")
-    };
-    scene.peer.start("c-1", CommandArgs::Shell(Box::new(args))).await.unwrap();
+    let mut args = run(&scene.build, "echo $TOKEN; cat; echo with hunter''2222; until [ -e go ]; do :; done");
+    args.spec.env.insert("TOKEN".to_owned(), EnvValue::Set(secret("token")));
+    args.spec.stdin = Some(secret("typed"));
+    args.spec.want_output = true;
+    args.masks = vec![("token".to_owned(), "hunter2222".to_owned()), ("typed".to_owned(), "topsecret".to_owned())];
+    args.secrets = args.masks.iter().cloned().collect();
+    scene.peer.start("c-1", CommandArgs::Run(Box::new(args))).await.unwrap();
     scene.peer.said("c-1", "with <token>").await;
     let stored = files_below(&scene.worker.dir);
     assert!(stored.len() > 3);
@@ -177,9 +179,8 @@ async fn secrets_are_neither_shown_nor_stored() {
     }
     std::fs::write(scene.build.join("go"), "").unwrap();
     let heard = scene.peer.end("c-1").await;
-    assert_eq!(heard.stdout(), "<token>\n<typed>\nwith <token>\n");
-    assert!(heard.header().contains("TOKEN=<token>"), "{}", heard.header());
-    assert_eq!(&heard.report().stdout[..], b"<token>\n<typed>\nwith <token>\n");
+    assert_eq!(heard.stdout(), "<token>\n<typed>with <token>\n");
+    assert_eq!(&heard.report().stdout[..], b"<token>\n<typed>with <token>\n");
 }
 
 fn files_below(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
@@ -226,9 +227,9 @@ async fn a_master_that_does_not_answer_holds_the_command_up_and_not_the_disk() {
 
 /// Runs a command that prints the number of the process beside it; that number.
 async fn runner_of(scene: &mut Scene, id: &str, line: &str, secrets: &[(&str, &str)]) -> String {
-    let secrets = secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let args = ShellArgs { secrets, ..shell(&scene.build, &format!("echo $PPID; {line}")) };
-    let heard = scene.peer.run(id, args).await;
+    let mut args = run(&scene.build, &format!("echo $PPID; {line}"));
+    args.masks = secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let heard = scene.peer.run_spec(id, args).await;
     let worker = &scene.worker;
     until(|| worker.spooled() == 0).await;
     heard.stdout().lines().next().unwrap().to_owned()

@@ -35,10 +35,10 @@ async fn a_worker_tells_what_it_is() {
 #[tokio::test]
 async fn a_master_of_another_version_is_refused_in_words_and_tried_again() {
     let mut scene = Scene::silent().await;
-    let offer = Caps { resume: false, unsupported: Some(2) };
+    let offer = Caps { resume: false, unsupported: Some(3) };
     let answer = scene.peer.ask(MasterRequest::GetWorkerInfo { offer }).await;
-    let why = "the master speaks version 2 of `resume`, and this program speaks version 1; use the same version of \
-               starwright on both sides";
+    let why =
+        "the master speaks version 3 of `resume`, and this worker speaks version 2; update starwright on the worker";
     assert_eq!(answer, Err(why.to_owned()));
     let worker = &scene.worker;
     until(|| worker.logged().contains(why)).await;

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::{SinkExt as _, StreamExt as _};
-use starwright::model::CommandId;
+use starwright::base::Span;
+use starwright::model::{CommandId, CommandSpec, OnLost, Outcome, Program, StopLevel, Text};
 use starwright::protocol::{
-    Answer, Caps, CommandArgs, CommandReport, InterruptLevel, MasterMessage, MasterRequest, Message, MsgPack,
-    ProgramArg, ResumeAnswer, ResumedState, Seq, Settings, ShellArgs, StdStream, Update, WorkerInfo, WorkerMessage,
-    WorkerRequest,
+    Answer, Caps, CommandArgs, CommandReport, MasterMessage, MasterRequest, Message, MsgPack, ProgramArg, ResumeAnswer,
+    ResumedState, RunArgs, Seq, Settings, ShellArgs, StdStream, Update, WorkerInfo, WorkerMessage, WorkerRequest,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
@@ -156,16 +156,27 @@ impl Peer {
 
     /// Starts a line of shell in a folder.
     pub async fn shell(&mut self, id: &str, folder: &Path, line: &str) {
+        self.start(id, CommandArgs::Run(Box::new(run(folder, line)))).await.unwrap();
+    }
+
+    /// The same in the words of a stock master.
+    pub async fn stock_shell(&mut self, id: &str, folder: &Path, line: &str) {
         self.start(id, CommandArgs::Shell(Box::new(shell(folder, line)))).await.unwrap();
     }
 
-    /// Runs a command to its end.
+    /// Runs a command of a stock master to its end.
     pub async fn run(&mut self, id: &str, args: ShellArgs) -> Heard {
         self.start(id, CommandArgs::Shell(Box::new(args))).await.unwrap();
         self.end(id).await
     }
 
-    pub async fn interrupt(&mut self, id: &str, level: InterruptLevel) {
+    /// The same for a command of one of our masters.
+    pub async fn run_spec(&mut self, id: &str, args: RunArgs) -> Heard {
+        self.start(id, CommandArgs::Run(Box::new(args))).await.unwrap();
+        self.end(id).await
+    }
+
+    pub async fn interrupt(&mut self, id: &str, level: StopLevel) {
         let (command, why) = (CommandId(id.to_owned()), "enough".to_owned());
         self.ask(MasterRequest::InterruptCommand { command, why, builder: None, level: Some(level) }).await.unwrap();
     }
@@ -479,6 +490,33 @@ fn placeholder() -> Child {
 pub fn shell(folder: &Path, line: &str) -> ShellArgs {
     let args = ShellArgs::new(ProgramArg::Line(line.to_owned()), folder.display().to_string());
     ShellArgs { log_environ: false, sigterm_time: Some(10.0), ..args }
+}
+
+/// The same as one of our masters sends it.
+pub fn run(folder: &Path, line: &str) -> RunArgs {
+    RunArgs::new(CommandSpec {
+        program: Program::Shell(Text::plain(line)),
+        workdir: folder.display().to_string(),
+        env: BTreeMap::new(),
+        idle_timeout: None,
+        total_timeout: None,
+        lines_max: None,
+        log: "stdio".to_owned(),
+        log_files: BTreeMap::new(),
+        stdin: None,
+        exit_codes: BTreeMap::from([(0, Outcome::Success)]),
+        want_output: false,
+        log_stdout: true,
+        log_stderr: true,
+        pty: false,
+        grace: Span::from_seconds(10),
+        on_lost: OnLost::RetryBuild,
+    })
+}
+
+/// A text that is a secret of this name.
+pub fn secret(name: &str) -> Text {
+    Text(vec![starwright::model::Piece::Secret(name.to_owned())])
 }
 
 pub fn start(id: &str, args: &CommandArgs) -> MasterRequest {

@@ -49,7 +49,7 @@ async fn time_outs_and_interrupts_are_told_in_the_protocols_words() {
     let heard = scene.peer.run("1", ShellArgs { timeout: Some(0.3), ..shell(&scene.build, "sleep 1000") }).await;
     assert!(heard.updates.contains(&Update::FailureReason("timeout_without_output".to_owned())));
     assert_eq!(code(&heard.updates), Some(-1));
-    scene.peer.shell("2", &scene.build, "echo ready; sleep 1000").await;
+    scene.peer.stock_shell("2", &scene.build, "echo ready; sleep 1000").await;
     while !scene.peer.heard.get("2").is_some_and(|heard| heard.stock(StdStream::Stdout).contains("ready")) {
         assert!(scene.peer.hear().await);
     }
@@ -81,7 +81,7 @@ async fn a_command_of_a_lost_connection_runs_on_unheard_and_can_be_stopped() {
     let mut scene = scene().await;
     for id in ["1", "2"] {
         let line = format!("echo $$ > pid.{id}; until [ -e go.{id} ]; do yes | head -c 1000000; sleep 0.01; done");
-        scene.peer.shell(id, &scene.build, &line).await;
+        scene.peer.stock_shell(id, &scene.build, &line).await;
     }
     let build = scene.build.clone();
     let pid = |id: &str| std::fs::read_to_string(build.join(format!("pid.{id}"))).unwrap_or_default();

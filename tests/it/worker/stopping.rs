@@ -1,6 +1,7 @@
 //! Stopping: by the master, by limits, whole trees, and what will not go.
 
-use starwright::protocol::{CommandArgs, InterruptLevel, ReportedEnd, ShellArgs};
+use starwright::model::StopLevel;
+use starwright::protocol::{CommandArgs, ReportedEnd, ShellArgs};
 
 use super::scripted::{Scene, lives, shell, until};
 
@@ -23,7 +24,7 @@ async fn kill_takes_the_whole_tree() {
     scene.peer.said("c-1", "ready").await;
     let family = family(&scene);
     assert!(family.len() == 5 && family.iter().all(|pid| lives(pid)));
-    scene.peer.interrupt("c-1", InterruptLevel::Kill).await;
+    scene.peer.interrupt("c-1", StopLevel::Kill).await;
     let heard = scene.peer.end("c-1").await;
     assert_eq!((heard.report().end, heard.report().signal), (ReportedEnd::Interrupted, Some(9)));
     assert_eq!(heard.report().why, "enough");
@@ -39,7 +40,7 @@ async fn interrupt_is_polite_and_takes_the_whole_tree_after_the_grace() {
     scene.peer.start("c-1", CommandArgs::Shell(Box::new(args))).await.unwrap();
     scene.peer.said("c-1", "ready").await;
     let family = family(&scene);
-    scene.peer.interrupt("c-1", InterruptLevel::Interrupt).await;
+    scene.peer.interrupt("c-1", StopLevel::Interrupt).await;
     let heard = scene.peer.end("c-1").await;
     assert_eq!((heard.report().end, heard.report().signal), (ReportedEnd::Interrupted, Some(15)));
     assert!(heard.header().contains("stopped: enough\nsending TERM"), "{}", heard.header());
@@ -55,7 +56,7 @@ async fn output_after_a_polite_stop_arrives_and_the_code_too() {
     let line = "trap 'echo cleaning; exit 7' TERM; echo ready; while :; do sleep 0.05; done";
     scene.peer.shell("c-1", &scene.build, line).await;
     scene.peer.said("c-1", "ready").await;
-    scene.peer.interrupt("c-1", InterruptLevel::Interrupt).await;
+    scene.peer.interrupt("c-1", StopLevel::Interrupt).await;
     let heard = scene.peer.end("c-1").await;
     assert_eq!(heard.stdout(), "ready\ncleaning\n");
     assert_eq!((heard.report().end, heard.report().code), (ReportedEnd::Interrupted, Some(7)));
@@ -70,12 +71,12 @@ async fn a_second_harder_stop_counts() {
     };
     scene.peer.start("c-1", CommandArgs::Shell(Box::new(args))).await.unwrap();
     scene.peer.said("c-1", "ready").await;
-    scene.peer.interrupt("c-1", InterruptLevel::Interrupt).await;
+    scene.peer.interrupt("c-1", StopLevel::Interrupt).await;
     scene.peer.headed("c-1", "sending TERM").await;
-    scene.peer.interrupt("c-1", InterruptLevel::Kill).await;
+    scene.peer.interrupt("c-1", StopLevel::Kill).await;
     assert_eq!(scene.peer.end("c-1").await.report().end, ReportedEnd::Interrupted);
-    scene.peer.interrupt("c-1", InterruptLevel::Kill).await;
-    scene.peer.interrupt("unknown", InterruptLevel::Kill).await;
+    scene.peer.interrupt("c-1", StopLevel::Kill).await;
+    scene.peer.interrupt("unknown", StopLevel::Kill).await;
 }
 
 #[tokio::test]
@@ -140,7 +141,7 @@ async fn a_terminals_tree_is_killed_too() {
     scene.peer.start("c-1", CommandArgs::Shell(Box::new(args))).await.unwrap();
     scene.peer.said("c-1", "ready").await;
     let family = family(&scene);
-    scene.peer.interrupt("c-1", InterruptLevel::Kill).await;
+    scene.peer.interrupt("c-1", StopLevel::Kill).await;
     assert_eq!(scene.peer.end("c-1").await.report().end, ReportedEnd::Interrupted);
     for pid in family {
         assert!(!lives(&pid), "{pid} survived");

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use starwright::protocol::{Caps, CommandArgs, EnvEntry, ReportedEnd, ResumedState, ShellArgs};
+use starwright::model::{EnvValue, StopLevel};
+use starwright::protocol::{Caps, CommandArgs, ReportedEnd, ResumedState};
 
-use super::scripted::{Scene, Worker, claim, has_ended, lives, order, shell, start, until};
+use super::scripted::{Scene, Worker, claim, has_ended, lives, order, run, secret, start, until};
 
 /// Counts its starts, prints numbered lines while `go` is missing, then more.
 const COUNTER: &str = "echo start >> starts; i=0; \
@@ -133,7 +134,7 @@ async fn a_command_ends_while_no_worker_runs() {
 #[tokio::test]
 async fn a_doubled_start_changes_nothing() {
     let mut scene = Scene::new().await;
-    let args = CommandArgs::Shell(Box::new(shell(&scene.build, COUNTER)));
+    let args = CommandArgs::Run(Box::new(run(&scene.build, COUNTER)));
     for _ in 0..3 {
         scene.peer.send(start("c-1", &args)).await;
     }
@@ -214,12 +215,10 @@ async fn an_order_whose_runner_never_started_is_started_by_the_next_worker() {
 #[tokio::test]
 async fn an_order_that_lacks_its_secrets_is_lost_and_not_started() {
     let mut scene = Scene::new().await;
-    let args = ShellArgs {
-        env: BTreeMap::from([("TOKEN".to_owned(), EnvEntry::Set("hunter2222".to_owned()))]),
-        secret_env: vec!["TOKEN".to_owned()],
-        ..shell(&scene.build, COUNTER)
-    };
-    scene.peer.start("c-1", CommandArgs::Shell(Box::new(args))).await.unwrap();
+    let mut args = run(&scene.build, COUNTER);
+    args.spec.env.insert("TOKEN".to_owned(), EnvValue::Set(secret("token")));
+    args.secrets.insert("token".to_owned(), "hunter2222".to_owned());
+    scene.peer.start("c-1", CommandArgs::Run(Box::new(args))).await.unwrap();
     scene.peer.said("c-1", "line 5\n").await;
     let order = order(&scene.worker.dir.join("spool/c-c-1"));
     std::fs::write(scene.build.join("go"), "").unwrap();
@@ -261,7 +260,7 @@ async fn stopping_works_on_a_command_of_an_earlier_worker() {
     scene.replace_worker().await;
     let next = scene.peer.heard["c-1"].next;
     scene.peer.hello(&[("c-1", next)]).await;
-    scene.peer.interrupt("c-1", starwright::protocol::InterruptLevel::Interrupt).await;
+    scene.peer.interrupt("c-1", StopLevel::Interrupt).await;
     assert_eq!(scene.peer.end("c-1").await.report().end, ReportedEnd::Interrupted);
 }
 

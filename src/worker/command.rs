@@ -71,6 +71,8 @@ pub(super) struct CommandTask {
     noted: Acked,
     released: u64,
     stops: u64,
+    /// An earlier worker began it.
+    is_adopted: bool,
     /// Why its output cannot be read any further. Then it ends where the master is.
     unreadable: Option<String>,
     /// Nobody wants it any more; when its runner is killed.
@@ -151,6 +153,7 @@ impl CommandTask {
             noted: Acked::default(),
             released: 0,
             stops: 0,
+            is_adopted: false,
             id,
             spooled,
             order,
@@ -185,6 +188,7 @@ impl CommandTask {
 
     /// Takes up a command of an earlier worker.
     pub async fn adopt(mut self) -> CommandId {
+        self.is_adopted = true;
         self.noted = self.spooled.acked().unwrap_or_default();
         (self.acked, self.released) = (self.noted, self.noted.offset);
         self.stops = self.spooled.stop().map_or(0, |stop| stop.count);
@@ -217,7 +221,8 @@ impl CommandTask {
             }
         }
         std::mem::replace(&mut self.runner, Runner::Gone).retire(&self.spares).await;
-        if let Err(error) = remove(self.spooled, self.acked.offset).await {
+        let is_plain = !self.is_adopted && self.noted == Acked::default() && self.stops == 0;
+        if let Err(error) = remove(self.spooled, self.acked.offset, is_plain).await {
             tracing::warn!(command = %self.id, %error, "the spool of a finished command stays behind");
         }
         self.id
@@ -478,10 +483,10 @@ async fn answer_when_kept(id: CommandId, spooled: Spooled, sync: bool, link: Lin
     let _connection_is_gone = link.answer(seq, Ok(MsgPack::Nil)).await;
 }
 
-/// Removes a command from the spool. `bytes` is the size of its output.
-async fn remove(spooled: Spooled, bytes: u64) -> io::Result<()> {
+/// Removes a command from the spool. `bytes` is the size of its output; a plain one has only an order and output.
+async fn remove(spooled: Spooled, bytes: u64, is_plain: bool) -> io::Result<()> {
     if bytes < REMOVE_BYTES {
-        return spooled.remove();
+        return if is_plain { spooled.remove_plain() } else { spooled.remove() };
     }
     // If the runtime ends, the next worker removes it.
     tokio::task::spawn_blocking(move || spooled.remove()).await.unwrap_or(Ok(()))

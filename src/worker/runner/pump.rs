@@ -33,6 +33,10 @@ const LOOK: Duration = Duration::from_millis(200);
 /// The same while output waits for the master.
 const LOOK_WHEN_FULL: Duration = Duration::from_millis(20);
 
+/// How long new output may wait before the worker is told of it. A command that ends by then wakes the worker once, and
+/// the master writes its output and its end to the disk together.
+const TELL: Duration = Duration::from_millis(5);
+
 /// How often log files are looked at.
 const LOG_FILES: Duration = Duration::from_secs(1);
 
@@ -82,6 +86,8 @@ pub(super) struct Pump<'a> {
     stop_count: u64,
     acked_offset: u64,
     told_parts: u64,
+    /// When the worker is to be told of output.
+    tell_due: Option<Instant>,
     /// Pokes come until the worker ends.
     poked: bool,
     look_due: Instant,
@@ -107,6 +113,7 @@ impl<'a> Pump<'a> {
             stop_count: 0,
             acked_offset: 0,
             told_parts: 0,
+            tell_due: None,
             poked: true,
             look_due: now + LOOK,
             logs_due: now + LOG_FILES,
@@ -147,10 +154,7 @@ impl<'a> Pump<'a> {
             if self.recorder.due().is_some_and(|due| due <= now) {
                 self.recorder.flush()?;
             }
-            if self.recorder.written().0 > self.told_parts {
-                self.told_parts = self.recorder.written().0;
-                notifier.output();
-            }
+            self.tell(now, notifier);
             for at in self.wait(running)?.into_iter().rev() {
                 self.read(running, at, &mut buffer)?;
             }
@@ -182,6 +186,15 @@ impl<'a> Pump<'a> {
             tree::bury_orphans(running.leader);
         }
         Ok(())
+    }
+
+    /// Tells the worker that there is output, a moment after it was written.
+    fn tell(&mut self, now: Instant, notifier: &mut WorkerNotifier) {
+        let (parts, _) = self.recorder.written();
+        if parts > self.told_parts && now >= *self.tell_due.get_or_insert(now + TELL) {
+            (self.told_parts, self.tell_due) = (parts, None);
+            notifier.output();
+        }
     }
 
     /// Stops the command when it went too far.
@@ -282,7 +295,7 @@ impl<'a> Pump<'a> {
         if let Some((_, stopping)) = &self.stop {
             due = due.min(stopping.due());
         }
-        self.recorder.due().map_or(due, |flush| due.min(flush))
+        [self.recorder.due(), self.tell_due].into_iter().flatten().fold(due, Instant::min)
     }
 
     /// Reads what one output has; forgets it at its end.

@@ -165,7 +165,16 @@ impl Spooled {
 
     /// Removes all files. The order goes first: what a crash leaves then counts as never accepted.
     pub fn remove(&self) -> io::Result<()> {
-        let others = ["out", "acked", "stop", "stop.new"].map(|name| self.beside(name));
+        self.remove_with(&["out", "acked", "stop", "stop.new"])
+    }
+
+    /// The same for a command of which nothing was noted and that was not stopped.
+    pub fn remove_plain(&self) -> io::Result<()> {
+        self.remove_with(&["out"])
+    }
+
+    fn remove_with(&self, others: &[&str]) -> io::Result<()> {
+        let others: Vec<PathBuf> = others.iter().map(|name| self.beside(name)).collect();
         for path in std::iter::once(&self.path).chain(&others) {
             match fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

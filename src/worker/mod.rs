@@ -42,8 +42,8 @@ pub use options::Options;
 #[cfg(test)]
 pub use options::WorkerError;
 #[cfg(unix)]
-pub use run::run;
+pub(crate) use run::run;
 #[cfg(unix)]
-pub use runner::run_command;
+pub(crate) use runner::run_command;
 #[cfg(not(unix))]
-pub use unsupported::{run, run_command};
+pub(crate) use unsupported::{run, run_command};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{BuildFilter, History, Journal, Lease, LogStore, RequestFilter, SourcePart};
 use crate::base::Timestamp;
 use crate::model::{
-    BuildId, BuilderId, BuildsetId, BuildsetRecord, Cause, ConfigDigest, Event, Fact, LogId, Outcome, Properties,
-    RequestId, RequestRecord, RetentionPlan, WorkerId,
+    BuildId, BuilderId, BuildsetId, BuildsetRecord, Cause, ConfigDigest, Event, Fact, LogId, MadeBy, Outcome,
+    Properties, RequestId, RequestRecord, RetentionPlan, WorkerId,
 };
 use crate::store::blocking::block_on;
 use crate::store::{LogPart, Scan, Store, StoreError};
@@ -44,7 +44,7 @@ fn requested(id: u64) -> Event {
     let buildset = BuildsetRecord {
         id: BuildsetId(id),
         reason: String::new(),
-        scheduler: "force".to_owned(),
+        made_by: MadeBy::Force,
         external_id: None,
         submitted: Timestamp::default(),
         completed: None,

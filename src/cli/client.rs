@@ -16,6 +16,8 @@ use crate::web::wire::BASE;
 
 /// A request that takes longer is given up: answers come from memory and a local disk.
 const ANSWER_TIME: Duration = Duration::from_mins(1);
+/// A load of a configuration that takes longer has been given up by the master (`evaluator`'s backstop for loads).
+const LOAD_TIME: Duration = Duration::from_mins(16);
 /// A master that was started a moment ago listens within this time, also on a slow disk.
 const START_TIME: Duration = Duration::from_secs(5);
 /// A master that is upgraded or restarted is back within this time; whoever follows a build waits for it.
@@ -100,10 +102,20 @@ impl Client {
     /// A call of our own API.
     pub(super) async fn own_post(&self, path: &str, body: &Json) -> Result<(u16, Json), CliError> {
         let url = format!("{}/{BASE}{path}", self.base);
-        let (status, body) = self.send(self.http.post(&url).json(body)).await?;
+        self.own_answer(self.http.post(&url).json(body), &url).await
+    }
+
+    /// The same for an order to load a configuration, which may be large.
+    pub(super) async fn own_reload(&self, body: &Json) -> Result<(u16, Json), CliError> {
+        let url = format!("{}/{BASE}reload", self.base);
+        self.own_answer(self.http.post(&url).json(body).timeout(LOAD_TIME), &url).await
+    }
+
+    async fn own_answer(&self, request: reqwest::RequestBuilder, url: &str) -> Result<(u16, Json), CliError> {
+        let (status, body) = self.send(request).await?;
         match status {
             500.. => Err(CliError::environment(error_text(&body))),
-            _ => Ok((status, parse(&body, &url)?)),
+            _ => Ok((status, parse(&body, url)?)),
         }
     }
 
@@ -246,13 +258,13 @@ impl Client {
                     }
                     return Ok(answer);
                 }
-                Ok(answer) => Failure { text: format!("it answered {}", answer.0), refused: false },
+                Ok(answer) => Failure { text: format!("it answered {}", answer.0), refused: false, late: false },
                 Err(failure) => failure,
             };
             let limit = if self.wait == MasterWait::Restart { RESTART_TIME } else { START_TIME };
             let may_come = failure.refused || self.wait == MasterWait::Restart;
             if !may_come || began.elapsed() >= limit {
-                return Err(self.unreachable(&failure.text));
+                return Err(if failure.late { self.late() } else { self.unreachable(&failure.text) });
             }
             if !std::mem::replace(&mut told, true) {
                 self.tell_wait(limit);
@@ -271,6 +283,11 @@ impl Client {
         }
     }
 
+    fn late(&self) -> CliError {
+        CliError::environment(format!("the master at {} has not answered in time", self.base))
+            .hint("its log says what it is busy with; what was asked for may still take effect")
+    }
+
     fn unreachable(&self, why: &str) -> CliError {
         CliError::environment(format!("failed to reach a master at {}: {why}", self.base))
             .hint("start one with `starwright up CONFIG`, or name another with `--master URL`")
@@ -282,11 +299,14 @@ struct Failure {
     text: String,
     /// Nobody listens at the address: nothing was sent.
     refused: bool,
+    /// It was sent, and no answer came in time.
+    late: bool,
 }
 
 async fn exchange(request: reqwest::RequestBuilder) -> Result<(u16, String), Failure> {
     let failure = |error: reqwest::Error| Failure {
         refused: error.is_connect() && is_refused(&error),
+        late: error.is_timeout() && !error.is_connect(),
         text: chain(&error.without_url()),
     };
     let answer = request.send().await.map_err(failure)?;

@@ -10,7 +10,7 @@ use super::output::{count, errln, outln};
 
 pub(super) fn run(client: Client) -> Result<impl Future<Output = Result<ExitCode, CliError>>, CliError> {
     Ok(async move {
-        let (status, answer) = client.own_post("reload", &json!({"cause": "starwright reload"})).await?;
+        let (status, answer) = client.own_reload(&json!({"cause": "starwright reload"})).await?;
         if status != 200 {
             return Err(CliError::refused(text(&answer["error"])));
         }

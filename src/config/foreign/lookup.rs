@@ -49,7 +49,8 @@ pub(in crate::config) fn member(name: &str) -> Option<String> {
 
 /// The hint for an attribute that a value does not have.
 pub(in crate::config) fn attribute(name: &str) -> Option<String> {
-    python(ATTRIBUTES, name)
+    // `worker.Worker(…)`: what is a module there is a function here.
+    python(ATTRIBUTES, name).or_else(|| buildbot(Place::Name, name))
 }
 
 /// The hint for a line in which the parser stopped.

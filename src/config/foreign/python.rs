@@ -86,10 +86,15 @@ pub(super) const ATTRIBUTES: &[(&str, &str)] = &[
     ("access", "write the lock itself, lock.shared(1) or lock.exclusive()"),
 ];
 
+/// What the first line of every Buildbot configuration calls for.
+const MASTER_CFG: &str = "this is a master.cfg of Buildbot, and nothing is imported here: docs/guides/from-buildbot.md says what to write instead of each name";
+
 /// Words at the beginning of a statement.
 pub(super) const STATEMENTS: &[(&str, &str)] = &[
     ("while", "there is no `while`: use `for` over a `range`"),
     ("class", "there are no classes: use `struct(...)` or functions"),
+    ("from buildbot", MASTER_CFG),
+    ("import buildbot", MASTER_CFG),
     ("import", "there is no `import`: write load(\"lib/file.star\", \"name\")"),
     ("from", "there is no `import`: write load(\"lib/file.star\", \"name\")"),
     ("try", "errors cannot be caught: check first, or look at a result's `.ok`"),

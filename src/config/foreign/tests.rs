@@ -49,6 +49,8 @@ fn names_of_buildbot_show_what_they_are_here() {
         shown.hint(&text, &row.hint());
     }
     shown.hint("x = util.Interpolate('a')", "interpolate(");
+    shown.hint("worker.Worker('a', 'b')", "worker(\"name\", password");
+    shown.hint("from buildbot.plugins import *", "from-buildbot.md");
     shown.all();
 }
 

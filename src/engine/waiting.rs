@@ -142,7 +142,7 @@ fn no_directory(turn: &Turn<'_>, builder: &BuilderPlan, request: &Request, worke
     let own = there.iter().copied().filter(|build| build.builder_id == request.builder);
     let who = names(own);
     if !who.is_empty() {
-        return Some(format!("{who} runs there, and `slots_per_worker` allows no other one beside it"));
+        return Some(format!("{who} runs there, and no more of them may (`slots_per_worker`)"));
     }
     let clashes = |dir: &str| builder.slot_dirs().any(|own| dirs_clash(dir, &own));
     let who = names(there.into_iter().filter(|build| clashes(&build.dir)));

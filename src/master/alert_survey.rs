@@ -85,7 +85,7 @@ fn secrets(plan: &Plan, secrets: &Secrets, now: Timestamp) -> Vec<Alert> {
     let names: BTreeSet<&String> = plan.secrets.names.iter().collect();
     let faults = names.into_iter().filter_map(|name| Some((name, secrets.fault(name)?)));
     let alerts = faults.map(|(name, fault)| {
-        let hint = "whatever uses it fails; it is read anew each time, so that it works as soon as it is there";
+        let hint = "what uses it fails until it has a value; no reload is needed";
         Alert {
             subject: AlertSubject::Secret(name.clone()),
             kind: "value".to_owned(),

@@ -149,7 +149,7 @@ fn was_refused(subject: AlertSubject, kind: &str, worker: &RefusedWorker) -> Ale
         }
         RefusalKind::Duplicate => (
             worker.why.clone(),
-            "stop one of them, or give it a name of its own in the configuration and start it with that `--name`; a copy of a worker's directory must not have its `spool`; this ends when the second one connects or stops trying",
+            "stop one of them, or give it a name of its own in the configuration and start it with that `--name`; if you copied a worker's directory, delete `spool` in the copy; this ends when the second one connects or stops trying",
         ),
     };
     Alert { last: worker.at, ..alert(subject, kind, text, hint, worker.at) }

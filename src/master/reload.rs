@@ -255,8 +255,11 @@ impl Reloader {
                 Reload::Unchanged
             }
             Reply::Adopted { digest, changes } => {
-                let what = if first { "the first one".to_owned() } else { in_words(&changes) };
-                tracing::info!(cause = %why, %digest, "a new configuration is in force: {what}");
+                if first {
+                    tracing::info!(cause = %why, %digest, "loaded the configuration");
+                } else {
+                    tracing::info!(cause = %why, %digest, "a new configuration is in force: {}", in_words(&changes));
+                }
                 Reload::Adopted { digest, changes }
             }
             other => Reload::Refused { report: format!("the engine rejected it: {other:?}") },

@@ -114,7 +114,7 @@ impl Workers {
         }
         let host: Arc<dyn LinkHost> = Arc::<Host>::clone(&self.host);
         let why = link::serve(host, newcomer, orders).await;
-        tracing::info!(%worker, epoch, "a worker's connection ended: {why}");
+        tracing::debug!(%worker, epoch, "the connection of a worker is cleared away: {why}");
         self.forget_link(&worker, epoch);
     }
 

@@ -207,7 +207,7 @@ impl Table {
             Err(error) => return self.spool.set_aside(spooled.path(), &format!("it cannot be read: {error}")),
         };
         match &order {
-            Some(_) => tracing::info!(command = %id, "a command of an earlier worker is taken up"),
+            Some(_) => tracing::info!(command = %id, "continuing a command that an earlier worker process started"),
             None => tracing::error!(
                 command = %id, path = %spooled.path().display(),
                 "the order of a command of an earlier worker is damaged; the command is stopped and counts as lost"

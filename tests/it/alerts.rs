@@ -85,7 +85,7 @@ builder("b", workers = ["orphan", "remote"], steps = [sh("true")])
     until("the missing secret", || shown("secret", "remote", "secret `remote` is missing"));
     until("the worker that nobody starts", || shown("worker", "orphan", "nothing starts it"));
     let (_, home) = request(address, "GET", "/", &[("Accept", "text/html")], "");
-    for part in ["3 things need a hand", "Source `code`", "polling failed", "/workers/orphan"] {
+    for part in ["3 alerts", "Source `code`", "polling failed", "/workers/orphan"] {
         assert!(home.contains(part), "{part} in\n{home}");
     }
     let status = run(address, &["status"]);

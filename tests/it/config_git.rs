@@ -394,7 +394,7 @@ fn a_branch_that_is_not_there_fails_with_gits_own_words() {
     let summary = world.build().1.unwrap();
     assert!(summary.contains("there is no revision `deadbeef") && summary.contains("not our ref"), "{summary}");
     world.revision = Some("deadbeef".to_owned());
-    assert!(world.build().1.unwrap().contains("write it in full"));
+    assert!(world.build().1.unwrap().contains("write all of its digits"));
     assert!(marker.exists());
 }
 

@@ -25,7 +25,7 @@ fn a_request_names_each_worker_and_what_is_with_it() {
         world.why(request),
         [
             "worker `w1`: 1 of 1 slots are taken: build 1 of `other`",
-            "worker `w2`: build 1 of `linux` runs there, and `slots_per_worker` allows no other one beside it",
+            "worker `w2`: build 1 of `linux` runs there, and no more of them may (`slots_per_worker`)",
         ]
     );
     world.order(Order::PauseWorker { worker: "w1".into(), paused: true, reason: None });

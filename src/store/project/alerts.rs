@@ -171,7 +171,7 @@ pub(super) fn report_failed(
     stored: &StoredReport,
     error: &str,
 ) -> Result<(), StoreError> {
-    let hint = "it is tried again for seven days, and waits in the outbox until then";
+    let hint = "it stays in the outbox, and delivery is retried for seven days";
     let subject = AlertSubject::Notifier(stored.report.notifier.clone());
     raise(txn, at, (subject.clone(), DELIVERY), format!("a report is not delivered yet: {error}"), Some(hint))?;
     let first_time = u64::from(stored.error.is_none());

@@ -49,8 +49,7 @@ pub fn about(visit: &Visit<'_>, subjects: &[AlertSubject]) -> AlertList {
 }
 
 fn title(alerts: usize) -> String {
-    let needs = if alerts == 1 { "needs" } else { "need" };
-    format!("{} {needs} a hand", count(alerts as u64, "thing"))
+    count(alerts as u64, "alert")
 }
 
 fn row(visit: &Visit<'_>, alert: &Alert) -> AlertRow {

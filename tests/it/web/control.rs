@@ -479,7 +479,7 @@ fn alerts_are_told_to_programs_and_to_people() {
     assert_eq!((source.hint.clone(), worker.hint.clone()), (hint(), None));
 
     let home = served.page("/").text();
-    for part in ["2 things need a hand", "Source `&#60;p&#62;`", "no route to", "is the server up?", "/workers/w1"] {
+    for part in ["2 alerts", "Source `&#60;p&#62;`", "no route to", "is the server up?", "/workers/w1"] {
         assert!(home.contains(part), "{part} in {home}");
     }
     let page = served.page("/workers/w1").text();

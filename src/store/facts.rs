@@ -86,24 +86,15 @@ fn missing_files(
     let words = |path: PathBuf| format!("`{}` is missing", path.display());
     let mut missing = Vec::new();
     let mut expected = 1;
-    let mut packed = Some(0);
-    for (number, path) in packs {
+    for (number, _) in packs {
         missing.extend((expected..*number).map(|number| words(packs::path(&directory.packs(), number))));
         expected = number + 1;
-        // With a damaged trailer it is not known where the journal begins; the damage is told of anyway.
-        packed = match (packed, packs::trailer_of(path)?) {
-            (Some(packed), Some(trailer)) => Some(packed.max(trailer.segment)),
-            (_, _) => None,
-        };
     }
-    let mut expected = packed.map(|packed| packed + 1);
-    for (number, _, _) in segments {
-        let gap = expected.unwrap_or(*number)..*number;
-        missing.extend(gap.map(|number| words(journal::path(&directory.journal(), number))));
-        expected = Some(expected.unwrap_or(0).max(number + 1));
-    }
+    let there = segments.iter().map(|(number, _, _)| *number);
+    let gap = packs::missing_segments(packs, there)?.into_iter();
+    missing.extend(gap.map(|number| words(journal::path(&directory.journal(), number))));
     // A new segment is begun before the ones before it are packed.
-    if let Some(packed) = packed.filter(|packed| *packed > 0 && segments.is_empty()) {
+    if let Some(packed) = packs::last_segment(packs)?.filter(|packed| *packed > 0 && segments.is_empty()) {
         missing.push(words(journal::path(&directory.journal(), packed + 1)));
     }
     Ok(missing)

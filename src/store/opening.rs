@@ -15,6 +15,7 @@ use super::installation::{has_facts, installation_of, new_installation};
 use super::journal::{self, Entry, Read, SegmentWriter, StoredEntry};
 use super::logs::{LogWriting, records};
 use super::maintain::rebuild_database;
+use super::packs;
 use super::snapshot::Snapshots;
 
 /// An open directory.
@@ -143,7 +144,10 @@ pub(crate) fn take_up_journal(
     backend: &dyn Backend,
     logs: &mut LogWriting,
 ) -> Result<SegmentWriter, StoreError> {
-    let mut journal = SegmentWriter::open(&directory.journal())?;
+    // If packs have segments, and there is none after them, it is lost: its number stays free, so that this goes on to show.
+    let packed = packs::last_segment(&packs::packs(&directory.packs())?)?.unwrap_or(0);
+    let first = if packed == 0 { 1 } else { packed + 2 };
+    let mut journal = SegmentWriter::open(&directory.journal(), first)?;
     let mut is_damaged = false;
     let segments = journal::segments(&directory.journal())?;
     logs.set_journal(journal.number());
@@ -168,8 +172,14 @@ pub(crate) fn take_up_journal(
     for entry in removals {
         logs.remove(&entry)?;
     }
+    if let (Some(first), Some(last)) = (lacking.first(), lacking.last()) {
+        tracing::warn!(
+            first = first.first,
+            last = last.last,
+            "the journal lacked facts; they are restored from their second copy in `recent`"
+        );
+    }
     for group in lacking {
-        tracing::warn!(first = group.first, last = group.last, "the journal lacked facts; they are in it again");
         journal.append(&Entry { facts: Some(group), ..Entry::default() })?;
     }
     if is_damaged {

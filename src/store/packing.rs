@@ -9,6 +9,7 @@
 //! A crash in between leaves segments whose content is elsewhere, too. Everybody who reads leaves out what comes twice.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::StoreError;
@@ -16,7 +17,7 @@ use super::backend::Overlay;
 use super::directory::Directory;
 use super::journal::{self, Read};
 use super::logs::{LogKey, LogsToKeep};
-use super::packs::{PackCache, PackWriter, last_packed, packs, sync_gone};
+use super::packs::{PackCache, PackWriter, last_packed, missing_segments, packs, sync_gone};
 use super::recent;
 
 /// What packing works with.
@@ -45,7 +46,7 @@ impl Packing {
         if segments.is_empty() {
             return Ok(Vec::new());
         }
-        let number = packs(&self.directory.packs())?.last().map_or(1, |(number, _)| number + 1);
+        let number = self.next_number(&segments)?;
         let mut pack = PackWriter::begin(&self.directory.packs(), number)?;
         let mut damaged = BTreeSet::new();
         let mut last = last_packed(&self.directory.packs())?;
@@ -95,5 +96,14 @@ impl Packing {
             }
         }
         Ok(logs.short.iter().map(|(key, lines, _)| (*key, *lines)).collect())
+    }
+
+    /// The number of the pack of these segments. If packs or segments before or between them are lost, it leaves one out: what is
+    /// lost goes on to show when the segments are gone.
+    fn next_number(&self, segments: &[(u64, PathBuf)]) -> Result<u64, StoreError> {
+        let packs = packs(&self.directory.packs())?;
+        let next = packs.last().map_or(1, |(number, _)| number + 1);
+        let missing = missing_segments(&packs, segments.iter().map(|(number, _)| *number))?;
+        Ok(if missing.is_empty() { next } else { next + 1 })
     }
 }

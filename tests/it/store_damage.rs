@@ -374,6 +374,39 @@ fn a_deleted_file_of_a_long_log_is_named() {
     assert_eq!(check(dir.path(), &mut |_| {}).unwrap().problems, [expected]);
 }
 
+#[test]
+fn a_lost_pack_goes_on_to_show_after_an_export_and_a_start() {
+    let (dir, _) = store_with_history(38, 300);
+    packed(dir.path());
+    let lost = files_below(&dir.path().join("packs")).remove(0);
+    fs::remove_file(&lost).unwrap();
+    let mut dump = Vec::new();
+    let report = export(dir.path(), &mut dump, &mut |_| {}).unwrap();
+    let named = format!("`{}` is missing", lost.display());
+    assert!(report.damage.contains(&named), "{:#?}", report.damage);
+    for _ in 0..2 {
+        let report = check(dir.path(), &mut |_| {}).unwrap();
+        assert!(report.has_gaps && report.problems.contains(&named), "{:#?}", report.problems);
+        reopened(dir.path());
+        packed(dir.path());
+    }
+}
+
+#[test]
+fn a_lost_segment_of_the_journal_goes_on_to_show_after_a_start() {
+    let dir = with_three_packs(39);
+    fs::remove_file(segment(dir.path())).unwrap();
+    let named = |path: &str| format!("`{}` is missing", dir.path().join(path).display());
+    reopened(dir.path());
+    assert_eq!(check(dir.path(), &mut |_| {}).unwrap().problems, [named("journal/000000000004.journal")]);
+    let store = Store::open(dir.path()).unwrap();
+    let mut history = History::after(40, store.last_fact().unwrap());
+    (0..20).for_each(|_| store.commit_blocking(history.step()).unwrap());
+    store.close().unwrap();
+    packed(dir.path());
+    assert_eq!(check(dir.path(), &mut |_| {}).unwrap().problems, [named("packs/000000000004.pack")]);
+}
+
 /// The only segment of the journal.
 fn segment(dir: &Path) -> PathBuf {
     let mut segments = files_below(&dir.join("journal"));

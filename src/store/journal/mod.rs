@@ -42,12 +42,12 @@ pub(crate) struct SegmentWriter {
 }
 
 impl SegmentWriter {
-    /// Goes on with the newest segment, or begins the first one. What a crash left of a frame is cut off.
-    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+    /// Goes on with the newest segment, or begins the one numbered `first`. What a crash left of a frame is cut off.
+    pub fn open(dir: &Path, first: u64) -> Result<Self, StoreError> {
         make_dir(dir)?;
         match segments(dir)?.pop() {
             Some((number, path)) => Self::resume(dir, number, &path),
-            None => Self::begin(dir, 1),
+            None => Self::begin(dir, first),
         }
     }
 
@@ -244,13 +244,13 @@ mod tests {
     #[test]
     fn entries_come_back_in_order_over_segments() {
         let dir = tempfile::tempdir().unwrap();
-        let mut journal = SegmentWriter::open(dir.path()).unwrap();
+        let mut journal = SegmentWriter::open(dir.path(), 1).unwrap();
         journal.append(&entry(1)).unwrap();
         journal.append(&entry(2)).unwrap();
         journal.rotate().unwrap();
         journal.append(&entry(3)).unwrap();
         drop(journal);
-        let mut journal = SegmentWriter::open(dir.path()).unwrap();
+        let mut journal = SegmentWriter::open(dir.path(), 1).unwrap();
         assert_eq!(journal.number(), 2);
         journal.append(&entry(4)).unwrap();
         assert_eq!(logs(dir.path()), [1, 2, 3, 4]);
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn an_entry_torn_at_any_byte_never_was() {
         let dir = tempfile::tempdir().unwrap();
-        let mut journal = SegmentWriter::open(dir.path()).unwrap();
+        let mut journal = SegmentWriter::open(dir.path(), 1).unwrap();
         journal.append(&entry(1)).unwrap();
         let whole = journal.end;
         journal.append(&entry(2)).unwrap();
@@ -269,7 +269,7 @@ mod tests {
         let bytes = fs::read(&path).unwrap();
         for length in usize::try_from(whole).unwrap()..bytes.len() {
             fs::write(&path, &bytes[..length]).unwrap();
-            let mut journal = SegmentWriter::open(dir.path()).unwrap();
+            let mut journal = SegmentWriter::open(dir.path(), 1).unwrap();
             journal.append(&entry(9)).unwrap();
             assert_eq!(logs(dir.path()), [1, 9]);
         }

@@ -115,6 +115,30 @@ pub(crate) fn last_packed(dir: &Path) -> Result<u64, StoreError> {
     Ok(last)
 }
 
+/// The last segment of the journal that packs have; none if a damaged trailer leaves that open.
+pub(crate) fn last_segment(packs: &[(u64, PathBuf)]) -> Result<Option<u64>, StoreError> {
+    let mut last = Some(0);
+    for (_, path) in packs {
+        last = last.zip(trailer_of(path)?).map(|(last, trailer): (u64, Trailer)| last.max(trailer.segment));
+    }
+    Ok(last)
+}
+
+/// The segments of the journal that are in no pack, and should be before or between those that are there.
+pub(crate) fn missing_segments(
+    packs: &[(u64, PathBuf)],
+    there: impl Iterator<Item = u64>,
+) -> Result<Vec<u64>, StoreError> {
+    // With a damaged trailer it is not known where the journal begins; the damage is told of anyway.
+    let mut expected = last_segment(packs)?.map(|packed| packed + 1);
+    let mut missing = Vec::new();
+    for number in there {
+        missing.extend(expected.unwrap_or(number)..number);
+        expected = Some(expected.unwrap_or(0).max(number + 1));
+    }
+    Ok(missing)
+}
+
 /// What the trailer of a pack says; none if it is damaged.
 pub(crate) fn trailer_of(path: &Path) -> Result<Option<Trailer>, StoreError> {
     let file = File::open(path).map_err(StoreError::io("open", path))?;

@@ -115,7 +115,11 @@ fn export(file: &Path, state: &DataDirectory) -> Result<ExitCode, CliError> {
         export_to_file(&dir, &absolute(file)?, &mut bar)?
     };
     bar.end();
-    errln!("{}: exported {}", dir.display(), held(&report));
+    let lost = match report.facts_lost {
+        0 => String::new(),
+        lost => format!("; {} are lost and missing from it", count(lost, "fact")),
+    };
+    errln!("{}: exported {}{lost}", dir.display(), held(&report));
     Ok(ended_with(&report.damage, "could not be read and are missing from the dump"))
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Findings {
     pub last: u64,
     /// The first fact that is lost.
     pub first_lost: Option<u64>,
+    /// How many facts are lost.
+    pub lost: u64,
     /// What retention removed, oldest first.
     pub removals: Vec<Removal>,
     /// Damaged places, each in words.
@@ -152,6 +154,7 @@ impl Reader<'_> {
             format!("facts {first} to {last} are missing: they are neither in a pack nor in the journal")
         });
         self.findings.first_lost.get_or_insert(first);
+        self.findings.lost += last - first + 1;
         self.findings.last = last;
     }
 

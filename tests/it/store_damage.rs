@@ -384,6 +384,11 @@ fn a_lost_pack_goes_on_to_show_after_an_export_and_a_start() {
     let report = export(dir.path(), &mut dump, &mut |_| {}).unwrap();
     let named = format!("`{}` is missing", lost.display());
     assert!(report.damage.contains(&named), "{:#?}", report.damage);
+    assert!(
+        report.damage.iter().any(|words| words.contains(" logs have no lines in the dump")),
+        "{:#?}",
+        report.damage
+    );
     for _ in 0..2 {
         let report = check(dir.path(), &mut |_| {}).unwrap();
         assert!(report.has_gaps && report.problems.contains(&named), "{:#?}", report.problems);
@@ -405,6 +410,17 @@ fn a_lost_segment_of_the_journal_goes_on_to_show_after_a_start() {
     store.close().unwrap();
     packed(dir.path());
     assert_eq!(check(dir.path(), &mut |_| {}).unwrap().problems, [named("packs/000000000004.pack")]);
+}
+
+#[test]
+fn an_export_names_files_of_long_logs_that_are_gone() {
+    let (dir, _) = store_with_history(41, 300);
+    packed(dir.path());
+    let lost = files_below(&dir.path().join("builds")).remove(0);
+    fs::remove_dir_all(dir.path().join("builds")).unwrap();
+    let report = export(dir.path(), &mut std::io::sink(), &mut |_| {}).unwrap();
+    let named = format!("`{}` is missing: its lines are lost", lost.display());
+    assert!(report.damage.contains(&named), "{:#?}", report.damage);
 }
 
 /// The only segment of the journal.

@@ -2,11 +2,10 @@
 //!
 //! The strongest part: the facts are projected once more, into a scratch database, and every record is compared.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 
+use super::files_of_logs::FilesOfLogs;
 use super::rebuild::project_facts;
 use super::{OnProgress, PROGRESS_EVERY, Progress, open_database, open_trusted, take_existing};
 use crate::model::{BuildId, BuildsetId, RequestId};
@@ -16,8 +15,8 @@ use crate::store::configs::Configs;
 use crate::store::directory::{Directory, builds, remove_all};
 use crate::store::journal::{self, Read as JournalRead};
 use crate::store::key::Table;
-use crate::store::logs::{file_name, inspect_file, inspect_packed, log_file, log_files, records};
-use crate::store::packs::{self, LogFile, Read, Wanted};
+use crate::store::logs::{inspect_file, inspect_packed, log_files, records};
+use crate::store::packs::{self, Read, Wanted};
 use crate::store::project::last_seq;
 use crate::store::removal::Removal;
 use crate::store::snapshot::Snapshots;
@@ -294,7 +293,7 @@ fn check_logs(
     report: &mut CheckReport,
     on_progress: OnProgress<'_>,
 ) -> Result<(), StoreError> {
-    let mut files = FilesOfLogs::new();
+    let mut files = FilesOfLogs::default();
     for (_, path) in packs::packs(&directory.packs())? {
         packs::read(&path, Wanted::Logs, &mut |read| {
             match read {
@@ -304,18 +303,14 @@ fn check_logs(
                         report.problems.push(format!("`{}`: log {log} of build {build} is damaged", path.display()));
                     }
                 }
-                Read::Files(found) => {
-                    for file in found {
-                        files.entry((file.build, file.log)).or_default().insert(file.number, file);
-                    }
-                }
+                Read::Files(found) => files.add(found),
                 // Told of already.
                 Read::Facts(_) | Read::Removals(_) | Read::Damage(_) => {}
             }
             Ok(())
         })?;
     }
-    check_files_of_logs(directory, files, removed, report)?;
+    report.problems.extend(files.missing(directory, removed)?);
     for (_, path) in journal::segments(&directory.journal())? {
         journal::read(&path, |read| {
             if let JournalRead::Entry(entry, place) = read
@@ -339,43 +334,5 @@ fn check_logs(
         }
     }
     on_progress(Progress { what: "log files", done: report.log_files, total: Some(report.log_files) });
-    Ok(())
-}
-
-/// The files that packs tell of, by build and log, then by number.
-type FilesOfLogs = BTreeMap<(u64, u64), BTreeMap<u64, LogFile>>;
-
-/// Looks for files of long logs that are gone, or shorter than they were.
-fn check_files_of_logs(
-    directory: &Directory,
-    mut files: FilesOfLogs,
-    removed: &[Removal],
-    report: &mut CheckReport,
-) -> Result<(), StoreError> {
-    let removed: BTreeSet<u64> = removed.iter().filter_map(Removal::logs_of).map(|build| build.0).collect();
-    files.retain(|(build, _), _| !removed.contains(build));
-    for ((build, log), expected) in files {
-        let dir = directory.build(BuildId(build));
-        let there = log_files(&dir)?.iter().filter_map(|name| log_file(&dir.join(name), 0)).collect::<Vec<_>>();
-        let newest = there.iter().filter(|file| file.log == log).map(|file| file.number).max().unwrap_or(0);
-        for file in expected.values() {
-            let path = dir.join(file_name(file));
-            match std::fs::metadata(&path) {
-                Ok(found) if found.len() >= file.bytes => {}
-                Ok(found) => report.problems.push(format!(
-                    "`{}` has {} bytes and had {}: its last lines are lost",
-                    path.display(),
-                    found.len(),
-                    file.bytes
-                )),
-                // The middle of a log that grows beyond its bounds is dropped: from file 1 on, while newer ones are written.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && file.number > 0 && file.number < newest => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    report.problems.push(format!("`{}` is missing: its lines are lost", path.display()));
-                }
-                Err(error) => return Err(StoreError::io("look at", &path)(error)),
-            }
-        }
-    }
     Ok(())
 }

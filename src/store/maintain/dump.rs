@@ -73,6 +73,8 @@ pub(super) struct Counts {
 pub struct DumpReport {
     /// Facts.
     pub facts: u64,
+    /// Facts that the exported store lost.
+    pub facts_lost: u64,
     /// Configurations.
     pub configs: u64,
     /// Short logs, and files of long ones.
@@ -86,7 +88,7 @@ pub struct DumpReport {
 impl Counts {
     pub fn report(self, damage: Vec<String>) -> DumpReport {
         let Self { facts, configs, log_files, log_bytes } = self;
-        DumpReport { facts, configs, log_files, log_bytes, damage }
+        DumpReport { facts, facts_lost: 0, configs, log_files, log_bytes, damage }
     }
 }
 

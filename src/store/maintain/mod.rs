@@ -7,6 +7,7 @@ mod check;
 mod compact;
 mod dump;
 mod export;
+mod files_of_logs;
 mod import;
 mod rebuild;
 

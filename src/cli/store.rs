@@ -50,40 +50,32 @@ fn check(dir: &Path) -> Result<ExitCode, CliError> {
         return Ok(ExitCode::SUCCESS);
     }
     outln!("{}: {} ({read})", dir.display(), count(report.problems.len() as u64, "problem"));
-    for advice in advice(&report) {
-        outln!("{advice}");
-    }
+    outln!("{}", advice(&report));
     Ok(ExitCode::from(DAMAGED))
 }
 
-/// What would do about a damaged store.
-fn advice(report: &CheckReport) -> Vec<&'static str> {
-    let mut advice = Vec::new();
-    if report.database_lacks && !report.facts_lack {
-        advice.push("Packs and journal are intact: `starwright store rebuild` rebuilds the database from them.");
+/// What would do about a damaged store: one thing, because two of them may contradict each other.
+const fn advice(report: &CheckReport) -> &'static str {
+    match (report.database_lacks, report.facts_lack, report.has_gaps) {
+        (true, false, false) => {
+            "Packs and journal are intact: `starwright store rebuild` rebuilds the database from them."
+        }
+        (true, _, _) => {
+            "The database is damaged, and so are packs or journal: restore a backup, or use `starwright store rebuild` to \
+             recover whatever is readable."
+        }
+        (false, true, _) => {
+            "The database is intact and stays usable; do not rebuild it. An export would lack what packs and journal lack. Put \
+             files that are damaged or gone back from a backup while no master runs, and check again. Without a backup, go on \
+             with this directory, and back it up as a whole."
+        }
+        (false, false, true) => {
+            "Files of the store are gone, and with them logs; everything else is intact. Put them back from a backup while no \
+             master runs, and check again. Without a backup, what only they held is lost: `starwright store export` and \
+             `starwright store import` into a new directory make a store without gaps from the rest."
+        }
+        (false, false, false) => "Damaged entries are skipped when read; everything else is intact.",
     }
-    if report.database_lacks && report.facts_lack {
-        advice.push(
-            "The database is damaged, and so are packs or journal: restore a backup, or use `starwright store rebuild` to recover whatever is readable.",
-        );
-    }
-    if !report.database_lacks && report.facts_lack {
-        advice.push(
-            "The database is intact and stays usable; do not rebuild it. An export would lack what packs and journal lack, so \
-             back up the directory instead.",
-        );
-    }
-    if report.has_gaps {
-        advice.push(
-            "Files of the store are gone. Put them back from a backup while no master runs, and check again. Without a backup, \
-             what only they held is lost: `starwright store export` and `starwright store import` into a new directory make a \
-             store without gaps from the rest.",
-        );
-    }
-    if advice.is_empty() {
-        advice.push("Damaged entries are skipped when read; everything else is intact.");
-    }
-    advice
 }
 
 fn compact(dir: &Path) -> Result<ExitCode, CliError> {
@@ -243,4 +235,24 @@ fn failed(error: StoreError) -> CliError {
 fn absolute(path: &Path) -> Result<PathBuf, CliError> {
     std::path::absolute(path)
         .map_err(|error| CliError::environment(format!("failed to find `{}`: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_intact_database_beside_damaged_packs_is_kept() {
+        let told = |database_lacks, facts_lack, has_gaps| {
+            advice(&CheckReport { database_lacks, facts_lack, has_gaps, ..CheckReport::default() })
+        };
+        for has_gaps in [false, true] {
+            let text = told(false, true, has_gaps);
+            assert!(text.contains("do not rebuild") && !text.contains("store import"), "{text}");
+            assert!(told(true, true, has_gaps).contains("restore a backup"));
+        }
+        assert!(told(false, false, true).contains("store import"));
+        assert!(told(true, false, false).contains("Packs and journal are intact"));
+        assert!(!told(true, false, true).contains("intact"));
+    }
 }

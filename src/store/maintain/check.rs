@@ -141,13 +141,24 @@ fn compare(
         report.facts_lack = true;
         report.problems.push(format!("packs and journal end with fact {facts}, the database with fact {records}"));
     }
-    let mut differences = 0_usize;
+    let (mut differences, mut told) = (0_usize, 0_usize);
+    // What no fact tells of is as much as a lost pack held: it is counted, and the first is named.
+    let mut untold: Option<(String, usize)> = None;
     for range in compared() {
         let mut difference = |key: &[u8], what: Difference| {
             differences += 1;
             report.facts_lack |= what == Difference::OnlyFound && is_history(key, removed);
-            if differences <= TOLD_MAX {
-                report.problems.push(format!("{}: {}", describe(key), what.words()));
+            let words = match what {
+                Difference::OnlyFound => {
+                    untold.get_or_insert_with(|| (describe(key), 0)).1 += 1;
+                    return;
+                }
+                Difference::OnlyExpected => "missing in the database",
+                Difference::Other => "differs from what the facts tell",
+            };
+            told += 1;
+            if told <= TOLD_MAX {
+                report.problems.push(format!("{}: {words}", describe(key)));
             }
         };
         let (mut left, mut right) = (Walk::new(expected, &range), Walk::new(found, &range));
@@ -192,9 +203,13 @@ fn compare(
     report.facts_lack |= report.has_gaps && differences > 0;
     // Facts that are lost make records differ and lack, too; the other way round they would be more, not less.
     report.database_lacks |= differences > 0 && !report.facts_lack;
-    if differences > TOLD_MAX {
-        report.problems.push(format!("{} further records differ", differences - TOLD_MAX));
+    if told > TOLD_MAX {
+        report.problems.push(format!("{} further records differ", told - TOLD_MAX));
     }
+    report.problems.extend(untold.map(|(first, number)| match number {
+        1 => format!("{first}: in the database, but no fact tells of it"),
+        _ => format!("{number} records are in the database, but no fact tells of them; the first is {first}"),
+    }));
     Ok(())
 }
 
@@ -221,16 +236,6 @@ enum Difference {
     OnlyExpected,
     OnlyFound,
     Other,
-}
-
-impl Difference {
-    const fn words(self) -> &'static str {
-        match self {
-            Self::OnlyExpected => "missing in the database",
-            Self::OnlyFound => "in the database, but no fact tells of it",
-            Self::Other => "differs from what the facts tell",
-        }
-    }
 }
 
 /// A compaction drops the facts of removed buildsets; source stamps that only those named stay in the database.

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use super::args::{DataDirectory, StoreCommand};
 use super::error::CliError;
-use super::output::{bytes, count, errln, outln};
+use super::output::{bytes, check as check_written, count, errln, outln};
 use super::progress::ProgressBar;
 use crate::base::{Clock as _, LogForm, SystemClock, files, init_logging};
 use crate::master::{EndBuildError, Launcher, end_build_offline};
@@ -102,7 +102,7 @@ fn export(file: &Path, state: &DataDirectory) -> Result<ExitCode, CliError> {
                 CliError::user("a dump cannot be written to a terminal").hint("name a file, or redirect the output")
             );
         }
-        maintain::export(&dir, &mut BufWriter::new(out.lock()), &mut |progress| bar.show(progress)).map_err(failed)?
+        maintain::export(&dir, &mut BufWriter::new(out.lock()), &mut |progress| bar.show(progress)).map_err(unread)?
     } else {
         export_to_file(&dir, &absolute(file)?, &mut bar)?
     };
@@ -226,6 +226,16 @@ fn ended_with(damage: &[String], what: &str) -> ExitCode {
     }
     errln!("warning: {} {what}", count(damage.len() as u64, "place"));
     ExitCode::from(DAMAGED)
+}
+
+/// Why a dump was not written to standard output. If its reader went away, the program ends here.
+fn unread(error: StoreError) -> CliError {
+    if let StoreError::Io { source, .. } = &error
+        && source.kind() == io::ErrorKind::BrokenPipe
+    {
+        check_written(Err(io::ErrorKind::BrokenPipe.into()));
+    }
+    failed(error)
 }
 
 fn failed(error: StoreError) -> CliError {

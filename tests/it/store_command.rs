@@ -57,6 +57,15 @@ fn a_sound_store_is_checked_compacted_exported_and_imported() {
         sealed(Command::new(PROGRAM).args(["store", "export", "-", "--data", path_of(data)])).output().unwrap();
     assert!(export.stdout == fs::read(&dump).unwrap());
     let piped = place.path().join("piped");
+    let mut unread = sealed(Command::new(PROGRAM).args(["store", "export", "-", "--data", path_of(data)]))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(unread.stdout.take());
+    let unread = unread.wait_with_output().unwrap();
+    assert_eq!(unread.status.code(), Some(141), "a closed pipe ends it quietly: {}", said(&unread));
+    assert!(!said(&unread).contains("error"), "{}", said(&unread));
     let import = sealed(Command::new(PROGRAM).args(["store", "import", "-", "--data", path_of(&piped)]))
         .stdin(fs::File::open(&dump).unwrap())
         .output()

@@ -72,7 +72,7 @@ fn force(turn: &mut Turn<'_>, ask: &ForceOrder, by: &Actor) -> Result<Result<Cre
     }
     let scheduler = find_scheduler(&plan, ask)?;
     let (mut new_buildset, priority) = match scheduler {
-        Some(scheduler) => force_by_form(turn, scheduler, ask)?,
+        Some(scheduler) => force_by_form(turn, &plan, scheduler, ask)?,
         None => force_directly(&plan, ask)?,
     };
     let given = &mut new_buildset.given;
@@ -85,7 +85,7 @@ fn force(turn: &mut Turn<'_>, ask: &ForceOrder, by: &Actor) -> Result<Result<Cre
     Ok(make_buildset(turn, new_buildset))
 }
 
-fn force_by_form(turn: &Turn<'_>, scheduler: &SchedulerPlan, ask: &ForceOrder) -> Result<Wanted, Reply> {
+fn force_by_form(turn: &Turn<'_>, plan: &Plan, scheduler: &SchedulerPlan, ask: &ForceOrder) -> Result<Wanted, Reply> {
     let name = &scheduler.name;
     if !turn.state.schedulers().get(name).is_some_and(|state| state.enabled) {
         return Err(Reply::Refused(format!("scheduler `{name}` is switched off; enable it first")));
@@ -97,13 +97,20 @@ fn force_by_form(turn: &Turn<'_>, scheduler: &SchedulerPlan, ask: &ForceOrder) -
         let has = scheduler.builders.join("`, `");
         return Err(Reply::Refused(format!("scheduler `{name}` has no builder `{stranger}`, but `{has}`")));
     }
-    let answers = form::read(params, &ask.params, ask.priority.as_ref()).map_err(Reply::Invalid)?;
     let defaults: Vec<StampSpec> = scheduler.codebases.iter().map(|codebase| codebase.stamp.clone()).collect();
     let mut new_buildset =
         NewBuildset { stamps: choose_stamps(&defaults, &ask.stamps)?, ..NewBuildset::of(scheduler, "") };
     if !ask.builders.is_empty() {
         new_buildset.builders.clone_from(&ask.builders);
     }
+    let mut errors = form::unused_sources(plan, scheduler, &new_buildset.builders, &new_buildset.stamps);
+    let answers = match form::read(params, &ask.params, ask.priority.as_ref()) {
+        Ok(answers) if errors.is_empty() => answers,
+        answers => {
+            errors.extend(answers.err().into_iter().flatten());
+            return Err(Reply::Invalid(errors));
+        }
+    };
     new_buildset.given = as_properties(&answers.values);
     Ok((new_buildset, answers.priority))
 }

@@ -164,6 +164,7 @@ fn same_builder(old: &BuilderPlan, new: &BuilderPlan) -> bool {
         env,
         dir,
         steps,
+        codebases,
         collapse,
         priority,
         next_build,
@@ -182,6 +183,7 @@ fn same_builder(old: &BuilderPlan, new: &BuilderPlan) -> bool {
         && *properties == new.properties
         && *env == new.env
         && *dir == new.dir
+        && *codebases == new.codebases
         && steps.len() == new.steps.len()
         && steps.iter().zip(&new.steps).all(|(old, new)| same_step(old, new))
         && same_option(collapse.as_ref(), new.collapse.as_ref(), same_collapse)

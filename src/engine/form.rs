@@ -1,11 +1,13 @@
 //! The form of a force scheduler: what a person gave becomes properties, or errors for all fields at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
 
 use crate::base::nearest;
-use crate::model::{ForceParam, ForceParamKind, Value, check_property};
+use crate::model::{
+    BuilderPlan, ForceParam, ForceParamKind, Plan, SchedulerPlan, StampSpec, Value, check_property, full_name,
+};
 
 /// Letters of a wrong value that a message repeats.
 const SHOWN_MAX: usize = 60;
@@ -47,6 +49,56 @@ pub(super) fn read(
         Err(error) => drop(errors.insert("priority".to_owned(), error)),
     }
     if errors.is_empty() { Ok(answers) } else { Err(errors) }
+}
+
+/// The branches and revisions that would have no effect because no step of the builders uses their codebase. Nothing is
+/// refused while a builder's codebases are unknown, or if other builders get the sources afterwards.
+pub(super) fn unused_sources(
+    plan: &Plan,
+    scheduler: &SchedulerPlan,
+    builders: &[String],
+    stamps: &[StampSpec],
+) -> Errors {
+    let plans: Vec<&BuilderPlan> = builders.iter().filter_map(|name| plan.builders.get(name)).collect();
+    if plans.is_empty() || plan.has_dependents(&scheduler.name) {
+        return Errors::new();
+    }
+    let mut errors = Errors::new();
+    let usual = |stamp: &StampSpec| scheduler.codebases.iter().find(|usual| usual.stamp.codebase == stamp.codebase);
+    for stamp in stamps.iter().filter(|stamp| plans.iter().all(|builder| builder.ignores(&stamp.codebase))) {
+        let usual = usual(stamp).map(|usual| &usual.stamp);
+        let fields = [
+            ("branch", &stamp.branch, usual.and_then(|usual| usual.branch.as_ref())),
+            ("revision", &stamp.revision, usual.and_then(|usual| usual.revision.as_ref())),
+        ];
+        for (name, given, usual) in fields {
+            if given.as_ref().is_some_and(|given| usual != Some(given)) {
+                let error = unused_source(scheduler, &plans, &stamp.codebase, name);
+                errors.insert(full_name(&stamp.codebase, name), error);
+            }
+        }
+    }
+    errors
+}
+
+fn unused_source(scheduler: &SchedulerPlan, builders: &[&BuilderPlan], codebase: &str, field: &str) -> String {
+    let names = builders.iter().map(|builder| format!("`{}`", builder.name)).collect::<Vec<_>>().join(", ");
+    let used: BTreeSet<&str> =
+        builders.iter().flat_map(|builder| builder.codebases.iter().map(String::as_str)).collect();
+    let is_declared = |name: &&str| scheduler.codebases.iter().any(|known| known.stamp.codebase == **name);
+    let declared: Vec<&str> = used.iter().copied().filter(is_declared).collect();
+    let give = |codebases: &mut dyn Iterator<Item = &str>| {
+        codebases.map(|codebase| format!("`{}`", full_name(codebase, field))).collect::<Vec<_>>().join(" or ")
+    };
+    let what = format!("the {field} would have no effect: no step of {names} uses the codebase `{codebase}`");
+    if !declared.is_empty() {
+        return format!("{what}; give {} instead", give(&mut declared.into_iter()));
+    }
+    let uses = in_quotes(&used.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    let write = used.iter().map(|name| format!("\"{name}\": {{}}")).collect::<Vec<_>>().join(", ");
+    let give = give(&mut used.into_iter());
+    let by = &scheduler.name;
+    format!("{what}, but {uses}; write `codebases = {{{write}}}` in force scheduler `{by}`, and give {give}")
 }
 
 /// The priority that somebody wants; none as usual.

@@ -55,7 +55,7 @@ pub use plan::{
     DatabasePlan, ForceParam, ForceParamKind, GitPlan, HookPlan, ImportantFiles, LockAccess, LockMode, LockPlan,
     LockScope, MailPlan, MailTls, MasterPlan, Matcher, NotifierKind, NotifierPlan, NotifyOn, Plan, Policy,
     RETRY_DELAY_MAX, Recipients, RetentionPlan, SchedulerKind, SchedulerPlan, SecretsPlan, SourcePlace, StepPlan,
-    WebPlan, WorkerPlan, dir_key, dirs_clash, intern,
+    WebPlan, WorkerPlan, dir_key, dirs_clash, full_name, intern,
 };
 #[cfg(test)]
 pub use plan::{ListPlan, PaperPlan};

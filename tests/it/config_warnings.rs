@@ -63,3 +63,44 @@ fn a_place_in_a_plain_text_and_pythons_exit_code_are_told() {
         assert!(line.starts_with(start), "{line}");
     }
 }
+
+#[test]
+fn a_force_scheduler_whose_branch_no_step_uses_is_told() {
+    let with = |steps: &str, force: &str| {
+        warnings(&format!(
+            "load(\"@stdlib//source.star\", \"git\")\nload(\"@stdlib//schedulers.star\", \"force\", \"dependent\")\n\
+             load(\"@stdlib//steps.star\", \"group\", \"sh\", \"trigger\")\n\
+             load(\"@stdlib//text.star\", \"interpolate\")\nworker(\"w\")\n\
+             app = git(\"https://example.org/app.git\", codebase = \"app\")\n\
+             lib = git(\"https://example.org/lib.git\", codebase = \"lib\", workdir = \"lib\")\n\
+             builder(\"both\", workers = [\"w\"], steps = [{steps}])\n\
+             force(\"by-hand\", builders = [\"both\"]{force})\n"
+        ))
+    };
+    let none = Vec::<String>::new();
+    let told =
+        ["master.star:9:1: force scheduler `by-hand` gives branch and revision to the codebase ``, which no step of \
+         `both` uses (hint: name the codebases of its steps: codebases = {\"app\": {}, \"lib\": {}})"];
+    let plain = "app, lib, sh(\"make\", env = {\"CI\": \"1\"})";
+    assert_eq!(with(plain, ""), told);
+    assert_eq!(with("group(\"sources\", [app, lib]), sh([\"make\"])", ""), told, "steps inside steps count");
+    assert_eq!(with(plain, ", codebases = {\"app\": {}, \"lib\": {}}"), none);
+    assert_eq!(with(plain, ", codebases = {\"lib\": {}}"), none);
+    let unused = with(plain, ", codebases = {\"lib\": {}, \"docs\": {}}");
+    assert!(matches!(&*unused, [one] if one.contains("the codebase `docs`, which no step")), "{unused:?}");
+    for unknown in [
+        "lambda ctx: ctx.run([\"make\", ctx.branch])",
+        "sh(lambda ctx: [\"make\", ctx.branch])",
+        "sh([\"make\", interpolate(\"%(src::branch)s\")])",
+        "sh(\"make\", env = {\"BRANCH\": lambda ctx: ctx.branch})",
+        "sh(\"make\", do_if = lambda ctx: ctx.branch == \"main\")",
+        "step(\"own\", run = lambda ctx: ctx.run(\"make\"))",
+        "group(\"all\", [sh(interpolate(\"make %(src::branch)s\"))])",
+    ] {
+        assert_eq!(with(&format!("app, lib, {unknown}"), ""), none, "{unknown}");
+    }
+    assert_eq!(with("sh(\"make\")", ""), none, "a builder without sources of its own");
+    let followed = ")\nbuilder(\"then\", workers = [\"w\"], steps = [sh(\"make\")])\n\
+                    dependent(\"next\", upstream = \"by-hand\", builders = [\"then\"]";
+    assert_eq!(with(plain, followed), none, "further builds get the sources too");
+}

@@ -14,6 +14,7 @@ mod step_words;
 mod thrown_away;
 mod unfilled;
 mod unheard;
+mod unused_sources;
 
 pub(super) use calls::{Calls, Signatures};
 pub(super) use loads::missing_symbols;

@@ -1,6 +1,6 @@
 //! `builder`: a kind of build, with its steps and the workers that can run it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use starlark::environment::GlobalsBuilder;
@@ -113,6 +113,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
             env: environment(&call),
             dir: directory(&call, &name),
             steps: steps(&mut call),
+            codebases: codebases(&call),
             collapse: collapse(&mut call),
             priority: priority(&mut call),
             next_build: call.function("next_build", &["builder", "requests"]),
@@ -138,6 +139,18 @@ fn steps(call: &mut Call<'_, '_, '_, '_, '_>) -> Vec<Arc<StepPlan>> {
         plans.extend(step_plan(call, at, item));
     }
     plans
+}
+
+/// The codebases that the steps use, if that is known of all of them.
+fn codebases(call: &Call<'_, '_, '_, '_, '_>) -> BTreeSet<String> {
+    let mut used = BTreeSet::new();
+    for item in call.value("steps").and_then(items_of).unwrap_or_default() {
+        match Step::from_value(*item).map(|step| &step.flags.codebases) {
+            Some(Some(codebases)) => used.extend(codebases.iter().cloned()),
+            Some(None) | None => return BTreeSet::new(),
+        }
+    }
+    used
 }
 
 /// Notes steps that fill a directory which an earlier one has filled with another repository. Those that run under a

@@ -38,7 +38,7 @@ pub(super) fn declarations(globals: &mut GlobalsBuilder) {
 
 /// What the library's `**flags` stands for: what `step` takes beside what the library gives itself.
 pub(super) fn step_flags() -> Vec<&'static str> {
-    step::STEP.names().filter(|name| !["name", "run", "checks_out"].contains(name)).collect()
+    step::STEP.names().filter(|name| !["name", "run", "checks_out", "sources"].contains(name)).collect()
 }
 
 /// What the library's `**common` stands for: what every scheduler takes beside what its function names.

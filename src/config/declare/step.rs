@@ -1,11 +1,13 @@
 //! `step`: what one element of `steps = [...]` does, and what its outcome means.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use starlark::environment::GlobalsBuilder;
 use starlark::eval::{Arguments, Evaluator};
 use starlark::starlark_module;
 use starlark::values::Value;
+use starlark::values::dict::DictRef;
 
 use super::super::args::{Call, is_callable};
 use super::super::collect::Collector;
@@ -73,11 +75,22 @@ pub(super) static STEP: Native = Native {
             "For authors of step types: the directory that the step checks out into, and the repository. If two steps \
              of a builder check out different repositories into one directory, the configuration is rejected.",
         ),
+        optional(
+            "sources",
+            "pair of lists",
+            "None",
+            "For authors of step types: the codebases whose source stamps `run` uses, and the arguments that it resolves \
+             with `ctx`, which may contain steps. Unless an argument is a function or a template, or the step has a \
+             `do_if`, the codebases are then known, and a branch or revision that no step of a builder uses is refused.",
+        ),
     ],
 };
 
 /// More attempts than anybody waits for.
 const RETRIES_MAX: i64 = 100;
+
+/// Deeper lists in a step's arguments are not looked into; they may contain themselves.
+const DEPTH_MAX: usize = 8;
 
 #[starlark_module]
 pub(super) fn functions(builder: &mut GlobalsBuilder) {
@@ -111,6 +124,7 @@ fn read<'v>(mut call: Call<'v, '_, '_, '_, '_>) -> starlark::Result<Step<'v>> {
         place: usual.place,
         plan: OnceLock::new(),
         checks_out: checks_out(&call),
+        codebases: codebases(&call),
     };
     Ok(Step {
         name,
@@ -130,6 +144,38 @@ fn checks_out(call: &Call<'_, '_, '_, '_, '_>) -> Option<Box<(String, String)>> 
         return None;
     };
     Some(Box::new(((*dir).to_owned(), (*repository).to_owned())))
+}
+
+/// The codebases that a step uses; none if they depend on the build.
+fn codebases(call: &Call<'_, '_, '_, '_, '_>) -> Option<BTreeSet<String>> {
+    let value = call.value("sources")?;
+    let pair = items_of(value).and_then(|items| match items {
+        [names, arguments] => Some((items_of(*names)?, items_of(*arguments)?)),
+        _ => None,
+    });
+    let Some((names, arguments)) = pair else {
+        call.wrong_kind(call.arg("sources"), "sources", "a pair (codebases, arguments)", value);
+        return None;
+    };
+    let mut used = names.iter().map(|name| name.unpack_str().map(str::to_owned)).collect::<Option<BTreeSet<_>>>()?;
+    let known = call.value("do_if").is_none() && arguments.iter().all(|value| is_fixed(*value, &mut used, DEPTH_MAX));
+    known.then_some(used)
+}
+
+/// Whether a value is the same in every build. Adds the codebases of steps in it.
+fn is_fixed(value: Value<'_>, used: &mut BTreeSet<String>, depth: usize) -> bool {
+    if let Some(step) = Step::from_value(value) {
+        used.extend(step.flags.codebases.iter().flatten().cloned());
+        return step.flags.codebases.is_some();
+    }
+    let Some(deeper) = depth.checked_sub(1) else { return false };
+    if let Some(items) = items_of(value) {
+        return items.iter().all(|item| is_fixed(*item, used, deeper));
+    }
+    if let Some(dict) = DictRef::from_value(value) {
+        return dict.values().all(|item| is_fixed(item, used, deeper));
+    }
+    matches!(value.get_type(), "NoneType" | "string" | "int" | "float" | "bool" | "secret_text")
 }
 
 fn checked<'v>(call: &Call<'v, '_, '_, '_, '_>, name: &'static str, takes: &[&str]) -> Value<'v> {

@@ -1,5 +1,6 @@
 //! The value that `step(...)` makes: an element of `steps = [...]`, or something for `ctx.step`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -32,6 +33,8 @@ pub(in crate::config) struct StepFlags {
     pub(in crate::config) plan: OnceLock<Arc<StepPlan>>,
     /// The directory that it fills, and the repository it takes.
     pub(in crate::config) checks_out: Option<Box<(String, String)>>,
+    /// The codebases that it uses, if that is known.
+    pub(in crate::config) codebases: Option<BTreeSet<String>>,
 }
 
 /// A step, over values of a module in the making or of a finished one.
@@ -116,6 +119,7 @@ impl StepFlags {
             place,
             plan: OnceLock::new(),
             checks_out: None,
+            codebases: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::plans::{branch, force, param, plan, step};
+use super::plans::{PlanBuilder, branch, dependent, force, param, plan, step};
 use super::world::World;
 use crate::engine::Reply;
 use crate::model::{
@@ -311,4 +311,59 @@ fn without_a_force_scheduler_a_builder_is_forced_directly() {
     let request = world.force_with(ask);
     assert_eq!(world.buildset_of(request).stamps[0].spec.revision.as_deref(), Some("abc"));
     assert_eq!(world.property("linux/1", "level"), Some(Value::Int(3)));
+}
+
+/// A force scheduler with these codebases, over `both`, whose steps use `app` and `lib`, and `other`, of which nothing
+/// is known.
+fn two_codebases(codebases: &[&str]) -> PlanBuilder {
+    let uses = ["app", "lib"].map(str::to_owned);
+    plan()
+        .builder("both", ["w1"])
+        .builder("other", ["w1"])
+        .change_builder("both", |builder, _| builder.codebases = uses.into())
+        .scheduler(force("by-hand", &["both", "other"], Vec::new()).codebases(codebases))
+}
+
+fn with_source(builders: &[&str], stamp: StampSpec) -> ForceOrder {
+    ForceOrder {
+        scheduler: Some("by-hand".into()),
+        builders: builders.iter().map(|&name| name.into()).collect(),
+        stamps: vec![stamp],
+        ..ForceOrder::default()
+    }
+}
+
+#[test]
+fn a_source_that_no_step_uses_is_refused() {
+    let branch =
+        |codebase: &str| StampSpec { codebase: codebase.into(), branch: Some("nosuch".into()), ..StampSpec::default() };
+    let errors = |plan: PlanBuilder, ask: ForceOrder| -> Vec<(String, String)> {
+        match World::new(plan).order(Order::Force(ask)) {
+            Reply::Invalid(errors) => errors.into_iter().collect(),
+            Reply::Buildset { .. } => Vec::new(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let unnamed = || two_codebases(&[""]);
+    let told = "the branch would have no effect: no step of `both` uses the codebase ``, but `app`, `lib`; write \
+                `codebases = {\"app\": {}, \"lib\": {}}` in force scheduler `by-hand`, and give `app_branch` or \
+                `lib_branch`";
+    assert_eq!(errors(unnamed(), with_source(&["both"], branch(""))), [("branch".to_owned(), told.to_owned())]);
+    let revision = StampSpec { revision: Some("12345678".into()), ..StampSpec::default() };
+    let of_revision = errors(unnamed(), with_source(&["both"], revision));
+    assert!(of_revision[0].1.contains("`lib_revision`"), "{of_revision:?}");
+    assert_eq!(errors(unnamed(), with_source(&["both"], StampSpec::default())), [], "nothing was asked for");
+    assert_eq!(errors(unnamed(), with_source(&["other"], branch(""))), [], "its codebases are not known");
+    assert_eq!(errors(unnamed(), with_source(&[], branch(""))), [], "one of them may use it");
+    let followed = unnamed().scheduler(dependent("then", &["other"], "by-hand"));
+    assert_eq!(errors(followed, with_source(&["both"], branch(""))), [], "the next builds get it too");
+
+    let declared = || two_codebases(&["app", "lib", "docs"]);
+    assert_eq!(errors(declared(), with_source(&["both"], branch("lib"))), []);
+    let told = "the branch would have no effect: no step of `both` uses the codebase `docs`; give `app_branch` or \
+                `lib_branch` instead";
+    assert_eq!(
+        errors(declared(), with_source(&["both"], branch("docs"))),
+        [("docs_branch".to_owned(), told.to_owned())]
+    );
 }

@@ -14,6 +14,7 @@ pub use self::notifier::PaperPlan;
 pub use self::notifier::{MailPlan, MailTls, NotifierKind, NotifierPlan, NotifyOn, Recipients};
 pub use self::scheduler::{
     ChangeFilter, CodebasePlan, ForceParam, ForceParamKind, ImportantFiles, Matcher, SchedulerKind, SchedulerPlan,
+    full_name,
 };
 #[cfg(test)]
 pub use self::source::ListPlan;
@@ -179,6 +180,8 @@ pub struct BuilderPlan {
     pub slots_per_worker: u64,
     /// Builders that were given the same step share it.
     pub steps: Vec<Arc<StepPlan>>,
+    /// The codebases that its steps use. Empty if that is not known, as with steps that are functions, or if they use none.
+    pub codebases: BTreeSet<String>,
     /// None: the master's.
     pub collapse: Option<CollapsePolicy>,
     /// Higher goes first; default 0.
@@ -269,6 +272,12 @@ impl BuilderPlan {
         let slots = self.slots_per_worker.max(1);
         (1..=slots).map(|slot| if slot == 1 { self.dir.clone() } else { format!("{}.{slot}", self.dir) })
     }
+
+    /// Whether no step looks at the branch and revision of a codebase, as far as that is known.
+    #[must_use]
+    pub fn ignores(&self, codebase: &str) -> bool {
+        !self.codebases.is_empty() && !self.codebases.contains(codebase)
+    }
 }
 
 impl Plan {
@@ -297,6 +306,14 @@ impl Plan {
                 *step = Arc::clone(first);
             }
         }
+    }
+
+    /// Whether builds of other builders start with the sources of a scheduler's builds.
+    #[must_use]
+    pub fn has_dependents(&self, scheduler: &str) -> bool {
+        let is_upstream =
+            |kind: &SchedulerKind| matches!(kind, SchedulerKind::Dependent { upstream } if upstream == scheduler);
+        self.schedulers.values().any(|scheduler| is_upstream(&scheduler.kind))
     }
 
     /// Every directory that builders use on this worker, below its base directory. Whoever tidies up there spares

@@ -120,3 +120,9 @@ pub enum ForceParamKind {
     Choice { choices: Vec<String>, strict: bool },
     Fixed,
 }
+
+/// The name of a force form's field for a codebase, as requests give it.
+#[must_use]
+pub fn full_name(codebase: &str, name: &str) -> String {
+    if codebase.is_empty() { name.to_owned() } else { format!("{codebase}_{name}") }
+}

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::forceschedulers::{REASON, full_name};
-use crate::model::{BuilderId, CodebasePlan, ForceOrder, SchedulerKind, SchedulerPlan, StampSpec, Value};
+use super::forceschedulers::REASON;
+use crate::model::{BuilderId, CodebasePlan, ForceOrder, SchedulerKind, SchedulerPlan, StampSpec, Value, full_name};
 use crate::store::{Store, StoreError};
 
 /// Why a call cannot even be asked.

@@ -6,7 +6,7 @@ use super::cell::Cell;
 use super::error::ApiError;
 use super::kind::{Column, Kind, Resource, Type, fields, is};
 use super::read_request::{ReadRequest, ReadResult};
-use crate::model::{ForceParam, ForceParamKind, SchedulerKind, SchedulerPlan, StampSpec, Value};
+use crate::model::{ForceParam, ForceParamKind, SchedulerKind, SchedulerPlan, StampSpec, Value, full_name};
 
 static FORM_FIELD: Kind = Kind { name: "force_field", plural: "force_fields", fields: &[], paged: false };
 
@@ -112,11 +112,6 @@ fn codebase_group(stamp: &StampSpec) -> Cell<'_> {
         Cell::object(items)
     });
     nested(&stamp.codebase, 2, fields.collect())
-}
-
-/// How a field of a codebase's group is called in requests.
-pub fn full_name(group: &str, name: &str) -> String {
-    if group.is_empty() { name.to_owned() } else { format!("{group}_{name}") }
 }
 
 fn param(param: &ForceParam) -> Cell<'_> {

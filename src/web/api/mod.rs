@@ -36,7 +36,7 @@ mod workers;
 pub use builds::with_change as builds_with;
 pub use cell::{Cell, to_json};
 pub use force::{ForceCallError, force_order};
-pub use forceschedulers::{REASON, default_text, full_name};
+pub use forceschedulers::{REASON, default_text};
 
 use std::sync::Arc;
 

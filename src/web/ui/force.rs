@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{BuilderRecord, ForceParam, ForceParamKind, SchedulerKind, SchedulerPlan, StampSpec, Value};
-use crate::web::api::{REASON, default_text, full_name};
+use crate::model::{
+    BuilderRecord, ForceParam, ForceParamKind, SchedulerKind, SchedulerPlan, StampSpec, Value, full_name,
+};
+use crate::web::api::{REASON, default_text};
 
 /// A form.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 use super::args::ForceArgs;
 use super::client::{Client, path_part, user};
 use super::error::CliError;
-use super::output::{outln, shell_word};
+use super::output::outln;
 use super::watch;
 use crate::base::nearest;
 
@@ -55,7 +55,7 @@ pub(super) async fn follow_up(client: Client, request: u64, builder: &str, watch
     if watch {
         return watch::request(&client.patient(), request, builder).await;
     }
-    outln!("build request {request} is waiting; `starwright log {} -f` follows its build", shell_word(builder));
+    outln!("build request {request} is waiting; next time, `--watch` follows its build");
     Ok(ExitCode::SUCCESS)
 }
 

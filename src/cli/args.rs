@@ -316,12 +316,12 @@ pub(super) struct ForceArgs {
     /// The force scheduler, if the builder has several
     #[arg(long)]
     pub scheduler: Option<String>,
-    /// Branch to build
+    /// Branch to build; with several codebases, CODEBASE=BRANCH for each
     #[arg(long)]
-    pub branch: Option<String>,
-    /// Revision to build
+    pub branch: Vec<String>,
+    /// Revision to build; with several codebases, CODEBASE=REVISION for each
     #[arg(long)]
-    pub revision: Option<String>,
+    pub revision: Vec<String>,
     /// Reason, shown with the build
     #[arg(long, short, default_value = "")]
     pub reason: String,

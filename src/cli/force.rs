@@ -10,16 +10,13 @@ use super::error::CliError;
 use super::output::outln;
 use super::watch;
 use crate::base::nearest;
+use crate::model::full_name;
 
 pub(super) fn run(
     client: Client,
     args: &ForceArgs,
 ) -> Result<impl Future<Output = Result<ExitCode, CliError>> + '_, CliError> {
-    let mut given = Map::new();
-    for param in &args.params {
-        let (name, value) = split_param(param)?;
-        given.insert(name.to_owned(), value.into());
-    }
+    let given = args.params.iter().map(|param| split_param(param)).collect::<Result<Vec<_>, _>>()?;
     Ok(async move {
         let builder = client.builder_id(&args.builder).await?;
         let scheduler = scheduler_for(&client, builder, args).await?;
@@ -27,17 +24,19 @@ pub(super) fn run(
         params.insert("builderid".to_owned(), builder.into());
         let fields = fields_of(&scheduler["all_fields"]);
         for (name, value) in given {
-            let field = field_named(&fields, &name, args)?;
-            params.insert(field, value);
+            add(&mut params, field_named(&fields, name, args)?, value)?;
+        }
+        for (name, values) in [("branch", &args.branch), ("revision", &args.revision)] {
+            for value in values.iter().filter(|value| !value.is_empty()) {
+                let (field, value) = match of_codebase(&fields, name, value) {
+                    Some(found) => found,
+                    None => (field_named(&fields, name, args)?, value.as_str()),
+                };
+                add(&mut params, field, value)?;
+            }
         }
         let owner = args.owner.clone().or_else(user);
-        let extra = [
-            ("reason", Some(&args.reason)),
-            ("branch", args.branch.as_ref()),
-            ("revision", args.revision.as_ref()),
-            ("username", owner.as_ref()),
-        ];
-        for (name, value) in extra {
+        for (name, value) in [("reason", Some(&args.reason)), ("username", owner.as_ref())] {
             if let Some(value) = value.filter(|value| !value.is_empty()) {
                 params.insert(field_named(&fields, name, args)?, value.as_str().into());
             }
@@ -87,6 +86,22 @@ async fn scheduler_for(client: &Client, builder: u64, args: &ForceArgs) -> Resul
         }
     };
     Ok(schedulers[wanted].clone())
+}
+
+/// Adds the value of a field that has none yet.
+fn add(params: &mut Map<String, Json>, field: String, value: &str) -> Result<(), CliError> {
+    if params.contains_key(&field) {
+        return Err(CliError::user(format!("`{field}` is given twice")).hint("give one value for each field"));
+    }
+    params.insert(field, value.into());
+    Ok(())
+}
+
+/// The field and value of `CODEBASE=VALUE`, if the form has such a codebase.
+fn of_codebase<'a>(fields: &[(String, String)], name: &str, value: &'a str) -> Option<(String, &'a str)> {
+    let (codebase, value) = value.split_once('=')?;
+    let full = full_name(codebase, name);
+    fields.iter().any(|(known, short)| *known == full && short == name).then_some((full, value))
 }
 
 /// Full name and short name of each field of a form, those inside groups included.

@@ -46,6 +46,18 @@ force("with-form", builders = ["form"], params = [
 ])
 "#;
 
+const TWO_CODEBASES: &str = r#"
+load("@stdlib//source.star", "git")
+load("@stdlib//schedulers.star", "force")
+
+worker("local")
+app = git("/nowhere/app.git", codebase = "app")
+lib = git("/nowhere/lib.git", codebase = "lib", workdir = "lib")
+builder("both", workers = ["local"], steps = [app, lib])
+force("unnamed", builders = ["both"])
+force("named", builders = ["both"], codebases = {"app": {}, "lib": {}})
+"#;
+
 /// A running master with its local worker.
 struct Place {
     dir: TempDir,
@@ -55,11 +67,15 @@ struct Place {
 
 impl Place {
     fn start() -> (Self, Running) {
+        Self::with(CONFIG)
+    }
+
+    fn with(text: &str) -> (Self, Running) {
         let dir = TempDir::new().unwrap();
         let gate = dir.path().join("gate");
         assert!(Command::new("mkfifo").arg(&gate).status().unwrap().success());
         let config = dir.path().join("master.star");
-        std::fs::write(&config, CONFIG.replace("GATE", &gate.display().to_string())).unwrap();
+        std::fs::write(&config, text.replace("GATE", &gate.display().to_string())).unwrap();
         let mut place = Self { dir, config, address: String::new() };
         let running = place.up("127.0.0.1:0");
         place.address.clone_from(&running.address);
@@ -407,6 +423,37 @@ fn forms_are_judged_alike_by_pages_api_and_command_line() {
     }
     assert_eq!(property(&[], "version"), "1.0", "a required field that nobody mentions takes its default");
     assert_eq!(place.run(&["force", "form", "-p", "version="]).status.code(), Some(2));
+}
+
+#[test]
+fn a_branch_that_no_step_uses_is_refused() {
+    let (place, _running) = Place::with(TWO_CODEBASES);
+    for given in [["--branch", "nosuch"], ["--branch", "lib=main"], ["--revision", "1234567"]] {
+        let refused = place.run(&["force", "both", "--scheduler", "unnamed", given[0], given[1]]);
+        assert!(!refused.status.success());
+        let told = said(&refused);
+        assert!(told.contains("no step of `both` uses the codebase ``, but `app`, `lib`"), "{told}");
+        assert!(told.contains("codebases = {\"app\": {}, \"lib\": {}}"), "{told}");
+    }
+    let forced = place.run(&["force", "both", "--scheduler", "named", "--branch", "lib=main", "--branch", "app=next"]);
+    assert!(forced.status.success(), "{}", said(&forced));
+    assert!(said(&forced).contains("is waiting; next time, `--watch` follows its build"), "{}", said(&forced));
+    let set = items(&place.address, "buildsets?order=-bsid&limit=1").remove(0);
+    let stamp = |codebase: &str| {
+        let mut stamps = set["sourcestamps"].as_array().unwrap().iter();
+        stamps.find(|stamp| stamp["codebase"] == codebase).unwrap()["branch"].clone()
+    };
+    assert_eq!((stamp("app"), stamp("lib")), ("next".into(), "main".into()));
+}
+
+#[test]
+fn a_field_of_a_form_is_given_once() {
+    let (place, _running) = Place::start();
+    for twice in [["-p", "count=1", "-p", "count=2"], ["--branch", "a", "--branch", "b"]] {
+        let refused = place.run(&[&["force", "form"][..], &twice].concat());
+        assert!(!refused.status.success());
+        assert!(said(&refused).contains("is given twice"), "{}", said(&refused));
+    }
 }
 
 #[test]

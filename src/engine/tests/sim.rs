@@ -263,7 +263,7 @@ const BUGS: &[(Bug, u64, &str)] = &[
     (Bug::DirShared, 40, "directories"),
     (Bug::DirFreedTooEarly, 100, "directories"),
     (Bug::LeftoversForEver, 100, "missed start|liveness"),
-    (Bug::KillTimeIgnored, 100, "directories"),
+    (Bug::KillTimeIgnored, 300, "directories"),
     (Bug::SlotNeverLent, 100, "liveness"),
     (Bug::SlotLentTwice, 100, "lending"),
     (Bug::SlotNotTakenBack, 200, "lending"),

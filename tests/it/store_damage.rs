@@ -423,6 +423,25 @@ fn an_export_names_files_of_long_logs_that_are_gone() {
     assert!(report.damage.contains(&named), "{:#?}", report.damage);
 }
 
+#[test]
+fn a_damaged_block_of_facts_costs_one_line_and_the_dump_says_how_many_it_lacks() {
+    let (dir, _) = store_with_history(42, 300);
+    packed(dir.path());
+    let whole = export(dir.path(), &mut std::io::sink(), &mut |_| {}).unwrap();
+    fs::remove_dir_all(dir.path().join("recent")).unwrap();
+    let pack = files_below(&dir.path().join("packs")).remove(0);
+    let mut bytes = fs::read(&pack).unwrap();
+    // The removals come first, then a block with all facts.
+    bytes[1500] ^= 1;
+    fs::write(&pack, bytes).unwrap();
+    let report = check(dir.path(), &mut |_| {}).unwrap();
+    assert!(report.facts_lack && !report.database_lacks, "{:#?}", report.problems);
+    let folded = report.problems.iter().filter(|words| words.contains("no fact tells of")).collect::<Vec<_>>();
+    assert!(folded.len() == 1 && folded[0].contains("records are in the database"), "{:#?}", report.problems);
+    let report = export(dir.path(), &mut std::io::sink(), &mut |_| {}).unwrap();
+    assert!(report.facts_lost >= whole.facts - report.facts && report.facts_lost > 0, "{report:?}");
+}
+
 /// The only segment of the journal.
 fn segment(dir: &Path) -> PathBuf {
     let mut segments = files_below(&dir.join("journal"));

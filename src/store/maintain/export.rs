@@ -50,7 +50,9 @@ pub fn export(dir: &Path, out: &mut dyn Write, on_progress: OnProgress<'_>) -> R
     let (mut damage, facts_lost) = put_facts(&directory, (last, &removals), &mut dump, &mut counts, on_progress)?;
     dump.put(&Item::Removed(removals.clone()))?;
     let (mut held, mut files) = (BTreeSet::new(), FilesOfLogs::default());
-    damage.extend(put_short_logs(&directory, (&mut held, &mut files), &mut dump, &mut counts)?);
+    let damaged_logs = put_short_logs(&directory, (&mut held, &mut files), &mut dump, &mut counts)?;
+    let untold = damaged_logs.into_iter().filter(|words| !damage.contains(words)).collect::<Vec<_>>();
+    damage.extend(untold);
     put_logs(&directory, &mut held, &mut dump, &mut counts, on_progress)?;
     damage.extend(files.missing(&directory, &removals)?);
     if !damage.is_empty() {
@@ -105,7 +107,10 @@ fn put_facts(
     on_progress(Progress { what: "facts", done: counts.facts, total: Some(counts.facts) });
     let mut damage = findings.damage;
     damage.extend(findings.missing);
-    Ok((damage, findings.lost))
+    if findings.last < last {
+        damage.push(format!("packs and journal end with fact {}, the database with fact {last}", findings.last));
+    }
+    Ok((damage, findings.lost + last.saturating_sub(findings.last)))
 }
 
 /// Logs by build and number.

@@ -115,10 +115,8 @@ async fn unwanted_streams_are_not_logged_but_their_heads_are_kept() {
     let heard = scene.peer.run_spec("c-1", args).await;
     assert_eq!((heard.stdout(), heard.stderr()), (String::new(), "no\n".to_owned()));
     let report = heard.report();
-    assert_eq!(
-        (&report.stdout[..], &report.stderr[..], report.cut),
-        (&[b'x'; OUTPUT_HEAD_MAX][..], &b"no\n"[..], true)
-    );
+    assert_eq!(report.stdout, vec![b'x'; OUTPUT_HEAD_MAX]);
+    assert_eq!((&report.stderr[..], report.cut), (&b"no\n"[..], true));
 }
 
 #[tokio::test]

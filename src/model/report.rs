@@ -28,6 +28,23 @@ pub enum ReportReason {
     Always,
 }
 
+impl ReportReason {
+    /// Its word in templates and in our own API.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Failure => "failure",
+            Self::Warnings => "warnings",
+            Self::Exception => "exception",
+            Self::Cancelled => "cancelled",
+            Self::Success => "success",
+            Self::Problem => "problem",
+            Self::Recovery => "recovery",
+            Self::Change => "change",
+            Self::Always => "always",
+        }
+    }
+}
+
 /// What it is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReportSubject {

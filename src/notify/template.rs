@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 
 use super::story::{Story, authors, culprits, duration};
-use super::wording::reason_word;
 use super::{BuildFacts, Excerpt};
 use crate::base::Span;
 use crate::model::{Change, Outcome, StepRecord, Value};
@@ -21,7 +20,7 @@ pub(super) fn template_facts(story: &Story, facts: &BuildFacts, text: &str, html
         ("home", facts.url.as_str().into()),
         ("url", story.page.as_str().into()),
         ("notifier", facts.report.notifier.as_str().into()),
-        ("reason", reason_word(facts.report.reason).into()),
+        ("reason", facts.report.reason.word().into()),
         ("builder", facts.builder.name.as_str().into()),
         ("builder_tags", texts(&facts.builder.tags)),
         ("number", number(facts.build.number)),

@@ -82,21 +82,6 @@ pub(super) fn occasion(reason: ReportReason) -> &'static str {
     }
 }
 
-/// The word for a reason in templates.
-pub(super) fn reason_word(reason: ReportReason) -> &'static str {
-    match reason {
-        ReportReason::Failure => "failure",
-        ReportReason::Warnings => "warnings",
-        ReportReason::Exception => "exception",
-        ReportReason::Cancelled => "cancelled",
-        ReportReason::Success => "success",
-        ReportReason::Problem => "problem",
-        ReportReason::Recovery => "recovery",
-        ReportReason::Change => "change",
-        ReportReason::Always => "always",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

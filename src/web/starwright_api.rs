@@ -19,7 +19,7 @@ use super::wire::{
 };
 use crate::base::Timestamp;
 use crate::master::{Reply, SubmissionResult};
-use crate::model::{Actor, BuilderId, ConfigDigest, Event, Order, Report, ReportReason, ReportSubject, RequestId};
+use crate::model::{Actor, BuilderId, ConfigDigest, Event, Order, Report, ReportSubject, RequestId};
 use crate::store::{Store, StoreError};
 
 /// Why a request has no other answer.
@@ -242,26 +242,12 @@ fn wire_report(report: &Report, error: Option<String>, names: &BTreeMap<BuilderI
     WireReport {
         id: report.id.0,
         notifier: report.notifier.clone(),
-        reason: reason(report.reason).to_owned(),
+        reason: report.reason.word().to_owned(),
         builder: names.get(builder).cloned().unwrap_or_default(),
         build: build.0,
         outcome: outcome.word().to_owned(),
         made_at: report.made.as_millis(),
         error,
-    }
-}
-
-const fn reason(reason: ReportReason) -> &'static str {
-    match reason {
-        ReportReason::Failure => "failure",
-        ReportReason::Warnings => "warnings",
-        ReportReason::Exception => "exception",
-        ReportReason::Cancelled => "cancelled",
-        ReportReason::Success => "success",
-        ReportReason::Problem => "problem",
-        ReportReason::Recovery => "recovery",
-        ReportReason::Change => "change",
-        ReportReason::Always => "always",
     }
 }
 

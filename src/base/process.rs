@@ -4,6 +4,7 @@
 //! programs. [`ChildSpec`] is for the long-running commands of builds, and [`tree`] ends everything that they started.
 
 mod child;
+mod core_files;
 mod files;
 mod run;
 #[cfg(unix)]
@@ -12,6 +13,7 @@ mod umask;
 mod which;
 
 pub use child::{ChildSpec, HelperSpec, Input, spawn_ourselves, spawn_ourselves_for};
+pub use core_files::forgo_core_files;
 pub use files::open_files_max;
 pub use run::{ProcessError, ProcessOutput, ProcessSpec, run};
 pub use umask::{keep_private, users_umask, with_umask};

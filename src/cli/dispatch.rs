@@ -11,10 +11,11 @@ use super::{
     builds, cancel, check, force, log, master, pause, rebuild, reload, sendchange, status, stop, store, up, worker,
 };
 use crate::base::LogForm;
-use crate::base::process::keep_private;
+use crate::base::process::{forgo_core_files, keep_private};
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    forgo_core_files();
     // One of these starts for each command: it does without the parser, which takes longer than the rest of its start.
     if std::env::args_os().nth(1).is_some_and(|word| word == "run-command") && std::env::args_os().len() == 2 {
         return run_command();

@@ -14,6 +14,7 @@ mod config_example;
 mod config_git;
 mod config_golden;
 mod config_warnings;
+mod core_files;
 mod docs;
 mod ends;
 mod evaluator;

@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
+use super::core_files::with_core_files;
 use super::umask::with_umask;
 
 /// A program with its whole environment.
@@ -49,13 +50,13 @@ impl ChildSpec {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        with_umask(self.umask, || command.spawn())
+        with_core_files(|| with_umask(self.umask, || command.spawn()))
     }
 
     /// Replaces our process by it (exec), with our standard streams. Returns only when that fails.
     #[cfg(unix)]
     pub fn replace_us(&self) -> io::Error {
-        with_umask(self.umask, || std::os::unix::process::CommandExt::exec(&mut self.command()))
+        with_core_files(|| with_umask(self.umask, || std::os::unix::process::CommandExt::exec(&mut self.command())))
     }
 
     #[expect(clippy::disallowed_methods, reason = "this room starts processes")]
@@ -80,7 +81,7 @@ pub fn spawn_ourselves(args: &[&str]) -> io::Result<tokio::process::Child> {
     #[cfg(unix)]
     command.arg0("starwright");
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    command.spawn()
+    with_core_files(|| command.spawn())
 }
 
 /// Starts our own program again, with only these variables, a pipe to its stdin and no output.
@@ -91,7 +92,7 @@ pub fn spawn_ourselves_for(args: &[&str], env: &BTreeMap<OsString, OsString>) ->
     std::os::unix::process::CommandExt::arg0(&mut command, "starwright");
     command.args(args).env_clear().envs(env);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn()
+    with_core_files(|| command.spawn())
 }
 
 /// A helper process of our own program, which ends with us: no environment, no working directory, three streams, and

@@ -26,8 +26,20 @@ pub struct Running {
 impl Running {
     /// Starts it and waits until it says where it listens.
     pub fn start(subcommand: &str, config: &Path, data: &Path, listen: &str, log: &Path) -> Self {
+        Self::start_by(Command::new(PROGRAM), subcommand, config, data, listen, log)
+    }
+
+    /// The same by another command, which runs the program with the words that follow.
+    pub fn start_by(
+        mut program: Command,
+        subcommand: &str,
+        config: &Path,
+        data: &Path,
+        listen: &str,
+        log: &Path,
+    ) -> Self {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
-        let mut child = sealed(Command::new(PROGRAM).arg(subcommand).arg(config))
+        let mut child = sealed(program.arg(subcommand).arg(config))
             .arg("--data")
             .arg(data)
             .args(["--listen", listen])

@@ -79,6 +79,10 @@ pub(super) enum ReferenceKind {
     Lock,
 }
 
+/// Problems, and likewise warnings, that one load keeps. A loop may find something wrong millions of times, and a report
+/// shows far fewer.
+pub(super) const NOTED_MAX: usize = 10_000;
+
 /// The state of loading.
 #[derive(Debug, Default, ProvidesStaticType)]
 pub(super) struct Collector {
@@ -105,12 +109,12 @@ impl Collector {
 
     /// Notes a problem.
     pub(super) fn note(&self, site: CallSite, message: impl Into<String>, hint: Option<String>) {
-        self.problems.borrow_mut().push(UnplacedProblem { site, message: message.into(), hint });
+        keep(&self.problems, UnplacedProblem { site, message: message.into(), hint });
     }
 
     /// Notes what is probably not meant.
     pub(super) fn warn(&self, site: CallSite, message: impl Into<String>, hint: Option<String>) {
-        self.warnings.borrow_mut().push(UnplacedProblem { site, message: message.into(), hint });
+        keep(&self.warnings, UnplacedProblem { site, message: message.into(), hint });
     }
 
     /// Declares a name; a second time it is a problem.
@@ -166,5 +170,12 @@ impl Collector {
         let mut plan = self.plan.take();
         plan.secrets.names = self.secrets.take().into_iter().collect();
         plan
+    }
+}
+
+fn keep(noted: &RefCell<Vec<UnplacedProblem>>, one: UnplacedProblem) {
+    let mut noted = noted.borrow_mut();
+    if noted.len() < NOTED_MAX {
+        noted.push(one);
     }
 }

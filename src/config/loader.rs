@@ -363,7 +363,8 @@ impl Loader {
         plan.digest = sources.digest();
         let plan = Arc::new(plan);
         let scripts = Scripts::gather(Arc::clone(&plan), &self.order);
-        Ok(Loaded { plan, scripts: Arc::new(scripts), sources: Arc::new(sources), watch, warnings: self.warnings })
+        let warnings = bounded(in_order(self.warnings, &sources.main));
+        Ok(Loaded { plan, scripts: Arc::new(scripts), sources: Arc::new(sources), watch, warnings })
     }
 }
 
@@ -371,6 +372,19 @@ impl Loader {
 fn untyped(name: &str, why: &str) -> Problem {
     let hint = "a value that grows in a loop, such as `x = (x, n)`, has a type without end: build a list instead";
     Problem::placeless(format!("the types in `{name}` are not checked: inferring them {why}"), Some(hint.to_owned()))
+}
+
+/// Warnings that one load gives. Each reload logs them again.
+const WARNINGS_MAX: usize = 100;
+
+/// The first warnings, and how many more there are.
+fn bounded(mut warnings: Vec<Problem>) -> Vec<Problem> {
+    let more = warnings.len().saturating_sub(WARNINGS_MAX);
+    warnings.truncate(WARNINGS_MAX);
+    if more > 0 {
+        warnings.push(Problem::placeless(format!("there are {more} more warnings, which are not shown"), None));
+    }
+    warnings
 }
 
 /// Problems by file (the main one first) and line, each once; of two that say the same, the one with a hint.

@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::collect::NOTED_MAX;
 use crate::model::SourcePlace;
 
 /// Something wrong in a configuration.
@@ -79,6 +80,9 @@ impl fmt::Display for Refused {
         }
         match self.problems.len() {
             1 => f.write_str("the configuration has 1 problem"),
+            n if n >= NOTED_MAX => {
+                write!(f, "the configuration has {n} problems or more; the first {SHOWN_MAX} are shown")
+            }
             n if n > SHOWN_MAX => write!(f, "the configuration has {n} problems; the first {SHOWN_MAX} are shown"),
             n => write!(f, "the configuration has {n} problems"),
         }

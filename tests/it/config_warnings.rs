@@ -104,3 +104,23 @@ fn a_force_scheduler_whose_branch_no_step_uses_is_told() {
                     dependent(\"next\", upstream = \"by-hand\", builders = [\"then\"]";
     assert_eq!(with(plain, followed), none, "further builds get the sources too");
 }
+
+#[test]
+fn hundreds_of_warnings_are_cut_and_the_rest_is_counted() {
+    let steps: String = (0..300).map(|n| format!("    sh(\"echo %(prop:p{n})s\"),\n")).collect();
+    let told = warnings(&format!(
+        "load(\"@stdlib//steps.star\", \"sh\")\nworker(\"w\")\nbuilder(\"b\", workers = [\"w\"], steps = [\n{steps}])\n"
+    ));
+    assert_eq!(told.len(), 101);
+    assert!(told[0].contains("`%(prop:p0)s` is not filled in"), "{}", told[0]);
+    assert_eq!(told[100], "there are 200 more warnings, which are not shown");
+}
+
+#[test]
+fn problems_without_number_are_not_kept() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("master.star");
+    std::fs::write(&file, "[worker(\"w%s\" % (n // 2)) for n in range(40000)]\n").unwrap();
+    let report = config::load(&file).unwrap_err().to_string();
+    assert!(report.ends_with("the configuration has 10000 problems or more; the first 200 are shown"), "{report}");
+}

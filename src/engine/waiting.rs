@@ -48,13 +48,16 @@ fn stuck_queue(turn: &Turn<'_>, plan: &Plan, builder: BuilderId, ranks: &BTreeSe
     let Some(found) = plan.builders.get(&name) else {
         return Some(stuck(format!("{many}, but the builder is not configured any more"), None));
     };
-    let never = |name: &&String| turn.state.workers().get(*name).is_none_or(|worker| worker.epoch == 0);
-    let all = !found.workers.is_empty() && found.workers.iter().all(|name| never(&name));
+    let all = !found.workers.is_empty() && found.workers.iter().all(|name| was_never_here(turn, name));
     (all && since.plus(NEVER_MAX) <= turn.now).then(|| {
         let names: Vec<String> = found.workers.iter().take(WORKERS_MAX).map(|name| format!("`{name}`")).collect();
         let text = format!("{many}, but no worker that could build it ever connected: {}", names.join(", "));
         stuck(text, found.workers.first().cloned())
     })
+}
+
+fn was_never_here(turn: &Turn<'_>, worker: &str) -> bool {
+    turn.state.workers().get(worker).is_none_or(|worker| worker.epoch == 0)
 }
 
 /// Why a request waits: one reason a line, what matters most first. Empty: it does not wait.
@@ -103,8 +106,12 @@ fn workers_of(turn: &Turn<'_>, plan: &Plan, builder: &BuilderPlan, request: &Req
     if builder.workers.is_empty() {
         return vec![format!("no worker is configured for builder `{}`", builder.name)];
     }
-    let shown = builder.workers.iter().take(WORKERS_MAX);
-    let mut why: Vec<String> = shown
+    // One that was never here says least about what would help.
+    let mut workers: Vec<&String> = builder.workers.iter().collect();
+    workers.sort_by_key(|name| was_never_here(turn, name));
+    let mut why: Vec<String> = workers
+        .into_iter()
+        .take(WORKERS_MAX)
         .map(|name| {
             let reason = plan.workers.get(name).map(|worker| worker_says(turn, plan, builder, request, worker));
             format!("worker `{name}`: {}", reason.unwrap_or_else(|| "is not configured".to_owned()))

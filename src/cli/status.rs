@@ -37,6 +37,17 @@ struct Status {
     waiting: Vec<Json>,
     workers: Vec<Json>,
     builders: BTreeMap<u64, String>,
+    /// Why the oldest request of each of the first builders waits.
+    reasons: BTreeMap<u64, Vec<String>>,
+}
+
+/// The waiting requests of a builder.
+struct WaitingOfBuilder {
+    requests: u64,
+    /// The request that waits longest.
+    oldest: u64,
+    /// When that was submitted, in seconds since 1970.
+    submitted: Option<i64>,
 }
 
 impl Status {
@@ -47,7 +58,7 @@ impl Status {
         let Json::Array(alerts) = answer["alerts"].take() else {
             return Err(CliError::bug("the response of the master has no `alerts`"));
         };
-        Ok(Self {
+        let mut status = Self {
             alerts,
             running: list("builds?complete=false&order=buildid".to_owned(), "builds").await?,
             waiting: list(
@@ -60,7 +71,28 @@ impl Status {
                 .iter()
                 .filter_map(|builder| Some((builder["builderid"].as_u64()?, text(&builder["name"]))))
                 .collect(),
-        })
+            reasons: BTreeMap::new(),
+        };
+        for waiting in status.waiting_by_builder().values().take(SHOWN) {
+            let answer = client.own_get(&format!("requests/{}/waiting", waiting.oldest)).await?;
+            let why = answer["why"].as_array().into_iter().flatten().map(text).collect();
+            status.reasons.insert(waiting.oldest, why);
+        }
+        Ok(status)
+    }
+
+    fn waiting_by_builder(&self) -> BTreeMap<String, WaitingOfBuilder> {
+        let mut by_builder = BTreeMap::new();
+        // The oldest come first.
+        for request in &self.waiting {
+            let waiting = by_builder.entry(self.builder(request)).or_insert(WaitingOfBuilder {
+                requests: 0,
+                oldest: request["buildrequestid"].as_u64().unwrap_or_default(),
+                submitted: request["submitted_at"].as_i64(),
+            });
+            waiting.requests += 1;
+        }
+        by_builder
     }
 
     fn json(&self) -> Json {
@@ -83,6 +115,7 @@ impl Status {
         json!({
             "request": request["buildrequestid"], "builder": self.builder(request),
             "priority": request["priority"], "submitted_at": request["submitted_at"],
+            "why": request["buildrequestid"].as_u64().and_then(|id| self.reasons.get(&id)),
         })
     }
 
@@ -121,14 +154,13 @@ impl Status {
     fn print_waiting(&self, now: i64) {
         let or_more = if self.waiting.len() >= WAITING_MAX { " or more" } else { "" };
         outln!("{}{or_more} waiting", self.waiting.len());
-        let mut by_builder: BTreeMap<String, (u64, i64)> = BTreeMap::new();
-        for request in &self.waiting {
-            let submitted = request["submitted_at"].as_i64().unwrap_or(now);
-            let entry = by_builder.entry(self.builder(request)).or_insert((0, submitted));
-            *entry = (entry.0 + 1, entry.1.min(submitted));
-        }
-        for (builder, (requests, oldest)) in by_builder.iter().take(SHOWN) {
-            outln!("  {builder}  {}, oldest waiting for {}", count(*requests, "request"), took(now - oldest));
+        let by_builder = self.waiting_by_builder();
+        for (builder, waiting) in by_builder.iter().take(SHOWN) {
+            let since = took(now - waiting.submitted.unwrap_or(now));
+            outln!("  {builder}  {}, oldest waiting for {since}", count(waiting.requests, "request"));
+            for reason in self.reasons.get(&waiting.oldest).into_iter().flatten() {
+                outln!("    {}", printable(reason));
+            }
         }
         more(by_builder.len());
     }

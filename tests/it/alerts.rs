@@ -73,7 +73,9 @@ load("@stdlib//steps.star", "sh")
 worker("orphan")
 worker("remote", password = secret("remote"))
 git_poller("{}", name = "code", every = "1s")
+load("@stdlib//schedulers.star", "force")
 builder("b", workers = ["orphan", "remote"], steps = [sh("true")])
+force("f", builders = ["b"])
 "#,
         repository.display()
     );
@@ -88,9 +90,11 @@ builder("b", workers = ["orphan", "remote"], steps = [sh("true")])
     for part in ["3 alerts", "Source `code`", "polling failed", "/workers/orphan"] {
         assert!(home.contains(part), "{part} in\n{home}");
     }
+    assert!(run(address, &["force", "b"]).status.success());
     let status = run(address, &["status"]);
     assert_eq!(status.status.code(), Some(1), "{}", said(&status));
-    for part in ["3 alerts", "source `code`", "0 running", "0 of 2 workers connected"] {
+    let why = "    worker `orphan`: ";
+    for part in ["3 alerts", "source `code`", "0 running", "b  1 request, oldest", why, "0 of 2 workers connected"] {
         assert!(said(&status).contains(part), "{part} in\n{}", said(&status));
     }
     let json: Json = serde_json::from_slice(&run(address, &["status", "--json"]).stdout).unwrap();

@@ -12,6 +12,7 @@ use super::args::{DataDirectory, StoreCommand};
 use super::error::CliError;
 use super::output::{bytes, check as check_written, count, errln, outln};
 use super::progress::ProgressBar;
+use super::terminal::printable;
 use crate::base::{Clock as _, LogForm, SystemClock, files, init_logging};
 use crate::master::{EndBuildError, Launcher, end_build_offline};
 use crate::store::StoreError;
@@ -202,7 +203,7 @@ fn end_build(build: &str, reason: &str, dir: &Path) -> Result<ExitCode, CliError
                 CliError::of(&error)
             }
         })?;
-    outln!("{}: ended build {}/{} as an exception: {reason}", dir.display(), ended.builder, ended.number);
+    outln!("{}: ended build {}/{} as an exception: {}", dir.display(), ended.builder, ended.number, printable(reason));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -43,6 +43,12 @@ impl Host {
     pub fn is_loopback_name(&self) -> bool {
         matches!(self, Self::Name(name) if name == "localhost" || name.ends_with(".localhost"))
     }
+
+    /// Whether it means this machine, by name or address.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        self.is_loopback_name() || matches!(self, Self::Ip(ip) if ip.is_loopback())
+    }
 }
 
 fn is_label(label: &str) -> bool {

@@ -16,8 +16,8 @@ use super::error::CliError;
 use super::output::{say, write_report};
 use super::signals::Signals;
 use crate::base::{LogForm, init_logging};
-use crate::master::{Handle, Launcher, Load, Master, Options, Reply, load};
-use crate::model::{Actor, Order, Via};
+use crate::master::{Handle, Launcher, Load, Master, Options, Reach, Reply, load};
+use crate::model::{Caller, Order, Via};
 use crate::store::Store;
 use crate::web;
 
@@ -103,6 +103,7 @@ impl StartedMaster {
             url: format!("http://{}/", reachable(address)),
             watch: !args.no_watch,
             local_workers,
+            reach: if address.ip().to_canonical().is_loopback() { Reach::Machine } else { Reach::Network },
             launcher,
         };
         let data = options.data.clone();
@@ -220,7 +221,8 @@ async fn until_signal(handle: &Handle, signals: &mut Signals) -> Result<(), CliE
                 // A load that takes long must not keep us from the other signals.
                 let handle = handle.clone();
                 let order = Order::Reload { why: "SIGHUP".to_owned() };
-                tokio::spawn(async move { tell_reload(handle.order(order, Actor::person("", Via::Signal)).await.ok()) });
+                let by = Caller::machine("", Via::Signal);
+                tokio::spawn(async move { tell_reload(handle.order(order, by).await.ok()) });
             }
             why = handle.failed() => return Err(CliError::of(&*why)),
         }

@@ -33,6 +33,7 @@ pub(super) enum Kind {
     Lock,
     Property,
     Hook,
+    Role,
     /// A declaration that may be made once: `master`, `web`, ….
     Once,
 }
@@ -49,6 +50,7 @@ impl Kind {
             Self::Lock => "lock",
             Self::Property => "property",
             Self::Hook => "change hook",
+            Self::Role => "role",
             Self::Once => "declaration",
         }
     }

@@ -4,7 +4,7 @@
 
 use starlark::docs::{DocFunction, DocItem, DocMember, DocModule, DocParam, DocString};
 
-use super::check::{CHANGE, REQUEST, WORKER};
+use super::check::{CHANGE, OBJECT, REQUEST, USER, WORKER};
 use super::declare;
 use super::evaluate::{context_members, result_members};
 use super::globals::globals;
@@ -59,10 +59,17 @@ pub fn names_of_buildbot() -> String {
 /// What user functions of schedulers and builders get.
 fn records() -> String {
     let mut text =
-        "\n## Requests, workers and changes\n\nThe arguments of the functions of builders (`can_start`, ".to_owned();
-    text += "`next_build`, `next_worker`, `collapse`) and of schedulers.\n";
+        "\n## Requests, workers, changes and users\n\nThe arguments of the functions of builders (`can_start`, "
+            .to_owned();
+    text += "`next_build`, `next_worker`, `collapse`), of schedulers, and of `rights`.\n";
     text += "`starwright check` reports fields that do not exist.\n";
-    for (name, fields) in [("request", &REQUEST[..]), ("worker", &WORKER[..]), ("change", &CHANGE[..])] {
+    for (name, fields) in [
+        ("request", &REQUEST[..]),
+        ("worker", &WORKER[..]),
+        ("change", &CHANGE[..]),
+        ("user", &USER[..]),
+        ("object", &OBJECT[..]),
+    ] {
         text += &format!("\n### `{name}`\n\n");
         fields.iter().for_each(|(field, doc)| text += &format!("* `{name}.{field}`: {doc}\n"));
     }

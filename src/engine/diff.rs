@@ -9,7 +9,7 @@ use super::state::State;
 use super::watch::is_replaced;
 use crate::model::{
     BuilderId, BuilderPlan, ChangeSourceId, ChangeSourcePlan, CollapsePolicy, Difference, FnId, ImportantFiles,
-    LockPlan, MasterPlan, NotifierKind, NotifierPlan, Plan, PlanChange, Policy, SchedulerId, SchedulerKind,
+    LockPlan, MasterPlan, NotifierKind, NotifierPlan, Plan, PlanChange, Policy, RightsPlan, SchedulerId, SchedulerKind,
     SchedulerPlan, Section, StepPlan, WorkerId, WorkerPlan,
 };
 
@@ -106,6 +106,7 @@ pub(super) fn compare(old: &Plan, new: &Plan, known: &Known<'_>) -> Vec<PlanChan
     for (section, differs) in [
         (Section::Master, !same_master(&old.master, &new.master)),
         (Section::Web, old.web != new.web),
+        (Section::Rights, !same_rights(&old.rights, &new.rights)),
         (Section::Database, old.database != new.database),
         (Section::Secrets, old.secrets != new.secrets),
         (Section::Properties, old.properties != new.properties),
@@ -317,6 +318,11 @@ fn same_master(old: &MasterPlan, new: &MasterPlan) -> bool {
         && *url == new.url
         && *reconnect_grace == new.reconnect_grace
         && same_collapse(collapse, &new.collapse)
+}
+
+fn same_rights(old: &RightsPlan, new: &RightsPlan) -> bool {
+    let RightsPlan { open, rules, roles, function } = old;
+    *open == new.open && *rules == new.rules && *roles == new.roles && function.is_some() == new.function.is_some()
 }
 
 fn same_option<T>(old: Option<&T>, new: Option<&T>, same: impl Fn(&T, &T) -> bool) -> bool {

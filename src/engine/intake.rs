@@ -37,7 +37,7 @@ pub(super) fn changes_told(
     let mut intake = Vec::new();
     for change in changes {
         match by {
-            Actor::Person { .. } | Actor::Token { .. } => {
+            Actor::Person { .. } | Actor::User { .. } | Actor::Token { .. } => {
                 intake.push(SubmissionResult::Recorded(change_seen(turn, change, None)));
             }
             Actor::Hook { .. } => hook_told(turn, change, &mut intake),

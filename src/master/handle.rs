@@ -7,13 +7,13 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 
 use super::admission::{Admission, same_text};
-use super::authorize::authorize;
 use super::disk_full::{AGAIN, while_there_is_room};
 use super::inbox::Inbox;
 use super::options::Options;
 use super::order_bounds;
 use super::plan_in_force::PlanInForce;
 use super::reload::Reloads;
+use super::rights::Rights;
 use super::tasks::Tasks;
 use super::workers::Workers;
 use super::{
@@ -22,7 +22,10 @@ use super::{
 };
 use crate::base::chain;
 use crate::engine::Input;
-use crate::model::{Actor, BuildId, BuildsetRecord, BuiltOf, Cause, Fact, HookPlan, Order, Plan, RequestId};
+use crate::model::{
+    Action, Actor, BuildId, BuildsetRecord, BuiltOf, Caller, Cause, Denial, Fact, HookPlan, Identity, Object, Order,
+    Plan, RequestId,
+};
 use crate::secrets::Secrets;
 use crate::store::{Store, StoreError};
 use crate::vcs;
@@ -49,6 +52,7 @@ pub(super) struct Shared {
     pub workers: Arc<Workers>,
     pub tasks: Tasks,
     pub alerts: Alerts,
+    pub rights: Rights,
 }
 
 /// Looking.
@@ -84,6 +88,18 @@ impl Handle {
     }
 }
 
+/// Rights.
+impl Handle {
+    /// Whether somebody may do something. Where the configuration has a function `rights`, the first answer for a user
+    /// and thing may take some milliseconds: ask on a thread that may wait.
+    ///
+    /// # Errors
+    /// Which right is missing, and who has it.
+    pub fn may(&self, identity: &Identity, action: Action, object: &Object) -> Result<(), Box<Denial>> {
+        self.shared.rights.may(identity, action, object)
+    }
+}
+
 /// Asking.
 impl Handle {
     /// Why these requests wait: one reason a line. Those that do not wait are left out.
@@ -95,16 +111,40 @@ impl Handle {
     ///
     /// # Errors
     /// When there is no reply: the master ends, or its disk is full.
-    pub async fn order(&self, order: Order, by: Actor) -> Result<Reply, OrderError> {
-        if let Err(why) = authorize(&by, &order) {
-            tracing::info!(%by, "denied a request: {why}");
-            return Ok(Reply::Denied(why));
-        }
+    pub async fn order(&self, order: Order, by: impl Into<Caller>) -> Result<Reply, OrderError> {
+        let Caller { identity, actor: by } = by.into();
+        let order = match self.authorize(order, identity).await {
+            Ok(order) => order,
+            Err(reply) => {
+                tracing::info!(%by, "denied a request: {reply:?}");
+                return Ok(reply);
+            }
+        };
         if let Some(refusal) = order_bounds::refusal(&order, &by) {
             return Ok(refusal);
         }
         let has_room = || !self.store().disk_is_full();
         while_there_is_room(AGAIN, has_room, self.carry_out(order, by)).await?.map_err(OrderError::from)
+    }
+
+    /// The order, if it may be given.
+    async fn authorize(&self, order: Order, identity: Identity) -> Result<Order, Reply> {
+        let shared = Arc::clone(&self.shared);
+        let judge = move || {
+            let judged = shared.rights.may_order(&shared.store, &identity, &order);
+            (order, judged)
+        };
+        let (order, judged) = if self.shared.rights.may_wait() {
+            let judged = tokio::task::spawn_blocking(judge).await;
+            judged.map_err(|_| Reply::Denied("nobody can say who may do this".to_owned()))?
+        } else {
+            judge()
+        };
+        match judged {
+            Ok(Ok(())) => Ok(order),
+            Ok(Err(denial)) => Err(Reply::Denied(denial.to_string())),
+            Err(error) => Err(Reply::Refused(format!("what this is about cannot be read: {}", chain(&error)))),
+        }
     }
 
     async fn carry_out(&self, order: Order, by: Actor) -> Result<Reply, Gone> {

@@ -23,11 +23,11 @@ use super::configurations::Configurations;
 use super::inbox::Inbox;
 use super::large_stack::on_large_stack;
 use super::plan_in_force::PlanInForce;
-use super::{Gone, MasterError};
+use super::{Gone, MasterError, Reach};
 use crate::base::{chain, memory};
 use crate::engine::{Input, Reply};
 use crate::evaluator::{self, Abort, ConfigDirectory, Launcher, Load, Loaded, Problem, Refused, Sources};
-use crate::model::{Cause, ConfigDigest, PlanChange};
+use crate::model::{Cause, ConfigDigest, DECLARE_RIGHTS, PlanChange};
 use crate::store::Store;
 
 /// Asks for a reload that may wait; further ones wait to be let in.
@@ -115,6 +115,7 @@ pub(super) struct Reloader {
     pub configurations: Arc<Configurations>,
     pub inbox: Inbox,
     pub plan: PlanInForce,
+    pub reach: Reach,
     /// The files of the last configuration that was right, for the watcher.
     pub files: watch::Sender<Vec<PathBuf>>,
 }
@@ -229,6 +230,11 @@ impl Reloader {
 
     async fn right(&self, loaded: Loaded, occasion: ReloadReason) -> Result<Reload, Gone> {
         self.files.send_replace(loaded.watch.clone());
+        if !self.reach.fits(&loaded.plan.rights) {
+            let what = "others can reach the master, and nothing says who may do what";
+            let report = format!("error: {what}\nhint: {DECLARE_RIGHTS}\n");
+            return self.refuse(report, occasion).await;
+        }
         let same = loaded.plan.digest == self.plan.get().digest;
         if same && self.refused_now().is_none() {
             tracing::debug!(cause = %occasion.why, "the configuration is unchanged");

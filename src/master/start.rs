@@ -30,6 +30,7 @@ use super::plan_in_force::PlanInForce;
 use super::polls::Polls;
 use super::reload::{Reloader, Reloads, START, load_once};
 use super::renders::Renders;
+use super::rights::Rights;
 use super::tasks::Tasks;
 use super::workers::{Host, Workers};
 use super::{Alerts, Gone, Handle, MasterError, Options, Reload, StartError, housekeeping, stuck, watch};
@@ -173,6 +174,7 @@ impl Master {
             parting: AtomicBool::new(false),
         };
         let workers = Arc::new(Workers::new(host, Arc::clone(&admission), engine.last_epoch()));
+        let rights = Rights::new(plan.clone(), Arc::clone(&configurations));
         let evaluators = Evaluators::new(Arc::clone(&configurations), inbox.clone(), &outer);
         let effects = Effects {
             deliveries: Arc::new(Deliveries::new(Mailer {
@@ -223,6 +225,7 @@ impl Master {
             configurations: Arc::clone(&configurations),
             inbox: inbox.clone(),
             plan: plan.clone(),
+            reach: options.reach,
             files: tokio::sync::watch::Sender::new(Vec::new()),
         };
         if options.watch {
@@ -249,7 +252,7 @@ impl Master {
         let engine_ended = start_engine_task(task, &inner)?;
 
         let tasks = outer.clone();
-        let shared = Shared { options, store, inbox, plan, facts, reloads, admission, workers, tasks, alerts };
+        let shared = Shared { options, store, inbox, plan, facts, reloads, admission, workers, tasks, alerts, rights };
         Ok(Self { handle: Handle { shared: Arc::new(shared) }, outer, inner, log_writes, engine_ended, loaded })
     }
 
@@ -265,7 +268,11 @@ impl Master {
         let first = first.await;
         self.loaded.cancel();
         match first {
-            Ok(Reload::Refused { report }) if shared.plan.get().digest == ConfigDigest::default() => {
+            // The one in force may be none, or one that was only reached from this machine.
+            Ok(Reload::Refused { report })
+                if shared.plan.get().digest == ConfigDigest::default()
+                    || !shared.options.reach.fits(&shared.plan.get().rights) =>
+            {
                 Err(StartError::Refused { path: shared.options.config.clone(), report })
             }
             Ok(Reload::Refused { .. } | Reload::Unchanged | Reload::Adopted { .. }) => Ok(()),

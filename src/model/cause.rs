@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BuildId, ChangeSourceId, ReportId, WorkerId};
+use super::{AuthorClass, BuildId, ChangeSourceId, LoginMethod, ReportId, WorkerId};
 
 /// What woke the engine.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,12 +35,18 @@ pub enum Cause {
 /// Who gives an order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Actor {
-    /// A person, by the name that they gave. Nobody checks it as long as nobody can log in.
+    /// A person who did not log in, by the name that they gave. Nobody checks it.
     Person { name: Option<String>, via: Via },
     /// A token of the API, by its name.
-    Token { name: String },
+    Token {
+        name: String,
+        #[serde(default)]
+        class: AuthorClass,
+    },
     /// A change hook, by its dialect.
     Hook { dialect: String },
+    /// Somebody who logged in, by the name that they proved.
+    User { name: String, via: Via, login: LoginMethod, class: AuthorClass },
 }
 
 /// The way by which a person gives an order.
@@ -67,12 +73,22 @@ impl Actor {
         Self::Person { name: name.map(str::to_owned), via }
     }
 
+    /// What kind of author it is.
+    #[must_use]
+    pub const fn class(&self) -> AuthorClass {
+        match self {
+            Self::Person { .. } => AuthorClass::Person,
+            Self::Token { class, .. } | Self::User { class, .. } => *class,
+            Self::Hook { .. } => AuthorClass::Bot,
+        }
+    }
+
     /// The name for lists and texts.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
             Self::Person { name, .. } => name.as_deref().unwrap_or(ANONYMOUS),
-            Self::Token { name } => name,
+            Self::Token { name, .. } | Self::User { name, .. } => name,
             Self::Hook { dialect } => dialect,
         }
     }
@@ -81,8 +97,8 @@ impl Actor {
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Person { .. } => f.write_str(self.name()),
-            Self::Token { name } => write!(f, "token `{name}`"),
+            Self::Person { .. } | Self::User { .. } => f.write_str(self.name()),
+            Self::Token { name, .. } => write!(f, "token `{name}`"),
             Self::Hook { dialect } => write!(f, "hook `{dialect}`"),
         }
     }

@@ -9,6 +9,7 @@
 mod address;
 mod alert;
 mod ask;
+mod caller;
 mod cause;
 mod change;
 mod command;
@@ -16,7 +17,10 @@ mod eval_part;
 mod evaluation;
 mod event;
 mod function;
+mod identity;
 mod ids;
+mod login;
+mod object;
 mod order;
 mod outcome;
 mod plan;
@@ -25,6 +29,7 @@ mod property;
 mod quote;
 mod records;
 mod report;
+mod right;
 mod script;
 mod text;
 mod value;
@@ -34,6 +39,7 @@ pub use address::{
 };
 pub use alert::{Alert, AlertSubject};
 pub use ask::{ASKS_MAX, Answer, Ask, BeginStep, EndStep, Entry, Journal, Key, TriggerSpec, Triggered, TriggeredBuild};
+pub use caller::Caller;
 pub use cause::{ANONYMOUS, Actor, Cause, Via};
 pub use change::{Change, Cursor, NewChange, SourceStamp, StampSpec};
 pub use command::{
@@ -44,18 +50,21 @@ pub use eval_part::EvalPart;
 pub use evaluation::{BuildContext, EvalJob, EvalOutcome, StepSummary, WorkerFacts};
 pub use event::{BuilderAbout, Declined, Event, Fact, LogOpened, Note, StopReason};
 pub use function::{FunctionKind, FunctionOwner, UserFunction};
+pub use identity::{ADMIN, ANYONE, AUTHENTICATED, Grant, Identity, OWNER, RESERVED_ROLES};
 pub use ids::{
     BuildId, BuilderId, BuildsetId, ChangeId, ChangeSourceId, CommandId, ConfigDigest, FnId, LogId, MasterId, ReportId,
     RequestId, SchedulerId, SourceStampId, StepId, WorkerId,
 };
+pub use login::{AuthorClass, LoginMethod};
+pub use object::{Denial, Object};
 pub use order::{BuiltOf, ForceOrder, Order};
 pub use outcome::Outcome;
 pub use plan::{
     BranchChoice, BuilderPlan, ChangeFilter, ChangeSourceKind, ChangeSourcePlan, CodebasePlan, CollapsePolicy,
-    DatabasePlan, ForceParam, ForceParamKind, GitPlan, HookPlan, ImportantFiles, LockAccess, LockMode, LockPlan,
-    LockScope, MailPlan, MailTls, MasterPlan, Matcher, NotifierKind, NotifierPlan, NotifyOn, Plan, Policy,
-    RETRY_DELAY_MAX, Recipients, RetentionPlan, SchedulerKind, SchedulerPlan, SecretsPlan, SourcePlace, StepPlan,
-    WebPlan, WorkerPlan, dir_key, dirs_clash, full_name, intern,
+    DECLARE_RIGHTS, DatabasePlan, ForceParam, ForceParamKind, GitPlan, HookPlan, ImportantFiles, LockAccess, LockMode,
+    LockPlan, LockScope, MailPlan, MailTls, MasterPlan, Matcher, NotifierKind, NotifierPlan, NotifyOn, Only, Plan,
+    Policy, RETRY_DELAY_MAX, Recipients, RetentionPlan, RightsPlan, RolePlan, RulePlan, SchedulerKind, SchedulerPlan,
+    SecretsPlan, SourcePlace, StepPlan, WebPlan, WorkerPlan, dir_key, dirs_clash, full_name, intern,
 };
 #[cfg(test)]
 pub use plan::{ListPlan, PaperPlan};
@@ -67,6 +76,7 @@ pub use records::{
     RequestRecord, SchedulerRecord, StepRecord, Url, WorkerRecord,
 };
 pub use report::{DeliveryRecord, Report, ReportReason, ReportSubject};
+pub use right::Action;
 pub use script::{CandidateWorker, Decision, Question, Script, ScriptError, Undecided, WaitingRequest};
 pub use text::{AddressPart, Piece, Text};
 pub use value::Value;

@@ -60,6 +60,7 @@ pub enum Difference {
 pub enum Section {
     Master,
     Web,
+    Rights,
     Database,
     Secrets,
     Properties,
@@ -85,6 +86,7 @@ impl Section {
         match self {
             Self::Master => "master",
             Self::Web => "web",
+            Self::Rights => "rights",
             Self::Database => "database",
             Self::Secrets => "secrets",
             Self::Properties => "properties",

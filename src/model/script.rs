@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BuildsetId, Change, ConfigDigest, FnId, Properties, RequestId, SourceStamp, Value};
+use super::{
+    Action, BuildsetId, Change, ConfigDigest, FnId, Identity, Object, Properties, RequestId, SourceStamp, Value,
+};
 use crate::base::Timestamp;
 
 /// A question to a user function: pure, short, tightly bounded.
@@ -27,6 +29,8 @@ pub enum Question {
     CanStart { builder: String, worker: Arc<CandidateWorker>, request: Arc<WaitingRequest> },
     /// Properties of a scheduler that depend on others. Answer: a map.
     Properties { of: String, properties: Arc<Properties>, changes: Vec<Arc<Change>> },
+    /// May this user do this? Answer: truth, or null if the rules decide.
+    Rights { user: Box<Identity>, action: Action, object: Object },
 }
 
 /// A waiting request as queue functions see it: `request` in `can_start`, `next_build`, `next_worker` and `collapse`.

@@ -13,7 +13,7 @@ use crate::master::{
     AdmittedWorker, Alerts, Gone, Handle, HookAccess, HookError, OrderError, Refusal, RefusedWorker, Reply, Socket,
     SubmissionResult,
 };
-use crate::model::{Actor, Fact, Order, Plan, RequestId};
+use crate::model::{Action, Caller, Denial, Fact, Identity, Object, Order, Plan, RequestId};
 use crate::store::Store;
 
 /// A running master, as seen from the web.
@@ -27,7 +27,10 @@ pub trait Control: Send + Sync + 'static {
     /// The address of the pages, ends with `/`.
     fn url(&self) -> String;
     /// Has something done, if the one who wants it may; what follows from it is durable when the answer comes.
-    fn order(&self, order: Order, by: Actor) -> BoxFuture<'_, Result<Reply, OrderError>>;
+    fn order(&self, order: Order, by: Caller) -> BoxFuture<'_, Result<Reply, OrderError>>;
+    /// Whether somebody may do something. The first answer for a user and thing may take some milliseconds: ask on a
+    /// thread that may wait.
+    fn may(&self, identity: &Identity, action: Action, object: &Object) -> Result<(), Box<Denial>>;
     /// Why these requests wait: one reason a line.
     fn why_waits(&self, requests: Vec<RequestId>) -> BoxFuture<'_, Result<BTreeMap<RequestId, Vec<String>>, Gone>>;
     /// Whether a change hook may be called with these credentials from this address.
@@ -67,8 +70,12 @@ impl Control for Handle {
         Self::url(self)
     }
 
-    fn order(&self, order: Order, by: Actor) -> BoxFuture<'_, Result<Reply, OrderError>> {
+    fn order(&self, order: Order, by: Caller) -> BoxFuture<'_, Result<Reply, OrderError>> {
         Box::pin(Self::order(self, order, by))
+    }
+
+    fn may(&self, identity: &Identity, action: Action, object: &Object) -> Result<(), Box<Denial>> {
+        Self::may(self, identity, action, object)
     }
 
     fn why_waits(&self, requests: Vec<RequestId>) -> BoxFuture<'_, Result<BTreeMap<RequestId, Vec<String>>, Gone>> {

@@ -108,6 +108,7 @@ mod tests {
             headers: map,
             body: Bytes::new(),
             peer: None,
+            identity: crate::model::Identity::anonymous(),
         }
     }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use warp::http::{HeaderMap, Method, header};
 
-use crate::model::Via;
+use crate::model::{Caller, Identity, Via};
 
 /// How our own command line names itself (`User-Agent`).
 pub const COMMAND_LINE: &str = concat!("starwright/", env!("CARGO_PKG_VERSION"));
@@ -25,6 +25,8 @@ pub struct Request {
     pub headers: HeaderMap,
     pub body: Bytes,
     pub peer: Option<SocketAddr>,
+    /// Who sent it, as far as that is proved.
+    pub identity: Identity,
 }
 
 impl Request {
@@ -64,6 +66,11 @@ impl Request {
             Some(COMMAND_LINE) => Via::CommandLine,
             Some(_) | None => Via::Api,
         }
+    }
+
+    /// Who gives an order with it. `told` is the name that they say they have, if they did not prove any.
+    pub fn caller(&self, told: &str, via: Via) -> Caller {
+        Caller::new(self.identity.clone(), told, via)
     }
 
     /// Whether the body says that it is JSON.
@@ -136,6 +143,7 @@ mod tests {
             headers,
             body: Bytes::new(),
             peer: None,
+            identity: Identity::anonymous(),
         }
     }
 

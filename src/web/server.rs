@@ -44,6 +44,7 @@ use super::seats::{SeatLimits, Seats};
 use super::site::Site;
 use super::worker_link;
 use crate::base::{Clock, SystemClock, process};
+use crate::model::Identity;
 
 /// Between two requests of one connection of HTTP/1; the first has less time ([`ConnectionTimeouts`]).
 const NEXT_HEAD_MAX: Duration = Duration::from_secs(30);
@@ -276,6 +277,8 @@ where
         headers: head.headers,
         body: bytes::Bytes::new(),
         peer: head.peer.map(|peer| peer.addr),
+        // Nobody can log in yet.
+        identity: Identity::anonymous(),
     };
     let answering = async {
         if let Some(refusal) = dispatch::turn_away(&site, &request) {

@@ -19,7 +19,7 @@ use super::wire::{
 };
 use crate::base::Timestamp;
 use crate::master::{Reply, SubmissionResult};
-use crate::model::{Actor, BuilderId, ConfigDigest, Event, Order, Report, ReportSubject, RequestId};
+use crate::model::{BuilderId, Caller, ConfigDigest, Event, Order, Report, ReportSubject, RequestId};
 use crate::store::{Store, StoreError};
 
 /// Why a request has no other answer.
@@ -92,12 +92,12 @@ fn parse_body<T: DeserializeOwned>(request: &Request) -> Result<T, ApiFailure> {
         .map_err(|error| refused(StatusCode::BAD_REQUEST, format!("invalid request body: {error}")))
 }
 
-/// Who calls: nobody says a name here.
-fn by(request: &Request) -> Actor {
-    Actor::person("", request.via())
+/// Who calls: nobody tells a name here.
+fn by(request: &Request) -> Caller {
+    request.caller("", request.via())
 }
 
-async fn reload(site: &Site, body: ReloadRequest, by: Actor) -> ApiResult {
+async fn reload(site: &Site, body: ReloadRequest, by: Caller) -> ApiResult {
     let order = Order::Reload { why: body.cause.unwrap_or_else(|| "HTTP".to_owned()) };
     let reply = site.control.order(order, by).await.map_err(unavailable)?;
     let in_force = || site.control.plan().digest.to_string();
@@ -119,7 +119,7 @@ fn reloaded(outcome: ReloadOutcome, digest: String) -> ReloadResponse {
     ReloadResponse { outcome, digest, changes: Vec::new(), report: None }
 }
 
-async fn changes(site: &Site, body: ChangesRequest, by: Actor) -> ApiResult {
+async fn changes(site: &Site, body: ChangesRequest, by: Caller) -> ApiResult {
     let changes = body.changes.into_iter().map(Into::into).collect();
     let order = Order::AddChanges { changes, delivery: body.delivery };
     match site.control.order(order, by).await.map_err(unavailable)? {
@@ -149,7 +149,7 @@ async fn waiting(site: &Site, request: &Request, number: &str) -> ApiResult {
     Ok(json(StatusCode::OK, &WaitingResponse { request: id.0, waits: !why.is_empty(), why }))
 }
 
-async fn poll(site: &Site, body: PollRequest, by: Actor) -> ApiResult {
+async fn poll(site: &Site, body: PollRequest, by: Caller) -> ApiResult {
     done(site.control.order(Order::Poll { source: body.source }, by).await.map_err(unavailable)?)
 }
 

@@ -75,6 +75,7 @@ fn changes_of_plans() -> Vec<PlanChange> {
         PlanChange::Lock { name: text("db"), how },
         PlanChange::Settings(Section::Master),
         PlanChange::Settings(Section::Web),
+        PlanChange::Settings(Section::Rights),
         PlanChange::Settings(Section::Database),
         PlanChange::Settings(Section::Secrets),
         PlanChange::Settings(Section::Properties),
@@ -397,7 +398,13 @@ fn causes() -> Vec<Cause> {
         Cause::Delivery(ReportId(5)),
         Cause::Recovery,
         Cause::Shutdown,
-        Cause::Order(Actor::Token { name: text("deploy") }),
+        Cause::Order(Actor::Token { name: text("deploy"), class: AuthorClass::Bot }),
+        Cause::Order(Actor::User {
+            name: text("ann"),
+            via: Via::Page,
+            login: LoginMethod::Password,
+            class: AuthorClass::Person,
+        }),
         Cause::Order(Actor::Hook { dialect: text("base") }),
     ];
     let ways = [Via::Page, Via::Api, Via::CommandLine, Via::Signal];

@@ -7,6 +7,7 @@ mod known;
 mod loads;
 mod records;
 mod references;
+mod rights;
 mod scope;
 mod shell_text;
 mod static_types;
@@ -18,7 +19,7 @@ mod unused_sources;
 
 pub(super) use calls::{Calls, Signatures};
 pub(super) use loads::missing_symbols;
-pub(super) use records::{CHANGE, Field, REQUEST, WORKER};
+pub(super) use records::{CHANGE, Field, OBJECT, REQUEST, USER, WORKER};
 pub(super) use references::finish_plan;
 pub(super) use shell_text::shell_texts;
 pub(super) use static_types::{lint, types};

@@ -1,4 +1,5 @@
-//! What the records have that functions of schedulers and builders get: `request`, `worker` and `change`.
+//! What the records have that functions of schedulers, builders and rights get: `request`, `worker`, `change`, `user` and
+//! `object`.
 //!
 //! A function is known by the argument that it is given as (`can_start = lambda builder, worker, request: …`), written
 //! there or defined at the top of the same file. Names that the function binds anew are left alone.
@@ -61,6 +62,25 @@ pub(in crate::config) const CHANGE: [Field; 13] = [
     ("properties", "A dict of its properties."),
 ];
 
+/// What `user` has in the function of `rights`.
+pub(in crate::config) const USER: [Field; 7] = [
+    ("name", "The name by which they logged in; None if they did not."),
+    ("full_name", "Their full name, or None."),
+    ("mail", "Their mail address, or None."),
+    ("groups", "The groups that the login reports, a list."),
+    ("login", "How they logged in: \"none\", \"password\", \"token\", \"proxy\", \"provider\" or \"ldap\"."),
+    ("token", "The name of the token that they use, or None."),
+    ("kind", "\"person\", \"bot\", \"agent\" or \"fork\"."),
+];
+
+/// What `object` has in the function of `rights`.
+pub(in crate::config) const OBJECT: [Field; 4] = [
+    ("kind", "\"builder\", \"worker\", \"scheduler\", \"source\", \"project\" or \"installation\"."),
+    ("name", "Its name; None for the installation."),
+    ("owners", "Who requested the build or request in question, a list."),
+    ("is_own", "Whether the user is one of them."),
+];
+
 /// The fields of what a stamp of a request has.
 const STAMP: [Field; 5] = [("codebase", ""), ("repository", ""), ("project", ""), ("branch", ""), ("revision", "")];
 
@@ -71,6 +91,8 @@ enum Kind {
     Worker,
     Change,
     Stamp,
+    User,
+    Object,
     Requests,
     Workers,
     Changes,
@@ -85,6 +107,8 @@ impl Kind {
             Self::Worker => Some(("worker", &WORKER)),
             Self::Change => Some(("change", &CHANGE)),
             Self::Stamp => Some(("stamp", &STAMP)),
+            Self::User => Some(("user", &USER)),
+            Self::Object => Some(("object", &OBJECT)),
             Self::Requests | Self::Workers | Self::Changes | Self::Stamps | Self::Other => None,
         }
     }
@@ -96,7 +120,9 @@ impl Kind {
             Self::Workers => Self::Worker,
             Self::Changes => Self::Change,
             Self::Stamps => Self::Stamp,
-            Self::Request | Self::Worker | Self::Change | Self::Stamp | Self::Other => Self::Other,
+            Self::Request | Self::Worker | Self::Change | Self::Stamp | Self::User | Self::Object | Self::Other => {
+                Self::Other
+            }
         }
     }
 
@@ -120,6 +146,7 @@ fn parameters_of(callee: &str, argument: &str) -> Option<&'static [Kind]> {
         "important" => &[Kind::Change],
         "properties" => &[Kind::Other, Kind::Other, Kind::Changes],
         "function" if callee == "change_filter" => &[Kind::Change],
+        "function" if callee == "rights" => &[Kind::User, Kind::Other, Kind::Object],
         _ => return None,
     })
 }

@@ -49,7 +49,7 @@ pub(super) static MASTER: Native = Native {
 pub(super) static WEB: Native = Native {
     name: "web",
     doc: "Sets where the pages and the API are served.",
-    example: "web(listen = \"0.0.0.0:8010\")",
+    example: "web(listen = \"0.0.0.0:8010\")\naccess(\"open\")",
     positional: 0,
     kinds: &[],
     params: &[

@@ -10,6 +10,7 @@ mod lock;
 mod notifier;
 mod param;
 mod property;
+mod rights;
 mod scheduler;
 mod scheduler_kind;
 mod step;
@@ -24,6 +25,7 @@ pub(super) use builder::{ON_LOST, env_value};
 /// Adds all declarations to the globals.
 pub(super) fn declarations(globals: &mut GlobalsBuilder) {
     installation::functions(globals);
+    rights::functions(globals);
     worker::functions(globals);
     builder::functions(globals);
     step::functions(globals);
@@ -54,6 +56,10 @@ pub(super) fn tables() -> impl Iterator<Item = &'static Native> {
         &installation::CHANGE_HOOK,
         &installation::DATABASE,
         &installation::SECRETS,
+        &rights::ACCESS,
+        &rights::ROLE,
+        &rights::ALLOW,
+        &rights::RIGHTS,
         &worker::WORKER,
         &builder::BUILDER,
         &step::STEP,

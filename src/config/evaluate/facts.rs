@@ -6,7 +6,9 @@ use starlark::values::structs::AllocStruct;
 use starlark::values::{Heap, Value};
 
 use super::super::convert::to_starlark;
-use crate::model::{CandidateWorker, Change, Properties, SourceStamp, StepSummary, WaitingRequest, WorkerFacts};
+use crate::model::{
+    CandidateWorker, Change, Identity, Object, Properties, SourceStamp, StepSummary, WaitingRequest, WorkerFacts,
+};
 
 fn text_or_none<'v>(text: Option<&String>, heap: Heap<'v>) -> Value<'v> {
     text.map_or(Value::new_none(), |text| heap.alloc(text.as_str()))
@@ -101,5 +103,32 @@ pub(super) fn candidate<'v>(worker: &CandidateWorker, heap: Heap<'v>) -> Value<'
         ("slots", heap.alloc(worker.slots)),
         ("busy", heap.alloc(worker.busy)),
         ("info", heap.alloc(AllocDict(info))),
+    ]))
+}
+
+/// Somebody whose rights are asked for.
+pub(super) fn user<'v>(identity: &Identity, heap: Heap<'v>) -> Value<'v> {
+    heap.alloc(AllocStruct([
+        ("name", text_or_none(identity.user.as_ref(), heap)),
+        ("full_name", text_or_none(identity.full_name.as_ref(), heap)),
+        ("mail", text_or_none(identity.mail.as_ref(), heap)),
+        ("groups", heap.alloc(AllocList(identity.groups.iter().map(String::as_str)))),
+        ("login", heap.alloc(identity.login.word())),
+        ("token", text_or_none(identity.grant.as_ref().map(|grant| &grant.token), heap)),
+        ("kind", heap.alloc(identity.class.word())),
+    ]))
+}
+
+/// What somebody wants to do something to.
+pub(super) fn object<'v>(object: &Object, identity: &Identity, heap: Heap<'v>) -> Value<'v> {
+    let owners: Vec<&str> = match object {
+        Object::Builder { owners, .. } => owners.iter().map(String::as_str).collect(),
+        _ => Vec::new(),
+    };
+    heap.alloc(AllocStruct([
+        ("kind", heap.alloc(object.kind())),
+        ("name", object.name().map_or(Value::new_none(), |name| heap.alloc(name))),
+        ("owners", heap.alloc(AllocList(owners))),
+        ("is_own", Value::new_bool(object.is_of(identity))),
     ]))
 }

@@ -6,7 +6,7 @@ use starlark::values::list::AllocList;
 use starlark::values::structs::StructRef;
 use starlark::values::{Heap, UnpackValue as _, Value as Star};
 
-use super::super::check::{CHANGE, Field, REQUEST, WORKER};
+use super::super::check::{CHANGE, Field, OBJECT, REQUEST, USER, WORKER};
 use super::super::convert::{kind_of, to_model, to_starlark};
 use super::super::fault::problem_of;
 use super::super::limits::QUESTION;
@@ -30,6 +30,7 @@ fn with_fields(question: &Question, error: ScriptError) -> ScriptError {
         Question::Filter(_) | Question::Important(_) | Question::Properties { .. } => &[("change", &CHANGE)],
         Question::Collapse { .. } | Question::NextBuild { .. } => &[("request", &REQUEST)],
         Question::NextWorker { .. } | Question::CanStart { .. } => &[("worker", &WORKER), ("request", &REQUEST)],
+        Question::Rights { .. } => &[("user", &USER), ("object", &OBJECT)],
         Question::Priority { .. } => &[],
     };
     let list = |(name, fields): &(&str, &[Field])| {
@@ -108,6 +109,9 @@ fn arguments<'v>(question: &Question, heap: Heap<'v>) -> Vec<Star<'v>> {
             let changes = changes.iter().map(|change| facts::change(change, heap));
             vec![text(of), facts::properties(properties, heap), heap.alloc(AllocList(changes))]
         }
+        Question::Rights { user, action, object } => {
+            vec![facts::user(user, heap), text(action.word()), facts::object(object, user, heap)]
+        }
     }
 }
 
@@ -118,6 +122,11 @@ fn answer_of(question: &Question, answer: Star<'_>) -> Result<Value, String> {
             .unpack_bool()
             .map(Value::Bool)
             .ok_or_else(|| format!("must return True or False, not {}", kind_of(answer))),
+        Question::Rights { .. } if answer.is_none() => Ok(Value::Null),
+        Question::Rights { .. } => answer
+            .unpack_bool()
+            .map(Value::Bool)
+            .ok_or_else(|| format!("must return True, False or None, not {}", kind_of(answer))),
         Question::Priority { .. } => match to_model(answer) {
             Ok(Value::Int(number)) => Ok(Value::Int(number)),
             _ => Err(format!("must return a whole number, not {}", kind_of(answer))),

@@ -1,6 +1,7 @@
 //! The whole configuration as data. User functions are opaque ids ([`FnId`]) that only `config` can call.
 
 mod notifier;
+mod rights;
 mod scheduler;
 mod source;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(test)]
 pub use self::notifier::PaperPlan;
 pub use self::notifier::{MailPlan, MailTls, NotifierKind, NotifierPlan, NotifyOn, Recipients};
+pub use self::rights::{DECLARE_RIGHTS, Only, RightsPlan, RolePlan, RulePlan};
 pub use self::scheduler::{
     ChangeFilter, CodebasePlan, ForceParam, ForceParamKind, ImportantFiles, Matcher, SchedulerKind, SchedulerPlan,
     full_name,
@@ -29,6 +31,9 @@ pub struct Plan {
     pub digest: ConfigDigest,
     pub master: MasterPlan,
     pub web: WebPlan,
+    /// Who may do what.
+    #[serde(default)]
+    pub rights: RightsPlan,
     pub database: DatabasePlan,
     pub secrets: SecretsPlan,
     pub workers: BTreeMap<String, WorkerPlan>,

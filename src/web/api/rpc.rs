@@ -13,7 +13,7 @@ use super::names::Names;
 use super::route::{Found, RpcMethods};
 use crate::base::nearest;
 use crate::master::Reply;
-use crate::model::{Actor, Order, Plan, RequestId, SchedulerKind, Value, Via};
+use crate::model::{Caller, Identity, Order, Plan, RequestId, SchedulerKind, Value, Via};
 use crate::web::request::Request;
 use crate::web::respond;
 use crate::web::site::Site;
@@ -46,6 +46,7 @@ struct Call {
     method: String,
     params: BTreeMap<String, Value>,
     via: Via,
+    identity: Identity,
 }
 
 /// Serves one call. `found` is none if the path names nothing.
@@ -96,7 +97,7 @@ fn read(request: &Request) -> Result<Call, RpcError> {
         return Err(bad("'params' must be an object".to_owned()));
     };
     let params = params.iter().map(|(name, value)| (name.clone(), Value::from_json(value))).collect();
-    Ok(Call { id, method, params, via: request.via() })
+    Ok(Call { id, method, params, via: request.via(), identity: request.identity.clone() })
 }
 
 async fn perform(site: &Site, path: &str, found: &Found, call: &Call) -> Result<Cell<'static>, RpcError> {
@@ -110,7 +111,7 @@ async fn perform(site: &Site, path: &str, found: &Found, call: &Call) -> Result<
 }
 
 /// What is to be done, and who wants it; none if there is nothing to do.
-fn order(site: &Site, path: &str, found: &Found, call: &Call) -> Result<Option<(Order, Actor)>, RpcError> {
+fn order(site: &Site, path: &str, found: &Found, call: &Call) -> Result<Option<(Order, Caller)>, RpcError> {
     let (route, params) = found;
     let names = Names { store: site.control.store(), path, params };
     if let Some(known) = params_of(route.methods, &call.method) {
@@ -163,12 +164,12 @@ fn params_of(methods: RpcMethods, method: &str) -> Option<&'static [&'static str
     })
 }
 
-fn force(plan: &Plan, names: Names<'_>, call: &Call) -> Result<(Order, Actor), RpcError> {
+fn force(plan: &Plan, names: Names<'_>, call: &Call) -> Result<(Order, Caller), RpcError> {
     let plan = plan.schedulers.get(names.text("schedulername"));
     let plan =
         plan.filter(|plan| matches!(plan.kind, SchedulerKind::Force { .. })).ok_or_else(|| missing(names.path))?;
     match force_order(names.store, plan, &call.params) {
-        Ok((force, name)) => Ok((Order::Force(force), Actor::person(name.as_deref().unwrap_or_default(), call.via))),
+        Ok((force, name)) => Ok((Order::Force(force), call.caller(name.as_deref().unwrap_or_default()))),
         Err(ForceCallError::NoSuchBuilder) => {
             Err(invalid(StatusCode::NOT_FOUND, "there is no builder with this id".to_owned()))
         }
@@ -225,9 +226,13 @@ impl Call {
         Ok(())
     }
 
-    /// Who says that they want this. Nobody checks it: there is no login.
-    fn by(&self) -> Actor {
-        Actor::person(self.params.get("username").and_then(Value::as_str).unwrap_or_default(), self.via)
+    /// Who wants this. Nobody checks the name that visitors tell.
+    fn by(&self) -> Caller {
+        self.caller(self.params.get("username").and_then(Value::as_str).unwrap_or_default())
+    }
+
+    fn caller(&self, told: &str) -> Caller {
+        Caller::new(self.identity.clone(), told, self.via)
     }
 
     fn reason(&self) -> String {

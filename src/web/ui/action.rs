@@ -14,7 +14,7 @@ use super::page::{PageError, Visit};
 use super::show::builder_href;
 use super::workers;
 use crate::master::{OrderError, Reply};
-use crate::model::{Actor, BuildId, BuilderRecord, Order, RequestId, SchedulerPlan, Via};
+use crate::model::{BuildId, BuilderRecord, Order, RequestId, SchedulerPlan, Via};
 use crate::web::api::{ForceCallError, force_order};
 use crate::web::request::Request;
 use crate::web::respond::see_other;
@@ -32,16 +32,16 @@ pub async fn answer(site: &Arc<Site>, request: &Request, path: &[&str]) -> Resul
         ["builds", id, "stop"] => {
             let build = BuildId(number(id)?);
             let back = super::build::place(&Visit::new(site, request), id)?;
-            done(site, Order::StopBuild { build, why: reason(request) }, &back).await
+            done(site, request, Order::StopBuild { build, why: reason(request) }, &back).await
         }
         ["builds", id, "rebuild"] => {
             let order = Order::Rebuild { build: BuildId(number(id)?), of: None };
-            done(site, order, "/pending").await
+            done(site, request, order, "/pending").await
         }
         ["requests", id, "cancel"] => {
             let request_id = RequestId(number(id)?);
             let order = Order::CancelRequest { request: request_id, why: reason(request) };
-            done(site, order, &format!("/requests/{request_id}")).await
+            done(site, request, order, &format!("/requests/{request_id}")).await
         }
         ["workers", name, what] => {
             let worker = workers::find(&Visit::new(site, request), name)?.name;
@@ -54,9 +54,9 @@ pub async fn answer(site: &Arc<Site>, request: &Request, path: &[&str]) -> Resul
                 "kill" => Order::KillWorker { worker, why: reason.unwrap_or_else(|| "killed on its page".to_owned()) },
                 _ => return Err(PageError::missing("There is no such action.")),
             };
-            done(site, order, &back).await
+            done(site, request, order, &back).await
         }
-        ["reload"] => reload(site).await,
+        ["reload"] => reload(site, request).await,
         _ => Err(PageError {
             status: StatusCode::METHOD_NOT_ALLOWED,
             text: "This page does not accept forms.".to_owned(),
@@ -77,7 +77,7 @@ async fn force(site: &Arc<Site>, request: &Request, named: &str, scheduler: &str
         Err(ForceCallError::NoSuchBuilder) => return Err(PageError::missing("There is no such builder.")),
         Err(ForceCallError::Store(error)) => return Err(error.into()),
     };
-    let by = Actor::person(name.as_deref().unwrap_or_default(), Via::Page);
+    let by = request.caller(name.as_deref().unwrap_or_default(), Via::Page);
     match site.control.order(Order::Force(order), by).await.map_err(unavailable)? {
         Reply::Buildset { requests, .. } => {
             let request = requests.values().next().map(|request| format!("/requests/{request}"));
@@ -106,8 +106,8 @@ fn refused_form(
     builder::show(visit, builder, StatusCode::BAD_REQUEST, Some(&typed))
 }
 
-async fn done(site: &Site, order: Order, back: &str) -> Result<Response, PageError> {
-    match site.control.order(order, Actor::person("", Via::Page)).await.map_err(unavailable)? {
+async fn done(site: &Site, request: &Request, order: Order, back: &str) -> Result<Response, PageError> {
+    match site.control.order(order, request.caller("", Via::Page)).await.map_err(unavailable)? {
         Reply::Buildset { requests, .. } => {
             let request = requests.values().next().map(|request| format!("/requests/{request}"));
             Ok(see_other(request.as_deref().unwrap_or(back)))
@@ -123,9 +123,9 @@ async fn done(site: &Site, order: Order, back: &str) -> Result<Response, PageErr
     }
 }
 
-async fn reload(site: &Site) -> Result<Response, PageError> {
+async fn reload(site: &Site, request: &Request) -> Result<Response, PageError> {
     let order = Order::Reload { why: "a button".to_owned() };
-    match site.control.order(order, Actor::person("", Via::Page)).await.map_err(unavailable)? {
+    match site.control.order(order, request.caller("", Via::Page)).await.map_err(unavailable)? {
         Reply::Denied(text) => Err(PageError { status: StatusCode::FORBIDDEN, text }),
         // The first page shows what was wrong.
         _ => Ok(see_other("/")),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use starwright::base::Clock;
-use starwright::master::{Handle, Launcher, Master, Options, Reply, StartError};
+use starwright::master::{Handle, Launcher, Master, Options, Reach, Reply, StartError};
 use starwright::model::{Actor, BuildId, Event, Fact, ForceOrder, LogId, Order, Via};
 use tempfile::TempDir;
 use tokio::sync::broadcast;
@@ -71,6 +71,13 @@ impl House {
         Running::new(Master::start(options).await.unwrap())
     }
 
+    /// The same, if it starts.
+    pub async fn try_start_with(&self, change: impl FnOnce(&mut Options)) -> Result<Running, StartError> {
+        let mut options = self.options();
+        change(&mut options);
+        Master::start(options).await.map(Running::new)
+    }
+
     fn options(&self) -> Options {
         // A name of its own, by which its processes can be told from those of other tests.
         let program = self.path("starwright");
@@ -83,6 +90,7 @@ impl House {
             url: "http://localhost:8010/".to_owned(),
             watch: false,
             local_workers: true,
+            reach: Reach::Machine,
             launcher: Launcher { program: Some(program), ..Launcher::default() },
         }
     }

@@ -8,6 +8,7 @@ mod house;
 mod outbox;
 mod poll;
 mod reload;
+mod rights;
 mod stop;
 mod trouble;
 mod worker;

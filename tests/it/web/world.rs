@@ -12,10 +12,11 @@ use starwright::master::{
     Socket, SubmissionResult,
 };
 use starwright::model::{
-    Actor, Ask, BuildId, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Cause, Change, ChangeId, ChangeSourceId,
-    CodebasePlan, ConfigDigest, Event, Fact, ForceParam, ForceParamKind, Key, LogId, LogKind, LogOpened, MadeBy,
-    NewChange, Order, Outcome, Plan, Properties, RequestId, RequestRecord, SchedulerId, SchedulerKind, SchedulerPlan,
-    SourcePlace, SourceStamp, SourceStampId, StampSpec, StepId, Value, WorkerId,
+    Action, Actor, Ask, BuildId, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Caller, Cause, Change, ChangeId,
+    ChangeSourceId, CodebasePlan, ConfigDigest, Denial, Event, Fact, ForceParam, ForceParamKind, Identity, Key, LogId,
+    LogKind, LogOpened, MadeBy, NewChange, Object, Order, Outcome, Plan, Properties, RequestId, RequestRecord,
+    SchedulerId, SchedulerKind, SchedulerPlan, SourcePlace, SourceStamp, SourceStampId, StampSpec, StepId, Value,
+    WorkerId,
 };
 use starwright::store::{LogPart, Store};
 use starwright::testing::web::Control;
@@ -460,8 +461,13 @@ impl Control for FakeMaster {
         URL.to_owned()
     }
 
-    fn order(&self, order: Order, by: Actor) -> BoxFuture<'_, Result<Reply, OrderError>> {
-        self.0.orders.lock().unwrap().push((order, by));
+    /// Everybody may do everything.
+    fn may(&self, _: &Identity, _: Action, _: &Object) -> Result<(), Box<Denial>> {
+        Ok(())
+    }
+
+    fn order(&self, order: Order, by: Caller) -> BoxFuture<'_, Result<Reply, OrderError>> {
+        self.0.orders.lock().unwrap().push((order, by.actor));
         let reply = self.0.reply.lock().unwrap().clone();
         Box::pin(async move { Ok(reply) })
     }

@@ -1,0 +1,27 @@
+//! Rights that contradict each other, and a master that others can reach without any.
+
+use super::super::collect::{Collector, Kind};
+use crate::base::Authority;
+use crate::model::{DECLARE_RIGHTS, Plan};
+
+/// Notes what is wrong with the rights of a plan as a whole.
+pub(super) fn note_access(collector: &Collector, plan: &Plan) {
+    if plan.rights.open && (!plan.rights.rules.is_empty() || plan.rights.function.is_some()) {
+        let message = "`access(\"open\")` lets everybody do everything, so `allow` and `rights` have no effect";
+        let hint = "keep one of the two".to_owned();
+        collector.note(collector.spot_of(Kind::Once, "access"), message, Some(hint));
+    }
+    if let Some(listen) = &plan.web.listen
+        && !plan.rights.is_declared()
+        && !is_loopback(listen)
+    {
+        let message = format!("others can reach the master at `{listen}`, and nothing says who may do what");
+        collector.note(collector.spot_of(Kind::Once, "web"), message, Some(DECLARE_RIGHTS.to_owned()));
+    }
+}
+
+/// Whether only this machine reaches an address to listen at.
+fn is_loopback(listen: &str) -> bool {
+    // What is no address at all has been noted already.
+    Authority::parse(listen).is_none_or(|listen| listen.port.is_none() || listen.host.is_loopback())
+}

@@ -12,6 +12,7 @@ use starlark::any::ProvidesStaticType;
 use starlark::eval::Evaluator;
 
 use super::place::CallSite;
+use super::problem::NOTED_MAX;
 use crate::model::{FnId, Plan, SourcePlace};
 
 /// A problem whose line is looked up later.
@@ -80,10 +81,6 @@ pub(super) enum ReferenceKind {
     Triggerable,
     Lock,
 }
-
-/// Problems, and likewise warnings, that one load keeps. A loop may find something wrong millions of times, and a report
-/// shows far fewer.
-pub(super) const NOTED_MAX: usize = 10_000;
 
 /// The state of loading.
 #[derive(Debug, Default, ProvidesStaticType)]

@@ -6,7 +6,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::collect::NOTED_MAX;
 use crate::model::SourcePlace;
 
 /// Something wrong in a configuration.
@@ -60,6 +59,10 @@ impl fmt::Display for Problem {
         f.write_str(self.report("error").trim_end())
     }
 }
+
+/// Problems, and likewise warnings, that one load keeps. A loop may find something wrong millions of times, and a report
+/// shows far fewer.
+pub(super) const NOTED_MAX: usize = 10_000;
 
 /// Problems that a report shows. One mistake in a loop makes thousands of them, and nobody reads on.
 const SHOWN_MAX: usize = 200;

@@ -21,7 +21,7 @@ pub fn forgo_core_files() {
     {
         let limit = getrlimit(Resource::Core);
         // The first call counts: later ones would find our own limit.
-        let _ = STARTED_WITH.set(limit.clone());
+        let _ = STARTED_WITH.set(limit);
         // A limit may always be lowered.
         let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: limit.maximum });
     }
@@ -36,7 +36,7 @@ pub(super) fn with_core_files<T>(start: impl FnOnce() -> T) -> T {
             return start();
         }
         let _alone = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = setrlimit(Resource::Core, limit.clone());
+        let _ = setrlimit(Resource::Core, *limit);
         let _lowered = Lowered(limit);
         start()
     }

@@ -62,7 +62,8 @@ pub mod testing {
     /// The server of pages and API.
     pub mod web {
         pub use crate::web::{
-            BodyLimits, COMMAND_LINE, ConnectionTimeouts, Control, SeatLimits, WebLimits, serve_within,
+            BodyLimits, COMMAND_LINE, ConnectionTimeouts, Control, SeatLimits, WebLimits, api_paths, own_api_paths,
+            page_paths, serve_within,
         };
 
         /// The forms of our own API.

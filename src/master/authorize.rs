@@ -192,7 +192,7 @@ impl Rule {
                     Object::Project { name } => self.projects.have(name),
                     // Who may see something sees the pages around it.
                     Object::Installation => action == Action::Read,
-                    Object::Scheduler { .. } | Object::Source { .. } => false,
+                    Object::Scheduler { .. } | Object::Source { .. } | Object::Operation => false,
                 })
     }
 }
@@ -204,7 +204,11 @@ fn grants(identity: &Identity, action: Action, object: &Object) -> bool {
         || match object {
             Object::Builder { name, .. } => Patterns::of(&grant.builders).have(name),
             Object::Installation => action == Action::Read,
-            Object::Worker { .. } | Object::Scheduler { .. } | Object::Source { .. } | Object::Project { .. } => false,
+            Object::Worker { .. }
+            | Object::Scheduler { .. }
+            | Object::Source { .. }
+            | Object::Project { .. }
+            | Object::Operation => false,
         };
     grant.actions.contains(&action) && covered
 }

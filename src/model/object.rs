@@ -29,8 +29,10 @@ pub enum Object {
     Project {
         name: String,
     },
-    /// What is there once: lists, alerts, the configuration.
+    /// The installation as such: to read it is to see the pages around everything else.
     Installation,
+    /// How the installation runs: its configuration, its deliveries, alerts about the master.
+    Operation,
 }
 
 impl Object {
@@ -56,6 +58,7 @@ impl Object {
             Self::Source { .. } => "source",
             Self::Project { .. } => "project",
             Self::Installation => "installation",
+            Self::Operation => "operation",
         }
     }
 
@@ -68,7 +71,7 @@ impl Object {
             | Self::Scheduler { name }
             | Self::Source { name }
             | Self::Project { name } => Some(name),
-            Self::Installation => None,
+            Self::Installation | Self::Operation => None,
         }
     }
 
@@ -85,6 +88,7 @@ impl fmt::Display for Object {
         match (self, self.name()) {
             (Self::Source { .. }, Some(name)) => write!(f, "change source `{name}`"),
             (_, Some(name)) => write!(f, "{} `{name}`", self.kind()),
+            (Self::Operation, _) => f.write_str("the operation of this installation"),
             (_, None) => f.write_str("this installation"),
         }
     }

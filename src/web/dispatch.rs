@@ -8,6 +8,7 @@ use warp::reply::Response;
 use super::request::Request;
 use super::site::Site;
 use super::{api, hook, live, origin, respond, starwright_api, ui};
+use crate::model::{Action, Denial, Object};
 
 /// What a request's head alone decides: the refusal of everything that a foreign page sent to change something, and
 /// of calls of a hook that is not open to the caller. To be asked before [`answer`].
@@ -48,6 +49,11 @@ pub fn takes_body(request: &Request) -> bool {
 pub async fn answer(site: &Arc<Site>, request: Request) -> Response {
     let path = one_slash(&request.path);
     let (first, rest) = path.split_once('/').map_or((path.as_str(), None), |(first, rest)| (first, Some(rest)));
+    if !is_for_everybody(first)
+        && let Err(denial) = may_look(site, &request).await
+    {
+        return denied(site, &request, first, &denial);
+    }
     match (first, rest) {
         ("api", None) => api::versions(site),
         ("api", Some(rest)) => api(site, request, rest).await,
@@ -55,6 +61,34 @@ pub async fn answer(site: &Arc<Site>, request: Request) -> Response {
         ("events", None) => live::answer(site, &request),
         ("ws" | "sse" | "metrics", _) => respond::bare(StatusCode::NOT_FOUND),
         _ => ui::answer(site, request, &path).await,
+    }
+}
+
+/// Paths that need no right to read: hooks have credentials of their own, and assets show nothing.
+fn is_for_everybody(first: &str) -> bool {
+    matches!(first, "change_hook" | "assets" | "favicon.ico")
+}
+
+/// Whether the visitor may read anything at all. What of it, each path asks through [`VisibleHistory`](super::history).
+async fn may_look(site: &Arc<Site>, request: &Request) -> Result<(), Box<Denial>> {
+    if site.control.plan().rights.is_open() && request.identity.grant.is_none() {
+        return Ok(());
+    }
+    let (site, identity) = (Arc::clone(site), request.identity.clone());
+    let asking = tokio::task::spawn_blocking(move || site.control.may(&identity, Action::Read, &Object::Installation));
+    asking.await.unwrap_or_else(|lost| std::panic::resume_unwind(lost.into_panic()))
+}
+
+fn denied(site: &Arc<Site>, request: &Request, first: &str, denial: &Denial) -> Response {
+    // A visitor who logs in may get further; others are known already.
+    let status = if denial.anonymous { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
+    let text = denial.to_string();
+    match first {
+        "api" | "events" => {
+            let json = serde_json::json!({ "error": text }).to_string();
+            respond::body(status, respond::JSON, json)
+        }
+        _ => ui::denied(site, request, status, text),
     }
 }
 

@@ -18,12 +18,14 @@ use warp::http::header::{self, HeaderValue};
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
+use super::history::VisibleHistory;
 use super::request::Request;
 use super::respond::{self, set};
 use super::site::Site;
 use super::sync_stream::SyncStream;
 use super::wire::LiveEvent;
-use crate::model::{BuildId, Event, Fact, Outcome, WorkerId};
+use crate::model::{BuildId, BuilderId, ChangeId, Event, Fact, Identity, Object, Outcome, RequestId, WorkerId};
+use crate::store::StoreError;
 
 /// Of one address: the pages of everybody behind it.
 const STREAMS_EACH_MAX: usize = 200;
@@ -64,6 +66,7 @@ pub fn answer(site: &Arc<Site>, request: &Request) -> Response {
     };
     let live = EventStream {
         facts: site.control.subscribe(),
+        identity: request.identity.clone(),
         // Whoever comes back missed what happened meanwhile.
         missed: request.headers.contains_key("last-event-id"),
         builder_of: BTreeMap::new(),
@@ -108,6 +111,8 @@ impl EventFilter {
 
 struct EventStream {
     site: Arc<Site>,
+    /// Whose stream it is.
+    identity: Identity,
     facts: Receiver<Arc<Fact>>,
     wanted: EventFilter,
     missed: bool,
@@ -177,7 +182,10 @@ impl EventStream {
                 Ok(Err(RecvError::Closed)) => return None,
                 Ok(Err(RecvError::Lagged(_))) => return Some(LAGGED.into()),
                 Ok(Ok(fact)) => {
-                    if let Some(piece) = self.piece(&fact) {
+                    if let Some(event) = self.event(&fact)
+                        && self.sees(&event).await
+                        && let Some(piece) = piece(&event)
+                    {
                         return Some(piece);
                     }
                 }
@@ -185,18 +193,27 @@ impl EventStream {
         }
     }
 
-    fn piece(&mut self, fact: &Fact) -> Option<Bytes> {
+    /// The event of a fact, if the reader asked for it.
+    fn event(&mut self, fact: &Fact) -> Option<LiveEvent> {
         let store = self.site.control.store();
         let name_of = |id: WorkerId| Some(store.worker(id).ok()??.name);
         let mut event = describe(fact, name_of)?;
         if event.builder.is_none() && !self.wanted.builders.is_empty() {
             event.builder = event.build.and_then(|build| self.builder(build));
         }
-        if !self.wanted.takes(&event) {
-            return None;
+        self.wanted.takes(&event).then_some(event)
+    }
+
+    /// Whether the reader may know of it.
+    async fn sees(&self, event: &LiveEvent) -> bool {
+        if VisibleHistory::new(&*self.site.control, &self.identity).is_whole() {
+            return true;
         }
-        let json = serde_json::to_string(&event).ok()?;
-        Some(format!("id: {}\nevent: fact\ndata: {json}\n\n", fact.seq).into())
+        let (site, identity, event) = (Arc::clone(&self.site), self.identity.clone(), event.clone());
+        let seeing = tokio::task::spawn_blocking(move || {
+            is_visible(&VisibleHistory::new(&*site.control, &identity), &event).unwrap_or(false)
+        });
+        seeing.await.unwrap_or(false)
     }
 
     /// Facts of a build name the build only.
@@ -212,6 +229,34 @@ impl EventStream {
         found
     }
 }
+
+fn piece(event: &LiveEvent) -> Option<Bytes> {
+    let json = serde_json::to_string(event).ok()?;
+    Some(format!("id: {}\nevent: fact\ndata: {json}\n\n", event.seq).into())
+}
+
+/// Whether all that an event names is visible. One that names nothing tells how the installation runs.
+fn is_visible(history: &VisibleHistory<'_>, event: &LiveEvent) -> Result<bool, StoreError> {
+    if let Some(build) = event.build {
+        return Ok(history.build(BuildId(build))?.is_some());
+    }
+    if let Some(builder) = event.builder {
+        return history.sees_builder(BuilderId(builder));
+    }
+    if let Some(request) = event.request {
+        return Ok(history.request(RequestId(request))?.is_some());
+    }
+    if let Some(worker) = &event.worker {
+        return Ok(history.reads(&Object::worker(worker)));
+    }
+    if let Some(change) = event.change {
+        return Ok(history.change(ChangeId(change))?.is_some());
+    }
+    Ok(PUBLIC.contains(&event.kind.as_str()) || history.reads_operation())
+}
+
+/// Kinds of events that pages need whatever they show: then they load again.
+const PUBLIC: [&str; 3] = ["master_started", "master_stopped", "plan_adopted"];
 
 const LAGGED: &str = "event: lagged\ndata: {}\n\n";
 

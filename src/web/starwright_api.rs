@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
+use super::history::VisibleHistory;
 use super::origin::{self, Origin};
 use super::request::Request;
 use super::respond::{self, error_text};
@@ -19,8 +20,8 @@ use super::wire::{
 };
 use crate::base::Timestamp;
 use crate::master::{Reply, SubmissionResult};
-use crate::model::{BuilderId, Caller, ConfigDigest, Event, Order, Report, ReportSubject, RequestId};
-use crate::store::{Store, StoreError};
+use crate::model::{BuilderId, Caller, ConfigDigest, Event, Identity, Order, Report, ReportSubject, RequestId};
+use crate::store::StoreError;
 
 /// Why a request has no other answer.
 struct ApiFailure {
@@ -48,7 +49,7 @@ pub async fn answer(site: &Arc<Site>, request: &Request, path: &str) -> Response
 /// Whether a path below `/api/` is one of ours that takes a body.
 pub fn takes_body(path: &str) -> bool {
     let Some(path) = path.strip_prefix("starwright/v1/") else { return false };
-    !READ.contains(&path)
+    !READS.iter().any(|(read, _)| *read == path)
 }
 
 /// The answer to a call from a page that may not call us.
@@ -56,8 +57,22 @@ pub fn foreign() -> Response {
     json(StatusCode::FORBIDDEN, &ErrorResponse { error: "invalid origin".to_owned() })
 }
 
-/// Paths that are only read.
-const READ: [&str; 4] = ["plan", "outbox", "sources", "health"];
+/// What is read: of the history as the visitor may see it.
+type ReadPath = fn(&Site, &VisibleHistory<'_>) -> Result<Response, StoreError>;
+
+/// Paths that are only read, beside that of a waiting request.
+static READS: &[(&str, ReadPath)] = &[
+    ("alerts", |site, history| Ok(json(StatusCode::OK, &alerts(site, history)))),
+    ("health", |_, history| Ok(json(StatusCode::OK, &health(history)?))),
+    ("outbox", |_, history| Ok(json(StatusCode::OK, &outbox(history)?))),
+    ("plan", |site, history| Ok(json(StatusCode::OK, &plan(site, history)?))),
+    ("sources", |_, history| Ok(json(StatusCode::OK, &sources(history)?))),
+];
+
+/// All paths that are read.
+pub fn paths() -> impl Iterator<Item = &'static str> {
+    READS.iter().map(|(path, _)| *path).chain(["requests/:request/waiting"])
+}
 
 async fn dispatch(site: &Arc<Site>, request: &Request, path: &str) -> ApiResult {
     let posts = request.method == Method::POST;
@@ -67,16 +82,17 @@ async fn dispatch(site: &Arc<Site>, request: &Request, path: &str) -> ApiResult 
     if let (Some((name, _)), true) = (request.query_pairs().first(), Site::reads(request)) {
         return Err(refused(StatusCode::BAD_REQUEST, format!("unknown parameter `{name}`: this path takes none")));
     }
+    if let Some((_, endpoint)) = READS.iter().find(|(read, _)| *read == path) {
+        if Site::reads(request) {
+            return read(site, request.identity.clone(), *endpoint).await;
+        }
+        return Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path accepts GET only"));
+    }
     match path {
         "reload" if posts => reload(site, parse_body(request)?, by(request)).await,
         "changes" if posts => changes(site, parse_body(request)?, by(request)).await,
         "poll" if posts => poll(site, parse_body(request)?, by(request)).await,
-        "alerts" if Site::reads(request) => Ok(json(StatusCode::OK, &alerts(site))),
-        "plan" | "outbox" | "sources" | "health" if Site::reads(request) => read(site, path.to_owned()).await,
         "reload" | "changes" | "poll" => Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path accepts POST only")),
-        "alerts" | "plan" | "outbox" | "sources" | "health" => {
-            Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path accepts GET only"))
-        }
         _ => Err(refused(StatusCode::NOT_FOUND, format!("no such path: `{path}`"))),
     }
 }
@@ -134,18 +150,22 @@ async fn changes(site: &Site, body: ChangesRequest, by: Caller) -> ApiResult {
 }
 
 /// Why a request waits.
-async fn waiting(site: &Site, request: &Request, number: &str) -> ApiResult {
+async fn waiting(site: &Arc<Site>, request: &Request, number: &str) -> ApiResult {
     if !Site::reads(request) {
         return Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path accepts GET only"));
     }
     let missing = || refused(StatusCode::NOT_FOUND, format!("there is no request `{number}`"));
     let id = number.parse().map(RequestId).map_err(|_| missing())?;
-    let store = site.control.store().clone();
-    let found = tokio::task::spawn_blocking(move || store.request(id)).await;
-    if !matches!(found, Ok(Ok(Some(_)))) {
-        return Err(missing());
-    }
-    let why = site.control.why_waits(vec![id]).await.map_err(unavailable)?.remove(&id).unwrap_or_default();
+    let mut why = site.control.why_waits(vec![id]).await.map_err(unavailable)?;
+    let (site, identity) = (Arc::clone(site), request.identity.clone());
+    let seen = tokio::task::spawn_blocking(move || {
+        let history = VisibleHistory::new(&*site.control, &identity);
+        let found = history.request(id)?.is_some();
+        why = history.visible_reasons(why);
+        Ok::<_, StoreError>(found.then_some(why))
+    });
+    let Ok(Ok(Some(mut why))) = seen.await else { return Err(missing()) };
+    let why = why.remove(&id).unwrap_or_default();
     Ok(json(StatusCode::OK, &WaitingResponse { request: id.0, waits: !why.is_empty(), why }))
 }
 
@@ -169,17 +189,9 @@ fn done(reply: Reply) -> ApiResult {
 }
 
 /// What is read from the store, on a thread that may wait.
-async fn read(site: &Arc<Site>, path: String) -> ApiResult {
+async fn read(site: &Arc<Site>, identity: Identity, endpoint: ReadPath) -> ApiResult {
     let site = Arc::clone(site);
-    let reading = tokio::task::spawn_blocking(move || {
-        let store = site.control.store();
-        Ok::<_, StoreError>(match path.as_str() {
-            "plan" => json(StatusCode::OK, &plan(&site, store)?),
-            "outbox" => json(StatusCode::OK, &outbox(store)?),
-            "sources" => json(StatusCode::OK, &sources(store)?),
-            _ => json(StatusCode::OK, &health(store)?),
-        })
-    });
+    let reading = tokio::task::spawn_blocking(move || endpoint(&site, &VisibleHistory::new(&*site.control, &identity)));
     match reading.await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(error)) => {
@@ -190,7 +202,7 @@ async fn read(site: &Arc<Site>, path: String) -> ApiResult {
     }
 }
 
-fn plan(site: &Site, store: &Store) -> Result<PlanResponse, StoreError> {
+fn plan(site: &Site, store: &VisibleHistory<'_>) -> Result<PlanResponse, StoreError> {
     let plan = site.control.plan();
     let adopted = store.plans_adopted(1)?.into_iter().next();
     let refused = store.plan_refused()?.map(|(at, report)| RefusedPlan { at: at.as_millis(), report });
@@ -211,7 +223,7 @@ fn plan(site: &Site, store: &Store) -> Result<PlanResponse, StoreError> {
     Ok(answer)
 }
 
-fn outbox(store: &Store) -> Result<OutboxResponse, StoreError> {
+fn outbox(store: &VisibleHistory<'_>) -> Result<OutboxResponse, StoreError> {
     let names: BTreeMap<BuilderId, String> =
         store.builders()?.into_iter().map(|builder| (builder.id, builder.name)).collect();
     let reports = store.outbox()?.into_iter().map(|(report, error)| wire_report(&report, error, &names)).collect();
@@ -223,7 +235,7 @@ fn outbox(store: &Store) -> Result<OutboxResponse, StoreError> {
     Ok(OutboxResponse { reports, undelivered: undelivered.collect() })
 }
 
-fn sources(store: &Store) -> Result<SourcesResponse, StoreError> {
+fn sources(store: &VisibleHistory<'_>) -> Result<SourcesResponse, StoreError> {
     let sources = store.change_sources()?.into_iter().map(|source| WireSource {
         name: source.name,
         active: source.active,
@@ -233,8 +245,9 @@ fn sources(store: &Store) -> Result<SourcesResponse, StoreError> {
     Ok(SourcesResponse { sources: sources.collect() })
 }
 
-fn alerts(site: &Site) -> AlertsResponse {
-    AlertsResponse { alerts: site.control.alerts().list().into_iter().map(Into::into).collect() }
+fn alerts(site: &Site, store: &VisibleHistory<'_>) -> AlertsResponse {
+    let alerts = site.control.alerts().list().into_iter();
+    AlertsResponse { alerts: alerts.filter(|alert| store.sees_alert(&alert.subject)).map(Into::into).collect() }
 }
 
 fn wire_report(report: &Report, error: Option<String>, names: &BTreeMap<BuilderId, String>) -> WireReport {
@@ -251,7 +264,7 @@ fn wire_report(report: &Report, error: Option<String>, names: &BTreeMap<BuilderI
     }
 }
 
-fn health(store: &Store) -> Result<HealthResponse, StoreError> {
+fn health(store: &VisibleHistory<'_>) -> Result<HealthResponse, StoreError> {
     let connected = store.workers()?.iter().filter(|worker| worker.connected).count();
     Ok(HealthResponse {
         status: "ok".to_owned(),

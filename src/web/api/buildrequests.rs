@@ -10,7 +10,7 @@ use super::rows::{Index, Rows, scan};
 use super::view::View;
 use crate::base::Timestamp;
 use crate::model::{BuilderId, BuildsetId, RequestId, RequestRecord};
-use crate::store::Store;
+use crate::web::history::VisibleHistory;
 
 const COLUMNS: &[Column<RequestRecord>] = &[
     is("buildrequestid", Type::Int, |request, _| Cell::number(request.id.0)),
@@ -80,7 +80,7 @@ impl ReadRequest<'_> {
     }
 }
 
-fn choose<'a>(store: &'a Store, query: &Query) -> Result<Rows<'a, RequestRecord>, ApiError> {
+fn choose<'a>(store: &'a VisibleHistory<'a>, query: &Query) -> Result<Rows<'a, RequestRecord>, ApiError> {
     let bounds = query.bounds();
     if let Some(ids) = bounds.numbers("buildrequestid") {
         return points(store, query, ids.into_iter().map(RequestId));
@@ -107,7 +107,11 @@ fn choose<'a>(store: &'a Store, query: &Query) -> Result<Rows<'a, RequestRecord>
     }
 }
 
-fn by_builder<'a>(store: &'a Store, query: &Query, builder: BuilderId) -> Result<Rows<'a, RequestRecord>, ApiError> {
+fn by_builder<'a>(
+    store: &'a VisibleHistory<'a>,
+    query: &Query,
+    builder: BuilderId,
+) -> Result<Rows<'a, RequestRecord>, ApiError> {
     if waits(query) {
         let rows =
             scan(query, &INDEX, |request: &RequestRecord| request.id.0, move |part| store.requests_waiting(part));
@@ -129,7 +133,7 @@ fn waits(query: &Query) -> bool {
 }
 
 fn points<'a>(
-    store: &Store,
+    store: &VisibleHistory<'_>,
     query: &Query,
     ids: impl Iterator<Item = RequestId>,
 ) -> Result<Rows<'a, RequestRecord>, ApiError> {

@@ -11,7 +11,8 @@ use super::query::Query;
 use super::read_request::{ReadRequest, ReadResult};
 use super::rows::{Index, Rows, merge, scan};
 use crate::model::{BuildId, BuildRecord, BuilderId, Change, ChangeId, RequestId, WorkerId};
-use crate::store::{Scan, Store, StoreError};
+use crate::store::{Scan, StoreError};
+use crate::web::history::VisibleHistory;
 
 const COLUMNS: &[Column<BuildRecord>] = &[
     is("buildid", Type::Int, |build, _| Cell::number(build.id.0)),
@@ -111,7 +112,7 @@ impl ReadRequest<'_> {
     }
 }
 
-fn choose<'a>(store: &'a Store, query: &Query) -> Result<Rows<'a, BuildRecord>, ApiError> {
+fn choose<'a>(store: &'a VisibleHistory<'a>, query: &Query) -> Result<Rows<'a, BuildRecord>, ApiError> {
     let bounds = query.bounds();
     if let Some(ids) = bounds.numbers("buildid") {
         return points(query, ids.into_iter().map(|id| store.build(BuildId(id))));
@@ -147,7 +148,11 @@ fn choose<'a>(store: &'a Store, query: &Query) -> Result<Rows<'a, BuildRecord>, 
     }
 }
 
-fn by_builder<'a>(store: &'a Store, query: &Query, builder: BuilderId) -> Result<Rows<'a, BuildRecord>, ApiError> {
+fn by_builder<'a>(
+    store: &'a VisibleHistory<'a>,
+    query: &Query,
+    builder: BuilderId,
+) -> Result<Rows<'a, BuildRecord>, ApiError> {
     if let Some(numbers) = query.bounds().numbers("number") {
         return points(query, numbers.into_iter().map(|number| store.build_by_number(builder, number)));
     }
@@ -155,7 +160,7 @@ fn by_builder<'a>(store: &'a Store, query: &Query, builder: BuilderId) -> Result
     Ok(scan(query, &index, |build: &BuildRecord| build.number, move |part| store.builds_of_builder(builder, part)))
 }
 
-fn by_worker<'a>(store: &'a Store, query: &Query, worker: WorkerId) -> Rows<'a, BuildRecord> {
+fn by_worker<'a>(store: &'a VisibleHistory<'a>, query: &Query, worker: WorkerId) -> Rows<'a, BuildRecord> {
     let index = Index { key: "buildid", alike: &["started_at"], descending: false };
     scan(query, &index, |build: &BuildRecord| build.id.0, move |part| store.builds_of_worker(worker, part))
 }
@@ -177,7 +182,7 @@ fn by_id(mut builds: Vec<BuildRecord>) -> Vec<BuildRecord> {
 /// The builds for whose source a change stands: those that it is new in, and those of its source stamp.
 ///
 /// At most those among the first [`LOOKED_MAX`] builds after its arrival.
-pub fn with_change(store: &Store, change: &Change) -> Result<Vec<BuildRecord>, StoreError> {
+pub fn with_change(store: &VisibleHistory<'_>, change: &Change) -> Result<Vec<BuildRecord>, StoreError> {
     let mut after = Some(last_before(store, change)?);
     let (mut found, mut looked, mut stamped) = (Vec::new(), 0, BTreeSet::new());
     loop {
@@ -199,7 +204,7 @@ pub fn with_change(store: &Store, change: &Change) -> Result<Vec<BuildRecord>, S
 
 /// Looks up a build's source stamps. A buildset has several builds as a rule, so those found are remembered.
 fn has_stamp(
-    store: &Store,
+    store: &VisibleHistory<'_>,
     build: &BuildRecord,
     change: &Change,
     stamped: &mut BTreeSet<u64>,
@@ -221,7 +226,7 @@ fn has_stamp(
 
 /// The last build that started before the change arrived (0 if none did), found by halving: ids are in the
 /// order of time.
-fn last_before(store: &Store, change: &Change) -> Result<u64, StoreError> {
+fn last_before(store: &VisibleHistory<'_>, change: &Change) -> Result<u64, StoreError> {
     let newest = store.builds(Scan { after: None, descending: true, limit: 1 })?;
     let (mut low, mut high) = (0, newest.first().map_or(0, |build| build.id.0));
     while low < high {

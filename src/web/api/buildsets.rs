@@ -8,7 +8,7 @@ use super::read_request::{ReadRequest, ReadResult};
 use super::rows::{Index, Rows, scan};
 use super::sourcestamps::SOURCE_STAMP;
 use crate::model::{BuildId, BuildsetId, BuildsetRecord};
-use crate::store::Store;
+use crate::web::history::VisibleHistory;
 
 const COLUMNS: &[Column<BuildsetRecord>] = &[
     is("bsid", Type::Int, |set, _| Cell::number(set.id.0)),
@@ -52,7 +52,7 @@ impl ReadRequest<'_> {
     }
 }
 
-fn choose<'a>(store: &'a Store, query: &Query) -> Result<Rows<'a, BuildsetRecord>, ApiError> {
+fn choose<'a>(store: &'a VisibleHistory<'a>, query: &Query) -> Result<Rows<'a, BuildsetRecord>, ApiError> {
     if let Some(ids) = query.bounds().numbers("bsid") {
         let sets: Vec<Option<BuildsetRecord>> =
             ids.into_iter().map(|id| store.buildset(BuildsetId(id))).collect::<Result<_, _>>()?;
@@ -68,7 +68,7 @@ fn choose<'a>(store: &'a Store, query: &Query) -> Result<Rows<'a, BuildsetRecord
 
 /// Buildsets that rebuild a build, or that it triggered, are younger than its own; so the table need not be
 /// read from its beginning.
-fn later_than(store: &Store, query: &Query) -> Result<Option<i64>, ApiError> {
+fn later_than(store: &VisibleHistory<'_>, query: &Query) -> Result<Option<i64>, ApiError> {
     let bounds = query.bounds();
     let bound = bounds.numbers("rebuilt_buildid").or_else(|| bounds.numbers("parent_buildid"));
     let Some(oldest) = bound.and_then(|builds| builds.first().copied()) else { return Ok(None) };

@@ -63,8 +63,10 @@ pub fn one(read: &mut ReadRequest<'_>) -> ReadResult {
 /// The changes that are new in a build, newest first.
 pub fn of_build(read: &mut ReadRequest<'_>) -> ReadResult {
     let build = read.parent_build()?;
-    let ids = build.map(|build| build.changes).unwrap_or_default();
-    let changes = found(ids.into_iter().rev().map(|id| read.store.change(id)))?;
+    let changes = match &build {
+        Some(build) => found(build.changes.iter().rev().map(|id| read.store.change_of(build, *id)))?,
+        None => Vec::new(),
+    };
     read.list(changes)
 }
 

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::forceschedulers::REASON;
 use crate::model::{BuilderId, CodebasePlan, ForceOrder, SchedulerKind, SchedulerPlan, StampSpec, Value, full_name};
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
+use crate::web::history::VisibleHistory;
 
 /// Why a call cannot even be asked.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub enum ForceCallError {
 /// Reads the parameters of a force call on a scheduler: the order, and the name of the one who gives it, if they said
 /// one.
 pub fn force_order(
-    store: &Store,
+    store: &VisibleHistory<'_>,
     plan: &SchedulerPlan,
     params: &BTreeMap<String, Value>,
 ) -> Result<(ForceOrder, Option<String>), ForceCallError> {
@@ -37,7 +38,7 @@ pub fn force_order(
 }
 
 fn builders(
-    store: &Store,
+    store: &VisibleHistory<'_>,
     plan: &SchedulerPlan,
     params: &BTreeMap<String, Value>,
 ) -> Result<Vec<String>, ForceCallError> {

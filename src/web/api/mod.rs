@@ -37,6 +37,7 @@ pub use builds::with_change as builds_with;
 pub use cell::{Cell, to_json};
 pub use force::{ForceCallError, force_order};
 pub use forceschedulers::{REASON, default_text};
+pub use table::paths;
 
 use std::sync::Arc;
 
@@ -50,10 +51,12 @@ use self::error::ApiError;
 use self::output::{Begin, CutOff, Output, ReadPermit};
 use self::read_request::ReadRequest;
 use self::route::{Found, Read};
+use super::history::VisibleHistory;
 use super::origin::{self, Origin};
 use super::request::{Request, decode};
 use super::respond;
 use super::site::Site;
+use crate::model::Identity;
 
 /// The methods that pages of other origins may use.
 const METHODS: [&str; 3] = ["GET", "POST", "HEAD"];
@@ -118,6 +121,7 @@ async fn read(site: &Arc<Site>, request: &Request, path: &str) -> Response {
         found,
         path: decode(path),
         pairs: request.query_pairs(),
+        identity: request.identity.clone(),
         layout: layout(request),
         permit: ReadPermit { short: Some(permit), long: Arc::clone(&site.long_answers) },
     };
@@ -134,6 +138,7 @@ struct Job {
     found: Found,
     path: String,
     pairs: Vec<(String, String)>,
+    identity: Identity,
     layout: Layout,
     permit: ReadPermit,
 }
@@ -148,8 +153,9 @@ impl Job {
     }
 
     fn with_request<T>(&self, output: &mut Output, work: impl FnOnce(&mut ReadRequest<'_>) -> T) -> T {
+        let history = VisibleHistory::new(&*self.site.control, &self.identity);
         work(&mut ReadRequest {
-            store: self.site.control.store(),
+            store: &history,
             plan: self.site.control.plan(),
             path: &self.path,
             params: &self.found.1,

@@ -2,12 +2,12 @@
 
 use super::error::ApiError;
 use crate::model::{BuildId, BuildRecord, BuilderId, BuilderRecord, WorkerId, WorkerRecord};
-use crate::store::Store;
+use crate::web::history::VisibleHistory;
 
 /// The names in a path.
 #[derive(Clone, Copy)]
 pub struct Names<'a> {
-    pub store: &'a Store,
+    pub store: &'a VisibleHistory<'a>,
     /// Below `/api/v2/`, decoded; for texts.
     pub path: &'a str,
     /// The variable elements of the path by name, decoded.

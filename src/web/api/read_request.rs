@@ -13,7 +13,7 @@ use super::query::{Query, Shape, cell_order};
 use super::rows::Rows;
 use super::view::View;
 use crate::model::Plan;
-use crate::store::Store;
+use crate::web::history::VisibleHistory;
 use crate::web::respond::{JSON, TEXT};
 
 /// Rows that are sorted in memory for one answer: about 100 MB of builds.
@@ -21,7 +21,7 @@ const SORTED_MAX: usize = 100_000;
 
 /// A read request.
 pub struct ReadRequest<'a> {
-    pub store: &'a Store,
+    pub store: &'a VisibleHistory<'a>,
     pub plan: Arc<Plan>,
     /// The path below `/api/v2/`, decoded; for error messages.
     pub path: &'a str,

@@ -1,6 +1,7 @@
 //! Control: JSON-RPC by POST on the path of a resource (docs/reference/rest-api-v2.md#control).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 use warp::http::StatusCode;
@@ -14,6 +15,7 @@ use super::route::{Found, RpcMethods};
 use crate::base::nearest;
 use crate::master::Reply;
 use crate::model::{Caller, Identity, Order, Plan, RequestId, SchedulerKind, Value, Via};
+use crate::web::history::VisibleHistory;
 use crate::web::request::Request;
 use crate::web::respond;
 use crate::web::site::Site;
@@ -50,14 +52,14 @@ struct Call {
 }
 
 /// Serves one call. `found` is none if the path names nothing.
-pub async fn answer(site: &Site, request: &Request, path: &str, found: Option<Found>) -> Response {
+pub async fn answer(site: &Arc<Site>, request: &Request, path: &str, found: Option<Found>) -> Response {
     let call = match read(request) {
         Ok(call) => call,
         Err(error) => return refuse(None, &error),
     };
     let outcome = match found {
         None => Err(invalid(StatusCode::NOT_FOUND, format!("Invalid path: {path}"))),
-        Some(found) => perform(site, path, &found, &call).await,
+        Some(found) => perform(site, path, found, &call).await,
     };
     match outcome {
         Ok(result) => accept(&call.id, &result),
@@ -100,8 +102,17 @@ fn read(request: &Request) -> Result<Call, RpcError> {
     Ok(Call { id, method, params, via: request.via(), identity: request.identity.clone() })
 }
 
-async fn perform(site: &Site, path: &str, found: &Found, call: &Call) -> Result<Cell<'static>, RpcError> {
-    let Some((order, by)) = order(site, path, found, call)? else { return Ok(Cell::Null) };
+async fn perform(site: &Arc<Site>, path: &str, found: Found, call: &Call) -> Result<Cell<'static>, RpcError> {
+    let (on, path, asked) = (Arc::clone(site), path.to_owned(), call.clone());
+    let finding = tokio::task::spawn_blocking(move || {
+        let history = VisibleHistory::new(&*on.control, &asked.identity);
+        order(&on.control.plan(), &history, &path, &found, &asked)
+    });
+    let lost = |_| RpcError {
+        code: INTERNAL_ERROR,
+        ..invalid(StatusCode::INTERNAL_SERVER_ERROR, "the response was lost".to_owned())
+    };
+    let Some((order, by)) = finding.await.map_err(lost)?? else { return Ok(Cell::Null) };
     match site.control.order(order, by).await {
         Ok(reply) => result(reply),
         Err(error) => {
@@ -111,9 +122,15 @@ async fn perform(site: &Site, path: &str, found: &Found, call: &Call) -> Result<
 }
 
 /// What is to be done, and who wants it; none if there is nothing to do.
-fn order(site: &Site, path: &str, found: &Found, call: &Call) -> Result<Option<(Order, Caller)>, RpcError> {
+fn order(
+    plan: &Plan,
+    history: &VisibleHistory<'_>,
+    path: &str,
+    found: &Found,
+    call: &Call,
+) -> Result<Option<(Order, Caller)>, RpcError> {
     let (route, params) = found;
-    let names = Names { store: site.control.store(), path, params };
+    let names = Names { store: history, path, params };
     if let Some(known) = params_of(route.methods, &call.method) {
         call.check_params(known)?;
     }
@@ -129,7 +146,7 @@ fn order(site: &Site, path: &str, found: &Found, call: &Call) -> Result<Option<(
             Some(Order::SetPriority { request: request(names)?, priority })
         }
         (RpcMethods::Scheduler, "enable") => Some(enable(names, call)?),
-        (RpcMethods::Force, "force") => return force(&site.control.plan(), names, call).map(Some),
+        (RpcMethods::Force, "force") => return force(plan, names, call).map(Some),
         (RpcMethods::Worker, method) => Some(worker(names, method, call)?),
         _ => return Err(unsupported(&call.method)),
     };

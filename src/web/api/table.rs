@@ -199,6 +199,11 @@ fn specs(read: &mut ReadRequest<'_>) -> ReadResult {
     read.list(ROUTES.iter().map(|route| root::SpecRow { path: &route.pattern, kind: route.kind }).collect())
 }
 
+/// The patterns of all paths.
+pub fn paths() -> impl Iterator<Item = &'static str> {
+    ROUTES.iter().map(|route| route.pattern.as_str())
+}
+
 /// The route of a path below `/api/v2`, still encoded, without the slash in front.
 pub fn find(path: &str) -> Option<Found> {
     static TABLE: LazyLock<Table> = LazyLock::new(Table::new);

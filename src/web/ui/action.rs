@@ -36,10 +36,14 @@ pub async fn answer(site: &Arc<Site>, request: &Request, path: &[&str]) -> Resul
         }
         ["builds", id, "rebuild"] => {
             let order = Order::Rebuild { build: BuildId(number(id)?), of: None };
+            // Also looks whether the visitor may see it.
+            super::build::place(&Visit::new(site, request), id)?;
             done(site, request, order, "/pending").await
         }
         ["requests", id, "cancel"] => {
             let request_id = RequestId(number(id)?);
+            let found = Visit::new(site, request).store.request(request_id)?;
+            found.ok_or_else(|| PageError::missing(format!("There is no build request {request_id}.")))?;
             let order = Order::CancelRequest { request: request_id, why: reason(request) };
             done(site, request, order, &format!("/requests/{request_id}")).await
         }
@@ -71,7 +75,7 @@ async fn force(site: &Arc<Site>, request: &Request, named: &str, scheduler: &str
     let plan = plan.ok_or_else(|| PageError::missing(format!("There is no force scheduler “{scheduler}”.")))?;
     let mut fields = request.form();
     fields.insert("builderid".to_owned(), vec![builder.id.to_string()]);
-    let (order, name) = match force_order(visit.store, &plan, &params(&plan, &fields)) {
+    let (order, name) = match force_order(&visit.store, &plan, &params(&plan, &fields)) {
         Ok(force) => force,
         Err(ForceCallError::Wrong(text)) => return Err(PageError::bad(text)),
         Err(ForceCallError::NoSuchBuilder) => return Err(PageError::missing("There is no such builder.")),

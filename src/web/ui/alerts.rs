@@ -33,6 +33,7 @@ pub struct AlertList {
 pub fn all(visit: &Visit<'_>) -> AlertList {
     let mut alerts = visit.control.alerts().list();
     alerts.retain(|alert| alert.subject != AlertSubject::Configuration || alert.kind != "refused");
+    alerts.retain(|alert| visit.store.sees_alert(&alert.subject));
     let rows = alerts.iter().take(SHOWN).map(|alert| row(visit, alert)).collect();
     AlertList { title: title(alerts.len()), rows, more: alerts.len().saturating_sub(SHOWN) }
 }

@@ -299,7 +299,7 @@ fn add_tail(visit: &Visit<'_>, step: &StepRecord, row: &mut StepRow) -> Result<b
 fn changes(visit: &Visit<'_>, build: &BuildRecord) -> Result<Vec<ChangeRow>, PageError> {
     let mut out = Vec::new();
     for id in build.changes.iter().rev().take(CHANGES) {
-        out.extend(visit.store.change(*id)?.map(|change| change_row(visit, &change)));
+        out.extend(visit.store.change_of(build, *id)?.map(|change| change_row(visit, &change)));
     }
     Ok(out)
 }

@@ -76,10 +76,11 @@ pub fn show(
 }
 
 fn forms(visit: &Visit<'_>, builder: &BuilderRecord, typed: Option<&SubmittedForm>) -> Result<Vec<Form>, PageError> {
-    let schedulers = visit.store.schedulers()?;
-    let enabled = |name: &str| schedulers.iter().find(|known| known.name == name).is_none_or(|known| known.enabled);
-    let own = visit.plan.schedulers.values().filter(|plan| plan.builders.contains(&builder.name));
-    Ok(own.filter_map(|plan| form(plan, builder, enabled(&plan.name), typed)).collect())
+    let mut forms = Vec::new();
+    for plan in visit.plan.schedulers.values().filter(|plan| plan.builders.contains(&builder.name)) {
+        forms.extend(form(plan, builder, visit.store.is_enabled(&plan.name)?, typed));
+    }
+    Ok(forms)
 }
 
 fn waiting(visit: &Visit<'_>, builder: &BuilderRecord) -> Result<Vec<RequestRow>, PageError> {

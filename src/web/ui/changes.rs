@@ -100,7 +100,7 @@ pub fn one(visit: &Visit<'_>, number: &str) -> PageResult {
     let id = number.parse().map(ChangeId).map_err(|_| missing())?;
     let change = visit.store.change(id)?.ok_or_else(missing)?;
     let names = visit.names()?;
-    let builds = builds_with(visit.store, &change)?;
+    let builds = builds_with(&visit.store, &change)?;
     let data = &change.data;
     let row = change_row(visit, &change);
     let view = OneChange {

@@ -19,6 +19,7 @@ pub fn error(visit: &Visit<'_>, error: PageError) -> Response {
     let headline = match error.status {
         StatusCode::NOT_FOUND => "Nothing here",
         StatusCode::BAD_REQUEST => "That does not work",
+        StatusCode::UNAUTHORIZED => "Log in first",
         StatusCode::FORBIDDEN => "Not allowed",
         StatusCode::METHOD_NOT_ALLOWED => "Not in this way",
         StatusCode::SERVICE_UNAVAILABLE => "Not now",

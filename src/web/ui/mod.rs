@@ -61,6 +61,11 @@ pub fn foreign(site: &Arc<Site>, request: &Request) -> Response {
     error::error(&Visit::new(site, request), PageError { status: StatusCode::FORBIDDEN, text: text.to_owned() })
 }
 
+/// The answer to a visitor who may see nothing here.
+pub fn denied(site: &Arc<Site>, request: &Request, status: StatusCode, text: String) -> Response {
+    error::error(&Visit::new(site, request), PageError { status, text })
+}
+
 async fn read(site: &Arc<Site>, request: Request, elements: Vec<String>) -> Response {
     let Ok(_permit) = site.readers.acquire().await else { return respond::bare(StatusCode::SERVICE_UNAVAILABLE) };
     let site = Arc::clone(site);
@@ -78,22 +83,48 @@ async fn read(site: &Arc<Site>, request: Request, elements: Vec<String>) -> Resp
     }
 }
 
+/// What makes a page: of the visit, and of the variable elements of its path.
+type MakePage = fn(&Visit<'_>, &[&str]) -> PageResult;
+
+/// Every page. Variable elements of a path begin with `:`. The first path that fits counts.
+static PAGES: &[(&str, MakePage)] = &[
+    ("", |visit, _| home::home(visit)),
+    ("builders", |visit, _| home::home(visit)),
+    ("builders/:builder", |visit, of| builder::builder(visit, of[0])),
+    ("builders/:builder/builds", |visit, of| Ok(respond::redirect(&show::builder_href(&visit.builder(of[0])?)))),
+    ("builders/:builder/builds/:number", |visit, of| build::build(visit, of[0], of[1])),
+    ("builders/:builder/builds/:number/steps/:step/logs/:log", |visit, of| {
+        log::log(visit, [of[0], of[1], of[2], of[3]])
+    }),
+    ("builds/:build", |visit, of| Ok(respond::redirect(&build::place(visit, of[0])?))),
+    ("pending", |visit, _| pending::list(visit)),
+    ("requests/:request", |visit, of| pending::one(visit, of[0])),
+    ("changes", |visit, _| changes::list(visit)),
+    ("changes/:change", |visit, of| changes::one(visit, of[0])),
+    ("workers", |visit, _| workers::list(visit)),
+    ("workers/:worker", |visit, of| workers::one(visit, of[0])),
+];
+
+/// The paths of all pages.
+pub fn paths() -> impl Iterator<Item = &'static str> {
+    PAGES.iter().map(|(path, _)| *path)
+}
+
 fn page_of(visit: &Visit<'_>, path: &[&str]) -> PageResult {
-    match path {
-        [] | ["builders"] => home::home(visit),
-        ["builders", builder] => builder::builder(visit, builder),
-        ["builders", builder, "builds"] => Ok(respond::redirect(&show::builder_href(&visit.builder(builder)?))),
-        ["builders", builder, "builds", number] => build::build(visit, builder, number),
-        ["builders", builder, "builds", number, "steps", step, "logs", slug] => {
-            log::log(visit, [*builder, *number, *step, *slug])
+    for (pattern, make) in PAGES {
+        if let Some(variables) = variables(pattern, path) {
+            return make(visit, &variables);
         }
-        ["builds", id] => Ok(respond::redirect(&build::place(visit, id)?)),
-        ["pending"] => pending::list(visit),
-        ["requests", id] => pending::one(visit, id),
-        ["changes"] => changes::list(visit),
-        ["changes", id] => changes::one(visit, id),
-        ["workers"] => workers::list(visit),
-        ["workers", name] => workers::one(visit, name),
-        _ => Err(PageError::missing("Page not found. It may have moved, or the address may be mistyped.")),
     }
+    Err(PageError::missing("Page not found. It may have moved, or the address may be mistyped."))
+}
+
+/// The variable elements of a path that fits a pattern.
+fn variables<'p>(pattern: &str, path: &[&'p str]) -> Option<Vec<&'p str>> {
+    let elements: Vec<&str> = pattern.split('/').filter(|element| !element.is_empty()).collect();
+    let fits = |(element, named): (&&str, &&str)| element.starts_with(':') || element == named;
+    if elements.len() != path.len() || !elements.iter().zip(path).all(fits) {
+        return None;
+    }
+    Some(elements.iter().zip(path).filter(|(element, _)| element.starts_with(':')).map(|(_, named)| *named).collect())
 }

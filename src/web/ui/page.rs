@@ -13,8 +13,9 @@ use super::assets;
 use super::show::{Elapsed, Moment, State, builder_href, first_line, short_revision};
 use crate::base::Timestamp;
 use crate::model::{BuildRecord, BuilderId, BuilderRecord, Plan, RequestId, Value, WorkerId};
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 use crate::web::control::Control;
+use crate::web::history::VisibleHistory;
 use crate::web::request::Request;
 use crate::web::respond;
 use crate::web::site::Site;
@@ -83,7 +84,7 @@ pub struct PageFrame {
 /// One request for a page: what to read from.
 pub struct Visit<'a> {
     pub control: &'a dyn Control,
-    pub store: &'a Store,
+    pub store: VisibleHistory<'a>,
     pub plan: Arc<Plan>,
     pub now: Timestamp,
     pub request: &'a Request,
@@ -92,13 +93,20 @@ pub struct Visit<'a> {
 impl<'a> Visit<'a> {
     pub fn new(site: &'a Site, request: &'a Request) -> Self {
         let control = &*site.control;
-        Self { control, store: control.store(), plan: control.plan(), now: site.clock.now(), request }
+        Self {
+            control,
+            store: VisibleHistory::new(control, &request.identity),
+            plan: control.plan(),
+            now: site.clock.now(),
+            request,
+        }
     }
 
     /// Why these requests wait. A master that ends has no answer, and the page does without.
     pub fn why_waits(&self, requests: Vec<RequestId>) -> BTreeMap<RequestId, Vec<String>> {
         // Pages are made on a thread that may wait; the engine answers between two inputs.
-        tokio::runtime::Handle::current().block_on(self.control.why_waits(requests)).unwrap_or_default()
+        let why = tokio::runtime::Handle::current().block_on(self.control.why_waits(requests)).unwrap_or_default();
+        self.store.visible_reasons(why)
     }
 
     /// The frame of a page that shows what `events` are about.

@@ -69,7 +69,7 @@ pub fn list(visit: &Visit<'_>) -> PageResult {
     let (workers, gone) = rows.partition(|row: &WorkerRow| row.active);
     let mut frame = visit.frame("Workers", "workers", "/events");
     frame.moves = true;
-    let refused = visit.control.refused_workers().iter().map(|worker| refused(visit, worker)).collect();
+    let refused = refused_workers(visit).iter().map(|worker| refused(visit, worker)).collect();
     Ok(page(visit.request, StatusCode::OK, &Workers { frame, workers, refused, gone }))
 }
 
@@ -111,7 +111,7 @@ pub fn find(visit: &Visit<'_>, named: &str) -> Result<WorkerRecord, PageError> {
 
 /// A worker that the configuration does not have, and that was refused: its page says why.
 fn stranger(visit: &Visit<'_>, named: &str) -> Option<WorkerRecord> {
-    let was_refused = visit.control.refused_workers().iter().any(|worker| worker.name == named);
+    let was_refused = refused_workers(visit).iter().any(|worker| worker.name == named);
     was_refused.then(|| WorkerRecord { name: named.to_owned(), ..WorkerRecord::default() })
 }
 
@@ -136,6 +136,11 @@ fn row(visit: &Visit<'_>, worker: &WorkerRecord, names: &Names, running: &[Build
         running: own.collect(),
         builders: names.builders.values().filter(|builder| builder.active && can(&builder.workers)).count(),
     }
+}
+
+/// Workers that were refused: not for visitors who may only see some of the installation.
+fn refused_workers(visit: &Visit<'_>) -> Vec<RefusedWorker> {
+    if visit.store.reads_operation() { visit.control.refused_workers() } else { Vec::new() }
 }
 
 fn refused(visit: &Visit<'_>, worker: &RefusedWorker) -> RefusedRow {

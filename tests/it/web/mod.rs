@@ -10,5 +10,6 @@ mod pages;
 mod query;
 mod recorded;
 mod reference;
+mod rights;
 mod served;
 mod world;

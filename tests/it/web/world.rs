@@ -343,6 +343,7 @@ impl World {
             reply: Mutex::new(Reply::Done),
             hooks: Mutex::default(),
             alerts: Alerts::new(Arc::new(SystemClock)),
+            shown: Mutex::default(),
         }))
     }
 }
@@ -411,6 +412,7 @@ struct Inner {
     #[expect(clippy::type_complexity, reason = "what a hook was called with")]
     hooks: Mutex<Vec<(String, BTreeMap<String, Vec<String>>)>>,
     alerts: Alerts,
+    shown: Mutex<Option<Vec<Object>>>,
     silent: Mutex<Vec<SocketAddr>>,
 }
 
@@ -428,6 +430,11 @@ impl FakeMaster {
     /// What it answers from now on.
     pub fn reply(&self, reply: Reply) {
         *self.0.reply.lock().unwrap() = reply;
+    }
+
+    /// From now on visitors may read only these. It takes a plan whose rights are not open.
+    pub fn show_only(&self, objects: Vec<Object>) {
+        *self.0.shown.lock().unwrap() = Some(objects);
     }
 
     /// Connections that said nothing, so far.
@@ -461,9 +468,19 @@ impl Control for FakeMaster {
         URL.to_owned()
     }
 
-    /// Everybody may do everything.
-    fn may(&self, _: &Identity, _: Action, _: &Object) -> Result<(), Box<Denial>> {
-        Ok(())
+    /// Everybody may do everything, unless [`FakeMaster::show_only`] said something else.
+    fn may(&self, identity: &Identity, action: Action, object: &Object) -> Result<(), Box<Denial>> {
+        match &*self.0.shown.lock().unwrap() {
+            Some(shown) if !shown.contains(object) => Err(Box::new(Denial {
+                who: identity.to_string(),
+                action,
+                object: object.clone(),
+                roles: Vec::new(),
+                anonymous: true,
+                token: false,
+            })),
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn order(&self, order: Order, by: Caller) -> BoxFuture<'_, Result<Reply, OrderError>> {

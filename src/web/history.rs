@@ -1,0 +1,414 @@
+//! The history as one visitor may see it.
+//!
+//! Pages, API and events read the store only through this, so none of them can forget to ask. What a visitor may not read does
+//! not exist for them: a list leaves it out, and by its id or name it is not found. A build, a request, a step and a log are read
+//! by those who may read their builder; a buildset by those who may read one of its requests.
+//!
+//! Where everybody may read everything, this costs nothing. Otherwise the first question about a builder may take some
+//! milliseconds, so it is to be used on a thread that may wait.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use super::control::Control;
+use crate::model::{
+    Action, AlertSubject, BuildId, BuildRecord, BuilderId, BuilderRecord, BuildsetId, BuildsetRecord, Change, ChangeId,
+    ChangeSourceId, ChangeSourceRecord, DeliveryRecord, Fact, Identity, LogId, LogRecord, MasterRecord, Object, Report,
+    ReportSubject, RequestId, RequestRecord, SchedulerId, SchedulerRecord, SourceStamp, SourceStampId, StepId,
+    StepRecord, WorkerId, WorkerRecord,
+};
+use crate::store::{Logs, Scan, Store, StoreError};
+
+/// Rows of a list that are looked at for one page. Somebody who may see one build in a million gets a short list, and the master
+/// does not read the whole history for it.
+const LOOKED_MAX: usize = 100_000;
+/// Rows that are read at a time while most of them are hidden.
+const SLICE: usize = 512;
+
+/// Why a request waits, for visitors who may not see what is in the way.
+const SOME_REASON: &str = "it waits for a worker, a lock or its turn";
+
+/// What one visitor may see of a store.
+pub struct VisibleHistory<'a> {
+    store: &'a Store,
+    /// None: everything is visible.
+    visitor: Option<Visitor<'a>>,
+}
+
+struct Visitor<'a> {
+    control: &'a dyn Control,
+    identity: &'a Identity,
+    /// What was asked already.
+    builders: RefCell<BTreeMap<BuilderId, bool>>,
+}
+
+type Found<T> = Result<Option<T>, StoreError>;
+type List<T> = Result<Vec<T>, StoreError>;
+
+impl Visitor<'_> {
+    fn reads(&self, object: &Object) -> bool {
+        self.control.may(self.identity, Action::Read, object).is_ok()
+    }
+}
+
+impl<'a> VisibleHistory<'a> {
+    /// What `identity` may see.
+    pub fn new(control: &'a dyn Control, identity: &'a Identity) -> Self {
+        // A token may be limited where nobody else is.
+        let everything = control.plan().rights.is_open() && identity.grant.is_none();
+        let visitor = (!everything).then(|| Visitor { control, identity, builders: RefCell::default() });
+        Self { store: control.store(), visitor }
+    }
+
+    /// Whether nothing is hidden.
+    pub const fn is_whole(&self) -> bool {
+        self.visitor.is_none()
+    }
+
+    /// Whether the visitor may read this object.
+    pub fn reads(&self, object: &Object) -> bool {
+        self.visitor.as_ref().is_none_or(|visitor| visitor.reads(object))
+    }
+
+    /// Whether the visitor may see how the installation runs: its configuration, deliveries, alerts about the master.
+    pub fn reads_operation(&self) -> bool {
+        self.reads(&Object::Operation)
+    }
+
+    /// Whether the visitor may see a builder and what belongs to it.
+    pub fn sees_builder(&self, id: BuilderId) -> Result<bool, StoreError> {
+        let Some(visitor) = &self.visitor else { return Ok(true) };
+        if let Some(sees) = visitor.builders.borrow().get(&id) {
+            return Ok(*sees);
+        }
+        // A builder that is no longer configured is known by the name that it had.
+        let sees = self.store.builder(id)?.is_some_and(|record| visitor.reads(&Object::builder(record.name)));
+        visitor.builders.borrow_mut().insert(id, sees);
+        Ok(sees)
+    }
+
+    /// Whether the visitor may see a builder of the configuration.
+    pub fn sees_builder_named(&self, name: &str) -> bool {
+        self.reads(&Object::builder(name))
+    }
+
+    fn sees_worker(&self, name: &str) -> bool {
+        self.reads(&Object::worker(name))
+    }
+
+    /// Changes and source stamps are those of a project; one without a project is for those who may read everything.
+    fn sees_project(&self, project: &str) -> bool {
+        self.reads(&if project.is_empty() { Object::Operation } else { Object::Project { name: project.to_owned() } })
+    }
+
+    fn sees_set(&self, set: &BuildsetRecord) -> Result<bool, StoreError> {
+        if self.is_whole() {
+            return Ok(true);
+        }
+        for id in &set.requests {
+            if self.request(*id)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the visitor may see an alert about this.
+    pub fn sees_alert(&self, subject: &AlertSubject) -> bool {
+        match subject {
+            AlertSubject::Builder(name) => self.sees_builder_named(name),
+            AlertSubject::Build(id) => self.build(*id).is_ok_and(|found| found.is_some()),
+            AlertSubject::Request(id) => self.request(*id).is_ok_and(|found| found.is_some()),
+            AlertSubject::Worker(name) => self.sees_worker(name),
+            AlertSubject::Source(name) => self.reads(&Object::Source { name: name.clone() }),
+            AlertSubject::Scheduler(name) => self.reads(&Object::Scheduler { name: name.clone() }),
+            AlertSubject::Configuration
+            | AlertSubject::Master
+            | AlertSubject::Secret(_)
+            | AlertSubject::Hook(_)
+            | AlertSubject::Notifier(_)
+            | AlertSubject::Network(_) => self.reads_operation(),
+        }
+    }
+
+    fn only<T>(&self, found: Found<T>, sees: impl Fn(&Self, &T) -> Result<bool, StoreError>) -> Found<T> {
+        match found? {
+            Some(one) if self.is_whole() || sees(self, &one)? => Ok(Some(one)),
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    fn each<T>(&self, list: List<T>, sees: impl Fn(&Self, &T) -> Result<bool, StoreError>) -> List<T> {
+        let list = list?;
+        if self.is_whole() {
+            return Ok(list);
+        }
+        let mut seen = Vec::new();
+        for one in list {
+            if sees(self, &one)? {
+                seen.push(one);
+            }
+        }
+        Ok(seen)
+    }
+
+    /// The part of a long list that is asked for, hidden rows left out.
+    fn part<T>(
+        &self,
+        scan: Scan,
+        read: impl Fn(Scan) -> List<T>,
+        key: impl Fn(&T) -> u64,
+        sees: impl Fn(&Self, &T) -> Result<bool, StoreError>,
+    ) -> List<T> {
+        if self.is_whole() {
+            return read(scan);
+        }
+        let (mut seen, mut looked, mut slice) = (Vec::new(), 0, Scan { limit: scan.limit.clamp(1, SLICE), ..scan });
+        loop {
+            let rows = read(slice)?;
+            let next = rows.last().map(&key).filter(|_| rows.len() == slice.limit);
+            looked += rows.len();
+            for row in rows {
+                if seen.len() < scan.limit && sees(self, &row)? {
+                    seen.push(row);
+                }
+            }
+            match next {
+                Some(after) if seen.len() < scan.limit && looked < LOOKED_MAX => {
+                    slice = Scan { after: Some(after), limit: SLICE, ..slice };
+                }
+                Some(_) | None => return Ok(seen),
+            }
+        }
+    }
+}
+
+/// What there is of each name.
+impl VisibleHistory<'_> {
+    pub fn installation(&self) -> String {
+        self.store.installation()
+    }
+
+    pub fn masters(&self) -> List<MasterRecord> {
+        self.store.masters()
+    }
+
+    pub fn builders(&self) -> List<BuilderRecord> {
+        self.each(self.store.builders(), |this, builder| Ok(this.sees_builder_named(&builder.name)))
+    }
+
+    pub fn builder(&self, id: BuilderId) -> Found<BuilderRecord> {
+        self.only(self.store.builder(id), |this, builder| Ok(this.sees_builder_named(&builder.name)))
+    }
+
+    pub fn builder_named(&self, name: &str) -> Found<BuilderRecord> {
+        self.only(self.store.builder_named(name), |this, builder| Ok(this.sees_builder_named(&builder.name)))
+    }
+
+    pub fn workers(&self) -> List<WorkerRecord> {
+        self.each(self.store.workers(), |this, worker| Ok(this.sees_worker(&worker.name)))
+    }
+
+    pub fn worker(&self, id: WorkerId) -> Found<WorkerRecord> {
+        self.only(self.store.worker(id), |this, worker| Ok(this.sees_worker(&worker.name)))
+    }
+
+    pub fn worker_named(&self, name: &str) -> Found<WorkerRecord> {
+        self.only(self.store.worker_named(name), |this, worker| Ok(this.sees_worker(&worker.name)))
+    }
+
+    pub fn schedulers(&self) -> List<SchedulerRecord> {
+        self.each(self.store.schedulers(), |this, scheduler| Ok(this.sees_scheduler(scheduler)))
+    }
+
+    pub fn scheduler(&self, id: SchedulerId) -> Found<SchedulerRecord> {
+        self.only(self.store.scheduler(id), |this, scheduler| Ok(this.sees_scheduler(scheduler)))
+    }
+
+    pub fn scheduler_named(&self, name: &str) -> Found<SchedulerRecord> {
+        self.only(self.store.scheduler_named(name), |this, scheduler| Ok(this.sees_scheduler(scheduler)))
+    }
+
+    fn sees_scheduler(&self, scheduler: &SchedulerRecord) -> bool {
+        self.reads(&Object::Scheduler { name: scheduler.name.clone() })
+    }
+
+    /// Whether a scheduler of the configuration is on. The form of a builder asks, which its visitors may see.
+    pub fn is_enabled(&self, scheduler: &str) -> Result<bool, StoreError> {
+        Ok(self.store.scheduler_named(scheduler)?.is_none_or(|record| record.enabled))
+    }
+
+    pub fn change_sources(&self) -> List<ChangeSourceRecord> {
+        self.each(self.store.change_sources(), |this, source| Ok(this.sees_source(source)))
+    }
+
+    pub fn change_source(&self, id: ChangeSourceId) -> Found<ChangeSourceRecord> {
+        self.only(self.store.change_source(id), |this, source| Ok(this.sees_source(source)))
+    }
+
+    fn sees_source(&self, source: &ChangeSourceRecord) -> bool {
+        self.reads(&Object::Source { name: source.name.clone() })
+    }
+}
+
+/// What was built.
+impl VisibleHistory<'_> {
+    pub fn build(&self, id: BuildId) -> Found<BuildRecord> {
+        self.only(self.store.build(id), |this, build| this.sees_builder(build.builder))
+    }
+
+    pub fn build_by_number(&self, builder: BuilderId, number: u64) -> Found<BuildRecord> {
+        self.only(self.store.build_by_number(builder, number), |this, build| this.sees_builder(build.builder))
+    }
+
+    pub fn builds(&self, scan: Scan) -> List<BuildRecord> {
+        self.part(
+            scan,
+            |part| self.store.builds(part),
+            |build| build.id.0,
+            |this, build| this.sees_builder(build.builder),
+        )
+    }
+
+    pub fn builds_of_builder(&self, builder: BuilderId, scan: Scan) -> List<BuildRecord> {
+        if self.sees_builder(builder)? { self.store.builds_of_builder(builder, scan) } else { Ok(Vec::new()) }
+    }
+
+    pub fn builds_of_worker(&self, worker: WorkerId, scan: Scan) -> List<BuildRecord> {
+        let read = |part| self.store.builds_of_worker(worker, part);
+        self.part(scan, read, |build| build.id.0, |this, build| this.sees_builder(build.builder))
+    }
+
+    pub fn builds_of_request(&self, request: RequestId) -> List<BuildRecord> {
+        self.each(self.store.builds_of_request(request), |this, build| this.sees_builder(build.builder))
+    }
+
+    pub fn builds_running(&self) -> List<BuildRecord> {
+        self.each(self.store.builds_running(), |this, build| this.sees_builder(build.builder))
+    }
+
+    pub fn builds_triggered_by(&self, build: BuildId) -> List<BuildRecord> {
+        self.each(self.store.builds_triggered_by(build), |this, build| this.sees_builder(build.builder))
+    }
+
+    pub fn steps(&self, build: BuildId) -> List<StepRecord> {
+        if self.sees_build(build)? { self.store.steps(build) } else { Ok(Vec::new()) }
+    }
+
+    pub fn step(&self, id: StepId) -> Found<StepRecord> {
+        self.only(self.store.step(id), |this, step| this.sees_build(step.build))
+    }
+
+    pub fn logs_of_step(&self, step: StepId) -> List<LogRecord> {
+        if self.step(step)?.is_some() { self.store.logs_of_step(step) } else { Ok(Vec::new()) }
+    }
+
+    pub fn log(&self, id: LogId) -> Found<LogRecord> {
+        self.only(self.store.log(id), |this, log| this.sees_build(log.build))
+    }
+
+    fn sees_build(&self, id: BuildId) -> Result<bool, StoreError> {
+        Ok(self.is_whole() || self.build(id)?.is_some())
+    }
+
+    /// The contents of logs, to be read by a record that is visible.
+    pub fn logs(&self) -> Logs {
+        self.store.logs()
+    }
+}
+
+/// What is to be built, and of what.
+impl VisibleHistory<'_> {
+    pub fn request(&self, id: RequestId) -> Found<RequestRecord> {
+        self.only(self.store.request(id), |this, request| this.sees_builder(request.builder))
+    }
+
+    pub fn requests(&self, scan: Scan) -> List<RequestRecord> {
+        let read = |part| self.store.requests(part);
+        self.part(scan, read, |request| request.id.0, |this, request| this.sees_builder(request.builder))
+    }
+
+    pub fn requests_of_builder(&self, builder: BuilderId, scan: Scan) -> List<RequestRecord> {
+        if self.sees_builder(builder)? { self.store.requests_of_builder(builder, scan) } else { Ok(Vec::new()) }
+    }
+
+    pub fn requests_waiting(&self, scan: Scan) -> List<RequestRecord> {
+        let read = |part| self.store.requests_waiting(part);
+        self.part(scan, read, |request| request.id.0, |this, request| this.sees_builder(request.builder))
+    }
+
+    pub fn buildset(&self, id: BuildsetId) -> Found<BuildsetRecord> {
+        self.only(self.store.buildset(id), Self::sees_set)
+    }
+
+    pub fn buildsets(&self, scan: Scan) -> List<BuildsetRecord> {
+        self.part(scan, |part| self.store.buildsets(part), |set| set.id.0, Self::sees_set)
+    }
+
+    /// Why requests that are visible wait. The reasons name whatever is in the way, so they are only for those who may see
+    /// everything.
+    pub fn visible_reasons(&self, why: BTreeMap<RequestId, Vec<String>>) -> BTreeMap<RequestId, Vec<String>> {
+        if self.reads_operation() {
+            return why;
+        }
+        let short = |reasons: Vec<String>| if reasons.is_empty() { reasons } else { vec![SOME_REASON.to_owned()] };
+        why.into_iter().map(|(id, reasons)| (id, short(reasons))).collect()
+    }
+
+    /// The name of what made a buildset that is visible.
+    pub fn maker_of(&self, set: &BuildsetRecord) -> Result<String, StoreError> {
+        self.store.maker_of(set)
+    }
+
+    pub fn change(&self, id: ChangeId) -> Found<Change> {
+        self.only(self.store.change(id), |this, change| Ok(this.sees_project(&change.data.project)))
+    }
+
+    /// One of the changes of a build that is visible: who may see the build may see what it is of.
+    pub fn change_of(&self, build: &BuildRecord, id: ChangeId) -> Found<Change> {
+        if build.changes.contains(&id) { self.store.change(id) } else { self.change(id) }
+    }
+
+    pub fn changes(&self, scan: Scan) -> List<Change> {
+        let read = |part| self.store.changes(part);
+        self.part(scan, read, |change| change.id.0, |this, change| Ok(this.sees_project(&change.data.project)))
+    }
+
+    pub fn stamp(&self, id: SourceStampId) -> Found<SourceStamp> {
+        self.only(self.store.stamp(id), |this, stamp| Ok(this.sees_project(&stamp.spec.project)))
+    }
+
+    pub fn stamps(&self, scan: Scan) -> List<SourceStamp> {
+        let read = |part| self.store.stamps(part);
+        self.part(scan, read, |stamp| stamp.id.0, |this, stamp| Ok(this.sees_project(&stamp.spec.project)))
+    }
+
+    pub fn change_of_stamp(&self, id: SourceStampId) -> Found<Change> {
+        self.only(self.store.change_of_stamp(id), |this, change| Ok(this.sees_project(&change.data.project)))
+    }
+}
+
+/// How the installation runs.
+impl VisibleHistory<'_> {
+    pub fn outbox(&self) -> List<(Report, Option<String>)> {
+        self.each(self.store.outbox(), |this, (report, _)| this.sees_report(report))
+    }
+
+    pub fn undelivered(&self) -> List<DeliveryRecord> {
+        self.each(self.store.undelivered(), |this, record| this.sees_report(&record.report))
+    }
+
+    fn sees_report(&self, report: &Report) -> Result<bool, StoreError> {
+        match &report.subject {
+            ReportSubject::Build { builder, .. } => self.sees_builder(*builder),
+        }
+    }
+
+    pub fn plan_refused(&self) -> Found<(crate::base::Timestamp, String)> {
+        if self.reads_operation() { self.store.plan_refused() } else { Ok(None) }
+    }
+
+    pub fn plans_adopted(&self, limit: usize) -> List<Fact> {
+        if self.reads_operation() { self.store.plans_adopted(limit) } else { Ok(Vec::new()) }
+    }
+}

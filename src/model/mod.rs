@@ -9,6 +9,7 @@
 mod address;
 mod alert;
 mod ask;
+mod audit;
 mod caller;
 mod cause;
 mod change;
@@ -39,6 +40,7 @@ pub use address::{
 };
 pub use alert::{Alert, AlertSubject};
 pub use ask::{ASKS_MAX, Answer, Ask, BeginStep, EndStep, Entry, Journal, Key, TriggerSpec, Triggered, TriggeredBuild};
+pub use audit::{AuditAct, AuditRecord};
 pub use caller::Caller;
 pub use cause::{ANONYMOUS, Actor, Cause, Via};
 pub use change::{Change, Cursor, NewChange, SourceStamp, StampSpec};

@@ -70,6 +70,8 @@ pub(crate) enum Table {
     Alert = 0x61,
     /// Report to why it was given up, or delivered in part; the newest ones.
     Undelivered = 0x62,
+    /// Number of the fact that tells of an order to its entry in the audit log; the newest ones.
+    Audit = 0x63,
 
     // 0x70 were the builds whose directory was about to go, which the journal tells now.
     /// Builder to the first build number whose logs were not retired yet.
@@ -81,7 +83,7 @@ pub(crate) type Key = Vec<u8>;
 
 impl Table {
     /// All of them, for messages.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::Meta,
         Self::PlanAdopted,
         Self::Ended,
@@ -116,6 +118,7 @@ impl Table {
         Self::Outbox,
         Self::Alert,
         Self::Undelivered,
+        Self::Audit,
         Self::LogsKept,
     ];
 

@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 
 use super::control::Control;
 use crate::model::{
-    Action, AlertSubject, BuildId, BuildRecord, BuilderId, BuilderRecord, BuildsetId, BuildsetRecord, Change, ChangeId,
-    ChangeSourceId, ChangeSourceRecord, DeliveryRecord, Fact, Identity, LogId, LogRecord, MasterRecord, Object, Report,
-    ReportSubject, RequestId, RequestRecord, SchedulerId, SchedulerRecord, SourceStamp, SourceStampId, StepId,
-    StepRecord, WorkerId, WorkerRecord,
+    Action, AlertSubject, AuditRecord, BuildId, BuildRecord, BuilderId, BuilderRecord, BuildsetId, BuildsetRecord,
+    Change, ChangeId, ChangeSourceId, ChangeSourceRecord, DeliveryRecord, Denial, Fact, Identity, LogId, LogRecord,
+    MasterRecord, Object, Report, ReportSubject, RequestId, RequestRecord, SchedulerId, SchedulerRecord, SourceStamp,
+    SourceStampId, StepId, StepRecord, WorkerId, WorkerRecord,
 };
 use crate::store::{Logs, Scan, Store, StoreError};
 
@@ -402,6 +402,20 @@ impl VisibleHistory<'_> {
         match &report.subject {
             ReportSubject::Build { builder, .. } => self.sees_builder(*builder),
         }
+    }
+
+    /// Whether the visitor may read the audit log.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_audit(&self) -> Result<(), Box<Denial>> {
+        let Some(visitor) = &self.visitor else { return Ok(()) };
+        visitor.control.may(visitor.identity, Action::Audit, &Object::Installation)
+    }
+
+    /// The audit log, as a whole, for those who may read it.
+    pub fn audited(&self, scan: Scan) -> List<AuditRecord> {
+        if self.may_audit().is_ok() { self.store.audited(scan) } else { Ok(Vec::new()) }
     }
 
     pub fn plan_refused(&self) -> Found<(crate::base::Timestamp, String)> {

@@ -8,15 +8,16 @@ use serde::de::DeserializeOwned;
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
+use super::audit::{self, AuditLine};
 use super::history::VisibleHistory;
 use super::origin::{self, Origin};
 use super::request::Request;
 use super::respond::{self, error_text};
 use super::site::Site;
 use super::wire::{
-    AlertsResponse, ChangesRequest, ChangesResponse, DoneResponse, ErrorResponse, HealthResponse, OutboxResponse,
-    PlanResponse, PollRequest, RefusedPlan, ReloadOutcome, ReloadRequest, ReloadResponse, SourcesResponse,
-    WaitingResponse, WireReport, WireSource, WireUndelivered,
+    AlertsResponse, AuditResponse, ChangesRequest, ChangesResponse, DoneResponse, ErrorResponse, HealthResponse,
+    OutboxResponse, PlanResponse, PollRequest, RefusedPlan, ReloadOutcome, ReloadRequest, ReloadResponse,
+    SourcesResponse, WaitingResponse, WireAudit, WireReport, WireSource, WireUndelivered,
 };
 use crate::base::Timestamp;
 use crate::master::{Reply, SubmissionResult};
@@ -71,13 +72,16 @@ static READS: &[(&str, ReadPath)] = &[
 
 /// All paths that are read.
 pub fn paths() -> impl Iterator<Item = &'static str> {
-    READS.iter().map(|(path, _)| *path).chain(["requests/:request/waiting"])
+    READS.iter().map(|(path, _)| *path).chain(["requests/:request/waiting", "audit", "audit.ndjson"])
 }
 
 async fn dispatch(site: &Arc<Site>, request: &Request, path: &str) -> ApiResult {
     let posts = request.method == Method::POST;
     if let Some(number) = path.strip_prefix("requests/").and_then(|rest| rest.strip_suffix("/waiting")) {
         return waiting(site, request, number).await;
+    }
+    if matches!(path, "audit" | "audit.ndjson") && Site::reads(request) {
+        return audit_log(site, request, path == "audit.ndjson").await;
     }
     if let (Some((name, _)), true) = (request.query_pairs().first(), Site::reads(request)) {
         return Err(refused(StatusCode::BAD_REQUEST, format!("unknown parameter `{name}`: this path takes none")));
@@ -169,6 +173,44 @@ async fn waiting(site: &Arc<Site>, request: &Request, number: &str) -> ApiResult
     Ok(json(StatusCode::OK, &WaitingResponse { request: id.0, waits: !why.is_empty(), why }))
 }
 
+/// The audit log: one page of it, or all of it, one object a line.
+async fn audit_log(site: &Arc<Site>, request: &Request, whole: bool) -> ApiResult {
+    let mut last = None;
+    for (name, value) in request.query_pairs() {
+        match name.as_str() {
+            "before" if !whole => {
+                let wrong = |_| refused(StatusCode::BAD_REQUEST, "`before` must be a number");
+                last = Some(value.parse().map_err(wrong)?);
+            }
+            _ => return Err(refused(StatusCode::BAD_REQUEST, format!("unknown parameter `{name}`"))),
+        }
+    }
+    let (site, identity) = (Arc::clone(site), request.identity.clone());
+    let reading = tokio::task::spawn_blocking(move || {
+        let history = VisibleHistory::new(&*site.control, &identity);
+        if let Err(denial) = history.may_audit() {
+            let status = if denial.anonymous { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
+            return Ok(Err(refused(status, denial.to_string())));
+        }
+        if whole {
+            let mut text = String::new();
+            audit::all(&history, |line| {
+                text += &serde_json::to_string(&wire_audit(line)).unwrap_or_default();
+                text.push('\n');
+            })?;
+            return Ok(Ok(respond::body(StatusCode::OK, "application/x-ndjson", text)));
+        }
+        let (lines, more) = audit::before(&history, last)?;
+        Ok(Ok(json(StatusCode::OK, &AuditResponse { entries: lines.into_iter().map(wire_audit).collect(), more })))
+    });
+    finished(reading.await).and_then(|answer| answer)
+}
+
+fn wire_audit(line: AuditLine) -> WireAudit {
+    let AuditLine { seq, at, who, how, action, text, href: _ } = line;
+    WireAudit { seq, at: at.as_millis(), who, how, action: action.to_owned(), text }
+}
+
 async fn poll(site: &Site, body: PollRequest, by: Caller) -> ApiResult {
     done(site.control.order(Order::Poll { source: body.source }, by).await.map_err(unavailable)?)
 }
@@ -192,8 +234,13 @@ fn done(reply: Reply) -> ApiResult {
 async fn read(site: &Arc<Site>, identity: Identity, endpoint: ReadPath) -> ApiResult {
     let site = Arc::clone(site);
     let reading = tokio::task::spawn_blocking(move || endpoint(&site, &VisibleHistory::new(&*site.control, &identity)));
-    match reading.await {
-        Ok(Ok(response)) => Ok(response),
+    finished(reading.await)
+}
+
+/// What came of reading the store on another thread.
+fn finished<T>(read: Result<Result<T, StoreError>, tokio::task::JoinError>) -> Result<T, ApiFailure> {
+    match read {
+        Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => {
             tracing::error!(error = error_text(&error), "failed to read the store for the API");
             Err(refused(StatusCode::INTERNAL_SERVER_ERROR, "failed to read the store; see the log of the master"))

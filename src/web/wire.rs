@@ -298,6 +298,28 @@ impl From<Alert> for WireAlert {
     }
 }
 
+/// Answer to `GET audit`: the newest entries before `before`, newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditResponse {
+    pub entries: Vec<WireAudit>,
+    /// There are older ones: ask with `before` and the number of the last entry.
+    pub more: bool,
+}
+
+/// An order that was carried out; a line of `GET audit.ndjson`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireAudit {
+    /// Number of the fact that tells of it.
+    pub seq: u64,
+    /// Milliseconds since 1970.
+    pub at: i64,
+    pub who: String,
+    pub how: String,
+    /// `force`, `stop`, `reload`, ….
+    pub action: String,
+    pub text: String,
+}
+
 /// Answer to `GET health`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthResponse {

@@ -3,8 +3,8 @@
 use super::list;
 use crate::base::Timestamp;
 use crate::model::{
-    Alert, BuilderId, BuilderRecord, BuildsetRecord, ChangeSourceId, ChangeSourceRecord, DeliveryRecord, Fact, MadeBy,
-    MasterRecord, Report, SchedulerId, SchedulerRecord, WorkerId, WorkerRecord,
+    Alert, AuditRecord, BuilderId, BuilderRecord, BuildsetRecord, ChangeSourceId, ChangeSourceRecord, DeliveryRecord,
+    Fact, MadeBy, MasterRecord, Report, SchedulerId, SchedulerRecord, WorkerId, WorkerRecord,
 };
 use crate::store::backend::Direction;
 use crate::store::key::Table;
@@ -105,6 +105,11 @@ impl Store {
     /// The newest reports that were given up or delivered in part, newest first.
     pub fn undelivered(&self) -> Result<Vec<DeliveryRecord>, StoreError> {
         self.backend()?.records(&Table::Undelivered.all(), Direction::Descending, usize::MAX)
+    }
+
+    /// Entries of the audit log, by the numbers of their facts.
+    pub fn audited(&self, scan: Scan) -> Result<Vec<AuditRecord>, StoreError> {
+        list(&*self.backend()?, Table::Audit, &scan)
     }
 
     /// Alerts that follow from facts: what failed and has not worked since.

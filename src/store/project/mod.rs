@@ -5,6 +5,7 @@
 //! changes nothing.
 
 mod alerts;
+mod audit;
 mod build;
 mod delivery;
 mod meta;
@@ -29,6 +30,7 @@ pub(crate) use step::StepPlace;
 #[expect(clippy::too_many_lines, reason = "a flat match that only dispatches")]
 pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> {
     let at = fact.at;
+    audit::told(txn, fact)?;
     match &fact.event {
         Event::MasterStarted { name, installation: _ } => names::master_started(txn, at, name)?,
         Event::MasterStopped => names::master_stopped(txn, at)?,

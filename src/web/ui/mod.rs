@@ -6,6 +6,7 @@ mod action;
 mod alerts;
 mod ansi;
 mod assets;
+mod audit;
 mod build;
 mod builder;
 mod changes;
@@ -97,6 +98,7 @@ static PAGES: &[(&str, MakePage)] = &[
         log::log(visit, [of[0], of[1], of[2], of[3]])
     }),
     ("builds/:build", |visit, of| Ok(respond::redirect(&build::place(visit, of[0])?))),
+    ("audit", |visit, _| audit::list(visit)),
     ("pending", |visit, _| pending::list(visit)),
     ("requests/:request", |visit, of| pending::one(visit, of[0])),
     ("changes", |visit, _| changes::list(visit)),

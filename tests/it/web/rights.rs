@@ -6,7 +6,9 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 
 use serde_json::json;
-use starwright::model::{AlertSubject, Change, LogKind, Object, Outcome, RightsPlan, RulePlan};
+use starwright::model::{
+    Actor, AlertSubject, Change, Event, LogKind, Object, Outcome, RightsPlan, RulePlan, Via, WorkerId,
+};
 use starwright::testing::web::{Control as _, api_paths, own_api_paths, page_paths};
 
 use super::served::{Answer, Served};
@@ -60,6 +62,8 @@ impl Walk {
         world.plan.rights = RightsPlan { rules: vec![RulePlan::default()], ..RightsPlan::default() };
         let shown = side(&mut world, ("open", "w1"), 1, "plain");
         let hidden = side(&mut world, ("hush-tests", "hush-worker"), 2, MARK);
+        let paused = Event::WorkerPaused { worker: WorkerId(2), paused: true, reason: Some("hush pause".to_owned()) };
+        world.ordered(Actor::person("eve", Via::Page), paused);
         Self { world, shown, hidden }
     }
 

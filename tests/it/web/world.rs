@@ -72,8 +72,17 @@ impl World {
 
     /// Makes one fact true.
     pub fn fact(&mut self, event: Event) {
+        self.caused(Cause::Clock, event);
+    }
+
+    /// Makes a fact true that somebody's order caused.
+    pub fn ordered(&mut self, by: Actor, event: Event) {
+        self.caused(Cause::Order(by), event);
+    }
+
+    fn caused(&mut self, cause: Cause, event: Event) {
         self.seq += 1;
-        let fact = Arc::new(Fact { seq: self.seq, at: Timestamp::from_seconds(self.now), cause: Cause::Clock, event });
+        let fact = Arc::new(Fact { seq: self.seq, at: Timestamp::from_seconds(self.now), cause, event });
         self.store.commit_blocking(vec![Arc::clone(&fact)]).unwrap();
         // Nobody may be listening.
         let _ = self.facts.send(fact);
@@ -471,7 +480,7 @@ impl Control for FakeMaster {
     /// Everybody may do everything, unless [`FakeMaster::show_only`] said something else.
     fn may(&self, identity: &Identity, action: Action, object: &Object) -> Result<(), Box<Denial>> {
         match &*self.0.shown.lock().unwrap() {
-            Some(shown) if !shown.contains(object) => Err(Box::new(Denial {
+            Some(shown) if action != Action::Read || !shown.contains(object) => Err(Box::new(Denial {
                 who: identity.to_string(),
                 action,
                 object: object.clone(),

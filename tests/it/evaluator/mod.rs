@@ -5,4 +5,4 @@ mod command;
 mod deaths;
 mod fuzz;
 mod loads;
-mod programs;
+pub mod programs;

@@ -6,6 +6,7 @@ mod browser;
 mod connections;
 mod control;
 mod filled;
+mod fuzz;
 mod logs;
 mod pages;
 mod query;

@@ -289,8 +289,8 @@ fn plan() -> Event {
         changes: Vec::new(),
         builders: (1..=BUILDERS).map(|id| (format!("builder {id}"), BuilderId(id))).collect(),
         workers: (1..=WORKERS).map(|id| (format!("worker {id}"), WorkerId(id))).collect(),
-        schedulers: [].into(),
-        change_sources: [].into(),
+        schedulers: NameChanges::default(),
+        change_sources: NameChanges::default(),
         about: [].into(),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::deadlocks::end_hopeless_waits;
 use super::decide::function_failed;
-use super::diff::{Ids, Known};
+use super::diff::{Known, Names};
 use super::filter::Filters;
 use super::links::Links;
 use super::request_ends::cancel_homeless;
@@ -14,7 +14,9 @@ use super::state::State;
 use super::turn::Turn;
 use super::workers::dismiss_idle_workers;
 use super::{Reply, Ticket};
-use crate::model::{BuilderAbout, BuilderId, Difference, Event, FunctionKind, Plan, PlanChange, UserFunction};
+use crate::model::{
+    BuilderAbout, BuilderId, BuilderPlan, Difference, Event, FunctionKind, Plan, PlanChange, UserFunction,
+};
 
 /// A configuration was loaded: compare it with the one in force, and put it in its place as one. Gives what differs.
 pub(super) fn plan_loaded(
@@ -33,19 +35,22 @@ pub(super) fn plan_loaded(
         turn.reply(ticket, Reply::Adopted { digest, changes: Vec::new() });
         return Vec::new();
     }
-    let ids = Ids::of(plan, turn.state);
-    let known = Known { ids: &ids, state: turn.state };
-    let mut changes = turn.plan().map_or_else(Vec::new, |old| super::diff::compare(&old, plan, &known));
+    let names = Names::of(plan, turn.state);
+    let known = Known { names: &names, state: turn.state };
+    // None at hand: the first one, or one that this version cannot load any more.
+    let old = turn.plan();
+    let mut changes = old.as_ref().map_or_else(Vec::new, |old| super::diff::compare(old, plan, &known));
+    let about = about(old.as_deref(), plan, &known);
     tell_left_requests(turn, &mut changes);
     let event = Event::PlanAdopted {
         digest: digest.clone(),
         why,
         changes: changes.clone(),
-        about: about(plan, &ids.builders),
-        builders: ids.builders,
-        workers: ids.workers,
-        schedulers: ids.schedulers,
-        change_sources: ids.change_sources,
+        about,
+        builders: names.builders,
+        workers: names.workers,
+        schedulers: names.schedulers,
+        change_sources: names.change_sources,
     };
     turn.in_flight.claims.clear();
     turn.in_flight.asking = super::asking::Asking::default();
@@ -81,14 +86,20 @@ fn complain_of_patterns(turn: &mut Turn<'_>) {
     }
 }
 
-/// What pages tell about each builder.
-fn about(plan: &Plan, ids: &BTreeMap<String, BuilderId>) -> BTreeMap<BuilderId, BuilderAbout> {
-    let about = |name: &String, id: &BuilderId| {
-        let builder = plan.builders.get(name)?;
-        let (tags, description) = (builder.tags.clone(), builder.description.clone());
-        Some((*id, BuilderAbout { tags, description, workers: builder.workers.clone() }))
+/// What pages tell about the builders of a configuration, as far as they tell something else of the old one.
+fn about(old: Option<&Plan>, plan: &Plan, known: &Known<'_>) -> BTreeMap<BuilderId, BuilderAbout> {
+    let is_same = |builder: &BuilderPlan| {
+        let before = old.and_then(|old| old.builders.get(&builder.name));
+        before.is_some_and(|before| {
+            (&before.tags, &before.description, &before.workers)
+                == (&builder.tags, &builder.description, &builder.workers)
+        })
     };
-    ids.iter().filter_map(|(name, id)| about(name, id)).collect()
+    let about = |builder: &BuilderPlan| {
+        let (tags, description) = (builder.tags.clone(), builder.description.clone());
+        (known.builder(&builder.name), BuilderAbout { tags, description, workers: builder.workers.clone() })
+    };
+    plan.builders.values().filter(|builder| !is_same(builder)).map(about).collect()
 }
 
 impl super::in_flight::InFlight {

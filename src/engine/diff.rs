@@ -9,78 +9,85 @@ use super::state::State;
 use super::watch::is_replaced;
 use crate::model::{
     BuilderId, BuilderPlan, ChangeSourceId, ChangeSourcePlan, CollapsePolicy, Difference, FnId, ImportantFiles,
-    LockPlan, MasterPlan, NotifierKind, NotifierPlan, Plan, PlanChange, Policy, RightsPlan, SchedulerId, SchedulerKind,
+    LockPlan, MasterPlan, NameChanges, NotifierKind, NotifierPlan, Plan, PlanChange, Policy, RightsPlan, SchedulerId, SchedulerKind,
     SchedulerPlan, Section, StepPlan, WorkerId, WorkerPlan,
 };
 
-/// The ids of all names of a configuration.
-pub(super) struct Ids {
-    pub builders: BTreeMap<String, BuilderId>,
-    pub workers: BTreeMap<String, WorkerId>,
-    pub schedulers: BTreeMap<String, SchedulerId>,
-    pub change_sources: BTreeMap<String, ChangeSourceId>,
+/// What a configuration changes about which names are in force, and their ids.
+pub(super) struct Names {
+    pub builders: NameChanges<BuilderId>,
+    pub workers: NameChanges<WorkerId>,
+    pub schedulers: NameChanges<SchedulerId>,
+    pub change_sources: NameChanges<ChangeSourceId>,
 }
 
-impl Ids {
-    /// Known names keep theirs, new ones get the next.
+impl Names {
+    /// Known names keep their ids, new ones get the next.
     pub fn of(plan: &Plan, state: &State) -> Self {
-        let (last, workers, schedulers, sources) = (state.last(), state.workers(), state.schedulers(), state.sources());
-        let builder = |name: &str| state.builder_ids().get(name).copied();
-        let worker = |name: &str| workers.get(name).map(|worker| worker.id);
-        let scheduler = |name: &str| schedulers.get(name).map(|scheduler| scheduler.id);
-        let source = |name: &str| sources.get(name).map(|source| source.id);
+        let last = state.last();
+        let builders = state.builder_ids().iter().map(|(name, id)| (name, (*id, state.builder(*id).active)));
+        let workers = state.workers().iter().map(|(name, worker)| (name, (worker.id, worker.active)));
+        let schedulers = state.schedulers().iter().map(|(name, scheduler)| (name, (scheduler.id, scheduler.active)));
+        let sources = state.sources().iter().map(|(name, source)| (name, (source.id, source.active)));
         Self {
-            builders: number(plan.builders.keys(), last.builder, builder, BuilderId),
-            workers: number(plan.workers.keys(), last.worker, worker, WorkerId),
-            schedulers: number(plan.schedulers.keys(), last.scheduler, scheduler, SchedulerId),
-            change_sources: number(plan.change_sources.keys(), last.source, source, ChangeSourceId),
+            builders: name_changes(&plan.builders, builders, (last.builder, BuilderId)),
+            workers: name_changes(&plan.workers, workers, (last.worker, WorkerId)),
+            schedulers: name_changes(&plan.schedulers, schedulers, (last.scheduler, SchedulerId)),
+            change_sources: name_changes(&plan.change_sources, sources, (last.source, ChangeSourceId)),
         }
     }
 }
 
-/// Ids for all names: the known ones keep theirs.
-fn number<'n, Id>(
-    names: impl Iterator<Item = &'n String>,
-    mut last: u64,
-    known: impl Fn(&str) -> Option<Id>,
-    make: impl Fn(u64) -> Id,
-) -> BTreeMap<String, Id> {
-    names
-        .map(|name| {
-            let id = known(name).unwrap_or_else(|| {
-                last += 1;
-                make(last)
-            });
-            (name.clone(), id)
-        })
-        .collect()
+/// What changes about the names of one kind. `known` are those of all times: their ids, and whether they are in force.
+fn name_changes<'a, T, Id: Copy>(
+    plan: &BTreeMap<String, T>,
+    known: impl Iterator<Item = (&'a String, (Id, bool))>,
+    (mut last, make): (u64, impl Fn(u64) -> Id),
+) -> NameChanges<Id> {
+    let known: BTreeMap<&String, (Id, bool)> = known.collect();
+    let mut fresh = || {
+        last += 1;
+        make(last)
+    };
+    let added = plan.keys().filter_map(|name| match known.get(name) {
+        Some((_, true)) => None,
+        Some((id, false)) => Some((name.clone(), *id)),
+        None => Some((name.clone(), fresh())),
+    });
+    let added = added.collect();
+    sabotage!(RemovedNameStays => return NameChanges { added, removed: Vec::new() });
+    let gone = known.iter().filter(|(name, (_, active))| *active && !plan.contains_key(**name));
+    NameChanges { added, removed: gone.map(|(_, (id, _))| *id).collect() }
 }
 
-/// The ids of two configurations: the new one's, and those that the state has of earlier ones.
+/// The ids of two configurations: new names, and those that the state has of earlier ones.
 pub(super) struct Known<'a> {
-    pub ids: &'a Ids,
+    pub names: &'a Names,
     pub state: &'a State,
 }
 
 impl Known<'_> {
-    fn builder(&self, name: &str) -> BuilderId {
-        let known = self.ids.builders.get(name).or_else(|| self.state.builder_ids().get(name));
-        *known.expect("each builder got its id when it was first adopted")
+    pub fn builder(&self, name: &str) -> BuilderId {
+        let known = self.state.builder_ids().get(name).or_else(|| self.names.builders.added.get(name));
+        *known.expect("each builder gets its id when it is first adopted")
     }
 
     fn worker(&self, name: &str) -> WorkerId {
-        let known = self.ids.workers.get(name).copied().or_else(|| Some(self.state.workers().get(name)?.id));
-        known.expect("each worker got its id when it was first adopted")
+        let known = self.state.workers().get(name).map(|worker| worker.id);
+        let known = known.or_else(|| self.names.workers.added.get(name).copied());
+        known.expect("each worker gets its id when it is first adopted")
     }
 
     fn scheduler(&self, name: &str) -> SchedulerId {
-        let known = self.ids.schedulers.get(name).copied().or_else(|| Some(self.state.schedulers().get(name)?.id));
-        known.expect("each scheduler got its id when it was first adopted")
+        let known = self.state.schedulers().get(name).map(|scheduler| scheduler.id);
+        let known = known.or_else(|| self.names.schedulers.added.get(name).copied());
+        known.expect("each scheduler gets its id when it is first adopted")
     }
 
     fn source(&self, name: &str) -> ChangeSourceId {
-        let known = self.ids.change_sources.get(name).copied().or_else(|| Some(self.state.sources().get(name)?.id));
-        known.expect("each change source got its id when it was first adopted")
+        let known = self.state.sources().get(name).map(|source| source.id);
+        let known = known.or_else(|| self.names.change_sources.added.get(name).copied());
+        known.expect("each change source gets its id when it is first adopted")
     }
 }
 
@@ -290,7 +297,8 @@ fn same_scheduler(old: &SchedulerPlan, new: &SchedulerPlan) -> bool {
         && *codebases == new.codebases
         && same_option(priority.as_ref(), new.priority.as_ref(), same_policy)
         && *reason == new.reason
-        && essence(kind) == essence(&new.kind)
+        // Most are the same to the last number, and need no copies to compare.
+        && (*kind == new.kind || essence(kind) == essence(&new.kind))
 }
 
 /// What counts of a scheduler's kind: whether there are functions, and not which.

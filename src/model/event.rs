@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Answer, Ask, BuildId, BuilderId, BuildsetRecord, Cause, Change, ChangeSourceId, CommandId, ConfigDigest, Cursor,
-    EvalPart, Key, LockAccess, LogId, LogKind, NewChange, Outcome, PlanChange, Properties, Report, ReportId, RequestId,
-    RequestRecord, SchedulerId, StepId, StopLevel, UserFunction, WorkerId,
+    EvalPart, Key, LockAccess, LogId, LogKind, NameChanges, NewChange, Outcome, PlanChange, Properties, Report,
+    ReportId, RequestId, RequestRecord, SchedulerId, StepId, StopLevel, UserFunction, WorkerId,
 };
 use crate::base::{Span, Timestamp};
 
@@ -32,18 +32,18 @@ pub enum Event {
     MasterStarted { name: String, installation: String },
     /// It ended in order.
     MasterStopped,
-    /// A configuration came into force. New names got ids; those no longer present lose `active`. `why` says for people
-    /// what made the master load it.
+    /// A configuration came into force. Carries only what differs from the one before, however large both are. `why`
+    /// says for people what made the master load it.
     PlanAdopted {
         digest: ConfigDigest,
         why: String,
         changes: Vec<PlanChange>,
-        builders: BTreeMap<String, BuilderId>,
-        workers: BTreeMap<String, WorkerId>,
-        schedulers: BTreeMap<String, SchedulerId>,
-        change_sources: BTreeMap<String, ChangeSourceId>,
-        /// What the pages tell about each builder, so that it can still be told when the builder is gone.
-        #[serde(default)]
+        builders: NameChanges<BuilderId>,
+        workers: NameChanges<WorkerId>,
+        schedulers: NameChanges<SchedulerId>,
+        change_sources: NameChanges<ChangeSourceId>,
+        /// What the pages tell about the builders for which it is new, so that it can still be told when the builder is
+        /// gone.
         about: BTreeMap<BuilderId, BuilderAbout>,
     },
     /// A configuration was refused; the old one stays. `message` is the report for people.

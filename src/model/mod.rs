@@ -70,7 +70,7 @@ pub use plan::{
 };
 #[cfg(test)]
 pub use plan::{ListPlan, PaperPlan};
-pub use plan_change::{Difference, PlanChange, Section};
+pub use plan_change::{Difference, NameChanges, PlanChange, Section};
 pub use property::{Properties, Property, check_property};
 pub use quote::{Quote, is_harmless};
 pub use records::{

@@ -1,5 +1,6 @@
 //! How two configurations differ, thing by thing.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,22 @@ pub enum PlanChange {
     Settings(Section),
     /// Nothing but texts of functions.
     Scripts,
+}
+
+/// The names of one kind of thing that a configuration brings into force or takes out of it, against the one before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameChanges<Id> {
+    /// Names that were not in force: with a new id, or with the one that they had when they last were.
+    pub added: BTreeMap<String, Id>,
+    /// Things that are not in force any more.
+    pub removed: Vec<Id>,
+}
+
+/// Names that come into force.
+impl<Id> FromIterator<(String, Id)> for NameChanges<Id> {
+    fn from_iter<I: IntoIterator<Item = (String, Id)>>(names: I) -> Self {
+        Self { added: names.into_iter().collect(), removed: Vec::new() }
+    }
 }
 
 /// How a thing differs.

@@ -28,6 +28,10 @@ fn text(text: &str) -> String {
     text.to_owned()
 }
 
+fn names<Id>(name: &str, added: Id, removed: Id) -> NameChanges<Id> {
+    NameChanges { added: named(name, added), removed: vec![removed] }
+}
+
 fn named<T>(name: &str, value: T) -> BTreeMap<String, T> {
     BTreeMap::from([(text(name), value)])
 }
@@ -198,10 +202,10 @@ fn of_the_master() -> Vec<Event> {
             digest: ConfigDigest(text("aa")),
             why: text("start"),
             changes: changes_of_plans(),
-            builders: named("linux", BuilderId(1)),
-            workers: named("w", WorkerId(2)),
-            schedulers: named("s", SchedulerId(3)),
-            change_sources: named("p", ChangeSourceId(4)),
+            builders: names("linux", BuilderId(1), BuilderId(11)),
+            workers: names("w", WorkerId(2), WorkerId(12)),
+            schedulers: names("s", SchedulerId(3), SchedulerId(13)),
+            change_sources: names("p", ChangeSourceId(4), ChangeSourceId(14)),
             about: [(BuilderId(1), about)].into(),
         },
         Event::PlanRefused { why: text("reload"), message: text("line 3: no") },

@@ -270,10 +270,13 @@ fn names_that_leave_the_configuration_stay_in_the_history() {
             digest: ConfigDigest("next".to_owned()),
             why: "reload".to_owned(),
             changes: Vec::new(),
-            builders: [("b1".to_owned(), BuilderId(1))].into(),
-            workers: [("w3".to_owned(), WorkerId(3))].into(),
-            schedulers: [].into(),
-            change_sources: [].into(),
+            builders: NameChanges { added: [].into(), removed: vec![BuilderId(2), BuilderId(3)] },
+            workers: NameChanges {
+                added: [("w3".to_owned(), WorkerId(3))].into(),
+                removed: vec![WorkerId(1), WorkerId(2)],
+            },
+            schedulers: NameChanges { added: [].into(), removed: vec![SchedulerId(1)] },
+            change_sources: NameChanges { added: [].into(), removed: vec![ChangeSourceId(1)] },
             about: [].into(),
         };
         let refused = Event::PlanRefused { why: "reload".to_owned(), message: "typo".to_owned() };

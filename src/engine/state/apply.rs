@@ -2,14 +2,15 @@
 //!
 //! Each function either refuses before it changes anything, or changes all that its fact means.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::illegal_fact::{IllegalFact, unknown};
 use super::schedulers::QUEUED_MAX;
 use super::{Builder, Connection, Queued, QueuedChange, Scheduler, Source, State, Worker};
 use crate::base::Timestamp;
 use crate::model::{
-    BuilderId, ChangeId, ChangeSourceId, Difference, Event, Fact, PlanChange, Report, ReportId, SchedulerId, WorkerId,
+    BuilderId, ChangeId, ChangeSourceId, Difference, Event, Fact, NameChanges, PlanChange, Report, ReportId,
+    SchedulerId, WorkerId,
 };
 
 impl State {
@@ -37,12 +38,12 @@ impl State {
                 Ok(())
             }
             Event::PlanAdopted { digest, changes, builders, workers, schedulers, change_sources, .. } => {
+                self.name_builders(builders)?;
+                self.name_workers(workers)?;
+                self.name_schedulers(schedulers, changes)?;
+                self.name_sources(change_sources, changes)?;
                 self.plan = Some(digest.clone());
                 self.refused = false;
-                self.name_builders(builders);
-                self.name_workers(workers);
-                self.name_schedulers(schedulers, changes);
-                self.name_sources(change_sources, changes);
                 self.ask_again(at);
                 Ok(())
             }
@@ -176,62 +177,70 @@ impl State {
         }
     }
 
-    fn name_builders(&mut self, builders: &BTreeMap<String, BuilderId>) {
-        for (name, id) in builders {
+    fn name_builders(&mut self, names: &NameChanges<BuilderId>) -> Result<(), IllegalFact> {
+        for id in &names.removed {
+            self.builders.get_mut(id).ok_or_else(|| unknown("builder", id))?.active = false;
+        }
+        for (name, id) in &names.added {
             self.last.builder = self.last.builder.max(id.0);
             self.builder_ids.insert(name.clone(), *id);
-            self.builders.entry(*id).or_insert_with(|| Builder { name: name.clone(), ..Builder::default() });
+            let builder = self.builders.entry(*id);
+            builder.or_insert_with(|| Builder { name: name.clone(), ..Builder::default() }).active = true;
         }
+        Ok(())
     }
 
-    fn name_workers(&mut self, workers: &BTreeMap<String, WorkerId>) {
-        for (name, worker) in &mut self.workers {
-            worker.active = workers.contains_key(name);
+    fn name_workers(&mut self, names: &NameChanges<WorkerId>) -> Result<(), IllegalFact> {
+        for id in &names.removed {
+            self.worker_mut(*id)?.active = false;
         }
-        for (name, id) in workers {
+        for (name, id) in &names.added {
             self.last.worker = self.last.worker.max(id.0);
-            self.workers.entry(name.clone()).or_insert_with(|| Worker::new(*id));
+            self.workers.entry(name.clone()).or_insert_with(|| Worker::new(*id)).active = true;
             self.index.worker_names.entry(*id).or_insert_with(|| name.clone());
         }
+        Ok(())
     }
 
-    fn name_schedulers(&mut self, schedulers: &BTreeMap<String, SchedulerId>, changes: &[PlanChange]) {
+    fn name_schedulers(&mut self, names: &NameChanges<SchedulerId>, changes: &[PlanChange]) -> Result<(), IllegalFact> {
         let replaced = changes.iter().filter_map(|change| match change {
             PlanChange::Scheduler { id, how: Difference::Replaced, .. } => Some(*id),
             _ => None,
         });
-        let replaced: BTreeSet<SchedulerId> = replaced.collect();
-        for (name, scheduler) in &mut self.schedulers {
-            scheduler.active = schedulers.contains_key(name);
-            if !scheduler.active || replaced.contains(&scheduler.id) {
-                self.changes.release(&scheduler.forget());
-                scheduler.last = None;
-            }
+        for id in replaced.chain(names.removed.iter().copied()) {
+            let scheduler = self.scheduler_mut(id)?;
+            scheduler.last = None;
+            let dropped = scheduler.forget();
+            self.changes.release(&dropped);
         }
-        for (name, id) in schedulers {
+        for id in &names.removed {
+            self.scheduler_mut(*id)?.active = false;
+        }
+        for (name, id) in &names.added {
             self.last.scheduler = self.last.scheduler.max(id.0);
-            self.schedulers.entry(name.clone()).or_insert_with(|| Scheduler::new(*id));
+            self.schedulers.entry(name.clone()).or_insert_with(|| Scheduler::new(*id)).active = true;
             self.index.scheduler_names.entry(*id).or_insert_with(|| name.clone());
         }
+        Ok(())
     }
 
-    fn name_sources(&mut self, sources: &BTreeMap<String, ChangeSourceId>, changes: &[PlanChange]) {
+    fn name_sources(&mut self, names: &NameChanges<ChangeSourceId>, changes: &[PlanChange]) -> Result<(), IllegalFact> {
         let replaced = changes.iter().filter_map(|change| match change {
             PlanChange::ChangeSource { id, how: Difference::Replaced, .. } => Some(*id),
             _ => None,
         });
-        let replaced: BTreeSet<ChangeSourceId> = replaced.collect();
-        for (name, source) in &mut self.sources {
-            source.active = sources.contains_key(name);
-            if !source.active || replaced.contains(&source.id) {
-                source.forget();
-            }
+        for id in replaced.chain(names.removed.iter().copied()) {
+            self.source_mut(id)?.forget();
         }
-        for (name, id) in sources {
+        for id in &names.removed {
+            self.source_mut(*id)?.active = false;
+        }
+        for (name, id) in &names.added {
             self.last.source = self.last.source.max(id.0);
-            self.sources.entry(name.clone()).or_insert_with(|| Source::new(*id));
+            self.sources.entry(name.clone()).or_insert_with(|| Source::new(*id)).active = true;
             self.index.source_names.entry(*id).or_insert_with(|| name.clone());
         }
+        Ok(())
     }
 
     fn change_queued(&mut self, scheduler: SchedulerId, queued: QueuedChange) -> Result<(), IllegalFact> {

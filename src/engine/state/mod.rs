@@ -98,6 +98,8 @@ pub(super) struct Counters {
 #[serde(default)]
 pub(super) struct Builder {
     pub name: String,
+    /// The present configuration has it.
+    pub active: bool,
     /// The last build's number.
     pub number: u64,
     /// How its last builds ended, by branch.

@@ -3,7 +3,7 @@
 use super::plans::{branch, nightly, periodic, plan, step};
 use super::world::World;
 use crate::engine::Input;
-use crate::model::{Cause, Event, Outcome};
+use crate::model::{BuilderId, Cause, Event, NameChanges, Outcome};
 
 #[test]
 fn differences_are_told_in_words() {
@@ -53,16 +53,35 @@ fn ids_of_names_are_never_reused() {
     let mut world = World::new(plan().builder("a", ["w1"]).builder("b", ["w1"]));
     world.adopt(plan().builder("b", ["w1"]).builder("c", ["w1"]));
     world.adopt(plan().builder("a", ["w1"]).builder("d", ["w1"]));
-    let ids: Vec<Vec<(String, u64)>> = (world.events())
-        .filter_map(|event| match event {
-            Event::PlanAdopted { builders, .. } => {
-                Some(builders.iter().map(|(name, id)| (name.clone(), id.0)).collect())
-            }
-            _ => None,
-        })
-        .collect();
-    let named = |pairs: &[(&str, u64)]| pairs.iter().map(|(name, id)| ((*name).to_owned(), *id)).collect::<Vec<_>>();
-    assert_eq!(ids, [named(&[("a", 1), ("b", 2)]), named(&[("b", 2), ("c", 3)]), named(&[("a", 1), ("d", 4)])]);
+    let changes = world.events().filter_map(|event| match event {
+        Event::PlanAdopted { builders, .. } => Some(builders.clone()),
+        _ => None,
+    });
+    let want = |added: &[(&str, u64)], removed: &[u64]| NameChanges {
+        added: added.iter().map(|(name, id)| ((*name).to_owned(), BuilderId(*id))).collect(),
+        removed: removed.iter().copied().map(BuilderId).collect(),
+    };
+    assert_eq!(
+        changes.collect::<Vec<_>>(),
+        [want(&[("a", 1), ("b", 2)], &[]), want(&[("c", 3)], &[1]), want(&[("a", 1), ("d", 4)], &[2, 3])]
+    );
+}
+
+#[test]
+fn the_fact_of_a_changed_line_carries_nothing_else() {
+    let before = || plan().builder("a", ["w1"]).builder("b", ["w1"]).worker("w2", 1).poller("repo", "git:a", "5m");
+    let mut world = World::new(before());
+    world.adopt(before().change_builder("b", |builder, _| builder.tags = vec!["slow".to_owned()]));
+    let Some(Event::PlanAdopted { changes, builders, workers, schedulers, change_sources, about, .. }) =
+        world.events().last()
+    else {
+        panic!("{:?}", world.events().last())
+    };
+    assert_eq!(changes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["builder `b` changed"]);
+    assert_eq!((builders, workers), (&NameChanges::default(), &NameChanges::default()));
+    assert_eq!((schedulers, change_sources), (&NameChanges::default(), &NameChanges::default()));
+    let about: Vec<_> = about.iter().map(|(id, about)| (id.0, about.tags.join(" "))).collect();
+    assert_eq!(about, [(2, "slow".to_owned())]);
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod reference;
 mod reference_builds;
 mod reference_dirs;
 mod reference_locks;
+mod reference_names;
 mod reference_queue;
 mod reference_results;
 mod rng;
@@ -274,6 +275,7 @@ const BUGS: &[(Bug, u64, &str)] = &[
     (Bug::FailureUntold, 60, "decisions"),
     (Bug::SuspendedAsked, 100, "decisions"),
     (Bug::LossesForgotten, 100, "decisions"),
+    (Bug::RemovedNameStays, 60, "names"),
     (Bug::SentBeforeCommit, 200, "outbox"),
     (Bug::LogPartDoubledOnResume, 40, "logs"),
     (Bug::SnapshotBeforeLogs, 200, "logs"),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{BuildFilter, History, Journal, Lease, LogStore, RequestFilter, SourcePart};
 use crate::base::Timestamp;
 use crate::model::{
-    BuildId, BuilderId, BuildsetId, BuildsetRecord, Cause, ConfigDigest, Event, Fact, LogId, MadeBy, Outcome,
-    Properties, RequestId, RequestRecord, RetentionPlan, WorkerId,
+    BuildId, BuilderId, BuildsetId, BuildsetRecord, Cause, ConfigDigest, Event, Fact, LogId, MadeBy, NameChanges,
+    Outcome, Properties, RequestId, RequestRecord, RetentionPlan, WorkerId,
 };
 use crate::store::blocking::block_on;
 use crate::store::{LogPart, Scan, Store, StoreError};
@@ -175,15 +175,15 @@ fn retention_removes_builds_with_their_logs() {
         block_on(LogStore::append(&logs, BuildId(1), LogId(1), SourcePart { source: "c", n: 0, part })).unwrap();
         let rules = RetentionPlan { days: None, builds: Some(1), log_days: None };
         // It looks at builders that are configured.
-        let builders = [("odd".to_owned(), BuilderId(2))].into();
+        let builders = [("odd".to_owned(), BuilderId(2))].into_iter().collect();
         let adopted = Event::PlanAdopted {
             digest: ConfigDigest("d".to_owned()),
             why: "start".to_owned(),
             changes: Vec::new(),
             builders,
-            workers: [].into(),
-            schedulers: [].into(),
-            change_sources: [].into(),
+            workers: NameChanges::default(),
+            schedulers: NameChanges::default(),
+            change_sources: NameChanges::default(),
             about: [].into(),
         };
         block_on(journal.append(facts(7, vec![adopted]))).unwrap();

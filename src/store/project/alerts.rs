@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::report::StoredReport;
 use crate::base::Timestamp;
-use crate::model::{Alert, AlertSubject, BuildId, ChangeSourceId, Declined, FunctionKind, PlanChange};
+use crate::model::{Alert, AlertSubject, BuildId, ChangeSourceId, Declined, FunctionKind, NameChanges, PlanChange};
 use crate::store::StoreError;
 use crate::store::backend::Direction;
 use crate::store::key::{Key, Table};
@@ -46,7 +46,7 @@ pub(super) fn plan_refused(txn: &mut Txn<'_>, at: Timestamp, message: &str) -> R
 pub(super) fn plan_adopted(
     txn: &mut Txn<'_>,
     changes: &[PlanChange],
-    sources: &std::collections::BTreeMap<String, ChangeSourceId>,
+    sources: &NameChanges<ChangeSourceId>,
 ) -> Result<(), StoreError> {
     for StoredAlert { alert, reports } in
         txn.records::<StoredAlert>(&Table::Alert.all(), Direction::Ascending, usize::MAX)?
@@ -55,7 +55,9 @@ pub(super) fn plan_adopted(
             AlertSubject::Source(name) => {
                 let this =
                     |change: &PlanChange| matches!(change, PlanChange::ChangeSource { name: n, .. } if n == name);
-                sources.contains_key(name) && !changes.iter().any(this)
+                let id = txn.number(&Table::ChangeSourceNamed.name(name))?;
+                let removed = sources.removed.iter().any(|removed| Some(removed.0) == id);
+                !removed && !changes.iter().any(this)
             }
             // What waits in the outbox is delivered as it was configured then.
             AlertSubject::Notifier(name) => {
@@ -256,7 +258,7 @@ fn key(subject: &AlertSubject, kind: &str) -> Key {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
     use crate::model::{
@@ -277,6 +279,7 @@ mod tests {
     struct History {
         backend: MemoryBackend,
         seq: u64,
+        sources: BTreeSet<&'static str>,
     }
 
     impl History {
@@ -288,21 +291,27 @@ mod tests {
             self.backend.apply(txn.into_batch()).unwrap();
         }
 
-        /// `p` is source 1, `q` is 2.
-        fn adopt(&mut self, sources: &[&str], changed: &[&str]) {
+        /// `p` is source 1, `q` is 2. The rest is the same each time.
+        fn adopt(&mut self, sources: &[&'static str], changed: &[&str]) {
             let change = |name: &&str| PlanChange::ChangeSource {
                 id: source(name),
                 name: (*name).to_owned(),
                 how: Difference::Changed,
             };
+            let now: BTreeSet<&str> = sources.iter().copied().collect();
+            let before = std::mem::replace(&mut self.sources, now.clone());
+            let named = |name: &&str| ((*name).to_owned(), source(name));
             self.add(Event::PlanAdopted {
                 digest: ConfigDigest::default(),
                 why: "reload".to_owned(),
                 changes: changed.iter().map(change).collect(),
                 builders: (1..=BUILDERS).map(|id| (builder_name(id), BuilderId(id))).collect(),
-                workers: BTreeMap::new(),
-                schedulers: [("s".to_owned(), SchedulerId(1))].into(),
-                change_sources: sources.iter().map(|&name| (name.to_owned(), source(name))).collect(),
+                workers: NameChanges::default(),
+                schedulers: [("s".to_owned(), SchedulerId(1))].into_iter().collect(),
+                change_sources: NameChanges {
+                    added: now.difference(&before).map(named).collect(),
+                    removed: before.difference(&now).map(|name| source(name)).collect(),
+                },
                 about: BTreeMap::new(),
             });
         }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::{Span, Timestamp};
 use crate::model::{
     AlertSubject, BuilderAbout, BuilderId, BuilderRecord, ChangeSourceId, ChangeSourceRecord, FunctionOwner, MasterId,
-    MasterRecord, SchedulerId, SchedulerRecord, WorkerId, WorkerRecord,
+    MasterRecord, NameChanges, SchedulerId, SchedulerRecord, WorkerId, WorkerRecord,
 };
 use crate::store::StoreError;
 use crate::store::backend::Direction;
@@ -71,90 +71,90 @@ fn whole(at: Timestamp, step: Span) -> Timestamp {
 
 pub(super) fn adopt_builders(
     txn: &mut Txn<'_>,
-    ids: &BTreeMap<String, BuilderId>,
+    names: &NameChanges<BuilderId>,
     about: &BTreeMap<BuilderId, BuilderAbout>,
 ) -> Result<(), StoreError> {
-    let tables = (Table::Builder, Table::BuilderNamed);
-    adopt(txn, tables, numbers(ids, |id| id.0), |id, name, active, record: &mut BuilderRecord| {
-        record.id = BuilderId(id);
-        record.active = active;
-        if let Some(name) = name {
-            name.clone_into(&mut record.name);
-        }
-        if let Some(about) = about.get(&BuilderId(id)) {
+    for (name, id) in &names.added {
+        adopt(txn, (Table::Builder, Table::BuilderNamed), (name, id.0), |record: &mut BuilderRecord| {
+            record.id = *id;
+            record.name.clone_from(name);
+            record.active = true;
+        })?;
+    }
+    for id in &names.removed {
+        txn.update(Table::Builder.id(id.0), |record: &mut BuilderRecord| record.active = false)?;
+    }
+    for (id, about) in about {
+        txn.update(Table::Builder.id(id.0), |record: &mut BuilderRecord| {
             record.tags.clone_from(&about.tags);
             record.description.clone_from(&about.description);
             record.workers.clone_from(&about.workers);
-        }
-    })
+        })?;
+    }
+    Ok(())
 }
 
-pub(super) fn adopt_workers(txn: &mut Txn<'_>, ids: &BTreeMap<String, WorkerId>) -> Result<(), StoreError> {
-    let tables = (Table::Worker, Table::WorkerNamed);
-    adopt(txn, tables, numbers(ids, |id| id.0), |id, name, active, worker: &mut StoredWorker| {
-        worker.record.id = WorkerId(id);
-        worker.record.active = active;
-        if let Some(name) = name {
-            name.clone_into(&mut worker.record.name);
-        }
-    })
+pub(super) fn adopt_workers(txn: &mut Txn<'_>, names: &NameChanges<WorkerId>) -> Result<(), StoreError> {
+    for (name, id) in &names.added {
+        adopt(txn, (Table::Worker, Table::WorkerNamed), (name, id.0), |worker: &mut StoredWorker| {
+            worker.record.id = *id;
+            worker.record.name.clone_from(name);
+            worker.record.active = true;
+        })?;
+    }
+    for id in &names.removed {
+        change_worker(txn, *id, |worker| worker.record.active = false)?;
+    }
+    Ok(())
 }
 
-pub(super) fn adopt_schedulers(txn: &mut Txn<'_>, ids: &BTreeMap<String, SchedulerId>) -> Result<(), StoreError> {
-    let tables = (Table::Scheduler, Table::SchedulerNamed);
-    adopt(txn, tables, numbers(ids, |id| id.0), |id, name, active, record: &mut SchedulerRecord| {
-        if record.name.is_empty() {
-            record.enabled = true;
-        }
-        record.id = SchedulerId(id);
-        record.active = active;
-        if let Some(name) = name {
-            name.clone_into(&mut record.name);
-        }
-    })
+pub(super) fn adopt_schedulers(txn: &mut Txn<'_>, names: &NameChanges<SchedulerId>) -> Result<(), StoreError> {
+    for (name, id) in &names.added {
+        adopt(txn, (Table::Scheduler, Table::SchedulerNamed), (name, id.0), |record: &mut SchedulerRecord| {
+            if record.name.is_empty() {
+                record.enabled = true;
+            }
+            record.id = *id;
+            record.name.clone_from(name);
+            record.active = true;
+        })?;
+    }
+    for id in &names.removed {
+        txn.update(Table::Scheduler.id(id.0), |record: &mut SchedulerRecord| record.active = false)?;
+    }
+    Ok(())
 }
 
-pub(super) fn adopt_change_sources(
-    txn: &mut Txn<'_>,
-    ids: &BTreeMap<String, ChangeSourceId>,
-) -> Result<(), StoreError> {
-    let tables = (Table::ChangeSource, Table::ChangeSourceNamed);
-    adopt(txn, tables, numbers(ids, |id| id.0), |id, name, active, record: &mut ChangeSourceRecord| {
-        record.id = ChangeSourceId(id);
-        record.active = active;
-        if let Some(name) = name {
-            name.clone_into(&mut record.name);
-        }
-    })
+pub(super) fn adopt_change_sources(txn: &mut Txn<'_>, names: &NameChanges<ChangeSourceId>) -> Result<(), StoreError> {
+    for (name, id) in &names.added {
+        adopt(
+            txn,
+            (Table::ChangeSource, Table::ChangeSourceNamed),
+            (name, id.0),
+            |record: &mut ChangeSourceRecord| {
+                record.id = *id;
+                record.name.clone_from(name);
+                record.active = true;
+            },
+        )?;
+    }
+    for id in &names.removed {
+        txn.update(Table::ChangeSource.id(id.0), |record: &mut ChangeSourceRecord| record.active = false)?;
+    }
+    Ok(())
 }
 
-fn numbers<I: Copy>(ids: &BTreeMap<String, I>, number: impl Fn(I) -> u64) -> BTreeMap<u64, &str> {
-    ids.iter().map(|(name, id)| (number(*id), name.as_str())).collect()
-}
-
-/// Brings every record of a table in line with the names in force. `change` gets the id, the name (none
-/// if the configuration lacks it) and whether it is in force. Unchanged records are not written.
-fn adopt<T: Serialize + DeserializeOwned + Default + PartialEq + Clone>(
+/// Brings a name into force: `change` gets its record, a new one if it was never there.
+fn adopt<T: Serialize + DeserializeOwned + Default>(
     txn: &mut Txn<'_>,
     (table, named): (Table, Table),
-    mut present: BTreeMap<u64, &str>,
-    change: impl Fn(u64, Option<&str>, bool, &mut T),
+    (name, id): (&str, u64),
+    change: impl FnOnce(&mut T),
 ) -> Result<(), StoreError> {
-    for id in txn.ids(&table.all(), Direction::Ascending, usize::MAX)? {
-        let name = present.remove(&id);
-        let Some(before) = txn.record::<T>(&table.id(id))? else { continue };
-        let mut after = before.clone();
-        change(id, name, name.is_some(), &mut after);
-        if after != before {
-            txn.put(table.id(id), &after);
-        }
-    }
-    for (id, name) in present {
-        let mut record = T::default();
-        change(id, Some(name), true, &mut record);
-        txn.put(table.id(id), &record);
-        txn.put_number(named.name(name), id);
-    }
+    let mut record = txn.record::<T>(&table.id(id))?.unwrap_or_default();
+    change(&mut record);
+    txn.put(table.id(id), &record);
+    txn.put_number(named.name(name), id);
     Ok(())
 }
 

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use starwright::base::{Span, Timestamp};
 use starwright::model::{
     Answer, Ask, BuildId, BuildRecord, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Cause, Change, ChangeId,
-    ChangeSourceId, ConfigDigest, Cursor, Event, Fact, FunctionKind, Key, LogId, LogKind, LogOpened, MadeBy, NewChange,
-    Outcome, Properties, Report, ReportId, ReportReason, ReportSubject, RequestId, RequestRecord, RetentionPlan,
-    SchedulerId, SourceStamp, SourceStampId, StampSpec, StepId, UserFunction, Value, WorkerId,
+    ChangeSourceId, ConfigDigest, Cursor, Event, Fact, FunctionKind, Key, LogId, LogKind, LogOpened, MadeBy,
+    NameChanges, NewChange, Outcome, Properties, Report, ReportId, ReportReason, ReportSubject, RequestId,
+    RequestRecord, RetentionPlan, SchedulerId, SourceStamp, SourceStampId, StampSpec, StepId, UserFunction, Value,
+    WorkerId,
 };
 use starwright::store::{Scan, Store};
 
@@ -34,6 +35,8 @@ pub struct History {
     reports: Vec<ReportId>,
     changes: Vec<Change>,
     pending: Vec<Event>,
+    /// How many builders are in force.
+    builders: u64,
 }
 
 #[derive(Clone)]
@@ -51,6 +54,10 @@ struct Running {
     logs: Vec<LogId>,
 }
 
+fn named<Id>(kind: &str, numbers: std::ops::RangeInclusive<u64>, id: impl Fn(u64) -> Id) -> BTreeMap<String, Id> {
+    numbers.map(|number| (format!("{kind}{number}"), id(number))).collect()
+}
+
 impl History {
     /// A world that differs for each seed.
     pub fn new(seed: u64) -> Self {
@@ -65,6 +72,7 @@ impl History {
             reports: Vec::new(),
             changes: Vec::new(),
             pending: Vec::new(),
+            builders: 0,
         }
     }
 
@@ -72,6 +80,7 @@ impl History {
     pub fn after(seed: u64, last: u64) -> Self {
         let mut history = Self::new(seed);
         history.seq = last;
+        history.builders = BUILDERS;
         for kind in ["change", "buildset", "request", "build", "step", "log", "report"] {
             history.last_ids.insert(kind, last * 10);
         }
@@ -137,19 +146,24 @@ impl History {
         self.take()
     }
 
+    /// The first so many builders are in force from now on, and everything else.
     fn adopt(&mut self, builders: u64) {
         let digest = format!("{builders:064x}");
-        let named = |kind: &str, count: u64| (1..=count).map(|id| (format!("{kind}{id}"), id)).collect::<Vec<_>>();
         let about = BuilderAbout { tags: vec!["linux".to_owned()], description: None, workers: vec!["w1".to_owned()] };
+        let before = std::mem::replace(&mut self.builders, builders);
+        let first = before == 0;
         self.pending.push(Event::PlanAdopted {
             digest: ConfigDigest(digest),
             why: "start".to_owned(),
             changes: Vec::new(),
-            builders: named("b", builders).into_iter().map(|(name, id)| (name, BuilderId(id))).collect(),
-            workers: named("w", WORKERS).into_iter().map(|(name, id)| (name, WorkerId(id))).collect(),
-            schedulers: named("s", 1).into_iter().map(|(name, id)| (name, SchedulerId(id))).collect(),
-            change_sources: named("p", 1).into_iter().map(|(name, id)| (name, ChangeSourceId(id))).collect(),
-            about: (1..=builders).map(|id| (BuilderId(id), about.clone())).collect(),
+            builders: NameChanges {
+                added: named("b", before + 1..=builders, BuilderId),
+                removed: (builders + 1..=before).map(BuilderId).collect(),
+            },
+            workers: NameChanges { added: named("w", 1..=if first { WORKERS } else { 0 }, WorkerId), removed: vec![] },
+            schedulers: NameChanges { added: named("s", 1..=u64::from(first), SchedulerId), removed: vec![] },
+            change_sources: NameChanges { added: named("p", 1..=u64::from(first), ChangeSourceId), removed: vec![] },
+            about: (before + 1..=builders).map(|id| (BuilderId(id), about.clone())).collect(),
         });
     }
 

@@ -123,7 +123,7 @@ async fn saving_a_file_is_enough() {
     house.write("master.star", TWO_BUILDERS);
     let cause = running
         .fact("adoption of the new plan", |event| match event {
-            Event::PlanAdopted { why, builders, .. } if builders.contains_key("added") => Some(why.clone()),
+            Event::PlanAdopted { why, builders, .. } if builders.added.contains_key("added") => Some(why.clone()),
             _ => None,
         })
         .await;
@@ -143,7 +143,7 @@ async fn a_file_that_is_loaded_is_watched_too() {
     house.write("lib/names.star", "NAME = \"renamed\"\n");
     running
         .fact("adoption of the new plan", |event| match event {
-            Event::PlanAdopted { builders, .. } if builders.contains_key("renamed") => Some(()),
+            Event::PlanAdopted { builders, .. } if builders.added.contains_key("renamed") => Some(()),
             _ => None,
         })
         .await;

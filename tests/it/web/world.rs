@@ -14,9 +14,9 @@ use starwright::master::{
 use starwright::model::{
     Action, Actor, Ask, BuildId, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Caller, Cause, Change, ChangeId,
     ChangeSourceId, CodebasePlan, ConfigDigest, Denial, Event, Fact, ForceParam, ForceParamKind, Identity, Key, LogId,
-    LogKind, LogOpened, MadeBy, NewChange, Object, Order, Outcome, Plan, Properties, RequestId, RequestRecord,
-    SchedulerId, SchedulerKind, SchedulerPlan, SourcePlace, SourceStamp, SourceStampId, StampSpec, StepId, Value,
-    WorkerId,
+    LogKind, LogOpened, MadeBy, NameChanges, NewChange, Object, Order, Outcome, Plan, Properties, RequestId,
+    RequestRecord, SchedulerId, SchedulerKind, SchedulerPlan, SourcePlace, SourceStamp, SourceStampId, StampSpec,
+    StepId, Value, WorkerId,
 };
 use starwright::store::{LogPart, Store};
 use starwright::testing::web::Control;
@@ -24,6 +24,11 @@ use tokio::sync::broadcast;
 
 /// The first moment of the world: 2026-11-22 08:00:00 UTC.
 pub const BEGIN: i64 = 1_795_334_400;
+
+/// Names that come into force, with ids in their order.
+fn added<Id>(names: &[&str], id: impl Fn(u64) -> Id) -> NameChanges<Id> {
+    names.iter().zip(1..).map(|(name, number)| ((*name).to_owned(), id(number))).collect()
+}
 
 /// A store and its facts.
 pub struct World {
@@ -96,9 +101,6 @@ impl World {
 
     /// Adopts a configuration: builders with their workers, in order of their ids.
     pub fn adopt(&mut self, builders: &[(&str, &[&str])], workers: &[&str], force: Option<SchedulerPlan>) {
-        let ids = |names: &[&str]| -> BTreeMap<String, u64> {
-            names.iter().zip(1..).map(|(name, id)| ((*name).to_owned(), id)).collect()
-        };
         let names: Vec<&str> = builders.iter().map(|(name, _)| *name).collect();
         let about = builders.iter().zip(1..).map(|((name, workers), id)| {
             let about = BuilderAbout {
@@ -109,7 +111,7 @@ impl World {
             (BuilderId(id), about)
         });
         let about = about.collect();
-        self.worker_ids = ids(workers);
+        self.worker_ids = workers.iter().zip(1..).map(|(name, id)| ((*name).to_owned(), id)).collect();
         self.plan.digest = ConfigDigest(format!("digest-{}", self.seq));
         let mut schedulers = vec!["nightly"];
         let force_name = force.as_ref().map(|force| force.name.clone());
@@ -121,10 +123,10 @@ impl World {
             digest: self.plan.digest.clone(),
             why: "start".to_owned(),
             changes: Vec::new(),
-            builders: ids(&names).into_iter().map(|(name, id)| (name, BuilderId(id))).collect(),
-            workers: ids(workers).into_iter().map(|(name, id)| (name, WorkerId(id))).collect(),
-            schedulers: ids(&schedulers).into_iter().map(|(name, id)| (name, SchedulerId(id))).collect(),
-            change_sources: [("poller".to_owned(), ChangeSourceId(1))].into(),
+            builders: added(&names, BuilderId),
+            workers: added(workers, WorkerId),
+            schedulers: added(&schedulers, SchedulerId),
+            change_sources: added(&["poller"], ChangeSourceId),
             about,
         });
     }

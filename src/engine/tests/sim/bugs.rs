@@ -88,6 +88,8 @@ pub enum Bug {
     SuspendedAsked,
     /// A build whose evaluation is lost again and again is not given up.
     LossesForgotten,
+    /// What a new configuration lacks stays in force.
+    RemovedNameStays,
 
     /// A report leaves before it is durable.
     SentBeforeCommit,

@@ -435,10 +435,10 @@ fn edit_once(rng: &mut Rng, draft: &mut Draft) {
     }
 }
 
-/// A builder gets another name, but keeps its directory.
+/// A builder gets another name, or its first one back, but keeps its directory.
 fn rename_builder(draft: &mut Draft, at: usize) {
     let old = draft.builders[at].name.clone();
-    let new = format!("{old}r");
+    let new = old.strip_suffix('r').map_or_else(|| format!("{old}r"), str::to_owned);
     let rename = |name: &mut String| {
         if *name == old {
             name.clone_from(&new);

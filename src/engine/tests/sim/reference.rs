@@ -11,8 +11,8 @@ use super::reference_locks::{Held, Waiting};
 use super::reference_queue::{RequestView, SetView};
 use crate::base::Timestamp;
 use crate::model::{
-    BuildId, BuilderId, BuildsetId, ChangeId, CommandId, ConfigDigest, Difference, Event, Fact, Key, LogId, Outcome,
-    Plan, PlanChange, Report, ReportId, RequestId, SchedulerId, SchedulerKind, StepId, WorkerId,
+    BuildId, BuilderId, BuildsetId, ChangeId, ChangeSourceId, CommandId, ConfigDigest, Difference, Event, Fact, Key,
+    LogId, Outcome, Plan, PlanChange, Report, ReportId, RequestId, SchedulerId, SchedulerKind, StepId, WorkerId,
 };
 
 /// A worker, as facts tell it.
@@ -59,6 +59,8 @@ pub struct Reference {
     pub parents_over: Vec<super::reference_locks::Owner>,
     pub worker_names: BTreeMap<WorkerId, String>,
     pub scheduler_names: BTreeMap<SchedulerId, String>,
+    pub source_names: BTreeMap<ChangeSourceId, String>,
+    pub names_in_force: super::reference_names::NamesInForce,
     pub numbers: BTreeMap<BuilderId, u64>,
     pub results: super::reference_results::Results,
     pub holds: Vec<Held>,
@@ -157,10 +159,14 @@ impl Reference {
                     *since = fact.seq;
                 }
             }
-            Event::PlanAdopted { digest, changes, builders, workers, schedulers, .. } => {
-                self.worker_names.extend(workers.iter().map(|(name, id)| (*id, name.clone())));
-                self.scheduler_names.extend(schedulers.iter().map(|(name, id)| (*id, name.clone())));
-                self.adopted(digest, changes, builders);
+            Event::PlanAdopted { digest, changes, builders, workers, schedulers, change_sources, about, .. } => {
+                let plan = Arc::clone(&self.plans[digest]);
+                self.names_in_force.builders.take(builders, &mut self.builder_names);
+                self.names_in_force.workers.take(workers, &mut self.worker_names);
+                self.names_in_force.schedulers.take(schedulers, &mut self.scheduler_names);
+                self.names_in_force.sources.take(change_sources, &mut self.source_names);
+                self.names_in_force.check(&plan, about);
+                self.adopted(plan, changes);
             }
             Event::ChangeArrived { change } => {
                 self.fresh("change", change.id.0);
@@ -284,11 +290,7 @@ impl Reference {
         }
     }
 
-    fn adopted(&mut self, digest: &ConfigDigest, changes: &[PlanChange], builders: &BTreeMap<String, BuilderId>) {
-        let plan = Arc::clone(&self.plans[digest]);
-        for (name, id) in builders {
-            self.builder_names.insert(*id, name.clone());
-        }
+    fn adopted(&mut self, plan: Arc<Plan>, changes: &[PlanChange]) {
         let replaced = |name: &str| {
             let is_replaced = |change: &PlanChange| matches!(change, PlanChange::Scheduler { name: of, how: Difference::Replaced, .. } if of == name);
             changes.iter().any(is_replaced)

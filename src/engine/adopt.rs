@@ -6,11 +6,9 @@ use std::sync::Arc;
 use super::deadlocks::end_hopeless_waits;
 use super::decide::function_failed;
 use super::diff::{Known, Names};
-use super::filter::Filters;
-use super::links::Links;
 use super::request_ends::cancel_homeless;
 use super::schedulers::time_schedulers;
-use super::state::State;
+use super::settle::Parts;
 use super::turn::Turn;
 use super::workers::dismiss_idle_workers;
 use super::{Reply, Ticket};
@@ -18,22 +16,22 @@ use crate::model::{
     BuilderAbout, BuilderId, BuilderPlan, Difference, Event, FunctionKind, Plan, PlanChange, UserFunction,
 };
 
-/// A configuration was loaded: compare it with the one in force, and put it in its place as one. Gives what differs.
+/// A configuration was loaded: compare it with the one in force, and put it in its place as one.
 pub(super) fn plan_loaded(
     turn: &mut Turn<'_>,
+    parts: &mut Parts,
     plan: &Arc<Plan>,
     why: String,
     ticket: Option<Ticket>,
-) -> Vec<PlanChange> {
+) {
     let digest = plan.digest.clone();
-    turn.in_flight.plans.insert(digest.clone(), Arc::clone(plan));
+    turn.in_flight.plans.put(plan);
     // After a refusal the same one is adopted once more, so that the refusal is over for everybody.
     // So it is when somebody loads it again because functions failed: they are asked anew.
-    let first = !std::mem::replace(&mut turn.in_flight.loaded, true);
+    let first = turn.in_flight.plans.note_given();
     let afresh = turn.state.refused() || (!first && !turn.state.troubles().is_empty());
     if turn.state.plan() == Some(&digest) && !afresh {
-        turn.reply(ticket, Reply::Adopted { digest, changes: Vec::new() });
-        return Vec::new();
+        return turn.reply(ticket, Reply::Adopted { digest, changes: Vec::new() });
     }
     let names = Names::of(plan, turn.state);
     let known = Known { names: &names, state: turn.state };
@@ -54,10 +52,10 @@ pub(super) fn plan_loaded(
     };
     turn.in_flight.claims.clear();
     turn.in_flight.asking = super::asking::Asking::default();
-    turn.in_flight.retries.clear();
-    turn.in_flight.postponed.clear();
+    turn.in_flight.timers.forget_postponed();
+    parts.queue_retries.forget_all();
     turn.record(event);
-    turn.in_flight.prepare(turn.state);
+    turn.in_flight.plans.prepare(turn.state);
     complain_of_patterns(turn);
     time_schedulers(turn, &changes);
     dismiss_idle_workers(turn);
@@ -65,9 +63,9 @@ pub(super) fn plan_loaded(
     if changes.iter().any(|change| matches!(change, PlanChange::Lock { .. })) {
         end_hopeless_waits(turn);
     }
-    turn.reply(ticket, Reply::Adopted { digest, changes: changes.clone() });
+    parts.polls.void(&changes);
+    turn.reply(ticket, Reply::Adopted { digest, changes });
     turn.in_flight.marks.plans();
-    changes
 }
 
 /// A builder that goes leaves its waiting requests behind: whoever removed it is told.
@@ -80,7 +78,7 @@ fn tell_left_requests(turn: &Turn<'_>, changes: &mut [PlanChange]) {
 }
 
 fn complain_of_patterns(turn: &mut Turn<'_>) {
-    for (scheduler, message) in std::mem::take(&mut turn.in_flight.filters.problems) {
+    for (scheduler, message) in turn.in_flight.plans.take_pattern_problems() {
         let scheduler = turn.state.scheduler_id(&scheduler);
         function_failed(turn, &UserFunction::new(FunctionKind::Pattern, scheduler), &message, 0);
     }
@@ -100,20 +98,4 @@ fn about(old: Option<&Plan>, plan: &Plan, known: &Known<'_>) -> BTreeMap<Builder
         (known.builder(&builder.name), BuilderAbout { tags, description, workers: builder.workers.clone() })
     };
     plan.builders.values().filter(|builder| !is_same(builder)).map(about).collect()
-}
-
-impl super::in_flight::InFlight {
-    /// Works out what follows from the configuration in force.
-    pub fn prepare(&mut self, state: &State) {
-        let Some(plan) = state.plan().and_then(|digest| self.plans.get(digest)) else { return };
-        self.filters = Filters::of(plan);
-        self.links = Links::of(plan);
-        self.builders_of_worker = BTreeMap::new();
-        for builder in plan.builders.values() {
-            let Some(id) = state.builder_ids().get(&builder.name) else { continue };
-            for worker in &builder.workers {
-                self.builders_of_worker.entry(worker.clone()).or_default().push(*id);
-            }
-        }
-    }
 }

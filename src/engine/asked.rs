@@ -28,27 +28,39 @@ const LATER_MAX: usize = 1_000;
 /// What a force call makes, and the priority that it asks for.
 type Wanted = (NewBuildset, Option<i64>);
 
-/// Somebody wants builds.
-pub(super) fn force_ordered(turn: &mut Turn<'_>, ask: ForceOrder, by: &Actor, ticket: Option<Ticket>) {
-    let reply = match force(turn, &ask, by) {
-        Ok(Ok((buildset, requests))) => Reply::Buildset { buildset, requests },
-        Ok(Err(NoAnswer::Postponed)) if turn.in_flight.later.len() < LATER_MAX => {
-            turn.in_flight.later.push((ask, by.clone(), ticket));
-            return postpone(turn, TimerKey::Later);
-        }
-        Ok(Err(_)) => Reply::Refused(why_undecided(turn, &ask)),
-        Err(refusal) => refusal,
-    };
-    turn.reply(ticket, reply);
+/// Orders for builds for which no time was left: they are carried out in the next pass.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PostponedOrders {
+    forces: Vec<(ForceOrder, Actor, Option<Ticket>)>,
 }
 
-/// Does what was postponed.
-pub(super) fn do_postponed(turn: &mut Turn<'_>) {
-    for request in std::mem::take(&mut turn.in_flight.uncollapsed) {
-        collapse_into(turn, request);
+impl PostponedOrders {
+    /// Somebody wants builds.
+    pub fn force_ordered(&mut self, turn: &mut Turn<'_>, ask: ForceOrder, by: &Actor, ticket: Option<Ticket>) {
+        let reply = match force(turn, &ask, by) {
+            Ok(Ok((buildset, requests))) => Reply::Buildset { buildset, requests },
+            Ok(Err(NoAnswer::Postponed)) if self.forces.len() < LATER_MAX => {
+                self.forces.push((ask, by.clone(), ticket));
+                return postpone(turn, TimerKey::Later);
+            }
+            Ok(Err(_)) => Reply::Refused(why_undecided(turn, &ask)),
+            Err(refusal) => refusal,
+        };
+        turn.reply(ticket, reply);
     }
-    for (ask, by, ticket) in std::mem::take(&mut turn.in_flight.later) {
-        force_ordered(turn, ask, &by, ticket);
+
+    pub fn is_empty(&self) -> bool {
+        self.forces.is_empty()
+    }
+
+    /// Does what was postponed: first, what is known of the requests that are there.
+    pub fn carry_out(&mut self, turn: &mut Turn<'_>) {
+        for request in turn.in_flight.marks.take_collapses() {
+            collapse_into(turn, request);
+        }
+        for (ask, by, ticket) in std::mem::take(&mut self.forces) {
+            self.force_ordered(turn, ask, &by, ticket);
+        }
     }
 }
 

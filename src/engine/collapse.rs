@@ -75,7 +75,7 @@ fn alike_by(turn: &mut Turn<'_>, function: FnId, new: RequestId) -> Vec<RequestI
             Ok(answer) if answer.is_true() => alike.push(old),
             Ok(_) | Err(NoAnswer::Failed | NoAnswer::Suspended) => {}
             Err(NoAnswer::Postponed) => {
-                turn.in_flight.uncollapsed.insert(new);
+                turn.in_flight.marks.collapse(new);
                 postpone(turn, TimerKey::Later);
                 break;
             }

@@ -121,7 +121,7 @@ impl Engine {
     /// When the fact cannot have happened in this state.
     pub fn apply(&mut self, fact: &Fact) -> Result<(), Illegal> {
         self.state.apply(fact).map_err(|why| Illegal { seq: fact.seq, why })?;
-        self.in_flight.again.extend(self.order_again(fact));
+        self.parts.log_writes.extend(self.order_again(fact));
         Ok(())
     }
 
@@ -182,11 +182,11 @@ impl Engine {
         }
         for digest in engine.plans_needed() {
             match plans(&digest) {
-                Ok(plan) => drop(engine.in_flight.plans.insert(digest, plan)),
-                Err(why) => drop(engine.in_flight.unloadable.insert(digest, why)),
+                Ok(plan) => engine.in_flight.plans.put(&plan),
+                Err(why) => engine.in_flight.plans.put_unloadable(digest, why),
             }
         }
-        engine.in_flight.prepare(&engine.state);
+        engine.in_flight.plans.prepare(&engine.state);
         Ok(engine)
     }
 

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::finish::fail_script;
-use super::locking::{definitions, describe_deadlock, kin, kin_of_request, queue, release_locks, step_asker};
+use super::locking::{describe_deadlock, kin, kin_of_request, queue, release_locks, step_asker};
 use super::matching::locks_at;
 use super::state::{Build, LockHolder, LockRequest};
 use super::turn::Turn;
@@ -29,7 +29,7 @@ pub(super) fn end_hopeless_waits(turn: &mut Turn<'_>) {
 
 fn next_hopeless(turn: &Turn<'_>) -> Option<(LockHolder, Vec<LockAccess>, LockHolder)> {
     let queue = queue(turn.state, turn.in_flight);
-    let define = definitions(&turn.in_flight.plans, turn.state.plan());
+    let define = turn.in_flight.plans.locks(turn.state.plan());
     // The last who asked gives way.
     turn.state.locks().waiting().collect::<Vec<_>>().into_iter().rev().find_map(|(since, waiter)| {
         let asker = step_asker(turn.state, (since, 0), waiter);
@@ -180,7 +180,7 @@ fn lock_obstacle(turn: &Turn<'_>, asker: &LockRequest<'_>, stuck: &BTreeSet<Buil
     if asker.wants.is_empty() {
         return None;
     }
-    let define = definitions(&turn.in_flight.plans, turn.state.plan());
+    let define = turn.in_flight.plans.locks(turn.state.plan());
     let kept = |owner: &LockHolder| stuck.contains(&owner.build) && keeps(turn, *owner);
     let (lock, holder) = turn.state.locks().kept_from(asker, &define, &kept)?;
     let who = names(turn.state.builds().get(&holder.build).into_iter());

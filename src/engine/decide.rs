@@ -138,7 +138,7 @@ pub(super) fn function_recovered(turn: &mut Turn<'_>, function: &UserFunction) {
 
 /// Looks at a thing again in the next pass, and not before.
 pub(super) fn postpone(turn: &mut Turn<'_>, key: TimerKey) {
-    turn.in_flight.postponed.insert(key.clone(), turn.now.plus(POSTPONED));
+    turn.in_flight.timers.postpone(key.clone(), turn.now.plus(POSTPONED));
     turn.touch(key);
 }
 

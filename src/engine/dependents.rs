@@ -32,7 +32,7 @@ pub(super) fn start_dependents(turn: &mut Turn<'_>, ended: &BuildsetRecord, chan
     }
     let Some(plan) = turn.plan() else { return };
     let Some(scheduler) = turn.state.scheduler_of(ended) else { return };
-    let dependents = turn.in_flight.links.dependents.get(scheduler).cloned().unwrap_or_default();
+    let dependents = turn.in_flight.plans.dependents_of(scheduler);
     for scheduler in dependents.iter().filter_map(|name| plan.schedulers.get(name)) {
         if turn.state.schedulers().get(&scheduler.name).is_some_and(|state| state.enabled) {
             let stamps: Vec<StampSpec> = ended.stamps.iter().map(|stamp| stamp.spec.clone()).collect();

@@ -12,7 +12,7 @@ use crate::model::{ChangeFilter, ImportantFiles, Matcher, NewChange, Plan, Sched
 pub(super) struct Filters {
     by_scheduler: BTreeMap<String, Filter>,
     /// Patterns that do not compile: which scheduler, and why. They match nothing.
-    pub problems: Vec<(String, String)>,
+    problems: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -67,6 +67,11 @@ impl Filters {
             }
         }
         filters
+    }
+
+    /// What is wrong with them, once.
+    pub fn take_problems(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.problems)
     }
 
     /// Whether the scheduler's filter takes the change, apart from its function.

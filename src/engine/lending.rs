@@ -8,21 +8,22 @@ use std::collections::BTreeMap;
 
 use super::locking::kin_of_request;
 use super::matching::{
-    TRIED_MAX, builder_has_slot, choose_among, choose_worker, free_dir, locks_at, may_lock, may_start_at, plan_retry,
+    TRIED_MAX, builder_has_slot, choose_among, choose_worker, free_dir, locks_at, may_lock, may_start_at,
 };
+use super::queue_retries::QueueRetries;
 use super::start::{Placement, start_build};
 use super::state::{Build, Rank, State};
 use super::turn::Turn;
 use crate::model::{Ask, BuildId, BuilderId, BuilderPlan, Plan, RequestId};
 
 /// Starts requests with slots that are lent to them; the innermost lender first.
-pub(super) fn lend_slots(turn: &mut Turn<'_>) {
+pub(super) fn lend_slots(turn: &mut Turn<'_>, retries: &mut QueueRetries) {
     sabotage!(SlotNeverLent => return);
     let Some(plan) = turn.plan() else { return };
     turn.in_flight.slots.keep_parents(|id| turn.state.builds().get(&id).is_some_and(Build::has_triggers));
     for lender in turn.in_flight.slots.parents().rev().collect::<Vec<_>>() {
         if lends(turn, lender) {
-            lend(turn, &plan, lender);
+            lend(turn, retries, &plan, lender);
         }
     }
 }
@@ -59,7 +60,7 @@ pub(super) fn slot_given_back(turn: &mut Turn<'_>, lender: Option<BuildId>) {
     }
 }
 
-fn lend(turn: &mut Turn<'_>, plan: &Plan, lender: BuildId) {
+fn lend(turn: &mut Turn<'_>, retries: &mut QueueRetries, plan: &Plan, lender: BuildId) {
     let worker = turn.state.build(lender).worker.clone();
     // A worker that is to go finishes its builds first, and these belong to them.
     let takes = |worker: &super::state::Worker| worker.active && worker.connection.is_some() && !worker.paused;
@@ -74,7 +75,7 @@ fn lend(turn: &mut Turn<'_>, plan: &Plan, lender: BuildId) {
         }
         turn.asked.no_answer = None;
         let lent = lend_to(turn, plan, builder_plan, builder, ranks, &worker, lender);
-        plan_retry(turn, builder);
+        retries.plan(turn, builder);
         if lent {
             return;
         }

@@ -4,13 +4,12 @@
 //! could start but for locks, whose claim is noted beside the state and made again after a restart.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::in_flight::{InFlight, SlotClaim};
 use super::state::{AskedAt, LockHolder, LockRequest, State, Step, Waiter};
 use super::turn::Turn;
 use super::words::names;
-use crate::model::{BuildId, BuilderId, ConfigDigest, Event, LockAccess, LockMode, LockPlan, Plan, RequestId, StepId};
+use crate::model::{BuildId, BuilderId, Event, LockAccess, LockMode, RequestId, StepId};
 
 /// What became of a wish for locks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,17 +18,6 @@ pub(super) enum LockOutcome {
     Waits,
     /// It would wait for ever; why.
     Deadlock(String),
-}
-
-/// The locks of the configuration in force, and for those that it lacks, of the configurations that builds pin.
-pub(super) fn definitions<'p>(
-    plans: &'p BTreeMap<ConfigDigest, Arc<Plan>>,
-    current: Option<&ConfigDigest>,
-) -> impl Fn(&str) -> Option<&'p LockPlan> + 'p {
-    let current = current.and_then(|digest| plans.get(digest));
-    move |name| {
-        current.and_then(|plan| plan.locks.get(name)).or_else(|| plans.values().find_map(|plan| plan.locks.get(name)))
-    }
 }
 
 /// Everybody who waits for locks, earliest first.
@@ -102,7 +90,7 @@ pub(super) fn locks_say(turn: &Turn<'_>, asker: &LockRequest<'_>) -> Option<Stri
     if asker.wants.is_empty() {
         return None;
     }
-    let define = definitions(&turn.in_flight.plans, turn.state.plan());
+    let define = turn.in_flight.plans.locks(turn.state.plan());
     if let Some((lock, holder)) = turn.state.locks().kept_from(asker, &define, &|_| true) {
         return Some(format!("lock `{lock}` is held by {}", owner_name(turn, holder)));
     }
@@ -134,7 +122,7 @@ pub(super) fn ask_locks(turn: &mut Turn<'_>, build: BuildId, step: StepId, wants
     };
     let (granted, deadlock) = {
         let queue = queue(turn.state, turn.in_flight);
-        let define = definitions(&turn.in_flight.plans, turn.state.plan());
+        let define = turn.in_flight.plans.locks(turn.state.plan());
         let locks = &turn.state.locks();
         let granted = locks.may_take(&asker, &queue, &define);
         (granted, if granted { None } else { locks.deadlock(&asker, &queue, &define) })
@@ -171,7 +159,7 @@ pub(super) fn serve_steps(turn: &mut Turn<'_>) {
 
 fn next_served(turn: &Turn<'_>) -> Option<(LockHolder, Vec<LockAccess>)> {
     let queue = queue(turn.state, turn.in_flight);
-    let define = definitions(&turn.in_flight.plans, turn.state.plan());
+    let define = turn.in_flight.plans.locks(turn.state.plan());
     let mut steps = turn.state.locks().waiting();
     let may = |asker: LockRequest<'_>| turn.state.locks().may_take(&asker, &queue, &define);
     let found = steps.find(|(since, waiter)| may(step_asker(turn.state, (*since, 0), waiter)));

@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use super::asking::{FunctionAnswer, NoAnswer};
-use super::decide::{decide, retry_at};
-use super::locking::{claim, definitions, kin_of_request, merge_locks, queue, suspend_claim, unclaim};
+use super::decide::decide;
+use super::locking::{claim, kin_of_request, merge_locks, queue, suspend_claim, unclaim};
 use super::questions::{candidate_worker, waiting_request};
+use super::queue_retries::QueueRetries;
 use super::start::{Placement, start_build};
-use super::state::{AskedAt, LockHolder, LockRequest, Rank, Retry};
-use super::timers::TimerKey;
+use super::state::{AskedAt, LockHolder, LockRequest, Rank};
 use super::turn::Turn;
 use crate::model::{
     BuilderId, BuilderPlan, FnId, FunctionKind, LockAccess, Plan, Question, RequestId, UserFunction, WaitingRequest,
@@ -38,7 +38,7 @@ enum MatchOutcome {
 }
 
 /// Looks at all builders that something changed for.
-pub(super) fn match_requests(turn: &mut Turn<'_>) {
+pub(super) fn match_requests(turn: &mut Turn<'_>, retries: &mut QueueRetries) {
     let Some(plan) = turn.plan() else {
         turn.in_flight.marks.take_builders();
         return;
@@ -48,7 +48,7 @@ pub(super) fn match_requests(turn: &mut Turn<'_>) {
         noted.into_iter().map(|builder| (first_rank(turn, builder), builder)).collect();
     while let Some((rank, builder)) = ranked.pop_first() {
         let look = match rank {
-            Some(_) if !turn.in_flight.free.is_empty() => look_and_plan(turn, &plan, builder),
+            Some(_) if !turn.in_flight.free_workers.is_empty() => look_and_plan(turn, retries, &plan, builder),
             Some(_) | None => MatchOutcome::Nothing,
         };
         match look {
@@ -76,25 +76,18 @@ fn ready(turn: &Turn<'_>, builder: BuilderId) -> impl Iterator<Item = Rank> {
 }
 
 /// Looks at a builder, and plans to look again if a user function left something open.
-fn look_and_plan(turn: &mut Turn<'_>, plan: &Arc<Plan>, builder: BuilderId) -> MatchOutcome {
+fn look_and_plan(
+    turn: &mut Turn<'_>,
+    retries: &mut QueueRetries,
+    plan: &Arc<Plan>,
+    builder: BuilderId,
+) -> MatchOutcome {
     turn.asked.no_answer = None;
     let look = look_at_builder(turn, plan, builder);
-    if !plan_retry(turn, builder) {
-        turn.in_flight.retries.remove(&builder);
-        turn.touch(TimerKey::Builder(builder));
+    if !retries.plan(turn, builder) {
+        retries.forget(turn, builder);
     }
     look
-}
-
-/// Plans to look at a builder again if a user function left something open since somebody last looked.
-pub(super) fn plan_retry(turn: &mut Turn<'_>, builder: BuilderId) -> bool {
-    let no_answer = turn.asked.no_answer.take().filter(|no_answer| *no_answer != NoAnswer::Suspended);
-    let Some(no_answer) = no_answer else { return false };
-    let known = turn.in_flight.retries.get(&builder).copied().unwrap_or_default();
-    let tries = known.tries + u32::from(no_answer == NoAnswer::Failed);
-    turn.in_flight.retries.insert(builder, Retry { tries, due: retry_at(turn, no_answer, tries) });
-    turn.touch(TimerKey::Builder(builder));
-    true
 }
 
 fn look_at_builder(turn: &mut Turn<'_>, plan: &Arc<Plan>, builder: BuilderId) -> MatchOutcome {
@@ -152,7 +145,7 @@ fn function_of(turn: &Turn<'_>, kind: FunctionKind, plan: &BuilderPlan) -> UserF
 
 /// Workers that have a slot for the builder, and its directory there.
 fn roomy_workers(turn: &Turn<'_>, plan: &BuilderPlan, builder: BuilderId) -> Vec<(String, String)> {
-    let free = plan.workers.iter().filter(|worker| turn.in_flight.free.contains(*worker));
+    let free = plan.workers.iter().filter(|worker| turn.in_flight.free_workers.contains(worker));
     free.filter_map(|worker| Some((worker.clone(), free_dir(turn, plan, builder, worker)?))).collect()
 }
 
@@ -284,7 +277,7 @@ pub(super) fn may_lock(turn: &Turn<'_>, builder: BuilderId, kin: &[LockHolder], 
     let last: AskedAt = (turn.state.seq(), u64::MAX);
     let since = turn.in_flight.claims.since(builder).unwrap_or(last);
     let asker = LockRequest { since, kin: kin.to_vec(), worker: &place.worker, wants: &place.locks, transitive: false };
-    let define = definitions(&turn.in_flight.plans, turn.state.plan());
+    let define = turn.in_flight.plans.locks(turn.state.plan());
     turn.state.locks().may_take(&asker, &queue(turn.state, turn.in_flight), &define)
 }
 

@@ -47,6 +47,7 @@ mod matching;
 mod outcomes;
 mod pending;
 mod questions;
+mod queue_retries;
 mod reports;
 mod request_ends;
 mod returns;

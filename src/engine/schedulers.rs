@@ -24,7 +24,7 @@ use crate::model::{
 pub(super) fn offer_change(turn: &mut Turn<'_>, id: ChangeId) {
     let Some(plan) = turn.plan() else { return };
     let change = turn.state.changes().get(id).cloned().expect("the newest change is held");
-    let listeners = Arc::clone(&turn.in_flight.links.listeners);
+    let listeners = turn.in_flight.plans.listeners();
     for scheduler in listeners.iter().filter_map(|name| plan.schedulers.get(name)) {
         offer_to(turn, scheduler, &change);
     }
@@ -75,7 +75,7 @@ fn take_change(turn: &mut Turn<'_>, plan: &SchedulerPlan, change: &Arc<Change>, 
 fn takes(turn: &mut Turn<'_>, plan: &SchedulerPlan, change: &Arc<Change>) -> Result<bool, NoAnswer> {
     let Some((filter, _)) = filter_of(plan) else { return Ok(false) };
     let known = plan.codebases.iter().any(|codebase| codebase.stamp.codebase == change.data.codebase);
-    if !known || !turn.in_flight.filters.takes(&plan.name, &change.data) {
+    if !known || !turn.in_flight.plans.filter_takes(&plan.name, &change.data) {
         return Ok(false);
     }
     let Some(id) = filter.function else { return Ok(true) };
@@ -88,7 +88,7 @@ fn is_important(turn: &mut Turn<'_>, plan: &SchedulerPlan, change: &Arc<Change>)
     let Some((_, important)) = filter_of(plan) else { return Ok(None) };
     match important {
         None => Ok(Some(true)),
-        Some(ImportantFiles::Globs { .. }) => Ok(Some(turn.in_flight.filters.is_important(&plan.name, &change.data))),
+        Some(ImportantFiles::Globs { .. }) => Ok(Some(turn.in_flight.plans.is_important(&plan.name, &change.data))),
         Some(ImportantFiles::Function(id)) => {
             let function = UserFunction::new(FunctionKind::Important, turn.state.scheduler_id(&plan.name));
             let answer = decide(turn, &function, *id, Question::Important(Arc::clone(change)))?;
@@ -343,7 +343,7 @@ pub(super) fn ask_about_pending(turn: &mut Turn<'_>, plan: &SchedulerPlan) {
     let due = |pending: &&PendingChange| retry_due(turn, pending.retry).is_some_and(|due| due <= turn.now);
     let due: Vec<ChangeId> = scheduler.pending.iter().filter(due).map(|pending| pending.change).collect();
     for change in due {
-        if turn.in_flight.postponed.contains_key(&TimerKey::Scheduler(plan.name.clone())) {
+        if turn.in_flight.timers.is_postponed(&TimerKey::Scheduler(plan.name.clone())) {
             return;
         }
         match turn.state.changes().get(change).map(Arc::clone) {

@@ -3,14 +3,17 @@
 //! The only place that knows all parts. A part that wants something of a higher one sets a mark on the turn, and it is
 //! here that the higher part is called.
 
+use super::asked::PostponedOrders;
+use super::queue_retries::QueueRetries;
 use super::reports::Deliveries;
 use super::sources::Polls;
 use super::timers::TimerKey;
 use super::turn::Turn;
 use super::{
-    Deadline, Decided, WakeReason, asked, deadlocks, decide, dependents, lending, locking, matching, pending, returns,
+    Deadline, Decided, Effect, WakeReason, deadlocks, decide, dependents, lending, locking, matching, returns,
     schedulers, steps, workers,
 };
+use crate::base::Timestamp;
 
 /// More rounds than any real input needs; an engine that circles ends loudly instead of hanging.
 const ROUNDS_MAX: u64 = 1_000_000;
@@ -20,6 +23,12 @@ const ROUNDS_MAX: u64 = 1_000_000;
 pub(super) struct Parts {
     pub polls: Polls,
     pub deliveries: Deliveries,
+    pub queue_retries: QueueRetries,
+    pub postponed: PostponedOrders,
+    /// Writes to logs that the last process may not have carried out.
+    pub log_writes: Vec<Effect>,
+    /// The last moment that was told.
+    pub told: Timestamp,
 }
 
 /// A turn, and the parts that take part in it.
@@ -50,9 +59,9 @@ impl Core<'_> {
                 locking::serve_steps(turn);
                 turn.in_flight.marks.lending();
             } else if turn.in_flight.marks.has_builders() {
-                matching::match_requests(turn);
+                matching::match_requests(turn, &mut self.parts.queue_retries);
             } else if turn.in_flight.marks.take_lending() {
-                lending::lend_slots(turn);
+                lending::lend_slots(turn, &mut self.parts.queue_retries);
             } else if turn.in_flight.marks.take_deadlocks() {
                 deadlocks::end_deadlock(turn);
             } else if !self.fire_timers() {
@@ -66,9 +75,7 @@ impl Core<'_> {
     fn refresh_timers(&mut self) {
         for key in self.turn.in_flight.marks.take_timers() {
             let due = self.due_of(&key);
-            let in_flight = &mut *self.turn.in_flight;
-            let due = due.map(|(at, why)| (in_flight.postponed.get(&key).map_or(at, |floor| at.max(*floor)), why));
-            in_flight.timers.set(key, due);
+            self.turn.in_flight.timers.set(key, due);
         }
     }
 
@@ -106,13 +113,10 @@ impl Core<'_> {
                 let at = turn.state.requests().get(request)?.rests(turn.now)?;
                 Some((at, WakeReason::Request(*request)))
             }
-            TimerKey::Builder(builder) => {
-                let at = pending::retry_due(turn, *turn.in_flight.retries.get(builder)?)?;
-                Some((at, WakeReason::Queue(*builder)))
-            }
+            TimerKey::Builder(builder) => self.parts.queue_retries.due(turn, *builder),
             TimerKey::Function(function) => decide::recovery_due(turn, function),
             TimerKey::Later => {
-                let waits = !turn.in_flight.later.is_empty() || !turn.in_flight.uncollapsed.is_empty();
+                let waits = turn.in_flight.marks.has_collapses() || !self.parts.postponed.is_empty();
                 waits.then_some((turn.now, WakeReason::Postponed))
             }
         }
@@ -120,7 +124,7 @@ impl Core<'_> {
 
     fn fire(&mut self, key: &TimerKey) {
         let turn = &mut self.turn;
-        turn.in_flight.postponed.remove(key);
+        turn.in_flight.timers.look(key);
         match key {
             TimerKey::Scheduler(name) => schedulers::fire_scheduler(turn, name),
             TimerKey::Build(build) => steps::fire_build(turn, *build),
@@ -132,25 +136,17 @@ impl Core<'_> {
             }
             TimerKey::Source(source) => self.parts.polls.order(turn, source),
             TimerKey::Report(report) => self.parts.deliveries.order(turn, *report),
-            TimerKey::Builder(builder) => {
-                // Whoever looks at the builder plans the next time; without free workers nobody does.
-                if let Some(retry) = turn.in_flight.retries.get_mut(builder) {
-                    retry.due = None;
-                }
-                turn.in_flight.marks.lending();
-                turn.in_flight.marks.builders([*builder]);
-            }
+            TimerKey::Builder(builder) => self.parts.queue_retries.fire(turn, *builder),
             TimerKey::Function(function) => decide::function_recovered(turn, function),
-            TimerKey::Later => asked::do_postponed(turn),
+            TimerKey::Later => self.parts.postponed.carry_out(turn),
         }
     }
 
     /// Forgets configurations that nothing needs any more.
     fn prune_plans(&mut self) {
         let turn = &mut self.turn;
-        if turn.in_flight.marks.take_plans() && turn.in_flight.plans.len() > 1 {
-            let needed = turn.state.plans_needed();
-            turn.in_flight.plans.retain(|digest, _| needed.contains(digest));
+        if turn.in_flight.marks.take_plans() {
+            turn.in_flight.plans.prune(|| turn.state.plans_needed());
         }
     }
 }

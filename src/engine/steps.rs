@@ -29,7 +29,7 @@ pub(super) fn drive(turn: &mut Turn<'_>, id: BuildId) {
     answer_triggers(turn, id);
     while let Some(build) = turn.state.builds().get(&id) {
         let Some(plan) = turn.in_flight.plans.get(&build.plan).cloned() else {
-            let why = turn.in_flight.unloadable.get(&build.plan).map_or("it is not at hand", String::as_str);
+            let why = turn.in_flight.plans.why_missing(&build.plan);
             let why = format!("its configuration cannot be loaded any more: {}", why.lines().next().unwrap_or(why));
             return abandon(turn, id, Outcome::Exception, &why);
         };

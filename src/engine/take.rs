@@ -20,8 +20,7 @@ impl Core<'_> {
             Input::Started { name, installation } => self.started(name, installation),
             Input::Stopping => self.turn.record(Event::MasterStopped),
             Input::PlanLoaded { plan, why, cause: _, ticket } => {
-                let changes = adopt::plan_loaded(&mut self.turn, &plan, why, ticket);
-                self.parts.polls.void(&changes);
+                adopt::plan_loaded(&mut self.turn, self.parts, &plan, why, ticket);
             }
             Input::PlanRefused { why, cause: _, message, ticket } => {
                 self.turn.record(Event::PlanRefused { why, message: message.clone() });
@@ -56,7 +55,7 @@ impl Core<'_> {
     fn ordered(&mut self, order: Order, by: &Actor, ticket: Option<Ticket>) {
         let turn = &mut self.turn;
         match order {
-            Order::Force(order) => asked::force_ordered(turn, order, by, ticket),
+            Order::Force(order) => self.parts.postponed.force_ordered(turn, order, by, ticket),
             Order::Rebuild { build, of } => asked::rebuild_ordered(turn, build, of, by, ticket),
             Order::StopBuild { build, why } => asked::stop_ordered(turn, build, &why, ticket),
             Order::EndBuild { build, why } => asked::end_build_ordered(turn, build, &why, ticket),
@@ -89,15 +88,13 @@ impl Core<'_> {
 
     /// A master took up work: nothing is connected, nothing is under way, and everything is looked at.
     fn started(&mut self, name: String, installation: String) {
-        *self.parts = Parts::default();
         let turn = &mut self.turn;
-        let plans = std::mem::take(&mut turn.in_flight.plans);
-        let unloadable = std::mem::take(&mut turn.in_flight.unloadable);
-        let again = std::mem::take(&mut turn.in_flight.again);
-        *turn.in_flight = super::in_flight::InFlight { plans, unloadable, now: turn.now, ..Default::default() };
-        turn.in_flight.prepare(turn.state);
+        let before = std::mem::replace(self.parts, Parts { told: turn.now, ..Parts::default() });
+        let plans = turn.in_flight.plans.of_started();
+        *turn.in_flight = super::in_flight::InFlight { plans, ..Default::default() };
+        turn.in_flight.plans.prepare(turn.state);
         turn.record(Event::MasterStarted { name, installation });
-        turn.effects.extend(again);
+        turn.effects.extend(before.log_writes);
         schedulers::retime_nights(turn);
         sabotage!(ReportAgainOnRestart => super::reports::queue_again(turn));
         workers::forget_connections(turn);
@@ -105,8 +102,8 @@ impl Core<'_> {
 
     fn look_at_clock(&mut self) {
         let turn = &mut self.turn;
-        let back = turn.in_flight.now.since(turn.now);
-        turn.in_flight.now = turn.now;
+        let back = self.parts.told.since(turn.now);
+        self.parts.told = turn.now;
         if back > CLOCK_SLACK {
             turn.look_at_everything();
         }

@@ -39,15 +39,37 @@ pub(super) enum TimerKey {
 pub(super) struct Timers {
     by_key: BTreeMap<TimerKey, (Timestamp, WakeReason)>,
     by_time: BTreeSet<(Timestamp, TimerKey)>,
+    /// What is looked at again, and not before then.
+    postponed: BTreeMap<TimerKey, Timestamp>,
 }
 
 impl Timers {
-    /// Sets or clears the moment of one thing.
+    /// Has a thing looked at again at that moment, and not before.
+    pub fn postpone(&mut self, key: TimerKey, until: Timestamp) {
+        self.postponed.insert(key, until);
+    }
+
+    pub fn is_postponed(&self, key: &TimerKey) -> bool {
+        self.postponed.contains_key(key)
+    }
+
+    /// A thing is looked at now.
+    pub fn look(&mut self, key: &TimerKey) {
+        self.postponed.remove(key);
+    }
+
+    /// Nothing has to wait any more for what it was postponed for.
+    pub fn forget_postponed(&mut self) {
+        self.postponed.clear();
+    }
+
+    /// Sets or clears the moment of one thing; what is postponed is not due before then.
     pub fn set(&mut self, key: TimerKey, due: Option<Deadline>) {
         if let Some((before, _)) = self.by_key.remove(&key) {
             self.by_time.remove(&(before, key.clone()));
         }
         if let Some((at, why)) = due {
+            let at = self.postponed.get(&key).map_or(at, |floor| at.max(*floor));
             self.by_time.insert((at, key.clone()));
             self.by_key.insert(key, (at, why));
         }
@@ -83,6 +105,19 @@ mod tests {
         let at = |seconds| due(Timestamp::from_seconds(seconds), now, minute).as_seconds();
         assert_eq!([at(900), at(1_060), at(1_120)], [900, 1_060, 1_120]);
         assert_eq!([at(1_121), at(90_000)], [1_000, 1_000]);
+    }
+
+    #[test]
+    fn what_is_postponed_is_due_when_it_is_looked_at_again() {
+        let mut timers = Timers::default();
+        let key = TimerKey::Build(BuildId(1));
+        let due = |at| Some((Timestamp::from_seconds(at), WakeReason::Wait(BuildId(1))));
+        timers.postpone(key.clone(), Timestamp::from_seconds(7));
+        timers.set(key.clone(), due(5));
+        assert_eq!(timers.first(), due(7));
+        timers.look(&key);
+        timers.set(key.clone(), due(5));
+        assert_eq!(timers.first(), due(5));
     }
 
     #[test]

@@ -215,8 +215,8 @@ impl<'a> Turn<'a> {
         self.note_free(worker);
         self.in_flight.marks.lending();
         let waiting = &self.state.index().waiting;
-        let builders = self.in_flight.builders_of_worker.get(worker).into_iter().flatten();
-        self.in_flight.marks.builders(builders.copied().filter(|builder| waiting.contains_key(builder)));
+        let builders = self.in_flight.plans.builders_of(worker).iter().copied();
+        self.in_flight.marks.builders(builders.filter(|builder| waiting.contains_key(builder)));
         self.in_flight.marks.builds(self.state.builds_on(worker));
     }
 
@@ -230,11 +230,8 @@ impl<'a> Turn<'a> {
     pub fn note_free(&mut self, worker: &str) {
         let takes = self.state.workers().get(worker).is_some_and(super::state::Worker::takes_builds);
         let load = self.state.slots_taken(worker);
-        if takes && self.slots_of(worker).is_some_and(|slots| load < slots) {
-            self.in_flight.free.insert(worker.to_owned());
-        } else {
-            self.in_flight.free.remove(worker);
-        }
+        let is_free = takes && self.slots_of(worker).is_some_and(|slots| load < slots);
+        self.in_flight.free_workers.note(worker, is_free);
     }
 
     fn slots_of(&self, worker: &str) -> Option<u64> {

@@ -98,6 +98,7 @@ const ENGINE_PARTS: &[(&str, &[&str])] = &[
             "collapse",
             "buildsets",
             "pending",
+            "queue_retries",
             "dependents",
             "schedulers",
             "intake",

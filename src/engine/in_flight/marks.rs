@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::engine::timers::TimerKey;
-use crate::model::{BuildId, BuilderId, BuildsetId, Key};
+use crate::model::{BuildId, BuilderId, BuildsetId, Key, RequestId};
 
 /// Marks that are set by anybody, and taken by the core.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,7 @@ pub(in crate::engine) struct Marks {
     deadlocks: bool,
     plans: bool,
     timers: BTreeSet<TimerKey>,
+    collapses: BTreeSet<RequestId>,
 }
 
 impl Marks {
@@ -77,6 +78,19 @@ impl Marks {
     /// Moments may have changed.
     pub fn timers(&mut self, keys: impl IntoIterator<Item = TimerKey>) {
         self.timers.extend(keys);
+    }
+
+    /// No time was left to ask whether a new request collapses others: it is asked in the next pass.
+    pub fn collapse(&mut self, request: RequestId) {
+        self.collapses.insert(request);
+    }
+
+    pub fn has_collapses(&self) -> bool {
+        !self.collapses.is_empty()
+    }
+
+    pub fn take_collapses(&mut self) -> BTreeSet<RequestId> {
+        std::mem::take(&mut self.collapses)
     }
 
     pub fn take_poll(&mut self) -> Option<String> {

@@ -16,11 +16,11 @@ pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Makes the content and the existence of a file survive a crash of the machine.
 pub fn sync_file(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()?;
-    path.parent().map_or(Ok(()), sync_folder)
+    path.parent().map_or(Ok(()), sync_directory)
 }
 
 /// Makes the names in a directory survive a crash of the machine.
-pub fn sync_folder(path: &Path) -> io::Result<()> {
+pub fn sync_directory(path: &Path) -> io::Result<()> {
     // Only Unix can open directories; elsewhere the file system does this by itself.
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }

@@ -384,7 +384,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_out_of_the_folder_are_refused() {
+    fn links_out_of_the_directory_are_refused() {
         let scratch = tempfile::tempdir().unwrap();
         let inside = scratch.path().join("inside");
         std::fs::create_dir(&inside).unwrap();

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::deadlocks::end_hopeless_waits;
+use super::deadlocks::end_deadlocked_waits;
 use super::decide::function_failed;
 use super::diff::{Known, Names};
-use super::request_ends::cancel_homeless;
+use super::request_ends::cancel_requests_of_removed_builders;
 use super::schedulers::time_schedulers;
 use super::settle::Parts;
 use super::turn::Turn;
@@ -59,9 +59,9 @@ pub(super) fn plan_loaded(
     complain_of_patterns(turn);
     time_schedulers(turn, &changes);
     dismiss_idle_workers(turn);
-    cancel_homeless(turn);
+    cancel_requests_of_removed_builders(turn);
     if changes.iter().any(|change| matches!(change, PlanChange::Lock { .. })) {
-        end_hopeless_waits(turn);
+        end_deadlocked_waits(turn);
     }
     parts.polls.void(&changes);
     turn.reply(ticket, Reply::Adopted { digest, changes });

@@ -19,15 +19,15 @@ use crate::model::{BuildId, BuilderPlan, Event, Key, LockAccess, Plan, RequestId
 const NAMED_MAX: usize = 3;
 
 /// Locks were defined anew: steps that have come to wait for each other fail, as if they had asked only now.
-pub(super) fn end_hopeless_waits(turn: &mut Turn<'_>) {
-    while let Some((owner, locks, other)) = next_hopeless(turn) {
+pub(super) fn end_deadlocked_waits(turn: &mut Turn<'_>) {
+    while let Some((owner, locks, other)) = next_deadlocked(turn) {
         let why = describe_deadlock(turn, other.build, &locks);
         release_locks(turn, owner.build, owner.step);
         fail_script(turn, owner.build, &why);
     }
 }
 
-fn next_hopeless(turn: &Turn<'_>) -> Option<(LockHolder, Vec<LockAccess>, LockHolder)> {
+fn next_deadlocked(turn: &Turn<'_>) -> Option<(LockHolder, Vec<LockAccess>, LockHolder)> {
     let queue = queue(turn.state, turn.in_flight);
     let define = turn.in_flight.plans.locks(turn.state.plan());
     // The last who asked gives way.
@@ -45,14 +45,14 @@ pub(super) fn end_deadlock(turn: &mut Turn<'_>) {
     let Some(plan) = turn.plan() else { return };
     let stuck = stuck_builds(turn, &plan);
     for id in stuck.iter().rev().copied() {
-        if let Some((key, why)) = hopeless_request(turn, &plan, id, &stuck) {
+        if let Some((key, why)) = deadlocked_request(turn, &plan, id, &stuck) {
             turn.in_flight.marks.deadlocks();
             turn.record(Event::TriggerRefused { build: id, key, why: why.clone() });
             return fail_script(turn, id, &why);
         }
     }
     for id in stuck.iter().rev().copied() {
-        if let Some((owner, why)) = hopeless_locks(turn, id, &stuck) {
+        if let Some((owner, why)) = deadlocked_locks(turn, id, &stuck) {
             turn.in_flight.marks.deadlocks();
             release_locks(turn, owner.build, owner.step);
             return fail_script(turn, id, &why);
@@ -90,7 +90,7 @@ fn can_end(turn: &Turn<'_>, plan: &Plan, id: BuildId, stuck: &BTreeSet<BuildId>)
             None => *known.entry(found.builder).or_insert_with(|| obstacles(turn, plan, request, stuck).is_none()),
         }
     });
-    awaited && hopeless_locks(turn, id, stuck).is_none()
+    awaited && deadlocked_locks(turn, id, stuck).is_none()
 }
 
 fn awaited_requests(turn: &Turn<'_>, id: BuildId) -> Vec<RequestId> {
@@ -99,7 +99,7 @@ fn awaited_requests(turn: &Turn<'_>, id: BuildId) -> Vec<RequestId> {
     sets.filter_map(|set| turn.state.buildsets().get(set)).flat_map(|set| set.requests.keys().copied()).collect()
 }
 
-fn hopeless_request(turn: &Turn<'_>, plan: &Plan, id: BuildId, stuck: &BTreeSet<BuildId>) -> Option<(Key, String)> {
+fn deadlocked_request(turn: &Turn<'_>, plan: &Plan, id: BuildId, stuck: &BTreeSet<BuildId>) -> Option<(Key, String)> {
     let waits = |request: &RequestId| turn.state.requests().get(request).is_some_and(|found| found.build.is_none());
     awaited_requests(turn, id).into_iter().filter(waits).find_map(|request| {
         let obstacles = obstacles(turn, plan, request, stuck)?;
@@ -166,7 +166,7 @@ fn may_borrow(turn: &Turn<'_>, request: RequestId, worker: &str, stuck: &BTreeSe
     there.into_iter().any(|build| turn.state.borrower_of(build).is_none_or(|borrower| !stuck.contains(&borrower)))
 }
 
-fn hopeless_locks(turn: &Turn<'_>, id: BuildId, stuck: &BTreeSet<BuildId>) -> Option<(LockHolder, String)> {
+fn deadlocked_locks(turn: &Turn<'_>, id: BuildId, stuck: &BTreeSet<BuildId>) -> Option<(LockHolder, String)> {
     let waits = turn.state.locks().waiting().filter(|(_, waiter)| waiter.owner.build == id);
     waits.into_iter().find_map(|(since, waiter)| {
         let kin = kin(turn.state, waiter.owner);

@@ -9,8 +9,8 @@ use super::state::State;
 use super::watch::is_replaced;
 use crate::model::{
     BuilderId, BuilderPlan, ChangeSourceId, ChangeSourcePlan, CollapsePolicy, Difference, FnId, ImportantFiles,
-    LockPlan, MasterPlan, NameChanges, NotifierKind, NotifierPlan, Plan, PlanChange, Policy, RightsPlan, SchedulerId, SchedulerKind,
-    SchedulerPlan, Section, StepPlan, WorkerId, WorkerPlan,
+    LockPlan, MasterPlan, NameChanges, NotifierKind, NotifierPlan, Plan, PlanChange, Policy, RightsPlan, SchedulerId,
+    SchedulerKind, SchedulerPlan, Section, StepPlan, WorkerId, WorkerPlan,
 };
 
 /// What a configuration changes about which names are in force, and their ids.

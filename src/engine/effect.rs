@@ -98,7 +98,7 @@ pub struct CommandOrder {
     pub build: BuildId,
     pub builder: String,
     pub step: StepId,
-    /// The builder's folder, relative to the worker's base folder.
+    /// The builder's directory, relative to the worker's base directory.
     pub dir: String,
     pub work: Work,
     /// Logs by name (`stdio` and those of `log_files`).

@@ -5,7 +5,7 @@ use super::in_flight::Finish;
 use super::lending::slot_given_back;
 use super::locking::release_locks;
 use super::outcomes::culprits;
-use super::request_ends::{cancel_if_homeless, end_request};
+use super::request_ends::{cancel_if_builder_removed, end_request};
 use super::step_ends::end_step;
 use super::turn::Turn;
 use super::workers::dismiss_if_idle;
@@ -69,7 +69,7 @@ fn close_request(turn: &mut Turn<'_>, request: RequestId, outcome: Outcome, stat
     if outcome == Outcome::Retry {
         sabotage!(RetryLost => return);
         turn.record(Event::RequestWaits { request, why: state.to_owned() });
-        cancel_if_homeless(turn, request);
+        cancel_if_builder_removed(turn, request);
     } else {
         end_request(turn, request, outcome);
     }

@@ -159,7 +159,7 @@ impl Test {
     }
 }
 
-/// Path patterns in which `*` stays inside a folder and `**` does not.
+/// Path patterns in which `*` stays inside a directory and `**` does not.
 fn globs(patterns: &[String], tell: &mut dyn FnMut(String)) -> GlobSet {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn one_star_stays_inside_a_folder_and_two_do_not() {
+    fn one_star_stays_inside_a_directory_and_two_do_not() {
         let docs = ChangeFilter { files: vec!["docs/*.md".into(), "src/**".into()], ..ChangeFilter::default() };
         let docs = filter(&docs, None);
         assert!(docs.takes(&on(None, &["docs/a.md"])));

@@ -78,7 +78,7 @@ pub enum ResumeState {
     /// The worker never got it, for certain: it can be sent.
     NeverSeen,
     /// It was cut off and cannot be taken up.
-    Gone,
+    Lost,
 }
 
 /// A command's end.

@@ -14,16 +14,16 @@ pub(super) fn end_request(turn: &mut Turn<'_>, request: RequestId, outcome: Outc
 
 /// Cancels the waiting requests that builds wait for and whose builders are not configured any more: the builds that
 /// wait must not wait for a configuration. Other requests wait for their builder's return.
-pub(super) fn cancel_homeless(turn: &mut Turn<'_>) {
+pub(super) fn cancel_requests_of_removed_builders(turn: &mut Turn<'_>) {
     let waiting = turn.state.requests().iter().filter(|(_, request)| request.waited_for && request.build.is_none());
     let waiting: Vec<RequestId> = waiting.map(|(id, _)| *id).collect();
     for request in waiting {
-        cancel_if_homeless(turn, request);
+        cancel_if_builder_removed(turn, request);
     }
 }
 
 /// The same for one request, which waits again.
-pub(super) fn cancel_if_homeless(turn: &mut Turn<'_>, request: RequestId) {
+pub(super) fn cancel_if_builder_removed(turn: &mut Turn<'_>, request: RequestId) {
     let Some(plan) = turn.plan() else { return };
     let found = turn.state.request(request);
     let builder = turn.state.builder(found.builder);

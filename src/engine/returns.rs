@@ -136,7 +136,7 @@ pub(super) fn resumed(turn: &mut Turn<'_>, name: &str, epoch: u64, told: Vec<Res
             Some(ResumeState::NeverSeen) => {
                 command_gone(turn, build, &command, "the worker came back without its memory");
             }
-            Some(ResumeState::Gone) | None => command_gone(turn, build, &command, "the worker lost it"),
+            Some(ResumeState::Lost) | None => command_gone(turn, build, &command, "the worker lost it"),
         }
     }
 }

@@ -126,7 +126,7 @@ fn sourced(properties: &Properties, source: &str) -> Properties {
     Properties(properties.0.iter().map(|(name, property)| (name.clone(), from(property))).collect())
 }
 
-/// A folder below a worker's base folder, in the worker's syntax.
+/// A directory below a worker's base directory, in the worker's syntax.
 pub(super) fn join(info: &std::collections::BTreeMap<String, String>, base: &str, dir: &str) -> String {
     let windows = info.get("system").is_some_and(|system| system == "nt");
     let separator = if windows { '\\' } else { '/' };

@@ -18,8 +18,8 @@ mod message;
 mod process;
 
 pub use client::{
-    Abort, Evaluator, Gone, Killer, Launcher, Load, Loaded, Lost, Mode, Readiness, Template, TemplateOrigin, Templates,
-    load,
+    Abort, Evaluator, KillHandle, Launcher, Load, Loaded, Lost, Mode, Readiness, RetiredTemplates, Template,
+    TemplateOrigin, Templates, load,
 };
 #[cfg(unix)]
 pub use client::{Awaited, Evaluation};

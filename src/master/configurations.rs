@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::evaluator::{Gone, Launcher, Loaded, Sources, TemplateOrigin, Templates};
+use crate::evaluator::{Launcher, Loaded, RetiredTemplates, Sources, TemplateOrigin, Templates};
 use crate::model::{ConfigDigest, Plan};
 use crate::store::Store;
 
@@ -52,7 +52,7 @@ impl Configurations {
 
     /// Lets go of all but these. What is given back ends processes, which takes a moment: drop it where that disturbs
     /// nobody.
-    pub fn retain(&self, needed: &BTreeSet<ConfigDigest>) -> Gone {
+    pub fn retain(&self, needed: &BTreeSet<ConfigDigest>) -> RetiredTemplates {
         self.plans().retain(|digest, _| needed.contains(digest));
         self.templates.retain(needed)
     }

@@ -33,7 +33,7 @@ use super::plan_in_force::PlanInForce;
 use super::{Alerts, MasterError};
 use crate::base::{Clock, chain, memory};
 use crate::engine::{Deadline, Effect, Engine, Input, Reply, Ticket};
-use crate::evaluator::Gone;
+use crate::evaluator::RetiredTemplates;
 use crate::model::{AlertSubject, BuildId, Event, Fact};
 use crate::store::{Store, StoreError};
 
@@ -311,7 +311,7 @@ impl EngineTask {
 }
 
 /// Ends what is let go, and returns its memory.
-fn end_of(gone: Gone) {
+fn end_of(gone: RetiredTemplates) {
     drop(gone);
     memory::give_back();
 }

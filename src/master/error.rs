@@ -11,14 +11,14 @@ use crate::store::StoreError;
 /// The master has ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the master is shutting down")]
-pub struct Gone;
+pub struct ShuttingDown;
 
 /// Why an order has no reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OrderError {
     /// The master has ended.
     #[error(transparent)]
-    Gone(#[from] Gone),
+    ShuttingDown(#[from] ShuttingDown),
     /// It cannot be recorded, so it was not begun.
     #[error("the disk of the master is full, so nothing was done: free some space and try again")]
     DiskFull,

@@ -25,7 +25,7 @@ use super::tasks::Tasks;
 use crate::engine::Input;
 #[cfg(unix)]
 use crate::evaluator::{Awaited, Evaluation};
-use crate::evaluator::{Evaluator, Killer, Lost, Readiness};
+use crate::evaluator::{Evaluator, KillHandle, Lost, Readiness};
 use crate::model::{BuildId, EvalJob, EvalOutcome};
 
 /// Lanes: one slow script leaves one for everybody else, and two cores are what small machines have.
@@ -57,7 +57,7 @@ struct JobQueue {
     turns: VecDeque<BuildId>,
     jobs: BTreeMap<BuildId, Arc<EvalJob>>,
     /// Ends what each lane waits for.
-    running: BTreeMap<usize, Killer>,
+    running: BTreeMap<usize, KillHandle>,
     closed: bool,
 }
 
@@ -187,7 +187,7 @@ impl Evaluators {
                 Ok(evaluator) => evaluator,
                 Err(done) => return done,
             };
-            if !self.begin(lane.number, evaluator.killer()) {
+            if !self.begin(lane.number, evaluator.kill_handle()) {
                 return JobResult::Later;
             }
             match turn(evaluator, build, job).await {
@@ -230,9 +230,9 @@ impl Evaluators {
     }
 
     /// A lane waits for a process from now on; false if the master ends.
-    fn begin(&self, lane: usize, killer: Option<Killer>) -> bool {
+    fn begin(&self, lane: usize, kill_handle: Option<KillHandle>) -> bool {
         let mut queue = self.queue();
-        queue.running.extend(killer.map(|killer| (lane, killer)));
+        queue.running.extend(kill_handle.map(|kill_handle| (lane, kill_handle)));
         !queue.closed
     }
 
@@ -241,7 +241,7 @@ impl Evaluators {
         queue.closed = true;
         let running = std::mem::take(&mut queue.running);
         drop(queue);
-        running.into_values().for_each(|killer| killer.kill());
+        running.into_values().for_each(|kill_handle| kill_handle.kill());
         self.wake.notify_waiters();
         // For a lane that was about to wait.
         self.wake.notify_one();
@@ -271,7 +271,7 @@ async fn turn(evaluator: Evaluator, build: BuildId, job: &Arc<EvalJob>) -> Resul
                 break;
             }
         }
-        return Err(aside(move || turn.bury()).await.unwrap_or_else(|lost| lost));
+        return Err(aside(move || turn.reap()).await.unwrap_or_else(|lost| lost));
     }
     let (mut evaluator, job) = (evaluator, Arc::clone(job));
     aside(move || {

@@ -17,8 +17,8 @@ use super::rights::Rights;
 use super::tasks::Tasks;
 use super::workers::Workers;
 use super::{
-    AdmittedWorker, Alerts, Gone, HookAccess, HookError, MasterError, OrderError, Refusal, RefusedWorker, Reload,
-    Reply, Socket, SubmissionResult,
+    AdmittedWorker, Alerts, HookAccess, HookError, MasterError, OrderError, Refusal, RefusedWorker, Reload, Reply,
+    ShuttingDown, Socket, SubmissionResult,
 };
 use crate::base::chain;
 use crate::engine::Input;
@@ -103,7 +103,7 @@ impl Handle {
 /// Asking.
 impl Handle {
     /// Why these requests wait: one reason a line. Those that do not wait are left out.
-    pub async fn why_waits(&self, requests: Vec<RequestId>) -> Result<BTreeMap<RequestId, Vec<String>>, Gone> {
+    pub async fn why_waits(&self, requests: Vec<RequestId>) -> Result<BTreeMap<RequestId, Vec<String>>, ShuttingDown> {
         self.shared.inbox.why(requests).await
     }
 
@@ -147,7 +147,7 @@ impl Handle {
         }
     }
 
-    async fn carry_out(&self, order: Order, by: Actor) -> Result<Reply, Gone> {
+    async fn carry_out(&self, order: Order, by: Actor) -> Result<Reply, ShuttingDown> {
         let order = match order {
             Order::Reload { why } => return self.reload(&why, by).await,
             Order::Rebuild { build, of: _ } => match self.built_of(build, &by) {
@@ -166,7 +166,7 @@ impl Handle {
     }
 
     /// Loads the configuration anew; returns when it is in force, refused, or found unchanged.
-    async fn reload(&self, why: &str, by: Actor) -> Result<Reply, Gone> {
+    async fn reload(&self, why: &str, by: Actor) -> Result<Reply, ShuttingDown> {
         let reload = self.shared.reloads.request(order_bounds::cause(why), Cause::Order(by)).await?;
         Ok(match reload {
             Reload::Unchanged => Reply::Done,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::Gone;
+use super::ShuttingDown;
 use crate::engine::{Input, Reply, StuckQueue, Ticket};
 use crate::model::RequestId;
 
@@ -43,44 +43,44 @@ impl Inbox {
     }
 
     /// Hands an observation over; what follows from it may not be durable yet when this returns.
-    pub async fn tell(&self, input: Input) -> Result<(), Gone> {
+    pub async fn tell(&self, input: Input) -> Result<(), ShuttingDown> {
         self.send(Message::Tell { input, durable: None }).await
     }
 
     /// Hands an observation over and returns when everything that follows from it at once is durable.
-    pub async fn tell_durably(&self, input: Input) -> Result<(), Gone> {
+    pub async fn tell_durably(&self, input: Input) -> Result<(), ShuttingDown> {
         let (sender, durable) = oneshot::channel();
         self.send(Message::Tell { input, durable: Some(sender) }).await?;
-        durable.await.map_err(|_| Gone)
+        durable.await.map_err(|_| ShuttingDown)
     }
 
     /// Why these requests wait, in words.
-    pub(super) async fn why(&self, requests: Vec<RequestId>) -> Result<BTreeMap<RequestId, Vec<String>>, Gone> {
+    pub(super) async fn why(&self, requests: Vec<RequestId>) -> Result<BTreeMap<RequestId, Vec<String>>, ShuttingDown> {
         let (reply, answer) = oneshot::channel();
         self.send(Message::Why { requests, reply }).await?;
-        answer.await.map_err(|_| Gone)
+        answer.await.map_err(|_| ShuttingDown)
     }
 
     /// Queues that wait for what does not come by itself.
-    pub(super) async fn stuck(&self) -> Result<Vec<StuckQueue>, Gone> {
+    pub(super) async fn stuck(&self) -> Result<Vec<StuckQueue>, ShuttingDown> {
         let (reply, answer) = oneshot::channel();
         self.send(Message::Stuck { reply }).await?;
-        answer.await.map_err(|_| Gone)
+        answer.await.map_err(|_| ShuttingDown)
     }
 
     /// Asks for something; the answer's facts are durable when it is there.
-    pub(super) async fn ask(&self, ask: impl FnOnce(Ticket) -> Input + Send + 'static) -> Result<Reply, Gone> {
+    pub(super) async fn ask(&self, ask: impl FnOnce(Ticket) -> Input + Send + 'static) -> Result<Reply, ShuttingDown> {
         let (reply, answer) = oneshot::channel();
         self.send(Message::Ask { ask: Box::new(ask), reply }).await?;
-        answer.await.map_err(|_| Gone)
+        answer.await.map_err(|_| ShuttingDown)
     }
 
     /// Tells the engine task to end in order.
-    pub(super) async fn stop(&self) -> Result<(), Gone> {
+    pub(super) async fn stop(&self) -> Result<(), ShuttingDown> {
         self.send(Message::Stop).await
     }
 
-    async fn send(&self, message: Message) -> Result<(), Gone> {
-        self.sender.send(message).await.map_err(|_| Gone)
+    async fn send(&self, message: Message) -> Result<(), ShuttingDown> {
+        self.sender.send(message).await.map_err(|_| ShuttingDown)
     }
 }

@@ -45,7 +45,7 @@ mod workers;
 pub use admission::{HookAccess, Refusal, RefusalKind, RefusedWorker};
 pub use alerts::Alerts;
 pub use end_build::{EndBuildError, EndedBuild, end_build_offline};
-pub use error::{Gone, MasterError, OrderError, StartError};
+pub use error::{MasterError, OrderError, ShuttingDown, StartError};
 pub use handle::Handle;
 pub use options::{Options, Reach};
 pub use socket::{Frame, Socket};

@@ -23,7 +23,7 @@ use super::configurations::Configurations;
 use super::inbox::Inbox;
 use super::large_stack::on_large_stack;
 use super::plan_in_force::PlanInForce;
-use super::{Gone, MasterError, Reach};
+use super::{MasterError, Reach, ShuttingDown};
 use crate::base::{chain, memory};
 use crate::engine::{Input, Reply};
 use crate::evaluator::{self, Abort, ConfigDirectory, Launcher, Load, Loaded, Problem, Refused, Sources};
@@ -99,10 +99,10 @@ impl Reloads {
     }
 
     /// Waits for a load that begins after this call.
-    pub async fn request(&self, why: String, cause: Cause) -> Result<Reload, Gone> {
+    pub async fn request(&self, why: String, cause: Cause) -> Result<Reload, ShuttingDown> {
         let (answer, reload) = oneshot::channel();
-        self.sender.send(Request { why, cause, answer }).await.map_err(|_| Gone)?;
-        reload.await.map_err(|_| Gone)
+        self.sender.send(Request { why, cause, answer }).await.map_err(|_| ShuttingDown)?;
+        reload.await.map_err(|_| ShuttingDown)
     }
 }
 
@@ -170,7 +170,12 @@ impl Reloader {
     }
 
     /// Answers what is asked for while the texts are those in force. If others were refused before, they are right again.
-    async fn confirm(&self, files: Vec<PathBuf>, occasion: ReloadReason, asked: Vec<Request>) -> Result<(), Gone> {
+    async fn confirm(
+        &self,
+        files: Vec<PathBuf>,
+        occasion: ReloadReason,
+        asked: Vec<Request>,
+    ) -> Result<(), ShuttingDown> {
         let ReloadReason { why, cause } = occasion;
         self.files.send_replace(files);
         if self.refused_now().is_some() {
@@ -213,7 +218,7 @@ impl Reloader {
         tokio::task::spawn_blocking(move || load.is_outdated(&path)).await.unwrap_or(true)
     }
 
-    async fn judge(&self, load: Load, occasion: ReloadReason, asked: Vec<Request>) -> Result<(), Gone> {
+    async fn judge(&self, load: Load, occasion: ReloadReason, asked: Vec<Request>) -> Result<(), ShuttingDown> {
         let reload = match load {
             Load::Loaded(loaded) => self.right(loaded, occasion).await,
             Load::Refused(refused) => self.refuse(refused.to_string(), occasion).await,
@@ -228,7 +233,7 @@ impl Reloader {
         Ok(())
     }
 
-    async fn right(&self, loaded: Loaded, occasion: ReloadReason) -> Result<Reload, Gone> {
+    async fn right(&self, loaded: Loaded, occasion: ReloadReason) -> Result<Reload, ShuttingDown> {
         self.files.send_replace(loaded.watch.clone());
         if !self.reach.fits(&loaded.plan.rights) {
             let what = "others can reach the master, and nothing says who may do what";
@@ -273,7 +278,7 @@ impl Reloader {
     }
 
     /// Records the refusal, unless the same one stands already.
-    async fn refuse(&self, report: String, occasion: ReloadReason) -> Result<Reload, Gone> {
+    async fn refuse(&self, report: String, occasion: ReloadReason) -> Result<Reload, ShuttingDown> {
         if self.refused_now().as_ref() != Some(&report) {
             // The alert that follows tells the log why.
             let ReloadReason { why, cause } = occasion;

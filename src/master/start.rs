@@ -33,7 +33,7 @@ use super::renders::Renders;
 use super::rights::Rights;
 use super::tasks::Tasks;
 use super::workers::{Host, Workers};
-use super::{Alerts, Gone, Handle, MasterError, Options, Reload, StartError, housekeeping, stuck, watch};
+use super::{Alerts, Handle, MasterError, Options, Reload, ShuttingDown, StartError, housekeeping, stuck, watch};
 use crate::base::files::keep_state_in;
 use crate::base::{Clock, SystemClock, chain, host_name};
 use crate::engine::{Engine, Input};
@@ -276,7 +276,7 @@ impl Master {
                 Err(StartError::Refused { path: shared.options.config.clone(), report })
             }
             Ok(Reload::Refused { .. } | Reload::Unchanged | Reload::Adopted { .. }) => Ok(()),
-            Err(Gone) => Err(StartError::Ended(self.outer.failed().await)),
+            Err(ShuttingDown) => Err(StartError::Ended(self.outer.failed().await)),
         }
     }
 }

@@ -14,7 +14,7 @@ use notify::{EventKind, RecursiveMode, Watcher as _};
 use tokio::sync::{mpsc, watch};
 
 use super::reload::{Reload, Reloads};
-use super::{Alerts, Gone, MasterError};
+use super::{Alerts, MasterError, ShuttingDown};
 use crate::model::{AlertSubject, Cause};
 
 /// Quiet time that ends a burst of events: an editor's save is over by then, and nobody waits noticeably.
@@ -71,10 +71,10 @@ pub(super) async fn run(
     }
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<Reload, Gone>> + Send>>;
+type Answer = Pin<Box<dyn Future<Output = Result<Reload, ShuttingDown>> + Send>>;
 
 /// Waits for the answer to what was asked, once.
-async fn answered(asked: &mut Option<Answer>) -> Result<Reload, Gone> {
+async fn answered(asked: &mut Option<Answer>) -> Result<Reload, ShuttingDown> {
     let Some(answer) = asked else { return std::future::pending().await };
     let reload = answer.await;
     *asked = None;

@@ -18,7 +18,7 @@ use super::configurations::Configurations;
 use super::inbox::Inbox;
 use super::link::{self, Limits, LinkHandle, LinkHost, LinkOrder, Verdict};
 use super::plan_in_force::PlanInForce;
-use super::{Gone, Socket};
+use super::{ShuttingDown, Socket};
 use crate::base::{Clock, Timestamp};
 use crate::engine::Input;
 use crate::model::{ConfigDigest, SecretsPlan};
@@ -177,7 +177,7 @@ impl LinkHost for Host {
         self.store.logs()
     }
 
-    fn input(&self, input: Input) -> BoxFuture<'_, Result<(), Gone>> {
+    fn input(&self, input: Input) -> BoxFuture<'_, Result<(), ShuttingDown>> {
         if matches!(input, Input::WorkerLost { .. }) && self.parting.load(Ordering::Acquire) {
             return Box::pin(std::future::ready(Ok(())));
         }

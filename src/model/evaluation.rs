@@ -45,7 +45,7 @@ pub struct WorkerFacts {
     pub system: String,
     /// Number of CPUs.
     pub cpus: u64,
-    /// Folder of this builder on the worker, absolute, in the worker's syntax.
+    /// Directory of this builder on the worker, absolute, in the worker's syntax.
     pub builder_dir: String,
     /// What else it told (`admin`, `host`, `version`, `os_id`, …).
     pub info: BTreeMap<String, String>,

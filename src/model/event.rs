@@ -227,7 +227,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// The build whose folder keeps this fact; none: it goes to the installation's own file.
+    /// The build whose directory keeps this fact; none: it goes to the installation's own file.
     #[must_use]
     pub const fn build(&self) -> Option<BuildId> {
         match self {

@@ -10,8 +10,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::broadcast;
 
 use crate::master::{
-    AdmittedWorker, Alerts, Gone, Handle, HookAccess, HookError, OrderError, Refusal, RefusedWorker, Reply, Socket,
-    SubmissionResult,
+    AdmittedWorker, Alerts, Handle, HookAccess, HookError, OrderError, Refusal, RefusedWorker, Reply, ShuttingDown,
+    Socket, SubmissionResult,
 };
 use crate::model::{Action, Caller, Denial, Fact, Identity, Object, Order, Plan, RequestId};
 use crate::store::Store;
@@ -32,7 +32,10 @@ pub trait Control: Send + Sync + 'static {
     /// thread that may wait.
     fn may(&self, identity: &Identity, action: Action, object: &Object) -> Result<(), Box<Denial>>;
     /// Why these requests wait: one reason a line.
-    fn why_waits(&self, requests: Vec<RequestId>) -> BoxFuture<'_, Result<BTreeMap<RequestId, Vec<String>>, Gone>>;
+    fn why_waits(
+        &self,
+        requests: Vec<RequestId>,
+    ) -> BoxFuture<'_, Result<BTreeMap<RequestId, Vec<String>>, ShuttingDown>>;
     /// Whether a change hook may be called with these credentials from this address.
     fn may_hook(&self, dialect: &str, credentials: Option<(&str, &str)>, peer: Option<SocketAddr>) -> HookAccess;
     /// Takes the request of a change hook; what became of its changes.
@@ -78,7 +81,10 @@ impl Control for Handle {
         Self::may(self, identity, action, object)
     }
 
-    fn why_waits(&self, requests: Vec<RequestId>) -> BoxFuture<'_, Result<BTreeMap<RequestId, Vec<String>>, Gone>> {
+    fn why_waits(
+        &self,
+        requests: Vec<RequestId>,
+    ) -> BoxFuture<'_, Result<BTreeMap<RequestId, Vec<String>>, ShuttingDown>> {
         Box::pin(Self::why_waits(self, requests))
     }
 

@@ -1,5 +1,5 @@
 //! The checkout of the standard library against real repositories: a build's asks are carried out with
-//! the git program in a scratch folder, step by step, as master and worker would.
+//! the git program in a scratch directory, step by step, as master and worker would.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -167,10 +167,10 @@ impl World {
         let Program::Argv(words) = &spec.program else { panic!("the checkout uses words") };
         let words: Vec<String> = words.iter().map(Text::masked).collect();
         self.ran.push(words[1..].join(" "));
-        let folder = self.builder_dir().join(&spec.workdir);
-        std::fs::create_dir_all(&folder).unwrap();
+        let directory = self.builder_dir().join(&spec.workdir);
+        std::fs::create_dir_all(&directory).unwrap();
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).current_dir(folder);
+        command.args(&words[1..]).current_dir(directory);
         for (name, value) in &spec.env {
             let EnvValue::Set(text) = value else { panic!() };
             command.env(name, text.reveal(&mut |_| Some(TOKEN.to_owned())).unwrap());
@@ -214,8 +214,8 @@ fn sealed(command: &mut Command) -> &mut Command {
         .env("GIT_ALLOW_PROTOCOL", "file:http")
 }
 
-fn git_in(folder: &Path, words: &[&str]) -> String {
-    let output = sealed(Command::new("git").args(words).current_dir(folder)).output().unwrap();
+fn git_in(directory: &Path, words: &[&str]) -> String {
+    let output = sealed(Command::new("git").args(words).current_dir(directory)).output().unwrap();
     assert!(output.status.success(), "git {words:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
@@ -494,7 +494,7 @@ fn what_is_no_name_is_refused_before_git_sees_it() {
 }
 
 #[test]
-fn a_branch_may_become_a_folder_of_branches() {
+fn a_branch_may_become_a_directory_of_branches() {
     let mut world = World::new("");
     world.origin(&["branch", "a"]);
     world.branch = Some("a".to_owned());

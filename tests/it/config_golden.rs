@@ -28,8 +28,8 @@ fn report(file: &Path) -> String {
 
 #[test]
 fn each_mistake_has_its_text() {
-    let folder = root().join("tests/golden/config");
-    let entries = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let directory = root().join("tests/golden/config");
+    let entries = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|ext| ext == "star")).collect();
     files.sort();
     assert!(files.len() >= 30, "{} files", files.len());

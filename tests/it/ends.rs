@@ -25,7 +25,7 @@ builder("gated", workers = ["w1"], steps = [
 force("by-hand", builders = ["gated"])
 "#;
 
-/// A scratch folder with a configuration, whose one builder waits at a gate.
+/// A scratch directory with a configuration, whose one builder waits at a gate.
 struct Place {
     dir: TempDir,
     config: PathBuf,

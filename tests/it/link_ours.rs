@@ -155,7 +155,7 @@ async fn a_worker_that_cannot_resume_after_all_has_lost_everything() {
     served.handle.send(LinkOrder::Resume { commands: vec![run("c", "make")] });
     let (seq, _) = worker.request().await;
     worker.respond(seq, Err("the disk is gone".to_owned())).await;
-    assert_eq!(host.resumed().await[0].state, ResumeState::Gone);
+    assert_eq!(host.resumed().await[0].state, ResumeState::Lost);
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn a_command_whose_logs_cannot_be_read_is_lost_alone() {
     let wanted = resume(&mut worker, &[("c", ResumedState::Running)]).await;
     assert_eq!(wanted, BTreeMap::from([(id("c"), 0)]));
     let states: Vec<ResumeState> = host.resumed().await.iter().map(|resumed| resumed.state).collect();
-    assert_eq!(states, [ResumeState::Gone, ResumeState::Known]);
+    assert_eq!(states, [ResumeState::Lost, ResumeState::Known]);
 }
 
 #[tokio::test]
@@ -235,10 +235,10 @@ async fn while_the_disk_is_slow_the_socket_is_not_read() {
 #[tokio::test]
 async fn secrets_are_revealed_to_the_worker_alone() {
     let host = FakeHost::new();
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("secrets")).unwrap();
-    std::fs::write(folder.path().join("secrets/token"), "s3cret\n").unwrap();
-    host.secrets_in(folder.path().to_owned());
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("secrets")).unwrap();
+    std::fs::write(directory.path().join("secrets/token"), "s3cret\n").unwrap();
+    host.secrets_in(directory.path().to_owned());
     let (served, mut worker) = connect(&host, 1, &ours("spool-1"), Limits::default()).await;
 
     let secret = |name: &str| Text(vec![Piece::Secret(name.to_owned())]);
@@ -321,9 +321,9 @@ async fn a_file_commands_answer_comes_with_its_end() {
 
     served.handle.send(dispatch(order("g", Work::File(FileCommand::List("nowhere".to_owned())))));
     worker.start().await;
-    worker.ask(complete("g", 0, CommandReport { why: "no such folder".to_owned(), ..exited(2) })).await;
+    worker.ask(complete("g", 0, CommandReport { why: "no such directory".to_owned(), ..exited(2) })).await;
     let result = host.ended("g").await;
-    assert_eq!((result.end, result.stderr.as_deref()), (CommandEnd::Exited(2), Some("no such folder")));
+    assert_eq!((result.end, result.stderr.as_deref()), (CommandEnd::Exited(2), Some("no such directory")));
 }
 
 #[tokio::test]

@@ -113,7 +113,7 @@ async fn a_command_comes_with_every_key_and_absolute_paths() {
 }
 
 #[tokio::test]
-async fn the_base_folder_is_no_place_for_a_command() {
+async fn the_base_directory_is_no_place_for_a_command() {
     let host = FakeHost::new();
     let (served, mut worker) = connect(&host, 1, &stock(), Limits::default()).await;
     let mut misplaced = spec("rm -rf .");
@@ -146,10 +146,10 @@ async fn windows_workers_get_their_own_paths_and_names() {
 #[tokio::test]
 async fn secrets_do_not_show_in_output_headers_failures_or_results() {
     let host = FakeHost::new();
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("secrets")).unwrap();
-    std::fs::write(folder.path().join("secrets/token"), "it's s3cret\n").unwrap();
-    host.secrets_in(folder.path().to_owned());
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("secrets")).unwrap();
+    std::fs::write(directory.path().join("secrets/token"), "it's s3cret\n").unwrap();
+    host.secrets_in(directory.path().to_owned());
     let (served, mut worker) = connect(&host, 1, &stock(), Limits::default()).await;
     let mut spec = spec("");
     spec.want_output = true;
@@ -186,7 +186,7 @@ async fn leftovers_of_earlier_connections_are_interrupted_and_gone() {
         worker.respond(seq, Ok(MsgPack::Nil)).await;
     }
     let resumed = host.resumed().await;
-    assert_eq!((resumed.len(), resumed[0].state), (1, ResumeState::Gone));
+    assert_eq!((resumed.len(), resumed[0].state), (1, ResumeState::Lost));
     // What the old command still says is of no interest, but no harm.
     let number = worker.ask(told("old-2", vec![Update::Rc(0)])).await;
     assert_eq!(worker.answer(number).await, Err("command old-2 is not known here".to_owned()));
@@ -403,7 +403,7 @@ async fn requests_before_the_facts_are_refused() {
 }
 
 #[tokio::test]
-async fn stock_workers_are_told_apart_by_folder_and_address() {
+async fn stock_workers_are_told_apart_by_directory_and_address() {
     let host = FakeHost::new();
     let (served, mut worker) = connect(&host, 1, &stock(), Limits::default()).await;
     let same = greeted(&stock(), None).await;

@@ -88,10 +88,10 @@ async fn commands_run_and_tell_how_they_ended() {
 #[tokio::test]
 async fn environments_are_merged_and_secrets_stay_hidden() {
     let stage = Stage::new().await;
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("secrets")).unwrap();
-    fs::write(folder.path().join("secrets/token"), "s3cret-value\n").unwrap();
-    stage.host.secrets_in(folder.path().to_owned());
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("secrets")).unwrap();
+    fs::write(directory.path().join("secrets/token"), "s3cret-value\n").unwrap();
+    stage.host.secrets_in(directory.path().to_owned());
 
     let mut spec = wanting("echo $PLAIN/$BUILDER/$JOINED/${HOME:-none}; env | grep TOKEN | base64 -w0; echo $TOKEN");
     let set = |text: &str| EnvValue::Set(Text::plain(text));
@@ -257,7 +257,7 @@ async fn a_cut_connection_leaves_an_orphan_that_the_next_one_stops() {
 
     stage.again().await;
     stage.served.handle.send(LinkOrder::Forget { commands: vec![CommandId("orphan".to_owned())] });
-    // The folder can be used again once the orphan is gone; the next command waits for that itself.
+    // The directory can be used again once the orphan is gone; the next command waits for that itself.
     let wait = format!("while kill -0 {pid} 2>/dev/null; do sleep 0.02; done; echo free");
     assert_eq!(stage.run("next", spec(&wait)).await.outcome, Outcome::Success);
     assert_eq!(stage.output("next"), "free\n");

@@ -402,7 +402,7 @@ fn configurations_are_kept_by_digest() {
 }
 
 #[test]
-fn a_second_process_is_told_that_the_folder_is_taken() {
+fn a_second_process_is_told_that_the_directory_is_taken() {
     let dir = TempDir::new().unwrap();
     let first = open(dir.path());
     let error = Store::open(dir.path()).unwrap_err();
@@ -414,7 +414,7 @@ fn a_second_process_is_told_that_the_folder_is_taken() {
 }
 
 #[test]
-fn a_folder_of_a_newer_version_is_refused_and_left_alone() {
+fn a_directory_of_a_newer_version_is_refused_and_left_alone() {
     let dir = TempDir::new().unwrap();
     open(dir.path()).close().unwrap();
     let format = dir.path().join("format");
@@ -426,7 +426,7 @@ fn a_folder_of_a_newer_version_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_closed_store_says_so_and_releases_its_folder() {
+fn a_closed_store_says_so_and_releases_its_directory() {
     let dir = TempDir::new().unwrap();
     let store = open(dir.path());
     let clone = store.clone();

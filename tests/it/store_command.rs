@@ -1,4 +1,4 @@
-//! `starwright store …` and damaged state folders, as the user of the real program meets them.
+//! `starwright store …` and damaged state directories, as the user of the real program meets them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::support::history::{set_format, store_with_history};
 use crate::support::http::{items, request, wait_for};
 use crate::support::starwright::{PROGRAM, Running, run, said};
 
-/// Runs `starwright store …` on a folder; its exit code and all it said.
+/// Runs `starwright store …` on a directory; its exit code and all it said.
 fn store(data: &Path, args: &[&str]) -> (i32, String) {
     let output =
         sealed(Command::new(PROGRAM).arg("store").args(args).arg("--data").arg(data)).stdin(Stdio::null()).output();
@@ -75,7 +75,7 @@ fn a_sound_store_is_checked_compacted_exported_and_imported() {
 }
 
 #[test]
-fn odd_folders_and_dumps_are_refused_with_what_would_do() {
+fn odd_directories_and_dumps_are_refused_with_what_would_do() {
     let (dir, _) = store_with_history(52, 60);
     let data = dir.path();
     let place = TempDir::new().unwrap();
@@ -99,7 +99,7 @@ fn odd_folders_and_dumps_are_refused_with_what_would_do() {
     let other = bad("other", b"PK\x03\x04 something else");
     let nothing = bad("nothing", b"");
     let target = place.path().join("target");
-    let (dump, folder) = (path_of(&dump).to_owned(), path_of(&empty).to_owned());
+    let (dump, directory) = (path_of(&dump).to_owned(), path_of(&empty).to_owned());
 
     let cases: Vec<(&Path, Vec<&str>, i32, &str)> = vec![
         (data, vec!["chekc"], 2, "a similar subcommand exists: 'check'"),
@@ -111,11 +111,11 @@ fn odd_folders_and_dumps_are_refused_with_what_would_do() {
         (&file, vec!["check"], 10, "not a directory"),
         (&file, vec!["rebuild"], 10, "not a directory"),
         (&file, vec!["import", &dump], 10, "Not a directory"),
-        (data, vec!["export", &folder], 2, "it is a directory; name a file"),
+        (data, vec!["export", &directory], 2, "it is a directory; name a file"),
         (data, vec!["export", "/nowhere/at/all"], 10, "failed to write `/nowhere/at/all.part`: No such file"),
         (data, vec!["import", &dump], 10, "the directory is not empty\nhint: import into a new"),
         (&target, vec!["import", "/nowhere/at/all"], 10, "failed to read the dump `/nowhere/at/all`: No such file"),
-        (&target, vec!["import", &folder], 10, "is a directory"),
+        (&target, vec!["import", &directory], 10, "is a directory"),
         (&target, vec!["import", &half], 10, "it ends in the middle of item "),
         (&target, vec!["import", &cut], 10, "it ends in the middle of item "),
         (&target, vec!["import", &flipped], 10, " is damaged"),
@@ -134,7 +134,7 @@ fn odd_folders_and_dumps_are_refused_with_what_would_do() {
 }
 
 #[test]
-fn a_folder_of_a_newer_version_is_refused_and_left_alone() {
+fn a_directory_of_a_newer_version_is_refused_and_left_alone() {
     let (dir, _) = store_with_history(53, 60);
     set_format(dir.path(), 3);
     let content = || {
@@ -212,7 +212,7 @@ fn a_check_says_what_would_do() {
     assert!(text.contains("log-") && text.contains("everything else is intact"), "{text}");
 }
 
-/// A scratch folder with a configuration and a state folder.
+/// A scratch directory with a configuration and a state directory.
 struct Place {
     dir: TempDir,
 }
@@ -311,7 +311,7 @@ fn whatever_file_of_the_store_is_lost_or_spoilt_history_and_open_work_come_back(
     wait_for(&up.address, "the gate", || place.path("counts/begun").exists().then_some(()));
     nothing_is_missing(&up.address, "before");
 
-    // A running master looks after its folder itself.
+    // A running master looks after its directory itself.
     let dump = place.path("dump");
     for args in [&["check"][..], &["compact"], &["rebuild"], &["export", path_of(&dump)]] {
         let (code, text) = store(&data, args);

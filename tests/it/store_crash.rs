@@ -19,14 +19,14 @@ use tempfile::TempDir;
 
 use crate::support::history::{ALL, History, everything, log_part};
 
-/// Set for the child: the folder of its store.
+/// Set for the child: the directory of its store.
 const CHILD: &str = "STARWRIGHT_STORE_CHILD";
 /// How many rounds; the suite's own number is small.
 const KILLS: &str = "STARWRIGHT_STORE_KILLS";
 /// Chooses the moments.
 const SEED: &str = "STARWRIGHT_STORE_SEED";
 
-/// Rounds on one folder: it grows, and every round reads all of it.
+/// Rounds on one directory: it grows, and every round reads all of it.
 const ROUNDS_PER_STORE: u64 = 20;
 /// Tasks that commit facts at the same time, so that flushes are shared.
 const WRITERS: usize = 4;

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::store::runtime;
 use crate::support::history::{History, everything, log_part, store_with_history};
 
-/// A folder on a file system of its own with so many MiB, if this machine lets us make one.
+/// A directory on a file system of its own with so many MiB, if this machine lets us make one.
 pub fn small_disk(mib: u64) -> Option<SmallDisk> {
     let dir = TempDir::new().unwrap();
     let options = format!("size={mib}m");
@@ -105,7 +105,7 @@ fn too_little_room_is_told() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_named() {
+fn a_directory_that_cannot_be_written_is_named() {
     let dir = TempDir::new().unwrap();
     let blocked = dir.path().join("file");
     std::fs::write(&blocked, b"").unwrap();
@@ -115,7 +115,7 @@ fn a_folder_that_cannot_be_written_is_named() {
 }
 
 #[test]
-fn a_read_only_folder_is_refused_and_left_alone() {
+fn a_read_only_directory_is_refused_and_left_alone() {
     // Needs the right to mount.
     let Some(disk) = small_disk(96) else { return };
     let (original, whole) = store_with_history(31, 60);

@@ -46,13 +46,13 @@ fn a_check_names_what_is_damaged() {
         bytes[middle] ^= 0x40;
         fs::write(path, bytes).unwrap();
     };
-    let folder = |path: &Path| fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let directory = |path: &Path| fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
     packed(dir.path());
-    let builds = folder(&dir.path().join("builds").join("0"));
+    let builds = directory(&dir.path().join("builds").join("0"));
     let log =
-        builds.iter().flat_map(|build| folder(build)).find(|path| path.to_string_lossy().contains("log-")).unwrap();
-    let facts = folder(&dir.path().join("packs")).pop().unwrap();
-    let snapshot = folder(&dir.path().join("snapshots")).pop().unwrap();
+        builds.iter().flat_map(|build| directory(build)).find(|path| path.to_string_lossy().contains("log-")).unwrap();
+    let facts = directory(&dir.path().join("packs")).pop().unwrap();
+    let snapshot = directory(&dir.path().join("snapshots")).pop().unwrap();
     let config = dir.path().join("configs").join("c0ffee");
     for path in [&log, &facts, &snapshot, &config] {
         spoil(path);

@@ -1,7 +1,8 @@
 //! Crash points: the store after a death between any two writes of an operation, and in the middle of each.
 //!
-//! The folder is kept before and after an operation. What the operation wrote, in the order in which it did, is then put over the
-//! old folder write by write and byte by byte, as a crash would leave it: the database comes last, so it is the old one.
+//! The directory is kept before and after an operation. What the operation wrote, in the order in which it did, is then
+//! put over the old directory write by write and byte by byte, as a crash would leave it: the database comes last, so it
+//! is the old one.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +17,7 @@ use tempfile::TempDir;
 use crate::store::runtime;
 use crate::support::history::{History, everything, log_part, store_with_history};
 
-/// The content of a folder.
+/// The content of a directory.
 type Image = BTreeMap<PathBuf, Vec<u8>>;
 
 fn image(dir: &Path) -> Image {
@@ -204,8 +205,8 @@ fn a_part_of_a_log_cut_short_at_any_byte_is_there_or_not() {
     let mut seen = Vec::new();
     for length in (before..bytes.len()).step_by(7).chain([bytes.len() - 1, bytes.len()]) {
         let wal = TempDir::new().unwrap();
-        for folder in ["journal", "packs", "builds", "snapshots", "configs"] {
-            fs::create_dir(wal.path().join(folder)).unwrap();
+        for directory in ["journal", "packs", "builds", "snapshots", "configs"] {
+            fs::create_dir(wal.path().join(directory)).unwrap();
         }
         fs::write(wal.path().join("format"), &killed[Path::new("format")]).unwrap();
         fs::write(wal.path().join(&name), &bytes[..length]).unwrap();

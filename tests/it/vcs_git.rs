@@ -188,7 +188,7 @@ async fn a_deleted_branch_is_forgotten_and_may_come_back() {
     assert_eq!(source.seen().await, []);
     assert_eq!(source.cursor.as_ref().unwrap().keys().collect::<Vec<_>>(), ["main"]);
 
-    // A branch in a folder of the old one's name: git itself could not keep both.
+    // A branch in a directory of the old one's name: git itself could not keep both.
     let mut all = GitSource::new(&repository.path, &["*"]);
     repository.git(&["branch", "topic"]);
     all.poll().await;

@@ -158,7 +158,8 @@ async fn a_broken_cache_is_made_anew_and_nothing_is_lost_or_doubled() {
 const BREAKAGES: [&str; 6] = ["objects torn", "objects gone", "HEAD gone", "settings torn", "tips torn", "a lock left"];
 
 fn break_cache(what: &str, cache: &Path) {
-    let each = |folder: &str, harm: fn(&Path)| files_below(&cache.join(folder)).iter().for_each(|path| harm(path));
+    let each =
+        |directory: &str, harm: fn(&Path)| files_below(&cache.join(directory)).iter().for_each(|path| harm(path));
     match what {
         // Objects are read-only; a new file takes their place.
         "objects torn" => each("objects", |path| {
@@ -177,7 +178,7 @@ fn break_cache(what: &str, cache: &Path) {
 async fn a_cache_that_cannot_be_made_is_named() {
     let (_dir, repository) = repository();
     let mut source = GitSource::new(&repository.path, &["main"]);
-    std::fs::write(source.cache(), "a file where the folder should be").unwrap();
+    std::fs::write(source.cache(), "a file where the directory should be").unwrap();
     contains(&source.fails().await, &["cache directory", "check space and permissions"]);
 }
 
@@ -220,7 +221,7 @@ async fn a_cache_of_many_packs_is_tidied_up_when_nothing_else_is_to_do() {
     assert_eq!(source.seen().await, [("main".to_owned(), revision)]);
 }
 
-fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }

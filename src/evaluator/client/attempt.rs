@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::super::limits::{FILES_ASKED_MAX, LOAD_WALL};
 use super::super::message::{ChildReply, ChildRequest, LoadedConfig};
+use super::abnormal_exit::{AbnormalExit, Bounds};
 use super::abort::Abort;
-use super::death::{Bounds, Death};
 use super::launcher::Launcher;
 use super::link::{LinkError, within};
 use super::process::Process;
@@ -13,7 +13,7 @@ use crate::config::{ConfigDirectory, LoadRequest, Phase, Problem, Refused};
 
 /// How one attempt ended without a result.
 pub(super) struct FailedAttempt {
-    pub death: Death,
+    pub exit: AbnormalExit,
     pub doing: Option<(Phase, String)>,
 }
 
@@ -42,8 +42,8 @@ impl Loading<'_> {
             Err(broken) => {
                 let inferring = matches!(doing, Some((Phase::Types, _)));
                 let processor = if inferring { limits.types } else { limits.load };
-                let death = process.bury(&broken, Bounds { processor, wall: LOAD_WALL });
-                Attempt::Died(FailedAttempt { death, doing })
+                let exit = process.reap(&broken, Bounds { processor, wall: LOAD_WALL });
+                Attempt::Died(FailedAttempt { exit, doing })
             }
         }
     }
@@ -88,6 +88,6 @@ pub(super) fn prepare(launcher: &Launcher, request: &LoadRequest) -> Result<Proc
     match loading.attempt(&mut process, request) {
         Attempt::Loaded(_) => Ok(process),
         Attempt::Refused(problems) => Err(Refused { problems }.to_string()),
-        Attempt::Died(FailedAttempt { death, .. }) => Err(format!("loading the configuration {}", death.words())),
+        Attempt::Died(FailedAttempt { exit, .. }) => Err(format!("loading the configuration {}", exit.words())),
     }
 }

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::super::limits::{DECISION_WALL, TURN_WALL};
 use super::super::message::{ChildReply, ChildRequest, EvaluationRequest};
-use super::death::{Bounds, Lost};
+use super::abnormal_exit::{Bounds, Lost};
 use super::journals::{JournalUpdate, Journals};
 #[cfg(unix)]
 use super::link::Awaited;
 use super::link::{LinkError, within};
-use super::process::{Killer, Process};
+use super::process::{KillHandle, Process};
 use super::template::Template;
 use crate::model::{BuildId, EvalJob, EvalOutcome, FnId, Question, Value};
 
@@ -69,8 +69,8 @@ impl Evaluator {
 
     /// Ends what another thread waits for; none if it ended.
     #[must_use]
-    pub fn killer(&self) -> Option<Killer> {
-        self.process.killer()
+    pub fn kill_handle(&self) -> Option<KillHandle> {
+        self.process.kill_handle()
     }
 
     /// Whether it died since its last order.
@@ -103,7 +103,7 @@ impl Evaluator {
 
     fn bury_turn(&mut self, broken: &LinkError) -> Lost {
         let bounds = Bounds { processor: self.template.launcher().limits.turn, wall: TURN_WALL };
-        Lost::of("the evaluation", &self.process.bury(broken, bounds))
+        Lost::of("the evaluation", &self.process.reap(broken, bounds))
     }
 
     /// Asks user functions, as long as the budget of processor time lasts: the answers of the first questions.
@@ -150,7 +150,7 @@ impl Evaluator {
         let until = within(bounds.wall);
         let reply = self.process.link.send(order, until).and_then(|()| self.process.link.receive(until));
         self.used = Instant::now();
-        reply.map_err(|broken: LinkError| Lost::of(work, &self.process.bury(&broken, bounds)))
+        reply.map_err(|broken: LinkError| Lost::of(work, &self.process.reap(&broken, bounds)))
     }
 }
 
@@ -226,7 +226,7 @@ impl Evaluation {
 
     /// Ends the child, which is gone or late, and says what it died of. Waits for its template.
     #[must_use]
-    pub fn bury(mut self) -> Lost {
+    pub fn reap(mut self) -> Lost {
         let broken = self.broken.take().unwrap_or(LinkError::Late);
         self.evaluator.bury_turn(&broken)
     }

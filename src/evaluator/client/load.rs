@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::message::LoadedConfig;
+use super::abnormal_exit::AbnormalExit;
 use super::abort::Abort;
 use super::attempt::{Attempt, FailedAttempt, Loading};
-use super::death::Death;
 use super::launcher::{Launcher, Mode};
 use super::process::Process;
 use super::template::Template;
@@ -83,12 +83,14 @@ impl Loading<'_> {
             match attempt {
                 Attempt::Loaded(reply) => return Load::Loaded(self.loaded(*reply, process, socket, &request)),
                 Attempt::Refused(problems) => return Load::Refused(Refused { problems }),
-                Attempt::Died(FailedAttempt { death, doing: Some((Phase::Types, file)) })
-                    if death != Death::Killed && request.untyped.len() < UNTYPED_MAX =>
+                Attempt::Died(FailedAttempt { exit, doing: Some((Phase::Types, file)) })
+                    if exit != AbnormalExit::Killed && request.untyped.len() < UNTYPED_MAX =>
                 {
-                    request.untyped.insert(file, death.words());
+                    request.untyped.insert(file, exit.words());
                 }
-                Attempt::Died(FailedAttempt { death: Death::Killed, .. }) if killed + 1 < KILLED_MAX => killed += 1,
+                Attempt::Died(FailedAttempt { exit: AbnormalExit::Killed, .. }) if killed + 1 < KILLED_MAX => {
+                    killed += 1;
+                }
                 Attempt::Died(died) => return died.refused(),
             }
         }
@@ -144,7 +146,7 @@ impl FailedAttempt {
             Some((Phase::Evaluate, file)) => format!("evaluating `{file}`"),
             Some((Phase::Finish, _)) => "adding the declarations up".to_owned(),
         };
-        refused(format!("{work} {}", self.death.words()), self.death.hint().map(str::to_owned))
+        refused(format!("{work} {}", self.exit.words()), self.exit.hint().map(str::to_owned))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Starts children, asks them, bounds them, replaces them. Blocks; knows no async and evaluates nothing.
 
+mod abnormal_exit;
 mod abort;
 mod attempt;
-mod death;
 mod evaluator;
 mod journals;
 mod launcher;
@@ -16,8 +16,8 @@ mod process;
 mod template;
 mod templates;
 
+pub use abnormal_exit::Lost;
 pub use abort::Abort;
-pub use death::Lost;
 #[cfg(unix)]
 pub use evaluator::Evaluation;
 pub use evaluator::Evaluator;
@@ -25,6 +25,6 @@ pub use launcher::{Launcher, Mode};
 #[cfg(unix)]
 pub use link::Awaited;
 pub use load::{Load, Loaded, load};
-pub use process::Killer;
+pub use process::KillHandle;
 pub use template::Template;
-pub use templates::{Gone, Readiness, TemplateOrigin, Templates};
+pub use templates::{Readiness, RetiredTemplates, TemplateOrigin, Templates};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::Child;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::death::{Bounds, Death, Exit};
+use super::abnormal_exit::{AbnormalExit, Bounds, Exit};
 use super::link::{Errors, Link, LinkError};
 
 /// Whose child it is.
@@ -21,7 +21,7 @@ pub(super) enum Body {
 /// The parent of children that we cannot end ourselves.
 pub(super) trait ForkParent: fmt::Debug + Send + Sync {
     /// Ends it, and its children with it.
-    fn killer(&self) -> Option<Killer>;
+    fn kill_handle(&self) -> Option<KillHandle>;
     /// Ends one child, and asks how it ended.
     fn end(&self, pid: i32) -> Exit;
 }
@@ -45,18 +45,18 @@ impl Process {
     }
 
     /// Ends it from another thread; a forked one goes with its template.
-    pub fn killer(&self) -> Option<Killer> {
+    pub fn kill_handle(&self) -> Option<KillHandle> {
         match &self.body {
-            Body::Own(child) => Some(Killer(Arc::clone(child))),
-            Body::Forked { parent, .. } => parent.killer(),
+            Body::Own(child) => Some(KillHandle(Arc::clone(child))),
+            Body::Forked { parent, .. } => parent.kill_handle(),
             Body::Ended => None,
         }
     }
 
     /// Ends it; why it did not finish what was under way.
-    pub fn bury(&mut self, broken: &LinkError, bounds: Bounds) -> Death {
+    pub fn reap(&mut self, broken: &LinkError, bounds: Bounds) -> AbnormalExit {
         let exit = self.end();
-        Death::of(broken, exit, &self.errors.read(), bounds)
+        AbnormalExit::of(broken, exit, &self.errors.read(), bounds)
     }
 
     /// Kills it, unless it is dead, and asks how it ended.
@@ -71,9 +71,9 @@ impl Process {
 
 /// Ends a process that another thread waits for.
 #[derive(Clone, Debug)]
-pub struct Killer(Arc<Mutex<Child>>);
+pub struct KillHandle(Arc<Mutex<Child>>);
 
-impl Killer {
+impl KillHandle {
     /// Ends it.
     pub fn kill(&self) {
         end_child(&self.0);

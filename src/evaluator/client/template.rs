@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::abnormal_exit::Exit;
 use super::attempt::prepare;
-use super::death::Exit;
 use super::launcher::Launcher;
-use super::process::{ForkParent, Killer, Process};
+use super::process::{ForkParent, KillHandle, Process};
 use crate::config::LoadRequest;
 use crate::model::{ConfigDigest, Plan};
 
@@ -15,7 +15,7 @@ pub struct Template {
     plan: Arc<Plan>,
     launcher: Launcher,
     kind: Kind,
-    killer: Option<Killer>,
+    kill_handle: Option<KillHandle>,
 }
 
 #[derive(Debug)]
@@ -35,14 +35,14 @@ impl Template {
         process: Process,
         socket: std::os::unix::net::UnixStream,
     ) -> Self {
-        let killer = process.killer();
+        let kill_handle = process.kill_handle();
         let kind = Kind::Forking(Box::new(Mutex::new(forking::Forking { process, socket })));
-        Self { plan, launcher: launcher.clone(), kind, killer }
+        Self { plan, launcher: launcher.clone(), kind, kill_handle }
     }
 
     pub(super) fn plain(plan: Arc<Plan>, launcher: &Launcher, first: Process, request: LoadRequest) -> Self {
         let kind = Kind::Plain { first: Mutex::new(Some(Box::new(first))), request: Box::new(request) };
-        Self { plan, launcher: launcher.clone(), kind, killer: None }
+        Self { plan, launcher: launcher.clone(), kind, kill_handle: None }
     }
 
     /// What the configuration says.
@@ -87,10 +87,10 @@ impl Template {
 }
 
 impl ForkParent for Template {
-    fn killer(&self) -> Option<Killer> {
+    fn kill_handle(&self) -> Option<KillHandle> {
         match &self.kind {
             #[cfg(target_os = "linux")]
-            Kind::Forking(_) => self.killer.clone(),
+            Kind::Forking(_) => self.kill_handle.clone(),
             Kind::Plain { .. } => None,
         }
     }
@@ -126,7 +126,7 @@ mod forking {
 
     use super::super::super::limits::CONTROL_WALL;
     use super::super::super::message::{ChildReply, ChildRequest};
-    use super::super::death::Exit;
+    use super::super::abnormal_exit::Exit;
     use super::super::link::{Errors, Link, LinkError, within};
     use super::super::process::{Body, Process};
     use super::Template;

@@ -61,9 +61,9 @@ enum State {
 }
 
 /// Templates that were let go. Those that nobody uses any more end when this is dropped, which takes a moment.
-pub struct Gone(Vec<Slot>);
+pub struct RetiredTemplates(Vec<Slot>);
 
-impl Gone {
+impl RetiredTemplates {
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -110,21 +110,21 @@ impl Templates {
     }
 
     /// Lets go of all but these.
-    pub fn retain(&self, needed: &BTreeSet<ConfigDigest>) -> Gone {
+    pub fn retain(&self, needed: &BTreeSet<ConfigDigest>) -> RetiredTemplates {
         self.let_go(|digest, _| needed.contains(digest))
     }
 
     /// Lets go of those that nobody used for a while.
-    pub fn tidy(&self) -> Gone {
+    pub fn tidy(&self) -> RetiredTemplates {
         self.let_go(|_, slot| slot.kept || slot.used.elapsed() < IDLE_MAX)
     }
 
-    fn let_go(&self, stays: impl Fn(&ConfigDigest, &Slot) -> bool) -> Gone {
+    fn let_go(&self, stays: impl Fn(&ConfigDigest, &Slot) -> bool) -> RetiredTemplates {
         let mut table = self.table();
         let busy = |slot: &Slot| matches!(slot.state, State::Starting(_));
         let gone: Vec<ConfigDigest> =
             table.iter().filter(|(digest, slot)| !busy(slot) && !stays(digest, slot)).map(|(d, _)| d.clone()).collect();
-        Gone(gone.iter().filter_map(|digest| table.remove(digest)).collect())
+        RetiredTemplates(gone.iter().filter_map(|digest| table.remove(digest)).collect())
     }
 
     /// The template, if it is there. If not, it is started, and `then` called when it is there or cannot be had.

@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 
 use crate::base::{Timestamp, chain};
 use crate::engine::Input;
-use crate::master::Gone;
+use crate::master::ShuttingDown;
 use crate::model::{BuildId, CommandId, ConfigDigest, LogId};
 use crate::secrets::Secrets;
 use crate::store::{LogPart, Logs};
@@ -26,7 +26,7 @@ pub trait LinkHost: Send + Sync + 'static {
     /// The contents of logs.
     fn logs(&self) -> Logs;
     /// Hands an input to the engine task; ends when its events are durable.
-    fn input(&self, input: Input) -> BoxFuture<'_, Result<(), Gone>>;
+    fn input(&self, input: Input) -> BoxFuture<'_, Result<(), ShuttingDown>>;
     /// The present moment.
     fn now(&self) -> Timestamp;
     /// The directories of the builders that may run on a worker, below its base directory.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::paths::{Site, Syntax};
+use super::paths::{BaseDir, Syntax};
 use crate::base::Span;
 use crate::engine::{CommandOrder, Work};
 use crate::model::{CommandSpec, EnvValue, FileCommand, Program, Text};
@@ -25,22 +25,27 @@ pub(super) struct Prepared {
 }
 
 /// Makes the arguments; the error is the reason why the command is broken.
-pub(super) fn prepare(order: &CommandOrder, site: &Site, secrets: &Secrets, ours: bool) -> Result<Prepared, String> {
+pub(super) fn prepare(
+    order: &CommandOrder,
+    base_dir: &BaseDir,
+    secrets: &Secrets,
+    ours: bool,
+) -> Result<Prepared, String> {
     let mut vault = Vault { secrets, used: BTreeSet::new() };
     let (args, header) = match &order.work {
         Work::Run(spec) => {
-            let workdir = site.place(&order.dir, &spec.workdir);
-            if site.is_base_or_above(&workdir) {
+            let workdir = base_dir.place(&order.dir, &spec.workdir);
+            if base_dir.is_base_or_above(&workdir) {
                 return Err(misplaced(&workdir));
             }
             let args = if ours {
                 run(order, spec, workdir, &mut vault).map(|run| CommandArgs::Run(Box::new(run)))
             } else {
-                shell(order, spec, workdir, site, &mut vault).map(|shell| CommandArgs::Shell(Box::new(shell)))
+                shell(order, spec, workdir, base_dir, &mut vault).map(|shell| CommandArgs::Shell(Box::new(shell)))
             };
             (args.map_err(|error| error.to_string())?, header(order, spec))
         }
-        Work::File(command) => (file(order, command, site)?, String::new()),
+        Work::File(command) => (file(order, command, base_dir)?, String::new()),
     };
     Ok(Prepared { args, secrets: vault.used, header })
 }
@@ -93,7 +98,7 @@ fn shell(
     order: &CommandOrder,
     spec: &CommandSpec,
     workdir: String,
-    site: &Site,
+    base_dir: &BaseDir,
     vault: &mut Vault<'_>,
 ) -> Result<ShellArgs, SecretError> {
     let command = match &spec.program {
@@ -102,7 +107,7 @@ fn shell(
     };
     let grace = spec.grace.as_seconds_f64();
     Ok(ShellArgs {
-        env: wire_env(&merged(order, spec), site, vault)?,
+        env: wire_env(&merged(order, spec), base_dir, vault)?,
         // A stock worker sends the heads as part of the streams.
         want_stdout: spec.log_stdout || spec.want_output,
         want_stderr: spec.log_stderr || spec.want_output,
@@ -130,14 +135,14 @@ fn merged<'a>(order: &'a CommandOrder, spec: &'a CommandSpec) -> BTreeMap<&'a St
 
 fn wire_env(
     env: &BTreeMap<&String, &EnvValue>,
-    site: &Site,
+    base_dir: &BaseDir,
     vault: &mut Vault<'_>,
 ) -> Result<BTreeMap<String, EnvEntry>, SecretError> {
     let mut entries = BTreeMap::new();
     for (name, value) in env {
         // Windows ignores case, but a stock worker there would pass the variable twice
         // (docs/reference/worker-protocol.md#windows).
-        let name = if site.syntax == Syntax::Nt { name.to_uppercase() } else { (*name).clone() };
+        let name = if base_dir.syntax == Syntax::Nt { name.to_uppercase() } else { (*name).clone() };
         let entry = match value {
             EnvValue::Set(text) => EnvEntry::Set(vault.open(text)?),
             EnvValue::Join(texts) => EnvEntry::Join(vault.open_all(texts)?),
@@ -150,12 +155,12 @@ fn wire_env(
     Ok(entries)
 }
 
-fn file(order: &CommandOrder, command: &FileCommand, site: &Site) -> Result<CommandArgs, String> {
-    let place = |path: &String| site.place(&order.dir, path);
+fn file(order: &CommandOrder, command: &FileCommand, base_dir: &BaseDir) -> Result<CommandArgs, String> {
+    let place = |path: &String| base_dir.place(&order.dir, path);
     let timeout = Some(FILE_COMMAND_TIMEOUT.as_seconds_f64());
     let guarded = |path: &String| {
         let path = place(path);
-        if site.is_base_or_above(&path) { Err(misplaced(&path)) } else { Ok(path) }
+        if base_dir.is_base_or_above(&path) { Err(misplaced(&path)) } else { Ok(path) }
     };
     Ok(match command {
         FileCommand::MakeDirs(paths) => CommandArgs::MakeDirs { paths: paths.iter().map(place).collect() },

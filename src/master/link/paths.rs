@@ -9,13 +9,13 @@ pub(super) enum Syntax {
 
 /// The base directory of a worker, and its syntax.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Site {
+pub(super) struct BaseDir {
     pub syntax: Syntax,
     /// Empty if the worker did not report it. Then paths stay relative to its base directory.
     pub basedir: String,
 }
 
-impl Site {
+impl BaseDir {
     pub fn new(system: &str, basedir: &str) -> Self {
         let syntax = if system == "nt" { Syntax::Nt } else { Syntax::Posix };
         Self { syntax, basedir: basedir.to_owned() }
@@ -107,13 +107,13 @@ mod tests {
 
     #[test]
     fn paths_are_joined_in_the_workers_syntax() {
-        let posix = Site::new("posix", "/srv/w");
+        let posix = BaseDir::new("posix", "/srv/w");
         assert_eq!(posix.place("linux", "build"), "/srv/w/linux/build");
         assert_eq!(posix.place("linux", "./build//x/../y/"), "/srv/w/linux/build/y");
         assert_eq!(posix.place("linux", "/tmp/x"), "/tmp/x");
         assert_eq!(posix.place("linux", ""), "/srv/w/linux");
         assert_eq!(posix.place("linux", "a\\b"), "/srv/w/linux/a\\b");
-        let nt = Site::new("nt", "C:\\bb\\w");
+        let nt = BaseDir::new("nt", "C:\\bb\\w");
         assert_eq!(nt.place("linux", "build/x"), "C:\\bb\\w\\linux\\build\\x");
         assert_eq!(nt.place("linux", "D:/tmp"), "D:\\tmp");
         assert_eq!(nt.place("linux", "\\\\server\\share\\x"), "\\\\server\\share\\x");
@@ -121,24 +121,24 @@ mod tests {
 
     #[test]
     fn without_a_base_directory_paths_stay_relative() {
-        let site = Site::new("", "");
-        assert_eq!(site.place("linux", "build"), "linux/build");
-        assert_eq!(site.place("", ""), ".");
-        assert!(site.is_base_or_above("."));
-        assert!(site.is_base_or_above(&site.place("linux", "../..")));
-        assert!(!site.is_base_or_above("linux/build"));
+        let base_dir = BaseDir::new("", "");
+        assert_eq!(base_dir.place("linux", "build"), "linux/build");
+        assert_eq!(base_dir.place("", ""), ".");
+        assert!(base_dir.is_base_or_above("."));
+        assert!(base_dir.is_base_or_above(&base_dir.place("linux", "../..")));
+        assert!(!base_dir.is_base_or_above("linux/build"));
     }
 
     #[test]
     fn the_base_directory_and_what_is_above_it_are_no_place_for_commands() {
-        let posix = Site::new("posix", "/srv/w/");
+        let posix = BaseDir::new("posix", "/srv/w/");
         for path in ["..", "../", "../..", "/", "/srv", "/srv/w", "../../.."] {
             assert!(posix.is_base_or_above(&posix.place("linux", path)), "{path}");
         }
         for path in ["", "build", "../other", "/srv/wide", "/tmp", "..."] {
             assert!(!posix.is_base_or_above(&posix.place("linux", path)), "{path}");
         }
-        let nt = Site::new("nt", "C:\\W");
+        let nt = BaseDir::new("nt", "C:\\W");
         assert!(nt.is_base_or_above(&nt.place("linux", "..")) && nt.is_base_or_above("c:\\w"));
         assert!(nt.is_base_or_above("C:\\") && !nt.is_base_or_above("C:\\Wide"));
     }

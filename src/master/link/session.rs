@@ -17,7 +17,7 @@ use super::lane::{Item, Lane, Notice, PendingAck};
 use super::limits::{Limits, OUTBOX_MAX, UNSYNCED_BYTES_MAX, UNSYNCED_MESSAGES_MAX};
 use super::order_args::{Prepared, prepare};
 use super::outcome::first_line;
-use super::paths::Site;
+use super::paths::BaseDir;
 use super::shell_version::ShellVersion;
 use super::sweep::{Sweep, SweepCommand};
 use crate::base::Timestamp;
@@ -69,7 +69,7 @@ pub(super) struct Session {
     host: Arc<dyn LinkHost>,
     shared: Arc<Shared>,
     limits: Limits,
-    site: Site,
+    base_dir: BaseDir,
     ours: bool,
     /// Commands for one of our workers that has not yet been told what is still wanted: it would stop commands that a
     /// later order resumes. None once it has been told, and for stock workers.
@@ -112,7 +112,7 @@ impl Session {
             host,
             shared,
             limits,
-            site: Site::new(&info.system, &info.basedir),
+            base_dir: BaseDir::new(&info.system, &info.basedir),
             ours: caps.resume,
             early: caps.resume.then(Vec::new),
             next_seq,
@@ -149,7 +149,7 @@ impl Session {
         }
         self.ask(MasterRequest::Print { message: "attached".to_owned() }, PendingRequest::Print);
         if info.delete_leftover_dirs && !info.basedir.is_empty() {
-            let (sweep, first) = Sweep::new(self.shared.epoch, self.site.clone());
+            let (sweep, first) = Sweep::new(self.shared.epoch, self.base_dir.clone());
             self.sweep = Some(sweep);
             self.sweep_on(first);
         }
@@ -395,7 +395,7 @@ impl Session {
             // A stock worker fails at an empty list.
             return command.fail(CommandEnd::Exited(0));
         }
-        let prepared = match prepare(order, &self.site, &self.host.secrets(&order.plan), self.ours) {
+        let prepared = match prepare(order, &self.base_dir, &self.host.secrets(&order.plan), self.ours) {
             Ok(prepared) => prepared,
             Err(why) => return command.fail(CommandEnd::Broken(why)),
         };
@@ -457,7 +457,7 @@ impl Session {
         let commands: Vec<CommandId> = orders.iter().map(|order| order.command.clone()).collect();
         if !self.ours {
             self.forget(commands.clone());
-            let gone = commands.into_iter().map(|command| resumed_as(command, ResumeState::Gone));
+            let gone = commands.into_iter().map(|command| resumed_as(command, ResumeState::Lost));
             return self.announce(gone.collect(), CancellationToken::new());
         }
         let announced = CancellationToken::new();
@@ -498,7 +498,7 @@ impl Session {
             let state = match states.get(&command) {
                 Some(ResumedState::Running | ResumedState::Finished) => ResumeState::Known,
                 Some(ResumedState::Unknown) => ResumeState::NeverSeen,
-                None => ResumeState::Gone,
+                None => ResumeState::Lost,
             };
             if state != ResumeState::Known {
                 self.commands.remove(&command);

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::paths::Site;
+use super::paths::BaseDir;
 use crate::model::CommandId;
 use crate::protocol::{CommandArgs, Update};
 
@@ -25,7 +25,7 @@ const REMOVE_SECONDS_MAX: f64 = 7_200.0;
 #[derive(Debug)]
 pub(super) struct Sweep {
     epoch: u64,
-    site: Site,
+    base_dir: BaseDir,
     sent: u64,
     stage: Stage,
     told: Vec<Update>,
@@ -44,9 +44,9 @@ enum Stage {
 
 impl Sweep {
     /// A sweep, and its first command.
-    pub fn new(epoch: u64, site: Site) -> (Self, SweepCommand) {
-        let mut sweep = Self { epoch, site, sent: 0, stage: Stage::List, told: Vec::new() };
-        let path = sweep.site.place("", "");
+    pub fn new(epoch: u64, base_dir: BaseDir) -> (Self, SweepCommand) {
+        let mut sweep = Self { epoch, base_dir, sent: 0, stage: Stage::List, told: Vec::new() };
+        let path = sweep.base_dir.place("", "");
         let first = sweep.command(CommandArgs::List { path });
         (sweep, first)
     }
@@ -94,15 +94,18 @@ impl Sweep {
         wanted: &BTreeSet<String>,
     ) -> Option<SweepCommand> {
         if let Some(entry) = entries.last() {
-            let path = self.site.place("", entry);
+            let path = self.base_dir.place("", entry);
             self.stage = Stage::Look { entries, leftovers };
             return Some(self.command(CommandArgs::Stat { path }));
         }
         // The configuration may have changed since the list was made.
-        let paths: Vec<String> =
-            leftovers.iter().filter(|name| is_leftover(name, wanted)).map(|name| self.site.place("", name)).collect();
+        let paths: Vec<String> = leftovers
+            .iter()
+            .filter(|name| is_leftover(name, wanted))
+            .map(|name| self.base_dir.place("", name))
+            .collect();
         // A stock worker fails at an empty list.
-        let is_right = !paths.is_empty() && paths.iter().all(|path| !self.site.is_base_or_above(path));
+        let is_right = !paths.is_empty() && paths.iter().all(|path| !self.base_dir.is_base_or_above(path));
         let remove = CommandArgs::RemoveDirs { paths, timeout: Some(REMOVE_SECONDS_MAX) };
         is_right.then(|| self.command(remove))
     }
@@ -137,7 +140,7 @@ mod tests {
 
     #[test]
     fn only_directories_that_no_builder_has_are_removed() {
-        let (mut sweep, (id, args)) = Sweep::new(7, Site::new("posix", "/srv/w"));
+        let (mut sweep, (id, args)) = Sweep::new(7, BaseDir::new("posix", "/srv/w"));
         assert_eq!(args, CommandArgs::List { path: "/srv/w".to_owned() });
         assert!(sweep.has(&id) && !sweep.has(&CommandId("other".to_owned())));
         let names = ["info", "linux", "linux.2", "deep", "buildbot.tac", "old", "gone.3", "..", "a/b"];
@@ -159,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_builder_that_came_meanwhile_keeps_its_directory() {
-        let (mut sweep, _) = Sweep::new(7, Site::new("posix", "/srv/w"));
+        let (mut sweep, _) = Sweep::new(7, BaseDir::new("posix", "/srv/w"));
         sweep.take(vec![Update::Files(vec!["new".to_owned()])]);
         assert!(sweep.next(&wanted()).is_some());
         sweep.take(vec![Update::Stat(vec![0o040_755])]);
@@ -168,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_worker_that_tells_nothing_keeps_everything() {
-        let (mut sweep, _) = Sweep::new(7, Site::new("posix", "/srv/w"));
+        let (mut sweep, _) = Sweep::new(7, BaseDir::new("posix", "/srv/w"));
         assert_eq!(sweep.next(&wanted()), None);
     }
 }

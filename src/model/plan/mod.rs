@@ -46,7 +46,7 @@ pub struct Plan {
     pub properties: Properties,
 }
 
-/// Where something is declared: file relative to the configuration's folder, line and column from 1.
+/// Where something is declared: file relative to the configuration's directory, line and column from 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourcePlace {
     pub file: Arc<str>,
@@ -120,7 +120,7 @@ pub struct RetentionPlan {
 /// `secrets(...)`: where the values of secrets are found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretsPlan {
-    /// Folder with one file per secret, relative to the configuration's folder. Default `secrets`.
+    /// Directory with one file per secret, relative to the configuration's directory. Default `secrets`.
     pub dir: Option<String>,
     /// Prefix of environment variables of the master that hold secrets; `linux-1` with prefix
     /// `STARWRIGHT_SECRET_` is `STARWRIGHT_SECRET_LINUX_1`.

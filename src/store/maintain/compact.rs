@@ -78,7 +78,7 @@ fn rewrite_packs(directory: &Directory, on_progress: OnProgress<'_>) -> Result<u
     remove_all(&growing)?;
     make_dir(&growing)?;
     let removals = read_removals(directory)?;
-    let mut gone = Gone::find(directory, &removals)?;
+    let mut gone = Removed::find(directory, &removals)?;
     let old = PackCache::open(&directory.packs())?;
     let without_logs: BTreeSet<u64> = removals.iter().filter_map(Removal::logs_of).map(|build| build.0).collect();
     let (mut dropped, mut done) = (0, 0);
@@ -156,7 +156,7 @@ impl Kept {
 }
 
 /// What retention removed, as a whole and before the oldest snapshot: who folds facts onto a snapshot needs every fact after it.
-struct Gone {
+struct Removed {
     builds: BTreeSet<u64>,
     buildsets: BTreeSet<u64>,
     /// Requests of those buildsets.
@@ -167,7 +167,7 @@ struct Gone {
     last: u64,
 }
 
-impl Gone {
+impl Removed {
     fn find(directory: &Directory, removals: &[Removal]) -> Result<Self, StoreError> {
         let snapshots = Snapshots::Files(directory.snapshots());
         let covered = snapshots.whole()?.next().map_or(u64::MAX, |(seq, _)| seq);

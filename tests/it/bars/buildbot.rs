@@ -45,7 +45,7 @@ fn the_example_runs_on_an_unmodified_buildbot_worker() {
     assert_eq!(summary("look_at_scripts"), "2 scripts are fine");
     assert!(summary("pack").ends_with("files in checkout-1.tar"), "{}", summary("pack"));
     let package = worker.base().join("checks/packages/checkout-1.tar");
-    assert!(package.is_file(), "the worker's folder has {}", package.display());
+    assert!(package.is_file(), "the worker's directory has {}", package.display());
     let workers = items(&address, "workers");
     assert_eq!(workers[0]["workerinfo"]["version"], "4.3.0", "{workers:?}");
 

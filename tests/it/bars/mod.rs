@@ -13,7 +13,7 @@ use crate::support::http::{control, items, request, wait_for};
 use crate::support::proxy::Proxy;
 use crate::support::starwright::{Running, Worker, run, said, wait_for_file};
 
-/// A scratch folder with a repository, a configuration and a state folder.
+/// A scratch directory with a repository, a configuration and a state directory.
 struct Place {
     dir: TempDir,
 }

@@ -19,7 +19,7 @@ use crate::support::proxy::Proxy;
 use crate::support::starwright::{PROGRAM, copy_program, evaluators_below, signal};
 use crate::support::stock_worker::StockWorker;
 
-/// A master and its workers, below one scratch folder.
+/// A master and its workers, below one scratch directory.
 pub struct Fleet {
     place: Option<TempDir>,
     config: PathBuf,
@@ -65,7 +65,7 @@ impl Fleet {
         fleet
     }
 
-    /// The scratch folder.
+    /// The scratch directory.
     pub fn place(&self) -> &Path {
         self.place.as_ref().expect("there until it is dropped").path()
     }

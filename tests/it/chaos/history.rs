@@ -41,7 +41,7 @@ pub type Log = BTreeMap<char, Text>;
 pub struct Text {
     pub lines: usize,
     pub bytes: usize,
-    /// None for headers, which tell folders, variables and times.
+    /// None for headers, which tell directories, variables and times.
     pub hash: Option<String>,
 }
 
@@ -168,7 +168,7 @@ pub fn differences(job: &str, expected: &Build, found: &Build, headers: bool) ->
 
 fn comparable(step: &Step, headers: bool) -> BTreeMap<&str, Vec<(char, Text)>> {
     let text = |(stream, text): (&char, &Text)| {
-        // Lengths of headers differ with the names of folders and the digits of times.
+        // Lengths of headers differ with the names of directories and the digits of times.
         let bytes = if *stream == 'h' { 0 } else { text.bytes };
         (*stream, Text { bytes, ..text.clone() })
     };

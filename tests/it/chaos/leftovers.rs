@@ -35,7 +35,7 @@ fn open_work(address: &str) -> io::Result<Vec<String>> {
     Ok(open)
 }
 
-/// Processes that have something of a folder: their program, their words, or their variables.
+/// Processes that have something of a directory: their program, their words, or their variables.
 pub fn processes(place: &Path) -> Vec<String> {
     let place = place.display().to_string();
     patiently(|| {

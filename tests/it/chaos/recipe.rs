@@ -215,7 +215,7 @@ pub struct Known {
 }
 
 impl Known {
-    /// Knows nothing yet; works in a folder of its own.
+    /// Knows nothing yet; works in a directory of its own.
     pub fn new(place: &Path) -> Self {
         let place = place.join("known");
         write(&place);

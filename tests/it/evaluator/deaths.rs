@@ -52,8 +52,8 @@ fn an_evaluator_killed_from_outside_says_so() {
         with_builder("def f(ctx):\n    for i in range(1000000):\n        regex.match('a' * 200 + str(i), 'b')\n");
     let loaded = try_load(&launcher, &text).unwrap_or_else(|refused| panic!("{refused}"));
     let mut victim = loaded.template.evaluator().unwrap();
-    let killer = victim.killer().unwrap();
-    let thread = std::thread::spawn(move || killer.kill());
+    let kill_handle = victim.kill_handle().unwrap();
+    let thread = std::thread::spawn(move || kill_handle.kill());
     let lost = victim.turn(BuildId(1), &job(&loaded.plan.digest, Arc::default())).unwrap_err();
     thread.join().unwrap();
     assert!(lost.killed, "{lost}");

@@ -49,15 +49,15 @@ fn a_chain_of_four_thousand_branches_loads() {
 }
 
 #[test]
-fn files_are_read_by_the_rules_of_the_folder() {
+fn files_are_read_by_the_rules_of_the_directory() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("secret.star"), "x = 1\n").unwrap();
-    let folder = dir.path().join("conf");
-    std::fs::create_dir_all(folder.join("lib")).unwrap();
-    let status = std::process::Command::new("mkfifo").arg(folder.join("fifo.star")).status().unwrap();
+    let directory = dir.path().join("conf");
+    std::fs::create_dir_all(directory.join("lib")).unwrap();
+    let status = std::process::Command::new("mkfifo").arg(directory.join("fifo.star")).status().unwrap();
     assert!(status.success());
-    std::fs::write(folder.join("lib/good.star"), "WORKER = \"w\"\n").unwrap();
-    let main = folder.join("master.star");
+    std::fs::write(directory.join("lib/good.star"), "WORKER = \"w\"\n").unwrap();
+    let main = directory.join("master.star");
     let loaded = |text: &str| {
         std::fs::write(&main, text).unwrap();
         match load(&launcher(MODES[0]), &main, &Abort::default()) {
@@ -68,7 +68,7 @@ fn files_are_read_by_the_rules_of_the_folder() {
     };
     let good = "load(\"lib/good.star\", \"WORKER\")\nload(\"@stdlib//steps.star\", \"sh\")\nworker(WORKER)\nbuilder(\"b\", workers = [WORKER], steps = [sh(\"true\")])\n";
     let right = loaded(good).unwrap_or_else(|refused| panic!("{refused}"));
-    assert_eq!(right.watch, [folder.join("lib/good.star"), main.clone()]);
+    assert_eq!(right.watch, [directory.join("lib/good.star"), main.clone()]);
     let refused = loaded("load(\"fifo.star\", \"x\")\n").unwrap_err();
     assert!(refused.contains("`fifo.star` is a pipe, a socket or a device, not a file"), "{refused}");
     let refused = loaded("load(\"../secret.star\", \"x\")\n").unwrap_err();

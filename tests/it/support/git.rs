@@ -1,4 +1,4 @@
-//! Real git repositories in scratch folders, with a fixed identity and nobody's settings.
+//! Real git repositories in scratch directories, with a fixed identity and nobody's settings.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -12,7 +12,7 @@ pub struct GitSource {
     pub plan: ChangeSourcePlan,
     pub program: GitProgram,
     pub cursor: Option<Cursor>,
-    folder: TempDir,
+    directory: TempDir,
 }
 
 impl GitSource {
@@ -42,7 +42,7 @@ impl GitSource {
             }),
             place: SourcePlace::default(),
         };
-        Self { plan, program, cursor: None, folder: TempDir::new().unwrap() }
+        Self { plan, program, cursor: None, directory: TempDir::new().unwrap() }
     }
 
     /// Follows these tags, too.
@@ -67,21 +67,21 @@ impl GitSource {
 
     /// Uses a shell script in place of git; `GIT` in it stands for the real one.
     pub fn script(mut self, text: &str) -> Self {
-        let path = self.folder.path().join("git.sh");
+        let path = self.directory.path().join("git.sh");
         std::fs::write(&path, format!("#!/bin/sh\n{}\n", text.replace("GIT", "git"))).unwrap();
         make_executable(&path);
         self.program.program = path.into();
         self
     }
 
-    /// The folder that it may use.
+    /// The directory that it may use.
     pub fn cache(&self) -> PathBuf {
-        self.folder.path().join("cache")
+        self.directory.path().join("cache")
     }
 
     /// Where a script may leave notes.
     pub fn note(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     /// Polls, keeps the new cursor, returns the changes.

@@ -12,7 +12,7 @@ use futures_util::{Sink, SinkExt as _, StreamExt as _};
 use starwright::base::{Clock as _, Span, SystemClock, Timestamp};
 use starwright::engine::{CommandEnded, CommandOrder, Input, ResumedCommand, Work};
 use starwright::master::link::{self, Durable, Limits, LinkHandle, LinkHost, LinkOrder, LogPlace};
-use starwright::master::{Frame, Gone, Socket};
+use starwright::master::{Frame, ShuttingDown, Socket};
 use starwright::model::{
     BuildId, CommandId, CommandResult, CommandSpec, ConfigDigest, LogId, OnLost, Outcome, Program, SecretsPlan, StepId,
     Text,
@@ -71,8 +71,8 @@ impl FakeHost {
     }
 
     /// Where the files of secrets are.
-    pub fn secrets_in(&self, folder: PathBuf) {
-        *self.secrets.lock().unwrap() = folder;
+    pub fn secrets_in(&self, directory: PathBuf) {
+        *self.secrets.lock().unwrap() = directory;
     }
 
     pub fn seen(&self) -> Seen {
@@ -161,7 +161,7 @@ impl LinkHost for FakeHost {
         unreachable!("this master keeps its logs itself")
     }
 
-    fn input(&self, input: Input) -> BoxFuture<'_, Result<(), Gone>> {
+    fn input(&self, input: Input) -> BoxFuture<'_, Result<(), ShuttingDown>> {
         Box::pin(async move {
             self.seen.send_modify(|seen| seen.inputs.push(input));
             Ok(())
@@ -177,8 +177,8 @@ impl LinkHost for FakeHost {
     }
 
     fn secrets(&self, _plan: &ConfigDigest) -> Secrets {
-        let folder = self.secrets.lock().unwrap().clone();
-        Secrets::new(&SecretsPlan::default(), &folder)
+        let directory = self.secrets.lock().unwrap().clone();
+        Secrets::new(&SecretsPlan::default(), &directory)
     }
 
     fn append<'a>(

@@ -1,4 +1,4 @@
-//! Python with packages from PyPI, in virtual environments that are made once and kept below the target folder.
+//! Python with packages from PyPI, in virtual environments that are made once and kept below the target directory.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -11,15 +11,15 @@ pub fn python_with(packages: &[&str]) -> PathBuf {
     fs::create_dir_all(&tools).unwrap();
     let fit = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' };
     let name: String = packages.join("+").chars().map(fit).collect();
-    let folder = tools.join(format!("python-{name}"));
-    let python = folder.join("bin/python");
-    let ready = folder.join("ready");
+    let directory = tools.join(format!("python-{name}"));
+    let python = directory.join("bin/python");
+    let ready = directory.join("ready");
 
     let lock = File::create(tools.join(format!("python-{name}.lock"))).unwrap();
     lock.lock().unwrap();
     if !ready.exists() {
-        let _half_made = fs::remove_dir_all(&folder);
-        succeed(Command::new("python3").args(["-m", "venv"]).arg(&folder));
+        let _half_made = fs::remove_dir_all(&directory);
+        succeed(Command::new("python3").args(["-m", "venv"]).arg(&directory));
         let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"];
         succeed(Command::new(&python).args(pip).args(packages));
         File::create(ready).unwrap();

@@ -22,8 +22,8 @@ pub const PACKAGES: [&str; 4] = ["buildbot-worker==4.3.0", "Twisted==26.10.0", "
 pub struct StockWorker {
     process: Option<Child>,
     program: PathBuf,
-    /// Its base folder and home.
-    pub folder: TempDir,
+    /// Its base directory and home.
+    pub directory: TempDir,
 }
 
 impl StockWorker {
@@ -38,9 +38,9 @@ impl StockWorker {
     pub fn make(port: u16, name: &str, password: &str, options: &[&str]) -> Self {
         let python = python_with(&PACKAGES);
         let program = python.with_file_name("buildbot-worker");
-        let folder = TempDir::new().unwrap();
-        let base = folder.path().join("w");
-        let made = sealed(&program, folder.path())
+        let directory = TempDir::new().unwrap();
+        let base = directory.path().join("w");
+        let made = sealed(&program, directory.path())
             // Tries again soon, as it does for a master that is away for the first time.
             .args(["create-worker", "--protocol=msgpack_experimental_v7", "--maxdelay=2"])
             .args(options)
@@ -49,12 +49,12 @@ impl StockWorker {
             .output()
             .unwrap();
         assert!(made.status.success(), "{made:?}");
-        Self { process: None, program, folder }
+        Self { process: None, program, directory }
     }
 
     /// `start` or `stop`, as a person types it: in the background. What it ended with, and said.
     pub fn by_hand(&self, command: &str) -> std::process::Output {
-        sealed(&self.program, self.folder.path()).arg(command).arg(self.base()).output().unwrap()
+        sealed(&self.program, self.directory.path()).arg(command).arg(self.base()).output().unwrap()
     }
 
     /// Whether its process has ended; none if it was never started here.
@@ -65,8 +65,9 @@ impl StockWorker {
     /// Starts its process, unless it runs.
     pub fn run(&mut self) {
         if self.process.is_none() {
-            let said = fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("said")).unwrap();
-            let mut command = sealed(&self.program, self.folder.path());
+            let said =
+                fs::OpenOptions::new().create(true).append(true).open(self.directory.path().join("said")).unwrap();
+            let mut command = sealed(&self.program, self.directory.path());
             command.args(["start", "--nodaemon"]).arg(self.base()).stdout(said.try_clone().unwrap()).stderr(said);
             self.process = Some(command.spawn().unwrap());
         }
@@ -84,12 +85,12 @@ impl StockWorker {
 
     /// Where its files are.
     pub fn base(&self) -> PathBuf {
-        self.folder.path().join("w")
+        self.directory.path().join("w")
     }
 
     /// The worker's own log, for a test that fails.
     pub fn said(&self) -> String {
-        fs::read_to_string(self.folder.path().join("said")).unwrap_or_default()
+        fs::read_to_string(self.directory.path().join("said")).unwrap_or_default()
     }
 }
 

@@ -30,14 +30,14 @@ pub struct Recorded {
     pub trimmed: bool,
 }
 
-pub fn folder() -> PathBuf {
+pub fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/worker-protocol")
 }
 
 /// Names of all recordings.
 pub fn names() -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(folder())
-        .expect("the folder of recordings is part of the project")
+    let mut names: Vec<String> = std::fs::read_dir(directory())
+        .expect("the directory of recordings is part of the project")
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
         .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
@@ -48,7 +48,7 @@ pub fn names() -> Vec<String> {
 
 /// All messages of one recording, in order.
 pub fn messages(name: &str) -> Vec<Recorded> {
-    let text = std::fs::read_to_string(folder().join(format!("{name}.jsonl"))).unwrap();
+    let text = std::fs::read_to_string(directory().join(format!("{name}.jsonl"))).unwrap();
     let events = text.lines().enumerate().map(|(at, line)| (at + 1, serde_json::from_str::<Json>(line).unwrap()));
     events.filter(|(_, event)| event["kind"] == "msg").map(|(line, event)| recorded(name, line, &event)).collect()
 }

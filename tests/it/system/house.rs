@@ -1,4 +1,4 @@
-//! A master in this process, on a scratch folder, with its facts in view.
+//! A master in this process, on a scratch directory, with its facts in view.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::support::starwright::PROGRAM;
 /// Nothing that a test waits for takes longer, however busy the machine; only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A scratch folder: configuration, state, and what a test puts there.
+/// A scratch directory: configuration, state, and what a test puts there.
 pub struct House {
     dir: TempDir,
 }

@@ -156,7 +156,7 @@ async fn a_first_configuration_that_is_wrong_does_not_start() {
     let error = house.try_start().await.err().expect("a refusal");
     assert!(error.report().is_some_and(|report| report.contains("master.star:1")), "{error}");
 
-    // With a right one the same folder starts.
+    // With a right one the same directory starts.
     house.write("master.star", CONFIG);
     house.start().await.master.stop().await;
 }

@@ -1,6 +1,6 @@
 //! Orderly ends, and connections that come and go.
 
-use starwright::master::{Gone, OrderError, Refusal};
+use starwright::master::{OrderError, Refusal, ShuttingDown};
 use starwright::model::{Event, Order, Outcome};
 
 use super::history::CONFIG;
@@ -18,7 +18,10 @@ async fn an_orderly_end_leaves_commands_alone_and_the_next_master_takes_them_up(
     let handle = running.handle().clone();
     running.master.stop().await;
     connection.await.unwrap();
-    assert_eq!(handle.order(Order::Poll { source: None }, super::house::ann()).await, Err(OrderError::Gone(Gone)));
+    assert_eq!(
+        handle.order(Order::Poll { source: None }, super::house::ann()).await,
+        Err(OrderError::ShuttingDown(ShuttingDown))
+    );
     drop(handle);
 
     let mut running = house.start().await;

@@ -1,6 +1,6 @@
 //! A master that cannot keep its facts ends, and tells nobody what it could not keep.
 
-use starwright::master::{Gone, OrderError};
+use starwright::master::{OrderError, ShuttingDown};
 
 use super::history::CONFIG;
 use super::house::House;
@@ -13,7 +13,10 @@ async fn what_cannot_be_kept_is_not_acknowledged_and_ends_the_master() {
     let before = handle.store().last_fact().unwrap();
     // The disk is gone, as far as the owner can tell.
     handle.store().close().unwrap();
-    assert_eq!(handle.order(super::house::force("linux"), super::house::ann()).await, Err(OrderError::Gone(Gone)));
+    assert_eq!(
+        handle.order(super::house::force("linux"), super::house::ann()).await,
+        Err(OrderError::ShuttingDown(ShuttingDown))
+    );
     let why = handle.failed().await;
     assert!(why.to_string().contains("write facts to the store"), "{why}");
     running.master.stop().await;

@@ -13,14 +13,14 @@ pub struct Recorded {
 impl Recorded {
     /// The recording of a name, for example `get/builds_id`.
     pub fn new(name: &str) -> Self {
-        let path = folder().join(format!("{name}.json"));
+        let path = directory().join(format!("{name}.json"));
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         Self { name: name.to_owned(), json: serde_json::from_str(&text).unwrap() }
     }
 
-    /// All recordings of a folder whose names begin in some way.
+    /// All recordings of a directory whose names begin in some way.
     pub fn all(part: &str, begin: &str) -> Vec<Self> {
-        let mut names: Vec<String> = std::fs::read_dir(folder().join(part))
+        let mut names: Vec<String> = std::fs::read_dir(directory().join(part))
             .unwrap()
             .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
             .filter(|name| name.starts_with(begin))
@@ -69,10 +69,10 @@ impl Recorded {
 
 /// Any file beside the recordings.
 pub fn file(name: &str) -> Json {
-    serde_json::from_str(&std::fs::read_to_string(folder().join(name)).unwrap()).unwrap()
+    serde_json::from_str(&std::fs::read_to_string(directory().join(name)).unwrap()).unwrap()
 }
 
-fn folder() -> PathBuf {
+fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/rest")
 }
 

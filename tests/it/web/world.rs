@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use starwright::base::{Span, SystemClock, Timestamp};
 use starwright::master::{
-    AdmittedWorker, Alerts, Frame, Gone, HookAccess, HookError, OrderError, Refusal, RefusalKind, RefusedWorker, Reply,
-    Socket, SubmissionResult,
+    AdmittedWorker, Alerts, Frame, HookAccess, HookError, OrderError, Refusal, RefusalKind, RefusedWorker, Reply,
+    ShuttingDown, Socket, SubmissionResult,
 };
 use starwright::model::{
     Action, Actor, Ask, BuildId, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Caller, Cause, Change, ChangeId,
@@ -500,7 +500,10 @@ impl Control for FakeMaster {
         Box::pin(async move { Ok(reply) })
     }
 
-    fn why_waits(&self, requests: Vec<RequestId>) -> BoxFuture<'_, Result<BTreeMap<RequestId, Vec<String>>, Gone>> {
+    fn why_waits(
+        &self,
+        requests: Vec<RequestId>,
+    ) -> BoxFuture<'_, Result<BTreeMap<RequestId, Vec<String>>, ShuttingDown>> {
         let why = |id: RequestId| (id, vec!["worker `<w>`: never connected".to_owned(), "its turn comes".to_owned()]);
         let why = requests.into_iter().map(why).collect();
         Box::pin(async move { Ok(why) })

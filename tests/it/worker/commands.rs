@@ -32,7 +32,7 @@ async fn words_are_executed_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_missing_program_and_an_impossible_folder_are_named() {
+async fn a_missing_program_and_an_impossible_directory_are_named() {
     let mut scene = Scene::new().await;
     let words = vec!["no-such-program".to_owned()];
     let args = ShellArgs { command: ProgramArg::Argv(words), ..shell(&scene.build, "") };
@@ -40,8 +40,8 @@ async fn a_missing_program_and_an_impossible_folder_are_named() {
     assert_eq!(heard.report().end, ReportedEnd::NotStarted);
     assert!(heard.report().why.contains("no program `no-such-program` in PATH"), "{}", heard.report().why);
     assert!(heard.header().contains("no-such-program"));
-    let folder = scene.worker.log.join("below-a-file");
-    let heard = scene.peer.run("c-2", shell(&folder, "true")).await;
+    let directory = scene.worker.log.join("below-a-file");
+    let heard = scene.peer.run("c-2", shell(&directory, "true")).await;
     assert_eq!(heard.report().end, ReportedEnd::Broken);
     assert!(heard.report().why.contains("below-a-file"), "{}", heard.report().why);
 }

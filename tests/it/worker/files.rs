@@ -10,7 +10,7 @@ async fn run(scene: &mut Scene, id: &str, args: CommandArgs) -> CommandReport {
 }
 
 #[tokio::test]
-async fn folders_are_made_listed_copied_found_and_removed() {
+async fn directories_are_made_listed_copied_found_and_removed() {
     let mut scene = Scene::new().await;
     let path = |name: &str| scene.worker.dir.join(name).display().to_string();
     let (a, b, pattern) = (path("x/a"), path("x/b"), path("x/**/*.txt"));

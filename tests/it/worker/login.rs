@@ -1,4 +1,4 @@
-//! Logging in, and the base folder.
+//! Logging in, and the base directory.
 
 use starwright::protocol::{Caps, MasterRequest};
 
@@ -70,7 +70,7 @@ async fn shutdown_ends_the_worker_and_not_its_commands() {
 }
 
 #[tokio::test]
-async fn a_folder_takes_one_worker() {
+async fn a_directory_takes_one_worker() {
     let scene = Scene::new().await;
     let second = Worker::start(&scene.worker.dir, &scene.master.address);
     let log = second.log.clone();

@@ -154,14 +154,14 @@ impl Peer {
         self.ask(start(id, &args)).await
     }
 
-    /// Starts a line of shell in a folder.
-    pub async fn shell(&mut self, id: &str, folder: &Path, line: &str) {
-        self.start(id, CommandArgs::Run(Box::new(run(folder, line)))).await.unwrap();
+    /// Starts a line of shell in a directory.
+    pub async fn shell(&mut self, id: &str, directory: &Path, line: &str) {
+        self.start(id, CommandArgs::Run(Box::new(run(directory, line)))).await.unwrap();
     }
 
     /// The same in the words of a stock master.
-    pub async fn stock_shell(&mut self, id: &str, folder: &Path, line: &str) {
-        self.start(id, CommandArgs::Shell(Box::new(shell(folder, line)))).await.unwrap();
+    pub async fn stock_shell(&mut self, id: &str, directory: &Path, line: &str) {
+        self.start(id, CommandArgs::Shell(Box::new(shell(directory, line)))).await.unwrap();
     }
 
     /// Runs a command of a stock master to its end.
@@ -332,7 +332,7 @@ impl Heard {
 }
 
 impl Worker {
-    /// Starts one in a folder.
+    /// Starts one in a directory.
     pub fn start(dir: &Path, master: &str) -> Self {
         Self::start_as(dir, master, PASSWORD)
     }
@@ -436,20 +436,20 @@ impl Drop for Sweeper {
     }
 }
 
-/// A scratch folder, a master, a worker, and their first connection.
+/// A scratch directory, a master, a worker, and their first connection.
 pub struct Scene {
     pub master: Master,
     pub worker: Worker,
     pub peer: Peer,
-    /// A folder for commands.
+    /// A directory for commands.
     pub build: PathBuf,
     pub place: Place,
 }
 
-/// The scratch folder of a scene.
+/// The scratch directory of a scene.
 pub struct Place {
     _sweeper: Sweeper,
-    _folder: tempfile::TempDir,
+    _directory: tempfile::TempDir,
 }
 
 impl Scene {
@@ -466,11 +466,11 @@ impl Scene {
         let worker = Worker::start(&place.path().join("w"), &master.address);
         let peer = master.accept().await;
         let build = worker.dir.join("b/build");
-        let place = Place { _sweeper: Sweeper(worker.dir.join("spool")), _folder: place };
+        let place = Place { _sweeper: Sweeper(worker.dir.join("spool")), _directory: place };
         Self { master, worker, peer, build, place }
     }
 
-    /// Kills the worker and starts another in its folder; returns the new connection.
+    /// Kills the worker and starts another in its directory; returns the new connection.
     pub async fn replace_worker(&mut self) {
         let dir = self.worker.dir.clone();
         let new = Worker { child: placeholder(), dir: dir.clone(), log: self.worker.log.clone() };
@@ -487,16 +487,16 @@ fn placeholder() -> Child {
     Command::new("true").spawn().unwrap()
 }
 
-pub fn shell(folder: &Path, line: &str) -> ShellArgs {
-    let args = ShellArgs::new(ProgramArg::Line(line.to_owned()), folder.display().to_string());
+pub fn shell(directory: &Path, line: &str) -> ShellArgs {
+    let args = ShellArgs::new(ProgramArg::Line(line.to_owned()), directory.display().to_string());
     ShellArgs { log_environ: false, sigterm_time: Some(10.0), ..args }
 }
 
 /// The same as one of our masters sends it.
-pub fn run(folder: &Path, line: &str) -> RunArgs {
+pub fn run(directory: &Path, line: &str) -> RunArgs {
     RunArgs::new(CommandSpec {
         program: Program::Shell(Text::plain(line)),
-        workdir: folder.display().to_string(),
+        workdir: directory.display().to_string(),
         env: BTreeMap::new(),
         idle_timeout: None,
         total_timeout: None,

@@ -145,7 +145,7 @@ impl Reference {
     }
 
     /// Whether a build waits for one that no configured builder can begin.
-    fn is_homeless(&self, request: &RequestView) -> bool {
+    fn lost_its_builder(&self, request: &RequestView) -> bool {
         request.waited_for && request.waits() && self.builder_plan(request.builder).is_none()
     }
 
@@ -161,7 +161,7 @@ impl Reference {
             None => {
                 assert_eq!(outcome, Outcome::Cancelled, "requests: {id} ended without a build");
                 match self.awaiting_step(id) {
-                    Some(_) if self.cancellable.contains(&id) || self.is_homeless(&request) => {}
+                    Some(_) if self.cancellable.contains(&id) || self.lost_its_builder(&request) => {}
                     Some(step) => self.parents_over.push(step),
                     None => assert!(self.cancellable.contains(&id), "requests: nobody cancelled {id}"),
                 }
@@ -334,7 +334,7 @@ impl Reference {
             assert!(!request.collapsed, "collapse: {request:?} did not end");
         }
         for request in self.requests.values() {
-            assert!(!self.is_homeless(request), "triggers: {request:?} is waited for, and its builder is gone");
+            assert!(!self.lost_its_builder(request), "triggers: {request:?} is waited for, and its builder is gone");
         }
         for builder in self.waiting_builders() {
             let wants = self.wants_of(builder);

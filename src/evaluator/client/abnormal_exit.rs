@@ -17,7 +17,7 @@ const MEMORY_WORDS: [&str; 4] = ["memory allocation of", "Out of memory", "out o
 
 /// Why a child did not finish its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Death {
+pub(super) enum AbnormalExit {
     /// Deep recursion of the program itself.
     Stack,
     /// Memory.
@@ -46,7 +46,7 @@ pub(super) struct Bounds {
     pub wall: Duration,
 }
 
-impl Death {
+impl AbnormalExit {
     /// From what broke, how the process ended, and what it said.
     pub fn of(broken: &LinkError, exit: Exit, said: &str, bounds: Bounds) -> Self {
         if said.contains("has overflowed its stack") {
@@ -143,12 +143,12 @@ pub struct Lost {
 
 impl Lost {
     /// `work` names what was under way: "the evaluation".
-    pub(super) fn of(work: &str, death: &Death) -> Self {
-        let mut message = format!("{work} {}", death.words());
-        if let Some(hint) = death.hint() {
+    pub(super) fn of(work: &str, exit: &AbnormalExit) -> Self {
+        let mut message = format!("{work} {}", exit.words());
+        if let Some(hint) = exit.hint() {
             message += &format!("\nhint: {hint}");
         }
-        Self { message, killed: *death == Death::Killed }
+        Self { message, killed: *exit == AbnormalExit::Killed }
     }
 
     /// There is no child to do it.
@@ -164,7 +164,7 @@ mod tests {
     const BOUNDS: Bounds = Bounds { processor: Duration::from_millis(250), wall: Duration::from_mins(3) };
 
     fn words(broken: &LinkError, signal: Option<i32>, code: Option<i32>, said: &str) -> String {
-        Death::of(broken, Exit { code, signal }, said, BOUNDS).words()
+        AbnormalExit::of(broken, Exit { code, signal }, said, BOUNDS).words()
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::filter::filter_of;
-use crate::model::{Plan, SchedulerKind};
+use crate::model::Plan;
 
 /// Which schedulers of a configuration have to do with what, so that nothing has to look at all of them.
 #[derive(Clone, Debug, Default)]
@@ -21,8 +21,8 @@ impl Links {
         let listeners = plan.schedulers.values().filter(|scheduler| filter_of(scheduler).is_some());
         let mut dependents: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for scheduler in plan.schedulers.values() {
-            if let SchedulerKind::Dependent { upstream } = &scheduler.kind {
-                dependents.entry(upstream.clone()).or_default().push(scheduler.name.clone());
+            if let Some(upstream) = scheduler.kind.upstream() {
+                dependents.entry(upstream.to_owned()).or_default().push(scheduler.name.clone());
             }
         }
         Self {

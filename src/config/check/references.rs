@@ -132,10 +132,7 @@ fn note_wrong_kind(collector: &Collector, plan: &Plan, reference: &Reference) {
 
 /// Schedulers that wait for each other would never start.
 fn note_circles(collector: &Collector, plan: &Plan) {
-    let upstream = |name: &str| match &plan.schedulers.get(name)?.kind {
-        SchedulerKind::Dependent { upstream } => Some(upstream.as_str()),
-        _ => None,
-    };
+    let upstream = |name: &str| plan.schedulers.get(name)?.kind.upstream();
     for names in circle(plan.schedulers.keys().map(String::as_str), upstream) {
         let message = format!("schedulers wait for each other in a circle: {}", names.join(" -> "));
         let hint = "one of them has to start by itself".to_owned();

@@ -7,7 +7,9 @@ use crate::model::{BuilderPlan, Plan, SchedulerKind, SchedulerPlan};
 /// Warns of each builder for which a form has a branch and a revision that have no effect.
 pub(super) fn warn_unused(collector: &Collector, plan: &Plan) {
     let forces = plan.schedulers.values().filter(|it| matches!(it.kind, SchedulerKind::Force { .. }));
-    for scheduler in forces.filter(|it| !plan.has_dependents(&it.name)) {
+    // Looked up once: a configuration may have thousands of both.
+    let upstreams = plan.upstreams();
+    for scheduler in forces.filter(|it| !upstreams.contains(it.name.as_str())) {
         let builders: Vec<&BuilderPlan> =
             scheduler.builders.iter().filter_map(|name| plan.builders.get(name)).collect();
         for builder in &builders {

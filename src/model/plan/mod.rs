@@ -316,9 +316,13 @@ impl Plan {
     /// Whether builds of other builders start with the sources of a scheduler's builds.
     #[must_use]
     pub fn has_dependents(&self, scheduler: &str) -> bool {
-        let is_upstream =
-            |kind: &SchedulerKind| matches!(kind, SchedulerKind::Dependent { upstream } if upstream == scheduler);
-        self.schedulers.values().any(|scheduler| is_upstream(&scheduler.kind))
+        self.schedulers.values().any(|other| other.kind.upstream() == Some(scheduler))
+    }
+
+    /// Schedulers that have dependents.
+    #[must_use]
+    pub fn upstreams(&self) -> BTreeSet<&str> {
+        self.schedulers.values().filter_map(|scheduler| scheduler.kind.upstream()).collect()
     }
 
     /// Every directory that builders use on this worker, below its base directory. Whoever tidies up there spares

@@ -42,6 +42,22 @@ pub enum ImportantFiles {
     Function(FnId),
 }
 
+impl SchedulerKind {
+    /// The scheduler whose builds it waits for.
+    #[must_use]
+    pub const fn upstream(&self) -> Option<&str> {
+        match self {
+            Self::Dependent { upstream } => Some(upstream.as_str()),
+            Self::Branch { .. }
+            | Self::AnyBranch { .. }
+            | Self::Periodic { .. }
+            | Self::Nightly { .. }
+            | Self::Triggerable
+            | Self::Force { .. } => None,
+        }
+    }
+}
+
 /// A codebase of a scheduler: what to check out when no change says otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodebasePlan {

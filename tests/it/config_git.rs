@@ -363,6 +363,71 @@ fn an_empty_repository_fails() {
     assert!(summary.as_ref().is_some_and(|text| text.contains("has no commits")), "{summary:?}");
 }
 
+/// Makes pull request 7 as forges keep it: a head of one commit on top of `main`, and its merge with a `main` that went on.
+/// Gives the head and the merge.
+fn pull_request(world: &World, kind: &str, head: &str) -> (String, String) {
+    world.origin(&["checkout", "--quiet", "-b", "pull"]);
+    let tip = world.commit("pulled", "pulled");
+    world.origin(&["checkout", "--quiet", "main"]);
+    world.commit("base", "base");
+    world.origin(&["checkout", "--quiet", "--detach"]);
+    world.origin(&["merge", "--quiet", "--no-ff", "-m", "merge", "pull"]);
+    let merge = world.origin(&["rev-parse", "HEAD"]);
+    world.origin(&["update-ref", &format!("refs/{kind}/7/{head}"), &tip]);
+    world.origin(&["update-ref", &format!("refs/{kind}/7/merge"), &merge]);
+    world.origin(&["checkout", "--quiet", "main"]);
+    world.origin(&["branch", "--quiet", "-D", "pull"]);
+    (tip, merge)
+}
+
+#[test]
+fn pull_requests_are_checked_out_as_the_merge_result_or_the_head() {
+    for (kind, head) in [("pull", "head"), ("merge-requests", "head"), ("pull-requests", "from")] {
+        for depth in ["", ", depth = 1"] {
+            let mut world = World::new(depth);
+            let (tip, merge) = pull_request(&world, kind, head);
+            for (branch, wanted) in [("merge", &merge), (head, &tip)] {
+                world.branch = Some(format!("refs/{kind}/7/{branch}"));
+                for revision in [Some(tip.clone()), None] {
+                    world.revision = revision;
+                    assert_eq!(world.build().0, Outcome::Success, "{kind} {branch}{depth}: {}", world.told);
+                    assert_eq!(&world.git(&["rev-parse", "HEAD"]), wanted, "{kind} {branch}{depth}");
+                    assert_eq!(world.file("base").is_some(), branch == "merge");
+                    assert_eq!(world.properties.get("got_revision"), Some(&Value::from(wanted.as_str())));
+                    assert_eq!(world.told, "");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_merge_result_that_is_late_or_gone_gives_way_to_the_head() {
+    let mut world = World::new("");
+    let (old, merge) = pull_request(&world, "pull", "head");
+    world.origin(&["checkout", "--quiet", "--detach", &old]);
+    let tip = world.commit("more", "more");
+    world.origin(&["update-ref", "refs/pull/7/head", &tip]);
+    world.origin(&["checkout", "--quiet", "main"]);
+    world.branch = Some("refs/pull/7/merge".to_owned());
+    world.revision = Some(tip.clone());
+    assert_eq!(world.build().0, Outcome::Success, "{}", world.told);
+    assert_eq!(world.git(&["rev-parse", "HEAD"]), tip);
+    assert!(world.told.contains(&format!("is not the merge of {tip}")), "{}", world.told);
+    assert_eq!(world.fetches(), 4, "the forge gets some time");
+
+    world.origin(&["update-ref", "-d", "refs/pull/7/merge", &merge]);
+    for revision in [Some(tip.clone()), None] {
+        world.revision = revision;
+        assert_eq!(world.build().0, Outcome::Success, "{}", world.told);
+        assert_eq!(world.git(&["rev-parse", "HEAD"]), tip);
+        assert!(world.told.contains("does not have it"), "{}", world.told);
+    }
+    // A closed pull request whose refs were pruned: the commit may still be there.
+    world.origin(&["update-ref", "-d", "refs/pull/7/head"]);
+    assert_eq!(world.build().0, Outcome::Failure);
+}
+
 #[test]
 fn what_an_earlier_step_of_the_build_checked_out_is_not_replaced() {
     let mut world = World::new("");

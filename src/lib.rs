@@ -56,7 +56,10 @@ pub mod testing {
 
     /// Polls and hooks.
     pub mod vcs {
-        pub use crate::vcs::{GitProgram, PollError, base_hook, poll_with};
+        pub use crate::vcs::{
+            GitProgram, Heard, HookCall, HookError, Meaning, PollError, base_hook, bounded, change_of, check_proof,
+            hear, poll_with, record_of,
+        };
     }
 
     /// The server of pages and API.

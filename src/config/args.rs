@@ -151,6 +151,11 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
         self.given.get(name).copied().filter(|value| !value.is_none())
     }
 
+    /// Whether an argument is given as `None`.
+    pub(super) fn is_none(&self, name: &'static str) -> bool {
+        self.given.get(name).is_some_and(|value| value.is_none())
+    }
+
     /// A text without secrets.
     pub(super) fn string(&self, name: &'static str) -> Option<String> {
         let value = self.value(name)?;

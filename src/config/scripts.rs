@@ -76,6 +76,14 @@ impl Scripts {
         evaluate::decide(self, function, question)
     }
 
+    /// Calls a function with one value (a map) and returns the plain data that it gives.
+    ///
+    /// # Errors
+    /// When the function fails, exceeds its bounds, or returns something else than plain data.
+    pub fn compute(&self, function: FnId, facts: &Value) -> Result<Value, ScriptError> {
+        evaluate::compute(self, function, facts)
+    }
+
     /// Calls a template function with one value (a map) and returns the text that it gives.
     ///
     /// # Errors

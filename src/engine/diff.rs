@@ -10,7 +10,7 @@ use super::watch::is_replaced;
 use crate::model::{
     BuilderId, BuilderPlan, ChangeSourceId, ChangeSourcePlan, CollapsePolicy, Difference, FnId, ImportantFiles,
     LockPlan, MasterPlan, NameChanges, NotifierKind, NotifierPlan, Plan, PlanChange, Policy, RightsPlan, SchedulerId,
-    SchedulerKind, SchedulerPlan, Section, StepPlan, WorkerId, WorkerPlan,
+    SchedulerKind, SchedulerPlan, Section, StepPlan, WebPlan, WorkerId, WorkerPlan,
 };
 
 /// What a configuration changes about which names are in force, and their ids.
@@ -112,7 +112,7 @@ pub(super) fn compare(old: &Plan, new: &Plan, known: &Known<'_>) -> Vec<PlanChan
     changes.extend(locks.into_iter().map(|(name, how)| PlanChange::Lock { name, how }));
     for (section, differs) in [
         (Section::Master, !same_master(&old.master, &new.master)),
-        (Section::Web, old.web != new.web),
+        (Section::Web, !same_web(&old.web, &new.web)),
         (Section::Rights, !same_rights(&old.rights, &new.rights)),
         (Section::Database, old.database != new.database),
         (Section::Secrets, old.secrets != new.secrets),
@@ -331,6 +331,15 @@ fn same_master(old: &MasterPlan, new: &MasterPlan) -> bool {
 fn same_rights(old: &RightsPlan, new: &RightsPlan) -> bool {
     let RightsPlan { open, rules, roles, function } = old;
     *open == new.open && *rules == new.rules && *roles == new.roles && function.is_some() == new.function.is_some()
+}
+
+fn same_web(old: &WebPlan, new: &WebPlan) -> bool {
+    let essence = |web: &WebPlan| {
+        let mut web = web.clone();
+        web.hooks.values_mut().for_each(|hook| hook.changes = hook.changes.map(|_| FnId(0)));
+        web
+    };
+    essence(old) == essence(new)
 }
 
 fn same_option<T>(old: Option<&T>, new: Option<&T>, same: impl Fn(&T, &T) -> bool) -> bool {

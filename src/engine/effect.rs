@@ -127,6 +127,8 @@ pub enum SubmissionResult {
     Known { change: ChangeId, source: String },
     /// A poller of its repository looks for it now, and will record it.
     Awaited { source: String },
+    /// It was to wake the pollers of its repository, and there is none.
+    NobodyPolls,
 }
 
 impl SubmissionResult {
@@ -135,7 +137,7 @@ impl SubmissionResult {
     pub const fn recorded(&self) -> Option<ChangeId> {
         match self {
             Self::Recorded(id) => Some(*id),
-            Self::SameDelivery(_) | Self::Known { .. } | Self::Awaited { .. } => None,
+            Self::SameDelivery(_) | Self::Known { .. } | Self::Awaited { .. } | Self::NobodyPolls => None,
         }
     }
 }
@@ -150,6 +152,7 @@ impl std::fmt::Display for SubmissionResult {
                 write!(f, "nothing is recorded: poller `{source}` has recorded it before, as change {change}")
             }
             Self::Awaited { source } => write!(f, "poller `{source}` looks for it now, and records what it finds"),
+            Self::NobodyPolls => f.write_str("nothing is recorded: no poller looks at this repository"),
         }
     }
 }

@@ -12,35 +12,43 @@
 //!                     │
 //!   poller ──► known? │ no ──► joined with what the hook knew ──► recorded
 //! ```
+//! A hook may also say that somebody wants a build (a comment does): that change is recorded in any case. Or it only wakes
+//! the pollers.
 
 use super::schedulers::offer_change;
 use super::turn::Turn;
 use super::watch::{repository_of, watches};
 use super::{Reply, SubmissionResult, Ticket};
 use crate::model::{
-    Actor, Change, ChangeId, ChangeSourceId, ChangeSourcePlan, Event, NewChange, StampSpec, normal_address,
+    Actor, Change, ChangeId, ChangeSourceId, ChangeSourcePlan, Event, Intake, NewChange, StampSpec, normal_address,
     without_login,
 };
 
+/// What somebody tells of.
+pub(super) struct ToldChanges {
+    pub changes: Vec<NewChange>,
+    pub delivery: Option<String>,
+    pub intake: Intake,
+}
+
 /// Changes from outside.
-pub(super) fn changes_told(
-    turn: &mut Turn<'_>,
-    changes: Vec<NewChange>,
-    delivery: Option<String>,
-    by: &Actor,
-    ticket: Option<Ticket>,
-) {
+pub(super) fn changes_told(turn: &mut Turn<'_>, told: ToldChanges, by: &Actor, ticket: Option<Ticket>) {
+    let ToldChanges { changes, delivery, intake: how } = told;
     if let Some(first) = delivery.as_deref().and_then(|delivery| turn.state.changes().delivered(delivery)) {
         let intake = vec![SubmissionResult::SameDelivery(first); changes.len()];
         return turn.reply(ticket, Reply::Changes(intake));
     }
     let mut intake = Vec::new();
     for change in changes {
-        match by {
-            Actor::Person { .. } | Actor::User { .. } | Actor::Token { .. } => {
+        match (by, how) {
+            (Actor::Person { .. } | Actor::User { .. } | Actor::Token { .. }, _) => {
                 intake.push(SubmissionResult::Recorded(change_seen(turn, change, None)));
             }
-            Actor::Hook { .. } => hook_told(turn, change, &mut intake),
+            (Actor::Hook { .. }, Intake::Always) => {
+                intake.push(SubmissionResult::Recorded(change_seen(turn, with_short_branch(change), None)));
+            }
+            (Actor::Hook { .. }, Intake::Report) => hook_told(turn, change, &mut intake),
+            (Actor::Hook { .. }, Intake::Wake) => hook_woke(turn, change, &mut intake),
         }
     }
     if let Some(delivery) = delivery {
@@ -76,6 +84,22 @@ fn hook_told(turn: &mut Turn<'_>, change: NewChange, intake: &mut Vec<Submission
     }
 }
 
+/// A hook was called that only wakes pollers: all that look at the repository, whatever was pushed.
+fn hook_woke(turn: &mut Turn<'_>, change: NewChange, intake: &mut Vec<SubmissionResult>) {
+    let change = NewChange { repository: change.repository, ..NewChange::default() };
+    let names: Vec<String> = pollers_of(turn, &change).into_iter().map(|poller| poller.name).collect();
+    if names.is_empty() {
+        return intake.push(SubmissionResult::NobodyPolls);
+    }
+    // Recorded, so that it is also done after a restart.
+    let sources = names.iter().map(|name| turn.state.source_id(name)).collect();
+    turn.record(Event::ChangeAnnounced { change, sources });
+    for source in names {
+        turn.in_flight.marks.poll(&source);
+        intake.push(SubmissionResult::Awaited { source });
+    }
+}
+
 /// What comes at once of a hook's call for a poller; nothing if the poller has to look.
 fn told_to(turn: &mut Turn<'_>, poller: &ChangeSourcePlan, change: &NewChange) -> Option<SubmissionResult> {
     let own = owned(poller, change);
@@ -96,8 +120,7 @@ fn pollers_of(turn: &Turn<'_>, change: &NewChange) -> Vec<ChangeSourcePlan> {
     let address = normal_address(&change.repository);
     let sees = |poller: &&ChangeSourcePlan| {
         let cursor = turn.state.sources().get(&poller.name).and_then(|source| source.cursor.as_ref());
-        repository_of(poller).is_some_and(|own| normal_address(own) == address)
-            && change.branch.as_deref().is_none_or(|branch| watches(poller, cursor, branch))
+        repository_of(poller).is_some_and(|own| normal_address(own) == address) && watches(poller, cursor, change)
     };
     plan.change_sources.values().filter(sees).cloned().collect()
 }

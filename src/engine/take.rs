@@ -1,5 +1,6 @@
 //! Takes an input apart: who deals with it.
 
+use super::intake::ToldChanges;
 use super::settle::{Core, Parts};
 use super::timers::CLOCK_SLACK;
 use super::{
@@ -69,7 +70,9 @@ impl Core<'_> {
             }
             Order::StopWorker { worker } => workers::graceful_ordered(turn, worker, ticket),
             Order::KillWorker { worker, why } => returns::kill_ordered(turn, worker, why, ticket),
-            Order::AddChanges { changes, delivery } => intake::changes_told(turn, changes, delivery, by, ticket),
+            Order::AddChanges { changes, delivery, intake } => {
+                intake::changes_told(turn, ToldChanges { changes, delivery, intake }, by, ticket);
+            }
             Order::Poll { source } => sources::poll_ordered(turn, source, ticket),
             Order::Reload { .. } => unreachable!("the shell loads configurations"),
         }

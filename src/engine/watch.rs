@@ -2,7 +2,7 @@
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use crate::model::{BranchChoice, ChangeSourceKind, ChangeSourcePlan, Cursor, GitPlan};
+use crate::model::{BranchChoice, ChangeSourceKind, ChangeSourcePlan, Cursor, GitPlan, NewChange};
 
 /// The repository that a poller looks at, as it was declared; none if it looks at something else.
 pub(super) fn repository_of(poller: &ChangeSourcePlan) -> Option<&str> {
@@ -25,13 +25,21 @@ pub(super) fn is_replaced(old: &ChangeSourceKind, new: &ChangeSourceKind) -> boo
     }
 }
 
-/// Whether a change on this branch would be found by the poller, as far as its declaration and what it has seen tell.
-pub(super) fn watches(poller: &ChangeSourcePlan, cursor: Option<&Cursor>, branch: &str) -> bool {
+/// Whether a change would be found by the poller, as far as its declaration and what it has seen tell. One without a
+/// branch may be of any.
+pub(super) fn watches(poller: &ChangeSourcePlan, cursor: Option<&Cursor>, change: &NewChange) -> bool {
+    let Some(branch) = change.branch.as_deref() else { return true };
     match &poller.kind {
-        ChangeSourceKind::Git(git) => git_watches(git, cursor, branch),
+        // Nobody but the forge tells of pull requests, also of those whose branch is an ordinary one.
+        ChangeSourceKind::Git(git) => !is_pull(change) && git_watches(git, cursor, branch),
         #[cfg(test)]
         ChangeSourceKind::List(_) => false,
     }
+}
+
+/// Whether a change is a pull request.
+fn is_pull(change: &NewChange) -> bool {
+    change.properties.get("pull.number").is_some()
 }
 
 fn git_watches(git: &GitPlan, cursor: Option<&Cursor>, branch: &str) -> bool {
@@ -39,6 +47,9 @@ fn git_watches(git: &GitPlan, cursor: Option<&Cursor>, branch: &str) -> bool {
         return compiled(&git.tags).is_match(tag);
     }
     let branch = branch.strip_prefix("refs/heads/").unwrap_or(branch);
+    if branch.starts_with("refs/") {
+        return false;
+    }
     match &git.branches {
         // Which one that is was seen by the first poll.
         BranchChoice::Default => cursor.is_none_or(|cursor| cursor.contains_key(branch)),

@@ -22,6 +22,8 @@ pub(super) enum ChildRequest<'a> {
     Decide { questions: Cow<'a, [(FnId, Question)]>, micros: u64, budget_micros: u64 },
     /// Write a text with a template function.
     Render { function: FnId, facts: Cow<'a, Value>, micros: u64 },
+    /// Make plain data with a function.
+    Compute { function: FnId, facts: Cow<'a, Value>, micros: u64 },
     /// (to a template) Fork an evaluator. Its pipes follow beside the next byte.
     Fork,
     /// (to a template) Kill an evaluator and say how it ended.
@@ -61,6 +63,8 @@ pub(super) enum ChildReply {
     Decided { answers: Vec<Result<Value, String>>, spent_micros: u64, printed: String },
     /// The text of a template function, or why there is none.
     Rendered { text: Result<String, String>, printed: String },
+    /// What a function made, or why it made nothing.
+    Computed { value: Result<Value, String>, printed: String },
     /// (of a template) The new evaluator.
     Forked { pid: i32 },
     /// (of a template) How an evaluator ended: its exit code, or the signal.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
-use super::admission::{Admission, same_text};
+use super::admission::Admission;
 use super::disk_full::{AGAIN, while_there_is_room};
+use super::hook_functions::HookFunctions;
 use super::inbox::Inbox;
 use super::options::Options;
 use super::order_bounds;
@@ -17,16 +18,14 @@ use super::rights::Rights;
 use super::tasks::Tasks;
 use super::workers::Workers;
 use super::{
-    AdmittedWorker, Alerts, HookAccess, HookError, MasterError, OrderError, Refusal, RefusedWorker, Reload, Reply,
-    ShuttingDown, Socket, SubmissionResult,
+    AdmittedWorker, Alerts, MasterError, OrderError, Refusal, RefusedWorker, Reload, Reply, ShuttingDown, Socket,
 };
 use crate::base::chain;
 use crate::engine::Input;
 use crate::model::{
-    Action, Actor, BuildId, BuildsetRecord, BuiltOf, Caller, Cause, Denial, Fact, HookPlan, Identity, Object, Order,
-    Plan, RequestId,
+    Action, Actor, BuildId, BuildsetRecord, BuiltOf, Caller, Cause, Denial, Fact, Identity, Object, Order, Plan,
+    RequestId,
 };
-use crate::secrets::Secrets;
 use crate::store::{Store, StoreError};
 use crate::vcs;
 
@@ -53,6 +52,7 @@ pub(super) struct Shared {
     pub tasks: Tasks,
     pub alerts: Alerts,
     pub rights: Rights,
+    pub hook_functions: HookFunctions,
 }
 
 /// Looking.
@@ -154,9 +154,9 @@ impl Handle {
                 Ok(of) => Order::Rebuild { build, of: of.map(Box::new) },
                 Err(error) => return Ok(Reply::Refused(format!("build {build} cannot be read: {}", chain(&error)))),
             },
-            Order::AddChanges { changes, delivery } => {
+            Order::AddChanges { changes, delivery, intake } => {
                 match changes.into_iter().map(vcs::bounded).collect::<Result<_, _>>() {
-                    Ok(changes) => Order::AddChanges { changes, delivery },
+                    Ok(changes) => Order::AddChanges { changes, delivery, intake },
                     Err(why) => return Ok(Reply::Refused(why)),
                 }
             }
@@ -187,56 +187,6 @@ impl Handle {
             buildset.properties.set("owner", by.name(), REBUILD);
             BuiltOf { builder: build.builder, buildset }
         }))
-    }
-}
-
-/// Change hooks.
-impl Handle {
-    /// Whether a change hook may be called: it is declared, and its password, if it has one, is right.
-    pub fn may_hook(&self, dialect: &str, credentials: Option<(&str, &str)>, peer: Option<SocketAddr>) -> HookAccess {
-        let plan = self.plan();
-        let Some(HookPlan { user, password }) = plan.web.hooks.get(dialect) else { return HookAccess::Denied };
-        let Some(password) = password else { return HookAccess::Open };
-        self.shared.admission.with_tries(&format!("change_hook {dialect}"), peer, || {
-            let password = match Secrets::new(&plan.secrets, &self.shared.options.base()).reveal(password) {
-                Ok((password, _used)) => password,
-                Err(error) => {
-                    tracing::warn!(%dialect, "rejected a change hook request: {}", error.message);
-                    return false;
-                }
-            };
-            credentials.is_some_and(|(name, given)| {
-                let right_name = user.as_deref().is_none_or(|user| same_text(user, name));
-                same_text(&password, given) && right_name
-            })
-        })
-    }
-
-    /// Takes the request of a change hook; what became of its changes, which is durable when it returns.
-    /// Whether the hook is open was asked before ([`Self::may_hook`]).
-    pub async fn hook(
-        &self,
-        dialect: &str,
-        params: BTreeMap<String, Vec<String>>,
-    ) -> Result<Vec<SubmissionResult>, HookError> {
-        let changes = match dialect {
-            "base" => vcs::base_hook(&params)?,
-            other => {
-                return Err(HookError {
-                    status: 400,
-                    message: format!("the dialect specified, '{other}', is not known"),
-                });
-            }
-        };
-        let delivery = params.get("delivery").and_then(|values| values.first()).filter(|name| !name.is_empty());
-        let order = Order::AddChanges { changes, delivery: delivery.cloned() };
-        match self.order(order, Actor::Hook { dialect: dialect.to_owned() }).await {
-            Ok(Reply::Changes(intake)) => Ok(intake),
-            Ok(Reply::Refused(message) | Reply::Unknown(message)) => Err(HookError { status: 400, message }),
-            Ok(Reply::Denied(message)) => Err(HookError { status: 403, message }),
-            Ok(_) => Ok(Vec::new()),
-            Err(error) => Err(HookError { status: 503, message: error.to_string() }),
-        }
     }
 }
 

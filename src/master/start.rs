@@ -22,6 +22,7 @@ use super::effects::Effects;
 use super::engine_task::{EngineTask, Parts};
 use super::evaluators::Evaluators;
 use super::handle::Shared;
+use super::hook_functions::HookFunctions;
 use super::inbox::Inbox;
 use super::large_stack::{STACK_BYTES, on_large_stack};
 use super::log_writes::LogWrites;
@@ -176,6 +177,8 @@ impl Master {
         let workers = Arc::new(Workers::new(host, Arc::clone(&admission), engine.last_epoch()));
         let rights = Rights::new(plan.clone(), Arc::clone(&configurations));
         let evaluators = Evaluators::new(Arc::clone(&configurations), inbox.clone(), &outer);
+        let renders = Renders::new(Arc::clone(&configurations));
+        let hook_functions = HookFunctions::new(renders, alerts.clone());
         let effects = Effects {
             deliveries: Arc::new(Deliveries::new(Mailer {
                 store: store.clone(),
@@ -252,7 +255,20 @@ impl Master {
         let engine_ended = start_engine_task(task, &inner)?;
 
         let tasks = outer.clone();
-        let shared = Shared { options, store, inbox, plan, facts, reloads, admission, workers, tasks, alerts, rights };
+        let shared = Shared {
+            options,
+            store,
+            inbox,
+            plan,
+            facts,
+            reloads,
+            admission,
+            workers,
+            tasks,
+            alerts,
+            rights,
+            hook_functions,
+        };
         Ok(Self { handle: Handle { shared: Arc::new(shared) }, outer, inner, log_writes, engine_ended, loaded })
     }
 

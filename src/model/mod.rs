@@ -59,14 +59,15 @@ pub use ids::{
 };
 pub use login::{AuthorClass, LoginMethod};
 pub use object::{Denial, Object};
-pub use order::{BuiltOf, ForceOrder, Order};
+pub use order::{BuiltOf, ForceOrder, Intake, Order};
 pub use outcome::Outcome;
 pub use plan::{
     BranchChoice, BuilderPlan, ChangeFilter, ChangeSourceKind, ChangeSourcePlan, CodebasePlan, CollapsePolicy,
-    DECLARE_RIGHTS, DatabasePlan, ForceParam, ForceParamKind, GitPlan, HookPlan, ImportantFiles, LockAccess, LockMode,
-    LockPlan, LockScope, MailPlan, MailTls, MasterPlan, Matcher, NotifierKind, NotifierPlan, NotifyOn, Only, Plan,
-    Policy, RETRY_DELAY_MAX, Recipients, RetentionPlan, RightsPlan, RolePlan, RulePlan, SchedulerKind, SchedulerPlan,
-    SecretsPlan, SourcePlace, StepPlan, WebPlan, WorkerPlan, dir_key, dirs_clash, full_name, intern,
+    DECLARE_RIGHTS, DatabasePlan, ForceParam, ForceParamKind, GitPlan, HookDialect, HookPlan, HookSettings,
+    ImportantFiles, LockAccess, LockMode, LockPlan, LockScope, MailPlan, MailTls, MasterPlan, Matcher, NotifierKind,
+    NotifierPlan, NotifyOn, Only, Plan, Policy, PullEvent, PullRef, RETRY_DELAY_MAX, Recipients, RetentionPlan,
+    RightsPlan, RolePlan, RulePlan, SchedulerKind, SchedulerPlan, SecretsPlan, SourcePlace, StepPlan, WebPlan,
+    WorkerPlan, dir_key, dirs_clash, full_name, intern,
 };
 #[cfg(test)]
 pub use plan::{ListPlan, PaperPlan};

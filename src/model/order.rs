@@ -30,11 +30,23 @@ pub enum Order {
     KillWorker { worker: String, why: String },
     /// Record changes. `delivery` names this delivery, if the sender gives it a name: one that came before is not
     /// recorded again.
-    AddChanges { changes: Vec<NewChange>, delivery: Option<String> },
+    AddChanges { changes: Vec<NewChange>, delivery: Option<String>, intake: Intake },
     /// Poll a change source now; none: all.
     Poll { source: Option<String> },
     /// Load the configuration again. `why` is for the record.
     Reload { why: String },
+}
+
+/// What is to become of changes that a hook tells of. Those of people and tokens are always recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Intake {
+    /// They are recorded, unless a poller looks at their repository: that one records what it sees itself.
+    #[default]
+    Report,
+    /// They are recorded in any case: somebody wants them built.
+    Always,
+    /// The pollers of their repositories look at once, and nothing else happens.
+    Wake,
 }
 
 /// Builds by hand.

@@ -12,9 +12,9 @@ mod list;
 mod poll;
 mod poll_error;
 
-pub(crate) use bounds::bounded;
+pub use bounds::bounded;
 pub use git::GitProgram;
-pub use hook::{HookError, base_hook};
+pub use hook::{Heard, HookCall, HookError, Meaning, base_hook, change_of, check_proof, hear, record_of};
 pub(crate) use poll::poll;
 pub use poll::poll_with;
 pub use poll_error::PollError;

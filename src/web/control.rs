@@ -10,8 +10,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::broadcast;
 
 use crate::master::{
-    AdmittedWorker, Alerts, Handle, HookAccess, HookError, OrderError, Refusal, RefusedWorker, Reply, ShuttingDown,
-    Socket, SubmissionResult,
+    AdmittedWorker, Alerts, Handle, HookAccess, HookAnswer, HookCall, HookError, OrderError, Refusal, RefusedWorker,
+    Reply, ShuttingDown, Socket,
 };
 use crate::model::{Action, Caller, Denial, Fact, Identity, Object, Order, Plan, RequestId};
 use crate::store::Store;
@@ -38,12 +38,13 @@ pub trait Control: Send + Sync + 'static {
     ) -> BoxFuture<'_, Result<BTreeMap<RequestId, Vec<String>>, ShuttingDown>>;
     /// Whether a change hook may be called with these credentials from this address.
     fn may_hook(&self, dialect: &str, credentials: Option<(&str, &str)>, peer: Option<SocketAddr>) -> HookAccess;
-    /// Takes the request of a change hook; what became of its changes.
+    /// Takes a call of a change hook; what became of its changes.
     fn hook<'a>(
         &'a self,
-        dialect: &'a str,
-        params: BTreeMap<String, Vec<String>>,
-    ) -> BoxFuture<'a, Result<Vec<SubmissionResult>, HookError>>;
+        hook: &'a str,
+        call: HookCall,
+        peer: Option<SocketAddr>,
+    ) -> BoxFuture<'a, Result<HookAnswer, HookError>>;
     /// Checks a worker's `Authorization` header.
     fn admit_worker(&self, authorization: Option<&str>, peer: Option<SocketAddr>) -> Result<AdmittedWorker, Refusal>;
     /// Workers that were refused lately, the newest first.
@@ -94,10 +95,11 @@ impl Control for Handle {
 
     fn hook<'a>(
         &'a self,
-        dialect: &'a str,
-        params: BTreeMap<String, Vec<String>>,
-    ) -> BoxFuture<'a, Result<Vec<SubmissionResult>, HookError>> {
-        Box::pin(Self::hook(self, dialect, params))
+        hook: &'a str,
+        call: HookCall,
+        peer: Option<SocketAddr>,
+    ) -> BoxFuture<'a, Result<HookAnswer, HookError>> {
+        Box::pin(Self::hook(self, hook, call, peer))
     }
 
     fn admit_worker(&self, authorization: Option<&str>, peer: Option<SocketAddr>) -> Result<AdmittedWorker, Refusal> {

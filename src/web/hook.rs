@@ -1,10 +1,8 @@
-//! `/change_hook`: changes reported by forges and scripts (docs/reference/http-api.md#change_hookbase). Parses only the
+//! `/change_hook`: changes reported by forges and scripts (docs/reference/http-api.md#change-hooks). Parses only the
 //! envelope; the master interprets the dialect.
 //!
 //! Unlike in Buildbot, a hook is closed until the configuration declares it, accepts only POST, and accepts nothing
 //! from pages of other sites. Otherwise an image on any page that somebody visits could start builds.
-
-use std::collections::BTreeMap;
 
 use base64::Engine;
 use warp::http::header::HeaderValue;
@@ -15,7 +13,7 @@ use super::origin::may_change;
 use super::request::{Request, decode};
 use super::respond::{self, set, set_text};
 use super::site::Site;
-use crate::master::{HookAccess, SubmissionResult};
+use crate::master::{HookAccess, HookAnswer, HookCall, SubmissionResult};
 
 /// Plain words: a sender's own text comes back in refusals, and must not be taken for a page.
 const KIND: &str = "text/plain; charset=utf-8";
@@ -63,23 +61,28 @@ pub fn turn_away(site: &Site, request: &Request, dialect: &str) -> Option<Respon
 
 /// Takes the call of a hook that was not turned away.
 pub async fn answer(site: &Site, request: &Request, dialect: &str) -> Response {
-    let Some(dialect) = dialect_of(dialect) else { return respond::bare(StatusCode::NOT_FOUND) };
-    if !request.body.is_empty() && !request.has_form() {
-        let kind = request.header(header::CONTENT_TYPE).unwrap_or("no type at all");
-        let kind: String = kind.chars().take(DIALECT_BYTES_MAX).collect();
-        let text = format!(
-            "the hook `{dialect}` takes the fields of a form (application/x-www-form-urlencoded), not a body of {kind}; for \
-             example: curl -d branch=main -d revision=4f3a2b1 …"
-        );
-        return plain(StatusCode::BAD_REQUEST, text);
-    }
-    match site.control.hook(&dialect, form_with_delivery(request)).await {
-        Ok(intake) => plain(StatusCode::OK, fate(&intake)),
+    let Some(hook) = dialect_of(dialect) else { return respond::bare(StatusCode::NOT_FOUND) };
+    match site.control.hook(&hook, call(request), request.peer).await {
+        Ok(HookAnswer::Changes(intake)) => plain(StatusCode::OK, fate(&intake)),
+        Ok(HookAnswer::Nothing(why)) => plain(StatusCode::OK, format!("no change found: {why}")),
         Err(error) => {
-            tracing::info!(dialect, error = %error.message, "rejected a change hook request");
-            plain(StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST), error.message)
+            let peer = request.origin_address();
+            tracing::info!(hook, peer, error = %error.message, "rejected a change hook request");
+            let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
+            let mut response = plain(status, error.message);
+            if let Some(wait) = error.wait {
+                set_text(&mut response, header::RETRY_AFTER, &wait.to_string());
+            }
+            response
         }
     }
+}
+
+/// What dialects get to see of a request.
+fn call(request: &Request) -> HookCall {
+    let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+    let headers = request.headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?)));
+    HookCall { headers: headers.collect(), body: request.body.clone(), params: request.form() }
 }
 
 fn dialect_of(element: &str) -> Option<String> {
@@ -107,26 +110,6 @@ fn fate(intake: &[SubmissionResult]) -> String {
     }
     let each: Vec<String> = intake.iter().map(ToString::to_string).collect();
     format!("{found}: {}", each.join("; "))
-}
-
-/// Headers by which senders name a delivery, so that one which they repeat is known.
-const DELIVERY_HEADERS: [&str; 6] = [
-    "Idempotency-Key",
-    "X-GitHub-Delivery",
-    "X-Gitea-Delivery",
-    "X-Gogs-Delivery",
-    "X-Gitlab-Event-UUID",
-    "X-Request-UUID",
-];
-
-/// The form, with the name of the delivery where only a header says it.
-fn form_with_delivery(request: &Request) -> BTreeMap<String, Vec<String>> {
-    let mut form = request.form();
-    let named = DELIVERY_HEADERS.iter().find_map(|name| request.header(*name));
-    if let Some(name) = named.filter(|name| !name.is_empty()) {
-        form.entry("delivery".to_owned()).or_insert_with(|| vec![name.to_owned()]);
-    }
-    form
 }
 
 fn plain(status: StatusCode, text: impl Into<String>) -> Response {

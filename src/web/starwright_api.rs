@@ -21,7 +21,7 @@ use super::wire::{
 };
 use crate::base::Timestamp;
 use crate::master::{Reply, SubmissionResult};
-use crate::model::{BuilderId, Caller, ConfigDigest, Event, Identity, Order, Report, ReportSubject, RequestId};
+use crate::model::{BuilderId, Caller, ConfigDigest, Event, Identity, Intake, Order, Report, ReportSubject, RequestId};
 use crate::store::StoreError;
 
 /// Why a request has no other answer.
@@ -141,7 +141,7 @@ fn reloaded(outcome: ReloadOutcome, digest: String) -> ReloadResponse {
 
 async fn changes(site: &Site, body: ChangesRequest, by: Caller) -> ApiResult {
     let changes = body.changes.into_iter().map(Into::into).collect();
-    let order = Order::AddChanges { changes, delivery: body.delivery };
+    let order = Order::AddChanges { changes, delivery: body.delivery, intake: Intake::Report };
     match site.control.order(order, by).await.map_err(unavailable)? {
         Reply::Changes(intake) => {
             let recorded = intake.iter().filter_map(SubmissionResult::recorded).map(|id| id.0).collect();

@@ -26,11 +26,12 @@ use crate::support::python::python_with;
 use crate::support::starwright::PROGRAM;
 
 /// The pages that promise to work.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "README.md",
     "docs/tutorial.md",
     "docs/concepts.md",
     "docs/guides/change-sources.md",
+    "docs/guides/forges.md",
     "docs/guides/from-buildbot.md",
     "docs/guides/mail.md",
     "docs/guides/operation.md",
@@ -398,6 +399,22 @@ fn the_guide_to_change_sources_works_as_printed() {
     }
     let changes = items(&session.address, "changes");
     assert_eq!(changes.len(), 2, "{}", session.transcript);
+}
+
+#[test]
+fn the_guide_to_forges_works_as_printed() {
+    let mut session = Session::new(&[]);
+    let block = blocks("docs/guides/forges.md").into_iter().find(|block| block.text.contains("name = \"mirror\""));
+    session.write("master.star", &format!("worker(\"local\")\n{}", block.expect("the guide has a generic hook").text));
+    session.write("secrets/mirror-hook", "SECRET\n");
+    session.say("starwright up master.star &\n", "the start");
+    session.wait_for_master();
+    for block in blocks("docs/guides/forges.md").iter().filter(|block| block.language == "sh") {
+        session.run(block);
+    }
+    assert!(session.transcript.contains("1 change found"), "{}", session.transcript);
+    let changes = items(&session.address, "changes");
+    assert_eq!(changes[0]["branch"], "main", "{}", session.transcript);
 }
 
 /// A `python3` that has the mail server of the guides, and prints at once.

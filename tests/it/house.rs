@@ -57,6 +57,7 @@ const SOLE_USERS: &[(&str, &[&str])] = &[
     ("hyper_util", &["web"]),
     ("lettre", &["notify"]),
     ("git2", &["vcs"]),
+    ("ring", &["vcs"]),
     ("clap", &["cli"]),
     ("reqwest", &["cli"]),
     ("rmpv", &["protocol", "worker"]),

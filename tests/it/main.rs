@@ -44,6 +44,7 @@ mod system;
 mod vcs_git;
 mod vcs_git_trouble;
 mod vcs_hook;
+mod vcs_hook_forges;
 mod web;
 mod wire_golden;
 mod worker;

@@ -1,4 +1,4 @@
-//! `master`, `web`, `change_hook`, `database`, `secrets`: what concerns the installation as a whole.
+//! `master`, `web`, `database`, `secrets`: what concerns the installation as a whole.
 
 use std::net::ToSocketAddrs as _;
 
@@ -9,9 +9,9 @@ use starlark::values::none::NoneType;
 
 use super::super::args::{Call, is_callable};
 use super::super::collect::Kind;
-use super::super::signature::{Native, optional, required};
+use super::super::signature::{Native, optional};
 use crate::base::{AddressRange, Authority, Host};
-use crate::model::{CollapsePolicy, DatabasePlan, HookPlan, RetentionPlan};
+use crate::model::{CollapsePolicy, DatabasePlan, RetentionPlan};
 
 /// What `collapse` may be; `True` and `False` say the first two as well.
 pub(super) const COLLAPSE_KIND: &str = "\"same_source\", \"never\" or a function of (builder, first, second)";
@@ -78,24 +78,6 @@ pub(super) static WEB: Native = Native {
     ],
 };
 
-pub(super) static CHANGE_HOOK: Native = Native {
-    name: "change_hook",
-    doc: "Enables `/change_hook/DIALECT`, through which a forge or a script reports changes.",
-    example: "change_hook(\"base\", user = \"push\", password = secret(\"hook\"))",
-    positional: 1,
-    kinds: &[],
-    params: &[
-        required("dialect", "\"base\"", "The format of the requests."),
-        optional("user", "text", "None", "The user name that callers must send (HTTP Basic authentication)."),
-        optional(
-            "password",
-            "text or secret",
-            "None",
-            "The password that callers must send; without one, anyone may call the hook.",
-        ),
-    ],
-};
-
 pub(super) static DATABASE: Native = Native {
     name: "database",
     doc: "Sets how long history is kept. The newest build of each builder is always kept.",
@@ -137,9 +119,6 @@ pub(super) static SECRETS: Native = Native {
     ],
 };
 
-/// Dialects of change hooks that the web room understands.
-const DIALECTS: [(&str, ()); 1] = [("base", ())];
-
 #[starlark_module]
 pub(super) fn functions(builder: &mut GlobalsBuilder) {
     fn master<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
@@ -175,25 +154,6 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         plan.allowed_origins = call.strings("allowed_origins").unwrap_or_default();
         plan.hosts = hosts;
         plan.trusted_proxies = trusted_proxies;
-        Ok(NoneType)
-    }
-
-    fn change_hook<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
-        let call = Call::open(&CHANGE_HOOK, args, eval)?;
-        let dialect = call.string("dialect").unwrap_or_default();
-        if call.word("dialect", &DIALECTS).is_some() {
-            call.collector.declare(Kind::Hook, &dialect, &call.site);
-        }
-        let hook = HookPlan { user: call.string("user"), password: call.text("password") };
-        if hook.user.is_some() != hook.password.is_some() {
-            let hint = "give both, or neither to let everybody call".to_owned();
-            call.wrong(
-                if hook.user.is_some() { "user" } else { "password" },
-                "is given without the other one",
-                Some(hint),
-            );
-        }
-        call.collector.plan.borrow_mut().web.hooks.insert(dialect, hook);
         Ok(NoneType)
     }
 

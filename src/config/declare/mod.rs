@@ -3,6 +3,7 @@
 
 mod builder;
 mod change_filter;
+mod change_hook;
 mod change_source;
 mod installation;
 mod kinds;
@@ -25,6 +26,7 @@ pub(super) use builder::{ON_LOST, env_value};
 /// Adds all declarations to the globals.
 pub(super) fn declarations(globals: &mut GlobalsBuilder) {
     installation::functions(globals);
+    change_hook::functions(globals);
     rights::functions(globals);
     worker::functions(globals);
     builder::functions(globals);
@@ -53,7 +55,7 @@ pub(super) fn tables() -> impl Iterator<Item = &'static Native> {
     [
         &installation::MASTER,
         &installation::WEB,
-        &installation::CHANGE_HOOK,
+        &change_hook::CHANGE_HOOK,
         &installation::DATABASE,
         &installation::SECRETS,
         &rights::ACCESS,

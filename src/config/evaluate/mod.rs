@@ -22,7 +22,7 @@ pub(super) use command::{line_of, unfit};
 pub(super) use context::{context_members, context_types};
 pub(super) use printed::Printer;
 pub use printed::take_printed;
-pub(super) use question::{decide, render};
+pub(super) use question::{compute, decide, render};
 pub(super) use result::result_members;
 pub(super) use script::evaluate;
 

@@ -41,6 +41,12 @@ fn with_fields(question: &Question, error: ScriptError) -> ScriptError {
     ScriptError { message: format!("{}{lists}", error.message) }
 }
 
+/// Has a function make plain data of plain data.
+pub(in crate::config) fn compute(scripts: &Scripts, function: FnId, facts: &Value) -> Result<Value, ScriptError> {
+    let read = |answer: Star<'_>| to_model(answer).map_err(|why| format!("what it returns {why}"));
+    call(scripts, function, |heap| vec![to_starlark(facts, heap)], read)
+}
+
 /// Asks a template for its text.
 pub(in crate::config) fn render(scripts: &Scripts, function: FnId, facts: &Value) -> Result<String, ScriptError> {
     call(

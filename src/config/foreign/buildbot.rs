@@ -191,6 +191,8 @@ pub(super) const ROWS: &[Row] = &[
         "git_poller(\"https://…\", branches = [\"main\"]), with load(\"@stdlib//source.star\", \"git_poller\")",
     ),
     name("PBChangeSource", "change_hook(\"base\", user = …, password = secret(…)), or `starwright sendchange`"),
+    name("change_hook_dialects", "change_hook(\"github\", secret = secret(\"hook\")), one for each dialect"),
+    name("GitHubEventHandler", "change_hook(\"github\", secret = …, changes = FUNCTION), a function of the event"),
     name("MailNotifier", "mail(to = [\"dev@example.org\"]), with load(\"@stdlib//notify.star\", \"mail\")"),
     name("GitHubStatusPush", "").missing(),
     name("IRC", "").missing(),

@@ -7,8 +7,8 @@ use super::script::trigger;
 use super::world::World;
 use crate::engine::{Input, Reply};
 use crate::model::{
-    Actor, Cause, CollapsePolicy, Decision, EvalOutcome, Event, FnId, ForceOrder, FunctionKind, NewChange, Order,
-    Outcome, Policy, Undecided, Value, Via,
+    Actor, Cause, CollapsePolicy, Decision, EvalOutcome, Event, FnId, ForceOrder, FunctionKind, Intake, NewChange,
+    Order, Outcome, Policy, Undecided, Value, Via,
 };
 
 /// A function whose answer can be changed, and that counts how often it was asked.
@@ -140,7 +140,11 @@ fn undecided_changes_of_one_scheduler_are_bounded() {
     let switch = Switch::new(failed("oh"));
     let mut world = World::new(filtered(&switch));
     let max = crate::engine::state::PENDING_MAX;
-    world.order(Order::AddChanges { changes: vec![NewChange::default(); max + 3], delivery: None });
+    world.order(Order::AddChanges {
+        changes: vec![NewChange::default(); max + 3],
+        delivery: None,
+        intake: Intake::Report,
+    });
     assert_eq!(
         facts(&world, |event| matches!(event, Event::ChangeDeclined { .. })),
         3,

@@ -16,7 +16,7 @@ use crate::engine::{
 };
 use crate::model::{
     Actor, BuildId, BuiltOf, Cause, ChangeId, CommandEnd, CommandId, CommandResult, ConfigDigest, Cursor, EvalJob,
-    Fact, ForceOrder, LogId, NewChange, Order, Outcome, Plan, Report, RequestId, Via, dirs_clash,
+    Fact, ForceOrder, Intake, LogId, NewChange, Order, Outcome, Plan, Report, RequestId, Via, dirs_clash,
 };
 
 /// Every so many inputs a snapshot is taken.
@@ -401,7 +401,7 @@ impl World {
     }
 
     fn told_by(&mut self, change: NewChange, delivery: Option<String>, by: Actor) -> Vec<SubmissionResult> {
-        let reply = self.order_by(Order::AddChanges { changes: vec![change], delivery }, by);
+        let reply = self.order_by(Order::AddChanges { changes: vec![change], delivery, intake: Intake::Report }, by);
         let Reply::Changes(intake) = reply else { panic!("{reply:?}") };
         intake
     }

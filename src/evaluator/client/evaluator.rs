@@ -146,6 +146,22 @@ impl Evaluator {
         }
     }
 
+    /// Calls a function that makes plain data: what it made, or why it made nothing.
+    ///
+    /// # Errors
+    /// When it killed or outlasted the child.
+    pub fn compute(&mut self, function: FnId, facts: &Value) -> Result<Result<Value, String>, Lost> {
+        let limit = self.template.launcher().limits.render;
+        let order = ChildRequest::Compute { function, facts: Cow::Borrowed(facts), micros: limit.as_micros() as u64 };
+        match self.exchange("the function", &order, Bounds { processor: limit, wall: TURN_WALL })? {
+            ChildReply::Computed { value, printed } => {
+                note(&printed);
+                Ok(value)
+            }
+            other => Err(odd(&other)),
+        }
+    }
+
     fn exchange(&mut self, work: &str, order: &ChildRequest<'_>, bounds: Bounds) -> Result<ChildReply, Lost> {
         let until = within(bounds.wall);
         let reply = self.process.link.send(order, until).and_then(|()| self.process.link.receive(until));

@@ -29,6 +29,11 @@ pub(super) fn serve(scripts: &Scripts, pipes: &mut Pipes) {
                 let text = scripts.render(function, &facts).map_err(|error| error.message);
                 Some(ChildReply::Rendered { text, printed: take_printed() })
             }
+            ChildRequest::Compute { function, facts, micros } => {
+                allow(micros);
+                let value = scripts.compute(function, &facts).map_err(|error| error.message);
+                Some(ChildReply::Computed { value, printed: take_printed() })
+            }
             ChildRequest::Load { .. } | ChildRequest::Text(_) | ChildRequest::Fork | ChildRequest::End { .. } => None,
         };
         let Some(reply) = reply else { return };
@@ -89,6 +94,7 @@ fn say(pipes: &mut Pipes, reply: &ChildReply) -> bool {
             let message = format!("the script's result cannot be handed over: {error}");
             pipes.say(&match reply {
                 ChildReply::Rendered { .. } => ChildReply::Rendered { text: Err(message), printed: String::new() },
+                ChildReply::Computed { .. } => ChildReply::Computed { value: Err(message), printed: String::new() },
                 ChildReply::Decided { spent_micros, .. } => ChildReply::Decided {
                     answers: vec![Err(message)],
                     spent_micros: *spent_micros,

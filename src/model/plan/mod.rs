@@ -1,5 +1,6 @@
 //! The whole configuration as data. User functions are opaque ids ([`FnId`]) that only `config` can call.
 
+mod hook;
 mod notifier;
 mod rights;
 mod scheduler;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::hook::{HookDialect, HookPlan, HookSettings, PullEvent, PullRef};
 #[cfg(test)]
 pub use self::notifier::PaperPlan;
 pub use self::notifier::{MailPlan, MailTls, NotifierKind, NotifierPlan, NotifyOn, Recipients};
@@ -90,15 +92,8 @@ pub struct WebPlan {
     pub hosts: Vec<String>,
     /// Addresses and ranges (`10.0.0.0/8`) of proxies whose word on the client's address and host counts.
     pub trusted_proxies: Vec<String>,
-    /// Change hooks by dialect.
+    /// Change hooks by name: the last part of their address.
     pub hooks: BTreeMap<String, HookPlan>,
-}
-
-/// `change_hook(...)`: how one dialect of `/change_hook/` is protected.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HookPlan {
-    pub user: Option<String>,
-    pub password: Option<Text>,
 }
 
 /// `database(...)`.

@@ -4,6 +4,7 @@ pub mod browser;
 pub mod git;
 pub mod git_source;
 pub mod history;
+pub mod hooks;
 pub mod http;
 pub mod link;
 pub mod proxy;

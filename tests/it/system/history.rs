@@ -1,7 +1,7 @@
 //! From a change to a build, its logs and its history.
 
 use starwright::master::Reply;
-use starwright::model::{Event, NewChange, Order, Outcome};
+use starwright::model::{Event, Intake, NewChange, Order, Outcome};
 
 use super::house::House;
 use super::worker::ScriptedWorker;
@@ -32,7 +32,8 @@ async fn a_change_becomes_a_build_with_logs_and_history() {
         revision: Some("abc".to_owned()),
         ..NewChange::default()
     };
-    let reply = running.order(Order::AddChanges { changes: vec![change], delivery: None }).await;
+    let reply =
+        running.order(Order::AddChanges { changes: vec![change], delivery: None, intake: Intake::Report }).await;
     assert!(matches!(&reply, Reply::Changes(ids) if ids.len() == 1), "{reply:?}");
 
     let compile = commands.recv().await.unwrap();

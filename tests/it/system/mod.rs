@@ -4,6 +4,7 @@
 mod crash;
 mod evaluators;
 mod history;
+mod hooks;
 mod house;
 mod outbox;
 mod poll;

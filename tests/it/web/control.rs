@@ -311,7 +311,7 @@ fn our_own_api_takes_changes_and_refuses_what_is_wrong() {
     assert_eq!(ids.changes, [7, 8]);
     assert_eq!(ids.notes, ["nothing is recorded: this delivery came before, as change 6"]);
     let orders = served.master.orders();
-    let [Order::AddChanges { changes, delivery }] = orders.as_slice() else { panic!("{orders:?}") };
+    let [Order::AddChanges { changes, delivery, .. }] = orders.as_slice() else { panic!("{orders:?}") };
     assert_eq!((changes.len(), changes[0].author.as_str(), delivery.as_deref()), (2, "Ann", Some("d1")));
     assert_eq!(own(&served, "POST", "changes", r#"{"author": "Bob", "branch": null}"#).status, 200);
     served.master.orders();
@@ -360,9 +360,9 @@ fn change_hooks_are_handed_on_and_answered_in_the_usual_words() {
     assert_eq!(served.ask("POST", "/change_hook/base?n=0&author=Query", &[], "").text(), "no change found");
     let hooks = served.master.hooks();
     assert_eq!(hooks[0].0, "base");
-    assert_eq!(hooks[0].1["author"], ["Ann <ann@example.org>"]);
+    assert_eq!(hooks[0].1.params["author"], ["Ann <ann@example.org>"]);
     assert_eq!(
-        hooks[3].1,
+        hooks[3].1.params,
         BTreeMap::from([("n".to_owned(), vec!["0".to_owned()]), ("author".to_owned(), vec!["Query".to_owned()])])
     );
     let guarded = served.form("/change_hook/guarded", "n=1");
@@ -408,18 +408,6 @@ fn a_hook_takes_nothing_by_get_and_nothing_from_a_foreign_page() {
     }
     let rebound = [("Sec-Fetch-Site", "same-origin"), ("Origin", "http://evil.example"), FORM];
     assert_eq!(served.ask("POST", "/change_hook/base", &rebound, "branch=main").status, 403);
-    assert_eq!(served.master.hooks(), []);
-}
-
-#[test]
-fn a_hook_refuses_what_is_no_form_with_words() {
-    let served = hooked();
-    for kind in ["application/json", "text/plain", "multipart/form-data; boundary=x"] {
-        let answer = served.ask("POST", "/change_hook/base", &[("Content-Type", kind)], "{\"author\": \"x\"}");
-        assert_eq!(answer.status, 400, "{kind}");
-        assert!(answer.text().contains("fields of a form") && answer.text().contains(kind), "{}", answer.text());
-    }
-    assert_eq!(served.ask("POST", "/change_hook/base?author=x", &[], "n=1").status, 400, "no type at all");
     assert_eq!(served.master.hooks(), []);
 }
 

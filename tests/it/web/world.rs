@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use starwright::base::{Span, SystemClock, Timestamp};
 use starwright::master::{
-    AdmittedWorker, Alerts, Frame, HookAccess, HookError, OrderError, Refusal, RefusalKind, RefusedWorker, Reply,
-    ShuttingDown, Socket, SubmissionResult,
+    AdmittedWorker, Alerts, Frame, HookAccess, HookAnswer, HookCall, HookError, OrderError, Refusal, RefusalKind,
+    RefusedWorker, Reply, ShuttingDown, Socket, SubmissionResult,
 };
 use starwright::model::{
     Action, Actor, Ask, BuildId, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Caller, Cause, Change, ChangeId,
@@ -420,8 +420,7 @@ struct Inner {
     facts: broadcast::Sender<Arc<Fact>>,
     orders: Mutex<Vec<(Order, Actor)>>,
     reply: Mutex<Reply>,
-    #[expect(clippy::type_complexity, reason = "what a hook was called with")]
-    hooks: Mutex<Vec<(String, BTreeMap<String, Vec<String>>)>>,
+    hooks: Mutex<Vec<(String, HookCall)>>,
     alerts: Alerts,
     shown: Mutex<Option<Vec<Object>>>,
     silent: Mutex<Vec<SocketAddr>>,
@@ -454,7 +453,7 @@ impl FakeMaster {
     }
 
     /// Hooks it was told of since the last look.
-    pub fn hooks(&self) -> Vec<(String, BTreeMap<String, Vec<String>>)> {
+    pub fn hooks(&self) -> Vec<(String, HookCall)> {
         std::mem::take(&mut self.0.hooks.lock().unwrap())
     }
 }
@@ -520,12 +519,13 @@ impl Control for FakeMaster {
 
     fn hook<'a>(
         &'a self,
-        dialect: &'a str,
-        params: BTreeMap<String, Vec<String>>,
-    ) -> BoxFuture<'a, Result<Vec<SubmissionResult>, HookError>> {
-        let count = params.get("n").and_then(|n| n[0].parse().ok()).unwrap_or(1);
-        let answer = Ok(vec![SubmissionResult::Recorded(ChangeId(1)); count]);
-        self.0.hooks.lock().unwrap().push((dialect.to_owned(), params));
+        hook: &'a str,
+        call: HookCall,
+        _: Option<SocketAddr>,
+    ) -> BoxFuture<'a, Result<HookAnswer, HookError>> {
+        let count = call.params.get("n").and_then(|n| n[0].parse().ok()).unwrap_or(1);
+        let answer = Ok(HookAnswer::Changes(vec![SubmissionResult::Recorded(ChangeId(1)); count]));
+        self.0.hooks.lock().unwrap().push((hook.to_owned(), call));
         Box::pin(async move { answer })
     }
 

@@ -7,7 +7,7 @@ use super::machine::Machine;
 use super::run::{Happening, Sim};
 use super::shell::{Doom, Then, commit};
 use crate::engine::{Input, Reply, SubmissionResult, Ticket};
-use crate::model::{Actor, BuildId, BuiltOf, Cause, ForceOrder, Order, RequestId, Via};
+use crate::model::{Actor, BuildId, BuiltOf, Cause, ForceOrder, Intake, Order, RequestId, Via};
 
 impl Sim {
     /// Somebody does something, and somebody else will later.
@@ -102,7 +102,10 @@ impl Sim {
         if hook {
             self.saw(if again { "hook told twice" } else { "hook told" });
             let changes = vec![commit(&branch, &revision)];
-            self.order_by(Order::AddChanges { changes, delivery: None }, Actor::Hook { dialect: "base".into() });
+            self.order_by(
+                Order::AddChanges { changes, delivery: None, intake: Intake::Report },
+                Actor::Hook { dialect: "base".into() },
+            );
         }
     }
 

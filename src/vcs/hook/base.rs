@@ -1,28 +1,31 @@
-//! Change hooks: what others tell us by HTTP. Pure; the caller has checked who is asking.
+//! The dialect `base`: a change as the fields of a form.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value as Json;
 
+use super::{Heard, HookCall, HookError, Meaning};
 use crate::base::{Timestamp, nearest};
-use crate::model::{NewChange, Properties, Value};
+use crate::model::{HookSettings, NewChange, Properties, Value};
 
-/// Why a hook was refused (docs/reference/http-api.md#change_hookbase).
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct HookError {
-    /// HTTP status: 400 when the request is wrong, 500 when we are.
-    pub status: u16,
-    /// The body of the answer.
-    pub message: String,
-}
-
-impl HookError {
-    fn bad(message: impl Into<String>) -> Self {
-        Self { status: 400, message: message.into() }
+/// The dialect itself: what is not a form is refused.
+pub(super) fn read(call: &HookCall, _: &HookSettings) -> Result<Heard, HookError> {
+    let kind = call.header("content-type").map(|kind| kind.split(';').next().unwrap_or_default().trim());
+    if !call.body.is_empty() && !kind.is_some_and(|kind| kind.eq_ignore_ascii_case(FORM)) {
+        let kind: String = kind.unwrap_or("no type at all").chars().take(NAME_CHARS_MAX).collect();
+        return Err(HookError::bad(format!(
+            "the hook `base` takes the fields of a form ({FORM}), not a body of {kind}; for example: curl -d branch=main -d \
+             revision=4f3a2b1 …"
+        )));
     }
+    let changes = base_hook(&call.params)?;
+    let payload = call.params.iter().map(|(name, values)| (name.clone(), Json::from(values.as_slice()))).collect();
+    let meaning = Meaning::Changes { changes, addresses: Vec::new(), demanded: false };
+    Ok(Heard { event: "change".to_owned(), meaning, payload: Json::Object(payload) })
 }
+
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The `base` dialect of `/change_hook`: parameters of a form or query, of which the first value of each name counts.
 /// An empty value is as good as none. A name that is not known is refused: a misspelt `branch` would build something

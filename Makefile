@@ -44,12 +44,13 @@ bench: ## measures speed, each figure beside its baseline
 
 PROGRAMS ?= 1000000
 BUILDS ?= 10000
-
+HOOKS ?= 1000000
 REQUESTS ?= 1000000
 
-fuzz: ## runs PROGRAMS=1000000 made-up programs in an evaluator, BUILDS=10000 builds of such through a master, and sends REQUESTS=1000000 made-up requests, from SEED (1)
+fuzz: ## makes up PROGRAMS=1000000 programs, BUILDS=10000 builds, REQUESTS=1000000 requests and HOOKS=1000000 calls of forges, from SEED (1)
 	STARWRIGHT_FUZZ_PROGRAMS=$(PROGRAMS) STARWRIGHT_FUZZ_BUILDS=$(BUILDS) STARWRIGHT_FUZZ_REQUESTS=$(REQUESTS) \
-		STARWRIGHT_FUZZ_SEED=$(or $(SEED),1) $(CARGO) test --release --test it fuzz:: -- --nocapture
+		STARWRIGHT_FUZZ_HOOKS=$(HOOKS) STARWRIGHT_FUZZ_SEED=$(or $(SEED),1) \
+		$(CARGO) test --release --test it fuzz:: -- --nocapture
 
 ROUNDS ?= 500
 

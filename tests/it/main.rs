@@ -45,6 +45,7 @@ mod vcs_git;
 mod vcs_git_trouble;
 mod vcs_hook;
 mod vcs_hook_forges;
+mod vcs_hook_fuzz;
 mod web;
 mod wire_golden;
 mod worker;

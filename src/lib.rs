@@ -57,8 +57,8 @@ pub mod testing {
     /// Polls and hooks.
     pub mod vcs {
         pub use crate::vcs::{
-            GitProgram, Heard, HookCall, HookError, Meaning, PollError, base_hook, bounded, change_of, check_proof,
-            hear, poll_with, record_of,
+            GitProgram, Heard, HookCall, HookError, Meaning, PollError, PollTools, base_hook, bounded, change_of,
+            check_proof, hear, poll, poll_with, record_of,
         };
     }
 

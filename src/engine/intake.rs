@@ -17,7 +17,7 @@
 
 use super::schedulers::offer_change;
 use super::turn::Turn;
-use super::watch::{repository_of, watches};
+use super::watch::{home_of, repository_of, watches};
 use super::{Reply, SubmissionResult, Ticket};
 use crate::model::{
     Actor, Change, ChangeId, ChangeSourceId, ChangeSourcePlan, Event, Intake, NewChange, StampSpec, normal_address,
@@ -116,8 +116,8 @@ fn told_to(turn: &mut Turn<'_>, poller: &ChangeSourcePlan, change: &NewChange) -
 
 /// The pollers that would see a change.
 fn pollers_of(turn: &Turn<'_>, change: &NewChange) -> Vec<ChangeSourcePlan> {
-    let (Some(plan), false) = (turn.plan(), change.repository.is_empty()) else { return Vec::new() };
-    let address = normal_address(&change.repository);
+    let (Some(plan), false) = (turn.plan(), home_of(change).is_empty()) else { return Vec::new() };
+    let address = normal_address(home_of(change));
     let sees = |poller: &&ChangeSourcePlan| {
         let cursor = turn.state.sources().get(&poller.name).and_then(|source| source.cursor.as_ref());
         repository_of(poller).is_some_and(|own| normal_address(own) == address) && watches(poller, cursor, change)
@@ -170,8 +170,11 @@ fn with_short_branch(mut change: NewChange) -> NewChange {
 /// What a hook tells as the poller itself would.
 fn owned(poller: &ChangeSourcePlan, change: &NewChange) -> NewChange {
     let or = |own: &String, told: &String| if own.is_empty() { told.clone() } else { own.clone() };
+    // The branch of a pull request may be in another repository.
+    let is_elsewhere = normal_address(&change.repository) != normal_address(home_of(change));
+    let home = if is_elsewhere { None } else { repository_of(poller) };
     NewChange {
-        repository: without_login(repository_of(poller).unwrap_or(&change.repository)),
+        repository: without_login(home.unwrap_or(&change.repository)),
         project: or(&poller.project, &change.project),
         codebase: poller.codebase.clone(),
         category: poller.category.clone().or_else(|| change.category.clone()),

@@ -2,12 +2,13 @@
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use crate::model::{BranchChoice, ChangeSourceKind, ChangeSourcePlan, Cursor, GitPlan, NewChange};
+use crate::model::{BranchChoice, ChangeSourceKind, ChangeSourcePlan, Cursor, GitPlan, NewChange, PullsPlan, Value};
 
 /// The repository that a poller looks at, as it was declared; none if it looks at something else.
 pub(super) fn repository_of(poller: &ChangeSourcePlan) -> Option<&str> {
     match &poller.kind {
         ChangeSourceKind::Git(git) => Some(&git.repository),
+        ChangeSourceKind::Pulls(pulls) => Some(&pulls.repository),
         #[cfg(test)]
         ChangeSourceKind::List(_) => None,
     }
@@ -17,11 +18,17 @@ pub(super) fn repository_of(poller: &ChangeSourcePlan) -> Option<&str> {
 pub(super) fn is_replaced(old: &ChangeSourceKind, new: &ChangeSourceKind) -> bool {
     match (old, new) {
         (ChangeSourceKind::Git(old), ChangeSourceKind::Git(new)) => old.repository != new.repository,
+        // What was seen are the heads of those that were looked at.
+        (ChangeSourceKind::Pulls(old), ChangeSourceKind::Pulls(new)) => {
+            (&old.repository, &old.api, &old.branches, old.drafts)
+                != (&new.repository, &new.api, &new.branches, new.drafts)
+        }
         #[cfg(test)]
         (ChangeSourceKind::List(old), ChangeSourceKind::List(new)) => !new.texts.starts_with(&old.texts),
         // A source of another kind. One such arm for each kind, so that the compiler names a kind without a rule.
+        (ChangeSourceKind::Git(_) | ChangeSourceKind::Pulls(_), _) => true,
         #[cfg(test)]
-        (ChangeSourceKind::Git(_) | ChangeSourceKind::List(_), _) => true,
+        (ChangeSourceKind::List(_), _) => true,
     }
 }
 
@@ -32,6 +39,7 @@ pub(super) fn watches(poller: &ChangeSourcePlan, cursor: Option<&Cursor>, change
     match &poller.kind {
         // Nobody but the forge tells of pull requests, also of those whose branch is an ordinary one.
         ChangeSourceKind::Git(git) => !is_pull(change) && git_watches(git, cursor, branch),
+        ChangeSourceKind::Pulls(pulls) => is_pull(change) && pulls_watch(pulls, change),
         #[cfg(test)]
         ChangeSourceKind::List(_) => false,
     }
@@ -40,6 +48,20 @@ pub(super) fn watches(poller: &ChangeSourcePlan, cursor: Option<&Cursor>, change
 /// Whether a change is a pull request.
 fn is_pull(change: &NewChange) -> bool {
     change.properties.get("pull.number").is_some()
+}
+
+/// The repository that a change is for. A pull request may have its branch in another one.
+pub(super) fn home_of(change: &NewChange) -> &str {
+    let home = change.properties.get("pull.base_repository").and_then(Value::as_str);
+    home.unwrap_or(&change.repository)
+}
+
+/// Of a comment, some forges do not tell where the pull request is to go.
+fn pulls_watch(pulls: &PullsPlan, change: &NewChange) -> bool {
+    let is_draft = change.properties.get("pull.draft").is_some_and(Value::is_true);
+    let base = change.properties.get("pull.base").and_then(Value::as_str);
+    let fits = |base: &str| pulls.branches.is_empty() || compiled(&pulls.branches).is_match(base);
+    (pulls.drafts || !is_draft) && base.is_none_or(fits)
 }
 
 fn git_watches(git: &GitPlan, cursor: Option<&Cursor>, branch: &str) -> bool {

@@ -52,7 +52,7 @@ pub(super) struct Shared {
     pub tasks: Tasks,
     pub alerts: Alerts,
     pub rights: Rights,
-    pub hook_functions: HookFunctions,
+    pub hooks: HookFunctions,
 }
 
 /// Looking.

@@ -76,7 +76,7 @@ impl Handle {
                 ("payload".to_owned(), Value::from_json(&payload)),
                 ("changes".to_owned(), Value::List(told)),
             ]));
-            let functions = &self.shared.hook_functions;
+            let functions = &self.shared.hooks;
             (changes, always) = functions.changes(hook, (&plan.digest, function), facts, demanded).await?;
         }
         if changes.is_empty() && always.is_empty() {

@@ -9,14 +9,16 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::MasterError;
 use super::inbox::Inbox;
 use super::keyed_queue::KeyedQueue;
 use super::missing_branches::MissingBranches;
 use super::plan_in_force::PlanInForce;
+use super::{MasterError, Options};
+use crate::base::Clock;
 use crate::engine::{Input, PollResult};
-use crate::model::{ChangeSourcePlan, Cursor};
-use crate::vcs;
+use crate::model::{Cursor, Plan};
+use crate::secrets::Secrets;
+use crate::vcs::{self, PollTools};
 
 /// Polls at the same time: they wait for the network most of the time, and unpack on a core otherwise.
 const POLLS_AT_ONCE: usize = 8;
@@ -32,12 +34,16 @@ pub(super) struct Polls {
     queue: KeyedQueue<String, Option<Cursor>>,
     /// Each source keeps what it needs in a directory of its own below this one.
     directory: PathBuf,
+    /// The directory of the configuration, where secrets are looked for.
+    base: PathBuf,
+    clock: Arc<dyn Clock>,
     missing: MissingBranches,
 }
 
 impl Polls {
-    pub fn new(directory: PathBuf, missing: MissingBranches) -> Self {
-        Self { queue: KeyedQueue::new(), directory, missing }
+    pub fn new(options: &Options, clock: Arc<dyn Clock>, missing: MissingBranches) -> Self {
+        let (directory, base) = (options.data.join("poll"), options.base());
+        Self { queue: KeyedQueue::new(), directory, base, clock, missing }
     }
 
     /// Orders a poll; comes back as [`Input::Polled`].
@@ -55,9 +61,9 @@ impl Polls {
         let polls = &self;
         self.queue
             .run(POLLS_AT_ONCE, &stop, |source, cursor| {
-                let (plan, inbox) = (plan.get().change_sources.get(&source).cloned(), inbox.clone());
+                let (plan, inbox) = (plan.get(), inbox.clone());
                 async move {
-                    let report = polls.one(&source, plan, cursor).await;
+                    let report = polls.one(&source, &plan, cursor).await;
                     // When the engine task is gone the master ends, and the next one polls again.
                     let _ = inbox.tell(Input::Polled { source, report }).await;
                     Ok(())
@@ -66,22 +72,23 @@ impl Polls {
             .await
     }
 
-    async fn one(
-        &self,
-        source: &str,
-        plan: Option<ChangeSourcePlan>,
-        cursor: Option<Cursor>,
-    ) -> Result<PollResult, String> {
+    async fn one(&self, source: &str, plan: &Plan, cursor: Option<Cursor>) -> Result<PollResult, String> {
+        let secrets = &plan.secrets;
+        let plan = plan.change_sources.get(source);
         let plan = plan.ok_or_else(|| format!("change source `{source}` is no longer in the configuration"))?;
+        // Read anew each time, so that a new token works at once.
+        let token = plan.kind.token().map(|token| Secrets::new(secrets, &self.base).reveal(token));
+        let token = token.transpose().map_err(|error| error.message)?.map(|(token, _used)| token);
         let directory = self.directory.join(directory_name(source));
         tokio::fs::create_dir_all(&directory)
             .await
             .map_err(|error| format!("failed to create the directory `{}`: {error}", directory.display()))?;
         let timeout = plan.timeout;
         let bound = timeout.as_duration() + TIMEOUT_GRACE;
-        match tokio::time::timeout(bound, vcs::poll(&plan, cursor, &directory)).await {
+        let tools = PollTools { cache: &directory, token: token.as_deref(), clock: self.clock.as_ref() };
+        match tokio::time::timeout(bound, vcs::poll(plan, cursor, &tools)).await {
             Ok(Ok((changes, cursor))) => {
-                self.missing.note(&plan, &cursor);
+                self.missing.note(plan, &cursor);
                 Ok(PollResult { changes, cursor })
             }
             Ok(Err(error)) => Err(error.message),

@@ -177,19 +177,11 @@ impl Master {
         let workers = Arc::new(Workers::new(host, Arc::clone(&admission), engine.last_epoch()));
         let rights = Rights::new(plan.clone(), Arc::clone(&configurations));
         let evaluators = Evaluators::new(Arc::clone(&configurations), inbox.clone(), &outer);
-        let renders = Renders::new(Arc::clone(&configurations));
-        let hook_functions = HookFunctions::new(renders, alerts.clone());
+        let hooks = HookFunctions::new(Renders::new(Arc::clone(&configurations)), alerts.clone());
         let effects = Effects {
-            deliveries: Arc::new(Deliveries::new(Mailer {
-                store: store.clone(),
-                clock: Arc::clone(&clock),
-                configurations: Arc::clone(&configurations),
-                renders: Arc::new(Renders::new(Arc::clone(&configurations))),
-                base: options.base(),
-                url: options.url.clone(),
-            })),
+            deliveries: deliveries(&options, &store, &clock, &configurations),
             evaluators,
-            polls: Arc::new(Polls::new(options.data.join("poll"), missing_branches.clone())),
+            polls: Arc::new(Polls::new(&options, Arc::clone(&clock), missing_branches.clone())),
             log_writes: Arc::new(LogWrites::new(store.logs(), alerts.clone())),
             clock: Arc::clone(&clock),
             workers: Arc::clone(&workers),
@@ -255,20 +247,8 @@ impl Master {
         let engine_ended = start_engine_task(task, &inner)?;
 
         let tasks = outer.clone();
-        let shared = Shared {
-            options,
-            store,
-            inbox,
-            plan,
-            facts,
-            reloads,
-            admission,
-            workers,
-            tasks,
-            alerts,
-            rights,
-            hook_functions,
-        };
+        let shared =
+            Shared { options, store, inbox, plan, facts, reloads, admission, workers, tasks, alerts, rights, hooks };
         Ok(Self { handle: Handle { shared: Arc::new(shared) }, outer, inner, log_writes, engine_ended, loaded })
     }
 
@@ -295,6 +275,22 @@ impl Master {
             Err(ShuttingDown) => Err(StartError::Ended(self.outer.failed().await)),
         }
     }
+}
+
+fn deliveries(
+    options: &Options,
+    store: &Store,
+    clock: &Arc<dyn Clock>,
+    configurations: &Arc<Configurations>,
+) -> Arc<Deliveries> {
+    Arc::new(Deliveries::new(Mailer {
+        store: store.clone(),
+        clock: Arc::clone(clock),
+        configurations: Arc::clone(configurations),
+        renders: Arc::new(Renders::new(Arc::clone(configurations))),
+        base: options.base(),
+        url: options.url.clone(),
+    }))
 }
 
 async fn open_store(options: &Options) -> Result<Store, StartError> {

@@ -65,9 +65,9 @@ pub use plan::{
     BranchChoice, BuilderPlan, ChangeFilter, ChangeSourceKind, ChangeSourcePlan, CodebasePlan, CollapsePolicy,
     DECLARE_RIGHTS, DatabasePlan, ForceParam, ForceParamKind, GitPlan, HookDialect, HookPlan, HookSettings,
     ImportantFiles, LockAccess, LockMode, LockPlan, LockScope, MailPlan, MailTls, MasterPlan, Matcher, NotifierKind,
-    NotifierPlan, NotifyOn, Only, Plan, Policy, PullEvent, PullRef, RETRY_DELAY_MAX, Recipients, RetentionPlan,
-    RightsPlan, RolePlan, RulePlan, SchedulerKind, SchedulerPlan, SecretsPlan, SourcePlace, StepPlan, WebPlan,
-    WorkerPlan, dir_key, dirs_clash, full_name, intern,
+    NotifierPlan, NotifyOn, Only, Plan, Policy, PullEvent, PullRef, PullsPlan, RETRY_DELAY_MAX, Recipients,
+    RetentionPlan, RightsPlan, RolePlan, RulePlan, SchedulerKind, SchedulerPlan, SecretsPlan, SourcePlace, StepPlan,
+    WebPlan, WorkerPlan, dir_key, dirs_clash, full_name, intern,
 };
 #[cfg(test)]
 pub use plan::{ListPlan, PaperPlan};

@@ -26,9 +26,9 @@ pub(super) fn poll_list(
 
 #[cfg(test)]
 mod tests {
-    use crate::base::Span;
+    use crate::base::{Span, SystemClock};
     use crate::model::{ChangeSourceKind, ChangeSourcePlan, ListPlan, SourcePlace};
-    use crate::vcs::poll;
+    use crate::vcs::{PollTools, poll};
 
     fn source(texts: &[&str]) -> ChangeSourcePlan {
         ChangeSourcePlan {
@@ -46,7 +46,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_kind_that_a_line_adds_is_polled_like_the_others() {
-        let cache = std::path::Path::new("");
+        let tools = PollTools { cache: std::path::Path::new(""), token: None, clock: &SystemClock };
+        let cache = &tools;
         let (first, seen) = poll(&source(&["a"]), None, cache).await.unwrap();
         assert_eq!(first.len(), 0, "what is there at first is taken as seen");
         let grown = source(&["a", "b", "c", "d"]);

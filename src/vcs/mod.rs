@@ -11,10 +11,12 @@ mod hook;
 mod list;
 mod poll;
 mod poll_error;
+mod poll_tools;
+mod pulls;
 
 pub use bounds::bounded;
 pub use git::GitProgram;
 pub use hook::{Heard, HookCall, HookError, Meaning, base_hook, change_of, check_proof, hear, record_of};
-pub(crate) use poll::poll;
-pub use poll::poll_with;
+pub use poll::{poll, poll_with};
 pub use poll_error::PollError;
+pub use poll_tools::PollTools;

@@ -4,31 +4,42 @@ use std::path::Path;
 
 use super::git::{GitProgram, poll_git};
 use super::poll_error::PollError;
+use super::poll_tools::PollTools;
+use super::pulls::poll_pulls;
 use crate::model::{ChangeSourceKind, ChangeSourcePlan, Cursor, NewChange};
 
-/// Polls a source once. `cache` is a directory of this source alone, for what it keeps between polls; the
-/// next poll must not begin before this one ended. Without a cursor the tips are taken as seen.
+/// Polls a source once; the next poll must not begin before this one ended. Without a cursor, what is there is taken as
+/// seen.
 ///
 /// Returns the new changes, oldest first in each branch, and what has been seen now.
 pub async fn poll(
     source: &ChangeSourcePlan,
     cursor: Option<Cursor>,
-    cache: &Path,
+    tools: &PollTools<'_>,
 ) -> Result<(Vec<NewChange>, Cursor), PollError> {
-    poll_with(source, cursor, cache, &GitProgram::default()).await
+    // One line a kind.
+    match &source.kind {
+        ChangeSourceKind::Git(git) => poll_git(source, git, cursor, tools.cache, &GitProgram::default()).await,
+        ChangeSourceKind::Pulls(pulls) => poll_pulls(source, pulls, cursor, tools).await,
+        #[cfg(test)]
+        ChangeSourceKind::List(list) => Ok(super::list::poll_list(source, list, cursor)),
+    }
 }
 
-/// Polls with this git program and environment.
+/// Polls a source of kind `git` with this program and environment.
+///
+/// # Errors
+/// Also for a source of another kind.
 pub async fn poll_with(
     source: &ChangeSourcePlan,
     cursor: Option<Cursor>,
     cache: &Path,
     program: &GitProgram,
 ) -> Result<(Vec<NewChange>, Cursor), PollError> {
-    // One line a kind.
     match &source.kind {
         ChangeSourceKind::Git(git) => poll_git(source, git, cursor, cache, program).await,
+        ChangeSourceKind::Pulls(_) => Err(PollError { message: format!("`{}` is no git repository", source.name) }),
         #[cfg(test)]
-        ChangeSourceKind::List(list) => Ok(super::list::poll_list(source, list, cursor)),
+        ChangeSourceKind::List(_) => Err(PollError { message: format!("`{}` is no git repository", source.name) }),
     }
 }

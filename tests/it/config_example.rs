@@ -28,7 +28,7 @@ fn the_example_is_right_and_remarks_nothing() {
     let plan = &loaded.plan;
     assert_eq!(config::summary(plan), "1 worker, 2 builders, 3 schedulers, 1 change source, 1 notifier, 1 lock");
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
-    let ChangeSourceKind::Git(git) = &plan.change_sources["checkout"].kind;
+    let ChangeSourceKind::Git(git) = &plan.change_sources["checkout"].kind else { panic!("it polls git") };
     assert_eq!(Path::new(&git.repository), example.parent().unwrap().parent().unwrap());
     assert_eq!(git.branches, BranchChoice::Default);
     let SchedulerKind::Force { params, .. } = &plan.schedulers["by-hand"].kind else { panic!() };

@@ -59,7 +59,7 @@ const SOLE_USERS: &[(&str, &[&str])] = &[
     ("git2", &["vcs"]),
     ("ring", &["vcs"]),
     ("clap", &["cli"]),
-    ("reqwest", &["cli"]),
+    ("reqwest", &["cli", "vcs"]),
     ("rmpv", &["protocol", "worker"]),
     ("tracing_subscriber", &["base"]),
     ("croner", &["engine", "config"]),

@@ -46,6 +46,7 @@ mod vcs_git_trouble;
 mod vcs_hook;
 mod vcs_hook_forges;
 mod vcs_hook_fuzz;
+mod vcs_pulls;
 mod web;
 mod wire_golden;
 mod worker;

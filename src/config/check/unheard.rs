@@ -8,9 +8,6 @@ use regex::Regex;
 use super::super::collect::{Collector, Kind};
 use crate::model::{ChangeFilter, ChangeSourcePlan, Matcher, Plan, SchedulerKind, SchedulerPlan, without_login};
 
-/// The category of changes that are new tags.
-const TAG: &str = "tag";
-
 /// Warns of each source that nobody listens to, and of branches that are polled for nothing.
 pub(super) fn warn_unheard(collector: &Collector, plan: &Plan) {
     let listeners: Vec<_> = plan.schedulers.values().filter_map(|it| Some((it, filter_of(&it.kind)?))).collect();
@@ -66,8 +63,8 @@ fn obstacle(source: &ChangeSourcePlan, scheduler: &SchedulerPlan, filter: &Chang
         });
     }
     let (repository, has_tags) = (without_login(source.kind.repository()), source.kind.follows_tags());
-    let mut categories = vec![source.category.as_deref()];
-    categories.extend(has_tags.then_some(Some(TAG)));
+    let own = source.category.as_deref();
+    let categories = own.map_or_else(|| source.kind.categories(), |own| vec![Some(own)]);
     let branches = source.kind.named_branches();
     let tests = [
         ("codebase", fits(filter.codebase.as_ref(), Some(source.codebase.as_str()))),

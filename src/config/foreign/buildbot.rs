@@ -192,6 +192,8 @@ pub(super) const ROWS: &[Row] = &[
     ),
     name("PBChangeSource", "change_hook(\"base\", user = …, password = secret(…)), or `starwright sendchange`"),
     name("change_hook_dialects", "change_hook(\"github\", secret = secret(\"hook\")), one for each dialect"),
+    name("GitHubPullrequestPoller", "pull_request_poller(\"github\", \"owner/repo\", token = secret(…))"),
+    name("BitbucketPullrequestPoller", "pull_request_poller(\"bitbucket\", \"owner/repo\", token = secret(…))"),
     name("GitHubEventHandler", "change_hook(\"github\", secret = …, changes = FUNCTION), a function of the event"),
     name("MailNotifier", "mail(to = [\"dev@example.org\"]), with load(\"@stdlib//notify.star\", \"mail\")"),
     name("GitHubStatusPush", "").missing(),

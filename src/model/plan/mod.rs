@@ -22,7 +22,7 @@ pub use self::scheduler::{
 };
 #[cfg(test)]
 pub use self::source::ListPlan;
-pub use self::source::{BranchChoice, ChangeSourceKind, ChangeSourcePlan, GitPlan};
+pub use self::source::{BranchChoice, ChangeSourceKind, ChangeSourcePlan, GitPlan, PullsPlan};
 use super::{ConfigDigest, FnId, OnLost, Properties, Text};
 use crate::base::Span;
 

@@ -2,8 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::SourcePlace;
+use super::{HookDialect, PullRef, SourcePlace};
 use crate::base::Span;
+use crate::model::Text;
+
+/// The category of changes that are new tags.
+const TAG: &str = "tag";
+/// The category of changes that are pull requests.
+const PULL: &str = "pull";
 
 /// A change source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +33,8 @@ pub struct ChangeSourcePlan {
 pub enum ChangeSourceKind {
     /// Polls a git repository.
     Git(GitPlan),
+    /// Polls the pull requests of a repository on a forge.
+    Pulls(Box<PullsPlan>),
     /// Tells of a list of texts, one after the other.
     #[cfg(test)]
     List(ListPlan),
@@ -40,7 +48,7 @@ impl ChangeSourceKind {
             Self::Git(GitPlan { branches: BranchChoice::Names(names), .. }) => {
                 names.iter().map(|name| name.strip_prefix("refs/heads/").unwrap_or(name)).collect()
             }
-            Self::Git(_) => Vec::new(),
+            Self::Git(_) | Self::Pulls(_) => Vec::new(),
             #[cfg(test)]
             Self::List(_) => Vec::new(),
         }
@@ -51,8 +59,32 @@ impl ChangeSourceKind {
     pub fn follows_tags(&self) -> bool {
         match self {
             Self::Git(git) => !git.tags.is_empty(),
+            Self::Pulls(_) => false,
             #[cfg(test)]
             Self::List(_) => false,
+        }
+    }
+
+    /// The categories of its changes, if the configuration names none.
+    #[must_use]
+    pub fn categories(&self) -> Vec<Option<&'static str>> {
+        match self {
+            Self::Git(git) if git.tags.is_empty() => vec![None],
+            Self::Git(_) => vec![None, Some(TAG)],
+            Self::Pulls(_) => vec![Some(PULL)],
+            #[cfg(test)]
+            Self::List(_) => vec![None],
+        }
+    }
+
+    /// What its polls prove themselves with, if the forge wants that.
+    #[must_use]
+    pub fn token(&self) -> Option<&Text> {
+        match self {
+            Self::Git(_) => None,
+            Self::Pulls(pulls) => pulls.token.as_ref(),
+            #[cfg(test)]
+            Self::List(_) => None,
         }
     }
 
@@ -61,6 +93,7 @@ impl ChangeSourceKind {
     pub fn repository(&self) -> &str {
         match self {
             Self::Git(git) => &git.repository,
+            Self::Pulls(pulls) => &pulls.repository,
             #[cfg(test)]
             Self::List(_) => "",
         }
@@ -75,6 +108,24 @@ pub struct GitPlan {
     pub branches: BranchChoice,
     /// Glob patterns of tags to follow, too.
     pub tags: Vec<String>,
+}
+
+/// The pull requests of a repository on a forge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullsPlan {
+    pub forge: HookDialect,
+    /// `OWNER/NAME`, as the API names it.
+    pub path: String,
+    /// The address of the forge, and of its API; without a slash at the end.
+    pub url: String,
+    pub api: String,
+    /// The repository as git takes it: its changes name it so.
+    pub repository: String,
+    pub token: Option<Text>,
+    /// Glob patterns of the branches that they are to be merged into; none for all.
+    pub branches: Vec<String>,
+    pub pulls: PullRef,
+    pub drafts: bool,
 }
 
 /// Texts that become changes: the kind of source that only tests have.

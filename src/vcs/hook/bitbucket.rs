@@ -98,18 +98,22 @@ fn pull_request(root: &Node<'_>, event: PullEvent, settings: &HookSettings) -> R
 
 /// A pull request, and the repository from which it comes.
 fn pull(node: &Node<'_>, root: &Node<'_>) -> Result<(Pull, Vec<String>), HookError> {
-    let (source, destination) = (node.get("source"), node.get("destination"));
-    let from = source.get("repository");
-    // Null if the fork was deleted.
-    let addresses = repository(&from).or_else(|_| repository(&root.get("repository")))?;
-    let pull = Pull { head_repository: addresses.first().cloned(), ..bare(node, &source, &destination)? };
-    Ok((pull, addresses))
+    let home = repository(&node.at(&["destination", "repository"])).or_else(|_| repository(&root.get("repository")))?;
+    of(node, home)
 }
 
-/// A pull request as the hook and the API of Bitbucket Cloud tell it.
-pub(in crate::vcs) fn bare(node: &Node<'_>, source: &Node<'_>, destination: &Node<'_>) -> Result<Pull, HookError> {
+/// The same as the API lists it.
+pub(super) fn listed(node: &Node<'_>) -> Result<(Pull, Vec<String>), HookError> {
+    of(node, repository(&node.at(&["destination", "repository"]))?)
+}
+
+fn of(node: &Node<'_>, home: Vec<String>) -> Result<(Pull, Vec<String>), HookError> {
+    let (source, destination) = (node.get("source"), node.get("destination"));
+    // Null if the fork was deleted.
+    let addresses = repository(&source.get("repository")).unwrap_or_else(|_| home.clone());
     let branch = source.at(&["branch", "name"]).need_text()?.to_owned();
-    Ok(Pull {
+    let home = home.into_iter().next().unwrap_or_default();
+    let pull = Pull {
         number: node.get("id").need_number()?,
         title: node.get("title").string(),
         text: node.get("description").string(),
@@ -119,12 +123,14 @@ pub(in crate::vcs) fn bare(node: &Node<'_>, source: &Node<'_>, destination: &Nod
         labels: Vec::new(),
         head: Some(branch.clone()),
         head_sha: Some(source.at(&["commit", "hash"]).need_text()?.to_owned()),
-        head_repository: None,
+        head_repository: addresses.first().cloned(),
         base: destination.at(&["branch", "name"]).string(),
         base_sha: destination.at(&["commit", "hash"]).string(),
         branch,
-        facts: Vec::new(),
-    })
+        // By it the poller of its pull requests is found.
+        facts: vec![("pull.base_repository", home.into())],
+    };
+    Ok((pull, addresses))
 }
 
 fn comment(root: &Node<'_>, settings: &HookSettings) -> Result<Meaning, HookError> {

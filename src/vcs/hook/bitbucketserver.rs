@@ -109,7 +109,7 @@ fn pull_request(root: &Node<'_>, event: PullEvent, settings: &HookSettings) -> R
 }
 
 /// A pull request as the hook and the API of Bitbucket Server tell it.
-pub(in crate::vcs) fn pull(node: &Node<'_>, settings: &HookSettings) -> Result<Pull, HookError> {
+pub(super) fn pull(node: &Node<'_>, settings: &HookSettings) -> Result<Pull, HookError> {
     let number = node.get("id").need_number()?;
     let (from, to) = (node.get("fromRef"), node.get("toRef"));
     let user = node.at(&["author", "user"]);

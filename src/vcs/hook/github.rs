@@ -68,9 +68,7 @@ fn pull_request(root: &Node<'_>, settings: &HookSettings) -> Result<Meaning, Hoo
         "closed" => return Ok(Meaning::ignored("the pull request was closed")),
         other => return Ok(Meaning::Ignored(format!("nothing is built for the action `{}`", shown(other)))),
     };
-    let node = root.get("pull_request");
-    let mut pull = pull(&node, settings)?;
-    pull.facts = facts(&node, pull.number);
+    let pull = whole(&root.get("pull_request"), settings)?;
     let addresses = repository(&root.get("repository"))?;
     Ok(match pull.heard(event, settings) {
         Ok(change) => Meaning::Changes { changes: vec![change], addresses, demanded: is_demanded(event) },
@@ -87,7 +85,13 @@ pub(super) const fn is_demanded(event: PullEvent) -> bool {
 }
 
 /// A pull request as the hook and the API of GitHub tell it.
-pub(in crate::vcs) fn pull(node: &Node<'_>, settings: &HookSettings) -> Result<Pull, HookError> {
+pub(super) fn whole(node: &Node<'_>, settings: &HookSettings) -> Result<Pull, HookError> {
+    let pull = pull(node, settings)?;
+    Ok(Pull { facts: facts(node, pull.number), ..pull })
+}
+
+/// What Gitea tells alike.
+pub(super) fn pull(node: &Node<'_>, settings: &HookSettings) -> Result<Pull, HookError> {
     let number = node.get("number").need_number()?;
     let (head, base) = (node.get("head"), node.get("base"));
     Ok(Pull {

@@ -123,7 +123,7 @@ fn merge(node: &Node<'_>, labels: &Node<'_>, settings: &HookSettings) -> Result<
     })
 }
 
-pub(in crate::vcs) fn merge_branch(number: i64, settings: &HookSettings) -> String {
+pub(super) fn merge_branch(number: i64, settings: &HookSettings) -> String {
     match settings.pulls {
         Some(PullRef::Head) => format!("refs/merge-requests/{number}/head"),
         Some(PullRef::Merge) | None => format!("refs/merge-requests/{number}/merge"),

@@ -16,6 +16,7 @@ mod gitea;
 mod github;
 mod gitlab;
 mod json;
+mod listed;
 mod proof;
 mod pull;
 mod push;
@@ -23,6 +24,7 @@ mod records;
 
 pub use base::base_hook;
 pub use call::{Heard, HookCall, HookError, Meaning};
+pub(super) use listed::{ListedPull, listed};
 pub use proof::check_proof;
 pub use records::{change_of, record_of};
 

@@ -16,7 +16,7 @@ const LABEL_CHARS_MAX: usize = 200;
 
 /// A pull request as its forge tells it. What is not told is left out of the properties.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::vcs) struct Pull {
+pub(super) struct Pull {
     pub number: i64,
     pub title: Option<String>,
     pub text: Option<String>,
@@ -39,7 +39,7 @@ pub(in crate::vcs) struct Pull {
 
 impl Pull {
     /// The change that it is now.
-    pub(in crate::vcs) fn change(self, event: &str) -> NewChange {
+    pub(super) fn change(self, event: &str) -> NewChange {
         let mut change = NewChange {
             author: self.author.clone().unwrap_or_default(),
             comments: paragraphs(self.title.as_deref(), self.text.as_deref()),

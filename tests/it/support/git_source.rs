@@ -47,7 +47,7 @@ impl GitSource {
 
     /// Follows these tags, too.
     pub fn tags(mut self, patterns: &[&str]) -> Self {
-        let ChangeSourceKind::Git(git) = &mut self.plan.kind;
+        let ChangeSourceKind::Git(git) = &mut self.plan.kind else { panic!("it polls git") };
         git.tags = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
         self.plan.category = None;
         self

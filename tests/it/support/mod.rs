@@ -1,6 +1,7 @@
 //! What several integration tests share.
 
 pub mod browser;
+pub mod forge;
 pub mod git;
 pub mod git_source;
 pub mod history;

@@ -11,10 +11,10 @@ use super::house::{House, Running};
 use crate::support::git::Repository;
 use crate::support::hooks::Sample;
 
-const SECRET: &str = "It's a Secret to Everybody";
+pub const SECRET: &str = "It's a Secret to Everybody";
 
 /// A configuration whose hooks read their secret from a file.
-fn house(config: &str) -> House {
+pub fn house(config: &str) -> House {
     let head = "load(\"@stdlib//source.star\", \"git_poller\")\nload(\"@stdlib//steps.star\", \"sh\")\n\
                 load(\"@stdlib//schedulers.star\", \"any_branch\")\nworker(\"w1\", password = \"secret\")\n\
                 builder(\"linux\", workers = [\"w1\"], steps = [sh(\"make\", name = \"compile\")], collapse = False)\n\
@@ -31,7 +31,7 @@ fn signature(body: &str) -> String {
 }
 
 /// A signed call of GitHub.
-fn github(event: &str, delivery: &str, body: &Json) -> HookCall {
+pub fn github(event: &str, delivery: &str, body: &Json) -> HookCall {
     let body = body.to_string();
     let headers = [
         ("content-type", "application/json"),
@@ -43,7 +43,7 @@ fn github(event: &str, delivery: &str, body: &Json) -> HookCall {
     HookCall { headers, body: body.into(), params: [].into() }
 }
 
-async fn call(handle: &Handle, hook: &str, call: HookCall) -> Result<HookAnswer, HookError> {
+pub async fn call(handle: &Handle, hook: &str, call: HookCall) -> Result<HookAnswer, HookError> {
     handle.hook(hook, call, Some("192.0.2.7:4000".parse().unwrap())).await
 }
 
@@ -62,7 +62,7 @@ fn push(repository: &Repository, before: &str, after: &str) -> Json {
 }
 
 /// The changes so far: revision and number of buildsets that have it.
-fn built(running: &Running) -> Vec<(String, usize)> {
+pub fn built(running: &Running) -> Vec<(String, usize)> {
     let facts = running.handle().store().recover().unwrap().facts;
     let made: Vec<_> = facts
         .iter()

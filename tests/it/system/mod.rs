@@ -8,6 +8,7 @@ mod hooks;
 mod house;
 mod outbox;
 mod poll;
+mod pulls;
 mod reload;
 mod rights;
 mod stop;

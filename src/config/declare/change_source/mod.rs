@@ -3,6 +3,7 @@
 mod git;
 #[cfg(test)]
 mod list;
+mod pull_requests;
 
 use std::sync::LazyLock;
 
@@ -20,6 +21,7 @@ use crate::model::{ChangeSourceKind, ChangeSourcePlan};
 
 static KINDS: &[KindOf<ChangeSourceKind>] = &[
     git::GIT,
+    pull_requests::PULL_REQUESTS,
     #[cfg(test)]
     list::LIST,
 ];
@@ -29,8 +31,8 @@ const NAME: &[Param] = &[required("name", "text", "Its name.")];
 pub(super) static CHANGE_SOURCE: LazyLock<Native> = LazyLock::new(|| {
     let common = Native {
         name: "change_source",
-        doc: "Declares a change source, which looks for changes. Prefer `git_poller` in @stdlib//source.star; it calls \
-             this one.",
+        doc: "Declares a change source, which looks for changes. Prefer `git_poller` and `pull_request_poller` \
+             in @stdlib//source.star; they call this one.",
         example: "change_source(\"app\", \"git\", repository = \"https://example.org/app.git\", branches = [\"main\"])",
         positional: 2,
         params: NAME,

@@ -13,7 +13,8 @@ const PAYLOAD: &str = "payload";
 const SHOWN_CHARS_MAX: usize = 64;
 
 /// Headers by which senders name a delivery, so that one which they repeat is known.
-const DELIVERY_HEADERS: [&str; 7] = [
+const DELIVERY_HEADERS: [&str; 8] = [
+    "webhook-id",
     "idempotency-key",
     "x-github-delivery",
     "x-gitea-delivery",

@@ -2,6 +2,8 @@
 //!
 //! Digests and tokens are compared in a time that does not depend on where they differ.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use ring::hmac;
 
 use super::HookCall;
@@ -9,6 +11,8 @@ use crate::model::{HookDialect, HookSettings};
 
 /// The header of a generic hook that names none.
 const USUAL: &str = "x-hub-signature-256";
+/// Signatures of one call that are tried: by the old secret and by the new one, while it changes.
+const SIGNATURES_MAX: usize = 4;
 
 /// Checks what proves that a call comes from the forge.
 ///
@@ -16,7 +20,7 @@ const USUAL: &str = "x-hub-signature-256";
 /// What is wrong, for the forge's page of deliveries; it tells nothing of the secret.
 pub fn check_proof(dialect: HookDialect, settings: &HookSettings, secret: &str, call: &HookCall) -> Result<(), String> {
     match dialect {
-        HookDialect::GitLab => token("x-gitlab-token", secret, call),
+        HookDialect::GitLab => standard(secret, call).unwrap_or_else(|| token("x-gitlab-token", secret, call)),
         HookDialect::GitHub => signature(&["x-hub-signature-256"], secret, call, &call.body),
         // Gitea signs the JSON, also where it sends that in a form.
         HookDialect::Gitea => {
@@ -31,6 +35,24 @@ pub fn check_proof(dialect: HookDialect, settings: &HookSettings, secret: &str, 
             signature(&[name.as_str()], secret, call, &call.body)
         }
     }
+}
+
+/// The signature of "Standard Webhooks", if the call has one: over its id, its time and its body. GitLab sends it where a
+/// signing token is set. The id names the delivery, so that one which was taken cannot be replayed.
+fn standard(secret: &str, call: &HookCall) -> Option<Result<(), String>> {
+    let given = call.header("webhook-signature")?;
+    let (Some(id), Some(time)) = (call.header("webhook-id"), call.header("webhook-timestamp")) else {
+        return Some(Err("the headers `webhook-id` and `webhook-timestamp` are missing".to_owned()));
+    };
+    let dot = b".".as_slice();
+    let signed = [id.as_bytes(), dot, time.as_bytes(), dot, call.body.as_ref()].concat();
+    // A secret may be written in base64, which its beginning says.
+    let key = secret.strip_prefix("whsec_").and_then(|key| BASE64_STANDARD.decode(key).ok());
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_deref().unwrap_or(secret.as_bytes()));
+    let digests = given.split(' ').filter_map(|one| BASE64_STANDARD.decode(one.strip_prefix("v1,")?).ok());
+    let is_right = digests.take(SIGNATURES_MAX).any(|digest| hmac::verify(&key, &signed, &digest).is_ok());
+    let wrong = "the signature in `webhook-signature` is wrong: signing token and secret must be equal";
+    Some(if is_right { Ok(()) } else { Err(wrong.to_owned()) })
 }
 
 /// One of these headers has the HMAC-SHA256 of the text in hexadecimal, perhaps after `sha256=`.
@@ -137,6 +159,27 @@ mod tests {
         assert!(check(HookDialect::GitHub, "x-other", "").unwrap_err().contains("`x-hub-signature-256` is missing"));
         assert!(check(HookDialect::GitLab, "x-gitlab-token", "It's").unwrap_err().contains("is wrong"));
         assert!(check(HookDialect::GitLab, "x-other", "").unwrap_err().contains("set the secret token"));
+    }
+
+    #[test]
+    fn a_signing_token_of_gitlab_signs_id_time_and_body() {
+        let mut call = call("webhook-id", "msg_1");
+        call.headers.insert("webhook-timestamp".to_owned(), "1674087231".to_owned());
+        let of = |key: &[u8]| {
+            let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+            BASE64_STANDARD.encode(hmac::sign(&key, b"msg_1.1674087231.Hello, World!"))
+        };
+        let mut check = |secret: &str, signature: String| {
+            call.headers.insert("webhook-signature".to_owned(), signature);
+            check_proof(HookDialect::GitLab, &HookSettings::default(), secret, &call)
+        };
+        assert_eq!(check(SECRET, format!("v1,{}", of(SECRET.as_bytes()))), Ok(()));
+        assert_eq!(check("whsec_c2VjcmV0", format!("v1,AAAA v1,{}", of(b"secret"))), Ok(()));
+        for wrong in [format!("v1,{}", of(b"other")), of(SECRET.as_bytes()), "v1,".to_owned(), "v1,?".to_owned()] {
+            assert!(check(SECRET, wrong).unwrap_err().contains("`webhook-signature` is wrong"));
+        }
+        call.headers.remove("webhook-id");
+        assert!(check_proof(HookDialect::GitLab, &HookSettings::default(), SECRET, &call).is_err());
     }
 
     #[test]

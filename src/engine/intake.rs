@@ -86,6 +86,7 @@ fn hook_told(turn: &mut Turn<'_>, change: NewChange, intake: &mut Vec<Submission
 
 /// A hook was called that only wakes pollers: all that look at the repository, whatever was pushed.
 fn hook_woke(turn: &mut Turn<'_>, change: NewChange, intake: &mut Vec<SubmissionResult>) {
+    sabotage!(WakeRecords => { change_seen(turn, change.clone(), None); });
     let change = NewChange { repository: change.repository, ..NewChange::default() };
     let names: Vec<String> = pollers_of(turn, &change).into_iter().map(|poller| poller.name).collect();
     if names.is_empty() {

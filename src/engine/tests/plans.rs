@@ -147,6 +147,21 @@ pub fn branch(name: &str, builders: &[&str], quiet: &str) -> SchedulerBuilder {
 }
 
 /// A scheduler for every branch.
+/// A change source.
+pub fn source(name: &str, kind: ChangeSourceKind, every: &str) -> ChangeSourcePlan {
+    ChangeSourcePlan {
+        name: name.into(),
+        project: String::new(),
+        codebase: String::new(),
+        category: None,
+        every: span(every),
+        timeout: span("1m"),
+        changes_max: 100,
+        kind,
+        place: SourcePlace::default(),
+    }
+}
+
 pub fn any_branch(name: &str, builders: &[&str], quiet: &str) -> SchedulerBuilder {
     let filter = ChangeFilter::default();
     let kind = SchedulerKind::AnyBranch { filter, quiet: span(quiet), important: None, only_important: false };
@@ -320,23 +335,13 @@ impl PlanBuilder {
         self
     }
 
-    pub fn poller(mut self, name: &str, repository: &str, every: &str) -> Self {
-        let source = ChangeSourcePlan {
-            name: name.into(),
-            project: String::new(),
-            codebase: String::new(),
-            category: None,
-            every: span(every),
-            timeout: span("1m"),
-            changes_max: 100,
-            kind: ChangeSourceKind::Git(GitPlan {
-                repository: repository.into(),
-                branches: BranchChoice::Default,
-                tags: vec![],
-            }),
-            place: SourcePlace::default(),
-        };
-        self.plan.change_sources.insert(name.into(), source);
+    pub fn poller(self, name: &str, repository: &str, every: &str) -> Self {
+        let git = GitPlan { repository: repository.into(), branches: BranchChoice::Default, tags: vec![] };
+        self.source(name, ChangeSourceKind::Git(git), every)
+    }
+
+    pub fn source(mut self, name: &str, kind: ChangeSourceKind, every: &str) -> Self {
+        self.plan.change_sources.insert(name.into(), source(name, kind, every));
         self
     }
 

@@ -1,9 +1,13 @@
 //! Change sources are polled.
 
-use super::plans::{branch, plan};
+use super::plans::{any_branch, branch, plan, source};
 use super::world::World;
+use crate::engine::watch::watches;
 use crate::engine::{PollResult, Reply, SubmissionResult};
-use crate::model::{ChangeSourceId, Cursor, Event, NewChange, Order};
+use crate::model::{
+    BranchChoice, ChangeSourceId, ChangeSourceKind, Cursor, Event, GitPlan, HookDialect, Intake, NewChange, Order,
+    PullRef, PullsPlan,
+};
 
 fn world() -> World {
     World::new(
@@ -236,6 +240,92 @@ fn a_hook_of_a_repository_or_branch_that_no_poller_looks_at_is_always_recorded()
         assert!(world.hook(other)[0].recorded().is_some());
         assert!(world.hook(NewChange { branch: Some("dev".into()), ..told("b") })[0].recorded().is_some());
     }
+}
+
+#[test]
+fn what_somebody_asks_for_is_recorded_also_if_its_poller_knows_it() {
+    let mut world = hooked();
+    world.advance("5m");
+    world.polled("repo", Ok(seen("b")));
+    for _ in 0..2 {
+        assert!(world.hook_as(Intake::Always, told("b"))[0].recorded().is_some());
+    }
+    assert_eq!(world.buildsets("main").len(), 3);
+    assert!(world.polls.is_empty());
+}
+
+#[test]
+fn a_hook_that_wakes_has_the_repository_polled_also_after_a_restart() {
+    let mut world = hooked();
+    let other = NewChange { branch: Some("nobody's".into()), ..told("b") };
+    assert_eq!(world.hook_as(Intake::Wake, other), [SubmissionResult::Awaited { source: "repo".into() }]);
+    world.restart();
+    assert_eq!(world.polls.len(), 1);
+    assert!(changes(&world).is_empty());
+    world.polled("repo", Ok(seen("b")));
+    assert_eq!((changes(&world).len(), world.polls.len()), (1, 0));
+    let elsewhere = NewChange { repository: "https://example.org/other".into(), ..told("b") };
+    assert_eq!(world.hook_as(Intake::Wake, elsewhere), [SubmissionResult::NobodyPolls]);
+}
+
+#[test]
+fn a_poller_of_branches_sees_no_pull_requests() {
+    let mut world = World::new(plan().builder("linux", ["w1"]).scheduler(any_branch("all", &["linux"], "0s")).poller(
+        "repo",
+        "https://example.org/core",
+        "5m",
+    ));
+    let branches = BranchChoice::Patterns(vec!["*".into()]);
+    let git = GitPlan { repository: "https://example.org/core".into(), branches, tags: vec![] };
+    let poller = source("repo", ChangeSourceKind::Git(git), "5m");
+    let pull = |branch: &str| {
+        let mut change = NewChange { branch: Some(branch.into()), ..told("b") };
+        change.properties.set("pull.number", 7, "Change");
+        change
+    };
+    assert!(watches(&poller, None, &told("b")));
+    // That of a pull request on Bitbucket Cloud has an ordinary name.
+    for change in
+        [pull("refs/pull/7/merge"), pull("main"), NewChange { branch: Some("refs/pull/7/head".into()), ..told("b") }]
+    {
+        assert!(!watches(&poller, None, &change), "{change:?}");
+    }
+    world.polled("repo", Ok(unchanged("a")));
+    assert!(world.hook(pull("refs/pull/7/merge"))[0].recorded().is_some());
+}
+
+#[test]
+fn a_hook_and_the_poller_of_pull_requests_are_one_source() {
+    let pulls = PullsPlan {
+        forge: HookDialect::GitHub,
+        path: "acme/core".into(),
+        url: "https://example.org".into(),
+        api: "https://example.org/api/v3".into(),
+        repository: "https://example.org/core.git".into(),
+        token: None,
+        branches: vec!["release/*".into()],
+        pulls: PullRef::Merge,
+        drafts: true,
+    };
+    let mut world = World::new(plan().builder("linux", ["w1"]).scheduler(any_branch("all", &["linux"], "0s")).source(
+        "pulls",
+        ChangeSourceKind::Pulls(Box::new(pulls)),
+        "5m",
+    ));
+    world.polled("pulls", Ok(unchanged("a")));
+    let pull = |base: &str| {
+        let mut change = NewChange { branch: Some("refs/pull/7/merge".into()), ..told("b") };
+        change.properties.set("pull.number", 7, "Change");
+        change.properties.set("pull.base", base, "Change");
+        change
+    };
+    assert_eq!(world.hook(pull("release/1")), [SubmissionResult::Awaited { source: "pulls".into() }]);
+    let found = NewChange { repository: "https://example.org/core.git".into(), ..pull("release/1") };
+    world.polled("pulls", Ok(PollResult { changes: vec![found], cursor: cursor("b") }));
+    assert!(matches!(world.hook(pull("release/1"))[..], [SubmissionResult::Known { .. }]));
+    assert_eq!(world.buildsets("all").len(), 1);
+    assert!(world.hook(pull("main"))[0].recorded().is_some(), "the poller leaves that base out");
+    assert!(world.hook(told("b"))[0].recorded().is_some(), "a push is not the poller's");
 }
 
 #[test]

@@ -40,7 +40,7 @@ const SEEDS: u64 = 100;
 const CHAOS: u64 = 400;
 
 /// What has to happen somewhere in the seeds of the suite.
-const KINDS: [&str; 56] = [
+const KINDS: [&str; 57] = [
     "Starlark evaluated",
     "cancelled",
     "clock put back",
@@ -67,6 +67,7 @@ const KINDS: [&str; 56] = [
     "full disk, waited out",
     "commit failed",
     "commit failed, but kept",
+    "hook only woke",
     "hook told twice",
     "doubled message",
     "machine lost its memory",
@@ -259,6 +260,7 @@ const BUGS: &[(Bug, u64, &str)] = &[
     (Bug::SentAgainWithoutMemory, 60, "starts of commands"),
     (Bug::LockQueueJumped, 60, "locks"),
     (Bug::HookRecordsToo, 60, "changes"),
+    (Bug::WakeRecords, 100, "changes"),
     (Bug::AnnouncedTakenForSeen, 60, "liveness"),
     (Bug::PolledChangeLost, 60, "liveness"),
     (Bug::DirShared, 40, "directories"),

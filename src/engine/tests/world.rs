@@ -411,6 +411,14 @@ impl World {
         self.told_by(change, None, Actor::Hook { dialect: "base".into() })
     }
 
+    /// A hook tells of a change that is to be dealt with in this way.
+    pub fn hook_as(&mut self, intake: Intake, change: NewChange) -> Vec<SubmissionResult> {
+        let order = Order::AddChanges { changes: vec![change], delivery: None, intake };
+        let reply = self.order_by(order, Actor::Hook { dialect: "github".into() });
+        let Reply::Changes(intake) = reply else { panic!("{reply:?}") };
+        intake
+    }
+
     /// The poll that was ordered ends.
     pub fn polled(&mut self, source: &str, report: Result<PollResult, String>) {
         let at = self.polls.iter().position(|(name, _)| name == source).expect("a poll was ordered");

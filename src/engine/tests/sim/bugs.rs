@@ -56,6 +56,8 @@ pub enum Bug {
     LockQueueJumped,
     /// A hook's call is recorded, and once more by the poller of its repository.
     HookRecordsToo,
+    /// A hook that only wakes pollers records what it was told of.
+    WakeRecords,
     /// What a hook announced counts as seen, and the poller's change is dropped.
     AnnouncedTakenForSeen,
     /// Of several changes that a poll finds, one is lost.

@@ -98,12 +98,17 @@ impl Sim {
             let revision = format!("{branch}-{}", commits.len());
             commits.push(revision);
         }
-        let revision = commits.last().unwrap().clone();
+        let (revision, commits_so_far) = (commits.last().unwrap().clone(), commits.len());
         if hook {
             self.saw(if again { "hook told twice" } else { "hook told" });
             let changes = vec![commit(&branch, &revision)];
+            // Drawn from what is there, so that older seeds keep their worlds.
+            let intake = if commits_so_far % 4 == 3 { Intake::Wake } else { Intake::Report };
+            if intake == Intake::Wake {
+                self.saw("hook only woke");
+            }
             self.order_by(
-                Order::AddChanges { changes, delivery: None, intake: Intake::Report },
+                Order::AddChanges { changes, delivery: None, intake },
                 Actor::Hook { dialect: "base".into() },
             );
         }

@@ -40,11 +40,24 @@ fn pull_request(root: &Node<'_>, settings: &HookSettings) -> Result<Meaning, Hoo
         "closed" => return Ok(Meaning::ignored("the pull request was closed")),
         other => return Ok(Meaning::Ignored(format!("nothing is built for the action `{}`", shown(other)))),
     };
-    let pull = pull(&root.get("pull_request"), settings)?;
+    let node = root.get("pull_request");
+    let pull = if node.get("head_branch").is_there() { of_gogs(&node)? } else { pull(&node, settings)? };
     let addresses = repository(&root.get("repository"))?;
     Ok(match pull.heard(event, settings) {
         Ok(change) => Meaning::Changes { changes: vec![change], addresses, demanded: is_demanded(event) },
         Err(why) => Meaning::Ignored(why),
+    })
+}
+
+/// Gogs names branches, and no commits: the newest one is built.
+fn of_gogs(node: &Node<'_>) -> Result<Pull, HookError> {
+    let number = node.get("number").need_number()?;
+    Ok(Pull {
+        branch: format!("refs/pull/{number}/head"),
+        head: node.get("head_branch").string(),
+        head_repository: node.at(&["head_repo", "clone_url"]).string(),
+        base: node.get("base_branch").string(),
+        ..described(node, number)
     })
 }
 

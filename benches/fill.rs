@@ -292,6 +292,7 @@ fn plan() -> Event {
         schedulers: NameChanges::default(),
         change_sources: NameChanges::default(),
         about: [].into(),
+        projects: starwright::model::ProjectChanges::default(),
     }
 }
 

@@ -327,6 +327,7 @@ fn fill(store: &Store, builds: u64) -> u64 {
             schedulers: NameChanges::default(),
             change_sources: NameChanges::default(),
             about: [].into(),
+            projects: starwright::model::ProjectChanges::default(),
         },
         &mut seq,
     );

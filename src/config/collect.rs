@@ -35,6 +35,8 @@ pub(super) enum Kind {
     Property,
     Hook,
     Role,
+    Project,
+    Codebase,
     /// A declaration that may be made once: `master`, `web`, ….
     Once,
 }
@@ -52,6 +54,8 @@ impl Kind {
             Self::Property => "property",
             Self::Hook => "change hook",
             Self::Role => "role",
+            Self::Project => "project",
+            Self::Codebase => "codebase",
             Self::Once => "declaration",
         }
     }
@@ -80,6 +84,7 @@ pub(super) enum ReferenceKind {
     /// A scheduler that builds can trigger.
     Triggerable,
     Lock,
+    Project,
 }
 
 /// The state of loading.

@@ -13,7 +13,8 @@ use super::turn::Turn;
 use super::workers::dismiss_idle_workers;
 use super::{Reply, Ticket};
 use crate::model::{
-    BuilderAbout, BuilderId, BuilderPlan, Difference, Event, FunctionKind, Plan, PlanChange, UserFunction,
+    BuilderAbout, BuilderId, BuilderPlan, Difference, Event, FunctionKind, Plan, PlanChange, ProjectChanges,
+    UserFunction,
 };
 
 /// A configuration was loaded: compare it with the one in force, and put it in its place as one.
@@ -39,12 +40,14 @@ pub(super) fn plan_loaded(
     let old = turn.plan();
     let mut changes = old.as_ref().map_or_else(Vec::new, |old| super::diff::compare(old, plan, &known));
     let about = about(old.as_deref(), plan, &known);
+    let projects = ProjectChanges::between(old.as_deref(), plan);
     tell_left_requests(turn, &mut changes);
     let event = Event::PlanAdopted {
         digest: digest.clone(),
         why,
         changes: changes.clone(),
         about,
+        projects,
         builders: names.builders,
         workers: names.workers,
         schedulers: names.schedulers,
@@ -89,13 +92,19 @@ fn about(old: Option<&Plan>, plan: &Plan, known: &Known<'_>) -> BTreeMap<Builder
     let is_same = |builder: &BuilderPlan| {
         let before = old.and_then(|old| old.builders.get(&builder.name));
         before.is_some_and(|before| {
-            (&before.tags, &before.description, &before.workers)
-                == (&builder.tags, &builder.description, &builder.workers)
+            (&before.tags, &before.description, &before.workers, &before.project)
+                == (&builder.tags, &builder.description, &builder.workers, &builder.project)
         })
     };
     let about = |builder: &BuilderPlan| {
-        let (tags, description) = (builder.tags.clone(), builder.description.clone());
-        (known.builder(&builder.name), BuilderAbout { tags, description, workers: builder.workers.clone() })
+        let BuilderPlan { tags, description, workers, project, .. } = builder;
+        let about = BuilderAbout {
+            tags: tags.clone(),
+            description: description.clone(),
+            workers: workers.clone(),
+            project: project.clone(),
+        };
+        (known.builder(&builder.name), about)
     };
     plan.builders.values().filter(|builder| !is_same(builder)).map(about).collect()
 }

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use super::state::State;
 use super::watch::is_replaced;
 use crate::model::{
-    BuilderId, BuilderPlan, ChangeSourceId, ChangeSourcePlan, CollapsePolicy, Difference, FnId, ImportantFiles,
-    LockPlan, MasterPlan, NameChanges, NotifierKind, NotifierPlan, Plan, PlanChange, Policy, RightsPlan, SchedulerId,
-    SchedulerKind, SchedulerPlan, Section, StepPlan, WebPlan, WorkerId, WorkerPlan,
+    BuilderId, BuilderPlan, ChangeSourceId, ChangeSourcePlan, CollapsePolicy, DeclaredCodebase, Difference, FnId,
+    ImportantFiles, LockPlan, MasterPlan, NameChanges, NotifierKind, NotifierPlan, Plan, PlanChange, Policy,
+    RightsPlan, SchedulerId, SchedulerKind, SchedulerPlan, Section, StepPlan, WebPlan, WorkerId, WorkerPlan,
 };
 
 /// What a configuration changes about which names are in force, and their ids.
@@ -110,6 +110,10 @@ pub(super) fn compare(old: &Plan, new: &Plan, known: &Known<'_>) -> Vec<PlanChan
     changes.extend(notifiers.into_iter().map(|(name, how)| PlanChange::Notifier { name, how }));
     let locks = differences(&old.locks, &new.locks, same_lock, |_, _| false);
     changes.extend(locks.into_iter().map(|(name, how)| PlanChange::Lock { name, how }));
+    let projects = differences(&old.projects, &new.projects, |old, new| old.about == new.about, |_, _| false);
+    changes.extend(projects.into_iter().map(|(name, how)| PlanChange::Project { name, how }));
+    let codebases = differences(&old.codebases, &new.codebases, same_codebase, |_, _| false);
+    changes.extend(codebases.into_iter().map(|(name, how)| PlanChange::Codebase { name, how }));
     for (section, differs) in [
         (Section::Master, !same_master(&old.master, &new.master)),
         (Section::Web, !same_web(&old.web, &new.web)),
@@ -159,9 +163,15 @@ fn is_other_source(old: &ChangeSourcePlan, new: &ChangeSourcePlan) -> bool {
 
 // The patterns below name every field, so that a new one shows here and cannot be forgotten.
 
+fn same_codebase(old: &DeclaredCodebase, new: &DeclaredCodebase) -> bool {
+    let DeclaredCodebase { name, project, repository, branch, about, place: _ } = old;
+    (name, project, repository, branch, about) == (&new.name, &new.project, &new.repository, &new.branch, &new.about)
+}
+
 fn same_builder(old: &BuilderPlan, new: &BuilderPlan) -> bool {
     let BuilderPlan {
         name,
+        project,
         description,
         tags,
         workers,
@@ -182,6 +192,7 @@ fn same_builder(old: &BuilderPlan, new: &BuilderPlan) -> bool {
         place: _,
     } = old;
     *name == new.name
+        && *project == new.project
         && *description == new.description
         && *tags == new.tags
         && *workers == new.workers

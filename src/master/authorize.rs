@@ -3,12 +3,13 @@
 //! Pure: the rules of the configuration, who asks, what for, and what the function `rights` said. Knows neither the
 //! store nor the evaluator ([`super::rights`] brings both).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::model::{
-    ADMIN, ANYONE, AUTHENTICATED, Action, Denial, Identity, LoginMethod, OWNER, Object, Only, RightsPlan, RulePlan,
+    ADMIN, ANYONE, AUTHENTICATED, Action, Denial, Identity, LoginMethod, OWNER, Object, Only, Plan, RightsPlan,
+    RulePlan,
 };
 
 /// What the function `rights` says.
@@ -28,6 +29,8 @@ pub(super) struct Rules {
     open: bool,
     list: Vec<Rule>,
     plan: RightsPlan,
+    /// The projects of builders that have one.
+    projects: BTreeMap<String, String>,
 }
 
 #[derive(Debug)]
@@ -77,7 +80,28 @@ impl Rules {
                 projects: Patterns::of(&only.projects),
             }
         };
-        Self { open: plan.is_open(), list: plan.rules.iter().map(rule).collect(), plan: plan.clone() }
+        let list = plan.rules.iter().map(rule).collect();
+        Self { open: plan.is_open(), list, plan: plan.clone(), projects: BTreeMap::new() }
+    }
+
+    /// Those of a whole configuration: a rule about a project is about its builders, too.
+    pub fn of_plan(plan: &Plan) -> Self {
+        let builders = plan.builders.values();
+        let projects = builders.filter_map(|builder| Some((builder.name.clone(), builder.project.clone()?)));
+        Self { projects: projects.collect(), ..Self::of(&plan.rights) }
+    }
+
+    /// The project that a thing belongs to.
+    fn project_of<'a>(&'a self, object: &'a Object) -> Option<&'a str> {
+        match object {
+            Object::Builder { name, .. } => self.projects.get(name).map(String::as_str),
+            Object::Project { name } => Some(name),
+            Object::Worker { .. }
+            | Object::Scheduler { .. }
+            | Object::Source { .. }
+            | Object::Installation
+            | Object::Operation => None,
+        }
     }
 
     /// Whether the function `rights` has a say in what this identity does.
@@ -131,7 +155,9 @@ impl Rules {
             return true;
         }
         let roles = self.roles_of(identity, object);
-        roles.contains(ADMIN) || self.list.iter().any(|rule| rule.allows(identity, &roles, action, object))
+        let project = self.project_of(object);
+        let allows = |rule: &Rule| rule.has(identity, &roles) && rule.is_about(action, object, project);
+        roles.contains(ADMIN) || self.list.iter().any(allows)
     }
 
     /// The roles of somebody, for this object.
@@ -157,7 +183,8 @@ impl Rules {
 
     fn denial(&self, identity: &Identity, action: Action, object: &Object) -> Denial {
         let mut roles: Vec<String> = Vec::new();
-        for rule in self.list.iter().filter(|rule| rule.is_about(action, object)) {
+        let project = self.project_of(object);
+        for rule in self.list.iter().filter(|rule| rule.is_about(action, object, project)) {
             for role in &rule.of.roles {
                 if !roles.contains(role) {
                     roles.push(role.clone());
@@ -177,19 +204,21 @@ impl Rules {
 }
 
 impl Rule {
-    fn allows(&self, identity: &Identity, roles: &BTreeSet<&str>, action: Action, object: &Object) -> bool {
+    /// Whether it is for somebody with these roles.
+    fn has(&self, identity: &Identity, roles: &BTreeSet<&str>) -> bool {
         let is_user =
             !identity.is_anonymous() && identity.user.as_ref().is_some_and(|user| self.of.users.contains(user));
-        (is_user || self.of.roles.iter().any(|role| roles.contains(role.as_str()))) && self.is_about(action, object)
+        is_user || self.of.roles.iter().any(|role| roles.contains(role.as_str()))
     }
 
-    fn is_about(&self, action: Action, object: &Object) -> bool {
+    fn is_about(&self, action: Action, object: &Object, project: Option<&str>) -> bool {
         self.of.actions.contains(&action)
             && (self.of.only.is_none()
+                || project.is_some_and(|project| self.projects.have(project))
                 || match object {
                     Object::Builder { name, .. } => self.builders.have(name),
                     Object::Worker { name } => self.workers.have(name),
-                    Object::Project { name } => self.projects.have(name),
+                    Object::Project { .. } => false,
                     // Who may see something sees the pages around it.
                     Object::Installation => action == Action::Read,
                     Object::Scheduler { .. } | Object::Source { .. } | Object::Operation => false,
@@ -215,10 +244,8 @@ fn grants(identity: &Identity, action: Action, object: &Object) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::model::{FnId, Grant, RolePlan};
+    use crate::model::{BuilderPlan, FnId, Grant, RolePlan};
 
     fn set(words: &[&str]) -> BTreeSet<String> {
         words.iter().map(|word| (*word).to_owned()).collect()
@@ -332,6 +359,29 @@ mod tests {
         let hook = Identity::hook();
         assert!(open.authorize(&hook, Action::Change, &Object::Installation, Said::Nothing).is_ok());
         assert!(open.authorize(&hook, Action::Poll, &Object::Installation, Said::Nothing).is_err());
+    }
+
+    #[test]
+    fn a_rule_about_a_project_is_about_its_builders_and_changes() {
+        let only = Some(Only { projects: list(&["app"]), ..Only::default() });
+        let builder = |name: &str, project: Option<&str>| {
+            let project = project.map(str::to_owned);
+            (name.to_owned(), BuilderPlan { name: name.to_owned(), project, ..BuilderPlan::default() })
+        };
+        let rules = Rules::of_plan(&Plan {
+            builders: BTreeMap::from([
+                builder("in", Some("app")),
+                builder("other", Some("lib")),
+                builder("none", None),
+            ]),
+            rights: RightsPlan { rules: vec![rule(&[ANYONE], &[Action::Read], only)], ..RightsPlan::default() },
+            ..Plan::default()
+        });
+        let sees =
+            |object: Object| rules.authorize(&Identity::anonymous(), Action::Read, &object, Said::Nothing).is_ok();
+        assert!(sees(Object::builder("in")) && sees(Object::Project { name: "app".to_owned() }));
+        assert!(!sees(Object::builder("other")) && !sees(Object::builder("none")));
+        assert!(!sees(Object::Project { name: "lib".to_owned() }));
     }
 
     #[test]

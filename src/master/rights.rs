@@ -48,7 +48,7 @@ struct OfPlan {
 
 impl Rights {
     pub fn new(plan: PlanInForce, configurations: Arc<Configurations>) -> Self {
-        let of_plan = OfPlan { rules: Arc::new(Rules::of(&plan.get().rights)), ..OfPlan::default() };
+        let of_plan = OfPlan { rules: Arc::new(Rules::of_plan(&plan.get())), ..OfPlan::default() };
         Self { plan, configurations, of_plan: Mutex::new(of_plan), evaluator: Mutex::default() }
     }
 
@@ -86,7 +86,7 @@ impl Rights {
     fn of_plan(&self, plan: &Plan) -> MutexGuard<'_, OfPlan> {
         let mut known = self.of_plan.lock().unwrap_or_else(PoisonError::into_inner);
         if known.digest != plan.digest {
-            let rules = Arc::new(Rules::of(&plan.rights));
+            let rules = Arc::new(Rules::of_plan(plan));
             *known = OfPlan { digest: plan.digest.clone(), rules, ..OfPlan::default() };
         }
         known

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Answer, Ask, BuildId, BuilderId, BuildsetRecord, Cause, Change, ChangeSourceId, CommandId, ConfigDigest, Cursor,
-    EvalPart, Key, LockAccess, LogId, LogKind, NameChanges, NewChange, Outcome, PlanChange, Properties, Report,
-    ReportId, RequestId, RequestRecord, SchedulerId, StepId, StopLevel, UserFunction, WorkerId,
+    EvalPart, Key, LockAccess, LogId, LogKind, NameChanges, NewChange, Outcome, PlanChange, ProjectChanges, Properties,
+    Report, ReportId, RequestId, RequestRecord, SchedulerId, StepId, StopLevel, UserFunction, WorkerId,
 };
 use crate::base::{Span, Timestamp};
 
@@ -45,6 +45,8 @@ pub enum Event {
         /// What the pages tell about the builders for which it is new, so that it can still be told when the builder is
         /// gone.
         about: BTreeMap<BuilderId, BuilderAbout>,
+        #[serde(default)]
+        projects: ProjectChanges,
     },
     /// A configuration was refused; the old one stays. `message` is the report for people.
     PlanRefused { why: String, message: String },
@@ -320,6 +322,8 @@ pub struct BuilderAbout {
     pub description: Option<String>,
     /// Names of the workers that may build it.
     pub workers: Vec<String>,
+    #[serde(default)]
+    pub project: Option<String>,
 }
 
 /// What the engine writes to logs by itself.

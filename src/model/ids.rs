@@ -38,6 +38,10 @@ number_ids! {
     SchedulerId,
     /// A change source's name, numbered when it is first configured and never reused.
     ChangeSourceId,
+    /// A project's name, numbered when it is first configured and never reused.
+    ProjectId,
+    /// A codebase's name, numbered when it is first declared and never reused.
+    CodebaseId,
     /// A step of any build.
     StepId,
     /// A log of any step.

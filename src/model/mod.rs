@@ -26,6 +26,7 @@ mod order;
 mod outcome;
 mod plan;
 mod plan_change;
+mod project_changes;
 mod property;
 mod quote;
 mod records;
@@ -54,29 +55,30 @@ pub use event::{BuilderAbout, Declined, Event, Fact, LogOpened, Note, StopReason
 pub use function::{FunctionKind, FunctionOwner, UserFunction};
 pub use identity::{ADMIN, ANYONE, AUTHENTICATED, Grant, Identity, OWNER, RESERVED_ROLES};
 pub use ids::{
-    BuildId, BuilderId, BuildsetId, ChangeId, ChangeSourceId, CommandId, ConfigDigest, FnId, LogId, MasterId, ReportId,
-    RequestId, SchedulerId, SourceStampId, StepId, WorkerId,
+    BuildId, BuilderId, BuildsetId, ChangeId, ChangeSourceId, CodebaseId, CommandId, ConfigDigest, FnId, LogId,
+    MasterId, ProjectId, ReportId, RequestId, SchedulerId, SourceStampId, StepId, WorkerId,
 };
 pub use login::{AuthorClass, LoginMethod};
 pub use object::{Denial, Object};
 pub use order::{BuiltOf, ForceOrder, Intake, Order};
 pub use outcome::Outcome;
 pub use plan::{
-    BranchChoice, BuilderPlan, ChangeFilter, ChangeSourceKind, ChangeSourcePlan, CodebasePlan, CollapsePolicy,
-    DECLARE_RIGHTS, DatabasePlan, ForceParam, ForceParamKind, GitPlan, HookDialect, HookPlan, HookSettings,
-    ImportantFiles, LockAccess, LockMode, LockPlan, LockScope, MailPlan, MailTls, MasterPlan, Matcher, NotifierKind,
-    NotifierPlan, NotifyOn, Only, Plan, Policy, PullEvent, PullRef, PullsPlan, RETRY_DELAY_MAX, Recipients,
-    RetentionPlan, RightsPlan, RolePlan, RulePlan, SchedulerKind, SchedulerPlan, SecretsPlan, SourcePlace, StepPlan,
-    WebPlan, WorkerPlan, dir_key, dirs_clash, full_name, intern,
+    About, BranchChoice, BuilderPlan, ChangeFilter, ChangeSourceKind, ChangeSourcePlan, CodebasePlan, CollapsePolicy,
+    DECLARE_RIGHTS, DatabasePlan, DeclaredCodebase, ForceParam, ForceParamKind, GitPlan, HookDialect, HookPlan,
+    HookSettings, ImportantFiles, LockAccess, LockMode, LockPlan, LockScope, MailPlan, MailTls, MasterPlan, Matcher,
+    NotifierKind, NotifierPlan, NotifyOn, Only, Plan, Policy, ProjectPlan, PullEvent, PullRef, PullsPlan,
+    RETRY_DELAY_MAX, Recipients, RetentionPlan, RightsPlan, RolePlan, RulePlan, SchedulerKind, SchedulerPlan,
+    SecretsPlan, SourcePlace, StepPlan, WebPlan, WorkerPlan, dir_key, dirs_clash, full_name, intern,
 };
 #[cfg(test)]
 pub use plan::{ListPlan, PaperPlan};
 pub use plan_change::{Difference, NameChanges, PlanChange, Section};
+pub use project_changes::{CodebaseAbout, ProjectChanges};
 pub use property::{Properties, Property, check_property};
 pub use quote::{Quote, is_harmless};
 pub use records::{
-    BuildRecord, BuilderRecord, BuildsetRecord, ChangeSourceRecord, LogKind, LogRecord, MadeBy, MasterRecord,
-    RequestRecord, SchedulerRecord, StepRecord, Url, WorkerRecord,
+    BuildRecord, BuilderRecord, BuildsetRecord, ChangeSourceRecord, CodebaseRecord, LogKind, LogRecord, MadeBy,
+    MasterRecord, ProjectRecord, RequestRecord, SchedulerRecord, StepRecord, Url, WorkerRecord,
 };
 pub use report::{DeliveryRecord, Report, ReportReason, ReportSubject};
 pub use right::Action;

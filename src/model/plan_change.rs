@@ -40,6 +40,14 @@ pub enum PlanChange {
         name: String,
         how: Difference,
     },
+    Project {
+        name: String,
+        how: Difference,
+    },
+    Codebase {
+        name: String,
+        how: Difference,
+    },
     /// A section of settings.
     Settings(Section),
     /// Nothing but texts of functions.
@@ -122,6 +130,8 @@ impl PlanChange {
             Self::ChangeSource { .. } => "change source",
             Self::Notifier { .. } => "notifier",
             Self::Lock { .. } => "lock",
+            Self::Project { .. } => "project",
+            Self::Codebase { .. } => "codebase",
             Self::Settings(_) => "settings",
             Self::Scripts => "scripts",
         }
@@ -136,7 +146,9 @@ impl PlanChange {
             | Self::Scheduler { name, .. }
             | Self::ChangeSource { name, .. }
             | Self::Notifier { name, .. }
-            | Self::Lock { name, .. } => Some(name),
+            | Self::Lock { name, .. }
+            | Self::Project { name, .. }
+            | Self::Codebase { name, .. } => Some(name),
             Self::Settings(section) => Some(section.word()),
             Self::Scripts => None,
         }
@@ -151,7 +163,9 @@ impl PlanChange {
             | Self::Scheduler { how, .. }
             | Self::ChangeSource { how, .. }
             | Self::Notifier { how, .. }
-            | Self::Lock { how, .. } => *how,
+            | Self::Lock { how, .. }
+            | Self::Project { how, .. }
+            | Self::Codebase { how, .. } => *how,
             Self::Settings(_) | Self::Scripts => Difference::Changed,
         }
     }

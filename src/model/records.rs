@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BuildId, BuilderId, BuildsetId, ChangeId, ChangeSourceId, ConfigDigest, LogId, MasterId, Outcome, Properties,
-    RequestId, SchedulerId, SourceStamp, StepId, WorkerId,
+    About, BuildId, BuilderId, BuildsetId, ChangeId, ChangeSourceId, CodebaseAbout, CodebaseId, ConfigDigest, LogId,
+    MasterId, Outcome, ProjectId, Properties, RequestId, SchedulerId, SourceStamp, StepId, WorkerId,
 };
 use crate::base::Timestamp;
 
@@ -22,6 +22,28 @@ pub struct BuilderRecord {
     pub active: bool,
     /// Names of the workers that may build it.
     pub workers: Vec<String>,
+    /// The project that it belongs to.
+    #[serde(default)]
+    pub project: Option<ProjectId>,
+}
+
+/// A project; it stays when it leaves the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProjectRecord {
+    pub id: ProjectId,
+    pub name: String,
+    pub active: bool,
+    pub about: About,
+}
+
+/// A declared codebase; it stays when it leaves the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodebaseRecord {
+    pub id: CodebaseId,
+    pub name: String,
+    pub active: bool,
+    pub project: Option<ProjectId>,
+    pub about: CodebaseAbout,
 }
 
 /// A worker.

@@ -28,6 +28,10 @@ pub(crate) enum Table {
     ChangeSource = 0x16,
     ChangeSourceNamed = 0x17,
     Master = 0x18,
+    Project = 0x19,
+    ProjectNamed = 0x1a,
+    Codebase = 0x1b,
+    CodebaseNamed = 0x1c,
 
     Change = 0x20,
     Stamp = 0x21,
@@ -83,7 +87,7 @@ pub(crate) type Key = Vec<u8>;
 
 impl Table {
     /// All of them, for messages.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 40] = [
         Self::Meta,
         Self::PlanAdopted,
         Self::Ended,
@@ -96,6 +100,10 @@ impl Table {
         Self::ChangeSource,
         Self::ChangeSourceNamed,
         Self::Master,
+        Self::Project,
+        Self::ProjectNamed,
+        Self::Codebase,
+        Self::CodebaseNamed,
         Self::Change,
         Self::Stamp,
         Self::ChangeOfStamp,

@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 use super::control::Control;
 use crate::model::{
     Action, AlertSubject, AuditRecord, BuildId, BuildRecord, BuilderId, BuilderRecord, BuildsetId, BuildsetRecord,
-    Change, ChangeId, ChangeSourceId, ChangeSourceRecord, DeliveryRecord, Denial, Fact, Identity, LogId, LogRecord,
-    MasterRecord, Object, Report, ReportSubject, RequestId, RequestRecord, SchedulerId, SchedulerRecord, SourceStamp,
-    SourceStampId, StepId, StepRecord, WorkerId, WorkerRecord,
+    Change, ChangeId, ChangeSourceId, ChangeSourceRecord, CodebaseRecord, DeliveryRecord, Denial, Fact, Identity,
+    LogId, LogRecord, MasterRecord, Object, ProjectId, ProjectRecord, Report, ReportSubject, RequestId, RequestRecord,
+    SchedulerId, SchedulerRecord, SourceStamp, SourceStampId, StepId, StepRecord, WorkerId, WorkerRecord,
 };
 use crate::store::{Logs, Scan, Store, StoreError};
 
@@ -203,6 +203,25 @@ impl VisibleHistory<'_> {
 
     pub fn builder_named(&self, name: &str) -> Found<BuilderRecord> {
         self.only(self.store.builder_named(name), |this, builder| Ok(this.sees_builder_named(&builder.name)))
+    }
+
+    pub fn projects(&self) -> List<ProjectRecord> {
+        self.each(self.store.projects(), |this, project| Ok(this.sees_project(&project.name)))
+    }
+
+    pub fn project(&self, id: ProjectId) -> Found<ProjectRecord> {
+        Ok(self.projects()?.into_iter().find(|project| project.id == id))
+    }
+
+    pub fn project_named(&self, name: &str) -> Found<ProjectRecord> {
+        self.only(self.store.project_named(name), |this, project| Ok(this.sees_project(&project.name)))
+    }
+
+    pub fn codebases(&self) -> List<CodebaseRecord> {
+        let sees = |this: &Self, codebase: &CodebaseRecord| {
+            Ok(this.sees_project(codebase.about.project.as_deref().unwrap_or_default()))
+        };
+        self.each(self.store.codebases(), sees)
     }
 
     pub fn workers(&self) -> List<WorkerRecord> {

@@ -77,6 +77,8 @@ fn changes_of_plans() -> Vec<PlanChange> {
         PlanChange::ChangeSource { id: ChangeSourceId(4), name: text("p"), how },
         PlanChange::Notifier { name: text("mail"), how },
         PlanChange::Lock { name: text("db"), how },
+        PlanChange::Project { name: text("app"), how },
+        PlanChange::Codebase { name: text("lib"), how },
         PlanChange::Settings(Section::Master),
         PlanChange::Settings(Section::Web),
         PlanChange::Settings(Section::Rights),
@@ -193,8 +195,34 @@ fn answers() -> Vec<Answer> {
     answers
 }
 
+fn project_changes() -> ProjectChanges {
+    let about = About {
+        title: Some(text("T")),
+        description: Some(text("d")),
+        links: vec![(text("Manual"), text("https://example.org"))],
+    };
+    let codebase = CodebaseAbout {
+        project: Some(text("app")),
+        repository: text("git:lib"),
+        branch: Some(text("main")),
+        about: about.clone(),
+    };
+    ProjectChanges {
+        whole: true,
+        projects: [(text("app"), about)].into(),
+        codebases: [(text("lib"), codebase)].into(),
+        projects_removed: [text("old")].into(),
+        codebases_removed: [text("older")].into(),
+    }
+}
+
 fn of_the_master() -> Vec<Event> {
-    let about = BuilderAbout { tags: vec![text("fast")], description: Some(text("d")), workers: vec![text("w")] };
+    let about = BuilderAbout {
+        tags: vec![text("fast")],
+        description: Some(text("d")),
+        workers: vec![text("w")],
+        project: Some(text("app")),
+    };
     vec![
         Event::MasterStarted { name: text("host:dir"), installation: text("inst") },
         Event::MasterStopped,
@@ -207,6 +235,7 @@ fn of_the_master() -> Vec<Event> {
             schedulers: names("s", SchedulerId(3), SchedulerId(13)),
             change_sources: names("p", ChangeSourceId(4), ChangeSourceId(14)),
             about: [(BuilderId(1), about)].into(),
+            projects: project_changes(),
         },
         Event::PlanRefused { why: text("reload"), message: text("line 3: no") },
         Event::ReportQueued { report: report() },

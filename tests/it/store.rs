@@ -278,6 +278,7 @@ fn names_that_leave_the_configuration_stay_in_the_history() {
             schedulers: NameChanges { added: [].into(), removed: vec![SchedulerId(1)] },
             change_sources: NameChanges { added: [].into(), removed: vec![ChangeSourceId(1)] },
             about: [].into(),
+            projects: starwright::model::ProjectChanges::default(),
         };
         let refused = Event::PlanRefused { why: "reload".to_owned(), message: "typo".to_owned() };
         store.commit_blocking(history.fact(refused)).unwrap();

@@ -66,6 +66,7 @@ impl<'p> Names<'p> {
             ReferenceKind::BuilderTag => "builder with tag",
             ReferenceKind::Scheduler | ReferenceKind::Triggerable => Kind::Scheduler.word(),
             ReferenceKind::Lock => Kind::Lock.word(),
+            ReferenceKind::Project => Kind::Project.word(),
         };
         let hint = self.hint(reference, what);
         let message = format!("{}: there is no {what} `{}`", reference.by, reference.name);
@@ -83,6 +84,7 @@ impl<'p> Names<'p> {
             ReferenceKind::BuilderTag => self.builder_tags.contains(name),
             ReferenceKind::Scheduler | ReferenceKind::Triggerable => plan.schedulers.contains_key(name),
             ReferenceKind::Lock => plan.locks.contains_key(name),
+            ReferenceKind::Project => plan.projects.contains_key(name),
         }
     }
 
@@ -111,6 +113,7 @@ impl<'p> Names<'p> {
             ReferenceKind::BuilderTag => self.builder_tags.clone(),
             ReferenceKind::Scheduler | ReferenceKind::Triggerable => keys(&plan.schedulers),
             ReferenceKind::Lock => keys(&plan.locks),
+            ReferenceKind::Project => keys(&plan.projects),
         }
     }
 }

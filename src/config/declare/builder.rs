@@ -29,6 +29,7 @@ pub(super) static BUILDER: Native = Native {
         required("name", "text", "Its name on pages, and the default name of its directory."),
         required("workers", "list of text", "Names or tags of the workers that can run it."),
         required("steps", "list of steps or functions of (ctx)", "What a build does, in order."),
+        optional("project", "text", "None", "The project that it belongs to; see `project`."),
         optional("description", "text", "None", "A short description, shown on pages."),
         optional("tags", "list of text", "[]", "Tags by which pages and notifiers select builders."),
         optional(
@@ -103,6 +104,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         call.collector.declare(Kind::Builder, &name, &call.site);
         let plan = BuilderPlan {
             name: name.clone(),
+            project: super::project::of(&call),
             description: call.string("description"),
             tags: call.strings("tags").unwrap_or_default(),
             workers: call.references("workers", ReferenceKind::WorkerOrTag),

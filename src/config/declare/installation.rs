@@ -199,7 +199,7 @@ pub(super) fn collapse(call: &mut Call<'_, '_, '_, '_, '_>) -> Option<CollapsePo
 }
 
 /// An address that becomes a link: of a web page, with a host, and without what ends or hides a part of it.
-fn check_url(call: &Call<'_, '_, '_, '_, '_>, name: &'static str, url: Option<&str>) {
+pub(super) fn check_url(call: &Call<'_, '_, '_, '_, '_>, name: &'static str, url: Option<&str>) {
     let Some(url) = url else { return };
     let lower = url.to_ascii_lowercase();
     if !lower.starts_with("http://") && !lower.starts_with("https://") {

@@ -10,6 +10,7 @@ mod kinds;
 mod lock;
 mod notifier;
 mod param;
+mod project;
 mod property;
 mod rights;
 mod scheduler;
@@ -28,6 +29,7 @@ pub(super) fn declarations(globals: &mut GlobalsBuilder) {
     installation::functions(globals);
     change_hook::functions(globals);
     rights::functions(globals);
+    project::functions(globals);
     worker::functions(globals);
     builder::functions(globals);
     step::functions(globals);
@@ -58,6 +60,8 @@ pub(super) fn tables() -> impl Iterator<Item = &'static Native> {
         &change_hook::CHANGE_HOOK,
         &installation::DATABASE,
         &installation::SECRETS,
+        &project::PROJECT,
+        &project::CODEBASE,
         &rights::ACCESS,
         &rights::ROLE,
         &rights::ALLOW,

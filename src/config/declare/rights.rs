@@ -62,7 +62,7 @@ pub(super) static ALLOW: Native = Native {
         ),
         optional("builders", "list of text", "None", "Builders: names, or patterns such as `test-*`."),
         optional("workers", "list of text", "None", "Workers: names, or patterns."),
-        optional("projects", "list of text", "None", "Projects of changes: names, or patterns."),
+        optional("projects", "list of text", "None", "Projects, with their builders and changes: names, or patterns."),
         optional("users", "list of text", "[]", "Names of users, beside those of the roles."),
     ],
 };

@@ -183,6 +183,8 @@ pub(super) const ROWS: &[Row] = &[
         "fixed_param(\"name\", \"value\"), with load(\"@stdlib//schedulers.star\", \"fixed_param\")",
     ),
     name("NestedParameter", "list the parameters one after the other").missing(),
+    name("Project", "project(\"app\", title = \"The app\"), and builder(…, project = \"app\")"),
+    name("Codebase", "codebase(\"app\", repository = \"https://…\", project = \"app\")"),
     name("CodebaseParameter", "every form asks for a branch and a revision").not_needed(),
     name("InheritBuildParameter", "rebuild the build on its page").missing(),
     // Change sources and messages.

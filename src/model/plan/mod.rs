@@ -2,6 +2,7 @@
 
 mod hook;
 mod notifier;
+mod project;
 mod rights;
 mod scheduler;
 mod source;
@@ -15,6 +16,7 @@ pub use self::hook::{HookDialect, HookPlan, HookSettings, PullEvent, PullRef};
 #[cfg(test)]
 pub use self::notifier::PaperPlan;
 pub use self::notifier::{MailPlan, MailTls, NotifierKind, NotifierPlan, NotifyOn, Recipients};
+pub use self::project::{About, DeclaredCodebase, ProjectPlan};
 pub use self::rights::{DECLARE_RIGHTS, Only, RightsPlan, RolePlan, RulePlan};
 pub use self::scheduler::{
     ChangeFilter, CodebasePlan, ForceParam, ForceParamKind, ImportantFiles, Matcher, SchedulerKind, SchedulerPlan,
@@ -44,6 +46,10 @@ pub struct Plan {
     pub change_sources: BTreeMap<String, ChangeSourcePlan>,
     pub notifiers: BTreeMap<String, NotifierPlan>,
     pub locks: BTreeMap<String, LockPlan>,
+    #[serde(default)]
+    pub projects: BTreeMap<String, ProjectPlan>,
+    #[serde(default)]
+    pub codebases: BTreeMap<String, DeclaredCodebase>,
     /// Properties of every build, source `Global`.
     pub properties: Properties,
 }
@@ -163,6 +169,8 @@ pub enum CollapsePolicy {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuilderPlan {
     pub name: String,
+    #[serde(default)]
+    pub project: Option<String>,
     pub description: Option<String>,
     pub tags: Vec<String>,
     /// Names of workers that can build it, in order: the `workers` argument's names and tags, resolved.

@@ -185,6 +185,7 @@ fn retention_removes_builds_with_their_logs() {
             schedulers: NameChanges::default(),
             change_sources: NameChanges::default(),
             about: [].into(),
+            projects: crate::model::ProjectChanges::default(),
         };
         block_on(journal.append(facts(7, vec![adopted]))).unwrap();
         assert_eq!(block_on(history.retire(&rules, Timestamp::from_millis(2_000))).unwrap(), 1);

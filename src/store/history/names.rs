@@ -3,8 +3,9 @@
 use super::list;
 use crate::base::Timestamp;
 use crate::model::{
-    Alert, AuditRecord, BuilderId, BuilderRecord, BuildsetRecord, ChangeSourceId, ChangeSourceRecord, DeliveryRecord,
-    Fact, MadeBy, MasterRecord, Report, SchedulerId, SchedulerRecord, WorkerId, WorkerRecord,
+    Alert, AuditRecord, BuilderId, BuilderRecord, BuildsetRecord, ChangeSourceId, ChangeSourceRecord, CodebaseRecord,
+    DeliveryRecord, Fact, MadeBy, MasterRecord, ProjectRecord, Report, SchedulerId, SchedulerRecord, WorkerId,
+    WorkerRecord,
 };
 use crate::store::backend::Direction;
 use crate::store::key::Table;
@@ -94,6 +95,25 @@ impl Store {
     /// All change sources that were ever configured, by id.
     pub fn change_sources(&self) -> Result<Vec<ChangeSourceRecord>, StoreError> {
         list(&*self.backend()?, Table::ChangeSource, &EVERYTHING)
+    }
+
+    /// All projects, by id.
+    pub fn projects(&self) -> Result<Vec<ProjectRecord>, StoreError> {
+        list(&*self.backend()?, Table::Project, &EVERYTHING)
+    }
+
+    /// The project of a name.
+    pub fn project_named(&self, name: &str) -> Result<Option<ProjectRecord>, StoreError> {
+        let backend = self.backend()?;
+        match backend.number(&Table::ProjectNamed.name(name))? {
+            Some(id) => backend.record(&Table::Project.id(id)),
+            None => Ok(None),
+        }
+    }
+
+    /// All declared codebases, by id.
+    pub fn codebases(&self) -> Result<Vec<CodebaseRecord>, StoreError> {
+        list(&*self.backend()?, Table::Codebase, &EVERYTHING)
     }
 
     /// Reports still in the outbox, oldest first, each with its last error.

@@ -313,6 +313,7 @@ mod tests {
                     removed: before.difference(&now).map(|name| source(name)).collect(),
                 },
                 about: BTreeMap::new(),
+                projects: crate::model::ProjectChanges::default(),
             });
         }
 

@@ -10,6 +10,7 @@ mod build;
 mod delivery;
 mod meta;
 mod names;
+mod projects;
 mod report;
 mod request;
 mod step;
@@ -34,7 +35,18 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
     match &fact.event {
         Event::MasterStarted { name, installation: _ } => names::master_started(txn, at, name)?,
         Event::MasterStopped => names::master_stopped(txn, at)?,
-        Event::PlanAdopted { digest: _, why: _, changes, builders, workers, schedulers, change_sources, about } => {
+        Event::PlanAdopted {
+            digest: _,
+            why: _,
+            changes,
+            builders,
+            workers,
+            schedulers,
+            change_sources,
+            about,
+            projects,
+        } => {
+            projects::adopt(txn, projects)?;
             names::adopt_builders(txn, builders, about)?;
             names::adopt_workers(txn, workers)?;
             names::adopt_schedulers(txn, schedulers)?;

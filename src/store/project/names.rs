@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::projects;
 use crate::base::{Span, Timestamp};
 use crate::model::{
     AlertSubject, BuilderAbout, BuilderId, BuilderRecord, ChangeSourceId, ChangeSourceRecord, FunctionOwner, MasterId,
@@ -85,10 +86,12 @@ pub(super) fn adopt_builders(
         txn.update(Table::Builder.id(id.0), |record: &mut BuilderRecord| record.active = false)?;
     }
     for (id, about) in about {
+        let project = about.project.as_ref().map(|name| projects::numbered(txn, name)).transpose()?.flatten();
         txn.update(Table::Builder.id(id.0), |record: &mut BuilderRecord| {
             record.tags.clone_from(&about.tags);
             record.description.clone_from(&about.description);
             record.workers.clone_from(&about.workers);
+            record.project = project;
         })?;
     }
     Ok(())

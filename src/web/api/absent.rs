@@ -1,4 +1,4 @@
-//! Resources that do not exist in this version: projects, codebases, test results, build data. Their collections are
+//! Resources that do not exist in this version: branches, commits, test results, build data. Their collections are
 //! empty, and nothing is found by id, so dashboards that look for them keep working.
 
 use super::kind::{Column, Field, Kind, Resource, Type, nullable, plain};
@@ -31,35 +31,6 @@ const COMMIT_FIELDS: &[Field] = &[
     nullable("parent_commitid", Type::Int),
 ];
 
-absent!(
-    Project,
-    PROJECT,
-    "project",
-    "projects",
-    false,
-    &[
-        plain("projectid", Type::Int),
-        plain("name", Type::Ident),
-        plain("slug", Type::Ident),
-        nullable("active", Type::Bool),
-        nullable("description", Type::Text),
-        nullable("description_format", Type::Text),
-        nullable("description_html", Type::Text),
-    ]
-);
-absent!(
-    Codebase,
-    CODEBASE,
-    "codebase",
-    "codebases",
-    true,
-    &[
-        plain("codebaseid", Type::Int),
-        plain("projectid", Type::Int),
-        plain("name", Type::Text),
-        plain("slug", Type::Ident),
-    ]
-);
 absent!(
     Branch,
     BRANCH,
@@ -142,9 +113,4 @@ pub fn none<R: Resource>(read: &mut ReadRequest<'_>) -> ReadResult {
 /// Nothing by that id.
 pub fn nothing<R: Resource>(read: &mut ReadRequest<'_>) -> ReadResult {
     read.one(None::<R>)
-}
-
-/// Projects; `active` picks those with builders on a running master.
-pub fn projects(read: &mut ReadRequest<'_>) -> ReadResult {
-    none::<Project>(read)
 }

@@ -15,10 +15,10 @@ const COLUMNS: &[Column<BuilderRecord>] = &[
         Cell::List(builder.active.then(|| Cell::number(THE_MASTER.0)).into_iter().collect())
     }),
     may("description", Type::Text, |builder, _| Cell::text(builder.description.as_deref())),
-    // Descriptions are plain text, and projects are not built yet.
+    // Descriptions are plain text.
     may("description_format", Type::Text, |_, _| Cell::Null),
     may("description_html", Type::Text, |_, _| Cell::Null),
-    may("projectid", Type::Int, |_, _| Cell::Null),
+    may("projectid", Type::Int, |builder, _| builder.project.map_or(Cell::Null, |project| Cell::number(project.0))),
     is("tags", Type::Texts, |builder, _| Cell::List(builder.tags.iter().map(|tag| Cell::from(tag.as_str())).collect())),
 ];
 

@@ -19,6 +19,7 @@ mod logs;
 mod masters;
 mod names;
 mod output;
+mod projects;
 mod properties;
 mod query;
 mod read_request;

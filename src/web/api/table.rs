@@ -16,7 +16,7 @@ use super::route::RpcMethods::{self, Build, Force, Nobody, Request, Scheduler, W
 use super::route::{Found, Route};
 use super::{
     absent, builders, buildrequests, builds, buildsets, changes, changesources, forceschedulers, logs, masters,
-    properties, root, schedulers, sourcestamps, steps, workers,
+    projects, properties, root, schedulers, sourcestamps, steps, workers,
 };
 use crate::web::request::decode;
 
@@ -126,8 +126,8 @@ const TOP: &[Row] = &[
     at("changes/n:changeid", &changes::CHANGE, Rows(changes::one)),
     at("changes/n:changeid/builds", &builds::BUILD, Rows(builds::of_change)),
     at("changes/n:changeid/properties_list", &properties::PROPERTY, Rows(properties::list_of_change)),
-    at("codebases", &absent::CODEBASE, Rows(absent::none::<absent::Codebase>)),
-    at("codebases/n:codebaseid", &absent::CODEBASE, Rows(absent::nothing::<absent::Codebase>)),
+    at("codebases", &projects::CODEBASE, Rows(projects::codebases)),
+    at("codebases/n:codebaseid", &projects::CODEBASE, Rows(projects::codebase)),
     at("codebases/n:codebaseid/branches", &absent::BRANCH, Rows(absent::none::<absent::Branch>)),
     at(
         "codebases/n:codebaseid/commit_range/n:commitid1/n:commitid2/commits_common_parent",
@@ -155,11 +155,12 @@ const TOP: &[Row] = &[
     at("logs/n:logid", &logs::LOG, Rows(logs::one)).with(&[OF_LOG]),
     at("masters", &masters::MASTER, Rows(masters::list)),
     at("masters/n:masterid", &masters::MASTER, Rows(masters::one)).with(&[OF_MASTER, SOURCES_AND_SCHEDULERS, WORKERS]),
-    at("projects", &absent::PROJECT, Rows(absent::projects)),
-    at("projects/i:projectname", &absent::PROJECT, Rows(absent::nothing::<absent::Project>)),
-    at("projects/n:projectid", &absent::PROJECT, Rows(absent::nothing::<absent::Project>)),
-    at("projects/n:projectid/builders", &builders::BUILDER, Rows(absent::none::<crate::model::BuilderRecord>)),
-    at("projects/n:projectid/codebases/i:codebasename", &absent::CODEBASE, Rows(absent::nothing::<absent::Codebase>)),
+    at("projects", &projects::PROJECT, Rows(projects::list)),
+    at("projects/i:projectname", &projects::PROJECT, Rows(projects::one)),
+    at("projects/n:projectid", &projects::PROJECT, Rows(projects::one)),
+    at("projects/n:projectid/builders", &builders::BUILDER, Rows(projects::builders)),
+    at("projects/n:projectid/codebases", &projects::CODEBASE, Rows(projects::codebases_of_project)),
+    at("projects/n:projectid/codebases/i:codebasename", &projects::CODEBASE, Rows(projects::codebase_of_project)),
     at("sourcestamps", &sourcestamps::SOURCE_STAMP, Rows(sourcestamps::list)),
     at("sourcestamps/n:ssid", &sourcestamps::SOURCE_STAMP, Rows(sourcestamps::one)),
     at("sourcestamps/n:ssid/changes", &changes::CHANGE, Rows(changes::of_stamp)),

@@ -49,6 +49,13 @@ pub fn about(visit: &Visit<'_>, subjects: &[AlertSubject]) -> AlertList {
     AlertList { title: String::new(), rows: alerts.iter().map(|alert| row(visit, alert)).collect(), more: 0 }
 }
 
+impl AlertList {
+    /// No alerts.
+    pub const fn none() -> Self {
+        Self { title: String::new(), rows: Vec::new(), more: 0 }
+    }
+}
+
 fn title(alerts: usize) -> String {
     count(alerts as u64, "alert")
 }

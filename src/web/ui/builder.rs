@@ -5,6 +5,7 @@ use warp::http::StatusCode;
 
 use super::alerts::{self, AlertList};
 use super::force::{Form, SubmittedForm, form};
+use super::home::{project_href, project_title};
 use super::page::{BuildRow, PageError, PageFrame, PageResult, Visit, page};
 use super::pending::{RequestRow, request_row};
 use super::show::{Link, builder_href, worker_href};
@@ -25,6 +26,7 @@ struct Builder {
     name: String,
     href: String,
     description: String,
+    project: Option<Link>,
     tags: Vec<String>,
     active: bool,
     alerts: AlertList,
@@ -62,6 +64,7 @@ pub fn show(
         name: builder.name.clone(),
         href: builder_href(builder),
         description: builder.description.clone().unwrap_or_default(),
+        project: project(visit, builder)?,
         tags: builder.tags.clone(),
         active: builder.active,
         alerts: alerts::of(visit, &AlertSubject::Builder(builder.name.clone())),
@@ -73,6 +76,11 @@ pub fn show(
         older,
     };
     Ok(page(visit.request, status, &view))
+}
+
+fn project(visit: &Visit<'_>, builder: &BuilderRecord) -> Result<Option<Link>, PageError> {
+    let project = builder.project.map(|id| visit.store.project(id)).transpose()?.flatten();
+    Ok(project.map(|project| Link::new(project_href(&project), project_title(&project))))
 }
 
 fn forms(visit: &Visit<'_>, builder: &BuilderRecord, typed: Option<&SubmittedForm>) -> Result<Vec<Form>, PageError> {

@@ -1,4 +1,5 @@
-//! `/`: every builder with its latest builds, running builds, waiting requests, and recent changes.
+//! `/`: every builder with its latest builds, running builds, waiting requests, and recent changes; `/projects/NAME`: the same of
+//! one project.
 
 use askama::Template;
 use warp::http::StatusCode;
@@ -6,9 +7,10 @@ use warp::http::StatusCode;
 use super::alerts::{self, AlertList};
 use super::changes::{ChangeRow, change_row};
 use super::page::{BuildRow, Names, PageError, PageFrame, PageResult, Visit, page};
-use super::show::{Icon, Moment, State, build_href, builder_href, count, first_line};
-use crate::model::{BuildRecord, BuilderRecord};
+use super::show::{Icon, Link, Moment, State, build_href, builder_href, count, first_line, safe_href};
+use crate::model::{BuildRecord, BuilderRecord, ProjectRecord};
 use crate::store::Scan;
+use crate::web::request::encode;
 
 /// Builders on one page: each costs the reading of its last builds.
 const BUILDERS: usize = 100;
@@ -18,6 +20,8 @@ const LAST: usize = 8;
 const RUNNING: usize = 20;
 /// Changes shown.
 const CHANGES: usize = 8;
+/// The newest changes, among which those of a project are looked for.
+const CHANGES_LOOKED: usize = 500;
 /// Waiting requests that are counted by builder; beyond, the total alone says enough.
 const WAITING: usize = 500;
 
@@ -25,6 +29,11 @@ const WAITING: usize = 500;
 #[template(path = "home.html")]
 struct Home {
     frame: PageFrame,
+    title: String,
+    /// The path of this page.
+    path: String,
+    project: Option<ProjectHead>,
+    projects: Vec<Link>,
     refused: Option<Refused>,
     alerts: AlertList,
     summary: String,
@@ -37,6 +46,12 @@ struct Home {
     tags: Vec<String>,
     shown: String,
     next: Option<String>,
+}
+
+/// What is told of a project.
+struct ProjectHead {
+    description: String,
+    links: Vec<(String, String)>,
 }
 
 /// A configuration that was refused.
@@ -73,8 +88,24 @@ struct Mark {
 }
 
 pub fn home(visit: &Visit<'_>) -> PageResult {
-    let names = visit.names()?;
-    let running = visit.store.builds_running()?;
+    show(visit, None)
+}
+
+/// The page of a project.
+pub fn project(visit: &Visit<'_>, name: &str) -> PageResult {
+    let missing = || PageError::missing(format!("There is no project called “{name}”."));
+    let project = visit.store.project_named(name)?.ok_or_else(missing)?;
+    show(visit, Some(&project))
+}
+
+/// The builders and what they do, of one project or of all.
+fn show(visit: &Visit<'_>, project: Option<&ProjectRecord>) -> PageResult {
+    let mut names = visit.names()?;
+    let mut running = visit.store.builds_running()?;
+    if let Some(project) = project {
+        names.builders.retain(|_, builder| builder.project == Some(project.id));
+        running.retain(|build| names.builders.contains_key(&build.builder));
+    }
     let waiting = visit.store.requests_waiting(Scan { after: None, descending: false, limit: WAITING })?;
     let filter = visit.request.query_value("q").unwrap_or_default();
     let tag = visit.request.query_value("tag").unwrap_or_default();
@@ -93,11 +124,17 @@ pub fn home(visit: &Visit<'_>) -> PageResult {
     let next = (wanted.len() > first.saturating_add(BUILDERS))
         .then(|| format!("?q={}&tag={}&from={}", encoded(&filter), encoded(&tag), first + BUILDERS));
     let waits = if waiting.len() == WAITING { format!("{WAITING} or more") } else { waiting.len().to_string() };
-    let mut frame = visit.frame("Builders", "builders", "/events");
+    let title = project.map_or_else(|| "Builders".to_owned(), project_title);
+    let path = project.map_or_else(|| "/".to_owned(), project_href);
+    let mut frame = visit.frame(title.clone(), "builders", "/events");
     frame.moves = !running.is_empty() || !waiting.is_empty();
     let view = Home {
-        refused: refused(visit)?,
-        alerts: alerts::all(visit),
+        title,
+        path,
+        project: project.map(head),
+        projects: if project.is_none() { projects(visit)? } else { Vec::new() },
+        refused: if project.is_none() { refused(visit)? } else { None },
+        alerts: if project.is_none() { alerts::all(visit) } else { AlertList::none() },
         summary: format!("{} running, {waits} waiting", running.len()),
         shown: if wanted.len() > lines.len() {
             format!("{} of {}", lines.len(), count(wanted.len() as u64, "builder"))
@@ -107,7 +144,7 @@ pub fn home(visit: &Visit<'_>) -> PageResult {
         builders: lines,
         running: running.iter().rev().take(RUNNING).map(|build| running_row(visit, &names, build)).collect(),
         more_running: running.len().saturating_sub(RUNNING),
-        changes: recent(visit)?,
+        changes: recent(visit, project)?,
         tags: tags(&names),
         filter,
         tag,
@@ -173,9 +210,34 @@ fn running_row(visit: &Visit<'_>, names: &Names, build: &BuildRecord) -> BuildRo
     visit.row(build, &names.builder(build.builder), names.worker(build.worker))
 }
 
-fn recent(visit: &Visit<'_>) -> Result<Vec<ChangeRow>, PageError> {
-    let changes = visit.store.changes(Scan { after: None, descending: true, limit: CHANGES })?;
-    Ok(changes.iter().map(|change| change_row(visit, change)).collect())
+/// The newest changes; those of a project among the newest of all.
+fn recent(visit: &Visit<'_>, project: Option<&ProjectRecord>) -> Result<Vec<ChangeRow>, PageError> {
+    let limit = if project.is_some() { CHANGES_LOOKED } else { CHANGES };
+    let mut changes = visit.store.changes(Scan { after: None, descending: true, limit })?;
+    changes.retain(|change| project.is_none_or(|project| change.data.project == project.name));
+    Ok(changes.iter().take(CHANGES).map(|change| change_row(visit, change)).collect())
+}
+
+/// The projects in force.
+fn projects(visit: &Visit<'_>) -> Result<Vec<Link>, PageError> {
+    let projects = visit.store.projects()?;
+    let active = projects.iter().filter(|project| project.active);
+    Ok(active.map(|project| Link::new(project_href(project), project_title(project))).collect())
+}
+
+fn head(project: &ProjectRecord) -> ProjectHead {
+    let links = project.about.links.iter().filter(|(_, url)| safe_href(url).is_some()).cloned();
+    ProjectHead { description: project.about.description.clone().unwrap_or_default(), links: links.collect() }
+}
+
+/// The name of a project for people.
+pub fn project_title(project: &ProjectRecord) -> String {
+    project.about.title.clone().unwrap_or_else(|| project.name.clone())
+}
+
+/// The page of a project.
+pub fn project_href(project: &ProjectRecord) -> String {
+    format!("/projects/{}", encode(&project.name))
 }
 
 fn refused(visit: &Visit<'_>) -> Result<Option<Refused>, PageError> {

@@ -100,6 +100,7 @@ static PAGES: &[(&str, MakePage)] = &[
     ("builds/:build", |visit, of| Ok(respond::redirect(&build::place(visit, of[0])?))),
     ("audit", |visit, _| audit::list(visit)),
     ("pending", |visit, _| pending::list(visit)),
+    ("projects/:project", |visit, of| home::project(visit, of[0])),
     ("requests/:request", |visit, of| pending::one(visit, of[0])),
     ("changes", |visit, _| changes::list(visit)),
     ("changes/:change", |visit, of| changes::one(visit, of[0])),

@@ -149,7 +149,12 @@ impl History {
     /// The first so many builders are in force from now on, and everything else.
     fn adopt(&mut self, builders: u64) {
         let digest = format!("{builders:064x}");
-        let about = BuilderAbout { tags: vec!["linux".to_owned()], description: None, workers: vec!["w1".to_owned()] };
+        let about = BuilderAbout {
+            tags: vec!["linux".to_owned()],
+            description: None,
+            workers: vec!["w1".to_owned()],
+            project: None,
+        };
         let before = std::mem::replace(&mut self.builders, builders);
         let first = before == 0;
         self.pending.push(Event::PlanAdopted {
@@ -164,6 +169,7 @@ impl History {
             schedulers: NameChanges { added: named("s", 1..=u64::from(first), SchedulerId), removed: vec![] },
             change_sources: NameChanges { added: named("p", 1..=u64::from(first), ChangeSourceId), removed: vec![] },
             about: (before + 1..=builders).map(|id| (BuilderId(id), about.clone())).collect(),
+            projects: starwright::model::ProjectChanges::default(),
         });
     }
 

@@ -9,6 +9,7 @@ mod filled;
 mod fuzz;
 mod logs;
 mod pages;
+mod projects;
 mod query;
 mod recorded;
 mod reference;

@@ -107,6 +107,7 @@ impl World {
                 tags: if id % 2 == 1 { vec!["linux".to_owned(), "fast".to_owned()] } else { vec!["slow".to_owned()] },
                 description: (id == 1).then(|| format!("builds {name} & <all>")),
                 workers: workers.iter().map(|worker| (*worker).to_owned()).collect(),
+                project: None,
             };
             (BuilderId(id), about)
         });
@@ -128,6 +129,7 @@ impl World {
             schedulers: added(&schedulers, SchedulerId),
             change_sources: added(&["poller"], ChangeSourceId),
             about,
+            projects: starwright::model::ProjectChanges::default(),
         });
     }
 

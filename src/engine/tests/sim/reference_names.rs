@@ -56,7 +56,8 @@ impl NamesInForce {
             let (builder, about) = (&plan.builders[name], &self.about[id]);
             let same = about.tags == builder.tags
                 && about.description == builder.description
-                && about.workers == builder.workers;
+                && about.workers == builder.workers
+                && about.project == builder.project;
             assert!(same, "names: pages tell of `{name}` what is no longer so: {about:?}");
         }
     }

@@ -42,10 +42,12 @@ pub mod testing {
         };
     }
 
-    /// Mails: their texts and their delivery.
+    /// Reports: their texts and their delivery.
     pub mod notify {
+        pub use crate::notify::channel::{credentials, write};
         pub use crate::notify::{
-            BuildFacts, DeliveryError, Excerpt, MailMessage, SendOptions, render_mail, send_mail, send_mail_with,
+            BuildFacts, DeliveryError, Excerpt, MailMessage, Makers, ReportFacts, RequestFacts, SendOptions, SetBuild,
+            SetFacts, Templates, render_mail, send_mail, send_mail_with,
         };
     }
 

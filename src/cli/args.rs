@@ -145,6 +145,20 @@ pub(super) enum Command {
         #[command(flatten)]
         master: MasterAddress,
     },
+    /// List reports that are not delivered yet, or were given up
+    #[command(
+        after_help = "Examples:\n  starwright deliveries\n  starwright deliveries --resend 812     (send report 812 again)"
+    )]
+    Deliveries {
+        /// Send a report again that was given up; its number is in the list
+        #[arg(long, value_name = "REPORT")]
+        resend: Option<u64>,
+        /// Print JSON, as the API has it
+        #[arg(long, conflicts_with = "resend")]
+        json: bool,
+        #[command(flatten)]
+        master: MasterAddress,
+    },
     /// Stop assigning new builds to a worker
     Pause {
         /// The worker's name

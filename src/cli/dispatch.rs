@@ -8,7 +8,8 @@ use super::args::{Cli, Command};
 use super::client::Client;
 use super::error::CliError;
 use super::{
-    builds, cancel, check, force, log, master, pause, rebuild, reload, sendchange, status, stop, store, up, worker,
+    builds, cancel, check, deliveries, force, log, master, pause, rebuild, reload, sendchange, status, stop, store, up,
+    worker,
 };
 use crate::base::LogForm;
 use crate::base::process::{forgo_core_files, keep_private};
@@ -50,6 +51,9 @@ fn run(command: Command, form: LogForm) -> Result<ExitCode, CliError> {
         Command::Rebuild { build, watch, master } => client(|| rebuild::run(Client::new(&master.url)?, &build, watch)),
         Command::Cancel { request, reason, master } => {
             client(|| cancel::run(Client::new(&master.url)?, request, &reason))
+        }
+        Command::Deliveries { resend, json, master } => {
+            client(|| deliveries::run(Client::new(&master.url)?, resend, json))
         }
         Command::Pause { worker, reason, master } => {
             client(|| pause::run(Client::new(&master.url)?, &worker, true, &reason))

@@ -6,6 +6,7 @@ mod builds;
 mod cancel;
 mod check;
 mod client;
+mod deliveries;
 mod dispatch;
 mod error;
 mod force;

@@ -11,7 +11,9 @@ pub(super) const PREFIX: &str = "@stdlib//";
 
 /// Every file of the library.
 const FILES: &[(&str, &str)] = &[
+    ("chats.star", include_str!("../../stdlib/chats.star")),
     ("checks.star", include_str!("../../stdlib/checks.star")),
+    ("forges.star", include_str!("../../stdlib/forges.star")),
     ("git_checkout.star", include_str!("../../stdlib/git_checkout.star")),
     ("git_refs.star", include_str!("../../stdlib/git_refs.star")),
     ("git_words.star", include_str!("../../stdlib/git_words.star")),
@@ -50,6 +52,8 @@ pub(super) fn exports() -> &'static BTreeMap<&'static str, String> {
             "source",
             "schedulers",
             "notify",
+            "forges",
+            "chats",
             "text",
             "checks",
             "testing",

@@ -326,6 +326,7 @@ impl Loader {
         secrets.iter().for_each(|secret| self.collector.name_secret(secret));
         self.warnings.extend(check::lint(ast));
         self.problems.extend(check::step_words(ast));
+        self.problems.extend(check::requests(ast));
         self.warnings.extend(check::unfilled(ast));
         let (problems, warnings) = check::shell_texts(ast);
         self.problems.extend(problems);

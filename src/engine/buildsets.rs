@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::asking::NoAnswer;
 use super::collapse::collapse_into;
 use super::decide::decide;
+use super::reports::report_request;
 use super::turn::Turn;
 use super::words::short_reason;
 use crate::model::{
@@ -120,6 +121,7 @@ pub(super) fn make_decided(turn: &mut Turn<'_>, decided: DecidedBuildset) -> Cre
     let ids: Vec<RequestId> = requests.iter().map(|request| request.id).collect();
     turn.record(Event::BuildsetMade { buildset, requests });
     for request in &ids {
+        report_request(turn, *request, None);
         collapse_into(turn, *request);
     }
     if ids.is_empty() {

@@ -2,6 +2,7 @@
 
 use super::buildsets::NewBuildset;
 use super::pending::{gate, make_or_shut, owe};
+use super::reports::report_set;
 use super::turn::Turn;
 use crate::model::{BuildsetId, BuildsetRecord, ChangeId, Event, Outcome, SchedulerKind, SchedulerPlan, StampSpec};
 
@@ -14,6 +15,7 @@ pub(super) fn end_buildset_if_done(turn: &mut Turn<'_>, id: BuildsetId) {
     let changes = set.all_changes();
     // Dependents take the changes over before they leave.
     start_dependents(turn, &record, &changes, outcome);
+    report_set(turn, id, outcome);
     turn.record(Event::BuildsetEnded { buildset: id, outcome });
     sabotage!(DependentOnFailure => if outcome == Outcome::Failure {
         start_dependents(turn, &record, &changes, Outcome::Success);

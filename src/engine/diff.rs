@@ -272,12 +272,13 @@ fn same_source(old: &ChangeSourcePlan, new: &ChangeSourcePlan) -> bool {
 }
 
 fn same_notifier(old: &NotifierPlan, new: &NotifierPlan) -> bool {
-    let NotifierPlan { name, on, builders, tags, branches, kind, place: _ } = old;
+    let NotifierPlan { name, on, builders, tags, branches, latest_only, kind, place: _ } = old;
     *name == new.name
         && *on == new.on
         && *builders == new.builders
         && *tags == new.tags
         && *branches == new.branches
+        && *latest_only == new.latest_only
         && same_notifier_kind(kind, &new.kind)
 }
 
@@ -294,6 +295,7 @@ fn same_notifier_kind(old: &NotifierKind, new: &NotifierKind) -> bool {
 fn functions_of(kind: &mut NotifierKind) -> Vec<&mut Option<FnId>> {
     match kind {
         NotifierKind::Mail(mail) => vec![&mut mail.subject, &mut mail.body, &mut mail.html],
+        NotifierKind::Http(http) => vec![&mut http.url_fn, &mut http.json, &mut http.body, &mut http.request],
         #[cfg(test)]
         NotifierKind::Paper(paper) => vec![&mut paper.line],
     }

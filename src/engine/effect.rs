@@ -40,6 +40,8 @@ pub enum WakeReason {
     Leftovers(String),
     /// A report is tried again.
     Report(u64),
+    /// A server that took no report has been left alone for long enough.
+    Destination(String),
     /// A retried request may start again.
     Request(RequestId),
     /// A scheduler's function is asked again.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::base::Span;
 use crate::model::{
     Actor, BuildId, Cause, CommandId, CommandResult, Cursor, EvalOutcome, NewChange, Order, Plan, ReportId,
 };
@@ -50,8 +51,9 @@ pub enum Input {
 
     /// A report was delivered; `remarks` say what is wrong with it all the same: who was left out, which template failed.
     ReportSent { report: ReportId, remarks: Vec<String> },
-    /// It was not. `final_` when trying again cannot help (no recipient, refused address).
-    ReportFailed { report: ReportId, error: String, final_: bool },
+    /// It was not. `final_` when trying again cannot help (no recipient, refused address). `pause` is how long the server
+    /// wants to be left alone, if it said so.
+    ReportFailed { report: ReportId, error: String, final_: bool, pause: Option<Span> },
 }
 
 /// A poll that went well.

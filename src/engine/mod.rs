@@ -27,6 +27,7 @@ mod core;
 mod cron;
 mod deadlocks;
 mod decide;
+mod deliveries;
 mod dependents;
 mod diff;
 mod effect;
@@ -72,9 +73,10 @@ mod workers;
 mod tests;
 
 pub use self::core::{Engine, Illegal, RestoreError};
+pub use deliveries::DELIVERIES_MAX;
 pub use effect::{CommandOrder, Deadline, Decided, Effect, Reply, SubmissionResult, WakeReason, Work};
 pub use input::{CommandEnded, Input, PollResult, ResumeState, ResumedCommand, Ticket};
-pub use reports::DELIVERIES_MAX;
+
 pub use waiting::StuckQueue;
 
 pub use crate::model::StopLevel;

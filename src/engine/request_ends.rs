@@ -1,5 +1,6 @@
 //! Requests end: built, collapsed into another, cancelled, or without a builder.
 
+use super::reports::report_request;
 use super::turn::Turn;
 use crate::model::{Event, Outcome, RequestId};
 
@@ -7,6 +8,9 @@ use crate::model::{Event, Outcome, RequestId};
 pub(super) fn end_request(turn: &mut Turn<'_>, request: RequestId, outcome: Outcome) {
     let found = turn.state.request(request);
     let (set, builder) = (found.buildset, found.builder);
+    if found.build.is_none() {
+        report_request(turn, request, Some(outcome));
+    }
     turn.record(Event::RequestEnded { request, outcome });
     turn.in_flight.marks.builders([builder]);
     turn.in_flight.marks.buildset(set);

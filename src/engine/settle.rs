@@ -4,8 +4,8 @@
 //! here that the higher part is called.
 
 use super::asked::PostponedOrders;
+use super::deliveries::Deliveries;
 use super::queue_retries::QueueRetries;
-use super::reports::Deliveries;
 use super::sources::Polls;
 use super::timers::TimerKey;
 use super::turn::Turn;
@@ -109,6 +109,7 @@ impl Core<'_> {
                 Some((over, WakeReason::Leftovers(name.clone())))
             }
             TimerKey::Report(report) => self.parts.deliveries.due(turn, *report),
+            TimerKey::Destination(name) => self.parts.deliveries.rested(turn, name),
             TimerKey::Request(request) => {
                 let at = turn.state.requests().get(request)?.rests(turn.now)?;
                 Some((at, WakeReason::Request(*request)))
@@ -136,6 +137,7 @@ impl Core<'_> {
             }
             TimerKey::Source(source) => self.parts.polls.order(turn, source),
             TimerKey::Report(report) => self.parts.deliveries.order(turn, *report),
+            TimerKey::Destination(_) => self.parts.deliveries.hand_out(turn),
             TimerKey::Builder(builder) => self.parts.queue_retries.fire(turn, *builder),
             TimerKey::Function(function) => decide::function_recovered(turn, function),
             TimerKey::Later => self.parts.postponed.carry_out(turn),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::reports::report_start;
 use super::state::Request;
 use super::turn::Turn;
 use crate::base::Timestamp;
@@ -38,6 +39,7 @@ pub(super) fn start_build(
         changes: found.changes,
         reason,
     });
+    report_start(turn, build);
     if !locks.is_empty() {
         turn.record(Event::LocksTaken { build, step: None, locks });
     }

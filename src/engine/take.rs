@@ -1,11 +1,12 @@
 //! Takes an input apart: who deals with it.
 
+use super::deliveries::Setback;
 use super::intake::ToldChanges;
 use super::settle::{Core, Parts};
 use super::timers::CLOCK_SLACK;
 use super::{
-    Input, PollResult, Reply, Ticket, adopt, asked, command_ends, evaluate, intake, returns, schedulers, sources,
-    workers,
+    Input, PollResult, Reply, Ticket, adopt, asked, command_ends, evaluate, intake, reports, returns, schedulers,
+    sources, workers,
 };
 use crate::base::Span;
 use crate::model::{Actor, Event, Order};
@@ -47,8 +48,9 @@ impl Core<'_> {
             Input::Evaluated { build, turn, outcome } => evaluate::evaluated(&mut self.turn, build, turn, outcome),
 
             Input::ReportSent { report, remarks } => self.parts.deliveries.sent(&mut self.turn, report, remarks),
-            Input::ReportFailed { report, error, final_ } => {
-                self.parts.deliveries.failed(&mut self.turn, report, error, final_);
+            Input::ReportFailed { report, error, final_, pause } => {
+                let setback = Setback { error, in_vain: final_, pause };
+                self.parts.deliveries.failed(&mut self.turn, report, setback);
             }
         }
     }
@@ -74,6 +76,7 @@ impl Core<'_> {
                 intake::changes_told(turn, ToldChanges { changes, delivery, intake }, by, ticket);
             }
             Order::Poll { source } => sources::poll_ordered(turn, source, ticket),
+            Order::Resend { report, of } => reports::resend_ordered(turn, report, of.map(|of| *of), ticket),
             Order::Reload { .. } => unreachable!("the shell loads configurations"),
         }
     }

@@ -27,6 +27,7 @@ pub(super) enum TimerKey {
     Worker(String),
     Leftovers(String),
     Report(ReportId),
+    Destination(String),
     Request(RequestId),
     Builder(BuilderId),
     Function(UserFunction),

@@ -172,7 +172,9 @@ impl<'a> Turn<'a> {
                 self.look_at_worker(&worker);
             }
             Event::ReportQueued { report } => self.touch(TimerKey::Report(report.id)),
-            Event::ReportSent { report } | Event::ReportDropped { report, .. } => {
+            Event::ReportSent { report }
+            | Event::ReportDropped { report, .. }
+            | Event::ReportSuperseded { report, .. } => {
                 self.in_flight.marks.plans();
                 self.touch(TimerKey::Report(*report));
             }

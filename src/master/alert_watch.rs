@@ -123,7 +123,8 @@ const fn after(event: &Event) -> Due {
         | Event::ReportRemarked { .. }
         | Event::ReportSent { .. }
         | Event::ReportFailed { .. }
-        | Event::ReportDropped { .. } => Due { facts: true, survey: false },
+        | Event::ReportDropped { .. }
+        | Event::ReportSuperseded { .. } => Due { facts: true, survey: false },
         Event::WorkerConnected { .. } => Due { facts: false, survey: true },
         _ => Due { facts: false, survey: false },
     }

@@ -282,7 +282,10 @@ impl EngineTask {
                 self.parts.configurations.templates().keep(digest);
                 self.let_go();
             }
-            Event::BuildEnded { .. } | Event::ReportSent { .. } | Event::ReportDropped { .. }
+            Event::BuildEnded { .. }
+            | Event::ReportSent { .. }
+            | Event::ReportDropped { .. }
+            | Event::ReportSuperseded { .. }
                 if self.parts.configurations.len() > 1 =>
             {
                 self.let_go();

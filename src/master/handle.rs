@@ -154,6 +154,13 @@ impl Handle {
                 Ok(of) => Order::Rebuild { build, of: of.map(Box::new) },
                 Err(error) => return Ok(Reply::Refused(format!("build {build} cannot be read: {}", chain(&error)))),
             },
+            Order::Resend { report, of: _ } => match self.store().undelivered() {
+                Ok(all) => {
+                    let given_up = all.into_iter().find(|one| one.given_up && one.report.id == report);
+                    Order::Resend { report, of: given_up.map(|one| Box::new(one.report)) }
+                }
+                Err(error) => return Ok(Reply::Refused(format!("report {report} cannot be read: {}", chain(&error)))),
+            },
             Order::AddChanges { changes, delivery, intake } => {
                 match changes.into_iter().map(vcs::bounded).collect::<Result<_, _>>() {
                     Ok(changes) => Order::AddChanges { changes, delivery, intake },

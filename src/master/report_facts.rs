@@ -1,10 +1,11 @@
-//! Collects from the store what a report about a build can tell.
+//! Collects from the store what a report can tell.
 
 use crate::base::Timestamp;
 use crate::model::{
-    BuildId, BuildRecord, BuildsetRecord, Change, LogKind, LogRecord, Outcome, Plan, Report, ReportSubject, StepRecord,
+    BuildId, BuildRecord, BuildsetId, BuildsetRecord, Change, ChangeId, LogKind, LogRecord, Plan, Report,
+    ReportSubject, RequestId, StepRecord,
 };
-use crate::notify::{self, BuildFacts, Excerpt, ReportFacts};
+use crate::notify::{self, BuildFacts, Excerpt, ReportFacts, RequestFacts, SetBuild, SetFacts};
 use crate::store::{Store, StoreError};
 
 /// Guilty steps whose logs are quoted; a build where everything fails needs no longer mail.
@@ -12,16 +13,19 @@ const EXCERPTS_MAX: usize = 5;
 /// Characters of a quoted line; the rest of a longer one (minified code, base64) tells nobody anything.
 const LINE_CHARS_MAX: usize = 500;
 
+/// Builds of a buildset that are told of; more nobody reads.
+const SET_BUILDS_MAX: usize = 200;
+
 /// Why the facts are not to be had.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CollectError {
-    /// The build was removed meanwhile.
-    #[error("build {0} is not in the store any more")]
-    Removed(BuildId),
+    /// What it is about was removed meanwhile.
+    #[error("{0} is not in the store any more")]
+    Removed(String),
     /// The store cannot be read.
-    #[error("read build {build}")]
+    #[error("read {what}")]
     Store {
-        build: BuildId,
+        what: String,
         #[source]
         source: StoreError,
     },
@@ -37,6 +41,15 @@ impl CollectError {
     }
 }
 
+/// Where the facts come from, beside the store.
+struct Around<'a> {
+    store: &'a Store,
+    plan: &'a Plan,
+    url: String,
+    log_lines: u64,
+    now: Timestamp,
+}
+
 /// Everything about what the report is about. Blocks for the time of a few reads.
 pub(super) fn collect(
     store: &Store,
@@ -46,45 +59,104 @@ pub(super) fn collect(
     log_lines: u64,
     now: Timestamp,
 ) -> Result<ReportFacts, CollectError> {
-    match report.subject {
-        ReportSubject::Build { build, previous, .. } => {
-            let facts = of_build(store, (build, previous), plan, url, log_lines, report, now)?;
-            Ok(ReportFacts::Build(Box::new(facts)))
+    let url = plan.master.url.clone().unwrap_or_else(|| url.to_owned());
+    let around = Around { store, plan, url, log_lines, now };
+    let (what, found) = match report.subject {
+        ReportSubject::Build { build, .. } | ReportSubject::Start { build, .. } => {
+            let facts = of_build(&around, build, report).map(|facts| facts.map(Box::new).map(ReportFacts::Build));
+            (format!("build {build}"), facts)
         }
+        ReportSubject::Request { request, .. } => {
+            let facts = of_request(&around, request, report);
+            (format!("request {request}"), facts.map(|facts| facts.map(Box::new).map(ReportFacts::Request)))
+        }
+        ReportSubject::Set { buildset, .. } => {
+            let facts = of_set(&around, buildset, report).map(|facts| facts.map(Box::new).map(ReportFacts::Set));
+            (format!("buildset {buildset}"), facts)
+        }
+    };
+    match found {
+        Ok(Some(facts)) => Ok(facts),
+        Ok(None) => Err(CollectError::Removed(what)),
+        Err(source) => Err(CollectError::Store { what, source }),
     }
 }
 
-fn of_build(
-    store: &Store,
-    (id, previous): (BuildId, Option<Outcome>),
-    plan: &Plan,
-    url: &str,
-    log_lines: u64,
-    report: Report,
-    now: Timestamp,
-) -> Result<BuildFacts, CollectError> {
-    let failed = |source| CollectError::Store { build: id, source };
-    let build = store.build(id).map_err(failed)?.ok_or(CollectError::Removed(id))?;
-    let builder = store.builder(build.builder).map_err(failed)?.unwrap_or_default();
-    let steps = store.steps(id).map_err(failed)?;
-    let buildset = buildset(store, &build).map_err(failed)?;
-    let scheduler = buildset.as_ref().map(|set| store.maker_of(set)).transpose().map_err(failed)?;
-    Ok(BuildFacts {
+fn of_build(around: &Around<'_>, id: BuildId, report: Report) -> Result<Option<BuildFacts>, StoreError> {
+    let Around { store, plan, url, log_lines, now } = around;
+    let Some(mut build) = store.build(id)? else { return Ok(None) };
+    let mut steps = store.steps(id)?;
+    if matches!(report.subject, ReportSubject::Start { .. }) {
+        // It may have gone on, or ended, before the news of its start leaves.
+        (build.completed, build.outcome) = (None, None);
+        steps.clear();
+    }
+    let buildset = buildset(store, &build)?;
+    Ok(Some(BuildFacts {
         installation: store.installation(),
         title: plan.master.title.clone(),
-        url: plan.master.url.clone().unwrap_or_else(|| url.to_owned()),
-        builder,
-        worker: worker_name(store, &build).map_err(failed)?,
+        url: url.clone(),
+        builder: store.builder(build.builder)?.unwrap_or_default(),
+        worker: worker_name(store, &build)?,
+        scheduler: scheduler(store, buildset.as_ref())?,
         buildset,
-        scheduler: scheduler.unwrap_or_default(),
-        changes: changes(store, &build).map_err(failed)?,
-        excerpts: excerpts(store, &notify::guilty_steps(&build, &steps), log_lines).map_err(failed)?,
+        changes: changes(store, &build.changes)?,
+        excerpts: excerpts(store, &notify::guilty_steps(&build, &steps), *log_lines)?,
+        previous: None,
         report,
         build,
         steps,
-        previous,
-        now,
-    })
+        now: *now,
+    }))
+}
+
+fn of_request(around: &Around<'_>, id: RequestId, report: Report) -> Result<Option<RequestFacts>, StoreError> {
+    let Around { store, plan, url, now, .. } = around;
+    let Some(request) = store.request(id)? else { return Ok(None) };
+    let buildset = store.buildset(request.buildset)?;
+    let ids = buildset.as_ref().map(|buildset| buildset.changes.clone()).unwrap_or_default();
+    Ok(Some(RequestFacts {
+        installation: store.installation(),
+        title: plan.master.title.clone(),
+        url: url.clone(),
+        builder: store.builder(request.builder)?.unwrap_or_default(),
+        scheduler: scheduler(store, buildset.as_ref())?,
+        changes: changes(store, &ids)?,
+        report,
+        request,
+        buildset,
+        now: *now,
+    }))
+}
+
+fn of_set(around: &Around<'_>, id: BuildsetId, report: Report) -> Result<Option<SetFacts>, StoreError> {
+    let Around { store, plan, url, now, .. } = around;
+    let Some(buildset) = store.buildset(id)? else { return Ok(None) };
+    let mut builds = Vec::new();
+    for request in buildset.requests.iter().take(SET_BUILDS_MAX) {
+        let Some(request) = store.request(*request)? else { continue };
+        let last = store.builds_of_request(request.id)?.into_iter().max_by_key(|build| build.id);
+        builds.push(SetBuild {
+            builder: store.builder(request.builder)?.unwrap_or_default(),
+            build: last.map(|build| (build.id, build.number)),
+            outcome: request.outcome,
+        });
+    }
+    Ok(Some(SetFacts {
+        installation: store.installation(),
+        title: plan.master.title.clone(),
+        url: url.clone(),
+        scheduler: scheduler(store, Some(&buildset))?,
+        changes: changes(store, &buildset.changes)?,
+        builds,
+        report,
+        buildset,
+        now: *now,
+    }))
+}
+
+fn scheduler(store: &Store, buildset: Option<&BuildsetRecord>) -> Result<String, StoreError> {
+    Ok(buildset.map(|set| store.maker_of(set)).transpose()?.unwrap_or_default())
 }
 
 fn worker_name(store: &Store, build: &BuildRecord) -> Result<String, StoreError> {
@@ -96,9 +168,9 @@ fn buildset(store: &Store, build: &BuildRecord) -> Result<Option<BuildsetRecord>
     store.request(build.request)?.map_or(Ok(None), |request| store.buildset(request.buildset))
 }
 
-fn changes(store: &Store, build: &BuildRecord) -> Result<Vec<Change>, StoreError> {
+fn changes(store: &Store, ids: &[ChangeId]) -> Result<Vec<Change>, StoreError> {
     let mut changes = Vec::new();
-    for id in &build.changes {
+    for id in ids {
         changes.extend(store.change(*id)?);
     }
     Ok(changes)

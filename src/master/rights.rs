@@ -13,7 +13,8 @@ use super::configurations::Configurations;
 use super::plan_in_force::PlanInForce;
 use crate::evaluator::Evaluator;
 use crate::model::{
-    Action, BuildId, ConfigDigest, Denial, FnId, Identity, Object, Order, Plan, Properties, Question, RequestId, Value,
+    Action, BuildId, ConfigDigest, Denial, FnId, Identity, Object, Order, Plan, Properties, Question, ReportId,
+    RequestId, Value,
 };
 use crate::store::{Store, StoreError};
 
@@ -190,6 +191,7 @@ fn objects(store: &Store, plan: &Plan, order: &Order) -> Result<BTreeSet<Object>
             if projects.is_empty() { one(Object::Installation) } else { projects }
         }
         Order::Poll { source: Some(name) } => one(Object::Source { name: name.clone() }),
+        Order::Resend { report, .. } => one(of_report(store, *report)?),
         Order::Poll { source: None } | Order::Reload { .. } => one(Object::Installation),
     })
 }
@@ -204,6 +206,12 @@ fn of_request(store: &Store, id: RequestId) -> Result<Object, StoreError> {
     let Some(request) = store.request(id)? else { return Ok(Object::Installation) };
     let Some(builder) = store.builder(request.builder)? else { return Ok(Object::Installation) };
     Ok(Object::Builder { name: builder.name, owners: owners(&request.properties) })
+}
+
+fn of_report(store: &Store, id: ReportId) -> Result<Object, StoreError> {
+    let report = store.undelivered()?.into_iter().map(|record| record.report).find(|report| report.id == id);
+    let Some(builder) = report.and_then(|report| report.subject.builder()) else { return Ok(Object::Installation) };
+    Ok(store.builder(builder)?.map_or(Object::Installation, |builder| Object::builder(builder.name)))
 }
 
 /// Who wanted it, as Buildbot's properties say it.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Actor, BuildId, BuilderId, BuildsetId, Cause, ChangeId, ConfigDigest, Event, Fact, MadeBy, Outcome, RequestId,
-    SchedulerId, StopReason, WorkerId,
+    Actor, BuildId, BuilderId, BuildsetId, Cause, ChangeId, ConfigDigest, Event, Fact, MadeBy, Outcome, Report,
+    ReportId, RequestId, SchedulerId, StopReason, WorkerId,
 };
 use crate::base::Timestamp;
 
@@ -78,6 +78,10 @@ pub enum AuditAct {
     Announced {
         sources: u64,
     },
+    /// A report that was given up was sent again.
+    Resent {
+        report: ReportId,
+    },
 }
 
 impl AuditAct {
@@ -115,6 +119,7 @@ impl AuditAct {
             Event::PlanRefused { .. } => Self::Rejected,
             Event::ChangeArrived { change } => Self::Reported { change: change.id },
             Event::ChangeAnnounced { change: _, sources } => Self::Announced { sources: sources.len() as u64 },
+            Event::ReportQueued { report: Report { again: Some(report), .. } } => Self::Resent { report: *report },
             _ => return None,
         };
         Some((by, act))
@@ -137,6 +142,7 @@ impl AuditAct {
             Self::Rejected => "reload_rejected",
             Self::Reported { .. } => "change",
             Self::Announced { .. } => "announce",
+            Self::Resent { .. } => "resend",
         }
     }
 }

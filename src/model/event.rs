@@ -224,6 +224,8 @@ pub enum Event {
     ReportFailed { report: ReportId, error: String, tries: u64, retry: Timestamp },
     /// It was given up.
     ReportDropped { report: ReportId, why: String },
+    /// It is not needed any more: a later one about the same target says all.
+    ReportSuperseded { report: ReportId, by: ReportId },
     /// Time spent waiting for locks outside steps.
     LocksWaited { build: BuildId, waited: Span },
 }
@@ -292,7 +294,8 @@ impl Event {
             | Self::ReportRemarked { .. }
             | Self::ReportSent { .. }
             | Self::ReportFailed { .. }
-            | Self::ReportDropped { .. } => None,
+            | Self::ReportDropped { .. }
+            | Self::ReportSuperseded { .. } => None,
         }
     }
 }

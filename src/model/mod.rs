@@ -64,11 +64,12 @@ pub use order::{BuiltOf, ForceOrder, Intake, Order};
 pub use outcome::Outcome;
 pub use plan::{
     About, BranchChoice, BuilderPlan, ChangeFilter, ChangeSourceKind, ChangeSourcePlan, CodebasePlan, CollapsePolicy,
-    DECLARE_RIGHTS, DatabasePlan, DeclaredCodebase, ForceParam, ForceParamKind, GitPlan, HookDialect, HookPlan,
-    HookSettings, ImportantFiles, LockAccess, LockMode, LockPlan, LockScope, MailPlan, MailTls, MasterPlan, Matcher,
-    NotifierKind, NotifierPlan, NotifyOn, Only, Plan, Policy, ProjectPlan, PullEvent, PullRef, PullsPlan,
-    RETRY_DELAY_MAX, Recipients, RetentionPlan, RightsPlan, RolePlan, RulePlan, SchedulerKind, SchedulerPlan,
-    SecretsPlan, SourcePlace, StepPlan, WebPlan, WorkerPlan, dir_key, dirs_clash, full_name, intern,
+    DECLARE_RIGHTS, DatabasePlan, DeclaredCodebase, ForceParam, ForceParamKind, GitPlan, HTTP_REQUEST_KEYS,
+    HookDialect, HookPlan, HookSettings, HttpLogin, HttpPlan, ImportantFiles, LockAccess, LockMode, LockPlan,
+    LockScope, MailPlan, MailTls, MasterPlan, Matcher, NotifierKind, NotifierPlan, NotifyOn, Only, Plan, Policy,
+    ProjectPlan, PullEvent, PullRef, PullsPlan, RETRY_DELAY_MAX, Recipients, RetentionPlan, RightsPlan, RolePlan,
+    RulePlan, SchedulerKind, SchedulerPlan, SecretsPlan, SourcePlace, StepPlan, WebPlan, WorkerPlan, dir_key,
+    dirs_clash, full_name, intern,
 };
 #[cfg(test)]
 pub use plan::{ListPlan, PaperPlan};
@@ -80,7 +81,7 @@ pub use records::{
     BuildRecord, BuilderRecord, BuildsetRecord, ChangeSourceRecord, CodebaseRecord, LogKind, LogRecord, MadeBy,
     MasterRecord, ProjectRecord, RequestRecord, SchedulerRecord, StepRecord, Url, WorkerRecord,
 };
-pub use report::{DeliveryRecord, Report, ReportReason, ReportSubject};
+pub use report::{DeliveryRecord, Report, ReportReason, ReportSubject, WaitingReport};
 pub use right::Action;
 pub use script::{CandidateWorker, Decision, Question, Script, ScriptError, Undecided, WaitingRequest};
 pub use text::{AddressPart, Piece, Text};

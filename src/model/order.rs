@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{BuildId, BuilderId, BuildsetRecord, NewChange, RequestId, StampSpec, Value};
+use super::{BuildId, BuilderId, BuildsetRecord, NewChange, Report, ReportId, RequestId, StampSpec, Value};
 
 /// Something to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +33,8 @@ pub enum Order {
     AddChanges { changes: Vec<NewChange>, delivery: Option<String>, intake: Intake },
     /// Poll a change source now; none: all.
     Poll { source: Option<String> },
+    /// Send a report again that was given up. `of` is what the master knows of it; none: there is no such one.
+    Resend { report: ReportId, of: Option<Box<Report>> },
     /// Load the configuration again. `why` is for the record.
     Reload { why: String },
 }
@@ -90,7 +92,8 @@ impl Order {
             | Self::EnableScheduler { .. }
             | Self::StopWorker { .. }
             | Self::AddChanges { .. }
-            | Self::Poll { .. } => None,
+            | Self::Poll { .. }
+            | Self::Resend { .. } => None,
         }
     }
 }

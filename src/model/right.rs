@@ -102,6 +102,7 @@ impl Order {
             Self::PauseWorker { .. } | Self::StopWorker { .. } | Self::KillWorker { .. } => Action::Pause,
             Self::AddChanges { .. } => Action::Change,
             Self::Poll { .. } => Action::Poll,
+            Self::Resend { .. } => Action::Resend,
             Self::Reload { .. } => Action::Reload,
         }
     }

@@ -1,8 +1,8 @@
 //! The kind of notifier that only tests have: a line in a file.
 
-use super::render::Templates;
+use super::makers::Templates;
 use super::{DeliveryError, ReportFacts};
-use crate::model::{PaperPlan, Value};
+use crate::model::{Outcome, PaperPlan, Value};
 
 /// A line on its way into a file.
 #[derive(Clone, Debug)]
@@ -13,8 +13,9 @@ pub struct Note {
 
 /// Writes the line.
 pub(super) fn write(plan: &PaperPlan, facts: &ReportFacts, templates: Templates<'_>) -> Note {
-    let ReportFacts::Build(facts) = facts;
-    let ours = format!("{}/{}: {}", facts.builder.name, facts.build.number, facts.outcome().word());
+    let ReportFacts::Build(facts) = facts else { panic!("tests tell it of builds only") };
+    let word = facts.outcome().map_or("started", Outcome::word);
+    let ours = format!("{}/{}: {word}", facts.builder.name, facts.build.number);
     let theirs = plan.line.and_then(|function| templates(function, &Value::Str(ours.clone())).ok());
     Note { file: plan.file.clone(), line: theirs.unwrap_or(ours) }
 }
@@ -26,6 +27,7 @@ impl Note {
         written.map_err(|error| DeliveryError {
             message: format!("failed to write `{}`: {error}", self.file),
             final_: false,
+            pause: None,
         })?;
         Ok(Vec::new())
     }
@@ -33,12 +35,12 @@ impl Note {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BuildFacts, Letter, channel};
+    use super::super::{BuildFacts, Credentials, Letter, Makers, channel};
     use super::*;
     use crate::base::Timestamp;
     use crate::model::{
-        BuildId, BuildRecord, BuilderId, BuilderRecord, ConfigDigest, FnId, NotifierKind, Outcome, Properties, Report,
-        ReportId, ReportReason, ReportSubject, RequestId, WorkerId,
+        BuildId, BuildRecord, BuilderId, BuilderRecord, ConfigDigest, FnId, NotifierKind, Properties, Report, ReportId,
+        ReportReason, ReportSubject, RequestId, WorkerId,
     };
 
     fn facts() -> ReportFacts {
@@ -56,6 +58,9 @@ mod tests {
                 reason: ReportReason::Failure,
                 subject,
                 made: Timestamp::default(),
+                target: String::new(),
+                latest_only: false,
+                again: None,
             },
             installation: String::new(),
             title: String::new(),
@@ -94,19 +99,24 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let file = place.path().join("desk").to_str().unwrap().to_owned();
         let paper = |line: Option<FnId>| NotifierKind::Paper(PaperPlan { file: file.clone(), line });
-        let letter: Letter = channel::write(&paper(None), &facts(), &|_, _| panic!("no template is set"));
-        assert_eq!(letter.deliver(None).await, Ok(Vec::new()));
+        let written = |kind: &NotifierKind, text: Templates<'_>| -> Letter {
+            let makers = Makers { text, data: &|_, _| panic!("no template makes data") };
+            channel::write(kind, &facts(), &makers).unwrap()
+        };
+        let letter = written(&paper(None), &|_, _| panic!("no template is set"));
+        assert_eq!(letter.deliver(Credentials::Nothing).await, Ok(Vec::new()));
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "linux/12: failure\n");
-        let letter = channel::write(&paper(Some(FnId(0))), &facts(), &|_, _| Ok("theirs".to_owned()));
-        letter.deliver(None).await.unwrap();
+        let letter = written(&paper(Some(FnId(0))), &|_, _| Ok("theirs".to_owned()));
+        letter.deliver(Credentials::Nothing).await.unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "theirs\n");
     }
 
     #[tokio::test]
     async fn what_cannot_be_delivered_is_told() {
         let plan = PaperPlan { file: "/no/such/directory/file".to_owned(), line: None };
-        let letter = channel::write(&NotifierKind::Paper(plan), &facts(), &|_, _| panic!("no template is set"));
-        let error = letter.deliver(None).await.unwrap_err();
+        let makers = Makers { text: &|_, _| panic!("no template is set"), data: &|_, _| panic!("no template is set") };
+        let letter = channel::write(&NotifierKind::Paper(plan), &facts(), &makers).unwrap();
+        let error = letter.deliver(Credentials::Nothing).await.unwrap_err();
         assert!(!error.final_ && error.message.contains("/no/such/directory/file"), "{error}");
     }
 }

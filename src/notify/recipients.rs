@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use lettre::message::Mailbox;
 
-use super::BuildFacts;
 use super::address::{address_of, identity, is_nobodys, mailbox, person};
+use super::facts::Head;
 use super::wording::one_line;
 use crate::model::Recipients;
 
@@ -18,7 +18,7 @@ const REMARKED_MAX: usize = 5;
 const AUTHOR_CHARS_MAX: usize = 120;
 
 /// The recipients, and remarks on those that could not be used.
-pub(super) fn recipients(plan: &Recipients, facts: &BuildFacts) -> (Vec<Mailbox>, Vec<String>) {
+pub(super) fn recipients(plan: &Recipients, facts: &Head<'_>) -> (Vec<Mailbox>, Vec<String>) {
     let mut chosen = Chosen::default();
     let mut remarks = Vec::new();
     for text in &plan.to {
@@ -37,7 +37,7 @@ pub(super) fn recipients(plan: &Recipients, facts: &BuildFacts) -> (Vec<Mailbox>
 }
 
 /// Remarks on authors who gave an address that is none.
-fn unreachable(plan: &Recipients, facts: &BuildFacts) -> Vec<String> {
+fn unreachable(plan: &Recipients, facts: &Head<'_>) -> Vec<String> {
     let authors: BTreeSet<&str> = facts.changes.iter().map(|change| change.data.author.as_str()).collect();
     let odd = authors
         .into_iter()
@@ -48,10 +48,10 @@ fn unreachable(plan: &Recipients, facts: &BuildFacts) -> Vec<String> {
     odd.take(REMARKED_MAX).map(remark).collect()
 }
 
-fn blamed(plan: &Recipients, facts: &BuildFacts) -> Vec<Mailbox> {
+fn blamed(plan: &Recipients, facts: &Head<'_>) -> Vec<Mailbox> {
     let authors = facts.changes.iter().rev().map(|change| change.data.author.as_str());
     // Who forced a build is asked only where they gave an address: the form takes any text.
-    let owner = facts.owner().and_then(mailbox);
+    let owner = facts.owner.and_then(mailbox);
     let mut chosen = Chosen::default();
     for mailbox in owner.into_iter().chain(authors.filter_map(|author| person(author, plan.domain.as_deref()))) {
         if !is_nobodys(&mailbox) && chosen.mailboxes.len() < BLAMED_MAX {

@@ -4,16 +4,14 @@
 
 use std::collections::BTreeMap;
 
+use super::makers::Templates;
 use super::recipients::recipients;
 use super::story::{Story, tell};
 use super::template::template_facts;
 use super::wording::{cut, one_line};
-use super::{BuildFacts, MailMessage, html::html, text::text};
+use super::{MailMessage, ReportFacts, facts::Head, html::html, text::text};
 use crate::base::Span;
-use crate::model::{FnId, MailPlan, Value};
-
-/// Calls the user's template functions.
-pub type Templates<'a> = &'a dyn Fn(FnId, &Value) -> Result<String, String>;
+use crate::model::{FnId, MailPlan, Outcome, Value};
 
 /// Longer subjects are cut by every mail reader anyway.
 const SUBJECT_CHARS_MAX: usize = 200;
@@ -42,16 +40,17 @@ const RESERVED: [&str; 13] = [
     "return-path",
 ];
 
-/// The message for a build. A user's template that fails gives our own text with a remark in it.
-pub fn render_mail(plan: &MailPlan, facts: &BuildFacts, templates: Templates<'_>) -> MailMessage {
-    let mut story = tell(plan, facts);
-    let (to, remarks) = recipients(&plan.recipients, facts);
+/// The message of a report. A user's template that fails gives our own text with a remark in it.
+pub fn render_mail(plan: &MailPlan, facts: &ReportFacts, templates: Templates<'_>) -> MailMessage {
+    let mut story = tell(plan.log_lines, facts);
+    let head = facts.head();
+    let (to, remarks) = recipients(&plan.recipients, &head);
     story.remarks.extend(remarks);
-    let headers = headers(plan, facts, &mut story);
+    let headers = headers(plan, &head, &mut story);
     let words = words(plan, facts, &mut story, templates);
     MailMessage {
-        message_id: message_id(facts),
-        date: facts.report.made,
+        message_id: format!("<{}@starwright>", head.id()),
+        date: head.report.made,
         from: one_line(&plan.from, usize::MAX),
         to: to.iter().map(ToString::to_string).collect(),
         subject: words.subject,
@@ -59,7 +58,7 @@ pub fn render_mail(plan: &MailPlan, facts: &BuildFacts, templates: Templates<'_>
         html: words.html,
         headers,
         remarks: story.remarks,
-        wait_for_all: facts.now.since(facts.report.made) < WAIT_FOR_ALL,
+        wait_for_all: head.now.since(head.report.made) < WAIT_FOR_ALL,
     }
 }
 
@@ -70,7 +69,7 @@ struct Words {
 }
 
 /// Subject and parts. Ours are written last, so that they hold the remarks on templates that failed.
-fn words(plan: &MailPlan, facts: &BuildFacts, story: &mut Story, templates: Templates<'_>) -> Words {
+fn words(plan: &MailPlan, facts: &ReportFacts, story: &mut Story, templates: Templates<'_>) -> Words {
     let wanted = [(plan.subject, "subject"), (plan.body, "body"), (plan.html, "html")];
     let [subject, body, page] = if wanted.iter().all(|(function, _)| function.is_none()) {
         [None, None, None]
@@ -113,12 +112,12 @@ fn readable(text: &str) -> String {
 }
 
 /// The user's headers and ours, one line each.
-fn headers(plan: &MailPlan, facts: &BuildFacts, story: &mut Story) -> BTreeMap<String, String> {
+fn headers(plan: &MailPlan, head: &Head<'_>, story: &mut Story) -> BTreeMap<String, String> {
     // Tells other machines not to answer, and lets people sort without reading the subject.
     let ours = [
         ("Auto-Submitted", "auto-generated"),
-        ("X-Starwright-Builder", facts.builder.name.as_str()),
-        ("X-Starwright-Outcome", facts.outcome().word()),
+        ("X-Starwright-Builder", head.builder.map_or("", |builder| builder.name.as_str())),
+        ("X-Starwright-Outcome", head.outcome().map_or(head.report.subject.word(), Outcome::word)),
     ];
     let mut headers: BTreeMap<String, String> =
         ours.into_iter().map(|(name, value)| (name.to_owned(), one_line(value, usize::MAX))).collect();
@@ -142,12 +141,4 @@ fn header_fault(name: &str) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-/// The same for every attempt to send this report, and for no other report anywhere.
-fn message_id(facts: &BuildFacts) -> String {
-    let fit = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
-    let installation: String = facts.installation.chars().filter(fit).collect();
-    let installation = if installation.is_empty() { "unnamed" } else { &installation };
-    format!("<report-{}.{installation}@starwright>", facts.report.id)
 }

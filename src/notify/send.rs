@@ -61,7 +61,7 @@ pub async fn send_mail_with(
     message: &MailMessage,
     options: &SendOptions,
 ) -> Result<Vec<String>, DeliveryError> {
-    let envelope = envelope(message).map_err(|message| DeliveryError { message, final_: true })?;
+    let envelope = envelope(message).map_err(|message| DeliveryError { message, final_: true, pause: None })?;
     let server = format!("{}:{}", plan.host, plan.port);
     let mut talk = Talk { plan, server, message, stage: Stage::Connect, left_out: Vec::new(), given: 0, begun: false };
     let login = plan.user.clone().map(|user| Credentials::new(user, password.clone().unwrap_or_default()));
@@ -71,7 +71,8 @@ pub async fn send_mail_with(
     };
     let hidden = |error| without(password.as_deref(), error);
     talk.outcome(result).map_err(hidden).map(|remarks| {
-        let remarks = remarks.into_iter().map(|message| hidden(DeliveryError { message, final_: true }).message);
+        let remarks =
+            remarks.into_iter().map(|message| hidden(DeliveryError { message, final_: true, pause: None }).message);
         remarks.collect()
     })
 }
@@ -258,7 +259,7 @@ impl Talk<'_> {
     }
 
     fn failed(&self, what: &str) -> DeliveryError {
-        DeliveryError { message: format!("the mail server `{}` {what}", self.server), final_: false }
+        DeliveryError { message: format!("the mail server `{}` {what}", self.server), final_: false, pause: None }
     }
 
     fn timed_out(&self, after: Duration) -> DeliveryError {
@@ -283,7 +284,7 @@ fn parameters(connection: &AsyncSmtpConnection, needs_utf8: bool, ascii: bool) -
 }
 
 fn about(recipient: &str, error: &DeliveryError) -> DeliveryError {
-    DeliveryError { message: format!("{}, for {recipient}", error.message), final_: error.final_ }
+    DeliveryError { message: format!("{}, for {recipient}", error.message), ..error.clone() }
 }
 
 /// Servers may repeat what they were told; the password does not go into an error all the same.

@@ -6,17 +6,8 @@
 
 use lettre::transport::smtp::Error;
 
+use super::DeliveryError;
 use crate::base::chain;
-
-/// Why a mail was not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct DeliveryError {
-    /// For people: which server, at what, and its words.
-    pub message: String,
-    /// Trying again cannot help.
-    pub final_: bool,
-}
 
 /// What was being done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +45,7 @@ pub(super) fn is_lasting(error: &Error) -> bool {
 /// The words for an error of the transport; `server` is `host:port`.
 pub(super) fn explain(server: &str, stage: Stage, error: &Error) -> DeliveryError {
     let final_ = matches!(stage, Stage::Sender | Stage::Recipient | Stage::Content) && is_lasting(error);
-    DeliveryError { message: format!("the mail server `{server}` {}", words(stage, error)), final_ }
+    DeliveryError { message: format!("the mail server `{server}` {}", words(stage, error)), final_, pause: None }
 }
 
 fn words(stage: Stage, error: &Error) -> String {

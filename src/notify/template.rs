@@ -1,55 +1,98 @@
 //! What a user's template function is called with: one map of everything a mail can tell.
 //!
-//! The keys are listed in `docs/guides/mail.md`; keep the two together.
+//! The keys are listed in `docs/guides/notify.md`; keep the two together.
 
 use std::collections::BTreeMap;
 
-use super::story::{Story, authors, culprits, duration};
-use super::{BuildFacts, Excerpt};
+use super::story::{Story, authors, build_page, culprits, duration};
+use super::{BuildFacts, Excerpt, ReportFacts, SetBuild, SetFacts};
 use crate::base::Span;
-use crate::model::{Change, Outcome, StepRecord, Value};
+use crate::model::{BuildsetRecord, Change, Outcome, Properties, StepRecord, Value};
 
-/// The facts of a message as a map; `text` and `html` are our own parts, for templates that only add to them.
-pub(super) fn template_facts(story: &Story, facts: &BuildFacts, text: &str, html: &str) -> Value {
-    let word = |outcome: Outcome| outcome.word();
+/// The facts of a message as a map; `text` and `html` are our own parts, for templates that only add to them. Every message
+/// has every key; what it has no value for is None or empty.
+pub(super) fn template_facts(story: &Story, facts: &ReportFacts, text: &str, html: &str) -> Value {
+    let head = facts.head();
+    let mut all = map([
+        ("id", head.id().into()),
+        ("event", head.report.subject.word().into()),
+        ("title", head.title.into()),
+        ("home", head.url.into()),
+        ("url", story.page.as_str().into()),
+        ("notifier", head.report.notifier.as_str().into()),
+        ("reason", head.report.reason.word().into()),
+        ("builder", head.builder.map_or("", |builder| builder.name.as_str()).into()),
+        ("builder_tags", head.builder.map_or_else(|| texts(&[]), |builder| texts(&builder.tags))),
+        ("number", Value::Null),
+        ("request", Value::Null),
+        ("worker", "".into()),
+        ("outcome", optional(head.outcome().map(Outcome::word))),
+        ("previous", Value::Null),
+        ("state", "".into()),
+        ("why", head.buildset.map_or("", |buildset| buildset.reason.as_str()).into()),
+        ("scheduler", head.scheduler.into()),
+        ("owner", optional(head.owner)),
+        ("started", Value::Null),
+        ("completed", Value::Null),
+        ("duration", Value::Null),
+        ("stamps", stamps(head.buildset)),
+        ("properties", head.buildset.map_or_else(|| map([]), |buildset| properties(&buildset.properties))),
+        ("authors", texts(&authors(head.changes))),
+        ("changes", head.changes.iter().map(change).collect::<Vec<_>>().into_list()),
+        ("steps", Value::List(Vec::new())),
+        ("culprits", Value::List(Vec::new())),
+        ("excerpts", story.excerpts.iter().map(excerpt).collect::<Vec<_>>().into_list()),
+        ("builds", Value::List(Vec::new())),
+        ("subject", story.subject.as_str().into()),
+        ("headline", story.headline.as_str().into()),
+        ("detail", optional(story.detail.as_deref())),
+        ("text", text.into()),
+        ("html", html.into()),
+    ]);
+    let own = match facts {
+        ReportFacts::Build(facts) => of_build(facts),
+        ReportFacts::Request(facts) => map([("request", number(facts.request.id.0))]),
+        ReportFacts::Set(facts) => of_set(facts),
+    };
+    if let (Value::Map(all), Value::Map(own)) = (&mut all, own) {
+        all.extend(own);
+    }
+    all
+}
+
+fn of_build(facts: &BuildFacts) -> Value {
     let culprits: Vec<&str> = culprits(facts).iter().map(|step| step.name.as_str()).collect();
-    let authors = authors(&facts.changes);
     let completed = facts.build.completed;
     map([
-        ("title", facts.title.as_str().into()),
-        ("home", facts.url.as_str().into()),
-        ("url", story.page.as_str().into()),
-        ("notifier", facts.report.notifier.as_str().into()),
-        ("reason", facts.report.reason.word().into()),
-        ("builder", facts.builder.name.as_str().into()),
-        ("builder_tags", texts(&facts.builder.tags)),
         ("number", number(facts.build.number)),
+        ("request", number(facts.build.request.0)),
         ("worker", facts.worker.as_str().into()),
-        ("outcome", facts.outcome().word().into()),
-        ("previous", optional(facts.previous().map(word))),
+        ("previous", optional(facts.previous().map(Outcome::word))),
         ("state", facts.build.state.as_str().into()),
-        ("why", facts.buildset.as_ref().map_or("", |buildset| buildset.reason.as_str()).into()),
-        ("scheduler", facts.scheduler.as_str().into()),
-        ("owner", optional(facts.owner())),
         ("started", facts.build.started.as_seconds().into()),
         ("completed", completed.map_or(Value::Null, |moment| moment.as_seconds().into())),
         ("duration", duration(facts).map_or(Value::Null, |span| span.to_string().into())),
-        ("stamps", stamps(facts)),
-        ("properties", properties(facts)),
-        ("authors", texts(&authors)),
-        ("changes", facts.changes.iter().map(change).collect::<Vec<_>>().into_list()),
+        ("properties", properties(&facts.build.properties)),
         ("steps", facts.steps.iter().map(step).collect::<Vec<_>>().into_list()),
         ("culprits", culprits.into_iter().map(Value::from).collect::<Vec<_>>().into_list()),
-        ("excerpts", story.excerpts.iter().map(excerpt).collect::<Vec<_>>().into_list()),
-        ("subject", story.subject.as_str().into()),
-        ("headline", story.headline.as_str().into()),
-        ("text", text.into()),
-        ("html", html.into()),
     ])
 }
 
-fn stamps(facts: &BuildFacts) -> Value {
-    let stamps = facts.buildset.as_ref().map_or(&[][..], |buildset| &buildset.stamps);
+fn of_set(facts: &SetFacts) -> Value {
+    let one = |build: &SetBuild| {
+        let page = build.build.map(|(_, number)| build_page(&facts.url, build.builder.id, number));
+        map([
+            ("builder", build.builder.name.as_str().into()),
+            ("number", build.build.map_or(Value::Null, |(_, n)| number(n))),
+            ("outcome", optional(build.outcome.map(Outcome::word))),
+            ("url", optional(page.as_deref())),
+        ])
+    };
+    map([("builds", facts.builds.iter().map(one).collect::<Vec<_>>().into_list())])
+}
+
+fn stamps(buildset: Option<&BuildsetRecord>) -> Value {
+    let stamps = buildset.map_or(&[][..], |buildset| &buildset.stamps);
     let one = |stamp: &crate::model::SourceStamp| {
         map([
             ("codebase", stamp.spec.codebase.as_str().into()),
@@ -62,8 +105,8 @@ fn stamps(facts: &BuildFacts) -> Value {
     stamps.iter().map(one).collect::<Vec<_>>().into_list()
 }
 
-fn properties(facts: &BuildFacts) -> Value {
-    let values = facts.build.properties.0.iter().map(|(name, property)| (name.clone(), property.value.clone()));
+fn properties(properties: &Properties) -> Value {
+    let values = properties.0.iter().map(|(name, property)| (name.clone(), property.value.clone()));
     Value::Map(values.collect())
 }
 

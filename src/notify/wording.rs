@@ -79,6 +79,9 @@ pub(super) fn occasion(reason: ReportReason) -> &'static str {
         ReportReason::Recovery => "builds that succeed after one that did not",
         ReportReason::Change => "builds that end otherwise than the one before",
         ReportReason::Always => "every build",
+        ReportReason::Pending => "builds that are requested",
+        ReportReason::Start => "builds that start",
+        ReportReason::Set => "buildsets that ended",
     }
 }
 

@@ -17,7 +17,7 @@ use super::removal::Removal;
 use super::txn::{Records, Txn};
 use crate::base::{Span, Timestamp};
 use crate::model::{
-    BuildId, BuildRecord, BuildsetRecord, LogKind, LogRecord, ReportSubject, RequestRecord, RetentionPlan, StepRecord,
+    BuildId, BuildRecord, BuildsetRecord, LogKind, LogRecord, RequestRecord, RetentionPlan, StepRecord,
 };
 
 /// Builders looked at in one call: each costs a few reads.
@@ -98,9 +98,7 @@ pub(crate) fn retire(txn: &mut Txn<'_>, backend: &dyn Backend, retirement: &Reti
 /// Builds that a report in the outbox speaks of, or that ended after a kept snapshot in which they run.
 fn needed(backend: &dyn Backend, snapshots: &[u64]) -> Result<BTreeSet<u64>, StoreError> {
     let reports: Vec<StoredReport> = backend.records(&Table::Outbox.all(), Direction::Ascending, usize::MAX)?;
-    let reported = reports.into_iter().map(|stored| match stored.report.subject {
-        ReportSubject::Build { build, .. } => build.0,
-    });
+    let reported = reports.into_iter().filter_map(|stored| stored.report.subject.build().map(|build| build.0));
     let mut needed: BTreeSet<u64> = reported.collect();
     // One that is being written at this moment is newer than all of them.
     let newest = snapshots.last().copied().unwrap_or(u64::MAX);

@@ -122,6 +122,7 @@ fn words(history: &VisibleHistory<'_>, act: &AuditAct) -> Result<(String, Option
         AuditAct::Reloaded { digest } => plain(format!("loaded the configuration {digest}")),
         AuditAct::Rejected => plain("tried to load a configuration, which was rejected".to_owned()),
         AuditAct::Reported { change } => Ok((format!("reported change {change}"), Some(format!("/changes/{change}")))),
+        AuditAct::Resent { report } => plain(format!("sent report {report} again")),
         AuditAct::Announced { sources } => {
             plain(format!("reported a change that {sources} change source(s) will find"))
         }

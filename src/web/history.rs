@@ -15,7 +15,8 @@ use crate::model::{
     Action, AlertSubject, AuditRecord, BuildId, BuildRecord, BuilderId, BuilderRecord, BuildsetId, BuildsetRecord,
     Change, ChangeId, ChangeSourceId, ChangeSourceRecord, CodebaseRecord, DeliveryRecord, Denial, Fact, Identity,
     LogId, LogRecord, MasterRecord, Object, ProjectId, ProjectRecord, Report, ReportSubject, RequestId, RequestRecord,
-    SchedulerId, SchedulerRecord, SourceStamp, SourceStampId, StepId, StepRecord, WorkerId, WorkerRecord,
+    SchedulerId, SchedulerRecord, SourceStamp, SourceStampId, StepId, StepRecord, WaitingReport, WorkerId,
+    WorkerRecord,
 };
 use crate::store::{Logs, Scan, Store, StoreError};
 
@@ -409,8 +410,8 @@ impl VisibleHistory<'_> {
 
 /// How the installation runs.
 impl VisibleHistory<'_> {
-    pub fn outbox(&self) -> List<(Report, Option<String>)> {
-        self.each(self.store.outbox(), |this, (report, _)| this.sees_report(report))
+    pub fn outbox(&self) -> List<WaitingReport> {
+        self.each(self.store.outbox(), |this, waiting| this.sees_report(&waiting.report))
     }
 
     pub fn undelivered(&self) -> List<DeliveryRecord> {
@@ -419,7 +420,10 @@ impl VisibleHistory<'_> {
 
     fn sees_report(&self, report: &Report) -> Result<bool, StoreError> {
         match &report.subject {
-            ReportSubject::Build { builder, .. } => self.sees_builder(*builder),
+            ReportSubject::Build { builder, .. }
+            | ReportSubject::Start { builder, .. }
+            | ReportSubject::Request { builder, .. } => self.sees_builder(*builder),
+            ReportSubject::Set { buildset, .. } => Ok(self.buildset(*buildset)?.is_some()),
         }
     }
 

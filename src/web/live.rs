@@ -353,7 +353,8 @@ fn describe(fact: &Fact, name_of: impl Fn(WorkerId) -> Option<String>) -> Option
         | Event::ReportRemarked { .. }
         | Event::ReportSent { .. }
         | Event::ReportFailed { .. }
-        | Event::ReportDropped { .. } => "outbox_changed",
+        | Event::ReportDropped { .. }
+        | Event::ReportSuperseded { .. } => "outbox_changed",
         Event::ChangeAnnounced { .. }
         | Event::DeliveryTaken { .. }
         | Event::ChangeQueued { .. }

@@ -15,13 +15,13 @@ use super::request::Request;
 use super::respond::{self, error_text};
 use super::site::Site;
 use super::wire::{
-    AlertsResponse, AuditResponse, ChangesRequest, ChangesResponse, DoneResponse, ErrorResponse, HealthResponse,
-    OutboxResponse, PlanResponse, PollRequest, RefusedPlan, ReloadOutcome, ReloadRequest, ReloadResponse,
+    AlertsResponse, AuditResponse, ChangesRequest, ChangesResponse, DeliveriesResponse, DoneResponse, ErrorResponse,
+    HealthResponse, PlanResponse, PollRequest, RefusedPlan, ReloadOutcome, ReloadRequest, ReloadResponse,
     SourcesResponse, WaitingResponse, WireAudit, WireReport, WireSource, WireUndelivered,
 };
 use crate::base::Timestamp;
 use crate::master::{Reply, SubmissionResult};
-use crate::model::{BuilderId, Caller, ConfigDigest, Event, Identity, Intake, Order, Report, ReportSubject, RequestId};
+use crate::model::{BuilderId, Caller, ConfigDigest, Event, Identity, Intake, Order, Report, ReportId, RequestId};
 use crate::store::StoreError;
 
 /// Why a request has no other answer.
@@ -64,8 +64,8 @@ type ReadPath = fn(&Site, &VisibleHistory<'_>) -> Result<Response, StoreError>;
 /// Paths that are only read, beside that of a waiting request.
 static READS: &[(&str, ReadPath)] = &[
     ("alerts", |site, history| Ok(json(StatusCode::OK, &alerts(site, history)))),
+    ("deliveries", |_, history| Ok(json(StatusCode::OK, &deliveries(history)?))),
     ("health", |_, history| Ok(json(StatusCode::OK, &health(history)?))),
-    ("outbox", |_, history| Ok(json(StatusCode::OK, &outbox(history)?))),
     ("plan", |site, history| Ok(json(StatusCode::OK, &plan(site, history)?))),
     ("sources", |_, history| Ok(json(StatusCode::OK, &sources(history)?))),
 ];
@@ -79,6 +79,9 @@ async fn dispatch(site: &Arc<Site>, request: &Request, path: &str) -> ApiResult 
     let posts = request.method == Method::POST;
     if let Some(number) = path.strip_prefix("requests/").and_then(|rest| rest.strip_suffix("/waiting")) {
         return waiting(site, request, number).await;
+    }
+    if let Some(number) = path.strip_prefix("deliveries/").and_then(|rest| rest.strip_suffix("/resend")) {
+        return resend(site, request, number).await;
     }
     if matches!(path, "audit" | "audit.ndjson") && Site::reads(request) {
         return audit_log(site, request, path == "audit.ndjson").await;
@@ -211,6 +214,22 @@ fn wire_audit(line: AuditLine) -> WireAudit {
     WireAudit { seq, at: at.as_millis(), who, how, action: action.to_owned(), text }
 }
 
+/// Sends a report again that was given up.
+async fn resend(site: &Arc<Site>, request: &Request, number: &str) -> ApiResult {
+    if request.method != Method::POST {
+        return Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path accepts POST only"));
+    }
+    let DoneResponse {} = parse_body(request)?;
+    let missing = || refused(StatusCode::NOT_FOUND, format!("no report {number} was given up"));
+    let report = number.parse().map(ReportId).map_err(|_| missing())?;
+    let (shared, identity) = (Arc::clone(site), request.identity.clone());
+    let reading = tokio::task::spawn_blocking(move || VisibleHistory::new(&*shared.control, &identity).undelivered());
+    if !finished(reading.await)?.iter().any(|record| record.report.id == report) {
+        return Err(missing());
+    }
+    done(site.control.order(Order::Resend { report, of: None }, by(request)).await.map_err(unavailable)?)
+}
+
 async fn poll(site: &Site, body: PollRequest, by: Caller) -> ApiResult {
     done(site.control.order(Order::Poll { source: body.source }, by).await.map_err(unavailable)?)
 }
@@ -270,16 +289,21 @@ fn plan(site: &Site, store: &VisibleHistory<'_>) -> Result<PlanResponse, StoreEr
     Ok(answer)
 }
 
-fn outbox(store: &VisibleHistory<'_>) -> Result<OutboxResponse, StoreError> {
+fn deliveries(store: &VisibleHistory<'_>) -> Result<DeliveriesResponse, StoreError> {
     let names: BTreeMap<BuilderId, String> =
         store.builders()?.into_iter().map(|builder| (builder.id, builder.name)).collect();
-    let reports = store.outbox()?.into_iter().map(|(report, error)| wire_report(&report, error, &names)).collect();
+    let reports = store.outbox()?.into_iter().map(|waiting| WireReport {
+        tries: waiting.tries,
+        retry_at: waiting.retry.map(Timestamp::as_millis),
+        error: waiting.error,
+        ..wire_report(&waiting.report, &names)
+    });
     let undelivered = store.undelivered()?.into_iter().map(|record| WireUndelivered {
-        report: wire_report(&record.report, Some(record.why), &names),
+        report: WireReport { tries: record.tries, error: Some(record.why), ..wire_report(&record.report, &names) },
         at: record.at.as_millis(),
         given_up: record.given_up,
     });
-    Ok(OutboxResponse { reports, undelivered: undelivered.collect() })
+    Ok(DeliveriesResponse { reports: reports.collect(), undelivered: undelivered.collect() })
 }
 
 fn sources(store: &VisibleHistory<'_>) -> Result<SourcesResponse, StoreError> {
@@ -297,17 +321,20 @@ fn alerts(site: &Site, store: &VisibleHistory<'_>) -> AlertsResponse {
     AlertsResponse { alerts: alerts.filter(|alert| store.sees_alert(&alert.subject)).map(Into::into).collect() }
 }
 
-fn wire_report(report: &Report, error: Option<String>, names: &BTreeMap<BuilderId, String>) -> WireReport {
-    let ReportSubject::Build { build, builder, outcome, .. } = &report.subject;
+fn wire_report(report: &Report, names: &BTreeMap<BuilderId, String>) -> WireReport {
+    let subject = &report.subject;
     WireReport {
         id: report.id.0,
         notifier: report.notifier.clone(),
+        event: subject.word().to_owned(),
         reason: report.reason.word().to_owned(),
-        builder: names.get(builder).cloned().unwrap_or_default(),
-        build: build.0,
-        outcome: outcome.word().to_owned(),
+        builder: subject.builder().map(|builder| names.get(&builder).cloned().unwrap_or_default()),
+        build: subject.build().map(|build| build.0),
+        outcome: subject.outcome().map(|outcome| outcome.word().to_owned()),
         made_at: report.made.as_millis(),
-        error,
+        tries: 0,
+        retry_at: None,
+        error: None,
     }
 }
 

@@ -189,9 +189,9 @@ pub struct PollRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DoneResponse {}
 
-/// Answer to `GET outbox`.
+/// Answer to `GET deliveries`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutboxResponse {
+pub struct DeliveriesResponse {
     /// Those that wait, oldest first.
     pub reports: Vec<WireReport>,
     /// The newest ones that were given up, or delivered to some only; newest first.
@@ -216,13 +216,21 @@ pub struct WireUndelivered {
 pub struct WireReport {
     pub id: u64,
     pub notifier: String,
+    /// What it is about: `pending`, `start`, `end` or `set`.
+    pub event: String,
     /// `failure`, `recovery`, ….
     pub reason: String,
-    pub builder: String,
-    pub build: u64,
-    /// `success`, `failure`, ….
-    pub outcome: String,
+    /// None for a buildset.
+    pub builder: Option<String>,
+    /// None for a request or a buildset.
+    pub build: Option<u64>,
+    /// `success`, `failure`, …; none for what has not ended.
+    pub outcome: Option<String>,
     pub made_at: i64,
+    /// How often it was tried.
+    pub tries: u64,
+    /// When it is tried again, if it was.
+    pub retry_at: Option<i64>,
     /// Why it was not delivered when last tried.
     pub error: Option<String>,
 }

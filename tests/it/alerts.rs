@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
+use crate::support::fake_http::{Answer, FakeHttp};
 use crate::support::git::{Repository, sealed};
 use crate::support::http::{PATIENCE, control, request};
 use crate::support::smtp::SmtpServer;
@@ -170,7 +171,7 @@ fn a_mail_that_is_given_up_leaves_the_words_of_the_server() {
     force(&up.address);
     let told_of = |address: &str| alert(address, "notifier", "mail").is_some_and(|text| text.contains("4711"));
     until("the alert", || told_of(&up.address));
-    let outbox = told(&up.address, "outbox");
+    let outbox = told(&up.address, "deliveries");
     assert_eq!(outbox["reports"], serde_json::json!([]));
     let [given_up] = &**outbox["undelivered"].as_array().unwrap() else { panic!("one report: {outbox}") };
     assert_eq!((given_up["given_up"].as_bool(), given_up["builder"].as_str()), (Some(true), Some("b")));
@@ -199,4 +200,45 @@ fn a_recipient_who_cannot_be_served_and_a_template_that_fails_cost_nobody_the_ma
     assert!(told.contains("`jörg@example.com` did not get it") && told.contains("`body` failed"), "{told}");
     let (_, page) = request(&up.address, "GET", "/builders/b/builds/1", &[("Accept", "text/html")], "");
     assert!(page.contains("A report was delivered only in part") && page.contains("jörg@example.com"), "{page}");
+}
+
+#[test]
+fn a_report_that_was_given_up_is_listed_everywhere_and_can_be_sent_again() {
+    let server = FakeHttp::new();
+    server.answers(Answer::Http(422, Vec::new(), "no such commit 4711"));
+    let config = r#"
+load("@stdlib//steps.star", "sh")
+load("@stdlib//schedulers.star", "force")
+load("@stdlib//notify.star", "http")
+worker("w")
+builder("b", workers = ["w"], steps = [sh("true")])
+force("f", builders = ["b"])
+http("URL", name = "dashboard")
+"#;
+    let place = Place::new(&config.replace("URL", &server.url));
+    let up = place.start("up");
+    force(&up.address);
+    let undelivered = || told(&up.address, "deliveries")["undelivered"].as_array().unwrap().clone();
+    until("the first refusal", || undelivered().len() == 1);
+    let first = undelivered()[0].clone();
+    let keys = ["id", "notifier", "event", "builder", "tries", "given_up"].map(|key| first[key].clone());
+    assert_eq!(serde_json::json!(keys), serde_json::json!([1, "dashboard", "end", "b", 1, true]));
+
+    let list = said(&run(&up.address, &["deliveries"]));
+    assert!(list.contains("1 dashboard: b, end") && list.contains("no such commit 4711"), "{list}");
+    let (_, page) = request(&up.address, "GET", "/deliveries", &[("Accept", "text/html")], "");
+    assert!(page.contains("no such commit 4711") && page.contains("/deliveries/1/resend"), "{page}");
+    let origin = format!("http://{}", up.address);
+    let form = [("Content-Type", "application/x-www-form-urlencoded"), ("Origin", origin.as_str())];
+    assert_eq!(request(&up.address, "POST", "/deliveries/1/resend", &form, "").0, 303);
+    until("the second refusal", || undelivered().iter().any(|report| report["id"] == 2));
+    assert_eq!(undelivered().len(), 1, "the first one became the second");
+
+    assert!(said(&run(&up.address, &["deliveries", "--resend", "1"])).contains("no report 1 was given up"));
+    server.answers(Answer::status(201));
+    let sent = said(&run(&up.address, &["deliveries", "--resend", "2"]));
+    assert!(sent.contains("report 2 is sent again"), "{sent}");
+    until("the delivery", || told(&up.address, "deliveries") == serde_json::json!({"reports": [], "undelivered": []}));
+    assert_eq!(server.one().json()["outcome"], "success");
+    assert!(said(&run(&up.address, &["deliveries"])).contains("every report is delivered"));
 }

@@ -26,7 +26,7 @@ use crate::support::python::python_with;
 use crate::support::starwright::PROGRAM;
 
 /// The pages that promise to work.
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "README.md",
     "docs/tutorial.md",
     "docs/concepts.md",
@@ -34,6 +34,7 @@ const PAGES: [&str; 9] = [
     "docs/guides/forges.md",
     "docs/guides/from-buildbot.md",
     "docs/guides/mail.md",
+    "docs/guides/notify.md",
     "docs/guides/operation.md",
     "docs/guides/workers.md",
 ];

@@ -223,6 +223,14 @@ fn of_the_master() -> Vec<Event> {
         workers: vec![text("w")],
         project: Some(text("app")),
     };
+    let started = ReportSubject::Start { build: BuildId(8), builder: BuilderId(1) };
+    let requested = ReportSubject::Request {
+        request: RequestId(9),
+        builder: BuilderId(1),
+        buildset: BuildsetId(7),
+        outcome: Some(Outcome::Cancelled),
+    };
+    let set = ReportSubject::Set { buildset: BuildsetId(7), outcome: Outcome::Warnings };
     vec![
         Event::MasterStarted { name: text("host:dir"), installation: text("inst") },
         Event::MasterStopped,
@@ -239,6 +247,10 @@ fn of_the_master() -> Vec<Event> {
         },
         Event::PlanRefused { why: text("reload"), message: text("line 3: no") },
         Event::ReportQueued { report: report() },
+        Event::ReportQueued { report: Report { again: Some(ReportId(4)), subject: started, ..report() } },
+        Event::ReportQueued { report: Report { latest_only: true, subject: requested, ..report() } },
+        Event::ReportQueued { report: Report { reason: ReportReason::Set, subject: set, ..report() } },
+        Event::ReportSuperseded { report: ReportId(5), by: ReportId(6) },
         Event::ReportRemarked { report: ReportId(5), remarks: vec![text("`x` did not get it")] },
         Event::ReportSent { report: ReportId(5) },
         Event::ReportFailed { report: ReportId(5), error: text("no route"), tries: 2, retry: at() },
@@ -259,6 +271,9 @@ fn report() -> Report {
             previous: Some(Outcome::Success),
         },
         made: at(),
+        target: "c0ffee".to_owned(),
+        latest_only: false,
+        again: None,
     }
 }
 

@@ -59,7 +59,7 @@ const SOLE_USERS: &[(&str, &[&str])] = &[
     ("git2", &["vcs"]),
     ("ring", &["vcs"]),
     ("clap", &["cli"]),
-    ("reqwest", &["cli", "vcs"]),
+    ("reqwest", &["cli", "vcs", "notify"]),
     ("rmpv", &["protocol", "worker"]),
     ("tracing_subscriber", &["base"]),
     ("croner", &["engine", "config"]),
@@ -88,7 +88,7 @@ const ENGINE_PARTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("locks", &["locking"]),
-    ("workers, sources, reports", &["workers", "sources", "watch", "reports"]),
+    ("workers, sources, reports", &["workers", "sources", "watch", "deliveries", "reports"]),
     (
         "queue",
         &[

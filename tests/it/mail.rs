@@ -9,9 +9,13 @@ use starwright::model::{
     ConfigDigest, FnId, MadeBy, MailPlan, NewChange, Outcome, Properties, Recipients, Report, ReportId, ReportReason,
     ReportSubject, RequestId, SchedulerId, SourceStamp, SourceStampId, StampSpec, StepId, StepRecord, Value, WorkerId,
 };
-use starwright::testing::notify::{BuildFacts, Excerpt, MailMessage, render_mail};
+use starwright::testing::notify::{self, BuildFacts, Excerpt, MailMessage, ReportFacts, Templates};
 
 const START: i64 = 1_795_000_000;
+
+fn render_mail(plan: &MailPlan, facts: &BuildFacts, templates: Templates<'_>) -> MailMessage {
+    notify::render_mail(plan, &ReportFacts::Build(Box::new(facts.clone())), templates)
+}
 
 fn plan() -> MailPlan {
     MailPlan {
@@ -31,7 +35,7 @@ fn plan() -> MailPlan {
 }
 
 /// A build that failed in its second step, with one change.
-fn facts() -> BuildFacts {
+pub fn facts() -> BuildFacts {
     let stamp = stamp("main", REVISION);
     let changes =
         vec![change(1, "Ann Smith <ann@example.org>", "Fix the parser\n\nIt took commas for ends.", REVISION)];
@@ -48,6 +52,9 @@ fn facts() -> BuildFacts {
                 previous: Some(Outcome::Success),
             },
             made: Timestamp::from_seconds(START + 200),
+            target: "c0ffee".to_owned(),
+            latest_only: false,
+            again: None,
         },
         installation: "5f0c1a".into(),
         title: "SysGrove".into(),
@@ -162,7 +169,7 @@ fn step(number: u64, name: &str, parent: Option<u64>, outcome: Outcome, state: &
 
 fn ended(facts: &mut BuildFacts, reason: ReportReason, now: Outcome, before: Option<Outcome>) {
     facts.report.reason = reason;
-    let ReportSubject::Build { outcome, previous, .. } = &mut facts.report.subject;
+    let ReportSubject::Build { outcome, previous, .. } = &mut facts.report.subject else { panic!("it is of a build") };
     (*outcome, *previous) = (now, before);
     facts.build.outcome = Some(now);
 }

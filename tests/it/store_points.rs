@@ -122,7 +122,7 @@ fn a_commit_cut_short_at_any_write_never_was_and_a_written_one_is_kept() {
 fn a_removal_cut_short_is_done_as_soon_as_it_was_noted() {
     let (dir, _) = store_with_history(43, 200);
     let before_text = operate(dir.path(), |store| {
-        for (report, _) in store.outbox().unwrap() {
+        for WaitingReport { report, .. } in store.outbox().unwrap() {
             let sent = Event::ReportSent { report: report.id };
             let fact = Fact {
                 seq: store.last_fact().unwrap() + 1,

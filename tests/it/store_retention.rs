@@ -15,7 +15,7 @@ fn what_retention_does_not_keep_is_gone_from_records_and_disk() {
         for _ in 0..400 {
             store.commit_blocking(history.step()).unwrap();
         }
-        for (report, _) in store.outbox().unwrap() {
+        for WaitingReport { report, .. } in store.outbox().unwrap() {
             store.commit_blocking(history.fact(Event::ReportSent { report: report.id })).unwrap();
         }
         for build in store.builds(ALL).unwrap() {
@@ -74,7 +74,7 @@ fn old_logs_go_before_their_builds() {
         for _ in 0..200 {
             store.commit_blocking(history.step()).unwrap();
         }
-        for (report, _) in store.outbox().unwrap() {
+        for WaitingReport { report, .. } in store.outbox().unwrap() {
             store.commit_blocking(history.fact(Event::ReportSent { report: report.id })).unwrap();
         }
         let logs_of = |build: BuildId| -> Vec<LogRecord> {
@@ -124,7 +124,7 @@ fn builds_go_when_they_are_old() {
         for _ in 0..150 {
             store.commit_blocking(history.step()).unwrap();
         }
-        for (report, _) in store.outbox().unwrap() {
+        for WaitingReport { report, .. } in store.outbox().unwrap() {
             store.commit_blocking(history.fact(Event::ReportSent { report: report.id })).unwrap();
         }
         let keep = RetentionPlan { days: Some(30), builds: None, log_days: None };
@@ -149,9 +149,8 @@ fn a_build_that_a_report_speaks_of_stays() {
         while store.retire(&keep, history.now()).unwrap() > 0 {}
         let outbox = store.outbox().unwrap();
         assert!(outbox.len() > 5);
-        for (report, _) in outbox {
-            let ReportSubject::Build { build, .. } = report.subject;
-            assert!(store.build(build).unwrap().is_some());
+        for WaitingReport { report, .. } in outbox {
+            assert!(store.build(report.subject.build().unwrap()).unwrap().is_some());
         }
     });
 }
@@ -173,7 +172,7 @@ fn a_build_that_runs_in_a_kept_snapshot_stays() {
         for _ in 0..400 {
             store.commit_blocking(history.step()).unwrap();
         }
-        for (report, _) in store.outbox().unwrap() {
+        for WaitingReport { report, .. } in store.outbox().unwrap() {
             store.commit_blocking(history.fact(Event::ReportSent { report: report.id })).unwrap();
         }
         assert!(running.iter().all(|build| store.build(*build).unwrap().unwrap().completed.is_some()));

@@ -1,5 +1,6 @@
 //! `address`: addresses of repositories, as text; nothing is looked at in any network.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use starlark::environment::GlobalsBuilder;
 use starlark::starlark_module;
 use starlark::values::{Heap, Value};
@@ -7,6 +8,9 @@ use starlark::values::{Heap, Value};
 use super::super::convert::to_text;
 use super::super::values::secret::TextValue;
 use crate::model::{AddressPart, Piece, Text, is_relative_address, normal_address, repository_name, secret_login};
+
+/// What has to be written otherwise in an element of a path (RFC 3986: everything but the unreserved characters).
+const ELEMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// A part of an address; plain text unless the address has something to hide.
 fn part<'v>(address: Value<'v>, part: AddressPart, heap: Heap<'v>) -> anyhow::Result<Value<'v>> {
@@ -53,6 +57,12 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     /// Whether it is a path that means something else in each directory, such as "../app".
     fn is_relative<'v>(#[starlark(require = pos)] address: Value<'v>) -> anyhow::Result<bool> {
         Ok(is_relative_address(&for_people(address)?))
+    }
+
+    /// A string for one element of a web address's path, or one value of its query: `escape("team/app")` is
+    /// "team%2Fapp".
+    fn escape(#[starlark(require = pos)] text: &str) -> anyhow::Result<String> {
+        Ok(utf8_percent_encode(text, ELEMENT).to_string())
     }
 
     /// The address for people: without a login, secrets as their names.

@@ -170,9 +170,9 @@ impl State {
                 self.report_queued(report, at);
                 Ok(())
             }
-            Event::ReportSent { report } | Event::ReportDropped { report, .. } => {
-                self.outbox.remove(report).map(drop).ok_or_else(|| unknown("report", report))
-            }
+            Event::ReportSent { report }
+            | Event::ReportDropped { report, .. }
+            | Event::ReportSuperseded { report, .. } => self.report_left(*report),
             Event::ReportFailed { report, tries, retry, .. } => self.report_failed(*report, *tries, *retry),
         }
     }
@@ -295,7 +295,14 @@ impl State {
 
     fn report_queued(&mut self, report: &Report, at: Timestamp) {
         self.last.report = self.last.report.max(report.id.0);
+        self.index.reports.add(report);
         self.outbox.insert(report.id, Queued { report: report.clone(), tries: 0, due: at });
+    }
+
+    fn report_left(&mut self, report: ReportId) -> Result<(), IllegalFact> {
+        let queued = self.outbox.remove(&report).ok_or_else(|| unknown("report", &report))?;
+        self.index.reports.remove(&queued.report);
+        Ok(())
     }
 
     fn report_failed(&mut self, report: ReportId, tries: u64, retry: Timestamp) -> Result<(), IllegalFact> {

@@ -29,7 +29,7 @@ pub(super) use awaiting::{FunctionTrouble, OWED_MAX, OwedBuildset, PENDING_MAX, 
 pub(super) use builds::{Build, Child, Culprit, DoneStep, Escalation, Log, RunningCommand, Step};
 pub(super) use changes::Changes;
 pub(super) use locks::{AskedAt, LockHolder, LockRequest, Locks, Waiter};
-pub(super) use outbox::Queued;
+pub(super) use outbox::{Queued, ReportIndex};
 pub(super) use recent::Fingerprint;
 pub(super) use requests::{Buildset, Rank, Request, RequestEnd};
 #[cfg(test)]
@@ -120,6 +120,8 @@ pub(super) struct Index {
     pub worker_names: BTreeMap<WorkerId, String>,
     pub scheduler_names: BTreeMap<SchedulerId, String>,
     pub source_names: BTreeMap<ChangeSourceId, String>,
+    /// Undelivered reports by notifier and target.
+    pub reports: ReportIndex,
 }
 
 impl Index {
@@ -171,6 +173,7 @@ impl State {
         for build in self.builds.values() {
             index.build_runs(build);
         }
+        self.outbox.values().for_each(|queued| index.reports.add(&queued.report));
         index.worker_names = self.workers.iter().map(|(name, worker)| (worker.id, name.clone())).collect();
         index.scheduler_names = self.schedulers.iter().map(|(name, found)| (found.id, name.clone())).collect();
         index.source_names = self.sources.iter().map(|(name, source)| (source.id, name.clone())).collect();

@@ -134,6 +134,16 @@ impl State {
         &self.outbox
     }
 
+    /// Those of a notifier about a target, oldest first. None for reports without a target.
+    pub fn reports_of(&self, notifier: &str, target: &str) -> impl DoubleEndedIterator<Item = ReportId> + '_ {
+        self.index.reports.of(notifier, target)
+    }
+
+    /// The oldest report of a notifier that has more than so many.
+    pub fn oldest_report_beyond(&self, notifier: &str, reports: usize) -> Option<ReportId> {
+        self.index.reports.oldest_beyond(notifier, reports)
+    }
+
     /// User functions that failed, or cost a process, under the configuration in force.
     pub const fn troubles(&self) -> &BTreeMap<UserFunction, FunctionTrouble> {
         &self.troubles

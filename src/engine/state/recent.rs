@@ -21,6 +21,12 @@ impl Fingerprint {
     }
 }
 
+impl std::fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}{:016x}", self.0, self.1)
+    }
+}
+
 /// How many entries are remembered: a busy week of changes, at 40 bytes each.
 pub(in crate::engine) const RECENT_MAX: usize = 10_000;
 

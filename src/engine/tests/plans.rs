@@ -366,6 +366,7 @@ impl PlanBuilder {
             builders: None,
             tags: vec![],
             branches: None,
+            latest_only: false,
             kind: NotifierKind::Mail(Box::new(mail)),
             place: SourcePlace::default(),
         };

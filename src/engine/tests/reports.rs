@@ -1,5 +1,7 @@
 //! Reports: who is told, why, and until when it is tried.
 
+use std::collections::BTreeSet;
+
 use super::plans::{PlanBuilder, plan, step};
 use super::world::World;
 use crate::engine::state::BRANCHES_MAX;
@@ -33,7 +35,8 @@ fn turns_are_told_before_outcomes() {
         build(&mut world, code);
     }
     assert_eq!(reasons(&world), [ReportReason::Problem, ReportReason::Failure, ReportReason::Recovery]);
-    let ReportSubject::Build { previous, outcome, .. } = world.delivered[2].subject.clone();
+    let subject = world.delivered[2].subject.clone();
+    let ReportSubject::Build { previous, outcome, .. } = subject else { panic!("{subject:?}") };
     assert_eq!((previous, outcome), (Some(Outcome::Failure), Outcome::Success));
 }
 
@@ -91,6 +94,13 @@ fn the_branch_that_was_built_longest_ago_is_forgotten_first() {
     build_branch(&mut world, "old", 0);
     build_branch(&mut world, "main", 0);
     assert_eq!(reasons(&world), [ReportReason::Problem, ReportReason::Problem, ReportReason::Recovery]);
+}
+
+/// A build of this revision, so that its reports are about a target of their own.
+fn build_revision(world: &mut World, revision: usize) {
+    let stamps = vec![StampSpec { revision: Some(format!("r{revision}")), ..StampSpec::default() }];
+    world.force_with(ForceOrder { builders: vec!["linux".into()], stamps, ..ForceOrder::default() });
+    world.end("make", 0);
 }
 
 /// Two steps, `make` and `lint`, of which the first is skipped if that is wanted.
@@ -192,18 +202,143 @@ fn a_report_is_given_up_after_a_week() {
 fn few_deliveries_are_under_way_at_once() {
     let mut world = world(mailing(&[NotifyOn::Always]));
     world.hold_letters = true;
-    for _ in 0..20 {
-        build(&mut world, 0);
+    for revision in 0..20 {
+        build_revision(&mut world, revision);
     }
-    assert_eq!(world.letters.len(), 8);
-    world.post(Err(("down", false)));
-    assert_eq!(world.letters.len(), 8, "one that failed makes room for the next");
+    assert_eq!(world.letters.len(), 4);
+    world.post(Ok(()));
+    assert_eq!(world.letters.len(), 4, "one that arrived makes room for the next");
     while !world.letters.is_empty() {
         world.post(Ok(()));
     }
-    world.advance("30s");
-    world.post(Ok(()));
     assert_eq!(world.delivered.len(), 20);
+}
+
+#[test]
+fn a_server_that_took_nothing_is_left_alone_and_then_tried_with_one_report() {
+    let mut world = world(mailing(&[NotifyOn::Always]));
+    world.hold_letters = true;
+    for revision in 0..10 {
+        build_revision(&mut world, revision);
+    }
+    for _ in 0..4 {
+        world.post(Err(("down", false)));
+    }
+    assert!(world.letters.is_empty());
+    // Those that were under way together count as one failure.
+    world.advance("29s");
+    assert!(world.letters.is_empty());
+    world.advance("1s");
+    assert_eq!(world.letters.len(), 1, "one report to see whether it is back");
+    world.post(Ok(()));
+    assert_eq!(world.letters.len(), 4);
+    while !world.letters.is_empty() {
+        world.post(Ok(()));
+    }
+    assert_eq!(world.delivered.len(), 10);
+}
+
+#[test]
+fn a_server_that_is_away_does_not_delay_the_others() {
+    let other = |plan: &mut crate::model::NotifierPlan| {
+        let crate::model::NotifierKind::Mail(mail) = &mut plan.kind else { panic!("it is a mail") };
+        mail.host = "elsewhere".to_owned();
+    };
+    let mut world = world(mailing(&[NotifyOn::Always]).mail("other", &[NotifyOn::Always]).change_mail("other", other));
+    world.hold_letters = true;
+    for revision in 0..10 {
+        build_revision(&mut world, revision);
+    }
+    let to = |world: &World| world.letters.iter().filter(|letter| letter.notifier == "other").count();
+    assert_eq!((to(&world), world.letters.len()), (4, 8), "neither takes the room of the other");
+    // The first one hangs; the other takes all.
+    for _ in 0..10 {
+        let at = world.letters.iter().position(|letter| letter.notifier == "other").unwrap();
+        let letter = world.letters.remove(at).unwrap();
+        world.letters.push_front(letter);
+        world.post(Ok(()));
+    }
+    assert_eq!((to(&world), world.letters.len()), (0, 4));
+}
+
+#[test]
+fn starts_are_told_before_ends_and_requests_before_both() {
+    let mut world = world(mailing(&[NotifyOn::Pending, NotifyOn::Start, NotifyOn::Failure, NotifyOn::Set]));
+    build(&mut world, 1);
+    let told: Vec<_> = world.delivered.iter().map(|report| report.subject.word()).collect();
+    assert_eq!(told, ["pending", "start", "end", "set"]);
+    let targets: BTreeSet<_> = world.delivered[..3].iter().map(|report| report.target.clone()).collect();
+    assert_eq!(targets.len(), 1, "they are about the same");
+}
+
+#[test]
+fn a_request_that_ends_without_a_build_is_told_again() {
+    let mut world = world(mailing(&[NotifyOn::Pending]));
+    world.force("linux");
+    world.force("linux");
+    let waiting = *world.engine.state().requests().iter().find(|(_, request)| request.build.is_none()).unwrap().0;
+    world.order(Order::CancelRequest { request: waiting, why: "enough".into() });
+    let outcomes: Vec<_> = world.delivered.iter().map(|report| report.subject.outcome()).collect();
+    assert_eq!(outcomes, [None, None, Some(Outcome::Cancelled)]);
+}
+
+/// A notifier of one target: what is undelivered when a later one comes is needless.
+fn latest_only() -> World {
+    let on = [NotifyOn::Start, NotifyOn::Always];
+    let mut world = world(mailing(&on).change_mail("mail", |mail| mail.latest_only = true));
+    world.hold_letters = true;
+    world
+}
+
+#[test]
+fn reports_about_one_target_leave_one_after_the_other() {
+    let mut world = world(mailing(&[NotifyOn::Start, NotifyOn::Always]));
+    world.hold_letters = true;
+    build(&mut world, 0);
+    assert_eq!(world.letters.len(), 1, "the end waits for the start");
+    world.post(Err(("down", false)));
+    world.advance("30s");
+    assert_eq!(world.letters[0].subject.word(), "start");
+    world.post(Ok(()));
+    assert_eq!(world.letters[0].subject.word(), "end");
+}
+
+#[test]
+fn a_start_that_was_given_up_lets_the_end_go() {
+    let mut world = world(mailing(&[NotifyOn::Start, NotifyOn::Always]));
+    world.hold_letters = true;
+    build(&mut world, 0);
+    world.post(Err(("no such thing", true)));
+    assert_eq!(world.letters[0].subject.word(), "end");
+}
+
+#[test]
+fn only_the_newest_of_a_target_is_delivered_where_that_is_wanted() {
+    let mut world = latest_only();
+    build(&mut world, 0);
+    assert_eq!(world.letters.len(), 1);
+    world.post(Err(("down", false)));
+    let superseded = |event: &Event| matches!(event, Event::ReportSuperseded { .. });
+    assert_eq!(world.events().filter(|event| superseded(event)).count(), 1);
+    world.advance("30s");
+    let words: Vec<_> = world.letters.iter().map(|letter| letter.subject.word()).collect();
+    assert_eq!(words, ["end"]);
+    world.post(Ok(()));
+    assert!(world.letters.is_empty() && world.engine.state().outbox().is_empty());
+}
+
+#[test]
+fn a_server_may_ask_for_a_longer_pause() {
+    let mut world = world(mailing(&[NotifyOn::Always]));
+    world.hold_letters = true;
+    build(&mut world, 0);
+    let report = world.letters.pop_front().unwrap().id;
+    let pause = Some(crate::base::Span::from_minutes(50));
+    world.input(crate::engine::Input::ReportFailed { report, error: "too many".into(), final_: false, pause });
+    world.advance("49m");
+    assert!(world.letters.is_empty());
+    world.advance("1m");
+    assert_eq!(world.letters.len(), 1);
 }
 
 #[test]
@@ -226,4 +361,43 @@ fn a_report_keeps_the_configuration_that_makes_its_text() {
     assert!(world.engine.plans_needed().contains(&pinned));
     world.post(Ok(()));
     assert!(!world.engine.plans_needed().contains(&pinned));
+}
+
+/// A report that was given up, and the report that it was.
+fn given_up(world: &mut World) -> crate::model::Report {
+    world.hold_letters = true;
+    build(world, 0);
+    let report = world.letters[0].clone();
+    world.post(Err(("no such address", true)));
+    report
+}
+
+fn resend(world: &mut World, report: &crate::model::Report) -> crate::engine::Reply {
+    world.order(Order::Resend { report: report.id, of: Some(Box::new(report.clone())) })
+}
+
+#[test]
+fn what_was_given_up_can_be_sent_again_as_the_configuration_now_says() {
+    let mut world = world(mailing(&[NotifyOn::Always]));
+    let report = given_up(&mut world);
+    world.adopt(mailing(&[NotifyOn::Always, NotifyOn::Failure]));
+    assert_eq!(resend(&mut world, &report), crate::engine::Reply::Done);
+    assert_eq!(resend(&mut world, &report), crate::engine::Reply::Done, "it is on its way");
+    assert_eq!(world.letters.len(), 1);
+    let again = &world.letters[0];
+    assert_eq!((again.again, &again.subject), (Some(report.id), &report.subject));
+    assert_ne!(again.plan, report.plan);
+}
+
+#[test]
+fn what_nobody_speaks_of_any_more_or_is_out_of_date_is_not_sent_again() {
+    let on = [NotifyOn::Start];
+    let mut world = world(mailing(&on).change_mail("mail", |mail| mail.latest_only = true));
+    let report = given_up(&mut world);
+    let refused = |reply: &crate::engine::Reply| matches!(reply, crate::engine::Reply::Refused(_));
+    assert!(refused(&resend(&mut world, &report)), "the build has ended");
+    world.adopt(plan().builder("linux", ["w1"]));
+    assert!(refused(&resend(&mut world, &report)), "the notifier is gone");
+    let unknown = world.order(Order::Resend { report: report.id, of: None });
+    assert!(matches!(unknown, crate::engine::Reply::Unknown(_)));
 }

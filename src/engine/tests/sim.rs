@@ -19,6 +19,7 @@ mod reference_dirs;
 mod reference_locks;
 mod reference_names;
 mod reference_queue;
+mod reference_reports;
 mod reference_results;
 mod rng;
 mod run;
@@ -40,7 +41,7 @@ const SEEDS: u64 = 100;
 const CHAOS: u64 = 400;
 
 /// What has to happen somewhere in the seeds of the suite.
-const KINDS: [&str; 57] = [
+const KINDS: [&str; 58] = [
     "Starlark evaluated",
     "cancelled",
     "clock put back",
@@ -81,6 +82,7 @@ const KINDS: [&str; 57] = [
     "priority changed",
     "rebuilt",
     "reload in mid-build",
+    "report sent again by hand",
     "report sent twice with one id",
     "restored from a snapshot",
     "scheduler switched",
@@ -252,8 +254,10 @@ const BUGS: &[(Bug, u64, &str)] = &[
     (Bug::DependentOnFailure, 200, "dependent schedulers"),
     (Bug::CollapsedForgottenByDependent, 200, "dependent schedulers"),
     (Bug::ReportAgainOnRestart, 100, "outbox"),
-    (Bug::BranchesCompared, 100, "outbox|restored state"),
+    (Bug::BranchesCompared, 200, "outbox|restored state"),
     (Bug::SkippedRepairs, 200, "outbox"),
+    (Bug::BorrowersStartUntold, 200, "outbox"),
+    (Bug::ReportOvertakes, 100, "outbox"),
     (Bug::PausedGetsBuilds, 100, "starts"),
     (Bug::WrongBranchAnswered, 40, "answers"),
     (Bug::GraceForgottenOnRestart, 40, "workers"),

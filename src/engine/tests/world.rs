@@ -442,7 +442,9 @@ impl World {
                 self.delivered.push(letter);
                 self.input(Input::ReportSent { report, remarks: Vec::new() });
             }
-            Err((error, final_)) => self.input(Input::ReportFailed { report, error: error.into(), final_ }),
+            Err((error, final_)) => {
+                self.input(Input::ReportFailed { report, error: error.into(), final_, pause: None });
+            }
         }
     }
 

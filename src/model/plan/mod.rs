@@ -15,7 +15,9 @@ use serde::{Deserialize, Serialize};
 pub use self::hook::{HookDialect, HookPlan, HookSettings, PullEvent, PullRef};
 #[cfg(test)]
 pub use self::notifier::PaperPlan;
-pub use self::notifier::{MailPlan, MailTls, NotifierKind, NotifierPlan, NotifyOn, Recipients};
+pub use self::notifier::{
+    HTTP_REQUEST_KEYS, HttpLogin, HttpPlan, MailPlan, MailTls, NotifierKind, NotifierPlan, NotifyOn, Recipients,
+};
 pub use self::project::{About, DeclaredCodebase, ProjectPlan};
 pub use self::rights::{DECLARE_RIGHTS, Only, RightsPlan, RolePlan, RulePlan};
 pub use self::scheduler::{

@@ -4,7 +4,7 @@ use super::list;
 use crate::base::Timestamp;
 use crate::model::{
     Alert, AuditRecord, BuilderId, BuilderRecord, BuildsetRecord, ChangeSourceId, ChangeSourceRecord, CodebaseRecord,
-    DeliveryRecord, Fact, MadeBy, MasterRecord, ProjectRecord, Report, SchedulerId, SchedulerRecord, WorkerId,
+    DeliveryRecord, Fact, MadeBy, MasterRecord, ProjectRecord, SchedulerId, SchedulerRecord, WaitingReport, WorkerId,
     WorkerRecord,
 };
 use crate::store::backend::Direction;
@@ -116,10 +116,12 @@ impl Store {
         list(&*self.backend()?, Table::Codebase, &EVERYTHING)
     }
 
-    /// Reports still in the outbox, oldest first, each with its last error.
-    pub fn outbox(&self) -> Result<Vec<(Report, Option<String>)>, StoreError> {
+    /// Reports still in the outbox, oldest first.
+    pub fn outbox(&self) -> Result<Vec<WaitingReport>, StoreError> {
         let stored: Vec<StoredReport> = list(&*self.backend()?, Table::Outbox, &EVERYTHING)?;
-        Ok(stored.into_iter().map(|stored| (stored.report, stored.error)).collect())
+        let waiting =
+            |StoredReport { report, error, remarks: _, tries, retry }| WaitingReport { report, error, tries, retry };
+        Ok(stored.into_iter().map(waiting).collect())
     }
 
     /// The newest reports that were given up or delivered in part, newest first.

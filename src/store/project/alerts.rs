@@ -195,6 +195,11 @@ pub(super) fn report_sent(txn: &mut Txn<'_>, stored: &StoredReport) -> Result<()
     no_longer_waits(txn, stored)
 }
 
+/// A report is not needed any more.
+pub(super) fn report_superseded(txn: &mut Txn<'_>, stored: &StoredReport) -> Result<(), StoreError> {
+    no_longer_waits(txn, stored)
+}
+
 /// A report was given up.
 pub(super) fn report_dropped(
     txn: &mut Txn<'_>,
@@ -343,6 +348,9 @@ mod tests {
                     reason: ReportReason::Failure,
                     subject,
                     made: self.now(),
+                    target: String::new(),
+                    latest_only: false,
+                    again: None,
                 },
             });
         }

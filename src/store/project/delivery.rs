@@ -13,14 +13,24 @@ use crate::store::txn::{Records as _, Txn};
 const UNDELIVERED_MAX: usize = 200;
 
 pub(super) fn queued(txn: &mut Txn<'_>, report: &Report) {
-    let stored = StoredReport { report: report.clone(), error: None, remarks: Vec::new() };
+    let stored = StoredReport { report: report.clone(), error: None, remarks: Vec::new(), tries: 0, retry: None };
     txn.put(Table::Outbox.id(report.id.0), &stored);
+    if let Some(before) = report.again {
+        txn.remove(Table::Undelivered.id(before.0));
+    }
 }
 
-pub(super) fn failed(txn: &mut Txn<'_>, at: Timestamp, report: ReportId, error: &str) -> Result<(), StoreError> {
+pub(super) fn failed(
+    txn: &mut Txn<'_>,
+    at: Timestamp,
+    report: ReportId,
+    error: &str,
+    (tries, retry): (u64, Timestamp),
+) -> Result<(), StoreError> {
     let Some(stored) = find(txn, report)? else { return Ok(()) };
     alerts::report_failed(txn, at, &stored, error)?;
-    txn.put(Table::Outbox.id(report.0), &StoredReport { error: Some(error.to_owned()), ..stored });
+    let stored = StoredReport { error: Some(error.to_owned()), tries, retry: Some(retry), ..stored };
+    txn.put(Table::Outbox.id(report.0), &stored);
     Ok(())
 }
 
@@ -32,7 +42,8 @@ pub(super) fn remarked(
 ) -> Result<(), StoreError> {
     let Some(stored) = find(txn, report)? else { return Ok(()) };
     alerts::report_remarked(txn, at, &stored, remarks)?;
-    keep(txn, DeliveryRecord { report: stored.report.clone(), at, given_up: false, why: remarks.join("\n") })?;
+    let (report_sent, tries) = (stored.report.clone(), stored.tries + 1);
+    keep(txn, DeliveryRecord { report: report_sent, at, given_up: false, tries, why: remarks.join("\n") })?;
     txn.put(Table::Outbox.id(report.0), &StoredReport { remarks: remarks.to_vec(), ..stored });
     Ok(())
 }
@@ -48,7 +59,16 @@ pub(super) fn dropped(txn: &mut Txn<'_>, at: Timestamp, report: ReportId, why: &
     let Some(stored) = find(txn, report)? else { return Ok(()) };
     alerts::report_dropped(txn, at, &stored, why)?;
     txn.remove(Table::Outbox.id(report.0));
-    keep(txn, DeliveryRecord { report: stored.report, at, given_up: true, why: why.to_owned() })
+    let tries = stored.tries + 1;
+    keep(txn, DeliveryRecord { report: stored.report, at, given_up: true, tries, why: why.to_owned() })
+}
+
+/// A later report says all that this one would have said.
+pub(super) fn superseded(txn: &mut Txn<'_>, report: ReportId) -> Result<(), StoreError> {
+    let Some(stored) = find(txn, report)? else { return Ok(()) };
+    alerts::report_superseded(txn, &stored)?;
+    txn.remove(Table::Outbox.id(report.0));
+    Ok(())
 }
 
 fn find(txn: &Txn<'_>, report: ReportId) -> Result<Option<StoredReport>, StoreError> {

@@ -206,7 +206,10 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
         Event::ReportRemarked { report, remarks } => delivery::remarked(txn, at, *report, remarks)?,
         Event::ReportSent { report } => delivery::sent(txn, *report)?,
         Event::ReportDropped { report, why } => delivery::dropped(txn, at, *report, why)?,
-        Event::ReportFailed { report, error, tries: _, retry: _ } => delivery::failed(txn, at, *report, error)?,
+        Event::ReportFailed { report, error, tries, retry } => {
+            delivery::failed(txn, at, *report, error, (*tries, *retry))?;
+        }
+        Event::ReportSuperseded { report, by: _ } => delivery::superseded(txn, *report)?,
     }
     names::master_seen(txn, at)?;
     txn.put_number(Table::Meta.name(LAST_SEQ), fact.seq);

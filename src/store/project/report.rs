@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::Timestamp;
 use crate::model::Report;
 
 /// A report in the outbox.
@@ -13,4 +14,10 @@ pub(crate) struct StoredReport {
     /// What is wrong with it although it could be delivered.
     #[serde(default)]
     pub remarks: Vec<String>,
+    /// Deliveries that failed.
+    #[serde(default)]
+    pub tries: u64,
+    /// When it is tried again.
+    #[serde(default)]
+    pub retry: Option<Timestamp>,
 }

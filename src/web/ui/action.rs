@@ -14,7 +14,7 @@ use super::page::{PageError, Visit};
 use super::show::builder_href;
 use super::workers;
 use crate::master::{OrderError, Reply};
-use crate::model::{BuildId, BuilderRecord, Order, RequestId, SchedulerPlan, Via};
+use crate::model::{BuildId, BuilderRecord, Order, ReportId, RequestId, SchedulerPlan, Via};
 use crate::web::api::{ForceCallError, force_order};
 use crate::web::request::Request;
 use crate::web::respond::see_other;
@@ -59,6 +59,15 @@ pub async fn answer(site: &Arc<Site>, request: &Request, path: &[&str]) -> Resul
                 _ => return Err(PageError::missing("There is no such action.")),
             };
             done(site, request, order, &back).await
+        }
+        ["deliveries", id, "resend"] => {
+            let report = ReportId(number(id)?);
+            let known = Visit::new(site, request).store.undelivered()?;
+            if !known.iter().any(|record| record.report.id == report) {
+                return Err(PageError::missing(format!("No report {report} was given up.")));
+            }
+            let order = Order::Resend { report, of: None };
+            done(site, request, order, "/deliveries").await
         }
         ["reload"] => reload(site, request).await,
         _ => Err(PageError {

@@ -81,13 +81,13 @@ fn href(subject: &AlertSubject) -> Option<String> {
         AlertSubject::Build(id) => Some(format!("/builds/{id}")),
         AlertSubject::Request(id) => Some(format!("/requests/{id}")),
         AlertSubject::Worker(name) => Some(worker_href(name)),
+        AlertSubject::Notifier(_) => Some("/deliveries".to_owned()),
         AlertSubject::Configuration
         | AlertSubject::Master
         | AlertSubject::Secret(_)
         | AlertSubject::Source(_)
         | AlertSubject::Hook(_)
         | AlertSubject::Scheduler(_)
-        | AlertSubject::Notifier(_)
         | AlertSubject::Network(_) => None,
     }
 }

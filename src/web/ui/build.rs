@@ -12,7 +12,7 @@ use super::page::{BuildRow, PageError, PageFrame, PageResult, Visit, page};
 use super::pending::sources;
 use super::show::{Elapsed, Link, Moment, State, build_href, builder_href, count, safe_href, worker_href};
 use crate::model::{
-    AlertSubject, BuildId, BuildRecord, BuilderRecord, LogKind, LogRecord, Outcome, ReportSubject, StepId, StepRecord,
+    AlertSubject, BuildId, BuildRecord, BuilderRecord, LogKind, LogRecord, Outcome, StepId, StepRecord,
 };
 use crate::store::Scan;
 
@@ -166,10 +166,7 @@ pub fn build(visit: &Visit<'_>, named: &str, number: &str) -> PageResult {
 /// Reports on this build that were given up, or not delivered as they were meant.
 fn undelivered(visit: &Visit<'_>, build: &BuildRecord) -> Result<Vec<Undelivered>, PageError> {
     let mut records = visit.store.undelivered()?;
-    records.retain(|record| {
-        let ReportSubject::Build { build: about, .. } = &record.report.subject;
-        *about == build.id
-    });
+    records.retain(|record| record.report.subject.build() == Some(build.id));
     let told = records.into_iter().map(|record| Undelivered {
         notifier: record.report.notifier,
         given_up: record.given_up,

@@ -10,6 +10,7 @@ mod audit;
 mod build;
 mod builder;
 mod changes;
+mod deliveries;
 mod error;
 mod force;
 mod home;
@@ -52,7 +53,10 @@ pub async fn answer(site: &Arc<Site>, request: Request, path: &str) -> Response 
 
 /// Whether forms are sent to addresses below this one; the other pages are only read.
 pub fn takes_body(first: &str) -> bool {
-    matches!(first, "builders" | "builds" | "requests" | "workers" | "schedulers" | "sources" | "alerts" | "login")
+    matches!(
+        first,
+        "builders" | "builds" | "requests" | "workers" | "schedulers" | "sources" | "alerts" | "deliveries" | "login"
+    )
 }
 
 /// The answer to a form that another site's page sent.
@@ -104,6 +108,7 @@ static PAGES: &[(&str, MakePage)] = &[
     ("requests/:request", |visit, of| pending::one(visit, of[0])),
     ("changes", |visit, _| changes::list(visit)),
     ("changes/:change", |visit, of| changes::one(visit, of[0])),
+    ("deliveries", |visit, _| deliveries::list(visit)),
     ("workers", |visit, _| workers::list(visit)),
     ("workers/:worker", |visit, of| workers::one(visit, of[0])),
 ];

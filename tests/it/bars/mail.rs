@@ -77,7 +77,7 @@ fn a_red_build_mails_its_author_and_the_next_green_one_mails_recovery() {
     assert!(recovery["text"].as_str().unwrap().contains("linux"), "{recovery}");
 
     wait_for(&address, "an empty outbox", || {
-        let (status, outbox) = request(&address, "GET", "/api/starwright/v1/outbox", &[], "");
+        let (status, outbox) = request(&address, "GET", "/api/starwright/v1/deliveries", &[], "");
         assert_eq!(status, 200, "{outbox}");
         outbox.contains("\"reports\":[]").then_some(())
     });

@@ -10,7 +10,7 @@ use starwright::model::{
     ChangeSourceId, ConfigDigest, Cursor, Event, Fact, FunctionKind, Key, LogId, LogKind, LogOpened, MadeBy,
     NameChanges, NewChange, Outcome, Properties, Report, ReportId, ReportReason, ReportSubject, RequestId,
     RequestRecord, RetentionPlan, SchedulerId, SourceStamp, SourceStampId, StampSpec, StepId, UserFunction, Value,
-    WorkerId,
+    WaitingReport, WorkerId,
 };
 use starwright::store::{Scan, Store};
 
@@ -436,6 +436,9 @@ impl History {
                 reason: ReportReason::Always,
                 subject,
                 made: self.now(),
+                target: "c0ffee".to_owned(),
+                latest_only: false,
+                again: None,
             },
         });
         if self.draw(4) == 0 {
@@ -531,7 +534,7 @@ pub fn store_with_history(seed: u64, rounds: u64) -> (tempfile::TempDir, String)
             runtime.block_on(store.save_snapshot(last, vec![7; 100])).unwrap();
         }
         if round == rounds * 2 / 3 {
-            for (report, _) in store.outbox().unwrap() {
+            for WaitingReport { report, .. } in store.outbox().unwrap() {
                 store.commit_blocking(history.fact(Event::ReportSent { report: report.id })).unwrap();
             }
             history.reports.clear();

@@ -1,12 +1,14 @@
 //! What several integration tests share.
 
 pub mod browser;
+pub mod fake_http;
 pub mod forge;
 pub mod git;
 pub mod git_source;
 pub mod history;
 pub mod hooks;
 pub mod http;
+pub mod https;
 pub mod link;
 pub mod proxy;
 pub mod python;

@@ -10,7 +10,7 @@ use super::python::python_with;
 
 /// The certificate of the encrypted servers: self-signed, for 127.0.0.1.
 pub const CERTIFICATE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/smtp/certificate.pem");
-const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/smtp/key.pem");
+pub const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/smtp/key.pem");
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/support/smtp.py");
 
 /// A running server; killed when dropped.

@@ -11,6 +11,7 @@ mod poll;
 mod pulls;
 mod reload;
 mod rights;
+mod statuses;
 mod stop;
 mod trouble;
 mod worker;

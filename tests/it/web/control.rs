@@ -294,7 +294,7 @@ fn our_own_api_reloads_and_tells_of_the_configuration() {
     assert_eq!(plan().refused.unwrap().report, "no such worker");
     let health: HealthResponse = serde_json::from_str(&own(&served, "GET", "health", "").text()).unwrap();
     assert_eq!((health.status.as_str(), health.workers_connected, health.builds_running), ("ok", 1, 1));
-    assert_eq!(own(&served, "GET", "outbox", "").json(), json!({"reports": [], "undelivered": []}));
+    assert_eq!(own(&served, "GET", "deliveries", "").json(), json!({"reports": [], "undelivered": []}));
 }
 
 #[test]

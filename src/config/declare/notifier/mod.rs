@@ -1,5 +1,6 @@
-//! `notifier`: who is told about builds that ended. Each kind has a file and a line of [`KINDS`].
+//! `notifier`: who is told about builds. Each kind has a file and a line of [`KINDS`].
 
+mod http;
 mod mail;
 #[cfg(test)]
 mod paper;
@@ -20,6 +21,7 @@ use crate::model::{NotifierKind, NotifierPlan, NotifyOn};
 
 static KINDS: &[KindOf<NotifierKind>] = &[
     mail::MAIL,
+    http::HTTP,
     #[cfg(test)]
     paper::PAPER,
 ];
@@ -40,17 +42,24 @@ pub(super) static NOTIFIER: LazyLock<Native> = LazyLock::new(|| {
         required(
             "on",
             "list of text",
-            "When: \"success\", \"failure\", \"warnings\", \"exception\", \"cancelled\", \"problem\" (newly broken), \"recovery\" (back to green), \"change\", \"always\".",
+            "When: a build ended with \"success\", \"failure\", \"warnings\", \"exception\" or \"cancelled\"; is a \"problem\" (newly broken), a \"recovery\" (back to green) or a \"change\"; \"always\" for every build that ended. Before that: \"pending\" (a build was requested, or its request ended without one), \"start\" (a build started). After that: \"set\" (all builds of a buildset ended).",
         ),
         optional("builders", "list of text", "all", "Only builds of these builders."),
         optional("tags", "list of text", "all", "Only builders with one of these tags."),
         optional("branches", "list of text or None", "all", "Only builds of these branches."),
+        optional(
+            "latest_only",
+            "bool",
+            "False",
+            "If several reports about the same builder and revision wait, delivers only the newest. Reports about one \
+             builder and revision always arrive in order.",
+        ),
     ];
     native(common, "How it reaches people.", &first, KINDS, &[])
 });
 
 /// When a notifier speaks.
-const ON: [(&str, NotifyOn); 9] = [
+const ON: [(&str, NotifyOn); 12] = [
     ("success", NotifyOn::Success),
     ("failure", NotifyOn::Failure),
     ("warnings", NotifyOn::Warnings),
@@ -60,6 +69,9 @@ const ON: [(&str, NotifyOn); 9] = [
     ("recovery", NotifyOn::Recovery),
     ("change", NotifyOn::Change),
     ("always", NotifyOn::Always),
+    ("pending", NotifyOn::Pending),
+    ("start", NotifyOn::Start),
+    ("set", NotifyOn::Set),
 ];
 
 #[starlark_module]
@@ -86,6 +98,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
             builders: call.value("builders").map(|_| call.references("builders", ReferenceKind::Builder)),
             tags: call.value("tags").map(|_| call.references("tags", ReferenceKind::BuilderTag)).unwrap_or_default(),
             branches: branches(&call),
+            latest_only: call.boolean("latest_only", false),
             kind,
             place: call.place(),
         };

@@ -40,6 +40,10 @@ pub enum Bug {
     CollapsedForgottenByDependent,
     /// Reports in the outbox are put there again by a restart.
     ReportAgainOnRestart,
+    /// Nobody is told that a build started which has its slot from another one.
+    BorrowersStartUntold,
+    /// A report leaves although an earlier one about the same target has not arrived.
+    ReportOvertakes,
     /// A paused worker gets builds.
     PausedGetsBuilds,
     /// A result is compared with that of another branch.

@@ -67,7 +67,7 @@ impl Sim {
         assert!(self.now - self.last_news < STILL_MAX, "liveness: nothing happens any more: {}", self.stuck());
         self.shell.as_ref().is_some_and(super::shell::Shell::is_idle)
             && self.reference.builds.is_empty()
-            && self.reference.outbox.is_empty()
+            && self.reference.reports.outbox.is_empty()
             && self.asked.is_empty()
             && self.reference.requests.values().all(|request| self.may_wait(request))
             && !self.has_overdue_changes()
@@ -138,7 +138,7 @@ impl Sim {
             reference.seq,
             reference.at,
             reference.builds,
-            reference.outbox,
+            reference.reports.outbox,
             reference.holds,
             reference.waits,
             reference.workers,
@@ -222,11 +222,11 @@ impl Sim {
     }
 
     fn check_mail(&self) {
-        for report in &self.reference.sent {
+        for report in &self.reference.reports.sent {
             assert!(self.mail.contains_key(&report.0), "outbox: report {report} was never sent");
         }
         for (id, report) in &self.mail {
-            let known = self.reference.reports.get(&report.id);
+            let known = self.reference.reports.all.get(&report.id);
             assert_eq!(known, Some(report), "outbox: report {id} was sent, and nothing durable knows it");
         }
     }

@@ -32,8 +32,9 @@ impl Sim {
             75..82 => self.pause_some(),
             82..84 => self.send_away(),
             84..86 => self.kill_worker(),
-            86..89 => self.ask_for_poll(),
-            89..92 => self.refuse_plan(),
+            86..88 => self.ask_for_poll(),
+            88..89 => self.refuse_plan(),
+            89..92 => self.resend_some(),
             _ if self.shape.reloads => self.reload(),
             _ => self.force(),
         }
@@ -132,6 +133,13 @@ impl Sim {
             self.saw("stopped twice");
             self.order(Order::StopBuild { build, why: "enough".into() });
         }
+    }
+
+    fn resend_some(&mut self) {
+        let Some(report) = self.rng.any(self.reference.reports.given_up.iter().copied()) else { return };
+        let of = Box::new(self.reference.reports.all[&report].clone());
+        self.saw("report sent again by hand");
+        self.order(Order::Resend { report, of: Some(of) });
     }
 
     fn cancel_some(&mut self) {

@@ -12,7 +12,7 @@ use super::reference_queue::{RequestView, SetView};
 use crate::base::Timestamp;
 use crate::model::{
     BuildId, BuilderId, BuildsetId, ChangeId, ChangeSourceId, CommandId, ConfigDigest, Difference, Event, Fact, Key,
-    LogId, Outcome, Plan, PlanChange, Report, ReportId, RequestId, SchedulerId, SchedulerKind, StepId, WorkerId,
+    LogId, Outcome, Plan, PlanChange, RequestId, SchedulerId, SchedulerKind, StepId, WorkerId,
 };
 
 /// A worker, as facts tell it.
@@ -69,10 +69,9 @@ pub struct Reference {
     pub claimable: BTreeMap<BuilderId, u64>,
     /// Since which fact a builder's queue has been without a start.
     pub queue_since: BTreeMap<BuilderId, u64>,
-    pub reports: BTreeMap<ReportId, Report>,
-    pub reported: BTreeSet<(BuildId, String)>,
-    pub outbox: BTreeSet<ReportId>,
-    pub sent: BTreeSet<ReportId>,
+    pub reports: super::reference_reports::Reports,
+    /// Builder and buildset of every request.
+    pub reports_requests: BTreeMap<RequestId, (BuilderId, BuildsetId)>,
     pub leftovers: Vec<super::reference_dirs::Leftover>,
     pub logs: BTreeMap<LogId, LogView>,
     pub commands: BTreeMap<CommandId, (BuildId, Key)>,
@@ -87,8 +86,6 @@ pub struct Reference {
     pub watched: Option<crate::model::Cursor>,
     /// Collapses that have to follow: older request, newer request.
     pub collapses: Vec<(RequestId, RequestId)>,
-    /// Reports that have to follow in this turn.
-    pub to_report: BTreeSet<(BuildId, String)>,
     /// Dependent buildsets of this turn, and buildsets of this turn that they may follow, by scheduler.
     pub dependents: BTreeMap<String, i64>,
     /// Changes that dependent buildsets of this turn have to carry, and those that they carry, by scheduler.
@@ -139,6 +136,7 @@ impl Reference {
                 | Event::RequestEnded { .. }
                 | Event::BuildsetEnded { .. }
                 | Event::BuildsetMade { .. }
+                | Event::ReportQueued { .. }
         );
         assert!(goes_on || self.collapses.is_empty(), "collapse: still to collapse {:?}: {event:?}", self.collapses);
     }
@@ -244,16 +242,10 @@ impl Reference {
                 self.workers.entry(self.worker_names[worker].clone()).or_default().graceful = *graceful;
             }
             Event::ReportQueued { report } => self.report_queued(report),
-            Event::ReportSent { report } => {
-                assert!(self.outbox.remove(report), "outbox: report {report} is sent, but not there");
-                self.sent.insert(*report);
-            }
-            Event::ReportDropped { report, .. } => {
-                assert!(self.outbox.remove(report), "outbox: report {report} is dropped, but not there");
-            }
-            Event::ReportFailed { report, .. } => {
-                assert!(self.outbox.contains(report), "outbox: report {report} failed, but is not there");
-            }
+            Event::ReportSent { report } => self.reports.sent(*report),
+            Event::ReportDropped { report, .. } => self.reports.dropped(*report),
+            Event::ReportFailed { report, .. } => self.reports.failed(*report),
+            Event::ReportSuperseded { report, by } => self.reports.superseded(*report, *by),
             Event::BuildStopping { .. }
             | Event::BuildState { .. }
             | Event::StepStarted { .. }
@@ -376,23 +368,11 @@ impl Reference {
         }
     }
 
-    // --- reports
-
-    fn report_queued(&mut self, report: &Report) {
-        self.fresh("report", report.id.0);
-        let crate::model::ReportSubject::Build { build, .. } = &report.subject;
-        let occasion = (*build, report.notifier.clone());
-        assert!(self.to_report.remove(&occasion), "outbox: nothing calls for report {} of {occasion:?}", report.id);
-        assert!(self.reported.insert(occasion.clone()), "outbox: {occasion:?} is reported twice");
-        self.reports.insert(report.id, report.clone());
-        self.outbox.insert(report.id);
-    }
-
     // --- after a turn
 
     fn after_turn(&mut self) {
         assert!(self.collapses.is_empty(), "collapse: {:?} should have followed", self.collapses);
-        assert!(self.to_report.is_empty(), "outbox: {:?} should be reported", self.to_report);
+        self.reports.check();
         let odd: Vec<_> = self.dependents.iter().filter(|(_, owed)| **owed != 0).collect();
         assert!(odd.is_empty(), "dependent schedulers: made without cause, or not made: {odd:?}");
         self.dependents.clear();

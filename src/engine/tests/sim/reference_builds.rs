@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 
 use super::reference::Reference;
+use super::reference_reports::Occasion;
 use super::reference_results::TopSteps;
 use crate::base::Timestamp;
 use crate::model::{
-    Answer, Ask, BuildId, BuilderId, CommandEnd, CommandId, ConfigDigest, Event, Fact, Key, LogId, LogOpened, Outcome,
-    RequestId, StepId,
+    Answer, Ask, BuildId, BuilderId, CommandEnd, CommandId, ConfigDigest, Event, Fact, Key, LogId, LogOpened, NotifyOn,
+    Outcome, RequestId, StepId,
 };
 
 /// A build that runs.
 #[derive(Clone, Debug)]
 pub struct BuildView {
     pub builder: BuilderId,
-    pub name: String,
     pub worker: String,
     pub dir: String,
     pub lender: Option<BuildId>,
@@ -91,7 +91,6 @@ impl Reference {
         self.claim_requests(*builder_id, *build, requests);
         let view = BuildView {
             builder: *builder_id,
-            name: self.builder_names[builder_id].clone(),
             worker: self.worker_names[worker].clone(),
             dir: dir.clone(),
             lender: *lender,
@@ -106,6 +105,7 @@ impl Reference {
             to_begin: vec![],
         };
         self.builds.insert(*build, view);
+        self.calls_for_reports(Occasion::Started(*build), &[NotifyOn::Start].into());
     }
 
     pub fn build_event(&mut self, fact: &Fact) {
@@ -309,15 +309,8 @@ impl Reference {
         );
         self.ended_builds.insert(id, outcome);
         let occasions = self.compare(&build, outcome, culprits);
-        if outcome == Outcome::Retry {
-            return;
-        }
-        let Some(plan) = &self.plan else { return };
-        for notifier in plan.notifiers.values() {
-            let concerned = notifier.builders.as_ref().is_none_or(|builders| builders.contains(&build.name));
-            if concerned && notifier.on.iter().any(|on| occasions.contains(on)) {
-                self.to_report.insert((id, notifier.name.clone()));
-            }
+        if outcome != Outcome::Retry {
+            self.calls_for_reports(Occasion::Ended(id), &occasions);
         }
     }
 }

@@ -4,10 +4,11 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::reference::Reference;
+use super::reference_reports::Occasion;
 use crate::base::{Span, Timestamp};
 use crate::model::{
-    BuildId, BuilderId, BuildsetId, BuildsetRecord, ChangeId, CollapsePolicy, Event, Fact, Key, Outcome, RequestId,
-    RequestRecord, SchedulerKind, StepId,
+    BuildId, BuilderId, BuildsetId, BuildsetRecord, ChangeId, CollapsePolicy, Event, Fact, Key, NotifyOn, Outcome,
+    RequestId, RequestRecord, SchedulerKind, StepId,
 };
 
 /// A request that is open.
@@ -88,6 +89,10 @@ impl Reference {
             changes: set.changes.iter().copied().collect(),
         };
         self.sets.insert(set.id, view);
+        for request in requests {
+            self.reports_requests.insert(request.id, (request.builder, set.id));
+            self.calls_for_reports(Occasion::Requested(request.id), &[NotifyOn::Pending].into());
+        }
     }
 
     fn add_request(&mut self, record: &RequestRecord, set: &BuildsetRecord) {
@@ -169,6 +174,9 @@ impl Reference {
         }
         self.collapses.retain(|(old, new)| *old != id && *new != id);
         self.requests.remove(&id);
+        if request.build.is_none() {
+            self.calls_for_reports(Occasion::RequestEnded(id), &[NotifyOn::Pending].into());
+        }
         let set = self.sets.get_mut(&request.set).unwrap();
         for (_, end) in set.requests.iter_mut().filter(|(request, _)| *request == id) {
             *end = Some(outcome);
@@ -197,6 +205,8 @@ impl Reference {
         let worst = ends.into_iter().fold(Outcome::Skipped, Outcome::worse);
         assert_eq!(worst, outcome, "buildsets: {id}");
         set.ended = Some(outcome);
+        self.calls_for_reports(Occasion::SetEnded(id), &[NotifyOn::Set].into());
+        let set = &self.sets[&id];
         let (scheduler, changes) = (set.scheduler.clone(), set.changes.iter().copied().collect::<Vec<_>>());
         if !matches!(outcome, Outcome::Success | Outcome::Warnings) {
             return;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::bugs::{self, Bug};
 use super::disk::{LogWrite, Source};
 use super::run::{Happening, Sim, short};
+use crate::base::Span;
 use crate::engine::{Deadline, Effect, Engine, Input, PollResult};
 use crate::model::{
     BuildId, Cause, CommandId, ConfigDigest, Cursor, EvalJob, Event, Fact, NewChange, Report, ReportId,
@@ -429,7 +430,7 @@ impl Sim {
                 self.after(takes, Happening::Evaluated(process, build, job));
             }
             Effect::Deliver { report } => {
-                let known = self.reference.reports.get(&report.id).is_some_and(|known| *known == report);
+                let known = self.reference.reports.all.get(&report.id).is_some_and(|known| *known == report);
                 assert!(known, "outbox: report {} is sent, but nothing durable says so", report.id);
                 if !bugs::on(Bug::SentBeforeCommit) {
                     self.queue_delivery(report);
@@ -464,6 +465,7 @@ impl Sim {
 
     fn queue_delivery(&mut self, report: Report) {
         let takes = self.pause(1_500, 40_000);
+        self.reference.reports.handed_out(&report);
         let Some(shell) = &mut self.shell else { return };
         assert!(shell.deliveries.insert(report.id), "effects: report {} is handed out twice at a time", report.id);
         let process = shell.process;
@@ -479,7 +481,7 @@ impl Sim {
         let fails = self.chaos && self.rng.chance(20);
         let heard = self.chaos && self.rng.chance(25);
         if !fails || heard {
-            let durable = self.reference.reports.get(&id).is_some_and(|known| *known == report);
+            let durable = self.reference.reports.all.get(&id).is_some_and(|known| *known == report);
             assert!(durable, "outbox: report {id} arrived, but nothing durable says so");
             let before = self.mail.insert(id.0, report.clone());
             if let Some(before) = before {
@@ -492,8 +494,9 @@ impl Sim {
         }
         let input = if fails {
             self.saw("delivery failed");
-            let in_vain = self.rng.chance(6);
-            Input::ReportFailed { report: id, error: "refused".into(), final_: in_vain }
+            let in_vain = self.rng.chance(50);
+            let pause = id.0.is_multiple_of(10).then(|| Span::from_minutes(20));
+            Input::ReportFailed { report: id, error: "refused".into(), final_: in_vain, pause }
         } else {
             self.saw("delivered");
             Input::ReportSent {

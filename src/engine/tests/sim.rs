@@ -255,7 +255,7 @@ const BUGS: &[(Bug, u64, &str)] = &[
     (Bug::CollapsedForgottenByDependent, 200, "dependent schedulers"),
     (Bug::ReportAgainOnRestart, 100, "outbox"),
     (Bug::BranchesCompared, 200, "outbox|restored state"),
-    (Bug::SkippedRepairs, 200, "outbox"),
+    (Bug::SkippedRepairs, 400, "outbox"),
     (Bug::BorrowersStartUntold, 200, "outbox"),
     (Bug::ReportOvertakes, 100, "outbox"),
     (Bug::PausedGetsBuilds, 100, "starts"),

@@ -8,6 +8,7 @@
 //! private, so that the compiler finds what nobody uses.
 #![deny(unsafe_code)]
 
+mod auth;
 pub mod base;
 mod cli;
 mod config;
@@ -27,6 +28,11 @@ pub use cli::main;
 
 /// What tests and benchmarks use of the private rooms.
 pub mod testing {
+    /// Users, tokens and sessions.
+    pub mod auth {
+        pub use crate::auth::{Accounts, MachineKey, NewToken, NewUser, Tokens, Users};
+    }
+
     /// Starlark, loaded and evaluated in this process.
     pub mod config {
         pub use crate::config::{

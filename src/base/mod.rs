@@ -16,6 +16,7 @@ pub mod process;
 mod random;
 mod report;
 mod span;
+mod throttle;
 mod timestamp;
 
 pub use address_range::AddressRange;
@@ -27,4 +28,5 @@ pub use nearest::nearest;
 pub use random::{random_bytes, random_fraction, random_u64, unique_id};
 pub use report::{Explained, Fault, chain};
 pub use span::{ParseSpanError, Span};
+pub use throttle::Throttle;
 pub use timestamp::Timestamp;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::terminal::Colour;
+use crate::base::{Span, nearest};
+use crate::model::{Action, AuthorClass};
 
 /// A CI engine in one binary.
 ///
@@ -178,6 +180,36 @@ pub(super) enum Command {
     },
     /// Report a change to a master, for sources that it cannot poll
     Sendchange(SendchangeArgs),
+    /// Log in at a master; later commands act as this user
+    #[command(
+        after_help = "The login is kept in starwright/logins.json below your configuration directory, which only you can read. Programs use a token instead: see `starwright token`, and --token."
+    )]
+    Login {
+        /// Name; by default $STARWRIGHT_USER or the current user
+        #[arg(long)]
+        user: Option<String>,
+        /// File that contains the password; by default it is asked for, or read from standard input
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+        #[command(flatten)]
+        master: MasterAddress,
+    },
+    /// Log out at a master
+    Logout {
+        #[command(flatten)]
+        master: MasterAddress,
+    },
+    /// Show who you are to a master
+    Whoami {
+        #[command(flatten)]
+        master: MasterAddress,
+    },
+    /// Manage the users of a master (`login("users", "local")` in its configuration)
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Manage the tokens with which programs call a master
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Maintain the state directory of a stopped master
     #[command(subcommand)]
     Store(StoreCommand),
@@ -258,6 +290,134 @@ pub(super) enum StoreCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum UserCommand {
+    /// Add a user
+    #[command(
+        after_help = "Example:\n  starwright user add ada --role admin --mail ada@example.org\n\nThe password is asked for, or read from standard input or --password-file."
+    )]
+    Add {
+        /// Name with which the user logs in
+        name: String,
+        #[command(flatten)]
+        account: UserAccount,
+        /// File that contains the password
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+        #[command(flatten)]
+        state: DataDirectory,
+    },
+    /// List all users
+    List {
+        #[command(flatten)]
+        state: DataDirectory,
+    },
+    /// Remove a user, who is logged out everywhere
+    Remove {
+        /// The user's name
+        name: String,
+        #[command(flatten)]
+        state: DataDirectory,
+    },
+    /// Set another password; the user is logged out everywhere
+    Password {
+        /// The user's name
+        name: String,
+        /// File that contains the password
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+        #[command(flatten)]
+        state: DataDirectory,
+    },
+}
+
+/// What is known of a user.
+#[derive(Debug, Args)]
+pub(super) struct UserAccount {
+    /// Full name, shown on pages
+    #[arg(long, value_name = "TEXT")]
+    pub full_name: Option<String>,
+    /// Mail address; makes builds of commits by this address the user's own
+    #[arg(long, value_name = "ADDRESS")]
+    pub mail: Option<String>,
+    /// A role; can be repeated. `admin` may do everything
+    #[arg(long = "role", value_name = "ROLE")]
+    pub roles: Vec<String>,
+    /// What kind of author it is: person, bot, agent or fork
+    #[arg(long, value_name = "WORD", default_value = "person")]
+    pub class: ClassWord,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenCommand {
+    /// Create a token and print it; it cannot be shown again
+    #[command(
+        after_help = "Examples:\n  starwright token create deploy --scopes read,force --builders 'release-*' --expires 90d\n  starwright token create ada-laptop --scopes read,force,stop --user ada"
+    )]
+    Create {
+        /// Its name, which the history shows
+        name: String,
+        /// What it allows, separated by commas: read, force, stop, cancel, rebuild, prioritise, enable, pause, poll,
+        /// reload, change, try, resend, audit, admin
+        #[arg(long, value_name = "WORDS", value_delimiter = ',', required = true)]
+        scopes: Vec<ScopeWord>,
+        /// Only these builders: names or patterns, separated by commas
+        #[arg(long, value_name = "PATTERNS", value_delimiter = ',')]
+        builders: Vec<String>,
+        /// How long it is good, such as 90d; without it, until it is revoked
+        #[arg(long, value_name = "TIME")]
+        expires: Option<Span>,
+        /// The user whose token it is: it never allows more than the user may do
+        #[arg(long, value_name = "NAME")]
+        user: Option<String>,
+        /// What kind of author uses it: person, bot, agent or fork
+        #[arg(long, value_name = "WORD", default_value = "bot")]
+        class: ClassWord,
+        #[command(flatten)]
+        state: DataDirectory,
+    },
+    /// List all tokens
+    List {
+        #[command(flatten)]
+        state: DataDirectory,
+    },
+    /// Make a token worthless
+    Revoke {
+        /// The token's name
+        name: String,
+        #[command(flatten)]
+        state: DataDirectory,
+    },
+}
+
+/// A word for an action.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ScopeWord(pub Action);
+
+impl std::str::FromStr for ScopeWord {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        let known = || Action::ALL.iter().map(|action| action.word());
+        Action::of_word(word).map(Self).ok_or_else(|| match nearest(word, known()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there are: {}", known().collect::<Vec<_>>().join(", ")),
+        })
+    }
+}
+
+/// A word for a class of authors.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClassWord(pub AuthorClass);
+
+impl std::str::FromStr for ClassWord {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        AuthorClass::of_word(word).map(Self).ok_or_else(|| "write person, bot, agent or fork".to_owned())
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct DataDirectory {
     /// The master's state directory; by default `.starwright` in the current directory
@@ -318,6 +478,10 @@ pub(super) struct MasterAddress {
     /// Address of the master's pages
     #[arg(long = "master", value_name = "URL", env = "STARWRIGHT_MASTER", default_value = "http://127.0.0.1:8010")]
     pub url: String,
+    /// Token to present; better set the variable, because other users of the machine can see arguments. By default that
+    /// of `starwright login`, or the key that a master on this machine leaves in its state directory
+    #[arg(long, value_name = "TOKEN", env = "STARWRIGHT_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
 }
 
 #[derive(Debug, Args)]

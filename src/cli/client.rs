@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use serde_json::{Value as Json, json};
 
 use tokio::time::{Instant, sleep};
 
+use super::args::MasterAddress;
+use super::credentials::key_for;
 use super::error::CliError;
 use super::output::{errln, shell_word};
 use crate::base::environment::variable;
@@ -52,15 +55,31 @@ pub(super) enum BuildTarget {
 }
 
 impl Client {
-    pub(super) fn new(url: &str) -> Result<Self, CliError> {
-        let base = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    pub(super) fn new(master: &MasterAddress) -> Result<Self, CliError> {
+        let base = base_of(&master.url);
+        let headers = authorization(master, &base)?;
+        Self::with(base, headers)
+    }
+
+    /// One that presents nothing: for somebody who logs in.
+    pub(super) fn without_login(master: &MasterAddress) -> Result<Self, CliError> {
+        Self::with(base_of(&master.url), HeaderMap::new())
+    }
+
+    fn with(base: String, headers: HeaderMap) -> Result<Self, CliError> {
         super::worker::install_tls();
         let http = reqwest::Client::builder()
             .timeout(ANSWER_TIME)
             .user_agent(crate::web::COMMAND_LINE)
+            .default_headers(headers)
             .build()
             .map_err(|error| CliError::environment(format!("failed to prepare HTTP: {}", chain(&error))))?;
-        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), wait: MasterWait::Start })
+        Ok(Self { http, base, wait: MasterWait::Start })
+    }
+
+    /// The address of the master.
+    pub(super) fn base(&self) -> &str {
+        &self.base
     }
 
     /// The same, for following something across a restart of the master.
@@ -256,7 +275,7 @@ impl Client {
                     if told && self.wait == MasterWait::Restart {
                         errln!("the master is back");
                     }
-                    return Ok(answer);
+                    return if answer.0 == 401 { Err(self.unknown_user(&answer.1)) } else { Ok(answer) };
                 }
                 Ok(answer) => Failure { text: format!("it answered {}", answer.0), refused: false, late: false },
                 Err(failure) => failure,
@@ -283,6 +302,11 @@ impl Client {
         }
     }
 
+    fn unknown_user(&self, body: &str) -> CliError {
+        let text = format!("the master at {} does not know you: {}", self.base, error_text(body));
+        CliError::user(text).hint("log in with `starwright login`, or set STARWRIGHT_TOKEN")
+    }
+
     fn late(&self) -> CliError {
         CliError::environment(format!("the master at {} has not answered in time", self.base))
             .hint("its log says what it is busy with; what was asked for may still take effect")
@@ -292,6 +316,23 @@ impl Client {
         CliError::environment(format!("failed to reach a master at {}: {why}", self.base))
             .hint("start one with `starwright up CONFIG`, or name another with `--master URL`")
     }
+}
+
+fn base_of(url: &str) -> String {
+    let base = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    base.trim_end_matches('/').to_owned()
+}
+
+/// What every request presents.
+fn authorization(master: &MasterAddress, base: &str) -> Result<HeaderMap, CliError> {
+    let mut headers = HeaderMap::new();
+    if let Some(key) = key_for(master, base)? {
+        let value = HeaderValue::from_str(&format!("Bearer {key}"));
+        let mut value = value.map_err(|_| CliError::user("the token has characters that no token has"))?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    Ok(headers)
 }
 
 /// Why there is no answer.

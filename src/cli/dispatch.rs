@@ -8,8 +8,8 @@ use super::args::{Cli, Command};
 use super::client::Client;
 use super::error::CliError;
 use super::{
-    builds, cancel, check, deliveries, force, log, master, pause, rebuild, reload, sendchange, status, stop, store, up,
-    worker,
+    builds, cancel, check, deliveries, force, log, login, master, pause, rebuild, reload, sendchange, status, stop,
+    store, token, up, user, worker,
 };
 use crate::base::LogForm;
 use crate::base::process::{forgo_core_files, keep_private};
@@ -38,29 +38,32 @@ fn run(command: Command, form: LogForm) -> Result<ExitCode, CliError> {
         Command::Up(args) => up::run(&args, form),
         Command::Master(args) => master::run(&args, form),
         Command::Worker(args) => worker::run(&args, form),
-        Command::Reload { master } => client(|| reload::run(Client::new(&master.url)?)),
-        Command::Status { json, master } => client(|| status::run(Client::new(&master.url)?, json)),
-        Command::Force(args) => client(|| force::run(Client::new(&args.master.url)?, &args)),
+        Command::Reload { master } => client(|| reload::run(Client::new(&master)?)),
+        Command::Status { json, master } => client(|| status::run(Client::new(&master)?, json)),
+        Command::Force(args) => client(|| force::run(Client::new(&args.master)?, &args)),
         Command::Builds { builder, limit, json, master } => {
-            client(|| builds::run(Client::new(&master.url)?, builder.as_deref(), limit, json))
+            client(|| builds::run(Client::new(&master)?, builder.as_deref(), limit, json))
         }
         Command::Log { build, step, follow, color, master } => {
-            client(|| log::run(Client::new(&master.url)?, &build, step.as_deref(), follow, color.is_wanted()))
+            client(|| log::run(Client::new(&master)?, &build, step.as_deref(), follow, color.is_wanted()))
         }
-        Command::Stop { build, reason, master } => client(|| stop::run(Client::new(&master.url)?, &build, &reason)),
-        Command::Rebuild { build, watch, master } => client(|| rebuild::run(Client::new(&master.url)?, &build, watch)),
-        Command::Cancel { request, reason, master } => {
-            client(|| cancel::run(Client::new(&master.url)?, request, &reason))
-        }
-        Command::Deliveries { resend, json, master } => {
-            client(|| deliveries::run(Client::new(&master.url)?, resend, json))
-        }
+        Command::Deliveries { resend, json, master } => client(|| deliveries::run(Client::new(&master)?, resend, json)),
+        Command::Stop { build, reason, master } => client(|| stop::run(Client::new(&master)?, &build, &reason)),
+        Command::Rebuild { build, watch, master } => client(|| rebuild::run(Client::new(&master)?, &build, watch)),
+        Command::Cancel { request, reason, master } => client(|| cancel::run(Client::new(&master)?, request, &reason)),
         Command::Pause { worker, reason, master } => {
-            client(|| pause::run(Client::new(&master.url)?, &worker, true, &reason))
+            client(|| pause::run(Client::new(&master)?, &worker, true, &reason))
         }
-        Command::Unpause { worker, master } => client(|| pause::run(Client::new(&master.url)?, &worker, false, "")),
+        Command::Unpause { worker, master } => client(|| pause::run(Client::new(&master)?, &worker, false, "")),
+        Command::Login { user, password_file, master } => {
+            client(|| login::login(Client::without_login(&master)?, user.as_deref(), password_file.as_deref()))
+        }
+        Command::Logout { master } => client(|| login::logout(Client::new(&master)?)),
+        Command::Whoami { master } => client(|| login::whoami(Client::new(&master)?)),
+        Command::User(command) => user::run(&command),
+        Command::Token(command) => token::run(&command),
         Command::Store(command) => store::run(&command, form),
-        Command::Sendchange(args) => client(|| sendchange::run(Client::new(&args.master.url)?, &args)),
+        Command::Sendchange(args) => client(|| sendchange::run(Client::new(&args.master)?, &args)),
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -15,7 +16,8 @@ use super::check::check_is_file;
 use super::error::CliError;
 use super::output::{say, write_report};
 use super::signals::Signals;
-use crate::base::{LogForm, init_logging};
+use crate::auth::Accounts;
+use crate::base::{LogForm, SystemClock, init_logging};
 use crate::master::{Handle, Launcher, Load, Master, Options, Reach, Reply, load};
 use crate::model::{Caller, Order, Via};
 use crate::store::Store;
@@ -66,6 +68,7 @@ pub(super) struct StartedMaster {
     pub(super) url: String,
     /// Where its state is.
     pub(super) data: PathBuf,
+    accounts: Accounts,
     signals: Signals,
 }
 
@@ -81,7 +84,9 @@ impl StartedMaster {
             }
         };
         let url = master.handle.url();
-        Ok(Some(Self { master, listener, address, url, data: absolute(&args.data)?, signals }))
+        let data = absolute(&args.data)?;
+        let accounts = open_accounts(&data, &args.config, address)?;
+        Ok(Some(Self { master, listener, address, url, data, accounts, signals }))
     }
 
     async fn start(args: &MasterArgs, local_workers: bool) -> Result<(Master, TcpListener, SocketAddr), CliError> {
@@ -131,7 +136,8 @@ impl StartedMaster {
     ) -> Result<ExitCode, CliError> {
         let stop = CancellationToken::new();
         let beside = tokio::spawn(beside(stop.child_token()));
-        let web = tokio::spawn(web::serve(self.master.handle.clone(), self.listener, stop.clone()));
+        let accounts = Arc::new(self.accounts);
+        let web = tokio::spawn(web::serve(self.master.handle.clone(), accounts, self.listener, stop.clone()));
         let ended = until_signal(&self.master.handle, &mut self.signals).await;
         if ended.is_ok() {
             say("shutting down; running builds continue on their workers (a second signal stops at once)");
@@ -154,6 +160,13 @@ impl StartedMaster {
         }
         ended.map(|()| ExitCode::SUCCESS)
     }
+}
+
+/// Users, tokens and sessions, which only the running master may change.
+fn open_accounts(data: &Path, config: &Path, address: SocketAddr) -> Result<Accounts, CliError> {
+    let base = absolute(config)?.parent().unwrap_or(Path::new(".")).to_owned();
+    let opened = Accounts::open(data, base, &format!("http://{address}"), Arc::new(SystemClock));
+    opened.map_err(|error| CliError::environment(format!("failed to open the users in `{}`: {error}", data.display())))
 }
 
 fn start_error(error: crate::master::StartError) -> CliError {

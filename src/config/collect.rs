@@ -37,6 +37,7 @@ pub(super) enum Kind {
     Role,
     Project,
     Codebase,
+    Login,
     /// A declaration that may be made once: `master`, `web`, ….
     Once,
 }
@@ -56,6 +57,7 @@ impl Kind {
             Self::Role => "role",
             Self::Project => "project",
             Self::Codebase => "codebase",
+            Self::Login => "login",
             Self::Once => "declaration",
         }
     }

@@ -9,8 +9,9 @@ use super::state::State;
 use super::watch::is_replaced;
 use crate::model::{
     BuilderId, BuilderPlan, ChangeSourceId, ChangeSourcePlan, CollapsePolicy, DeclaredCodebase, Difference, FnId,
-    ImportantFiles, LockPlan, MasterPlan, NameChanges, NotifierKind, NotifierPlan, Plan, PlanChange, Policy,
-    RightsPlan, SchedulerId, SchedulerKind, SchedulerPlan, Section, StepPlan, WebPlan, WorkerId, WorkerPlan,
+    ImportantFiles, LockPlan, LoginPlan, LoginsPlan, MasterPlan, NameChanges, NotifierKind, NotifierPlan, Plan,
+    PlanChange, Policy, RightsPlan, SchedulerId, SchedulerKind, SchedulerPlan, Section, StepPlan, WebPlan, WorkerId,
+    WorkerPlan,
 };
 
 /// What a configuration changes about which names are in force, and their ids.
@@ -117,7 +118,7 @@ pub(super) fn compare(old: &Plan, new: &Plan, known: &Known<'_>) -> Vec<PlanChan
     for (section, differs) in [
         (Section::Master, !same_master(&old.master, &new.master)),
         (Section::Web, !same_web(&old.web, &new.web)),
-        (Section::Rights, !same_rights(&old.rights, &new.rights)),
+        (Section::Rights, !same_rights(&old.rights, &new.rights) || !same_logins(&old.logins, &new.logins)),
         (Section::Database, old.database != new.database),
         (Section::Secrets, old.secrets != new.secrets),
         (Section::Properties, old.properties != new.properties),
@@ -339,6 +340,17 @@ fn same_master(old: &MasterPlan, new: &MasterPlan) -> bool {
         && *url == new.url
         && *reconnect_grace == new.reconnect_grace
         && same_collapse(collapse, &new.collapse)
+}
+
+fn same_logins(old: &LoginsPlan, new: &LoginsPlan) -> bool {
+    let LoginsPlan { ways, sessions } = old;
+    let same = |old: &LoginPlan, new: &LoginPlan| {
+        let LoginPlan { name, kind, place: _ } = old;
+        *name == new.name && *kind == new.kind
+    };
+    *sessions == new.sessions
+        && ways.len() == new.ways.len()
+        && ways.iter().zip(&new.ways).all(|(old, new)| same(old, new))
 }
 
 fn same_rights(old: &RightsPlan, new: &RightsPlan) -> bool {

@@ -14,8 +14,7 @@ use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
 use super::plan_in_force::PlanInForce;
-use super::tries::LoginThrottle;
-use crate::base::{AddressRange, Clock, Span, Timestamp, unique_id};
+use crate::base::{AddressRange, Clock, Span, Throttle, Timestamp, unique_id};
 use crate::model::WorkerPlan;
 use crate::secrets::Secrets;
 
@@ -110,7 +109,7 @@ pub(super) struct Admission {
     /// Passwords of local workers, drawn when first asked for.
     local: Mutex<BTreeMap<String, String>>,
     refused: Mutex<Refusals>,
-    tries: LoginThrottle,
+    tries: Throttle,
 }
 
 /// Refusals and how often they were logged lately.
@@ -158,7 +157,7 @@ impl Admission {
             local_workers,
             local: Mutex::default(),
             refused: Mutex::default(),
-            tries: LoginThrottle::default(),
+            tries: Throttle::for_programs(),
         }
     }
 
@@ -206,15 +205,13 @@ impl Admission {
         let address = peer.map(|peer| peer.ip()).filter(|ip| !proxies.iter().any(|range| range.contains(*ip)));
         let now = self.clock.now();
         let name: String = name.chars().take(NAME_CHARS_MAX).collect();
-        if let Some(Err(wait)) = address.map(|address| self.tries.may(address, &name, now)) {
+        if let Err(wait) = self.tries.may(address, &name, now) {
             return HookAccess::TooManyTries { wait };
         }
         if is_right() {
             return HookAccess::Open;
         }
-        if let Some(address) = address {
-            self.tries.wrong(address, &name, now);
-        }
+        self.tries.wrong(address, &name, now);
         HookAccess::Denied
     }
 

@@ -40,7 +40,6 @@ mod socket;
 mod start;
 mod stuck;
 mod tasks;
-mod tries;
 mod watch;
 mod workers;
 

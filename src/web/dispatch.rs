@@ -7,7 +7,7 @@ use warp::reply::Response;
 
 use super::request::Request;
 use super::site::Site;
-use super::{api, hook, live, origin, respond, starwright_api, ui};
+use super::{api, buildbot_auth, hook, live, origin, respond, starwright_api, ui};
 use crate::model::{Action, Denial, Object};
 
 /// What a request's head alone decides: the refusal of everything that a foreign page sent to change something, and
@@ -22,7 +22,9 @@ pub fn turn_away(site: &Arc<Site>, request: &Request) -> Option<Response> {
         return None;
     }
     let patterns: &[String] = if first == "api" { &site.control.plan().web.allowed_origins } else { &[] };
-    if origin::may_change(request, &site.control.url(), patterns) {
+    // The API takes JSON, which no foreign page can send without asking.
+    let is_known = first == "api" || request.session.is_none() || origin::says_its_page(request);
+    if is_known && origin::may_change(request, &site.control.url(), patterns) {
         return None;
     }
     tracing::info!(path = %request.path, peer = %request.origin_address(), "rejected a request from a page of another site");
@@ -41,7 +43,7 @@ pub fn takes_body(request: &Request) -> bool {
         && match first {
             "api" => api::takes_body(rest) || starwright_api::takes_body(rest),
             "change_hook" => true,
-            _ => path == "reload" || (ui::takes_body(first) && !rest.is_empty()),
+            _ => matches!(path.as_str(), "reload" | "login" | "logout") || (ui::takes_body(first) && !rest.is_empty()),
         }
 }
 
@@ -49,7 +51,7 @@ pub fn takes_body(request: &Request) -> bool {
 pub async fn answer(site: &Arc<Site>, request: Request) -> Response {
     let path = one_slash(&request.path);
     let (first, rest) = path.split_once('/').map_or((path.as_str(), None), |(first, rest)| (first, Some(rest)));
-    if !is_for_everybody(first)
+    if !is_for_everybody(first, rest)
         && let Err(denial) = may_look(site, &request).await
     {
         return denied(site, &request, first, &denial);
@@ -58,15 +60,21 @@ pub async fn answer(site: &Arc<Site>, request: Request) -> Response {
         ("api", None) => api::versions(site),
         ("api", Some(rest)) => api(site, request, rest).await,
         ("change_hook", dialect) => hook::answer(site, &request, dialect.unwrap_or_default()).await,
+        ("auth", Some(rest)) => buildbot_auth::answer(site, &request, rest).await,
         ("events", None) => live::answer(site, &request),
         ("ws" | "sse" | "metrics", _) => respond::bare(StatusCode::NOT_FOUND),
         _ => ui::answer(site, request, &path).await,
     }
 }
 
-/// Paths that need no right to read: hooks have credentials of their own, and assets show nothing.
-fn is_for_everybody(first: &str) -> bool {
-    matches!(first, "change_hook" | "assets" | "favicon.ico")
+/// Paths that need no right to read: hooks have credentials of their own, assets show nothing, and whoever logs in cannot
+/// have any yet.
+fn is_for_everybody(first: &str, rest: Option<&str>) -> bool {
+    match first {
+        "change_hook" | "assets" | "favicon.ico" | "login" | "logout" | "auth" => true,
+        "api" => matches!(rest, Some("starwright/v1/login" | "starwright/v1/logout" | "starwright/v1/whoami")),
+        _ => false,
+    }
 }
 
 /// Whether the visitor may read anything at all. What of it, each path asks through [`VisibleHistory`](super::history).

@@ -4,13 +4,12 @@
 //! Unlike in Buildbot, a hook is closed until the configuration declares it, accepts only POST, and accepts nothing
 //! from pages of other sites. Otherwise an image on any page that somebody visits could start builds.
 
-use base64::Engine;
 use warp::http::header::HeaderValue;
 use warp::http::{Method, StatusCode, header};
 use warp::reply::Response;
 
 use super::origin::may_change;
-use super::request::{Request, decode};
+use super::request::{Request, basic_credentials, decode};
 use super::respond::{self, set, set_text};
 use super::site::Site;
 use crate::master::{HookAccess, HookAnswer, HookCall, SubmissionResult};
@@ -27,7 +26,7 @@ pub fn turn_away(site: &Site, request: &Request, dialect: &str) -> Option<Respon
     let Some(dialect) = dialect_of(dialect) else {
         return Some(plain(StatusCode::NOT_FOUND, "a dialect is a word of letters, digits and underscores"));
     };
-    let credentials = request.header(header::AUTHORIZATION).and_then(credentials);
+    let credentials = request.header(header::AUTHORIZATION).and_then(basic_credentials);
     let told = credentials.as_ref().map(|(user, password)| (user.as_str(), password.as_str()));
     if !site.control.plan().web.hooks.contains_key(&dialect) {
         return Some(plain(StatusCode::NOT_FOUND, closed(&dialect)));
@@ -114,25 +113,4 @@ fn fate(intake: &[SubmissionResult]) -> String {
 
 fn plain(status: StatusCode, text: impl Into<String>) -> Response {
     respond::body(status, KIND, text.into())
-}
-/// User and password of a Basic authorization.
-fn credentials(header: &str) -> Option<(String, String)> {
-    let (scheme, rest) = header.split_once(' ')?;
-    let bytes = base64::engine::general_purpose::STANDARD.decode(rest.trim()).ok()?;
-    let text = String::from_utf8(bytes).ok()?;
-    let (user, password) = text.split_once(':')?;
-    scheme.eq_ignore_ascii_case("basic").then(|| (user.to_owned(), password.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_may_hold_colons() {
-        assert_eq!(credentials("Basic dTphOmI="), Some(("u".to_owned(), "a:b".to_owned())));
-        assert_eq!(credentials("basic dTo="), Some(("u".to_owned(), String::new())));
-        assert_eq!(credentials("Bearer dTo="), None);
-        assert_eq!(credentials("Basic %%%"), None);
-    }
 }

@@ -6,12 +6,15 @@
 mod api;
 mod audit;
 mod bodies;
+mod buildbot_auth;
 mod connection;
 mod control;
+mod cookies;
 mod dispatch;
 mod history;
 mod hook;
 mod host_check;
+mod identify;
 mod live;
 mod origin;
 mod request;

@@ -51,6 +51,13 @@ pub fn may_change(request: &Request, url: &str, patterns: &[String]) -> bool {
     }
 }
 
+/// Whether a browser says of which page a request is. All that are in use do, for whatever changes something: a cookie
+/// that comes without such a word may have been sent by anybody's page.
+pub fn says_its_page(request: &Request) -> bool {
+    let names = ["sec-fetch-site", header::ORIGIN.as_str(), header::REFERER.as_str()];
+    names.into_iter().any(|name| request.headers.contains_key(name))
+}
+
 /// The headers that let the page of an allowed origin read the answer.
 pub fn allow(response: &mut Response, origin: &str) {
     set_text(response, header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
@@ -91,7 +98,6 @@ fn matches(pattern: &str, origin: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use warp::http::{HeaderMap, Method};
 
     use super::*;
@@ -101,15 +107,7 @@ mod tests {
         for (name, value) in headers {
             map.append(*name, HeaderValue::from_static(value));
         }
-        Request {
-            method: Method::POST,
-            path: "/".to_owned(),
-            query: String::new(),
-            headers: map,
-            body: Bytes::new(),
-            peer: None,
-            identity: crate::model::Identity::anonymous(),
-        }
+        Request { method: Method::POST, path: "/".to_owned(), headers: map, ..Request::default() }
     }
 
     fn may(headers: &[(&'static str, &'static str)]) -> bool {

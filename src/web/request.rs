@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use warp::http::{HeaderMap, Method, header};
@@ -15,7 +17,7 @@ use crate::model::{Caller, Identity, Via};
 pub const COMMAND_LINE: &str = concat!("starwright/", env!("CARGO_PKG_VERSION"));
 
 /// A complete request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Request {
     pub method: Method,
     /// As it came: still percent-encoded, so that `a%2Fb` is one element.
@@ -27,6 +29,8 @@ pub struct Request {
     pub peer: Option<SocketAddr>,
     /// Who sent it, as far as that is proved.
     pub identity: Identity,
+    /// The key of the session that proves it, if a cookie does: a browser sends that by itself.
+    pub session: Option<String>,
 }
 
 impl Request {
@@ -111,6 +115,15 @@ pub fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
     form_urlencoded::parse(encoded).map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
 }
 
+/// User and password of a Basic authorization.
+pub fn basic_credentials(header: &str) -> Option<(String, String)> {
+    let (scheme, rest) = header.split_once(' ')?;
+    let bytes = BASE64_STANDARD.decode(rest.trim()).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let (user, password) = text.split_once(':')?;
+    scheme.eq_ignore_ascii_case("basic").then(|| (user.to_owned(), password.to_owned()))
+}
+
 /// Decodes one path element.
 pub fn decode(element: &str) -> String {
     percent_decode_str(element).decode_utf8_lossy().into_owned()
@@ -136,15 +149,7 @@ mod tests {
     fn with_header(name: &'static str, value: &str) -> Request {
         let mut headers = HeaderMap::new();
         headers.insert(name, value.parse().unwrap());
-        Request {
-            method: Method::GET,
-            path: "/".to_owned(),
-            query: String::new(),
-            headers,
-            body: Bytes::new(),
-            peer: None,
-            identity: Identity::anonymous(),
-        }
+        Request { path: "/".to_owned(), headers, ..Request::default() }
     }
 
     #[test]
@@ -172,5 +177,13 @@ mod tests {
     fn a_content_type_may_have_parameters() {
         assert!(with_header("content-type", "application/json; charset=utf-8").has_json());
         assert!(!with_header("content-type", "text/plain").has_json());
+    }
+
+    #[test]
+    fn a_password_may_hold_colons() {
+        assert_eq!(basic_credentials("Basic dTphOmI="), Some(("u".to_owned(), "a:b".to_owned())));
+        assert_eq!(basic_credentials("basic dTo="), Some(("u".to_owned(), String::new())));
+        assert_eq!(basic_credentials("Bearer dTo="), None);
+        assert_eq!(basic_credentials("Basic %%%"), None);
     }
 }

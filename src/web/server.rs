@@ -38,13 +38,14 @@ use super::connection::{ConnectionTimeouts, EndReason, Peer, TcpConnection, Watc
 use super::control::Control;
 use super::dispatch;
 use super::host_check::{self, KnownHosts};
+use super::identify;
 use super::request::Request;
 use super::respond::{self, bare};
 use super::seats::{SeatLimits, Seats};
 use super::site::Site;
 use super::worker_link;
+use crate::auth::Accounts;
 use crate::base::{Clock, SystemClock, process};
-use crate::model::Identity;
 
 /// Between two requests of one connection of HTTP/1; the first has less time ([`ConnectionTimeouts`]).
 const NEXT_HEAD_MAX: Duration = Duration::from_secs(30);
@@ -79,9 +80,9 @@ pub struct WebLimits {
 }
 
 /// Serves the pages, the API and the workers until `stop`, then ends in order within a bound.
-pub async fn serve(control: impl Control, listener: TcpListener, stop: CancellationToken) {
+pub async fn serve(control: impl Control, accounts: Arc<Accounts>, listener: TcpListener, stop: CancellationToken) {
     let limits = WebLimits { seats: SeatLimits::within(process::open_files_max()), ..WebLimits::default() };
-    serve_within(limits, Arc::new(SystemClock), control, listener, stop).await;
+    serve_within(limits, Arc::new(SystemClock), control, accounts, listener, stop).await;
 }
 
 /// The same within other limits, by another clock.
@@ -89,10 +90,11 @@ pub async fn serve_within(
     limits: WebLimits,
     clock: Arc<dyn Clock>,
     control: impl Control,
+    accounts: Arc<Accounts>,
     listener: TcpListener,
     stop: CancellationToken,
 ) {
-    let site = Site::new(Arc::new(control), clock, limits.bodies, stop.clone());
+    let site = Site::new(Arc::new(control), accounts, clock, limits.bodies, stop.clone());
     let server = Arc::new(Server {
         filter: routes(&site),
         site: Arc::clone(&site),
@@ -200,6 +202,9 @@ impl Server {
         };
         let (mut parts, body) = request.into_parts();
         let (url, plan) = (self.site.control.url(), self.site.control.plan());
+        if !host_check::is_trusted(&plan.web, peer.addr.ip()) {
+            identify::strip(&mut parts.headers, &plan);
+        }
         let response = match host_check::admit(&mut parts, KnownHosts { url: &url, web: &plan.web }, peer.addr) {
             Ok(from) => {
                 parts.extensions.insert(peer.on_behalf_of(from));
@@ -275,11 +280,14 @@ where
         path: head.path.as_str().to_owned(),
         query: head.query,
         headers: head.headers,
-        body: bytes::Bytes::new(),
         peer: head.peer.map(|peer| peer.addr),
-        // Nobody can log in yet.
-        identity: Identity::anonymous(),
+        ..Request::default()
     };
+    let url = site.control.url();
+    if let Err(refusal) = identify::identify(&site, &mut request).await {
+        return finish(*refusal, true, &url);
+    }
+    let is_private = !request.identity.is_anonymous();
     let answering = async {
         if let Some(refusal) = dispatch::turn_away(&site, &request) {
             return refusal;
@@ -296,7 +304,13 @@ where
         drop(held);
         response
     };
-    respond::finish(answering.await)
+    finish(answering.await, is_private, &url)
+}
+
+fn finish(response: Response, is_private: bool, url: &str) -> Response {
+    let mut response = respond::finish(response);
+    identify::finish(&mut response, is_private, url);
+    response
 }
 
 fn refuse_body(error: super::bodies::BodyError) -> Response {

@@ -13,6 +13,7 @@ use super::bodies::{Bodies, BodyLimits};
 use super::control::Control;
 use super::host_check;
 use super::request::Request;
+use crate::auth::Accounts;
 use crate::base::Clock;
 
 /// Requests that read the store at the same time; the others wait in line. Reading takes microseconds, but a
@@ -26,6 +27,8 @@ pub const STREAMS_MAX: usize = 1_000;
 /// What all requests share.
 pub struct Site {
     pub control: Arc<dyn Control>,
+    /// Who is who.
+    pub accounts: Arc<Accounts>,
     pub clock: Arc<dyn Clock>,
     pub readers: Arc<Semaphore>,
     pub long_answers: Arc<Semaphore>,
@@ -47,12 +50,14 @@ impl Site {
     /// A site that serves until `stop`.
     pub fn new(
         control: Arc<dyn Control>,
+        accounts: Arc<Accounts>,
         clock: Arc<dyn Clock>,
         bodies: BodyLimits,
         stop: CancellationToken,
     ) -> Arc<Self> {
         Arc::new(Self {
             control,
+            accounts,
             clock,
             readers: Arc::new(Semaphore::new(READERS_MAX)),
             long_answers: Arc::new(Semaphore::new(LONG_ANSWERS_MAX)),

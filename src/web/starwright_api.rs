@@ -5,19 +5,21 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use warp::http::{Method, StatusCode};
+use warp::http::{Method, StatusCode, header};
 use warp::reply::Response;
 
 use super::audit::{self, AuditLine};
 use super::history::VisibleHistory;
+use super::identify::turned_away;
 use super::origin::{self, Origin};
 use super::request::Request;
 use super::respond::{self, error_text};
 use super::site::Site;
 use super::wire::{
     AlertsResponse, AuditResponse, ChangesRequest, ChangesResponse, DeliveriesResponse, DoneResponse, ErrorResponse,
-    HealthResponse, PlanResponse, PollRequest, RefusedPlan, ReloadOutcome, ReloadRequest, ReloadResponse,
-    SourcesResponse, WaitingResponse, WireAudit, WireReport, WireSource, WireUndelivered,
+    HealthResponse, LoginRequest, LoginResponse, PlanResponse, PollRequest, RefusedPlan, ReloadOutcome, ReloadRequest,
+    ReloadResponse, SourcesResponse, WaitingResponse, WhoamiResponse, WireAudit, WireReport, WireSource,
+    WireUndelivered,
 };
 use crate::base::Timestamp;
 use crate::master::{Reply, SubmissionResult};
@@ -72,7 +74,7 @@ static READS: &[(&str, ReadPath)] = &[
 
 /// All paths that are read.
 pub fn paths() -> impl Iterator<Item = &'static str> {
-    READS.iter().map(|(path, _)| *path).chain(["requests/:request/waiting", "audit", "audit.ndjson"])
+    READS.iter().map(|(path, _)| *path).chain(["requests/:request/waiting", "audit", "audit.ndjson", "whoami"])
 }
 
 async fn dispatch(site: &Arc<Site>, request: &Request, path: &str) -> ApiResult {
@@ -99,7 +101,13 @@ async fn dispatch(site: &Arc<Site>, request: &Request, path: &str) -> ApiResult 
         "reload" if posts => reload(site, parse_body(request)?, by(request)).await,
         "changes" if posts => changes(site, parse_body(request)?, by(request)).await,
         "poll" if posts => poll(site, parse_body(request)?, by(request)).await,
-        "reload" | "changes" | "poll" => Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path accepts POST only")),
+        "login" if posts => login(site, request, parse_body(request)?).await,
+        "logout" if posts => Ok(logout(site, request)),
+        "whoami" if Site::reads(request) => Ok(json(StatusCode::OK, &whoami(request))),
+        "reload" | "changes" | "poll" | "login" | "logout" => {
+            Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path accepts POST only"))
+        }
+        "whoami" => Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path accepts GET only")),
         _ => Err(refused(StatusCode::NOT_FOUND, format!("no such path: `{path}`"))),
     }
 }
@@ -118,6 +126,36 @@ fn parse_body<T: DeserializeOwned>(request: &Request) -> Result<T, ApiFailure> {
 /// Who calls: nobody tells a name here.
 fn by(request: &Request) -> Caller {
     request.caller("", request.via())
+}
+
+async fn login(site: &Site, request: &Request, body: LoginRequest) -> ApiResult {
+    let LoginRequest { user, password } = body;
+    match site.accounts.log_in(&site.control.plan(), (&user, &password), site.share_of(request)).await {
+        Ok((_, key)) => Ok(json(StatusCode::OK, &LoginResponse { key, user })),
+        Err(error) => Ok(turned_away(request, error)),
+    }
+}
+
+/// Ends the session whose key was sent.
+fn logout(site: &Site, request: &Request) -> Response {
+    let sent =
+        request.header(header::AUTHORIZATION).and_then(|header| header.split_once(' ')).map(|(_, key)| key.trim());
+    for key in sent.into_iter().chain(request.session.as_deref()) {
+        site.accounts.log_out(key);
+    }
+    json(StatusCode::OK, &DoneResponse {})
+}
+
+fn whoami(request: &Request) -> WhoamiResponse {
+    let Identity { user, full_name, mail, groups, login, grant, class: _ } = request.identity.clone();
+    WhoamiResponse {
+        user,
+        full_name,
+        mail,
+        groups: groups.into_iter().collect(),
+        login: login.word().to_owned(),
+        token: grant.map(|grant| grant.token),
+    }
 }
 
 async fn reload(site: &Site, body: ReloadRequest, by: Caller) -> ApiResult {

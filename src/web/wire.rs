@@ -11,6 +11,37 @@ use crate::model::{Alert, NewChange, PlanChange, Properties, Property, Value};
 /// Where the API begins, below the address of the pages.
 pub const BASE: &str = "api/starwright/v1/";
 
+/// Body of `POST login`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoginRequest {
+    pub user: String,
+    pub password: String,
+}
+
+/// Answer to `POST login`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoginResponse {
+    /// The key of the session, to be sent as `Authorization: Bearer`.
+    pub key: String,
+    pub user: String,
+}
+
+/// Answer to `GET whoami`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhoamiResponse {
+    /// None: nobody logged in.
+    pub user: Option<String>,
+    pub full_name: Option<String>,
+    pub mail: Option<String>,
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// `none`, `machine`, `password`, `token`, `proxy`, `provider` or `ldap`.
+    pub login: String,
+    /// The token that was sent.
+    pub token: Option<String>,
+}
+
 /// Body of `POST reload`: the cause.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -21,7 +21,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("notify", &["model", "base"]),
     ("worker", &["protocol", "secrets", "model", "base"]),
     ("master", &["engine", "protocol", "store", "evaluator", "secrets", "vcs", "notify", "model", "base"]),
-    ("web", &["master", "store", "model", "base"]),
+    ("auth", &["secrets", "model", "base"]),
+    ("web", &["master", "auth", "store", "model", "base"]),
     (
         "cli",
         &[
@@ -37,6 +38,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "notify",
             "worker",
             "master",
+            "auth",
             "web",
         ],
     ),

@@ -26,6 +26,7 @@ mod link_recorded;
 mod link_stock;
 mod mail;
 mod mail_smtp;
+mod people;
 mod protocol_fixtures;
 mod reference;
 mod stdlib;

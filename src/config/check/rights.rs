@@ -2,7 +2,7 @@
 
 use super::super::collect::{Collector, Kind};
 use crate::base::Authority;
-use crate::model::{DECLARE_RIGHTS, Plan};
+use crate::model::{DECLARE_RIGHTS, LoginKind, Plan};
 
 /// Notes what is wrong with the rights of a plan as a whole.
 pub(super) fn note_access(collector: &Collector, plan: &Plan) {
@@ -10,6 +10,19 @@ pub(super) fn note_access(collector: &Collector, plan: &Plan) {
         let message = "`access(\"open\")` lets everybody do everything, so `allow` and `rights` have no effect";
         let hint = "keep one of the two".to_owned();
         collector.note(collector.spot_of(Kind::Once, "access"), message, Some(hint));
+    }
+    if let Some(way) = plan.logins.ways.first()
+        && !plan.rights.is_declared()
+    {
+        let message = "people can log in, and nothing says who may do what";
+        collector.note(collector.spot_of(Kind::Login, &way.name), message, Some(DECLARE_RIGHTS.to_owned()));
+    }
+    for way in plan.logins.ways.iter().filter(|way| matches!(way.kind, LoginKind::Header(_))) {
+        if plan.web.trusted_proxies.is_empty() {
+            let message = format!("login `{}`: no proxy is trusted, so nobody can log in by a header", way.name);
+            let hint = "name the proxy: web(trusted_proxies = [\"10.0.0.5\"])".to_owned();
+            collector.note(collector.spot_of(Kind::Login, &way.name), message, Some(hint));
+        }
     }
     if let Some(listen) = &plan.web.listen
         && !plan.rights.is_declared()

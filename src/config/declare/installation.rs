@@ -11,7 +11,7 @@ use super::super::args::{Call, is_callable};
 use super::super::collect::Kind;
 use super::super::signature::{Native, optional};
 use crate::base::{AddressRange, Authority, Host};
-use crate::model::{CollapsePolicy, DatabasePlan, RetentionPlan};
+use crate::model::{CollapsePolicy, DatabasePlan, RetentionPlan, SessionsPlan};
 
 /// What `collapse` may be; `True` and `False` say the first two as well.
 pub(super) const COLLAPSE_KIND: &str = "\"same_source\", \"never\" or a function of (builder, first, second)";
@@ -75,6 +75,8 @@ pub(super) static WEB: Native = Native {
             "Addresses or ranges (`10.0.0.0/8`) of reverse proxies. Their `X-Forwarded-For`, `X-Forwarded-Host` and \
              `Forwarded` headers are trusted, and they are exempt from the limits per address.",
         ),
+        optional("session_idle", "length of time", "\"1d\"", "How long somebody stays logged in without a request."),
+        optional("session_lifetime", "length of time", "\"7d\"", "After this time they must log in again in any case."),
     ],
 };
 
@@ -149,6 +151,12 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         }
         let hosts = hosts(&call);
         let trusted_proxies = trusted_proxies(&call);
+        let usual = SessionsPlan::default();
+        let sessions = SessionsPlan {
+            idle: call.span_above_zero("session_idle").unwrap_or(usual.idle),
+            lifetime: call.span_above_zero("session_lifetime").unwrap_or(usual.lifetime),
+        };
+        call.collector.plan.borrow_mut().logins.sessions = sessions;
         let plan = &mut call.collector.plan.borrow_mut().web;
         plan.listen = listen;
         plan.allowed_origins = call.strings("allowed_origins").unwrap_or_default();

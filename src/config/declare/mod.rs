@@ -8,6 +8,7 @@ mod change_source;
 mod installation;
 mod kinds;
 mod lock;
+mod login;
 mod notifier;
 mod param;
 mod project;
@@ -28,6 +29,7 @@ pub(super) use builder::{ON_LOST, env_value};
 pub(super) fn declarations(globals: &mut GlobalsBuilder) {
     installation::functions(globals);
     change_hook::functions(globals);
+    login::functions(globals);
     rights::functions(globals);
     project::functions(globals);
     worker::functions(globals);
@@ -62,6 +64,7 @@ pub(super) fn tables() -> impl Iterator<Item = &'static Native> {
         &installation::SECRETS,
         &project::PROJECT,
         &project::CODEBASE,
+        &*login::LOGIN,
         &rights::ACCESS,
         &rights::ROLE,
         &rights::ALLOW,

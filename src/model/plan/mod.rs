@@ -1,6 +1,7 @@
 //! The whole configuration as data. User functions are opaque ids ([`FnId`]) that only `config` can call.
 
 mod hook;
+mod logins;
 mod notifier;
 mod project;
 mod rights;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use self::hook::{HookDialect, HookPlan, HookSettings, PullEvent, PullRef};
+pub use self::logins::{HeaderLogin, LoginKind, LoginPlan, LoginsPlan, SessionsPlan};
 #[cfg(test)]
 pub use self::notifier::PaperPlan;
 pub use self::notifier::{
@@ -40,6 +42,9 @@ pub struct Plan {
     /// Who may do what.
     #[serde(default)]
     pub rights: RightsPlan,
+    /// How people log in.
+    #[serde(default)]
+    pub logins: LoginsPlan,
     pub database: DatabasePlan,
     pub secrets: SecretsPlan,
     pub workers: BTreeMap<String, WorkerPlan>,
@@ -298,6 +303,7 @@ impl Plan {
         places.extend(self.workers.values_mut().map(|worker| &mut worker.place));
         places.extend(self.schedulers.values_mut().map(|scheduler| &mut scheduler.place));
         places.extend(self.change_sources.values_mut().map(|source| &mut source.place));
+        places.extend(self.logins.ways.iter_mut().map(|login| &mut login.place));
         places.extend(self.notifiers.values_mut().map(|notifier| &mut notifier.place));
         places.extend(self.locks.values_mut().map(|lock| &mut lock.place));
         for builder in self.builders.values_mut() {

@@ -13,6 +13,8 @@ struct Error {
     status: u16,
     headline: &'static str,
     text: String,
+    /// Where somebody logs in who may do it then.
+    sign_in: Option<String>,
 }
 
 pub fn error(visit: &Visit<'_>, error: PageError) -> Response {
@@ -25,7 +27,9 @@ pub fn error(visit: &Visit<'_>, error: PageError) -> Response {
         StatusCode::SERVICE_UNAVAILABLE => "Not now",
         _ => "Something broke",
     };
-    let view =
-        Error { frame: visit.frame(headline, "", ""), status: error.status.as_u16(), headline, text: error.text };
+    let frame = visit.frame(headline, "", "");
+    let sign_in =
+        frame.sign_in.clone().filter(|_| matches!(error.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN));
+    let view = Error { frame, status: error.status.as_u16(), headline, text: error.text, sign_in };
     page(visit.request, error.status, &view)
 }

@@ -16,9 +16,11 @@ mod force;
 mod home;
 mod lines;
 mod log;
+mod login;
 mod page;
 mod pending;
 mod show;
+mod sign_in;
 mod workers;
 
 use std::sync::Arc;
@@ -44,7 +46,11 @@ pub async fn answer(site: &Arc<Site>, request: Request, path: &str) -> Response 
         Method::GET | Method::HEAD => read(site, request, elements).await,
         Method::POST => {
             let path: Vec<&str> = elements.iter().map(String::as_str).collect();
-            let answered = action::answer(site, &request, &path).await;
+            let answered = match path.as_slice() {
+                ["login"] => login::log_in(site, &request).await,
+                ["logout"] => Ok(login::log_out(site, &request)),
+                path => action::answer(site, &request, path).await,
+            };
             answered.unwrap_or_else(|why| error::error(&Visit::new(site, &request), why))
         }
         _ => respond::bare(StatusCode::METHOD_NOT_ALLOWED),
@@ -53,10 +59,7 @@ pub async fn answer(site: &Arc<Site>, request: Request, path: &str) -> Response 
 
 /// Whether forms are sent to addresses below this one; the other pages are only read.
 pub fn takes_body(first: &str) -> bool {
-    matches!(
-        first,
-        "builders" | "builds" | "requests" | "workers" | "schedulers" | "sources" | "alerts" | "deliveries" | "login"
-    )
+    matches!(first, "builders" | "builds" | "requests" | "workers" | "schedulers" | "sources" | "alerts" | "deliveries")
 }
 
 /// The answer to a form that another site's page sent.
@@ -110,6 +113,7 @@ static PAGES: &[(&str, MakePage)] = &[
     ("changes/:change", |visit, of| changes::one(visit, of[0])),
     ("deliveries", |visit, _| deliveries::list(visit)),
     ("workers", |visit, _| workers::list(visit)),
+    ("login", |visit, _| login::login(visit)),
     ("workers/:worker", |visit, of| workers::one(visit, of[0])),
 ];
 

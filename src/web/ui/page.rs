@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
-use warp::http::StatusCode;
 use warp::http::header::{self, HeaderValue};
+use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
-use super::assets;
 use super::show::{Elapsed, Moment, State, builder_href, first_line, short_revision};
+use super::{assets, sign_in};
 use crate::base::Timestamp;
 use crate::model::{BuildRecord, BuilderId, BuilderRecord, Plan, RequestId, Value, WorkerId};
 use crate::store::StoreError;
@@ -79,6 +79,12 @@ pub struct PageFrame {
     pub script: String,
     pub icon: String,
     pub version: &'static str,
+    /// Who is logged in.
+    pub user: Option<String>,
+    /// Whether they can log out here.
+    pub may_sign_out: bool,
+    /// Where a visitor logs in.
+    pub sign_in: Option<String>,
 }
 
 /// One request for a page: what to read from.
@@ -124,7 +130,25 @@ impl<'a> Visit<'a> {
             script: assets::SCRIPT.address(),
             icon: assets::FAVICON.address(),
             version: env!("CARGO_PKG_VERSION"),
+            user: self.request.identity.shown_name().map(str::to_owned),
+            may_sign_out: self.request.session.is_some(),
+            sign_in: self.sign_in(),
         }
+    }
+
+    /// Where somebody who is not logged in does it, to come back to where they are: to the page that a form is on.
+    fn sign_in(&self) -> Option<String> {
+        if !self.request.identity.is_anonymous() || self.plan.logins.ways.is_empty() {
+            return None;
+        }
+        let here = match (&self.request.method, self.request.path.as_str()) {
+            (_, "/login") => return Some("/login".to_owned()),
+            (&Method::GET | &Method::HEAD, path) if self.request.query.is_empty() => path.to_owned(),
+            (&Method::GET | &Method::HEAD, path) => format!("{path}?{}", self.request.query),
+            // The page of the thing that the form is about.
+            (_, path) => path.rsplit_once('/').map_or("/", |(page, _)| page).to_owned(),
+        };
+        Some(sign_in::href(&here))
     }
 
     /// A moment.

@@ -76,6 +76,10 @@ fn paths() -> Vec<String> {
         "requests/:request/cancel",
         "workers/:worker/pause",
         "login",
+        "logout",
+        "logout",
+        "logout",
+        "logout",
     ];
     pages.chain(own).chain(api).chain(others.map(str::to_owned)).collect()
 }

@@ -7,6 +7,7 @@ mod connections;
 mod control;
 mod filled;
 mod fuzz;
+mod login;
 mod logs;
 mod pages;
 mod projects;

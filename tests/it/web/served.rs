@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 use starwright::base::SystemClock;
+use starwright::testing::auth::Accounts;
 use starwright::testing::web;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,7 @@ use crate::support::http::PATIENCE;
 pub struct Served {
     pub address: SocketAddr,
     pub master: FakeMaster,
+    pub data: tempfile::TempDir,
     stop: CancellationToken,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -36,6 +38,14 @@ impl Served {
 
     /// Serves a master within limits.
     pub fn within(limits: web::WebLimits, master: FakeMaster) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        Self::with_accounts(limits, master, data)
+    }
+
+    /// The same, with users in a state directory.
+    pub fn with_accounts(limits: web::WebLimits, master: FakeMaster, data: tempfile::TempDir) -> Self {
+        let base = data.path().to_owned();
+        let accounts = Accounts::open(data.path(), base, "http://localhost", Arc::new(SystemClock)).unwrap();
         let stop = CancellationToken::new();
         let (tell, told) = std::sync::mpsc::channel();
         let (serving, token) = (master.clone(), stop.clone());
@@ -44,10 +54,11 @@ impl Served {
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                 tell.send(listener.local_addr().unwrap()).unwrap();
-                web::serve_within(limits, Arc::new(SystemClock), serving, listener, token).await;
+                let (clock, accounts) = (Arc::new(SystemClock), Arc::new(accounts));
+                web::serve_within(limits, clock, serving, accounts, listener, token).await;
             });
         });
-        Self { address: told.recv().unwrap(), master, stop, thread: Some(thread) }
+        Self { address: told.recv().unwrap(), master, data, stop, thread: Some(thread) }
     }
 
     /// Ends it in order.

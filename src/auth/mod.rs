@@ -1,0 +1,21 @@
+//! Who is asking: users, tokens and sessions of a state directory, and what requests present.
+//!
+//! Passwords are kept as Argon2id hashes, keys of sessions and tokens as digests. Knows no HTTP, and does not decide who
+//! may do what.
+
+mod accounts;
+mod htpasswd;
+mod machine;
+mod password;
+mod secret_key;
+mod sessions;
+mod state_file;
+mod stored_logins;
+mod tokens;
+mod users;
+
+pub use accounts::{Accounts, LoginError, Presented, ProxyUser};
+pub use machine::MachineKey;
+pub use stored_logins::StoredLogins;
+pub use tokens::{NewToken, TokenError, Tokens};
+pub use users::{NewUser, UserError, Users};

@@ -1,0 +1,77 @@
+//! The cookie of a session.
+//!
+//! Scripts cannot read it, other sites' pages do not send it along with anything that changes something, and where the pages
+//! are served by https it never travels in the clear and no other host can set it (`__Host-`).
+
+use warp::http::header::{self, HeaderValue};
+use warp::reply::Response;
+
+use super::request::Request;
+use crate::base::Span;
+
+const SECURE: &str = "__Host-starwright";
+const PLAIN: &str = "starwright";
+
+/// The key of the session that a browser sent.
+pub fn session<'a>(request: &'a Request, url: &str) -> Option<&'a str> {
+    let name = name(url);
+    let lines = request.headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let mut cookies = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    cookies.find(|(cookie, _)| *cookie == name).map(|(_, key)| key)
+}
+
+/// Gives a browser the key of its new session.
+pub fn give(response: &mut Response, url: &str, key: &str, lifetime: Span) {
+    put(response, url, key, lifetime.as_millis() / 1_000);
+}
+
+/// Takes it away.
+pub fn take(response: &mut Response, url: &str) {
+    put(response, url, "", 0);
+}
+
+fn put(response: &mut Response, url: &str, key: &str, seconds: u64) {
+    let secure = if is_https(url) { "; Secure" } else { "" };
+    let cookie = format!("{}={key}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}", name(url));
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}
+
+fn name(url: &str) -> &'static str {
+    if is_https(url) { SECURE } else { PLAIN }
+}
+
+/// Whether people reach the pages by https.
+pub fn is_https(url: &str) -> bool {
+    url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(url: &str) -> String {
+        let mut response = Response::default();
+        give(&mut response, url, "key", Span::from_minutes(1));
+        response.headers()[header::SET_COOKIE].to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_cookie_is_as_closed_as_the_address_allows() {
+        let secure = "__Host-starwright=key; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Secure";
+        assert_eq!(given("https://ci.example.org/"), secure);
+        assert_eq!(given("http://localhost:8010/"), "starwright=key; Path=/; Max-Age=60; HttpOnly; SameSite=Lax");
+    }
+
+    #[test]
+    fn the_cookie_of_the_address_counts() {
+        let mut request = Request::default();
+        request
+            .headers
+            .append(header::COOKIE, HeaderValue::from_static("a=b; starwright=forged;__Host-starwright=key"));
+        assert_eq!(session(&request, "https://ci.example.org/"), Some("key"));
+        assert_eq!(session(&request, "http://localhost/"), Some("forged"));
+        assert_eq!(session(&Request::default(), "http://localhost/"), None);
+    }
+}

@@ -15,7 +15,7 @@ use super::plan_in_force::PlanInForce;
 use crate::base::{Clock, Timestamp};
 use crate::model::{Alert, AlertSubject, BuilderId, Plan};
 use crate::secrets::Secrets;
-use crate::store::{Scan, Store, StoreError};
+use crate::store::{History, Scan, StoreError};
 
 /// Waiting requests that are looked at, oldest first: those that wait in vain are among them.
 const WAITING_MAX: usize = 500;
@@ -27,7 +27,7 @@ const NAMED_MAX: usize = 20;
 /// Looks at what no fact tells; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Survey {
-    pub store: Store,
+    pub history: Arc<dyn History>,
     pub plan: PlanInForce,
     pub admission: Arc<Admission>,
     pub missing_branches: MissingBranches,
@@ -45,7 +45,7 @@ impl Survey {
     pub fn look(&self) -> Result<Vec<Alert>, StoreError> {
         let (plan, now) = (self.plan.get(), self.clock.now());
         let mut alerts = secrets(&plan, &Secrets::new(&plan.secrets, &self.base), now);
-        let records = self.store.workers()?;
+        let records = self.history.workers()?;
         let standing = WorkerStanding {
             plan: &plan,
             workers: records.iter().map(|worker| (worker.name.as_str(), worker)).collect(),
@@ -62,19 +62,19 @@ impl Survey {
 
     /// Workers that were refused; the log has told of them.
     pub fn refused(&self) -> Result<Vec<Alert>, StoreError> {
-        let records = self.store.workers()?;
+        let records = self.history.workers()?;
         let workers = records.iter().map(|worker| (worker.name.as_str(), worker)).collect();
         Ok(refused(&self.admission.refused(), &workers, self.clock.now()))
     }
 
     /// Since when the oldest request of each builder waits.
     fn waiting(&self) -> Result<BTreeMap<String, Timestamp>, StoreError> {
-        let requests = self.store.requests_waiting(Scan { after: None, descending: false, limit: WAITING_MAX })?;
+        let requests = self.history.requests_waiting(Scan { after: None, descending: false, limit: WAITING_MAX })?;
         let mut oldest: BTreeMap<BuilderId, Timestamp> = BTreeMap::new();
         for request in requests {
             oldest.entry(request.builder).or_insert(request.submitted);
         }
-        let named = oldest.into_iter().map(|(builder, since)| Ok((self.store.builder(builder)?, since)));
+        let named = oldest.into_iter().map(|(builder, since)| Ok((self.history.builder(builder)?, since)));
         let named: Vec<_> = named.collect::<Result<_, StoreError>>()?;
         Ok(named.into_iter().filter_map(|(builder, since)| Some((builder?.name, since))).collect())
     }

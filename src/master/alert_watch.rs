@@ -14,7 +14,7 @@ use super::alerts::LoggedBy;
 use super::{Alerts, MasterError};
 use crate::base::chain;
 use crate::model::{AlertSubject, Event, Fact};
-use crate::store::{Store, StoreError};
+use crate::store::{History, StoreError};
 
 /// How often to look at what no fact tells.
 const SURVEY_EVERY: Duration = Duration::from_secs(10);
@@ -31,7 +31,7 @@ const REFUSED: &str = "refused";
 /// What the task works with.
 pub(super) struct Watch {
     pub alerts: Alerts,
-    pub store: Store,
+    pub history: Arc<dyn History>,
     pub survey: Survey,
     pub facts: broadcast::Receiver<Arc<Fact>>,
     /// The configuration was loaded for the first time. Before that, what the records hold may be over already: a problem
@@ -80,8 +80,8 @@ impl Watch {
     }
 
     async fn look(&self, due: Due) {
-        let (store, survey, alerts) = (self.store.clone(), self.survey.clone(), self.alerts.clone());
-        let looked = tokio::task::spawn_blocking(move || look(due, &store, &survey, &alerts)).await;
+        let (history, survey, alerts) = (Arc::clone(&self.history), self.survey.clone(), self.alerts.clone());
+        let looked = tokio::task::spawn_blocking(move || look(due, &*history, &survey, &alerts)).await;
         let trouble = match looked {
             Ok(Ok(())) => return self.alerts.clear(&AlertSubject::Master, "look"),
             Ok(Err(error)) => chain(&error),
@@ -91,9 +91,9 @@ impl Watch {
     }
 }
 
-fn look(due: Due, store: &Store, survey: &Survey, alerts: &Alerts) -> Result<(), StoreError> {
+fn look(due: Due, history: &dyn History, survey: &Survey, alerts: &Alerts) -> Result<(), StoreError> {
     if due.facts {
-        alerts.replace(FACTS, store.alerts()?, LoggedBy::Alerts);
+        alerts.replace(FACTS, history.alerts()?, LoggedBy::Alerts);
     }
     if due.survey {
         alerts.replace(SURVEY, survey.look()?, LoggedBy::Alerts);

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::evaluator::{Launcher, Loaded, RetiredTemplates, Sources, TemplateOrigin, Templates};
 use crate::model::{ConfigDigest, Plan};
-use crate::store::Store;
+use crate::store::Journal;
 
 /// The table.
 #[derive(Debug)]
@@ -19,8 +19,8 @@ pub(super) struct Configurations {
 }
 
 impl Configurations {
-    pub fn new(store: Store, launcher: Launcher) -> Self {
-        Self { templates: Arc::new(Templates::new(launcher, StoredSources(store))), plans: Mutex::default() }
+    pub fn new(journal: Arc<dyn Journal>, launcher: Launcher) -> Self {
+        Self { templates: Arc::new(Templates::new(launcher, StoredSources(journal))), plans: Mutex::default() }
     }
 
     /// The processes.
@@ -67,12 +67,12 @@ impl Configurations {
     }
 }
 
-/// The store, as the place of sources.
-struct StoredSources(Store);
+/// The journal, as the place of sources.
+struct StoredSources(Arc<dyn Journal>);
 
 impl TemplateOrigin for StoredSources {
     fn sources(&self, digest: &ConfigDigest) -> Result<Sources, String> {
-        let bytes = self.0.config(digest).map_err(|error| format!("its sources cannot be read: {error}"))?;
+        let bytes = self.0.configuration(digest).map_err(|error| format!("its sources cannot be read: {error}"))?;
         Sources::from_bytes(&bytes.ok_or("its sources are not in the store")?)
     }
 }

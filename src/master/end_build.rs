@@ -2,6 +2,7 @@
 //! requests, buildsets, reports and indexes are as if a master had done it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::configurations::Configurations;
 use crate::base::{Explained, Fault, Timestamp, host_name};
@@ -111,7 +112,7 @@ fn end(
 }
 
 fn restore(store: &Store, launcher: Launcher) -> Result<Engine, EndBuildError> {
-    let configurations = Configurations::new(store.clone(), launcher);
+    let configurations = Configurations::new(Arc::new(store.clone()), launcher);
     let recovered = store.recover()?;
     let mut plans = |digest: &ConfigDigest| configurations.obtain(digest);
     let snapshot = recovered.snapshot.as_ref().map(|(_, bytes)| bytes.as_slice());

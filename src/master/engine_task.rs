@@ -35,7 +35,7 @@ use crate::base::{Clock, chain, memory};
 use crate::engine::{Deadline, Effect, Engine, Input, Reply, Ticket};
 use crate::evaluator::RetiredTemplates;
 use crate::model::{AlertSubject, BuildId, Event, Fact};
-use crate::store::{Store, StoreError};
+use crate::store::{Journal, StoreError};
 
 /// Facts that may wait for the disk; beyond that the engine task takes no more inputs until they are durable. A
 /// commit of this many takes some milliseconds, so more would not share a flush better.
@@ -59,7 +59,7 @@ pub(super) struct Parts {
     pub inbox: mpsc::Receiver<Message>,
     pub configurations: Arc<Configurations>,
     pub decisions: Decisions,
-    pub store: Store,
+    pub journal: Arc<dyn Journal>,
     pub plan: PlanInForce,
     pub facts: broadcast::Sender<Arc<Fact>>,
     pub effects: Effects,
@@ -239,10 +239,10 @@ impl EngineTask {
     /// Starts to make a batch durable.
     fn take_off(&mut self, mut batch: Batch) -> PendingCommit {
         batch.snapshot = self.snapshots.due(&self.parts.engine);
-        let (store, alerts) = (self.parts.store.clone(), self.parts.alerts.clone());
+        let (journal, alerts) = (Arc::clone(&self.parts.journal), self.parts.alerts.clone());
         Box::pin(async move {
             if !batch.facts.is_empty() {
-                retry_while_disk_full(&alerts, "facts", || store.commit(batch.facts.clone())).await?;
+                retry_while_disk_full(&alerts, "facts", || journal.append(batch.facts.clone())).await?;
             }
             Ok(batch)
         })
@@ -266,9 +266,9 @@ impl EngineTask {
             }
         }
         if let Some((seq, bytes)) = batch.snapshot {
-            let (store, log_writes) = (self.parts.store.clone(), Arc::clone(&self.parts.effects.log_writes));
+            let (journal, log_writes) = (Arc::clone(&self.parts.journal), Arc::clone(&self.parts.effects.log_writes));
             let alerts = self.parts.alerts.clone();
-            self.snapshots.saving = Some(tokio::spawn(keep_snapshot(store, log_writes, alerts, (seq, bytes))));
+            self.snapshots.saving = Some(tokio::spawn(keep_snapshot(journal, log_writes, alerts, (seq, bytes))));
         }
     }
 
@@ -308,7 +308,7 @@ impl EngineTask {
     async fn finish(self) -> Result<(), MasterError> {
         let (seq, bytes) = (self.parts.engine.last_seq(), self.parts.engine.snapshot());
         self.snapshots.settled().await;
-        keep_snapshot(self.parts.store, self.parts.effects.log_writes, self.parts.alerts, (seq, bytes)).await;
+        keep_snapshot(self.parts.journal, self.parts.effects.log_writes, self.parts.alerts, (seq, bytes)).await;
         Ok(())
     }
 }
@@ -321,11 +321,16 @@ fn end_of(gone: RetiredTemplates) {
 
 /// Keeps a snapshot whose facts are durable, once the log lines that follow from them are, too: after a restart only the
 /// lines of later facts are written again.
-async fn keep_snapshot(store: Store, log_writes: Arc<LogWrites>, alerts: Alerts, (seq, bytes): (u64, Vec<u8>)) {
+async fn keep_snapshot(
+    journal: Arc<dyn Journal>,
+    log_writes: Arc<LogWrites>,
+    alerts: Alerts,
+    (seq, bytes): (u64, Vec<u8>),
+) {
     if !log_writes.drained().await {
         return;
     }
-    match store.save_snapshot(seq, bytes).await {
+    match journal.keep_snapshot(seq, bytes).await {
         Ok(()) => alerts.clear(&AlertSubject::Master, "snapshot"),
         Err(error) => {
             let text = format!("failed to write a snapshot: {}", chain(&error));

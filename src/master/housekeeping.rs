@@ -7,7 +7,7 @@ use super::plan_in_force::PlanInForce;
 use super::{Alerts, MasterError};
 use crate::base::{Clock, chain};
 use crate::model::{AlertSubject, RetentionPlan};
-use crate::store::Store;
+use crate::store::Journal;
 
 /// How often to look. Builds do not get old faster.
 const EVERY: Duration = Duration::from_mins(1);
@@ -17,7 +17,7 @@ const SLICES_MAX: usize = 50;
 
 /// Runs as long as the master.
 pub(super) async fn run(
-    store: Store,
+    journal: Arc<dyn Journal>,
     plan: PlanInForce,
     clock: Arc<dyn Clock>,
     alerts: Alerts,
@@ -26,16 +26,16 @@ pub(super) async fn run(
         tokio::time::sleep(EVERY).await;
         let rules = plan.get().database.retention.clone();
         if rules != RetentionPlan::default() {
-            round(&store, &rules, &*clock, &alerts).await;
+            round(&journal, &rules, &*clock, &alerts).await;
         }
     }
 }
 
-async fn round(store: &Store, rules: &RetentionPlan, clock: &dyn Clock, alerts: &Alerts) {
+async fn round(journal: &Arc<dyn Journal>, rules: &RetentionPlan, clock: &dyn Clock, alerts: &Alerts) {
     let (mut removed, mut trouble) = (0, None);
     for _ in 0..SLICES_MAX {
-        let (store, rules, now) = (store.clone(), rules.clone(), clock.now());
-        let slice = tokio::task::spawn_blocking(move || store.retire(&rules, now)).await;
+        let (journal, rules, now) = (Arc::clone(journal), rules.clone(), clock.now());
+        let slice = tokio::task::spawn_blocking(move || journal.retire(&rules, now)).await;
         match slice {
             Ok(Ok(0)) => break,
             Ok(Ok(builds)) => removed += builds,

@@ -6,7 +6,7 @@ use crate::model::{
     ReportSubject, RequestId, StepRecord,
 };
 use crate::notify::{self, BuildFacts, Excerpt, ReportFacts, RequestFacts, SetBuild, SetFacts};
-use crate::store::{Store, StoreError};
+use crate::store::{History, StoreError};
 
 /// Guilty steps whose logs are quoted; a build where everything fails needs no longer mail.
 const EXCERPTS_MAX: usize = 5;
@@ -43,7 +43,7 @@ impl CollectError {
 
 /// Where the facts come from, beside the store.
 struct Around<'a> {
-    store: &'a Store,
+    store: &'a dyn History,
     plan: &'a Plan,
     url: String,
     log_lines: u64,
@@ -52,7 +52,7 @@ struct Around<'a> {
 
 /// Everything about what the report is about. Blocks for the time of a few reads.
 pub(super) fn collect(
-    store: &Store,
+    store: &dyn History,
     report: Report,
     plan: &Plan,
     url: &str,
@@ -83,7 +83,8 @@ pub(super) fn collect(
 }
 
 fn of_build(around: &Around<'_>, id: BuildId, report: Report) -> Result<Option<BuildFacts>, StoreError> {
-    let Around { store, plan, url, log_lines, now } = around;
+    let store = around.store;
+    let Around { plan, url, log_lines, now, .. } = around;
     let Some(mut build) = store.build(id)? else { return Ok(None) };
     let mut steps = store.steps(id)?;
     if matches!(report.subject, ReportSubject::Start { .. }) {
@@ -111,7 +112,8 @@ fn of_build(around: &Around<'_>, id: BuildId, report: Report) -> Result<Option<B
 }
 
 fn of_request(around: &Around<'_>, id: RequestId, report: Report) -> Result<Option<RequestFacts>, StoreError> {
-    let Around { store, plan, url, now, .. } = around;
+    let store = around.store;
+    let Around { plan, url, now, .. } = around;
     let Some(request) = store.request(id)? else { return Ok(None) };
     let buildset = store.buildset(request.buildset)?;
     let ids = buildset.as_ref().map(|buildset| buildset.changes.clone()).unwrap_or_default();
@@ -130,7 +132,8 @@ fn of_request(around: &Around<'_>, id: RequestId, report: Report) -> Result<Opti
 }
 
 fn of_set(around: &Around<'_>, id: BuildsetId, report: Report) -> Result<Option<SetFacts>, StoreError> {
-    let Around { store, plan, url, now, .. } = around;
+    let store = around.store;
+    let Around { plan, url, now, .. } = around;
     let Some(buildset) = store.buildset(id)? else { return Ok(None) };
     let mut builds = Vec::new();
     for request in buildset.requests.iter().take(SET_BUILDS_MAX) {
@@ -155,20 +158,20 @@ fn of_set(around: &Around<'_>, id: BuildsetId, report: Report) -> Result<Option<
     }))
 }
 
-fn scheduler(store: &Store, buildset: Option<&BuildsetRecord>) -> Result<String, StoreError> {
+fn scheduler(store: &dyn History, buildset: Option<&BuildsetRecord>) -> Result<String, StoreError> {
     Ok(buildset.map(|set| store.maker_of(set)).transpose()?.unwrap_or_default())
 }
 
-fn worker_name(store: &Store, build: &BuildRecord) -> Result<String, StoreError> {
+fn worker_name(store: &dyn History, build: &BuildRecord) -> Result<String, StoreError> {
     let worker = store.workers()?.into_iter().find(|worker| worker.id == build.worker);
     Ok(worker.map(|worker| worker.name).unwrap_or_default())
 }
 
-fn buildset(store: &Store, build: &BuildRecord) -> Result<Option<BuildsetRecord>, StoreError> {
+fn buildset(store: &dyn History, build: &BuildRecord) -> Result<Option<BuildsetRecord>, StoreError> {
     store.request(build.request)?.map_or(Ok(None), |request| store.buildset(request.buildset))
 }
 
-fn changes(store: &Store, ids: &[ChangeId]) -> Result<Vec<Change>, StoreError> {
+fn changes(store: &dyn History, ids: &[ChangeId]) -> Result<Vec<Change>, StoreError> {
     let mut changes = Vec::new();
     for id in ids {
         changes.extend(store.change(*id)?);
@@ -177,7 +180,7 @@ fn changes(store: &Store, ids: &[ChangeId]) -> Result<Vec<Change>, StoreError> {
 }
 
 /// The last lines of these steps' logs.
-fn excerpts(store: &Store, steps: &[&StepRecord], lines: u64) -> Result<Vec<Excerpt>, StoreError> {
+fn excerpts(store: &dyn History, steps: &[&StepRecord], lines: u64) -> Result<Vec<Excerpt>, StoreError> {
     let mut excerpts = Vec::new();
     for step in steps {
         let logs = store.logs_of_step(step.id)?;
@@ -190,7 +193,7 @@ fn excerpts(store: &Store, steps: &[&StepRecord], lines: u64) -> Result<Vec<Exce
     Ok(excerpts)
 }
 
-fn excerpt(store: &Store, step: &StepRecord, log: &LogRecord, lines: u64) -> Result<Option<Excerpt>, StoreError> {
+fn excerpt(store: &dyn History, step: &StepRecord, log: &LogRecord, lines: u64) -> Result<Option<Excerpt>, StoreError> {
     let total = store.logs().lines(log.build, log.id)?;
     let tail = store.logs().tail(log.build, log.id, lines)?;
     if tail.is_empty() {

@@ -40,7 +40,7 @@ use crate::base::{Clock, SystemClock, chain, host_name};
 use crate::engine::{Engine, Input};
 use crate::evaluator::{Launcher, Load};
 use crate::model::{Cause, ConfigDigest};
-use crate::store::Store;
+use crate::store::{History, Journal, Store};
 
 /// Facts that a subscriber may lag behind: some seconds of a busy installation.
 const SUBSCRIBER_LAG_MAX: usize = 16_384;
@@ -94,7 +94,7 @@ impl Master {
 
     async fn start_with(options: Options, clock: Arc<dyn Clock>, first: Option<Load>) -> Result<Self, StartError> {
         let store = open_store(&options).await?;
-        let configurations = Arc::new(Configurations::new(store.clone(), options.launcher.clone()));
+        let configurations = Arc::new(Configurations::new(Arc::new(store.clone()), options.launcher.clone()));
         // Loaded before the engine is restored: if it is the configuration in force, which is usual, it need not be
         // made again from the kept sources.
         let first = match first {
@@ -155,6 +155,8 @@ impl Master {
     /// Makes the parts, joins them, starts the tasks. Nothing is recorded yet.
     fn assemble(opened: Opened, first: Load) -> Result<Self, StartError> {
         let Opened { options, clock, store, configurations, engine, snapshot } = opened;
+        let (journal, history): (Arc<dyn Journal>, Arc<dyn History>) =
+            (Arc::new(store.clone()), Arc::new(store.clone()));
         let alerts = Alerts::new(Arc::clone(&clock));
         let missing_branches = MissingBranches::default();
         let outer = Tasks::new();
@@ -166,7 +168,7 @@ impl Master {
         let admission =
             Arc::new(Admission::new(plan.clone(), Arc::clone(&clock), options.base(), options.local_workers));
         let host = Host {
-            store: store.clone(),
+            logs: Arc::new(store.logs()),
             inbox: inbox.clone(),
             clock: Arc::clone(&clock),
             configurations: Arc::clone(&configurations),
@@ -191,9 +193,12 @@ impl Master {
         let stop = outer.stop_token();
         outer.spawn("polls", Arc::clone(&effects.polls).run(plan.clone(), inbox.clone(), stop.clone()));
         outer.spawn_last("deliveries", Arc::clone(&effects.deliveries).run(inbox.clone(), stop.clone()));
-        outer.spawn("housekeeping", housekeeping::run(store.clone(), plan.clone(), Arc::clone(&clock), alerts.clone()));
+        outer.spawn(
+            "housekeeping",
+            housekeeping::run(Arc::clone(&journal), plan.clone(), Arc::clone(&clock), alerts.clone()),
+        );
         let survey = Survey {
-            store: store.clone(),
+            history: Arc::clone(&history),
             plan: plan.clone(),
             admission: Arc::clone(&admission),
             missing_branches,
@@ -203,13 +208,8 @@ impl Master {
             started: clock.now(),
         };
         let loaded = CancellationToken::new();
-        let alert_watch = Watch {
-            alerts: alerts.clone(),
-            store: store.clone(),
-            survey,
-            facts: facts.subscribe(),
-            loaded: loaded.clone(),
-        };
+        let alert_watch =
+            Watch { alerts: alerts.clone(), history, survey, facts: facts.subscribe(), loaded: loaded.clone() };
         outer.spawn("alerts", alert_watch.run());
         let stuck = stuck::run(inbox.clone(), alerts.clone(), plan.clone(), options.url.clone());
         outer.spawn("stuck requests", stuck);
@@ -237,7 +237,7 @@ impl Master {
             inbox: messages,
             decisions: Decisions::new(Arc::clone(&configurations)),
             configurations,
-            store: store.clone(),
+            journal,
             plan: plan.clone(),
             facts: facts.clone(),
             effects,

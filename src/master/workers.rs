@@ -23,7 +23,7 @@ use crate::base::{Clock, Timestamp};
 use crate::engine::Input;
 use crate::model::{ConfigDigest, SecretsPlan};
 use crate::secrets::Secrets;
-use crate::store::{Logs, Store};
+use crate::store::LogStore;
 
 /// What a link's end says when the master ends.
 const CLOSING: &str = "the master is shutting down";
@@ -52,7 +52,7 @@ pub(super) struct Workers {
 /// The master, as a link sees it.
 #[derive(Debug)]
 pub(super) struct Host {
-    pub store: Store,
+    pub logs: Arc<dyn LogStore>,
     pub inbox: Inbox,
     pub clock: Arc<dyn Clock>,
     pub configurations: Arc<Configurations>,
@@ -173,8 +173,8 @@ impl LinkHost for Host {
         builders.map(|builder| builder.dir.clone()).collect()
     }
 
-    fn logs(&self) -> Logs {
-        self.store.logs()
+    fn logs(&self) -> Arc<dyn LogStore> {
+        Arc::clone(&self.logs)
     }
 
     fn input(&self, input: Input) -> BoxFuture<'_, Result<(), ShuttingDown>> {

@@ -40,7 +40,7 @@ mod varint;
 mod write_queue;
 mod writer;
 
-pub use doors::{BuildFilter, History, Journal, Lease, LogStore, Pending, RequestFilter, SourcePart};
+pub use doors::{History, Journal, Lease, LogReader, LogStore, Pending, SourcePart};
 pub use error::StoreError;
 pub use handle::{Store, StoreOptions};
 pub use logs::{LeftOut, LogGrowth, LogLimits, LogLine, LogPart, Logs, Placed};

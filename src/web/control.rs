@@ -14,12 +14,12 @@ use crate::master::{
     Reply, ShuttingDown, Socket,
 };
 use crate::model::{Action, Caller, Denial, Fact, Identity, Object, Order, Plan, RequestId};
-use crate::store::Store;
+use crate::store::History;
 
 /// A running master, as seen from the web.
 pub trait Control: Send + Sync + 'static {
-    /// For reading.
-    fn store(&self) -> &Store;
+    /// What happened.
+    fn store(&self) -> &dyn History;
     /// The configuration in force.
     fn plan(&self) -> Arc<Plan>;
     /// Facts as they become durable.
@@ -58,7 +58,7 @@ pub trait Control: Send + Sync + 'static {
 }
 
 impl Control for Handle {
-    fn store(&self) -> &Store {
+    fn store(&self) -> &dyn History {
         Self::store(self)
     }
 

@@ -9,6 +9,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::control::Control;
 use crate::model::{
@@ -18,7 +19,7 @@ use crate::model::{
     SchedulerId, SchedulerRecord, SourceStamp, SourceStampId, StepId, StepRecord, WaitingReport, WorkerId,
     WorkerRecord,
 };
-use crate::store::{Logs, Scan, Store, StoreError};
+use crate::store::{History, LogReader, Scan, StoreError};
 
 /// Rows of a list that are looked at for one page. Somebody who may see one build in a million gets a short list, and the master
 /// does not read the whole history for it.
@@ -31,7 +32,7 @@ const SOME_REASON: &str = "it waits for a worker, a lock or its turn";
 
 /// What one visitor may see of a store.
 pub struct VisibleHistory<'a> {
-    store: &'a Store,
+    store: &'a dyn History,
     /// None: everything is visible.
     visitor: Option<Visitor<'a>>,
 }
@@ -332,7 +333,7 @@ impl VisibleHistory<'_> {
     }
 
     /// The contents of logs, to be read by a record that is visible.
-    pub fn logs(&self) -> Logs {
+    pub fn logs(&self) -> Arc<dyn LogReader> {
         self.store.logs()
     }
 }

@@ -1,6 +1,7 @@
 //! Everything a link needs from its master.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
@@ -9,7 +10,7 @@ use crate::engine::Input;
 use crate::master::ShuttingDown;
 use crate::model::{BuildId, CommandId, ConfigDigest, LogId};
 use crate::secrets::Secrets;
-use crate::store::{LogPart, Logs};
+use crate::store::{LogPart, LogStore, SourcePart};
 
 /// A log of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +25,7 @@ pub type Durable = BoxFuture<'static, Result<(), String>>;
 /// The master, as a link sees it.
 pub trait LinkHost: Send + Sync + 'static {
     /// The contents of logs.
-    fn logs(&self) -> Logs;
+    fn logs(&self) -> Arc<dyn LogStore>;
     /// Hands an input to the engine task; ends when its events are durable.
     fn input(&self, input: Input) -> BoxFuture<'_, Result<(), ShuttingDown>>;
     /// The present moment.
@@ -45,8 +46,9 @@ pub trait LinkHost: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Durable, String>> {
         let logs = self.logs();
         Box::pin(async move {
-            let placed = logs.place(place.build, place.log, source, n, part).await.map_err(|error| chain(&error))?;
-            let durable: Durable = Box::pin(async move { placed.durable().await.map_err(|error| chain(&error)) });
+            let part = SourcePart { source, n, part };
+            let placed = logs.place(place.build, place.log, part).await.map_err(|error| chain(&error))?;
+            let durable: Durable = Box::pin(async move { placed.await.map_err(|error| chain(&error)) });
             Ok(durable)
         })
     }

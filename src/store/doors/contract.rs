@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{BuildFilter, History, Journal, Lease, LogStore, RequestFilter, SourcePart};
+use super::{History, Journal, Lease, LogStore, SourcePart};
 use crate::base::Timestamp;
 use crate::model::{
-    BuildId, BuilderId, BuildsetId, BuildsetRecord, Cause, ConfigDigest, Event, Fact, LogId, MadeBy, NameChanges,
-    Outcome, Properties, RequestId, RequestRecord, RetentionPlan, WorkerId,
+    BuildId, BuildRecord, BuilderId, BuildsetId, BuildsetRecord, Cause, ConfigDigest, Event, Fact, LogId, MadeBy,
+    NameChanges, Outcome, Properties, RequestId, RequestRecord, RetentionPlan, WorkerId,
 };
 use crate::store::blocking::block_on;
 use crate::store::{LogPart, Scan, Store, StoreError};
@@ -83,16 +83,16 @@ fn ended(id: u64) -> Event {
 fn facts_come_back_in_order_after_the_newest_snapshot() {
     on_each(|store| {
         let journal: &dyn Journal = store;
-        assert_eq!(block_on(journal.last_fact()).unwrap(), 0);
+        assert_eq!(journal.last_fact().unwrap(), 0);
         block_on(journal.append(facts(1, vec![requested(1), started(1)]))).unwrap();
         let refused = block_on(journal.append(facts(4, vec![ended(1)]))).unwrap_err();
         assert!(matches!(refused, StoreError::OutOfOrder { found: 4, expected: 3 }), "{refused}");
         block_on(journal.keep_snapshot(2, b"state".to_vec())).unwrap();
         block_on(journal.append(facts(3, vec![ended(1)]))).unwrap();
-        let recovered = block_on(journal.recover()).unwrap();
+        let recovered = journal.recover().unwrap();
         assert_eq!(recovered.snapshot, Some((2, b"state".to_vec())));
         assert_eq!(recovered.facts.iter().map(|fact| fact.seq).collect::<Vec<_>>(), [3]);
-        assert_eq!(block_on(journal.last_fact()).unwrap(), 3);
+        assert_eq!(journal.last_fact().unwrap(), 3);
     });
 }
 
@@ -101,10 +101,10 @@ fn a_configuration_is_kept_once() {
     on_each(|store| {
         let journal: &dyn Journal = store;
         let digest = ConfigDigest("a0".to_owned());
-        assert_eq!(block_on(journal.configuration(&digest)).unwrap(), None);
-        block_on(journal.keep_configuration(&digest, b"one")).unwrap();
-        block_on(journal.keep_configuration(&digest, b"two")).unwrap();
-        assert_eq!(block_on(journal.configuration(&digest)).unwrap(), Some(b"one".to_vec()));
+        assert_eq!(journal.configuration(&digest).unwrap(), None);
+        journal.keep_configuration(&digest, b"one").unwrap();
+        journal.keep_configuration(&digest, b"two").unwrap();
+        assert_eq!(journal.configuration(&digest).unwrap(), Some(b"one".to_vec()));
     });
 }
 
@@ -114,25 +114,28 @@ fn history_answers_by_filter_in_order_page_by_page() {
         let (journal, history): (&dyn Journal, &dyn History) = (store, store);
         let events = (1..=6).map(requested).chain((1..=5).map(started)).chain((1..=3).map(ended)).collect();
         block_on(journal.append(facts(1, events))).unwrap();
-        let builds = |filter, scan| -> Vec<u64> {
-            block_on(history.builds(filter, scan)).unwrap().iter().map(|build| build.id.0).collect()
+        let ids = |builds: Result<Vec<BuildRecord>, StoreError>| -> Vec<u64> {
+            builds.unwrap().iter().map(|build| build.id.0).collect()
         };
         let newest = Scan { after: Some(5), descending: true, limit: 2 };
-        assert_eq!(builds(BuildFilter::All, ALL), [1, 2, 3, 4, 5]);
-        assert_eq!(builds(BuildFilter::All, newest), [4, 3]);
-        assert_eq!(builds(BuildFilter::OfBuilder(BuilderId(2)), ALL), [1, 3, 5]);
-        assert_eq!(builds(BuildFilter::OfBuilder(BuilderId(2)), newest), [3, 1]);
-        assert_eq!(builds(BuildFilter::OfWorker(WorkerId(1)), newest), [4, 3]);
-        assert_eq!(builds(BuildFilter::OfRequest(RequestId(2)), ALL), [2]);
-        assert_eq!(builds(BuildFilter::Running, newest), [4]);
-        assert_eq!(builds(BuildFilter::TriggeredBy(BuildId(1)), ALL), [4]);
-        let requests = |filter, scan| -> Vec<u64> {
-            block_on(history.requests(filter, scan)).unwrap().iter().map(|request| request.id.0).collect()
+        assert_eq!(ids(history.builds(ALL)), [1, 2, 3, 4, 5]);
+        assert_eq!(ids(history.builds(newest)), [4, 3]);
+        assert_eq!(ids(history.builds_of_builder(BuilderId(2), ALL)), [1, 3, 5]);
+        assert_eq!(ids(history.builds_of_builder(BuilderId(2), newest)), [3, 1]);
+        assert_eq!(ids(history.builds_of_worker(WorkerId(1), newest)), [4, 3]);
+        assert_eq!(ids(history.builds_of_request(RequestId(2))), [2]);
+        assert_eq!(ids(history.builds_running()), [4, 5]);
+        assert_eq!(ids(history.builds_triggered_by(BuildId(1))), [4]);
+        assert_eq!(history.build_by_number(BuilderId(1), 4).unwrap().map(|build| build.id), Some(BuildId(4)));
+        let ids = |requests: Result<Vec<RequestRecord>, StoreError>| -> Vec<u64> {
+            requests.unwrap().iter().map(|request| request.id.0).collect()
         };
-        assert_eq!(requests(RequestFilter::Waiting, ALL), [6]);
-        assert_eq!(requests(RequestFilter::OfBuilder(BuilderId(1)), newest), [4, 2]);
-        assert_eq!(requests(RequestFilter::All, newest), [4, 3]);
-        assert_eq!(block_on(history.build(BuildId(9))).unwrap(), None);
+        assert_eq!(ids(history.requests_waiting(ALL)), [6]);
+        assert_eq!(ids(history.requests_of_builder(BuilderId(1), newest)), [4, 2]);
+        assert_eq!(ids(history.requests(newest)), [4, 3]);
+        assert_eq!(history.buildsets(newest).unwrap().iter().map(|set| set.id.0).collect::<Vec<_>>(), [4, 3]);
+        assert_eq!(history.request(RequestId(3)).unwrap().map(|request| request.buildset), Some(BuildsetId(3)));
+        assert_eq!(history.build(BuildId(9)).unwrap(), None);
     });
 }
 
@@ -150,17 +153,17 @@ fn a_log_takes_each_part_once_and_is_read_by_line() {
         block_on(logs.append(build, log, part(0, "one\ntwo\n"))).unwrap();
         block_on(logs.append(build, log, part(0, "one\ntwo\n"))).unwrap();
         block_on(logs.append(build, log, part(1, "three\n"))).unwrap();
-        assert_eq!(block_on(logs.next(build, log, "command")).unwrap(), 2);
+        assert_eq!(logs.next(build, log, "command").unwrap(), 2);
         let texts = |first, count| -> Vec<Vec<u8>> {
-            let lines = block_on(logs.read(build, log, first, count)).unwrap();
+            let lines = logs.read(build, log, first, count).unwrap();
             lines.into_iter().map(|line| line.text.to_vec()).collect()
         };
         assert_eq!(texts(1, 9), [b"two".to_vec(), b"three".to_vec()]);
         assert_eq!(texts(0, 1), [b"one".to_vec()]);
         assert_eq!(block_on(logs.finish(build, log)).unwrap(), 3);
-        assert_eq!(block_on(logs.lines(build, log)).unwrap(), 3);
-        assert_eq!(block_on(logs.left_out(build, log)).unwrap(), None);
-        assert_eq!(block_on(logs.lines(build, LogId(3))).unwrap(), 0, "a log that nobody wrote to");
+        assert_eq!(logs.lines(build, log).unwrap(), 3);
+        assert_eq!(logs.left_out(build, log).unwrap(), None);
+        assert_eq!(logs.lines(build, LogId(3)).unwrap(), 0, "a log that nobody wrote to");
     });
 }
 
@@ -188,10 +191,10 @@ fn retention_removes_builds_with_their_logs() {
             projects: crate::model::ProjectChanges::default(),
         };
         block_on(journal.append(facts(7, vec![adopted]))).unwrap();
-        assert_eq!(block_on(history.retire(&rules, Timestamp::from_millis(2_000))).unwrap(), 1);
-        assert_eq!(block_on(history.build(BuildId(1))).unwrap(), None);
-        assert!(block_on(history.build(BuildId(3))).unwrap().is_some());
-        assert_eq!(block_on(LogStore::lines(&logs, BuildId(1), LogId(1))).unwrap(), 0);
+        assert_eq!(journal.retire(&rules, Timestamp::from_millis(2_000)).unwrap(), 1);
+        assert_eq!(history.build(BuildId(1)).unwrap(), None);
+        assert!(history.build(BuildId(3)).unwrap().is_some());
+        assert_eq!(logs.lines(BuildId(1), LogId(1)).unwrap(), 0);
     });
 }
 
@@ -199,9 +202,9 @@ fn retention_removes_builds_with_their_logs() {
 fn a_lease_has_one_holder_and_ends_when_the_store_is_closed() {
     on_each(|store| {
         let lease: &dyn Lease = store;
-        block_on(lease.check()).unwrap();
+        lease.check().unwrap();
         store.close().unwrap();
-        assert!(matches!(block_on(lease.check()), Err(StoreError::Closed)));
+        assert!(matches!(lease.check(), Err(StoreError::Closed)));
     });
     let dir = tempfile::tempdir().unwrap();
     let first = Store::open(dir.path()).unwrap();

@@ -1,13 +1,14 @@
-//! The doors of the store of this house: its reads are quick, so most answers are ready at once.
+//! The doors of the store of this house: a directory on the local disk, or memory.
 
-use std::future::ready;
 use std::sync::Arc;
 
-use super::{BuildFilter, History, Journal, Lease, LogStore, Pending, RequestFilter, SourcePart};
+use super::{History, Journal, Lease, LogReader, LogStore, Pending, SourcePart};
 use crate::base::Timestamp;
 use crate::model::{
-    BuildId, BuildRecord, BuilderRecord, BuildsetRecord, Change, ConfigDigest, Fact, LogId, LogRecord, RequestRecord,
-    RetentionPlan, SourceStamp, StepRecord, WorkerRecord,
+    Alert, AuditRecord, BuildId, BuildRecord, BuilderId, BuilderRecord, BuildsetId, BuildsetRecord, Change, ChangeId,
+    ChangeSourceId, ChangeSourceRecord, CodebaseRecord, ConfigDigest, DeliveryRecord, Fact, LogId, LogRecord,
+    MasterRecord, ProjectRecord, RequestId, RequestRecord, RetentionPlan, SchedulerId, SchedulerRecord, SourceStamp,
+    SourceStampId, StepId, StepRecord, WaitingReport, WorkerId, WorkerRecord,
 };
 use crate::store::StoreError;
 use crate::store::handle::Store;
@@ -15,105 +16,52 @@ use crate::store::logs::{LeftOut, LogLine, Logs};
 use crate::store::recovered::Recovered;
 use crate::store::scan::Scan;
 
-fn now<'a, T: Send + 'a>(answer: Result<T, StoreError>) -> Pending<'a, T> {
-    Box::pin(ready(answer))
-}
-
 impl Journal for Store {
     fn append(&self, facts: Vec<Arc<Fact>>) -> Pending<'_, ()> {
         Box::pin(self.commit(facts))
-    }
-
-    fn last_fact(&self) -> Pending<'_, u64> {
-        now(self.last_fact())
-    }
-
-    fn recover(&self) -> Pending<'_, Recovered> {
-        now(self.recover())
     }
 
     fn keep_snapshot(&self, seq: u64, bytes: Vec<u8>) -> Pending<'_, ()> {
         Box::pin(self.save_snapshot(seq, bytes))
     }
 
-    fn keep_configuration<'a>(&'a self, digest: &'a ConfigDigest, bytes: &'a [u8]) -> Pending<'a, ()> {
-        now(self.put_config(digest, bytes))
+    fn last_fact(&self) -> Result<u64, StoreError> {
+        self.last_fact()
     }
 
-    fn configuration<'a>(&'a self, digest: &'a ConfigDigest) -> Pending<'a, Option<Vec<u8>>> {
-        now(self.config(digest))
+    fn recover(&self) -> Result<Recovered, StoreError> {
+        self.recover()
+    }
+
+    fn keep_configuration(&self, digest: &ConfigDigest, bytes: &[u8]) -> Result<(), StoreError> {
+        self.put_config(digest, bytes)
+    }
+
+    fn configuration(&self, digest: &ConfigDigest) -> Result<Option<Vec<u8>>, StoreError> {
+        self.config(digest)
+    }
+
+    fn retire(&self, rules: &RetentionPlan, now: Timestamp) -> Result<u64, StoreError> {
+        self.retire(rules, now)
     }
 }
 
-/// The part of a list that is known as a whole.
-fn page(mut all: Vec<BuildRecord>, page: Scan) -> Vec<BuildRecord> {
-    all.retain(|build| {
-        page.after.is_none_or(|after| if page.descending { build.id.0 < after } else { build.id.0 > after })
-    });
-    if page.descending {
-        all.reverse();
-    }
-    all.truncate(page.limit);
-    all
-}
-
-impl History for Store {
-    fn build(&self, id: BuildId) -> Pending<'_, Option<BuildRecord>> {
-        now(self.build(id))
+impl LogReader for Logs {
+    fn lines(&self, build: BuildId, log: LogId) -> Result<u64, StoreError> {
+        self.lines(build, log)
     }
 
-    fn builds(&self, filter: BuildFilter, scan: Scan) -> Pending<'_, Vec<BuildRecord>> {
-        now(match filter {
-            BuildFilter::All => self.builds(scan),
-            BuildFilter::OfBuilder(builder) => self.builds_of_builder(builder, scan),
-            BuildFilter::OfWorker(worker) => self.builds_of_worker(worker, scan),
-            BuildFilter::OfRequest(request) => self.builds_of_request(request).map(|all| page(all, scan)),
-            BuildFilter::Running => self.builds_running().map(|all| page(all, scan)),
-            BuildFilter::TriggeredBy(build) => self.builds_triggered_by(build).map(|all| page(all, scan)),
-        })
+    fn read(&self, build: BuildId, log: LogId, first: u64, count: u64) -> Result<Vec<LogLine>, StoreError> {
+        self.read(build, log, first, count)
     }
 
-    fn steps(&self, build: BuildId) -> Pending<'_, Vec<StepRecord>> {
-        now(self.steps(build))
+    fn left_out(&self, build: BuildId, log: LogId) -> Result<Option<LeftOut>, StoreError> {
+        self.left_out(build, log)
     }
 
-    fn logs(&self, build: BuildId) -> Pending<'_, Vec<LogRecord>> {
-        let logs = self.steps(build).and_then(|steps| {
-            steps.iter().map(|step| self.logs_of_step(step.id)).collect::<Result<Vec<Vec<LogRecord>>, StoreError>>()
-        });
-        now(logs.map(|logs| logs.concat()))
-    }
-
-    fn requests(&self, filter: RequestFilter, scan: Scan) -> Pending<'_, Vec<RequestRecord>> {
-        now(match filter {
-            RequestFilter::All => self.requests(scan),
-            RequestFilter::OfBuilder(builder) => self.requests_of_builder(builder, scan),
-            RequestFilter::Waiting => self.requests_waiting(scan),
-        })
-    }
-
-    fn buildsets(&self, scan: Scan) -> Pending<'_, Vec<BuildsetRecord>> {
-        now(self.buildsets(scan))
-    }
-
-    fn changes(&self, scan: Scan) -> Pending<'_, Vec<Change>> {
-        now(self.changes(scan))
-    }
-
-    fn stamps(&self, scan: Scan) -> Pending<'_, Vec<SourceStamp>> {
-        now(self.stamps(scan))
-    }
-
-    fn builders(&self) -> Pending<'_, Vec<BuilderRecord>> {
-        now(self.builders())
-    }
-
-    fn workers(&self) -> Pending<'_, Vec<WorkerRecord>> {
-        now(self.workers())
-    }
-
-    fn retire<'a>(&'a self, rules: &'a RetentionPlan, at: Timestamp) -> Pending<'a, u64> {
-        now(self.retire(rules, at))
+    /// Of one moment, however fast the log grows.
+    fn tail(&self, build: BuildId, log: LogId, count: u64) -> Result<Vec<LogLine>, StoreError> {
+        self.tail(build, log, count)
     }
 }
 
@@ -125,24 +73,12 @@ impl LogStore for Logs {
         })
     }
 
-    fn next<'a>(&'a self, build: BuildId, log: LogId, source: &'a str) -> Pending<'a, u64> {
-        now(self.next(build, log, source))
+    fn next(&self, build: BuildId, log: LogId, source: &str) -> Result<u64, StoreError> {
+        self.next(build, log, source)
     }
 
     fn finish(&self, build: BuildId, log: LogId) -> Pending<'_, u64> {
         Box::pin(self.close(build, log))
-    }
-
-    fn lines(&self, build: BuildId, log: LogId) -> Pending<'_, u64> {
-        now(self.lines(build, log))
-    }
-
-    fn read(&self, build: BuildId, log: LogId, first: u64, count: u64) -> Pending<'_, Vec<LogLine>> {
-        now(self.read(build, log, first, count))
-    }
-
-    fn left_out(&self, build: BuildId, log: LogId) -> Pending<'_, Option<LeftOut>> {
-        now(self.left_out(build, log))
     }
 }
 
@@ -152,7 +88,193 @@ impl Lease for Store {
     }
 
     /// The lock belongs to the process, so only closing the store ends it.
-    fn check(&self) -> Pending<'_, ()> {
-        now(self.parts().map(drop))
+    fn check(&self) -> Result<(), StoreError> {
+        self.parts().map(drop)
+    }
+}
+
+impl History for Store {
+    fn installation(&self) -> String {
+        self.installation()
+    }
+
+    fn logs(&self) -> Arc<dyn LogReader> {
+        Arc::new(self.logs())
+    }
+
+    fn build(&self, id: BuildId) -> Result<Option<BuildRecord>, StoreError> {
+        self.build(id)
+    }
+
+    fn build_by_number(&self, builder: BuilderId, number: u64) -> Result<Option<BuildRecord>, StoreError> {
+        self.build_by_number(builder, number)
+    }
+
+    fn builds(&self, scan: Scan) -> Result<Vec<BuildRecord>, StoreError> {
+        self.builds(scan)
+    }
+
+    fn builds_of_builder(&self, builder: BuilderId, scan: Scan) -> Result<Vec<BuildRecord>, StoreError> {
+        self.builds_of_builder(builder, scan)
+    }
+
+    fn builds_of_worker(&self, worker: WorkerId, scan: Scan) -> Result<Vec<BuildRecord>, StoreError> {
+        self.builds_of_worker(worker, scan)
+    }
+
+    fn builds_of_request(&self, request: RequestId) -> Result<Vec<BuildRecord>, StoreError> {
+        self.builds_of_request(request)
+    }
+
+    fn builds_running(&self) -> Result<Vec<BuildRecord>, StoreError> {
+        self.builds_running()
+    }
+
+    fn builds_triggered_by(&self, build: BuildId) -> Result<Vec<BuildRecord>, StoreError> {
+        self.builds_triggered_by(build)
+    }
+
+    fn steps(&self, build: BuildId) -> Result<Vec<StepRecord>, StoreError> {
+        self.steps(build)
+    }
+
+    fn step(&self, id: StepId) -> Result<Option<StepRecord>, StoreError> {
+        self.step(id)
+    }
+
+    fn logs_of_step(&self, step: StepId) -> Result<Vec<LogRecord>, StoreError> {
+        self.logs_of_step(step)
+    }
+
+    fn log(&self, id: LogId) -> Result<Option<LogRecord>, StoreError> {
+        self.log(id)
+    }
+
+    fn change(&self, id: ChangeId) -> Result<Option<Change>, StoreError> {
+        self.change(id)
+    }
+
+    fn changes(&self, scan: Scan) -> Result<Vec<Change>, StoreError> {
+        self.changes(scan)
+    }
+
+    fn stamp(&self, id: SourceStampId) -> Result<Option<SourceStamp>, StoreError> {
+        self.stamp(id)
+    }
+
+    fn stamps(&self, scan: Scan) -> Result<Vec<SourceStamp>, StoreError> {
+        self.stamps(scan)
+    }
+
+    fn change_of_stamp(&self, id: SourceStampId) -> Result<Option<Change>, StoreError> {
+        self.change_of_stamp(id)
+    }
+
+    fn buildset(&self, id: BuildsetId) -> Result<Option<BuildsetRecord>, StoreError> {
+        self.buildset(id)
+    }
+
+    fn buildsets(&self, scan: Scan) -> Result<Vec<BuildsetRecord>, StoreError> {
+        self.buildsets(scan)
+    }
+
+    fn request(&self, id: RequestId) -> Result<Option<RequestRecord>, StoreError> {
+        self.request(id)
+    }
+
+    fn requests(&self, scan: Scan) -> Result<Vec<RequestRecord>, StoreError> {
+        self.requests(scan)
+    }
+
+    fn requests_of_builder(&self, builder: BuilderId, scan: Scan) -> Result<Vec<RequestRecord>, StoreError> {
+        self.requests_of_builder(builder, scan)
+    }
+
+    fn requests_waiting(&self, scan: Scan) -> Result<Vec<RequestRecord>, StoreError> {
+        self.requests_waiting(scan)
+    }
+
+    fn masters(&self) -> Result<Vec<MasterRecord>, StoreError> {
+        self.masters()
+    }
+
+    fn builders(&self) -> Result<Vec<BuilderRecord>, StoreError> {
+        self.builders()
+    }
+
+    fn builder(&self, id: BuilderId) -> Result<Option<BuilderRecord>, StoreError> {
+        self.builder(id)
+    }
+
+    fn builder_named(&self, name: &str) -> Result<Option<BuilderRecord>, StoreError> {
+        self.builder_named(name)
+    }
+
+    fn workers(&self) -> Result<Vec<WorkerRecord>, StoreError> {
+        self.workers()
+    }
+
+    fn worker(&self, id: WorkerId) -> Result<Option<WorkerRecord>, StoreError> {
+        self.worker(id)
+    }
+
+    fn change_source(&self, id: ChangeSourceId) -> Result<Option<ChangeSourceRecord>, StoreError> {
+        self.change_source(id)
+    }
+
+    fn worker_named(&self, name: &str) -> Result<Option<WorkerRecord>, StoreError> {
+        self.worker_named(name)
+    }
+
+    fn scheduler(&self, id: SchedulerId) -> Result<Option<SchedulerRecord>, StoreError> {
+        self.scheduler(id)
+    }
+
+    fn scheduler_named(&self, name: &str) -> Result<Option<SchedulerRecord>, StoreError> {
+        self.scheduler_named(name)
+    }
+
+    fn schedulers(&self) -> Result<Vec<SchedulerRecord>, StoreError> {
+        self.schedulers()
+    }
+
+    fn change_sources(&self) -> Result<Vec<ChangeSourceRecord>, StoreError> {
+        self.change_sources()
+    }
+
+    fn projects(&self) -> Result<Vec<ProjectRecord>, StoreError> {
+        self.projects()
+    }
+
+    fn project_named(&self, name: &str) -> Result<Option<ProjectRecord>, StoreError> {
+        self.project_named(name)
+    }
+
+    fn codebases(&self) -> Result<Vec<CodebaseRecord>, StoreError> {
+        self.codebases()
+    }
+
+    fn outbox(&self) -> Result<Vec<WaitingReport>, StoreError> {
+        self.outbox()
+    }
+
+    fn undelivered(&self) -> Result<Vec<DeliveryRecord>, StoreError> {
+        self.undelivered()
+    }
+
+    fn audited(&self, scan: Scan) -> Result<Vec<AuditRecord>, StoreError> {
+        self.audited(scan)
+    }
+
+    fn alerts(&self) -> Result<Vec<Alert>, StoreError> {
+        self.alerts()
+    }
+
+    fn plan_refused(&self) -> Result<Option<(Timestamp, String)>, StoreError> {
+        self.plan_refused()
+    }
+
+    fn plans_adopted(&self, limit: usize) -> Result<Vec<Fact>, StoreError> {
+        self.plans_adopted(limit)
     }
 }

@@ -3,9 +3,8 @@
 use super::list;
 use crate::base::Timestamp;
 use crate::model::{
-    Alert, AuditRecord, BuilderId, BuilderRecord, BuildsetRecord, ChangeSourceId, ChangeSourceRecord, CodebaseRecord,
-    DeliveryRecord, Fact, MadeBy, MasterRecord, ProjectRecord, SchedulerId, SchedulerRecord, WaitingReport, WorkerId,
-    WorkerRecord,
+    Alert, AuditRecord, BuilderId, BuilderRecord, ChangeSourceId, ChangeSourceRecord, CodebaseRecord, DeliveryRecord,
+    Fact, MasterRecord, ProjectRecord, SchedulerId, SchedulerRecord, WaitingReport, WorkerId, WorkerRecord,
 };
 use crate::store::backend::Direction;
 use crate::store::key::Table;
@@ -68,15 +67,6 @@ impl Store {
     /// One scheduler.
     pub fn scheduler(&self, id: SchedulerId) -> Result<Option<SchedulerRecord>, StoreError> {
         self.backend()?.record(&Table::Scheduler.id(id.0))
-    }
-
-    /// The name of what made a buildset: its scheduler, or a word.
-    pub fn maker_of(&self, set: &BuildsetRecord) -> Result<String, StoreError> {
-        let scheduler = match set.made_by {
-            MadeBy::Scheduler(id) => self.scheduler(id)?.map(|record| record.name),
-            MadeBy::Force | MadeBy::Rebuild => None,
-        };
-        Ok(set.made_by.name(|_| scheduler.unwrap_or_default()))
     }
 
     /// The scheduler of a name.

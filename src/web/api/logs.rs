@@ -16,7 +16,7 @@ use super::kind::{Column, Kind, Resource, Type, fields, is, plain};
 use super::query::{Query, Shape};
 use super::read_request::{ReadRequest, ReadResponse, ReadResult};
 use crate::model::{LogId, LogKind, LogRecord};
-use crate::store::{LogLine, Logs, StoreError};
+use crate::store::{LogLine, LogReader, StoreError};
 use crate::web::respond::{HTML, TEXT, set, set_text, stream};
 use crate::web::sync_stream::SyncStream;
 
@@ -141,7 +141,7 @@ fn write_lines(
 /// A whole log, ready to be sent.
 #[derive(Debug)]
 pub struct RawLog {
-    logs: Logs,
+    logs: Arc<dyn LogReader>,
     log: LogRecord,
     heading: String,
     file_name: Option<String>,

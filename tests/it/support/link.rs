@@ -20,7 +20,7 @@ use starwright::model::{
 use starwright::protocol::{
     Answer, Caps, MasterMessage, MasterRequest, Message, MsgPack, Seq, WorkerInfo, WorkerMessage, WorkerRequest,
 };
-use starwright::store::{LogPart, Logs};
+use starwright::store::{LogPart, LogStore};
 use starwright::testing::secrets::Secrets;
 use tokio::sync::watch;
 
@@ -157,7 +157,7 @@ impl Seen {
 }
 
 impl LinkHost for FakeHost {
-    fn logs(&self) -> Logs {
+    fn logs(&self) -> Arc<dyn LogStore> {
         unreachable!("this master keeps its logs itself")
     }
 

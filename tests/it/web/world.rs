@@ -18,7 +18,7 @@ use starwright::model::{
     RequestRecord, SchedulerId, SchedulerKind, SchedulerPlan, SourcePlace, SourceStamp, SourceStampId, StampSpec,
     StepId, Value, WorkerId,
 };
-use starwright::store::{LogPart, Store};
+use starwright::store::{History, LogPart, Store};
 use starwright::testing::web::Control;
 use tokio::sync::broadcast;
 
@@ -464,7 +464,7 @@ impl FakeMaster {
 pub const URL: &str = "http://ci.example.org/";
 
 impl Control for FakeMaster {
-    fn store(&self) -> &Store {
+    fn store(&self) -> &dyn History {
         &self.0.store
     }
 

@@ -12,12 +12,12 @@ mod auth;
 pub mod base;
 mod cli;
 mod config;
-pub mod engine;
+mod engine;
 mod evaluator;
 pub mod master;
 pub mod model;
 mod notify;
-pub mod protocol;
+mod protocol;
 mod secrets;
 pub mod store;
 mod vcs;
@@ -48,12 +48,27 @@ pub mod testing {
         };
     }
 
+    /// What the master hears and orders.
+    pub mod engine {
+        pub use crate::engine::{CommandEnded, CommandOrder, Input, ResumeState, ResumedCommand, StopLevel, Work};
+    }
+
     /// Reports: their texts and their delivery.
     pub mod notify {
         pub use crate::notify::channel::{credentials, write};
         pub use crate::notify::{
             BuildFacts, DeliveryError, Excerpt, MailMessage, Makers, ReportFacts, RequestFacts, SendOptions, SetBuild,
             SetFacts, Templates, render_mail, send_mail, send_mail_with,
+        };
+    }
+
+    /// What master and workers say to each other.
+    pub mod protocol {
+        pub use crate::protocol::{
+            Answer, Args, Caps, CommandArgs, CommandReport, DecodeError, EnvEntry, Lines, LogChunk, LogFileArg,
+            MasterMessage, MasterRequest, Message, MsgPack, ProgramArg, RESUME_VERSION, ReportedEnd, Request,
+            ResumeAnswer, ResumedState, RunArgs, Seq, Settings, ShellArgs, StdStream, Update, WorkerInfo,
+            WorkerMessage, WorkerRequest,
         };
     }
 

@@ -72,7 +72,7 @@ mod workers;
 #[cfg(test)]
 mod tests;
 
-pub use self::core::{Engine, Illegal, RestoreError};
+pub use self::core::{Engine, RestoreError};
 pub use deliveries::DELIVERIES_MAX;
 pub use effect::{CommandOrder, Deadline, Decided, Effect, Reply, SubmissionResult, WakeReason, Work};
 pub use input::{CommandEnded, Input, PollResult, ResumeState, ResumedCommand, Ticket};

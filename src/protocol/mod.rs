@@ -21,7 +21,6 @@ mod worker_request;
 pub use args::{Args, CommandArgs, EnvEntry, LogFileArg, ProgramArg, ShellArgs};
 pub use caps::{Caps, RESUME_VERSION};
 pub use codec::{DecodeError, MESSAGE_BYTES_MAX};
-pub use fields::FieldError;
 pub use info::WorkerInfo;
 pub use master_request::{MasterMessage, MasterRequest, Settings};
 pub use message::{Answer, Message, Request, Seq};

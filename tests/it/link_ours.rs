@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use starwright::engine::{Input, ResumeState, StopLevel, Work};
 use starwright::master::link::{self, Limits, LinkOrder, Verdict};
 use starwright::model::{CommandEnd, CommandId, CommandSpec, EnvValue, FileCommand, Outcome, Piece, Text};
-use starwright::protocol::{
+use starwright::testing::engine::{Input, ResumeState, StopLevel, Work};
+use starwright::testing::protocol::{
     CommandArgs, CommandReport, LogChunk, MasterRequest, ReportedEnd, ResumeAnswer, ResumedState, StdStream, Update,
     WorkerRequest,
 };
@@ -399,7 +399,7 @@ async fn a_second_worker_of_the_name_is_refused_while_the_first_answers() {
 async fn a_copy_of_a_workers_directory_is_another_worker() {
     let host = FakeHost::new();
     let (served, mut worker) = running(&host, "c").await;
-    let copy = starwright::protocol::WorkerInfo { basedir: "/srv/copy".to_owned(), ..ours("spool-1") };
+    let copy = starwright::testing::protocol::WorkerInfo { basedir: "/srv/copy".to_owned(), ..ours("spool-1") };
     let newcomer = greeted(&copy).await;
     let (verdict, _) = tokio::join!(link::arbitrate(&served.handle, &newcomer), async {
         tokio::time::timeout(Duration::from_secs(1), worker.next()).await
@@ -416,11 +416,11 @@ async fn a_second_worker_of_the_name_takes_over_from_one_that_does_not_answer() 
     assert!(matches!(link::arbitrate(&served.handle, &newcomer).await, Verdict::Replace { .. }));
 }
 
-async fn greeted(info: &starwright::protocol::WorkerInfo) -> link::Newcomer {
+async fn greeted(info: &starwright::testing::protocol::WorkerInfo) -> link::Newcomer {
     greeted_within(info, Limits::default().probe).await
 }
 
-async fn greeted_within(info: &starwright::protocol::WorkerInfo, probe: Duration) -> link::Newcomer {
+async fn greeted_within(info: &starwright::testing::protocol::WorkerInfo, probe: Duration) -> link::Newcomer {
     let (master, worker) = pair();
     let mut worker = FakeWorker::new(worker);
     let limits = Limits { probe, ..Limits::default() };

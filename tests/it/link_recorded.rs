@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use starwright::engine::{StopLevel, Work};
 use starwright::master::link::{Limits, LinkOrder};
 use starwright::model::{CommandId, CommandResult, FileCommand};
-use starwright::protocol::{
+use starwright::testing::engine::{StopLevel, Work};
+use starwright::testing::protocol::{
     CommandArgs, Lines, MasterMessage, MasterRequest, Message, ProgramArg, Seq, Update, WorkerMessage, WorkerRequest,
 };
 
@@ -175,7 +175,7 @@ async fn play(name: &str) -> Vec<String> {
         .inputs
         .iter()
         .filter_map(|input| match input {
-            starwright::engine::Input::CommandEnded(ended) => Some((&ended.command, &ended.result)),
+            starwright::testing::engine::Input::CommandEnded(ended) => Some((&ended.command, &ended.result)),
             _ => None,
         })
         .collect();

@@ -1,7 +1,7 @@
 //! Every recorded message of real masters and workers is read, and written again as it was.
 
 use rmpv::Value;
-use starwright::protocol::{
+use starwright::testing::protocol::{
     CommandArgs, DecodeError, Lines, MasterMessage, MasterRequest, Message, Request, Update, WorkerInfo, WorkerMessage,
     WorkerRequest,
 };

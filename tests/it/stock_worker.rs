@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use starwright::base::Span;
-use starwright::engine::{Input, StopLevel, Work};
 use starwright::master::link::LinkOrder;
 use starwright::model::{
     CommandEnd, CommandId, CommandResult, CommandSpec, EnvValue, FileCommand, LogFileSpec, Outcome, Piece, Program,
     Text,
 };
+use starwright::testing::engine::{Input, StopLevel, Work};
 
 use crate::support::link::{SIDE, STDIO, dispatch, order, run, spec};
 use crate::support::stock_worker::Stage;

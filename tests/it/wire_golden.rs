@@ -16,7 +16,7 @@ use starwright::master::link::{self, Limits};
 use starwright::model::{
     CommandId, CommandSpec, EnvValue, LogFileSpec, OnLost, Outcome, Piece, Program, Quote, StopLevel, Text,
 };
-use starwright::protocol::{
+use starwright::testing::protocol::{
     Caps, CommandArgs, CommandReport, LogChunk, MasterMessage, MasterRequest, Message, MsgPack, RESUME_VERSION,
     ReportedEnd, Request, ResumeAnswer, ResumedState, RunArgs, Seq, Settings, StdStream, Update, WorkerInfo,
     WorkerMessage, WorkerRequest,
@@ -289,7 +289,8 @@ fn a_specification_that_cannot_be_read_is_refused_in_words() {
             *value = Value::Binary(b"\x81\xa7program\xc0".to_vec());
         }
     }
-    let why = CommandArgs::read("x_run", &starwright::protocol::Args(Value::Map(entries))).unwrap_err().to_string();
+    let why =
+        CommandArgs::read("x_run", &starwright::testing::protocol::Args(Value::Map(entries))).unwrap_err().to_string();
     assert!(why.starts_with("`spec` cannot be read: "), "{why}");
     assert!(why.ends_with("use the same version of starwright for the master and its workers"), "{why}");
 }

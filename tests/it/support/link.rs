@@ -10,17 +10,17 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use futures_util::{Sink, SinkExt as _, StreamExt as _};
 use starwright::base::{Clock as _, Span, SystemClock, Timestamp};
-use starwright::engine::{CommandEnded, CommandOrder, Input, ResumedCommand, Work};
 use starwright::master::link::{self, Durable, Limits, LinkHandle, LinkHost, LinkOrder, LogPlace};
 use starwright::master::{Frame, ShuttingDown, Socket};
 use starwright::model::{
     BuildId, CommandId, CommandResult, CommandSpec, ConfigDigest, LogId, OnLost, Outcome, Program, SecretsPlan, StepId,
     Text,
 };
-use starwright::protocol::{
+use starwright::store::{LogPart, LogStore};
+use starwright::testing::engine::{CommandEnded, CommandOrder, Input, ResumedCommand, Work};
+use starwright::testing::protocol::{
     Answer, Caps, MasterMessage, MasterRequest, Message, MsgPack, Seq, WorkerInfo, WorkerMessage, WorkerRequest,
 };
-use starwright::store::{LogPart, LogStore};
 use starwright::testing::secrets::Secrets;
 use tokio::sync::watch;
 
@@ -362,7 +362,7 @@ impl FakeWorker {
     }
 
     /// Takes a command; its name and arguments.
-    pub async fn start(&mut self) -> (CommandId, String, starwright::protocol::Args) {
+    pub async fn start(&mut self) -> (CommandId, String, starwright::testing::protocol::Args) {
         let (seq, request) = self.request().await;
         let MasterRequest::StartCommand { command, name, args, .. } = request else { panic!("{request:?}") };
         self.respond(seq, Ok(MsgPack::Nil)).await;

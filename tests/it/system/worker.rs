@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use starwright::master::{Frame, Handle, Socket};
 use starwright::model::{CommandId, Program, Text};
-use starwright::protocol::{
+use starwright::testing::protocol::{
     Caps, CommandArgs, CommandReport, LogChunk, MasterMessage, MasterRequest, Message, MsgPack, ReportedEnd,
     ResumeAnswer, ResumedState, StdStream, Update, WorkerInfo, WorkerMessage, WorkerRequest,
 };

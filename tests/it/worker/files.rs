@@ -1,6 +1,6 @@
 //! File commands, which the worker does itself.
 
-use starwright::protocol::{CommandArgs, CommandReport, ReportedEnd};
+use starwright::testing::protocol::{CommandArgs, CommandReport, ReportedEnd};
 
 use super::scripted::Scene;
 

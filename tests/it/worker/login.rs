@@ -1,6 +1,6 @@
 //! Logging in, and the base directory.
 
-use starwright::protocol::{Caps, MasterRequest};
+use starwright::testing::protocol::{Caps, MasterRequest};
 
 use super::scripted::{Master, NAME, PASSWORD, Scene, Worker, until};
 
@@ -51,7 +51,7 @@ async fn a_master_of_another_version_is_refused_in_words_and_tried_again() {
 async fn small_requests_are_answered() {
     let mut scene = Scene::new().await;
     for request in [MasterRequest::Print { message: "hello".to_owned() }, MasterRequest::Keepalive] {
-        assert_eq!(scene.peer.ask(request).await, Ok(starwright::protocol::MsgPack::Nil));
+        assert_eq!(scene.peer.ask(request).await, Ok(starwright::testing::protocol::MsgPack::Nil));
     }
     let unknown = scene.peer.ask(MasterRequest::Unknown { op: "x_dance".to_owned() }).await;
     assert_eq!(unknown, Err("Command x_dance does not exist.".to_owned()));
@@ -87,12 +87,12 @@ async fn wrong_commands_are_refused_and_the_connection_lives_on() {
         command: starwright::model::CommandId("c-1".to_owned()),
         name: name.to_owned(),
         builder: None,
-        args: starwright::protocol::Args(args),
+        args: starwright::testing::protocol::Args(args),
     };
-    let empty = || starwright::protocol::MsgPack::Map(Vec::new());
+    let empty = || starwright::testing::protocol::MsgPack::Map(Vec::new());
     assert!(scene.peer.ask(start("dance", empty())).await.unwrap_err().contains("dance"));
     assert!(scene.peer.ask(start("shell", empty())).await.unwrap_err().contains("command"));
-    let upload = starwright::protocol::CommandArgs::UploadFile {
+    let upload = starwright::testing::protocol::CommandArgs::UploadFile {
         path: "/x".to_owned(),
         blocksize: 1,
         maxsize: None,

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::{SinkExt as _, StreamExt as _};
 use starwright::base::Span;
 use starwright::model::{CommandId, CommandSpec, OnLost, Outcome, Program, StopLevel, Text};
-use starwright::protocol::{
+use starwright::testing::protocol::{
     Answer, Caps, CommandArgs, CommandReport, MasterMessage, MasterRequest, Message, MsgPack, ProgramArg, ResumeAnswer,
     ResumedState, RunArgs, Seq, Settings, ShellArgs, StdStream, Update, WorkerInfo, WorkerMessage, WorkerRequest,
 };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use starwright::protocol::{Caps, CommandArgs, LogFileArg, MasterRequest, ShellArgs, StdStream, Update};
+use starwright::testing::protocol::{Caps, CommandArgs, LogFileArg, MasterRequest, ShellArgs, StdStream, Update};
 
 use super::scripted::{Scene, lives, shell, until};
 

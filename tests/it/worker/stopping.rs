@@ -1,7 +1,7 @@
 //! Stopping: by the master, by limits, whole trees, and what will not go.
 
 use starwright::model::StopLevel;
-use starwright::protocol::{CommandArgs, ReportedEnd, ShellArgs};
+use starwright::testing::protocol::{CommandArgs, ReportedEnd, ShellArgs};
 
 use super::scripted::{Scene, lives, shell, until};
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use starwright::model::{EnvValue, StopLevel};
-use starwright::protocol::{Caps, CommandArgs, ReportedEnd, ResumedState};
+use starwright::testing::protocol::{Caps, CommandArgs, ReportedEnd, ResumedState};
 
 use super::scripted::{Scene, Worker, claim, has_ended, lives, order, run, secret, start, until};
 

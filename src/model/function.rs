@@ -66,22 +66,20 @@ impl FunctionKind {
         }
     }
 
-    /// What happens until it decides again, for people.
+    /// What happens until it gives an answer again, for people.
     #[must_use]
     pub const fn meanwhile(self) -> &'static str {
         match self {
-            Self::Filter | Self::Important => {
-                "the changes it has not decided on wait, and it is asked about them again"
-            }
-            Self::Properties => "the builds it should give properties to wait, and it is asked again",
-            Self::Priority => "the requests get priority 0",
+            Self::Filter | Self::Important => "the changes that it was asked about wait, and it is asked again",
+            Self::Properties => "the builds that need its properties wait, and it is asked again",
+            Self::Priority => "new requests get priority 0",
             Self::Collapse => "each request gets a build of its own",
-            Self::NextBuild => "the oldest request of the highest priority goes next",
-            Self::NextWorker => "the least loaded worker is taken",
-            Self::CanStart => "its requests start on no worker that it has not decided on",
+            Self::NextBuild => "the oldest request of the highest priority starts first",
+            Self::NextWorker => "the least loaded worker is used",
+            Self::CanStart => "a request does not start on a worker about which it gave no answer",
             Self::HideIf => "the step is shown",
             Self::Pattern => "the pattern matches nothing",
-            Self::Times => "the scheduler does not start anything",
+            Self::Times => "the scheduler starts nothing",
         }
     }
 }

@@ -119,7 +119,7 @@ fn function_alert(
     if is_new && txn.pairs(&Table::Alert.all(), Direction::Ascending, FUNCTIONS_MAX)?.len() >= FUNCTIONS_MAX {
         return Ok(());
     }
-    let hint = format!("until it decides, {}", kind.meanwhile());
+    let hint = format!("until this is fixed, {}", kind.meanwhile());
     raise(txn, at, (subject, kind.word()), text, Some(&hint))
 }
 
@@ -416,7 +416,7 @@ mod tests {
         assert_eq!(history.shown(), ["builder `b` can_start", "scheduler `s` filter"]);
         let alert = &history.alerts()[0];
         assert_eq!(alert.text, "`can_start` failed: no field x");
-        let hint = "until it decides, its requests start on no worker that it has not decided on";
+        let hint = "until this is fixed, a request does not start on a worker about which it gave no answer";
         assert_eq!(alert.hint.as_deref(), Some(hint));
         history.add(Event::ScriptRecovered { function: UserFunction::new(FunctionKind::CanStart, BuilderId(1)) });
         assert_eq!(history.shown(), ["scheduler `s` filter"]);

@@ -71,11 +71,11 @@ pub(super) static RIGHTS: Native = Native {
     name: "rights",
     doc: "Sets a function that decides before the rules of `allow` do: it returns True or False, or None to leave it to \
           the rules. If it gives no answer, because it fails or takes too long, the action is denied.",
-    example: "def no_force_at_night(user, action, object):\n    \
+    example: "def only_release_may_deploy(user, action, object):\n    \
               if action == \"force\" and object.name == \"deploy\" and \"release\" not in user.groups:\n        \
               return False\n    \
               return None\n\n\
-              rights(no_force_at_night)",
+              rights(only_release_may_deploy)",
     positional: 1,
     kinds: &[],
     params: &[required(

@@ -112,6 +112,9 @@ fn every_documented_example_loads() {
                 };
                 text = format!("load(\"@stdlib//{home}\", \"{name}\")\n{text}");
             }
+            if library == "login.star" {
+                text += "web(trusted_proxies = [\"10.0.0.5\"])\nallow(roles = [\"anyone\"], actions = [\"read\"])\n";
+            }
             if example.starts_with("trigger(") {
                 text += "scheduler(\"deploy\", \"triggerable\", builders = [\"linux\"])\n";
             }

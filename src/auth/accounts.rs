@@ -13,21 +13,27 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::htpasswd::HtpasswdFiles;
+use super::ldap::Directory;
 use super::machine::{MACHINE_PREFIX, MachineKey};
 use super::password::{Hasher, PASSWORD_BYTES_MAX};
+use super::provider_http::ProviderError;
+use super::providers::{BegunLogin, CompleteError, Providers, ReturnedLogin};
 use super::secret_key::digest;
 use super::sessions::{SessionRecord, Sessions};
 use super::state_file::StateFileError;
 use super::tokens::{TOKEN_PREFIX, Tokens};
 use super::users::Users;
-use crate::base::{Clock, Throttle, Timestamp, chain, random_bytes};
+use crate::base::{Clock, Span, Throttle, Timestamp, chain, random_bytes};
 use crate::model::{Identity, LoginKind, LoginMethod, LoginPlan, Plan};
+use crate::secrets::Secrets;
 
 /// Passwords that were found right lately: programs send theirs with each request.
 const PROVED_MAX: usize = 1_000;
+/// How long a directory server's word counts for programs that send a password with each request.
+const ELSEWHERE_FOR: Span = Span::from_minutes(5);
 /// A name of a user; a longer one is nobody's.
 const NAME_BYTES_MAX: usize = 200;
 
@@ -67,6 +73,12 @@ pub enum LoginError {
     TooMany { wait: u64 },
     #[error("too many people are logging in at the moment; try again")]
     Busy,
+    #[error("this login took too long, or was begun in another browser; begin again")]
+    NotBegun,
+    #[error("the login did not succeed; the log of the master says why")]
+    Provider,
+    #[error("your account is not among those that may log in")]
+    Outsider,
 }
 
 /// A user whose password is right, and what that was proved by.
@@ -74,7 +86,7 @@ pub enum LoginError {
 struct Proved {
     identity: Identity,
     way: String,
-    proof: String,
+    proof: Option<String>,
 }
 
 /// What is known of a name before its password is checked.
@@ -93,9 +105,13 @@ pub struct Accounts {
     sessions: Sessions,
     machine: Option<MachineKey>,
     hasher: Hasher,
+    providers: Providers,
+    directory: Directory,
     throttle: Throttle,
     /// Digests of passwords that were right, with a key that dies with the process.
     proved: Mutex<BTreeMap<String, Timestamp>>,
+    /// Those that a directory server found right, with what it said.
+    elsewhere: Mutex<BTreeMap<String, (Timestamp, Proved)>>,
     salt: String,
     /// The directory of the configuration, where its files are looked for.
     base: PathBuf,
@@ -112,8 +128,11 @@ impl Accounts {
             sessions: Sessions::open(data)?,
             machine: Some(MachineKey::make(data, url)?),
             hasher: Hasher::default(),
+            providers: Providers::new().map_err(std::io::Error::other)?,
+            directory: Directory::default(),
             throttle: Throttle::for_people(),
             proved: Mutex::default(),
+            elsewhere: Mutex::default(),
             salt: digest(&String::from_utf8_lossy(&random_bytes::<32>())),
             base,
             clock,
@@ -143,7 +162,7 @@ impl Accounts {
         address: Option<IpAddr>,
     ) -> Result<(Identity, String), LoginError> {
         let Proved { identity, way, proof } = self.by_password(plan, name, password, address).await?;
-        let key = self.start_session(plan, identity.clone(), way, Some(proof))?;
+        let key = self.start_session(plan, identity.clone(), way, proof)?;
         Ok((identity, key))
     }
 
@@ -161,6 +180,74 @@ impl Accounts {
             tracing::error!(error = %chain(&error), "failed to keep a new session");
             LoginError::Busy
         })
+    }
+
+    /// Begins a login at a server elsewhere, which sends the browser back to `callback`; none if there is no such way.
+    pub async fn begin_login(
+        &self,
+        plan: &Plan,
+        way: &str,
+        callback: &str,
+        next: &str,
+    ) -> Option<Result<BegunLogin, LoginError>> {
+        let way = plan.logins.way(way)?;
+        let secret = match self.client_secret(plan, way) {
+            Ok(secret) => secret,
+            Err(error) => return Some(Err(error)),
+        };
+        let begun = self.providers.begin(way, secret, callback, next, self.clock.now()).await?;
+        Some(begun.map_err(|error| provider_failed(way, &error)))
+    }
+
+    /// Completes such a login: the key of the new session, and where they wanted to go.
+    pub async fn complete_login(
+        &self,
+        plan: &Plan,
+        way: &str,
+        callback: &str,
+        returned: ReturnedLogin<'_>,
+    ) -> Result<(String, String), LoginError> {
+        let way = plan.logins.way(way).ok_or(LoginError::NotBegun)?;
+        let secret = self.client_secret(plan, way)?;
+        let completed = self.providers.complete(way, secret, callback, returned, self.clock.now()).await;
+        let (identity, next) = completed.map_err(|error| match error {
+            CompleteError::NotBegun => LoginError::NotBegun,
+            CompleteError::Provider(ProviderError::Outsider(_)) => LoginError::Outsider,
+            CompleteError::Provider(error) => provider_failed(way, &error),
+        })?;
+        Ok((self.start_session(plan, identity, way.name.clone(), None)?, next))
+    }
+
+    fn client_secret(&self, plan: &Plan, way: &LoginPlan) -> Result<Option<String>, LoginError> {
+        let text = match &way.kind {
+            LoginKind::Oidc(login) => login.client_secret.as_ref(),
+            LoginKind::Forge(login) => Some(&login.client_secret),
+            LoginKind::Ldap(login) => login.bind_password.as_ref(),
+            LoginKind::Local | LoginKind::Htpasswd { .. } | LoginKind::Header(_) => None,
+        };
+        let revealed = text.map(|text| Secrets::new(&plan.secrets, &self.base).reveal(text)).transpose();
+        revealed.map(|revealed| revealed.map(|(secret, _used)| secret)).map_err(|error| {
+            tracing::error!(login = way.name, "failed to read the secret of a login: {}", error.message);
+            LoginError::Provider
+        })
+    }
+
+    /// Whoever a directory server knows by this name and password.
+    async fn by_directory(&self, plan: &Plan, name: &str, password: &str) -> Result<Option<Proved>, LoginError> {
+        let mut failed = false;
+        for way in &plan.logins.ways {
+            let LoginKind::Ldap(login) = &way.kind else { continue };
+            let secret = self.client_secret(plan, way)?;
+            match self.directory.check(login, secret.as_deref(), name, password).await {
+                Ok(Some(identity)) => return Ok(Some(Proved { identity, way: way.name.clone(), proof: None })),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(login = way.name, error = %chain(&error), "failed to ask a directory server");
+                    failed = true;
+                }
+            }
+        }
+        if failed { Err(LoginError::Provider) } else { Ok(None) }
     }
 
     /// Logs out.
@@ -209,6 +296,10 @@ impl Accounts {
         }
         let candidate = self.candidate(plan, name);
         let now = self.clock.now();
+        let asks_elsewhere = || plan.logins.ways.iter().any(|way| matches!(way.kind, LoginKind::Ldap(_)));
+        if candidate.is_none() && asks_elsewhere() {
+            return self.by_directory_with_tries(plan, (name, password), address, now).await;
+        }
         let memory =
             candidate.as_ref().map(|known| digest(&format!("{}\0{name}\0{password}\0{}", self.salt, known.hash)));
         let is_known = memory.as_ref().is_some_and(|memory| self.was_proved(memory, plan, now));
@@ -223,7 +314,35 @@ impl Accounts {
             self.remember(memory, now);
         }
         let Candidate { identity, way, hash } = candidate.ok_or(LoginError::Wrong)?;
-        Ok(Proved { identity, way, proof: digest(&hash) })
+        Ok(Proved { identity, way, proof: Some(digest(&hash)) })
+    }
+
+    async fn by_directory_with_tries(
+        &self,
+        plan: &Plan,
+        (name, password): (&str, &str),
+        address: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Proved, LoginError> {
+        let memory = digest(&format!("{}\0{name}\0{password}", self.salt));
+        if let Some((at, proved)) = lock(&self.elsewhere).get(&memory)
+            && now.since(*at) < ELSEWHERE_FOR
+            && plan.logins.way(&proved.way).is_some()
+        {
+            return Ok(proved.clone());
+        }
+        self.throttle.may(address, name, now).map_err(|wait| LoginError::TooMany { wait })?;
+        let Some(proved) = self.by_directory(plan, name, password).await? else {
+            self.throttle.wrong(address, name, now);
+            tracing::info!(?address, "somebody gave a wrong name or password");
+            return Err(LoginError::Wrong);
+        };
+        let mut elsewhere = lock(&self.elsewhere);
+        if elsewhere.len() >= PROVED_MAX {
+            elsewhere.clear();
+        }
+        elsewhere.insert(memory, (now, proved.clone()));
+        Ok(proved)
     }
 
     /// What is known of a name: the first way of logging in that knows it counts.
@@ -244,7 +363,7 @@ impl Accounts {
                 let identity = Identity::user(name, LoginMethod::Password);
                 Some(Candidate { identity, way: way.clone(), hash })
             }
-            LoginKind::Header(_) => None,
+            LoginKind::Header(_) | LoginKind::Oidc(_) | LoginKind::Forge(_) | LoginKind::Ldap(_) => None,
         })
     }
 
@@ -268,12 +387,12 @@ impl Accounts {
     }
 
     fn was_proved(&self, memory: &str, plan: &Plan, now: Timestamp) -> bool {
-        let proved = self.proved.lock().unwrap_or_else(PoisonError::into_inner);
+        let proved = lock(&self.proved);
         proved.get(memory).is_some_and(|at| now.since(*at) < plan.logins.sessions.idle)
     }
 
     fn remember(&self, memory: Option<String>, now: Timestamp) {
-        let mut proved = self.proved.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut proved = lock(&self.proved);
         if proved.len() >= PROVED_MAX {
             proved.clear();
         }
@@ -287,6 +406,15 @@ fn by_proxy(proxy: ProxyUser) -> Identity {
     user.with_foreign_groups(groups)
 }
 
+fn provider_failed(way: &LoginPlan, error: &ProviderError) -> LoginError {
+    tracing::warn!(login = way.name, error = %chain(error), "a login at a provider did not succeed");
+    LoginError::Provider
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn log_unreadable(error: &StateFileError) {
     tracing::error!(error = %chain(error), "failed to read who may log in");
 }
@@ -295,7 +423,6 @@ fn log_unreadable(error: &StateFileError) {
 mod tests {
     use super::*;
     use crate::auth::{NewToken, NewUser};
-    use crate::base::Span;
     use crate::model::{Action, LoginsPlan};
 
     #[derive(Debug)]

@@ -4,9 +4,14 @@
 //! may do what.
 
 mod accounts;
+mod forge_login;
 mod htpasswd;
+mod ldap;
 mod machine;
+mod oidc;
 mod password;
+mod provider_http;
+mod providers;
 mod secret_key;
 mod sessions;
 mod state_file;
@@ -16,6 +21,7 @@ mod users;
 
 pub use accounts::{Accounts, LoginError, Presented, ProxyUser};
 pub use machine::MachineKey;
+pub use providers::ReturnedLogin;
 pub use stored_logins::StoredLogins;
 pub use tokens::{NewToken, TokenError, Tokens};
 pub use users::{NewUser, UserError, Users};

@@ -6,7 +6,7 @@ use warp::http::{Method, StatusCode, header};
 use warp::reply::Response;
 
 use super::identify::{BASIC, turned_away};
-use super::request::{Request, basic_credentials};
+use super::request::{Request, basic_credentials, encode};
 use super::respond::{self, redirect, set};
 use super::site::Site;
 use super::{cookies, origin};
@@ -30,6 +30,9 @@ async fn login(site: &Site, request: &Request) -> Response {
     let plan = site.control.plan();
     if plan.logins.ways.is_empty() {
         return respond::body(StatusCode::NOT_IMPLEMENTED, respond::TEXT, "nobody needs to log in here\n");
+    }
+    if let (false, Some((way, _))) = (plan.logins.takes_passwords(), plan.logins.buttons().next()) {
+        return redirect(&format!("{}login/{}", site.control.url(), encode(way)));
     }
     if !plan.logins.takes_passwords() {
         let text = "people log in at a proxy in front of this master\n";

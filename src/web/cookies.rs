@@ -9,12 +9,24 @@ use warp::reply::Response;
 use super::request::Request;
 use crate::base::Span;
 
-const SECURE: &str = "__Host-starwright";
-const PLAIN: &str = "starwright";
+/// Without the prefix that https allows.
+const SESSION: &str = "starwright";
+/// Binds a login that was begun to its browser.
+const LOGIN: &str = "starwright-login";
+/// As long as somebody may take to log in elsewhere.
+const LOGIN_SECONDS: u64 = 600;
 
 /// The key of the session that a browser sent.
 pub fn session<'a>(request: &'a Request, url: &str) -> Option<&'a str> {
-    let name = name(url);
+    find(request, &name(url, SESSION))
+}
+
+/// What a browser got when it began to log in elsewhere.
+pub fn login<'a>(request: &'a Request, url: &str) -> Option<&'a str> {
+    find(request, &name(url, LOGIN))
+}
+
+fn find<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     let lines = request.headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
     let mut cookies = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     cookies.find(|(cookie, _)| *cookie == name).map(|(_, key)| key)
@@ -22,24 +34,34 @@ pub fn session<'a>(request: &'a Request, url: &str) -> Option<&'a str> {
 
 /// Gives a browser the key of its new session.
 pub fn give(response: &mut Response, url: &str, key: &str, lifetime: Span) {
-    put(response, url, key, lifetime.as_millis() / 1_000);
+    put(response, url, (SESSION, key), lifetime.as_millis() / 1_000);
 }
 
 /// Takes it away.
 pub fn take(response: &mut Response, url: &str) {
-    put(response, url, "", 0);
+    put(response, url, (SESSION, ""), 0);
 }
 
-fn put(response: &mut Response, url: &str, key: &str, seconds: u64) {
+/// The same for what binds a login to its browser.
+pub fn give_login(response: &mut Response, url: &str, key: &str) {
+    put(response, url, (LOGIN, key), LOGIN_SECONDS);
+}
+
+/// Takes that away.
+pub fn take_login(response: &mut Response, url: &str) {
+    put(response, url, (LOGIN, ""), 0);
+}
+
+fn put(response: &mut Response, url: &str, (cookie, key): (&str, &str), seconds: u64) {
     let secure = if is_https(url) { "; Secure" } else { "" };
-    let cookie = format!("{}={key}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}", name(url));
+    let cookie = format!("{}={key}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}", name(url, cookie));
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }
 }
 
-fn name(url: &str) -> &'static str {
-    if is_https(url) { SECURE } else { PLAIN }
+fn name(url: &str, cookie: &str) -> String {
+    if is_https(url) { format!("__Host-{cookie}") } else { cookie.to_owned() }
 }
 
 /// Whether people reach the pages by https.

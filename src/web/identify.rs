@@ -77,11 +77,7 @@ pub fn finish(response: &mut Response, request_is_private: bool, url: &str) {
 
 /// The answer to credentials that do not hold.
 pub fn turned_away(request: &Request, error: LoginError) -> Response {
-    let status = match error {
-        LoginError::Wrong | LoginError::BadKey => StatusCode::UNAUTHORIZED,
-        LoginError::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-        LoginError::Busy => StatusCode::SERVICE_UNAVAILABLE,
-    };
+    let status = status_of(error);
     let text = error.to_string();
     let mut response = if request.path.starts_with("/api") {
         respond::body(status, respond::JSON, serde_json::json!({ "error": text }).to_string())
@@ -92,9 +88,21 @@ pub fn turned_away(request: &Request, error: LoginError) -> Response {
         LoginError::Wrong => set(&mut response, header::WWW_AUTHENTICATE, BASIC),
         LoginError::BadKey => set(&mut response, header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
         LoginError::TooMany { wait } => set_text(&mut response, header::RETRY_AFTER, &wait.to_string()),
-        LoginError::Busy => {}
+        LoginError::Busy | LoginError::NotBegun | LoginError::Provider | LoginError::Outsider => {}
     }
     response
+}
+
+/// The status of a login that did not succeed.
+pub const fn status_of(error: LoginError) -> StatusCode {
+    match error {
+        LoginError::Wrong | LoginError::BadKey => StatusCode::UNAUTHORIZED,
+        LoginError::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+        LoginError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        LoginError::NotBegun => StatusCode::BAD_REQUEST,
+        LoginError::Provider => StatusCode::BAD_GATEWAY,
+        LoginError::Outsider => StatusCode::FORBIDDEN,
+    }
 }
 
 /// How programs are asked for a name and a password.

@@ -2,7 +2,7 @@
 
 use super::super::collect::{Collector, Kind};
 use crate::base::Authority;
-use crate::model::{DECLARE_RIGHTS, LoginKind, Plan};
+use crate::model::{DECLARE_RIGHTS, LoginKind, LoginPlan, Plan};
 
 /// Notes what is wrong with the rights of a plan as a whole.
 pub(super) fn note_access(collector: &Collector, plan: &Plan) {
@@ -17,6 +17,7 @@ pub(super) fn note_access(collector: &Collector, plan: &Plan) {
         let message = "people can log in, and nothing says who may do what";
         collector.note(collector.spot_of(Kind::Login, &way.name), message, Some(DECLARE_RIGHTS.to_owned()));
     }
+    note_names_in_common(collector, &plan.logins.ways);
     for way in plan.logins.ways.iter().filter(|way| matches!(way.kind, LoginKind::Header(_))) {
         if plan.web.trusted_proxies.is_empty() {
             let message = format!("login `{}`: no proxy is trusted, so nobody can log in by a header", way.name);
@@ -37,4 +38,21 @@ pub(super) fn note_access(collector: &Collector, plan: &Plan) {
 fn is_loopback(listen: &str) -> bool {
     // What is no address at all has been noted already.
     Authority::parse(listen).is_none_or(|listen| listen.port.is_none() || listen.host.is_loopback())
+}
+
+/// Notes ways of logging in by which a server elsewhere could give somebody the name of another login's user.
+fn note_names_in_common(collector: &Collector, ways: &[LoginPlan]) {
+    for (index, way) in ways.iter().enumerate() {
+        let Some(prefix) = way.kind.prefix() else { continue };
+        let shares = |(at, other): (usize, &LoginPlan)| match other.kind.prefix() {
+            // Names of two servers: whatever follows the shorter prefix may be the rest of the longer one.
+            Some(other) => at < index && (prefix.starts_with(other) || other.starts_with(prefix)),
+            None => prefix.is_empty(),
+        };
+        if ways.iter().enumerate().any(shares) {
+            let message = format!("login `{}`: its users could have the names of another login's users", way.name);
+            let hint = format!("tell them apart: prefix = \"{}:\"", way.name);
+            collector.note(collector.spot_of(Kind::Login, &way.name), message, Some(hint));
+        }
+    }
 }

@@ -14,7 +14,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use self::hook::{HookDialect, HookPlan, HookSettings, PullEvent, PullRef};
-pub use self::logins::{HeaderLogin, LoginKind, LoginPlan, LoginsPlan, SessionsPlan};
+pub use self::logins::{
+    ForgeKind, ForgeLogin, HeaderLogin, LdapLogin, LoginKind, LoginPlan, LoginsPlan, OidcLogin, SessionsPlan,
+};
 #[cfg(test)]
 pub use self::notifier::PaperPlan;
 pub use self::notifier::{

@@ -6,12 +6,15 @@ use askama::Template;
 use warp::http::{StatusCode, header};
 use warp::reply::Response;
 
+use super::alerts::capital;
+use super::error;
 use super::page::{PageError, PageFrame, PageResult, Visit, page};
-use super::sign_in::local_place;
-use crate::auth::LoginError;
+use super::sign_in::{local_place, way_href};
+use crate::auth::{LoginError, ReturnedLogin};
 use crate::web::cookies;
-use crate::web::request::{Request, pairs};
-use crate::web::respond::{see_other, set_text};
+use crate::web::identify::status_of;
+use crate::web::request::{Request, encode, pairs};
+use crate::web::respond::{redirect, see_other, set_text};
 use crate::web::site::Site;
 
 #[derive(Template)]
@@ -20,9 +23,22 @@ struct LoginPage {
     frame: PageFrame,
     takes_passwords: bool,
     by_proxy: bool,
+    buttons: Vec<Button>,
     user: String,
     next: String,
     problem: String,
+}
+
+/// A way that leads to a server elsewhere.
+struct Button {
+    title: String,
+    href: String,
+}
+
+impl Button {
+    fn new(way: &str, title: &str, next: &str) -> Self {
+        Self { title: title.to_owned(), href: way_href(way, next) }
+    }
 }
 
 /// The page.
@@ -44,6 +60,7 @@ fn show(visit: &Visit<'_>, status: StatusCode, typed: Typed) -> Response {
         frame: visit.frame("Sign in", "login", ""),
         takes_passwords: logins.takes_passwords(),
         by_proxy: logins.header().is_some(),
+        buttons: logins.buttons().map(|(way, title)| Button::new(way, title, &typed.next)).collect(),
         user: typed.user,
         next: local_place(&typed.next).to_owned(),
         problem: typed.problem,
@@ -77,12 +94,7 @@ pub async fn log_in(site: &Arc<Site>, request: &Request) -> Result<Response, Pag
 }
 
 fn refused(site: &Site, request: &Request, error: LoginError, typed: Typed) -> Response {
-    let status = match error {
-        LoginError::Wrong | LoginError::BadKey => StatusCode::UNAUTHORIZED,
-        LoginError::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-        LoginError::Busy => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    let mut response = show(&Visit::new(site, request), status, typed);
+    let mut response = show(&Visit::new(site, request), status_of(error), typed);
     if let LoginError::TooMany { wait } = error {
         set_text(&mut response, header::RETRY_AFTER, &wait.to_string());
     }
@@ -93,8 +105,55 @@ fn problem(error: LoginError) -> String {
     match error {
         LoginError::Wrong | LoginError::BadKey => "That name and password do not belong together.".to_owned(),
         LoginError::TooMany { wait } => format!("Too many wrong passwords. Wait {wait} seconds, then try again."),
-        LoginError::Busy => "Too many people are logging in at the moment. Try again.".to_owned(),
+        LoginError::Busy | LoginError::NotBegun | LoginError::Provider | LoginError::Outsider => {
+            format!("{}.", capital(&error.to_string()))
+        }
     }
+}
+
+/// Somebody goes to log in elsewhere.
+pub async fn begin(site: &Arc<Site>, request: &Request, way: &str) -> Response {
+    let next = request.query_value("next").unwrap_or_default();
+    let (plan, url) = (site.control.plan(), site.control.url());
+    match site.accounts.begin_login(&plan, way, &callback(&url, way), local_place(&next)).await {
+        Some(Ok(begun)) => {
+            let mut response = redirect(&begun.address);
+            cookies::give_login(&mut response, &url, &begun.browser);
+            response
+        }
+        Some(Err(error)) => refused(site, request, error, Typed { user: String::new(), next, problem: problem(error) }),
+        None => error::error(&Visit::new(site, request), PageError::missing("There is no such way of logging in.")),
+    }
+}
+
+/// Somebody comes back.
+pub async fn complete(site: &Arc<Site>, request: &Request, way: &str) -> Response {
+    let (plan, url) = (site.control.plan(), site.control.url());
+    let value = |name: &str| request.query_value(name).unwrap_or_default();
+    let (state, code) = (value("state"), value("code"));
+    let browser = cookies::login(request, &url).unwrap_or_default();
+    let returned = ReturnedLogin { state: &state, code: &code, browser };
+    let mut response = match site.accounts.complete_login(&plan, way, &callback(&url, way), returned).await {
+        Ok((key, next)) => {
+            if let Some(old) = &request.session {
+                site.accounts.log_out(old);
+            }
+            let mut response = see_other(local_place(&next));
+            cookies::give(&mut response, &url, &key, plan.logins.sessions.lifetime);
+            response
+        }
+        Err(error) => {
+            let typed = Typed { user: String::new(), next: String::new(), problem: problem(error) };
+            refused(site, request, error, typed)
+        }
+    };
+    cookies::take_login(&mut response, &url);
+    response
+}
+
+/// Where a provider sends browsers back to.
+fn callback(url: &str, way: &str) -> String {
+    format!("{url}login/{}/callback", encode(way))
 }
 
 /// Somebody logs out.

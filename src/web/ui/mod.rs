@@ -43,7 +43,11 @@ pub async fn answer(site: &Arc<Site>, request: Request, path: &str) -> Response 
     let elements: Vec<String> = path.trim_end_matches('/').split('/').map(decode).collect();
     let elements: Vec<String> = elements.into_iter().filter(|element| !element.is_empty()).collect();
     match request.method {
-        Method::GET | Method::HEAD => read(site, request, elements).await,
+        Method::GET | Method::HEAD => match elements.as_slice() {
+            [first, way] if first == "login" => login::begin(site, &request, way).await,
+            [first, way, last] if first == "login" && last == "callback" => login::complete(site, &request, way).await,
+            _ => read(site, request, elements).await,
+        },
         Method::POST => {
             let path: Vec<&str> = elements.iter().map(String::as_str).collect();
             let answered = match path.as_slice() {

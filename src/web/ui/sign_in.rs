@@ -2,6 +2,8 @@
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use crate::web::request::encode;
+
 /// A longer place to come back to is none of ours.
 const PLACE_BYTES_MAX: usize = 2_048;
 /// What cannot stand in a value of a query as it is.
@@ -10,6 +12,11 @@ const VALUE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b
 /// The page, for somebody who wants to come back to a place.
 pub fn href(next: &str) -> String {
     format!("/login?next={}", utf8_percent_encode(local_place(next), VALUE))
+}
+
+/// Where a way that leads elsewhere begins.
+pub fn way_href(way: &str, next: &str) -> String {
+    format!("/login/{}?next={}", encode(way), utf8_percent_encode(local_place(next), VALUE))
 }
 
 /// A place on this site: never one of another, however it is written.

@@ -8,6 +8,7 @@ mod control;
 mod filled;
 mod fuzz;
 mod login;
+mod login_elsewhere;
 mod logs;
 mod pages;
 mod projects;

@@ -1,8 +1,11 @@
 //! `login`: how people log in. Each kind has a file and a line of [`KINDS`].
 
+mod forge;
 mod header;
 mod htpasswd;
+mod ldap;
 mod local;
+mod oidc;
 
 use std::sync::LazyLock;
 
@@ -15,9 +18,11 @@ use super::super::args::Call;
 use super::super::collect::Kind;
 use super::super::signature::{Native, Param, required};
 use super::kinds::{KindOf, native, read};
+use crate::base::Authority;
 use crate::model::{LoginKind, LoginPlan};
 
-static KINDS: &[KindOf<LoginKind>] = &[local::LOCAL, htpasswd::HTPASSWD, header::HEADER];
+static KINDS: &[KindOf<LoginKind>] =
+    &[local::LOCAL, htpasswd::HTPASSWD, header::HEADER, oidc::OIDC, forge::GITHUB, forge::BITBUCKET, ldap::LDAP];
 
 const NAME: &[Param] = &[required("name", "text", "Its name, which must be unique.")];
 
@@ -48,4 +53,16 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         }
         Ok(NoneType)
     }
+}
+
+/// An address that a secret or a password is sent to: encrypted, unless it is this machine.
+pub(super) fn safe_url(call: &Call<'_, '_, '_, '_, '_>, name: &'static str, usual: &str) -> String {
+    let url = call.string(name).unwrap_or_else(|| usual.to_owned());
+    let lower = url.to_ascii_lowercase();
+    let is_local = || Authority::of_url(&url).is_some_and(|authority| authority.host.is_loopback());
+    let fits = lower.starts_with("https://") || (lower.starts_with("http://") && is_local());
+    if call.value(name).is_some() && (!fits || Authority::of_url(&url).is_none()) {
+        call.wrong(name, "must begin with https://", Some("for example \"https://sso.example.org/\"".to_owned()));
+    }
+    url
 }

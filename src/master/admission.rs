@@ -192,11 +192,6 @@ impl Admission {
         }
     }
 
-    /// Whether there are tries left for a password of this name.
-    pub fn may_try(&self, name: &str, peer: Option<SocketAddr>) -> HookAccess {
-        self.with_tries(name, peer, || true)
-    }
-
     /// Whether a password is right, if there are tries left for it. Trusted proxies stand for many, and are not
     /// counted.
     pub fn with_tries(&self, name: &str, peer: Option<SocketAddr>, is_right: impl FnOnce() -> bool) -> HookAccess {

@@ -11,7 +11,9 @@ use std::net::SocketAddr;
 
 use super::admission::same_text;
 use super::{Handle, HookAccess, Reply, SubmissionResult};
-use crate::model::{Actor, HookPlan, Intake, NewChange, Order, Plan, Text, Value, normal_address, without_login};
+use crate::model::{
+    Actor, HookDialect, HookPlan, Intake, NewChange, Order, Plan, Text, Value, normal_address, without_login,
+};
 use crate::secrets::Secrets;
 use crate::vcs::{self, Heard, HookCall, HookError, Meaning};
 
@@ -30,7 +32,8 @@ impl Handle {
     pub fn may_hook(&self, hook: &str, credentials: Option<(&str, &str)>, peer: Option<SocketAddr>) -> HookAccess {
         let plan = self.plan();
         let Some(HookPlan { user, password, .. }) = plan.web.hooks.get(hook) else { return HookAccess::Denied };
-        let Some(password) = password else { return self.shared.admission.may_try(&tried(hook), peer) };
+        // Whether a signature is right is known when the body is there.
+        let Some(password) = password else { return HookAccess::Open };
         self.shared.admission.with_tries(&tried(hook), peer, || {
             let Some(password) = self.revealed(hook, &plan, password) else { return false };
             credentials.is_some_and(|(name, given)| {
@@ -59,7 +62,16 @@ impl Handle {
             Meaning::Ignored(why) => (Vec::new(), false, Some(why)),
             Meaning::Ping => (Vec::new(), false, None),
         };
-        let delivery = call.delivery();
+        // Two hooks may get deliveries of one name, by chance or by somebody who guesses it.
+        let delivery = match hook_plan.dialect {
+            HookDialect::Base => call.delivery(),
+            HookDialect::Generic => call.delivery().map(|name| format!("{hook}:{name}")),
+            HookDialect::GitHub
+            | HookDialect::GitLab
+            | HookDialect::Gitea
+            | HookDialect::Bitbucket
+            | HookDialect::BitbucketServer => call.forge_delivery().map(|name| format!("{hook}:{name}")),
+        };
         let mut always = Vec::new();
         if demanded {
             std::mem::swap(&mut always, &mut changes);
@@ -106,17 +118,15 @@ impl Handle {
     ) -> Result<(), HookError> {
         let Some(secret) = &hook_plan.secret else { return Ok(()) };
         let mut wrong = "the secret of this hook cannot be read; the master's log says why".to_owned();
-        let access = self.shared.admission.with_tries(&tried(hook), peer, || {
-            let Some(secret) = self.revealed(hook, plan, secret) else { return false };
+        if let Some(secret) = self.revealed(hook, plan, secret) {
             match vcs::check_proof(hook_plan.dialect, &hook_plan.settings, &secret, call) {
-                Ok(()) => true,
-                Err(why) => {
-                    wrong = why;
-                    false
-                }
+                // Nobody guesses a signature, so a right one counts however many wrong ones came from its address: a
+                // stranger behind the same proxy must not silence the forge.
+                Ok(()) => return Ok(()),
+                Err(why) => wrong = why,
             }
-        });
-        match access {
+        }
+        match self.shared.admission.with_tries(&tried(hook), peer, || false) {
             HookAccess::Open => Ok(()),
             HookAccess::Denied => Err(HookError::new(401, wrong)),
             HookAccess::TooManyTries { wait } => {

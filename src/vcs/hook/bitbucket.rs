@@ -128,9 +128,17 @@ fn of(node: &Node<'_>, home: Vec<String>) -> Result<(Pull, Vec<String>), HookErr
         base_sha: destination.at(&["commit", "hash"]).string(),
         branch,
         // By it the poller of its pull requests is found.
-        facts: vec![("pull.base_repository", home.into())],
+        facts: [("pull.base_repository", home.into())]
+            .into_iter()
+            .chain(account(&node.get("author")).map(|id| ("pull.author_id", id.into())))
+            .collect(),
     };
     Ok((pull, addresses))
+}
+
+/// What tells one account from another.
+fn account(node: &Node<'_>) -> Option<String> {
+    node.get("account_id").string().or_else(|| node.get("uuid").string())
 }
 
 fn comment(root: &Node<'_>, settings: &HookSettings) -> Result<Meaning, HookError> {
@@ -139,7 +147,8 @@ fn comment(root: &Node<'_>, settings: &HookSettings) -> Result<Meaning, HookErro
     let author = root.get("actor");
     let comment = Comment {
         text: node.at(&["content", "raw"]).string().unwrap_or_default(),
-        author: author.get("nickname").string().or_else(|| author.get("display_name").string()),
+        // Nicknames and display names are chosen freely, and are not unique.
+        author: account(&author),
         association: None,
         url: node.at(&["links", "html", "href"]).string(),
     };

@@ -1,5 +1,6 @@
 //! A call of a hook, and what it means.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -15,13 +16,13 @@ const SHOWN_CHARS_MAX: usize = 64;
 /// Headers by which senders name a delivery, so that one which they repeat is known.
 const DELIVERY_HEADERS: [&str; 8] = [
     "webhook-id",
-    "idempotency-key",
     "x-github-delivery",
     "x-gitea-delivery",
     "x-forgejo-delivery",
     "x-gogs-delivery",
     "x-gitlab-event-uuid",
     "x-request-uuid",
+    "idempotency-key",
 ];
 /// The same of Bitbucket Server. Proxies set it, too, so that it counts only where the forge is known.
 const REQUEST_ID: &str = "x-request-id";
@@ -103,26 +104,34 @@ impl HookCall {
         self.headers.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// The sender's name of this delivery.
+    /// The sender's name of this delivery: a field of a script's form, or a header.
     pub fn delivery(&self) -> Option<String> {
         let field = self.params.get("delivery").and_then(|values| values.first()).filter(|name| !name.is_empty());
-        let header = || DELIVERY_HEADERS.iter().find_map(|name| self.header(name));
-        let request = || self.header(EVENT_KEY).and_then(|_| self.header(REQUEST_ID));
-        field.map(String::as_str).or_else(header).or_else(request).map(str::to_owned)
+        field.cloned().or_else(|| self.forge_delivery())
     }
 
-    /// The text of the JSON: the body, or the field `payload` of a form.
-    pub(super) fn json_text(&self) -> Result<&[u8], HookError> {
+    /// The same by the headers alone. A forge sends no field, so one in the query would be somebody else's.
+    pub fn forge_delivery(&self) -> Option<String> {
+        let header = || DELIVERY_HEADERS.iter().find_map(|name| self.header(name));
+        let request = || self.header(EVENT_KEY).and_then(|_| self.header(REQUEST_ID));
+        header().or_else(request).map(str::to_owned)
+    }
+
+    /// The text of the JSON: the body, or the field `payload` of a form. The form is read from the body alone, because that
+    /// is what the signature is over: a query can say anything.
+    pub(super) fn json_text(&self) -> Result<Cow<'_, [u8]>, HookError> {
         let kind = self.header("content-type").unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match kind.as_str() {
             "application/x-www-form-urlencoded" => {
-                let field = self.params.get(PAYLOAD).and_then(|values| values.first());
-                field
-                    .map(String::as_bytes)
-                    .ok_or_else(|| HookError::bad("the form has no field `payload` with the JSON"))
+                let mut fields = form_urlencoded::parse(&self.body).filter(|(name, _)| name == PAYLOAD);
+                match (fields.next(), fields.next()) {
+                    (Some((_, json)), None) => Ok(Cow::Owned(json.into_owned().into_bytes())),
+                    (None, _) => Err(HookError::bad("the form has no field `payload` with the JSON")),
+                    (Some(_), Some(_)) => Err(HookError::bad("the form has the field `payload` more than once")),
+                }
             }
-            kind if kind == "application/json" || kind.ends_with("+json") => Ok(&self.body),
+            kind if kind == "application/json" || kind.ends_with("+json") => Ok(Cow::Borrowed(&self.body)),
             kind => {
                 let shown: String = kind.chars().take(SHOWN_CHARS_MAX).collect();
                 let shown = if shown.is_empty() { "no type at all".to_owned() } else { format!("`{shown}`") };
@@ -136,7 +145,7 @@ impl HookCall {
 
     /// The JSON.
     pub(super) fn payload(&self) -> Result<Json, HookError> {
-        serde_json::from_slice(self.json_text()?)
+        serde_json::from_slice(&self.json_text()?)
             .map_err(|error| HookError::bad(format!("the body is not valid JSON: {error}")))
     }
 }
@@ -165,10 +174,13 @@ mod tests {
     fn json_comes_as_such_or_in_a_form() {
         let json = ("content-type", "application/json; charset=utf-8");
         assert_eq!(call(&[json], "{\"a\": 1}").payload().unwrap()["a"], 1);
-        let mut form = call(&[("content-type", "application/x-www-form-urlencoded")], "payload=%7B%7D");
-        assert!(form.payload().unwrap_err().message.contains("`payload`"));
-        form.params.insert("payload".to_owned(), vec!["{}".to_owned()]);
-        assert_eq!(form.payload().unwrap(), serde_json::json!({}));
+        let kind = [("content-type", "application/x-www-form-urlencoded")];
+        assert_eq!(call(&kind, "payload=%7B%7D").payload().unwrap(), serde_json::json!({}));
+        assert!(call(&kind, "payload=%7B%7D&payload=1").payload().unwrap_err().message.contains("more than once"));
+        // The signature is over the body: what the query says is nobody's.
+        let mut queried = call(&kind, "");
+        queried.params.insert("payload".to_owned(), vec!["{}".to_owned()]);
+        assert!(queried.payload().unwrap_err().message.contains("`payload`"));
         for (kind, shown) in [("text/plain", "`text/plain`"), ("", "no type at all")] {
             let error = call(&[("content-type", kind)], "{}").payload().unwrap_err();
             assert!(error.status == 400 && error.message.contains(shown), "{error}");

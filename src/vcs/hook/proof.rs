@@ -25,7 +25,7 @@ pub fn check_proof(dialect: HookDialect, settings: &HookSettings, secret: &str, 
         // Gitea signs the JSON, also where it sends that in a form.
         HookDialect::Gitea => {
             let names = ["x-forgejo-signature", "x-gitea-signature", "x-gogs-signature", "x-hub-signature-256"];
-            signature(&names, secret, call, call.json_text().map_err(|error| error.message)?)
+            signature(&names, secret, call, &call.json_text().map_err(|error| error.message)?)
         }
         HookDialect::Bitbucket | HookDialect::BitbucketServer => {
             signature(&["x-hub-signature"], secret, call, &call.body)

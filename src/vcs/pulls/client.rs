@@ -2,6 +2,7 @@
 
 use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, USER_AGENT};
+use reqwest::redirect::Policy;
 use serde_json::Value as Json;
 use tokio::time::Instant;
 
@@ -13,6 +14,8 @@ use crate::model::HookDialect;
 const ANSWER_BYTES_MAX: usize = 32 << 20;
 /// Of a forge's own words in an error.
 const SAID_CHARS_MAX: usize = 200;
+/// A repository that was renamed and moved has one or two.
+const REDIRECTS_MAX: usize = 5;
 const OUR_NAME: &str = concat!("starwright/", env!("CARGO_PKG_VERSION"));
 
 /// What the forge answers.
@@ -33,6 +36,15 @@ pub(super) struct Client<'a> {
     has_token: bool,
 }
 
+/// Follows redirects within one origin, as of a repository that was renamed. The token goes nowhere else.
+fn near() -> Policy {
+    Policy::custom(|attempt| {
+        let origin = |url: Option<&reqwest::Url>| url.map(reqwest::Url::origin);
+        let same = origin(attempt.previous().last()) == origin(Some(attempt.url()));
+        if same && attempt.previous().len() <= REDIRECTS_MAX { attempt.follow() } else { attempt.stop() }
+    })
+}
+
 impl<'a> Client<'a> {
     pub(super) fn new(
         forge: HookDialect,
@@ -42,7 +54,7 @@ impl<'a> Client<'a> {
     ) -> Result<Self, String> {
         // Another part of the program may have chosen it: that is the same one.
         let _already_chosen = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().default_headers(headers(forge, token)?).build();
+        let http = reqwest::Client::builder().default_headers(headers(forge, token)?).redirect(near()).build();
         let http = http.map_err(|error| format!("its client cannot be set up: {}", chain(&error)))?;
         Ok(Self { http, deadline, wait, has_token: token.is_some() })
     }

@@ -65,7 +65,7 @@ pub fn plan(dialect: HookDialect) -> HookPlan {
         pull_events: PullEvent::ALL.to_vec(),
         drafts: true,
         comments: Some("^/build".to_owned()),
-        comments_from: vec!["member".to_owned(), "@ann".to_owned()],
+        comments_from: vec!["member".to_owned(), "@ann".to_owned(), "@557058:ann".to_owned()],
         url: Some("https://bitbucket.example.org/".to_owned()),
         ..HookSettings::default()
     };

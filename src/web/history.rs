@@ -16,8 +16,8 @@ use crate::model::{
     Action, AlertSubject, AuditRecord, BuildId, BuildRecord, BuilderId, BuilderRecord, BuildsetId, BuildsetRecord,
     Change, ChangeId, ChangeSourceId, ChangeSourceRecord, CodebaseRecord, DeliveryRecord, Denial, Fact, Identity,
     LogId, LogRecord, MasterRecord, Object, ProjectId, ProjectRecord, Report, ReportSubject, RequestId, RequestRecord,
-    SchedulerId, SchedulerRecord, SourceStamp, SourceStampId, StepId, StepRecord, WaitingReport, WorkerId,
-    WorkerRecord,
+    SchedulerId, SchedulerPlan, SchedulerRecord, SourceStamp, SourceStampId, StepId, StepRecord, WaitingReport,
+    WorkerId, WorkerRecord,
 };
 use crate::store::{History, LogReader, Scan, StoreError};
 
@@ -29,6 +29,11 @@ const SLICE: usize = 512;
 
 /// Why a request waits, for visitors who may not see what is in the way.
 const SOME_REASON: &str = "it waits for a worker, a lock or its turn";
+
+/// The state of a step that triggered what the visitor may not see.
+const TRIGGERED: &str = "triggered builds";
+/// The reason of builds that were triggered by what the visitor may not see.
+const TRIGGERED_SET: &str = "triggered by another build";
 
 /// What one visitor may see of a store.
 pub struct VisibleHistory<'a> {
@@ -254,6 +259,13 @@ impl VisibleHistory<'_> {
         self.reads(&Object::Scheduler { name: scheduler.name.clone() })
     }
 
+    /// A force scheduler with the builders that the visitor may see; none if there are none.
+    pub fn visible_form(&self, plan: &SchedulerPlan) -> Option<SchedulerPlan> {
+        let mut plan = plan.clone();
+        plan.builders.retain(|builder| self.sees_builder_named(builder));
+        (self.is_whole() || !plan.builders.is_empty()).then_some(plan)
+    }
+
     /// Whether a scheduler of the configuration is on. The form of a builder asks, which its visitors may see.
     pub fn is_enabled(&self, scheduler: &str) -> Result<bool, StoreError> {
         Ok(self.store.scheduler_named(scheduler)?.is_none_or(|record| record.enabled))
@@ -313,11 +325,49 @@ impl VisibleHistory<'_> {
     }
 
     pub fn steps(&self, build: BuildId) -> List<StepRecord> {
-        if self.sees_build(build)? { self.store.steps(build) } else { Ok(Vec::new()) }
+        if !self.sees_build(build)? {
+            return Ok(Vec::new());
+        }
+        self.store.steps(build)?.into_iter().map(|step| self.without_hidden_links(step)).collect()
     }
 
     pub fn step(&self, id: StepId) -> Found<StepRecord> {
-        self.only(self.store.step(id), |this, step| this.sees_build(step.build))
+        let found = self.only(self.store.step(id), |this, step| this.sees_build(step.build))?;
+        found.map(|step| self.without_hidden_links(step)).transpose()
+    }
+
+    /// A step without links to builds and requests that are hidden. What it triggered is hidden then, too.
+    fn without_hidden_links(&self, mut step: StepRecord) -> Result<StepRecord, StoreError> {
+        if self.is_whole() {
+            return Ok(step);
+        }
+        let mut shown = Vec::new();
+        for link in std::mem::take(&mut step.urls) {
+            if self.sees_link(&link.url)? {
+                shown.push(link);
+            } else {
+                TRIGGERED.clone_into(&mut step.state);
+            }
+        }
+        step.urls = shown;
+        Ok(step)
+    }
+
+    /// Whether a link leads to something visible. Links of the engine are paths of pages.
+    fn sees_link(&self, url: &str) -> Result<bool, StoreError> {
+        let elements: Vec<&str> = url.split('/').collect();
+        let number = |text: &str| text.parse::<u64>().ok();
+        match elements.as_slice() {
+            ["", "builders", id, ..] => match number(id) {
+                Some(id) => self.sees_builder(BuilderId(id)),
+                None => Ok(self.builder_named(id)?.is_some()),
+            },
+            ["", "requests", id, ..] => {
+                Ok(number(id).map(|id| self.request(RequestId(id))).transpose()?.flatten().is_some())
+            }
+            ["", "builds", id, ..] => Ok(number(id).map(|id| self.build(BuildId(id))).transpose()?.flatten().is_some()),
+            _ => Ok(true),
+        }
     }
 
     pub fn logs_of_step(&self, step: StepId) -> List<LogRecord> {
@@ -359,11 +409,24 @@ impl VisibleHistory<'_> {
     }
 
     pub fn buildset(&self, id: BuildsetId) -> Found<BuildsetRecord> {
-        self.only(self.store.buildset(id), Self::sees_set)
+        let found = self.only(self.store.buildset(id), Self::sees_set)?;
+        found.map(|set| self.without_hidden_parent(set)).transpose()
+    }
+
+    /// A buildset that does not name the build that triggered it, if that is hidden.
+    fn without_hidden_parent(&self, mut set: BuildsetRecord) -> Result<BuildsetRecord, StoreError> {
+        if let Some(parent) = set.parent
+            && !self.sees_build(parent)?
+        {
+            set.parent = None;
+            TRIGGERED_SET.clone_into(&mut set.reason);
+        }
+        Ok(set)
     }
 
     pub fn buildsets(&self, scan: Scan) -> List<BuildsetRecord> {
-        self.part(scan, |part| self.store.buildsets(part), |set| set.id.0, Self::sees_set)
+        let sets = self.part(scan, |part| self.store.buildsets(part), |set| set.id.0, Self::sees_set)?;
+        sets.into_iter().map(|set| self.without_hidden_parent(set)).collect()
     }
 
     /// Why requests that are visible wait. The reasons name whatever is in the way, so they are only for those who may see

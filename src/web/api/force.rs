@@ -53,7 +53,9 @@ fn builders(
         return Ok(vec![builder.name]);
     }
     let asked = match params.get("builderNames") {
-        None | Some(Value::Null) => return Ok(Vec::new()),
+        // All: those of the scheduler, or those of them that the visitor may see.
+        None | Some(Value::Null) if store.is_whole() => return Ok(Vec::new()),
+        None | Some(Value::Null) => return Ok(plan.builders.clone()),
         Some(Value::List(names)) if !names.is_empty() => names.iter().map(Value::as_str).collect::<Option<Vec<&str>>>(),
         Some(name) => name.as_str().map(|name| vec![name]),
     };

@@ -72,12 +72,7 @@ fn rows(read: &ReadRequest<'_>, wanted: impl Fn(&SchedulerPlan) -> bool) -> Resu
     let mut rows = Vec::new();
     for plan in read.plan.schedulers.values().filter(|plan| wanted(plan)) {
         let SchedulerKind::Force { label, button, params } = &plan.kind else { continue };
-        // A form starts builds of several builders, and shows those that the visitor may see.
-        let mut plan = plan.clone();
-        plan.builders.retain(|builder| read.store.sees_builder_named(builder));
-        if plan.builders.is_empty() && !read.store.is_whole() {
-            continue;
-        }
+        let Some(plan) = read.store.visible_form(plan) else { continue };
         rows.push(ForceRow {
             label: label.clone(),
             button: button.clone(),

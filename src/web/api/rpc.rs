@@ -185,7 +185,8 @@ fn force(plan: &Plan, names: Names<'_>, call: &Call) -> Result<(Order, Caller), 
     let plan = plan.schedulers.get(names.text("schedulername"));
     let plan =
         plan.filter(|plan| matches!(plan.kind, SchedulerKind::Force { .. })).ok_or_else(|| missing(names.path))?;
-    match force_order(names.store, plan, &call.params) {
+    let plan = names.store.visible_form(plan).ok_or_else(|| missing(names.path))?;
+    match force_order(names.store, &plan, &call.params) {
         Ok((force, name)) => Ok((Order::Force(force), call.caller(name.as_deref().unwrap_or_default()))),
         Err(ForceCallError::NoSuchBuilder) => {
             Err(invalid(StatusCode::NOT_FOUND, "there is no builder with this id".to_owned()))

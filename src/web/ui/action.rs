@@ -82,6 +82,8 @@ async fn force(site: &Arc<Site>, request: &Request, named: &str, scheduler: &str
     let builder = visit.builder(named)?;
     let plan = visit.plan.schedulers.get(scheduler).cloned();
     let plan = plan.ok_or_else(|| PageError::missing(format!("There is no force scheduler “{scheduler}”.")))?;
+    let missing = || PageError::missing(format!("There is no force scheduler “{scheduler}”."));
+    let plan = visit.store.visible_form(&plan).ok_or_else(missing)?;
     let mut fields = request.form();
     fields.insert("builderid".to_owned(), vec![builder.id.to_string()]);
     let (order, name) = match force_order(&visit.store, &plan, &params(&plan, &fields)) {

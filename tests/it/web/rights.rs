@@ -7,7 +7,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 
 use serde_json::json;
 use starwright::model::{
-    Actor, AlertSubject, Change, Event, LogKind, Object, Outcome, RightsPlan, RulePlan, Via, WorkerId,
+    Actor, AlertSubject, Change, Event, LogKind, Object, Order, Outcome, RightsPlan, RulePlan, Via, WorkerId,
 };
 use starwright::testing::web::{Control as _, api_paths, own_api_paths, page_paths};
 
@@ -47,6 +47,10 @@ fn side(world: &mut World, names: (&'static str, &'static str), id: u64, word: &
     let text = format!("{word} output");
     let lines: [(char, &[u8]); 1] = [('o', text.as_bytes())];
     let log = world.log(&build, step, "stdio", LogKind::Stdio, &lines);
+    if id == 1 {
+        // What a public build triggers may be hidden.
+        world.link(&build, step, "hush triggered", "/builders/2/builds/1");
+    }
     world.close(&build, step, log);
     world.end_step(&build, step, Outcome::Failure, &format!("{word} failed"));
     world.end(&build, Outcome::Failure, &format!("{word} failed"));
@@ -200,7 +204,21 @@ fn orders_about_what_is_hidden_are_about_nothing() {
         let answer = some.ask("POST", &format!("/{path}"), &form, "reason=x");
         assert_eq!(answer.status, 404, "POST {path}: {}", String::from_utf8_lossy(&answer.body));
     }
+    let call = |scheduler: &str, params: serde_json::Value| {
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "force", "params": params}).to_string();
+        let path = format!("/api/v2/forceschedulers/{scheduler}");
+        let answer = some.ask("POST", &path, &[("Content-Type", "application/json")], &call);
+        (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
+    };
+    let (hidden, missing) = (
+        call("by-hand", json!({"builderNames": ["hush-tests"], "version": "1"})),
+        call("by-hand", json!({"builderNames": ["nope-tests"], "version": "1"})),
+    );
+    assert_eq!(hidden, missing);
     assert_eq!(some.master.orders(), []);
+    assert_eq!(call("by-hand", json!({"version": "1"})).0, 200);
+    let [Order::Force(force)] = &*some.master.orders() else { panic!("one order") };
+    assert_eq!(force.builders, ["open"]);
 }
 
 #[test]

@@ -272,8 +272,9 @@ impl Accounts {
         let user = match &token.user {
             // A token goes with its user.
             Some(user) => match self.users.find(user) {
-                Ok(Some(record)) => Some(record.identity(user)),
-                Ok(None) => return Err(LoginError::BadKey),
+                // One of the same name who came later is somebody else.
+                Ok(Some(record)) if record.created <= token.created => Some(record.identity(user)),
+                Ok(Some(_) | None) => return Err(LoginError::BadKey),
                 Err(error) => {
                     log_unreadable(&error);
                     return Err(LoginError::BadKey);
@@ -302,9 +303,10 @@ impl Accounts {
         }
         let memory =
             candidate.as_ref().map(|known| digest(&format!("{}\0{name}\0{password}\0{}", self.salt, known.hash)));
+        // Before the look at what was proved: a right guess among too many wrong ones must not be told from these.
+        self.throttle.may(address, name, now).map_err(|wait| LoginError::TooMany { wait })?;
         let is_known = memory.as_ref().is_some_and(|memory| self.was_proved(memory, plan, now));
         if !is_known {
-            self.throttle.may(address, name, now).map_err(|wait| LoginError::TooMany { wait })?;
             let hash = candidate.as_ref().map(|known| known.hash.clone());
             if !self.hasher.check(password.to_owned(), hash).await.map_err(|_| LoginError::Busy)? {
                 self.throttle.wrong(address, name, now);

@@ -1,6 +1,9 @@
 //! Somebody who gives an order.
 
-use super::{Actor, Identity, Via};
+use super::{Actor, Identity, LoginMethod, Via};
+
+/// The name of the master's own user, who told none.
+const ADMINISTRATOR: &str = "administrator";
 
 /// Somebody who gives an order: who they are, and what facts say of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +20,10 @@ impl Caller {
         let actor = match (&identity.grant, &identity.user) {
             (Some(grant), _) => Actor::Token { name: grant.token.clone(), class: identity.class },
             (None, Some(user)) => Actor::User { name: user.clone(), via, login: identity.login, class: identity.class },
+            (None, None) if matches!(identity.login, LoginMethod::Machine) => {
+                let name = Some(told.trim()).filter(|told| !told.is_empty()).unwrap_or(ADMINISTRATOR).to_owned();
+                Actor::User { name, via, login: LoginMethod::Machine, class: identity.class }
+            }
             (None, None) => Actor::person(told, via),
         };
         Self { identity, actor }
@@ -49,7 +56,6 @@ impl From<Actor> for Caller {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::LoginMethod;
 
     #[test]
     fn a_name_that_was_only_told_is_not_that_of_a_user() {
@@ -58,5 +64,7 @@ mod tests {
         let ann = Identity::user("ann", LoginMethod::Password);
         let known = Caller::new(ann, "bob", Via::Page);
         assert_eq!(known.actor.name(), "ann", "what they told does not count");
+        let here = Caller::new(Identity::machine(), "ann", Via::CommandLine);
+        assert!(matches!(here.actor, Actor::User { login: LoginMethod::Machine, .. }), "it is not taken for ann");
     }
 }

@@ -45,7 +45,8 @@ pub enum Actor {
     },
     /// A change hook, by its dialect.
     Hook { dialect: String },
-    /// Somebody who logged in, by the name that they proved.
+    /// Somebody who logged in, by the name that they proved; or the master's own user ([`LoginMethod::Machine`]), who may
+    /// say any name.
     User { name: String, via: Via, login: LoginMethod, class: AuthorClass },
 }
 

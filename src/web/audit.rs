@@ -55,12 +55,20 @@ fn line(history: &VisibleHistory<'_>, record: &AuditRecord) -> Result<AuditLine,
     Ok(AuditLine {
         seq: record.seq,
         at: record.at,
-        who: record.by.to_string(),
+        who: who(&record.by),
         how: how(&record.by),
         action: record.act.word(),
         text,
         href,
     })
+}
+
+fn who(by: &Actor) -> String {
+    match by {
+        // Who can read the state directory may say any name.
+        Actor::User { name, login: LoginMethod::Machine, .. } => format!("local administrator, as `{name}`"),
+        by => by.to_string(),
+    }
 }
 
 fn how(by: &Actor) -> String {
@@ -75,6 +83,7 @@ fn how(by: &Actor) -> String {
         Actor::Person { via: way, .. } => format!("{}, not logged in", via(way)),
         Actor::User { via: way, login, .. } => match login {
             LoginMethod::None => via(way).to_owned(),
+            LoginMethod::Machine => format!("{}, by the key in the state directory", via(way)),
             login => format!("{}, by {}", via(way), login.word()),
         },
         Actor::Token { .. } => "API, by token".to_owned(),

@@ -17,7 +17,7 @@ use warp::http::StatusCode;
 /// How much of bodies there may be, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimits {
-    /// Of one. Nobody can log in, so everybody is a stranger. The largest change that we take is below it.
+    /// Of one. It is read before anybody knows who sent it. The largest change that we take is below it.
     pub each: usize,
     /// Of all together.
     pub total: usize,

@@ -15,7 +15,8 @@ use crate::model::{About, DeclaredCodebase, ProjectPlan};
 
 const TITLE: Param = optional("title", "text", "the name", "Its name for people.");
 const DESCRIPTION: Param = optional("description", "text", "None", "A short description, shown on pages.");
-const LINKS: Param = optional("links", "dict of text to text", "{}", "Links shown on its page: words and addresses.");
+const LINKS: Param =
+    optional("links", "dict of text to text", "{}", "Links: words and addresses. The page of a project shows its own.");
 
 pub(super) static PROJECT: Native = Native {
     name: "project",

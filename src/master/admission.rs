@@ -192,6 +192,11 @@ impl Admission {
         }
     }
 
+    /// The time by which tries are counted.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Whether a password is right, if there are tries left for it. Trusted proxies stand for many, and are not
     /// counted.
     pub fn with_tries(&self, name: &str, peer: Option<SocketAddr>, is_right: impl FnOnce() -> bool) -> HookAccess {

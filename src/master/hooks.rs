@@ -119,7 +119,8 @@ impl Handle {
         let Some(secret) = &hook_plan.secret else { return Ok(()) };
         let mut wrong = "the secret of this hook cannot be read; the master's log says why".to_owned();
         if let Some(secret) = self.revealed(hook, plan, secret) {
-            match vcs::check_proof(hook_plan.dialect, &hook_plan.settings, &secret, call) {
+            let now = self.shared.admission.now();
+            match vcs::check_proof(hook_plan.dialect, &hook_plan.settings, &secret, call, now) {
                 // Nobody guesses a signature, so a right one counts however many wrong ones came from its address: a
                 // stranger behind the same proxy must not silence the forge.
                 Ok(()) => return Ok(()),

@@ -3,7 +3,7 @@
 //! Changes stay for good and are shown in lists, so each field has a bound. A message that is too long is cut, as the
 //! poller cuts it, because nothing is decided by its end; everything else is refused, because a cut name is another name.
 
-use crate::model::{NewChange, Value};
+use crate::model::{NewChange, Value, without_login};
 
 /// Of the message; the poller's bound, too.
 const COMMENT_BYTES_MAX: usize = 64 << 10;
@@ -31,6 +31,10 @@ pub fn bounded(mut change: NewChange) -> Result<NewChange, String> {
     for (name, text, most) in texts(&change) {
         check(name, text, most)?;
     }
+    no_option(&change)?;
+    // What a sender knows of passwords is stored and shown to nobody.
+    change.repository = without_login(&change.repository);
+    change.revlink = change.revlink.map(|link| without_login(&link));
     if change.files.len() > FILES_MAX {
         return Err(format!("`files` names {} files; at most {FILES_MAX} are taken", change.files.len()));
     }
@@ -43,6 +47,18 @@ pub fn bounded(mut change: NewChange) -> Result<NewChange, String> {
         change.comments.push_str(CUT);
     }
     Ok(change)
+}
+
+/// Refuses names that programs would take for something else.
+fn no_option(change: &NewChange) -> Result<(), String> {
+    for (name, text) in [("branch", &change.branch), ("revision", &change.revision)] {
+        let Some(text) = text else { continue };
+        let is_spaced = name == "revision" && text.contains(char::is_whitespace);
+        if text.starts_with('-') || text.contains(char::is_control) || is_spaced {
+            return Err(format!("`{name}` is not the name of a {name}: {text:?}"));
+        }
+    }
+    Ok(())
 }
 
 fn says_nothing(change: &NewChange) -> bool {
@@ -145,6 +161,30 @@ mod tests {
             (0..20).for_each(|n| change.properties.set(n.to_string(), long().as_str(), "Change"));
         };
         assert!(refused(much).contains("together"));
+    }
+
+    #[test]
+    fn names_that_are_none_are_refused() {
+        for text in ["-x", "--upload-pack=touch x", "a\nb", "a\0"] {
+            assert!(refused(|change| change.branch = Some(text.to_owned())).contains("`branch`"), "{text}");
+            assert!(refused(|change| change.revision = Some(text.to_owned())).contains("`revision`"), "{text}");
+        }
+        assert!(refused(|change| change.revision = Some("HEAD main".to_owned())).contains("`revision`"));
+        assert!(bounded(NewChange { branch: Some("a branch".to_owned()), ..change() }).is_ok());
+    }
+
+    #[test]
+    fn a_login_in_an_address_is_left_out() {
+        let told = NewChange {
+            repository: "https://ann:s3cret@example.org/app".to_owned(),
+            revlink: Some("https://ann:s3cret@example.org/app/1".to_owned()),
+            ..change()
+        };
+        let kept = bounded(told).unwrap();
+        assert_eq!(
+            (kept.repository.as_str(), kept.revlink.as_deref()),
+            ("https://example.org/app", Some("https://example.org/app/1"))
+        );
     }
 
     #[test]

@@ -81,7 +81,13 @@ pub async fn answer(site: &Site, request: &Request, dialect: &str) -> Response {
 fn call(request: &Request) -> HookCall {
     let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
     let headers = request.headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?)));
-    HookCall { headers: headers.collect(), body: request.body.clone(), params: request.form() }
+    let repeated = request.headers.keys().filter(|name| request.headers.get_all(*name).iter().nth(1).is_some());
+    HookCall {
+        headers: headers.collect(),
+        repeated: repeated.map(|name| name.as_str().to_owned()).collect(),
+        body: request.body.clone(),
+        params: request.form(),
+    }
 }
 
 fn dialect_of(element: &str) -> Option<String> {

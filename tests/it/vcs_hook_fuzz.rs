@@ -4,6 +4,7 @@
 //! `STARWRIGHT_FUZZ_HOOKS` says how many, `STARWRIGHT_FUZZ_SEED` where to begin.
 
 use serde_json::{Value as Json, json};
+use starwright::base::Timestamp;
 use starwright::testing::vcs::{HookCall, HookError, Meaning, bounded, change_of, check_proof, hear, record_of};
 
 use crate::evaluator::programs::Chance;
@@ -29,7 +30,7 @@ fn made_up_calls_are_understood_or_refused() {
         // Now and then the forge is another one than its hook expects.
         let reader = if chance.below(16) == 0 { &samples[index(&mut chance, samples.len())] } else { sample };
         let plan = plan(reader.dialect);
-        let proof = check_proof(plan.dialect, &plan.settings, "secret", &call);
+        let proof = check_proof(plan.dialect, &plan.settings, "secret", &call, Timestamp::from_seconds(0));
         assert!(proof.is_err_and(|why| why.chars().count() < MESSAGE_CHARS_MAX), "seed {seed}, call {round}");
         match hear(&plan, &call).map(|heard| heard.meaning) {
             Ok(Meaning::Ping | Meaning::Ignored(_)) => {}

@@ -51,7 +51,7 @@ fn one(node: &Node<'_>, pusher: Option<&str>) -> Result<Push, HookError> {
     let commits = commits.is_list().then(|| commits.items().iter().map(commit).collect::<Result<Vec<_>, _>>());
     Ok(Push {
         reference,
-        after: Some(target.get("hash").need_text()?.to_owned()),
+        after: Some(target.get("hash").need_revision()?.to_owned()),
         commits: commits.transpose()?,
         head: Some(commit(&target)?),
         created: node.get("created").is_true() || !old.is_there(),
@@ -65,7 +65,7 @@ fn commit(node: &Node<'_>) -> Result<NewChange, HookError> {
     Ok(NewChange {
         author: author(&node.get("author")).unwrap_or_default(),
         comments: node.get("message").string().unwrap_or_default(),
-        revision: Some(node.get("hash").need_text()?.to_owned()),
+        revision: Some(node.get("hash").need_revision()?.to_owned()),
         revlink: node.at(&["links", "html", "href"]).string(),
         when: node.get("date").moment(),
         ..NewChange::default()
@@ -122,7 +122,7 @@ fn of(node: &Node<'_>, home: Vec<String>) -> Result<(Pull, Vec<String>), HookErr
         draft: node.get("draft").is_true(),
         labels: Vec::new(),
         head: Some(branch.clone()),
-        head_sha: Some(source.at(&["commit", "hash"]).need_text()?.to_owned()),
+        head_sha: Some(source.at(&["commit", "hash"]).need_revision()?.to_owned()),
         head_repository: addresses.first().cloned(),
         base: destination.at(&["branch", "name"]).string(),
         base_sha: destination.at(&["commit", "hash"]).string(),

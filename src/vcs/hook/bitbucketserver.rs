@@ -41,7 +41,7 @@ fn push(root: &Node<'_>, settings: &HookSettings) -> Result<Meaning, HookError> 
     let mut moves = Vec::new();
     for change in &changes {
         let is_gone = change.get("type").text() == Some("DELETE");
-        let after = if is_gone { None } else { Some(change.get("toHash").need_text()?.to_owned()) };
+        let after = if is_gone { None } else { Some(change.get("toHash").need_revision()?.to_owned()) };
         let head = (changes.len() == 1 && to.is_there() && !is_gone).then(|| commit(&to)).transpose()?;
         moves.push(Push {
             reference: reference(change)?,

@@ -1,7 +1,7 @@
 //! A call of a hook, and what it means.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde_json::Value as Json;
@@ -34,6 +34,8 @@ const EVENT_KEY: &str = "x-event-key";
 pub struct HookCall {
     /// By their names in lower case.
     pub headers: BTreeMap<String, String>,
+    /// Names of headers that came more than once: which of them counts is anybody's guess.
+    pub repeated: BTreeSet<String>,
     /// As it came: signatures are over these bytes.
     pub body: Bytes,
     /// The fields of the query and of a form in the body.
@@ -104,6 +106,17 @@ impl HookCall {
         self.headers.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// A header that proves something, so that it must not have come twice.
+    ///
+    /// # Errors
+    /// When it did.
+    pub(super) fn proving_header(&self, name: &str) -> Result<Option<&str>, String> {
+        if self.repeated.contains(name) {
+            return Err(format!("the header `{name}` is there more than once"));
+        }
+        Ok(self.header(name))
+    }
+
     /// The sender's name of this delivery: a field of a script's form, or a header.
     pub fn delivery(&self) -> Option<String> {
         let field = self.params.get("delivery").and_then(|values| values.first()).filter(|name| !name.is_empty());
@@ -156,7 +169,7 @@ mod tests {
 
     fn call(headers: &[(&str, &str)], body: &'static str) -> HookCall {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        HookCall { headers, body: Bytes::from_static(body.as_bytes()), params: BTreeMap::new() }
+        HookCall { headers, body: Bytes::from_static(body.as_bytes()), ..HookCall::default() }
     }
 
     #[test]

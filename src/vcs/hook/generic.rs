@@ -58,7 +58,7 @@ mod tests {
     fn meaning(fields: &[(&str, &str)], body: &'static str) -> Result<Meaning, HookError> {
         let fields = fields.iter().map(|(name, what)| ((*name).to_owned(), (*what).to_owned())).collect();
         let headers = [("content-type".to_owned(), "application/json".to_owned())].into();
-        let call = HookCall { headers, body: body.into(), params: BTreeMap::new() };
+        let call = HookCall { headers, body: body.into(), ..HookCall::default() };
         read(&call, &HookSettings { fields, codebase: "lib".to_owned(), ..HookSettings::default() })
             .map(|heard| heard.meaning)
     }

@@ -69,8 +69,14 @@ fn comment(root: &Node<'_>, settings: &HookSettings) -> Result<Meaning, HookErro
     if root.get("action").need_text()? != "created" {
         return Ok(Meaning::ignored("only new comments ask for builds"));
     }
-    let node = if issue.is_there() { issue } else { root.get("pull_request") };
-    let number = node.get("number").need_number()?;
-    let pull = Pull { branch: format!("refs/pull/{number}/head"), ..described(&node, number) };
+    // Versions since 1.22 tell all of the pull request, so that its head is the one that the comment was about.
+    let whole = root.get("pull_request");
+    let pull = if whole.at(&["head", "sha"]).is_there() {
+        pull(&whole, settings)?
+    } else {
+        let node = if issue.is_there() { issue } else { whole };
+        let number = node.get("number").need_number()?;
+        Pull { branch: format!("refs/pull/{number}/head"), ..described(&node, number) }
+    };
     heard_comment(root, pull, settings)
 }

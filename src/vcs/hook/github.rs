@@ -40,7 +40,7 @@ pub(super) fn push(root: &Node<'_>, settings: &HookSettings) -> Result<Meaning, 
     let deleted = root.get("deleted").is_true();
     let push = Push {
         reference: root.get("ref").need_text()?.to_owned(),
-        after: if deleted { None } else { Some(root.get("after").need_text()?.to_owned()) },
+        after: if deleted { None } else { Some(root.get("after").need_revision()?.to_owned()) },
         commits: commits(&root.get("commits"))?,
         head: head.is_there().then(|| commit(&head)).transpose()?,
         created: root.get("created").is_true() || root.get("before").text().is_some_and(super::push::is_zero),
@@ -97,7 +97,7 @@ pub(super) fn pull(node: &Node<'_>, settings: &HookSettings) -> Result<Pull, Hoo
     Ok(Pull {
         number,
         branch: pull_branch(number, settings),
-        head_sha: Some(head.get("sha").need_text()?.to_owned()),
+        head_sha: Some(head.get("sha").need_revision()?.to_owned()),
         // Null if the fork was deleted.
         head_repository: head.at(&["repo", "clone_url"]).string(),
         head: head.get("ref").string(),

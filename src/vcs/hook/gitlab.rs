@@ -24,9 +24,10 @@ pub(super) fn read(call: &HookCall, settings: &HookSettings) -> Result<Heard, Ho
 }
 
 fn push(root: &Node<'_>, settings: &HookSettings) -> Result<Meaning, HookError> {
-    let after = root.get("after").need_text()?;
+    let after = root.get("after").need_revision()?;
     let commits = commits(&root.get("commits"))?;
-    let checkout = root.get("checkout_sha").text();
+    let checkout = root.get("checkout_sha");
+    let checkout = checkout.is_there().then(|| checkout.need_revision()).transpose()?;
     // Of a tag with a message `after` is the tag, and `checkout_sha` its commit.
     let is_tag = root.get("object_kind").text() == Some("tag_push");
     let head = commits.as_ref().and_then(|commits| {
@@ -114,7 +115,7 @@ fn merge(node: &Node<'_>, labels: &Node<'_>, settings: &HookSettings) -> Result<
         draft: node.get("draft").is_true() || node.get("work_in_progress").is_true(),
         labels: labels.iter().filter_map(|label| label.get("title").string()).collect(),
         head: node.get("source_branch").string(),
-        head_sha: Some(node.at(&["last_commit", "id"]).need_text()?.to_owned()),
+        head_sha: Some(node.at(&["last_commit", "id"]).need_revision()?.to_owned()),
         head_repository: node.at(&["source", "git_http_url"]).string(),
         base: node.get("target_branch").string(),
         base_sha: None,
@@ -134,6 +135,10 @@ fn note(root: &Node<'_>, settings: &HookSettings) -> Result<Meaning, HookError> 
     let attributes = root.get("object_attributes");
     if attributes.get("noteable_type").text() != Some("MergeRequest") {
         return Ok(Meaning::ignored("the comment is not on a merge request"));
+    }
+    // What GitLab itself writes of pushes, labels and mentions, in the name of whoever did it.
+    if attributes.get("system").is_true() {
+        return Ok(Meaning::ignored("the comment was written by GitLab itself"));
     }
     // Versions before 16.11 tell of new comments only, and do not say so.
     if attributes.get("action").text().is_some_and(|action| action != "create") {

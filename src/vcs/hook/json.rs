@@ -5,6 +5,10 @@ use serde_json::Value as Json;
 use super::HookError;
 use crate::base::Timestamp;
 
+/// Digits of a hash that name a commit: the fewest that git itself writes, and all of SHA-256.
+const DIGITS_MIN: usize = 7;
+const DIGITS_MAX: usize = 64;
+
 /// A place in a JSON text, whether or not something is there.
 #[derive(Clone, Debug)]
 pub(super) struct Node<'a> {
@@ -86,6 +90,15 @@ impl<'a> Node<'a> {
         self.text().ok_or_else(|| self.fault("a text"))
     }
 
+    /// The name of a commit that must be there: at least the first digits of its hash, as git takes it. Whatever else is
+    /// sent would reach the git program as a name of something.
+    pub(super) fn need_revision(&self) -> Result<&'a str, HookError> {
+        let text = self.need_text()?;
+        let is_revision =
+            (DIGITS_MIN..=DIGITS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_revision { Ok(text) } else { Err(HookError::bad(format!("`{}` is not the hash of a commit", self.path))) }
+    }
+
     /// A whole number that must be there.
     pub(super) fn need_number(&self) -> Result<i64, HookError> {
         self.number().ok_or_else(|| self.fault("a whole number"))
@@ -134,6 +147,22 @@ mod tests {
         assert_eq!(root.get("c").need_text().unwrap_err().message, "`$.c` must be a text, not an empty text");
         assert_eq!(root.get("d").need_items().unwrap_err().message, "`$.d` must be a list, not a text");
         assert!(root.get("d").at(&["e", "f"]).text().is_none());
+    }
+
+    #[test]
+    fn a_revision_is_a_hash() {
+        let json = serde_json::json!([
+            "f95f852bd8fca8fcc58a9a2d6c842781e32a215e",
+            "f95f852",
+            "f95f85",
+            "--help.",
+            "HEAD~12",
+            ""
+        ]);
+        let items = Node::root(&json).items();
+        assert!(items[..2].iter().all(|item| item.need_revision().is_ok()));
+        assert!(items[2..].iter().all(|item| item.need_revision().is_err()));
+        assert_eq!(items[3].need_revision().unwrap_err().message, "`$[3]` is not the hash of a commit");
     }
 
     #[test]

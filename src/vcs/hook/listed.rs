@@ -61,7 +61,7 @@ fn merge_request(node: &Node<'_>, settings: &HookSettings) -> Result<Pull, HookE
         draft: node.get("draft").is_true() || node.get("work_in_progress").is_true(),
         labels: node.get("labels").texts().into_iter().map(str::to_owned).collect(),
         head: node.get("source_branch").string(),
-        head_sha: Some(node.get("sha").need_text()?.to_owned()),
+        head_sha: Some(node.get("sha").need_revision()?.to_owned()),
         base: node.get("target_branch").string(),
         base_sha: node.at(&["diff_refs", "base_sha"]).string(),
         branch: gitlab::merge_branch(number, settings),

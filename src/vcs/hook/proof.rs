@@ -7,20 +7,33 @@ use base64::prelude::BASE64_STANDARD;
 use ring::hmac;
 
 use super::HookCall;
+use crate::base::Timestamp;
 use crate::model::{HookDialect, HookSettings};
 
 /// The header of a generic hook that names none.
 const USUAL: &str = "x-hub-signature-256";
 /// Signatures of one call that are tried: by the old secret and by the new one, while it changes.
 const SIGNATURES_MAX: usize = 4;
+/// How far the time of a signed call may be from ours, in seconds: what "Standard Webhooks" proposes. A recorded call is worth
+/// nothing afterwards, also if its delivery is forgotten by then.
+const TOLERANCE_S: u64 = 300;
 
-/// Checks what proves that a call comes from the forge.
+/// Checks what proves that a call comes from the forge, at this time.
 ///
 /// # Errors
 /// What is wrong, for the forge's page of deliveries; it tells nothing of the secret.
-pub fn check_proof(dialect: HookDialect, settings: &HookSettings, secret: &str, call: &HookCall) -> Result<(), String> {
+pub fn check_proof(
+    dialect: HookDialect,
+    settings: &HookSettings,
+    secret: &str,
+    call: &HookCall,
+    now: Timestamp,
+) -> Result<(), String> {
     match dialect {
-        HookDialect::GitLab => standard(secret, call).unwrap_or_else(|| token("x-gitlab-token", secret, call)),
+        HookDialect::GitLab => match call.proving_header("webhook-signature")? {
+            Some(given) => standard(given, secret, call, now),
+            None => token("x-gitlab-token", secret, call),
+        },
         HookDialect::GitHub => signature(&["x-hub-signature-256"], secret, call, &call.body),
         // Gitea signs the JSON, also where it sends that in a form.
         HookDialect::Gitea => {
@@ -37,12 +50,12 @@ pub fn check_proof(dialect: HookDialect, settings: &HookSettings, secret: &str, 
     }
 }
 
-/// The signature of "Standard Webhooks", if the call has one: over its id, its time and its body. GitLab sends it where a
-/// signing token is set. The id names the delivery, so that one which was taken cannot be replayed.
-fn standard(secret: &str, call: &HookCall) -> Option<Result<(), String>> {
-    let given = call.header("webhook-signature")?;
-    let (Some(id), Some(time)) = (call.header("webhook-id"), call.header("webhook-timestamp")) else {
-        return Some(Err("the headers `webhook-id` and `webhook-timestamp` are missing".to_owned()));
+/// The signature of "Standard Webhooks": over the call's id, its time and its body. GitLab sends it where a signing token is
+/// set. The id names the delivery, so that one which was taken cannot be replayed, and the time must be near ours.
+fn standard(given: &str, secret: &str, call: &HookCall, now: Timestamp) -> Result<(), String> {
+    let (id, time) = (call.proving_header("webhook-id")?, call.proving_header("webhook-timestamp")?);
+    let (Some(id), Some(time)) = (id, time) else {
+        return Err("the headers `webhook-id` and `webhook-timestamp` are missing".to_owned());
     };
     let dot = b".".as_slice();
     let signed = [id.as_bytes(), dot, time.as_bytes(), dot, call.body.as_ref()].concat();
@@ -51,13 +64,28 @@ fn standard(secret: &str, call: &HookCall) -> Option<Result<(), String>> {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_deref().unwrap_or(secret.as_bytes()));
     let digests = given.split(' ').filter_map(|one| BASE64_STANDARD.decode(one.strip_prefix("v1,")?).ok());
     let is_right = digests.take(SIGNATURES_MAX).any(|digest| hmac::verify(&key, &signed, &digest).is_ok());
-    let wrong = "the signature in `webhook-signature` is wrong: signing token and secret must be equal";
-    Some(if is_right { Ok(()) } else { Err(wrong.to_owned()) })
+    if !is_right {
+        return Err("the signature in `webhook-signature` is wrong: signing token and secret must be equal".to_owned());
+    }
+    let seconds: i64 =
+        time.parse().map_err(|_| "`webhook-timestamp` is not a number of seconds since 1970".to_owned())?;
+    let distance = now.as_seconds().abs_diff(seconds);
+    if distance <= TOLERANCE_S {
+        return Ok(());
+    }
+    Err(format!(
+        "the call was signed {distance} s away from the time of the master, and {TOLERANCE_S} s are taken: it is an old one, or \
+         one of the clocks is wrong"
+    ))
 }
 
 /// One of these headers has the HMAC-SHA256 of the text in hexadecimal, perhaps after `sha256=`.
 fn signature(names: &[&str], secret: &str, call: &HookCall, signed: &[u8]) -> Result<(), String> {
-    let given = names.iter().find_map(|name| call.header(name).map(|value| (*name, value)));
+    let mut given = None;
+    for name in names {
+        let value = call.proving_header(name)?;
+        given = given.or_else(|| value.map(|value| (*name, value)));
+    }
     let Some((name, value)) = given else { return Err(missing(names[0], call)) };
     let Some(digest) = value.strip_prefix("sha256=").or_else(|| (!value.contains('=')).then_some(value)) else {
         let scheme: String = value.split('=').next().unwrap_or_default().chars().take(16).collect();
@@ -90,7 +118,7 @@ fn only_other(name: &str, scheme: &str) -> String {
 
 /// A header holds the secret itself.
 fn token(name: &str, secret: &str, call: &HookCall) -> Result<(), String> {
-    let given = call.header(name);
+    let given = call.proving_header(name)?;
     let given = given.ok_or_else(|| {
         format!("the header `{name}` is missing: set the secret token in the settings of the webhook")
     })?;
@@ -112,23 +140,22 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     /// The example of GitHub's documentation.
     const SECRET: &str = "It's a Secret to Everybody";
     const BODY: &str = "Hello, World!";
     const DIGEST: &str = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    const NOW: Timestamp = Timestamp::from_seconds(1_674_087_231);
 
     fn call(name: &str, value: &str) -> HookCall {
         let headers = [(name, value), ("content-type", "application/json")];
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        HookCall { headers, body: BODY.into(), params: BTreeMap::new() }
+        HookCall { headers, body: BODY.into(), ..HookCall::default() }
     }
 
     fn check(dialect: HookDialect, name: &str, value: &str) -> Result<(), String> {
-        check_proof(dialect, &HookSettings::default(), SECRET, &call(name, value))
+        check_proof(dialect, &HookSettings::default(), SECRET, &call(name, value), NOW)
     }
 
     #[test]
@@ -171,15 +198,39 @@ mod tests {
         };
         let mut check = |secret: &str, signature: String| {
             call.headers.insert("webhook-signature".to_owned(), signature);
-            check_proof(HookDialect::GitLab, &HookSettings::default(), secret, &call)
+            check_proof(HookDialect::GitLab, &HookSettings::default(), secret, &call, NOW)
         };
         assert_eq!(check(SECRET, format!("v1,{}", of(SECRET.as_bytes()))), Ok(()));
         assert_eq!(check("whsec_c2VjcmV0", format!("v1,AAAA v1,{}", of(b"secret"))), Ok(()));
         for wrong in [format!("v1,{}", of(b"other")), of(SECRET.as_bytes()), "v1,".to_owned(), "v1,?".to_owned()] {
             assert!(check(SECRET, wrong).unwrap_err().contains("`webhook-signature` is wrong"));
         }
+        let mut at = |seconds| {
+            call.headers.insert("webhook-signature".to_owned(), format!("v1,{}", of(SECRET.as_bytes())));
+            check_proof(HookDialect::GitLab, &HookSettings::default(), SECRET, &call, Timestamp::from_seconds(seconds))
+        };
+        assert_eq!((at(1_674_087_231 - 300), at(1_674_087_231 + 300)), (Ok(()), Ok(())));
+        assert!(at(1_674_087_231 + 301).unwrap_err().contains("signed 301 s away"));
+        assert!(at(1_674_087_231 - 301).is_err() && at(i64::MIN / 1_000).is_err());
         call.headers.remove("webhook-id");
-        assert!(check_proof(HookDialect::GitLab, &HookSettings::default(), SECRET, &call).is_err());
+        assert!(check_proof(HookDialect::GitLab, &HookSettings::default(), SECRET, &call, NOW).is_err());
+    }
+
+    #[test]
+    fn a_proof_that_came_twice_is_none() {
+        let headers = [
+            (HookDialect::GitHub, "x-hub-signature-256", format!("sha256={DIGEST}")),
+            (HookDialect::Gitea, "x-gogs-signature", DIGEST.to_owned()),
+            (HookDialect::Generic, "x-hub-signature-256", DIGEST.to_owned()),
+            (HookDialect::GitLab, "x-gitlab-token", SECRET.to_owned()),
+            (HookDialect::GitLab, "webhook-signature", "v1,AAAA".to_owned()),
+        ];
+        for (dialect, name, value) in headers {
+            let mut call = call(name, &value);
+            call.repeated.insert(name.to_owned());
+            let why = check_proof(dialect, &HookSettings::default(), SECRET, &call, NOW).unwrap_err();
+            assert_eq!(why, format!("the header `{name}` is there more than once"));
+        }
     }
 
     #[test]
@@ -188,6 +239,6 @@ mod tests {
         call.headers.insert("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
         call.params.insert("payload".to_owned(), vec![BODY.to_owned()]);
         call.body = "payload=Hello%2C+World%21".into();
-        assert_eq!(check_proof(HookDialect::Gitea, &HookSettings::default(), SECRET, &call), Ok(()));
+        assert_eq!(check_proof(HookDialect::Gitea, &HookSettings::default(), SECRET, &call, NOW), Ok(()));
     }
 }

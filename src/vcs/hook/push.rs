@@ -126,7 +126,7 @@ pub(super) fn commit(node: &Node<'_>) -> Result<NewChange, HookError> {
         committer: person(&node.get("committer")),
         comments: node.get("message").string().unwrap_or_default(),
         files: files(&[node.get("added"), node.get("modified"), node.get("removed")]),
-        revision: Some(node.get("id").need_text()?.to_owned()),
+        revision: Some(node.get("id").need_revision()?.to_owned()),
         revlink: node.get("url").string(),
         when: node.get("timestamp").moment(),
         ..NewChange::default()

@@ -49,7 +49,7 @@ impl Sample {
 
     /// The call, with this body.
     pub fn call_with(&self, body: impl Into<bytes::Bytes>) -> HookCall {
-        HookCall { headers: self.headers.iter().cloned().collect(), body: body.into(), params: [].into() }
+        HookCall { headers: self.headers.iter().cloned().collect(), body: body.into(), ..HookCall::default() }
     }
 
     /// The call as recorded.

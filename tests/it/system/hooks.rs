@@ -40,7 +40,7 @@ pub fn github(event: &str, delivery: &str, body: &Json) -> HookCall {
         ("x-hub-signature-256", &signature(&body)),
     ];
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    HookCall { headers, body: body.into(), params: [].into() }
+    HookCall { headers, body: body.into(), ..HookCall::default() }
 }
 
 pub async fn call(handle: &Handle, hook: &str, call: HookCall) -> Result<HookAnswer, HookError> {

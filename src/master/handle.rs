@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 
 use super::admission::Admission;
+use super::declared_place::with_project;
 use super::disk_full::{AGAIN, while_there_is_room};
 use super::hook_functions::HookFunctions;
 use super::inbox::Inbox;
@@ -162,7 +163,9 @@ impl Handle {
                 Err(error) => return Ok(Reply::Refused(format!("report {report} cannot be read: {}", chain(&error)))),
             },
             Order::AddChanges { changes, delivery, intake } => {
-                match changes.into_iter().map(vcs::bounded).collect::<Result<_, _>>() {
+                let plan = self.plan();
+                let whole = |change| vcs::bounded(change).map(|change| with_project(&plan, change));
+                match changes.into_iter().map(whole).collect::<Result<_, _>>() {
                     Ok(changes) => Order::AddChanges { changes, delivery, intake },
                     Err(why) => return Ok(Reply::Refused(why)),
                 }

@@ -10,10 +10,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::admission::same_text;
+use super::declared_place::placed;
 use super::{Handle, HookAccess, Reply, SubmissionResult};
-use crate::model::{
-    Actor, HookDialect, HookPlan, Intake, NewChange, Order, Plan, Text, Value, normal_address, without_login,
-};
+use crate::model::{Actor, HookDialect, HookPlan, Intake, NewChange, Order, Plan, Text, Value};
 use crate::secrets::Secrets;
 use crate::vcs::{self, Heard, HookCall, HookError, Meaning};
 
@@ -89,7 +88,8 @@ impl Handle {
                 ("changes".to_owned(), Value::List(told)),
             ]));
             let functions = &self.shared.hooks;
-            (changes, always) = functions.changes(hook, (&plan.digest, function), facts, demanded).await?;
+            let made = functions.changes(hook, (&plan.digest, function), facts, demanded).await?;
+            (changes, always) = (placed(&plan, made.0, &[]), placed(&plan, made.1, &[]));
         }
         if changes.is_empty() && always.is_empty() {
             let why = ignored.unwrap_or_else(|| "the function `changes` of the hook keeps none of it".to_owned());
@@ -194,63 +194,4 @@ impl Handle {
 /// Under what name wrong tries of a hook are counted.
 fn tried(hook: &str) -> String {
     format!("change_hook {hook}")
-}
-
-/// Names the repository of changes as a poller of it does, if there is one: forges know it by several addresses, and do not
-/// tell upper from lower case.
-fn placed(plan: &Plan, changes: Vec<NewChange>, addresses: &[String]) -> Vec<NewChange> {
-    let Some(first) = addresses.first() else { return changes };
-    let normal: Vec<String> = addresses.iter().map(|address| normal_address(address)).collect();
-    let declared = plan.change_sources.values().map(|source| source.kind.repository());
-    let is_it = |declared: &&str| {
-        let declared = normal_address(declared);
-        normal.iter().any(|address| address.eq_ignore_ascii_case(&declared))
-    };
-    let repository = declared.filter(|declared| !declared.is_empty()).find(is_it).map(without_login);
-    let repository = repository.unwrap_or_else(|| without_login(first));
-    changes.into_iter().map(|change| NewChange { repository: repository.clone(), ..change }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::Span;
-    use crate::model::{BranchChoice, ChangeSourceKind, ChangeSourcePlan, GitPlan, SourcePlace};
-
-    fn plan(repository: &str) -> Plan {
-        let source = ChangeSourcePlan {
-            name: "poller".to_owned(),
-            project: String::new(),
-            codebase: String::new(),
-            category: None,
-            every: Span::from_minutes(5),
-            timeout: Span::from_minutes(5),
-            changes_max: 100,
-            kind: ChangeSourceKind::Git(GitPlan {
-                repository: repository.to_owned(),
-                branches: BranchChoice::Default,
-                tags: Vec::new(),
-            }),
-            place: SourcePlace::default(),
-        };
-        Plan { change_sources: [("poller".to_owned(), source)].into(), ..Plan::default() }
-    }
-
-    #[test]
-    fn a_repository_is_named_as_its_poller_names_it() {
-        let addresses = ["https://forge.example.org/Team/app.git", "ssh://git@forge.example.org:2222/Team/app.git"];
-        let addresses: Vec<String> = addresses.map(str::to_owned).into();
-        let named =
-            |declared: &str| placed(&plan(declared), vec![NewChange::default()], &addresses)[0].repository.clone();
-        for declared in [
-            "https://forge.example.org/team/app",
-            "git@forge.example.org:Team/app.git",
-            "ssh://git@FORGE.example.org:2222/Team/app",
-        ] {
-            assert_eq!(named(declared), declared);
-        }
-        assert_eq!(named("https://ann:secret@forge.example.org/team/app"), "https://forge.example.org/team/app");
-        assert_eq!(named("https://forge.example.org/team/other"), addresses[0]);
-        assert_eq!(placed(&plan(""), vec![NewChange::default()], &[])[0].repository, "");
-    }
 }

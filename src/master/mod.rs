@@ -11,6 +11,7 @@ mod alerts;
 mod authorize;
 mod configurations;
 mod decisions;
+mod declared_place;
 mod deliveries;
 mod disk_full;
 mod effects;

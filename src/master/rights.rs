@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::authorize::{Rules, Said};
 use super::configurations::Configurations;
+use super::declared_place::objects_of;
 use super::plan_in_force::PlanInForce;
 use crate::evaluator::Evaluator;
 use crate::model::{
@@ -183,12 +184,8 @@ fn objects(store: &Store, plan: &Plan, order: &Order) -> Result<BTreeSet<Object>
             one(Object::worker(worker))
         }
         Order::AddChanges { changes, .. } => {
-            let project = |name: &String| match name.as_str() {
-                "" => Object::Installation,
-                name => Object::Project { name: name.to_owned() },
-            };
-            let projects: BTreeSet<Object> = changes.iter().map(|change| project(&change.project)).collect();
-            if projects.is_empty() { one(Object::Installation) } else { projects }
+            let all: BTreeSet<Object> = changes.iter().flat_map(|change| objects_of(plan, change)).collect();
+            if all.is_empty() { one(Object::Installation) } else { all }
         }
         Order::Poll { source: Some(name) } => one(Object::Source { name: name.clone() }),
         Order::Resend { report, .. } => one(of_report(store, *report)?),

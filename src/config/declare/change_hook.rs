@@ -102,8 +102,13 @@ pub(super) static CHANGE_HOOK: Native = Native {
             "None",
             "For \"bitbucketserver\": its address, because versions before 8 do not say where the repository is.",
         ),
-        optional("project", "text", "\"\"", "The project of its changes."),
-        optional("codebase", "text", "\"\"", "The codebase of its changes."),
+        optional("project", "text", "that of the codebase", "The project of its changes."),
+        optional(
+            "codebase",
+            "text or `codebase`",
+            "the declared one of the repository",
+            "The codebase of its changes. A declared codebase also says the project.",
+        ),
     ],
 };
 
@@ -207,6 +212,7 @@ fn settings(call: &Call<'_, '_, '_, '_, '_>, dialect: HookDialect) -> HookSettin
         call.wrong("url", "must begin with http:// or https://", None);
     }
     let events = PullEvent::ALL.map(|event| (event.word(), event));
+    let (codebase, project) = codebase(call);
     HookSettings {
         pulls: pulls(call, refs),
         pull_events: call.words("pull_events", &events).unwrap_or_else(|| PullEvent::USUAL.to_vec()),
@@ -216,9 +222,29 @@ fn settings(call: &Call<'_, '_, '_, '_, '_>, dialect: HookDialect) -> HookSettin
         url,
         fields: fields(call, dialect),
         signature: call.string("signature"),
-        project: call.string("project").unwrap_or_default(),
-        codebase: call.string("codebase").unwrap_or_default(),
+        project: call.string("project").or(project).unwrap_or_default(),
+        codebase: codebase.unwrap_or_default(),
     }
+}
+
+/// The codebase, by its name or as it was declared, and the project that it belongs to then.
+fn codebase(call: &Call<'_, '_, '_, '_, '_>) -> (Option<String>, Option<String>) {
+    let Some(value) = call.value("codebase").filter(|value| value.get_type() == "struct") else {
+        return (call.string("codebase"), None);
+    };
+    let field = |name| {
+        let field = value.get_attr(name, call.eval.heap()).ok().flatten();
+        field.and_then(|field| field.unpack_str().map(str::to_owned))
+    };
+    let (name, project) = (field("name"), field("project"));
+    if name.is_none() {
+        call.wrong(
+            "codebase",
+            "is not a codebase",
+            Some("declare one: codebase(\"app\", repository = \"…\")".to_owned()),
+        );
+    }
+    (name, project)
 }
 
 /// The first that the forge has, unless something else is said. `None` says none, so that it differs from saying nothing.

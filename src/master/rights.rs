@@ -2,20 +2,23 @@
 //! order is about together for [`super::authorize`].
 //!
 //! The function runs in an evaluator process of its own. What it says about reading is remembered, because lists ask for
-//! each builder; everything else is asked each time. No answer means no.
+//! each builder; everything else is asked each time. No answer means no. It is pure, so what failed fails again: the same
+//! question is asked again after a pause that doubles, and a function that keeps dying or taking too long not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::Alerts;
 use super::authorize::{Rules, Said};
 use super::configurations::Configurations;
 use super::declared_place::objects_of;
 use super::plan_in_force::PlanInForce;
+use crate::base::{Clock, Span, Timestamp};
 use crate::evaluator::Evaluator;
 use crate::model::{
-    Action, BuildId, ConfigDigest, Denial, FnId, Identity, Object, Order, Plan, Properties, Question, ReportId,
-    RequestId, Value,
+    Action, AlertSubject, BuildId, ConfigDigest, Denial, FnId, Identity, Object, Order, Plan, Properties, Question,
+    ReportId, RequestId, Value,
 };
 use crate::store::{Store, StoreError};
 
@@ -24,8 +27,18 @@ use crate::store::{Store, StoreError};
 const REMEMBERED_MAX: usize = 50_000;
 /// Processor time of one question.
 const ASK_TIME: Duration = Duration::from_millis(250);
-/// A function that killed so many processes is not asked again until the next configuration: everybody waits for it.
+/// A function that killed so many processes, or took too long so often, is not asked again until the next configuration:
+/// everybody waits for it.
 const DEATHS_MAX: u64 = 3;
+/// The pause before a question that got no answer is asked again; it doubles. Those of the engine are the same.
+const PAUSE: Span = Span::from_seconds(10);
+/// The longest such pause.
+const PAUSE_MAX: Span = Span::from_minutes(60);
+/// The function has recovered when it has answered for so long without failing: one that fails for some users only must
+/// not be told of as failing and recovered in turn.
+const RECOVERY: Span = Span::from_minutes(1);
+/// The kind of the alert about it.
+const FUNCTION: &str = "rights";
 /// A process that was killed from outside is no fault of the function: it is asked again, but not for ever.
 const TRIES_MAX: usize = 3;
 
@@ -36,6 +49,8 @@ pub(super) struct Rights {
     configurations: Arc<Configurations>,
     of_plan: Mutex<OfPlan>,
     evaluator: Mutex<Option<Evaluator>>,
+    alerts: Alerts,
+    clock: Arc<dyn Clock>,
 }
 
 /// What is known of the configuration in force.
@@ -45,13 +60,25 @@ struct OfPlan {
     rules: Arc<Rules>,
     /// What the function said about reading.
     reads: BTreeMap<(Identity, Object), Said>,
+    /// Questions that got no answer.
+    failures: BTreeMap<(Identity, Action, Object), Failure>,
+    /// When one of them did last.
+    failed: Option<Timestamp>,
     deaths: u64,
 }
 
+/// A question that got no answer.
+#[derive(Clone, Copy, Debug)]
+struct Failure {
+    tries: u32,
+    /// When it may be asked again.
+    again: Timestamp,
+}
+
 impl Rights {
-    pub fn new(plan: PlanInForce, configurations: Arc<Configurations>) -> Self {
+    pub fn new(plan: PlanInForce, configurations: Arc<Configurations>, alerts: Alerts, clock: Arc<dyn Clock>) -> Self {
         let of_plan = OfPlan { rules: Arc::new(Rules::of_plan(&plan.get())), ..OfPlan::default() };
-        Self { plan, configurations, of_plan: Mutex::new(of_plan), evaluator: Mutex::default() }
+        Self { plan, configurations, of_plan: Mutex::new(of_plan), evaluator: Mutex::default(), alerts, clock }
     }
 
     /// Whether an answer may take long, because a function is asked: then ask on a thread that may wait.
@@ -90,6 +117,7 @@ impl Rights {
         if known.digest != plan.digest {
             let rules = Arc::new(Rules::of_plan(plan));
             *known = OfPlan { digest: plan.digest.clone(), rules, ..OfPlan::default() };
+            self.alerts.clear(&AlertSubject::Configuration, FUNCTION);
         }
         known
     }
@@ -97,12 +125,14 @@ impl Rights {
     fn said(&self, plan: &Plan, function: FnId, identity: &Identity, action: Action, object: &Object) -> Said {
         let key = (identity.clone(), object.clone());
         let reads = action == Action::Read;
+        let asked = (identity.clone(), action, object.clone());
         {
-            let known = self.of_plan(plan);
+            let (known, now) = (self.of_plan(plan), self.clock.now());
             if let Some(said) = known.reads.get(&key).filter(|_| reads) {
                 return *said;
             }
-            if known.deaths >= DEATHS_MAX {
+            let waits = |failure: &Failure| now < failure.again && failure.again.since(now) <= PAUSE_MAX;
+            if known.deaths >= DEATHS_MAX || known.failures.get(&asked).is_some_and(waits) {
                 return Said::Undecided;
             }
         }
@@ -112,11 +142,11 @@ impl Rights {
             Ok(Value::Bool(false)) => Said::No,
             Ok(_) => Said::Nothing,
             Err(Unanswered { why, died }) => {
-                tracing::warn!(action = action.word(), %object, "`rights` gave no answer, so the answer is no: {why}");
-                self.of_plan(plan).deaths += u64::from(died);
+                self.failed(plan, asked, &why, died);
                 return Said::Undecided;
             }
         };
+        self.answered(plan, &asked);
         if reads {
             let mut known = self.of_plan(plan);
             if known.reads.len() >= REMEMBERED_MAX {
@@ -125,6 +155,38 @@ impl Rights {
             known.reads.insert(key, said);
         }
         said
+    }
+
+    fn failed(&self, plan: &Plan, asked: (Identity, Action, Object), why: &str, died: bool) {
+        let now = self.clock.now();
+        let mut known = self.of_plan(plan);
+        known.deaths += u64::from(died);
+        known.failed = Some(now);
+        let text = if known.deaths >= DEATHS_MAX {
+            format!(
+                "the function `rights` is not asked any more, and everybody whom it is asked about is denied: {why}"
+            )
+        } else {
+            format!("the function `rights` gave no answer, so the answer is no: {why}")
+        };
+        if known.failures.len() >= REMEMBERED_MAX {
+            known.failures.clear();
+        }
+        let tries = known.failures.get(&asked).map_or(1, |failure| failure.tries.saturating_add(1));
+        known.failures.insert(asked, Failure { tries, again: now.plus(pause_after(tries)) });
+        drop(known);
+        let hint = "correct the function; people on the master's own machine may do everything meanwhile";
+        self.alerts.raise(AlertSubject::Configuration, FUNCTION, text, Some(hint.to_owned()));
+    }
+
+    fn answered(&self, plan: &Plan, asked: &(Identity, Action, Object)) {
+        let mut known = self.of_plan(plan);
+        let Some(failed) = known.failed else { return };
+        known.failures.remove(asked);
+        if self.clock.now().since(failed) >= RECOVERY && known.deaths < DEATHS_MAX {
+            known.failed = None;
+            self.alerts.clear(&AlertSubject::Configuration, FUNCTION);
+        }
     }
 
     fn ask(&self, digest: &ConfigDigest, function: FnId, question: Question) -> Result<Value, Unanswered> {
@@ -143,8 +205,8 @@ impl Rights {
             match evaluator.decide(&questions, ASK_TIME) {
                 Ok(spent) => {
                     *known = Some(evaluator);
-                    let answer = spent.answers.into_iter().next();
-                    return answer.unwrap_or_else(|| Err("it took too long".to_owned())).map_err(failed);
+                    let slow = || Unanswered { why: "it took too long".to_owned(), died: true };
+                    return spent.answers.into_iter().next().ok_or_else(slow)?.map_err(failed);
                 }
                 Err(lost) if lost.killed => {}
                 Err(lost) => return Err(Unanswered { why: lost.message, died: true }),
@@ -154,10 +216,16 @@ impl Rights {
     }
 }
 
+/// The pause after so many tries.
+fn pause_after(tries: u32) -> Span {
+    let doubled = PAUSE.as_millis().saturating_mul(1 << tries.saturating_sub(1).min(16));
+    Span::from_millis(doubled).min(PAUSE_MAX)
+}
+
 /// Why the function said nothing.
 struct Unanswered {
     why: String,
-    /// It killed or outlasted its process.
+    /// It killed its process, or took too long.
     died: bool,
 }
 

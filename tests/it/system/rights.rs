@@ -1,7 +1,9 @@
 //! Who may do what with a real master: rules, the function, and a network that may reach it.
 
 use starwright::master::{Reach, Reply};
-use starwright::model::{Action, Caller, Identity, LoginMethod, Object, Order, Via};
+use starwright::model::{
+    Action, AlertSubject, Caller, Event, Identity, Intake, LoginMethod, NewChange, Object, Order, Via,
+};
 
 use super::house::{House, ann, force, reload};
 
@@ -103,5 +105,75 @@ async fn a_master_that_others_reach_wants_its_rights_declared() {
     let reply = running.handle().order(reload(), Caller::machine("", Via::Signal)).await.unwrap();
     assert!(matches!(&reply, Reply::Refused(why) if why.contains("who may do what")), "{reply:?}");
     assert!(running.handle().plan().rights.open, "the one before stays in force");
+    running.master.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_that_fails_is_told_once_and_not_asked_on_each_view() {
+    let function = "\ndef decide(user, action, object):\n    return user.groups[0] == \"x\"\n\nrights(decide)\n";
+    let house = House::new(&format!("{CONFIG}{function}"));
+    let running = house.start().await;
+    let handle = running.handle().clone();
+    let alerts = move || handle.alerts().of(&AlertSubject::Configuration);
+    let handle = running.handle().clone();
+    let seen = tokio::task::spawn_blocking(move || {
+        let ask = || handle.may(&Identity::user("ann", LoginMethod::Password), Action::Read, &Object::builder("linux"));
+        assert!(ask().is_err());
+        let first = alerts();
+        assert!(ask().is_err(), "it stays denied");
+        (first, alerts())
+    });
+    let (first, second) = seen.await.unwrap();
+    assert!(first[0].text.contains("`rights` gave no answer") && first[0].text.contains("out of bound"), "{first:?}");
+    assert_eq!(first, second, "it was not asked again");
+    house.write("master.star", CONFIG);
+    running.handle().order(reload(), Caller::machine("", Via::Signal)).await.unwrap();
+    let handle = running.handle().clone();
+    let ask =
+        move || handle.may(&Identity::user("ann", LoginMethod::Password), Action::Read, &Object::builder("linux"));
+    assert!(tokio::task::spawn_blocking(ask).await.unwrap().is_ok());
+    assert!(running.handle().alerts().of(&AlertSubject::Configuration).is_empty());
+    running.master.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changes_of_a_project_are_those_of_its_declared_repositories() {
+    let config = r#"
+worker("w1", password = "secret")
+project("app")
+project("lib")
+codebase("app", repository = "https://example.org/app.git", project = "app")
+codebase("lib", repository = "https://example.org/lib.git", project = "lib")
+allow(roles = ["authenticated"], actions = ["change"], projects = ["app"])
+"#;
+    let house = House::new(config);
+    let mut running = house.start().await;
+    let handle = running.handle().clone();
+    let change = |repository: &str, codebase: &str, project: &str| NewChange {
+        repository: repository.to_owned(),
+        codebase: codebase.to_owned(),
+        project: project.to_owned(),
+        ..NewChange::default()
+    };
+    let tell = async |change: NewChange| {
+        let order = Order::AddChanges { changes: vec![change], delivery: None, intake: Intake::Report };
+        handle.order(order, user("ann")).await.unwrap()
+    };
+    let reply = tell(change("git@example.org:app.git", "", "")).await;
+    assert!(matches!(reply, Reply::Changes(_)), "{reply:?}");
+    let recorded = running.fact("the change", |event| match event {
+        Event::ChangeArrived { change } => Some(change.data.project.clone()),
+        _ => None,
+    });
+    assert_eq!(recorded.await, "app", "where it belongs");
+    for other in [
+        change("https://example.org/lib.git", "", "app"),
+        change("https://example.org/app.git", "lib", "app"),
+        change("", "", "app"),
+        change("https://elsewhere.example.org/app.git", "app", "app"),
+    ] {
+        let reply = tell(other.clone()).await;
+        assert!(matches!(reply, Reply::Denied(_)), "{other:?}: {reply:?}");
+    }
     running.master.stop().await;
 }

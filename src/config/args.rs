@@ -272,11 +272,28 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
 
     /// One of some words.
     pub(super) fn word<T: Copy>(&self, name: &'static str, words: &[(&str, T)]) -> Option<T> {
-        let value = self.value(name)?;
-        self.word_of(self.arg(name), name, value, words)
+        self.word_or(name, words, |_| None)
     }
 
-    fn word_of<T: Copy>(&self, at: ArgRef, name: &str, value: Star<'v>, words: &[(&str, T)]) -> Option<T> {
+    /// The same, with a hint for words that people try and that are not nearly one of these.
+    pub(super) fn word_or<T: Copy>(
+        &self,
+        name: &'static str,
+        words: &[(&str, T)],
+        hint: impl Fn(&str) -> Option<String>,
+    ) -> Option<T> {
+        let value = self.value(name)?;
+        self.word_of(self.arg(name), name, value, words, hint)
+    }
+
+    fn word_of<T: Copy>(
+        &self,
+        at: ArgRef,
+        name: &str,
+        value: Star<'v>,
+        words: &[(&str, T)],
+        hint: impl Fn(&str) -> Option<String>,
+    ) -> Option<T> {
         let all = || words.iter().map(|(word, _)| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
         let Some(text) = value.unpack_str() else {
             self.wrong_kind(at, name, &format!("one of {}", all()), value);
@@ -284,8 +301,8 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
         };
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
         if found.is_none() {
-            let meant = nearest(text, words.iter().map(|(word, _)| *word));
-            let hint = meant.map(|word| format!("did you mean \"{word}\"?"));
+            let meant = || nearest(text, words.iter().map(|(word, _)| *word));
+            let hint = hint(text).or_else(|| meant().map(|word| format!("did you mean \"{word}\"?")));
             self.problem(at, format!("{}: `{name}` must be one of {}, not \"{text}\"", self.title, all()), hint);
         }
         found
@@ -295,7 +312,7 @@ impl<'v, 'r, 'a, 'e, 'c> Call<'v, 'r, 'a, 'e, 'c> {
     pub(super) fn words<T: Copy>(&self, name: &'static str, words: &[(&str, T)]) -> Option<Vec<T>> {
         let items = self.list(name)?;
         let each = items.iter().enumerate();
-        Some(each.filter_map(|(i, item)| self.word_of(self.arg(name).item(i), name, *item, words)).collect())
+        Some(each.filter_map(|(i, item)| self.word_of(self.arg(name).item(i), name, *item, words, |_| None)).collect())
     }
 
     /// The elements of a list.

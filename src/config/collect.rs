@@ -73,6 +73,17 @@ pub(super) struct Reference {
     pub(super) site: CallSite,
 }
 
+/// A shell pattern that something else should match.
+#[derive(Clone, Debug)]
+pub(super) struct NamePattern {
+    /// Who has it: "`allow`".
+    pub(super) by: String,
+    /// The argument: "builders".
+    pub(super) of: &'static str,
+    pub(super) pattern: String,
+    pub(super) site: CallSite,
+}
+
 /// What a reference may mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReferenceKind {
@@ -97,6 +108,7 @@ pub(super) struct Collector {
     /// What is probably not meant, but refuses nothing.
     pub(super) warnings: RefCell<Vec<UnplacedProblem>>,
     pub(super) references: RefCell<Vec<Reference>>,
+    pub(super) patterns: RefCell<Vec<NamePattern>>,
     declared: RefCell<BTreeMap<(Kind, String), CallSite>>,
     secrets: RefCell<BTreeSet<String>>,
     files: RefCell<BTreeSet<Arc<str>>>,
@@ -154,6 +166,11 @@ impl Collector {
     pub(super) fn refer(&self, by: &str, wanted: ReferenceKind, name: &str, site: CallSite) {
         let reference = Reference { by: by.to_owned(), wanted, name: name.to_owned(), site };
         self.references.borrow_mut().push(reference);
+    }
+
+    /// Remembers a pattern that is to match something at the end.
+    pub(super) fn expect_match(&self, pattern: NamePattern) {
+        self.patterns.borrow_mut().push(pattern);
     }
 
     /// The id for one more function.

@@ -124,3 +124,41 @@ fn problems_without_number_are_not_kept() {
     let report = config::load(&file).unwrap_err().to_string();
     assert!(report.ends_with("the configuration has 10000 problems or more; the first 200 are shown"), "{report}");
 }
+
+#[test]
+fn rules_that_are_about_nothing_are_told() {
+    let told = warnings(
+        "load(\"@stdlib//login.star\", \"htpasswd\")\nhtpasswd(\"users\")\nproject(\"shop\")\nworker(\"w1\")\n\
+         builder(\"test-linux\", workers = [\"w1\"], steps = [step(\"s\", run = lambda ctx: None)])\nrole(\"developers\", users = [\"ann\"])\n\
+         allow(roles = [\"developers\", \"anyone\"], actions = [\"read\"], builders = [\"test-*\"], workers = [\"w?\"], projects = [\"shop\"])\n\
+         allow(roles = [\"develoopers\"], actions = [\"force\"], builders = [\"tset-*\"])\n\
+         allow(roles = [\"anyone\"], actions = [\"read\"], workers = [\"lab-*\"], projects = [\"shpo\"])\n",
+    );
+    let starts = [
+        "master.star:8:15: `allow`: nobody has the role `develoopers` (hint: give it: role(\"develoopers\", users",
+        "master.star:8:65: `allow`: no builder matches `tset-*` (hint: ",
+        "master.star:9:58: `allow`: no worker matches `lab-*` (hint: ",
+        "master.star:9:80: `allow`: no project matches `shpo` (hint: did you mean `shop`?)",
+    ];
+    assert_eq!(told.len(), starts.len(), "{told:#?}");
+    for (warning, start) in told.iter().zip(starts) {
+        assert!(warning.starts_with(start), "{warning}");
+    }
+    let quiet = warnings(
+        "load(\"@stdlib//login.star\", \"local_users\")\nlocal_users()\n\
+         allow(roles = [\"some-group\"], actions = [\"read\"])\n",
+    );
+    assert_eq!(quiet, Vec::<String>::new(), "a user may have that role");
+}
+
+#[test]
+fn unknown_fields_are_found_however_the_function_of_rights_is_given() {
+    for call in
+        ["rights(decide)", "rights(function = decide)", "rights(lambda user, action, object: user.nmae == \"x\")"]
+    {
+        let told = warnings(&format!(
+            "def decide(user, action, object):\n    return user.nmae == \"ann\" or object.knid == \"builder\"\n{call}\n"
+        ));
+        assert!(!told.is_empty() && told[0].contains("`nmae`"), "{call}: {told:?}");
+    }
+}

@@ -186,8 +186,13 @@ pub(super) fn unknown_fields(
 ) -> Vec<Unknown> {
     let mut found = Vec::new();
     for argument in arguments {
-        let ArgumentP::Named(name, value) = &argument.node else { continue };
-        let Some(kinds) = parameters_of(callee, &name.node) else { continue };
+        let (name, value) = match &argument.node {
+            ArgumentP::Named(name, value) => (name.node.as_str(), value),
+            // `rights(f)` is how it is usually written.
+            ArgumentP::Positional(value) if callee == "rights" => ("function", value),
+            _ => continue,
+        };
+        let Some(kinds) = parameters_of(callee, name) else { continue };
         match &value.node {
             ExprP::Lambda(lambda) => {
                 let names = lambda.params.iter().filter_map(|param| param.node.ident().map(|name| name.ident.as_str()));

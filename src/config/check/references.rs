@@ -23,6 +23,7 @@ pub(in crate::config) fn finish_plan(collector: &Collector, complete: bool) -> P
         note_circles(collector, &plan);
         super::directories::note_shared(collector, &plan);
         super::rights::note_access(collector, &plan);
+        super::rights::warn_unmatched(collector, &plan);
         super::unheard::warn_unheard(collector, &plan);
         super::unused_sources::warn_unused(collector, &plan);
     }

@@ -140,7 +140,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     fn change_hook<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
         let mut call = Call::open(&CHANGE_HOOK, args, eval)?;
         let words = HookDialect::ALL.map(|dialect| (dialect.word(), dialect));
-        let Some(dialect) = call.word("dialect", &words) else { return Ok(NoneType) };
+        let Some(dialect) = call.word_or("dialect", &words, other_name) else { return Ok(NoneType) };
         let name = name(&call, dialect);
         call.title = format!("change hook `{name}`");
         call.collector.declare(Kind::Hook, &name, &call.site);
@@ -161,6 +161,18 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         call.collector.plan.borrow_mut().web.hooks.entry(name).or_insert(hook);
         Ok(NoneType)
     }
+}
+
+/// The dialect of a forge that has none of its own.
+fn other_name(forge: &str) -> Option<String> {
+    let dialect = match forge.to_ascii_lowercase().as_str() {
+        "forgejo" | "gogs" | "codeberg" => HookDialect::Gitea,
+        "bitbucket_server" | "bitbucketdatacenter" | "stash" => HookDialect::BitbucketServer,
+        "bitbucketcloud" | "bitbucket_cloud" => HookDialect::Bitbucket,
+        "gerrit" => return Some("Gerrit has no hooks over HTTP: use gerrit_poller(…)".to_owned()),
+        _ => return None,
+    };
+    Some(format!("calls of {forge} have the dialect \"{}\"", dialect.word()))
 }
 
 fn name(call: &Call<'_, '_, '_, '_, '_>, dialect: HookDialect) -> String {
@@ -253,7 +265,11 @@ fn pulls(call: &Call<'_, '_, '_, '_, '_>, refs: &'static [PullRef]) -> Option<Pu
         return None;
     }
     let all = [("merge", PullRef::Merge), ("head", PullRef::Head)];
-    let Some(chosen) = call.word("pull_requests", &all) else { return refs.first().copied() };
+    let none = |word: &str| {
+        let is_none = ["none", "no", "false", "off", "ignore", ""].contains(&word.to_ascii_lowercase().as_str());
+        is_none.then(|| "to ignore pull requests, write pull_requests = None, without quotes".to_owned())
+    };
+    let Some(chosen) = call.word_or("pull_requests", &all, none) else { return refs.first().copied() };
     if !refs.is_empty() && !refs.contains(&chosen) {
         let hint = "write pull_requests = \"head\"; a step can merge".to_owned();
         call.wrong("pull_requests", "cannot be \"merge\": this forge has no ref of the merge result", Some(hint));
@@ -273,13 +289,14 @@ fn comments_from(call: &Call<'_, '_, '_, '_, '_>, dialect: HookDialect) -> Vec<S
     for (index, one) in from.iter().enumerate() {
         let fits = one.len() > 1 && one.starts_with('@') || is_github && ASSOCIATIONS.contains(&one.as_str());
         if !fits {
-            let near = if is_github { nearest(one, ASSOCIATIONS.iter().copied()) } else { None };
-            let hint = near.map_or_else(
-                || format!("a login name is written \"@{one}\""),
-                |near| format!("did you mean \"{near}\"?"),
-            );
-            let message =
-                format!("{}: `comments_from`: \"{one}\" is neither a login name nor an association", call.title);
+            let near = nearest(one, ASSOCIATIONS.iter().copied());
+            let hint = match near {
+                Some(near) if is_github => format!("did you mean \"{near}\"?"),
+                Some(_) => "only GitHub says what people are to a repository: name them, \"@ann\"".to_owned(),
+                None => format!("a login name is written \"@{one}\""),
+            };
+            let what = if is_github { "neither a login name nor an association" } else { "not a login name" };
+            let message = format!("{}: `comments_from`: \"{one}\" is {what}", call.title);
             call.problem(call.arg("comments_from").item(index), message, Some(hint));
         }
     }

@@ -8,7 +8,7 @@ use starlark::starlark_module;
 use starlark::values::none::NoneType;
 
 use super::super::args::Call;
-use super::super::collect::{Kind, ReferenceKind};
+use super::super::collect::{Kind, NamePattern, ReferenceKind};
 use super::super::signature::{Native, optional, required};
 use crate::model::{ANYONE, AUTHENTICATED, Action, OWNER, Only, RolePlan, RulePlan};
 
@@ -90,7 +90,12 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     fn access<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
         let call = Call::open(&ACCESS, args, eval)?;
         call.collector.declare(Kind::Once, ACCESS.name, &call.site);
-        let open = call.word("mode", &[("open", true)]).unwrap_or_default();
+        let other = |_: &str| {
+            let hint =
+                "leave `access` out and say who may do what: allow(roles = [\"authenticated\"], actions = [\"read\"])";
+            Some(hint.to_owned())
+        };
+        let open = call.word_or("mode", &[("open", true)], other).unwrap_or_default();
         call.collector.plan.borrow_mut().rights.open = open;
         Ok(NoneType)
     }
@@ -117,6 +122,11 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         let words = Action::ALL.map(|action| (action.word(), action));
         let actions: BTreeSet<Action> = call.words("actions", &words).unwrap_or_default().into_iter().collect();
         let rule = RulePlan { roles: texts(&call, "roles"), users: texts(&call, "users"), actions, only: only(&call) };
+        for role in &rule.roles {
+            let site = call.site.at(call.arg("roles"));
+            let (by, pattern) = (call.title.clone(), role.clone());
+            call.collector.expect_match(NamePattern { by, of: "roles", pattern, site });
+        }
         if rule.roles.is_empty() && rule.users.is_empty() {
             let hint = "name `roles` or `users`; roles = [\"anyone\"] is everybody".to_owned();
             call.collector.note(call.site.clone(), "`allow` allows nobody anything", Some(hint));
@@ -153,9 +163,16 @@ fn only(call: &Call<'_, '_, '_, '_, '_>) -> Option<Only> {
 /// Names and patterns. A plain name must be that of something that there is.
 fn patterns(call: &Call<'_, '_, '_, '_, '_>, name: &'static str, wanted: Option<ReferenceKind>) -> Vec<String> {
     let patterns = call.globs(name);
-    for (index, pattern) in patterns.iter().enumerate().filter(|(_, pattern)| !is_pattern(pattern)) {
-        if let Some(wanted) = wanted {
-            call.collector.refer(&call.title, wanted, pattern, call.site.at(call.arg(name).item(index)));
+    for (index, pattern) in patterns.iter().enumerate() {
+        let site = call.site.at(call.arg(name).item(index));
+        match wanted {
+            Some(wanted) if !is_pattern(pattern) => call.collector.refer(&call.title, wanted, pattern, site),
+            _ => call.collector.expect_match(NamePattern {
+                by: call.title.clone(),
+                of: name,
+                pattern: pattern.clone(),
+                site,
+            }),
         }
     }
     patterns

@@ -172,6 +172,8 @@ pub struct HttpPlan {
     pub timeout: Span,
     /// Statuses that count as delivered beside 200 to 299.
     pub accepted: Vec<u16>,
+    /// A pattern: an answer whose text it matches counts as delivered, whatever its status.
+    pub harmless: Option<String>,
     /// How many of the last lines of a failed step's log to include.
     pub log_lines: u64,
 }

@@ -144,6 +144,7 @@ mod tests {
             client_key: None,
             timeout: Span::from_seconds(30),
             accepted: Vec::new(),
+            harmless: None,
             log_lines: 0,
         }
     }

@@ -50,6 +50,12 @@ pub(super) const HTTP: KindOf<NotifierKind> = KindOf {
         optional("timeout", "length of time", "\"30s\"", "How long one request may take."),
         optional("accepted", "list of whole numbers", "[]", "Statuses that count as delivered, beside 200 to 299."),
         optional(
+            "harmless",
+            "regular expression",
+            "None",
+            "An answer whose text it matches counts as delivered, whatever its status.",
+        ),
+        optional(
             "log_lines",
             "whole number",
             "50",
@@ -83,6 +89,7 @@ fn read(call: &mut Call<'_, '_, '_, '_, '_>) -> NotifierKind {
         client_key: call.text("client_key"),
         timeout: timeout(call),
         accepted: accepted(call),
+        harmless: call.regex("harmless"),
         log_lines: call.whole("log_lines", 0..=LOG_LINES_MAX).and_then(|n| u64::try_from(n).ok()).unwrap_or(50),
     };
     one_content(call, &plan);

@@ -5,7 +5,7 @@
 
 use serde_json::{Value as Json, json};
 use starwright::model::{
-    BuilderRecord, BuildsetId, Outcome, Report, ReportReason, ReportSubject, RequestId, RequestRecord, Value,
+    BuilderRecord, BuildsetId, Outcome, Report, ReportReason, ReportSubject, RequestId, RequestRecord, StampSpec, Value,
 };
 use starwright::testing::config::{self, Loaded};
 use starwright::testing::notify::{
@@ -195,6 +195,23 @@ async fn a_status_is_for_the_revision_that_was_checked_out_at_this_forge() {
 }
 
 #[tokio::test]
+async fn a_build_that_no_change_started_is_for_the_repository_that_was_checked_out() {
+    let scene = Scene::new(r#"github_status(token = secret("token"), api = "SERVER", host = "example.org")"#);
+    let got = "a".repeat(40);
+    let mut facts = ended(Outcome::Success);
+    facts.buildset.as_mut().unwrap().stamps[0].spec = StampSpec::default();
+    facts.build.properties.set("got_revision", got.as_str(), "git");
+    facts.build.properties.set("got_repository", "https://example.org/acme/app.git", "git");
+    assert_eq!(scene.sent(facts.clone()).await.path, format!("/repos/acme/app/statuses/{got}"));
+    let by_codebase = [(String::new(), Value::Str("https://example.org/acme/lib.git".to_owned()))];
+    facts.build.properties.set("got_repository", Value::Map(by_codebase.into()), "git");
+    assert_eq!(scene.sent(facts.clone()).await.path, format!("/repos/acme/lib/statuses/{got}"));
+    facts.build.properties.set("got_repository", "https://elsewhere.org/acme/app.git", "git");
+    scene.deliver(ReportFacts::Build(Box::new(facts))).await.unwrap();
+    assert_eq!(scene.server.taken().len(), 0, "it is on another host");
+}
+
+#[tokio::test]
 async fn each_codebase_gets_its_status() {
     let scene = Scene::new(r#"github_status(token = secret("token"), api = "SERVER", host = "example.org")"#);
     let mut facts = ended(Outcome::Success);
@@ -274,6 +291,18 @@ async fn gitlab_gets_commit_statuses() {
     assert_eq!(scene.sent(of_branch("refs/merge-requests/7/head")).await.json().get("ref"), None);
     let words = scene.words("/state").await;
     assert_eq!(words, ["pending", "running", "success", "success", "failed", "failed", "canceled", "skipped"]);
+}
+
+#[tokio::test]
+async fn a_status_that_gitlab_has_already_is_no_failure() {
+    let scene = Scene::new(r#"gitlab_status(token = secret("token"), api = "SERVER", host = "example.org")"#);
+    let answer = |text| Answer::Http(400, Vec::new(), text);
+    let facts = || ReportFacts::Build(Box::new(started()));
+    let known = r#"{"message":"Cannot transition status via :run from :running (Reason(s): Status cannot transition via \"run\")"}"#;
+    scene.server.answers(answer(known));
+    scene.deliver(facts()).await.unwrap();
+    scene.server.answers(answer(r#"{"error":"state does not have a valid value"}"#));
+    assert!(scene.deliver(facts()).await.unwrap_err().final_);
 }
 
 /// `POST /repos/{owner}/{repo}/statuses/{sha}` of Gitea's and Forgejo's API, version 1.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
+use super::bodies::BodySize;
 use super::request::Request;
 use super::site::Site;
 use super::{api, buildbot_auth, hook, live, origin, respond, starwright_api, ui};
@@ -45,6 +46,14 @@ pub fn takes_body(request: &Request) -> bool {
             "change_hook" => true,
             _ => matches!(path.as_str(), "reload" | "login" | "logout") || (ui::takes_body(first) && !rest.is_empty()),
         }
+}
+
+/// How large that body may be.
+pub fn body_size(site: &Site, request: &Request) -> BodySize {
+    match one_slash(&request.path).split_once('/') {
+        Some(("change_hook", dialect)) => hook::body_size(site, dialect),
+        Some(_) | None => BodySize::Usual,
+    }
 }
 
 /// Answers one request that was not turned away.

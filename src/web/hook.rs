@@ -8,11 +8,13 @@ use warp::http::header::HeaderValue;
 use warp::http::{Method, StatusCode, header};
 use warp::reply::Response;
 
+use super::bodies::BodySize;
 use super::origin::may_change;
 use super::request::{Request, basic_credentials, decode};
 use super::respond::{self, set, set_text};
 use super::site::Site;
 use crate::master::{HookAccess, HookAnswer, HookCall, SubmissionResult};
+use crate::model::{HookDialect, HookPlan};
 
 /// Plain words: a sender's own text comes back in refusals, and must not be taken for a page.
 const KIND: &str = "text/plain; charset=utf-8";
@@ -55,6 +57,17 @@ pub fn turn_away(site: &Site, request: &Request, dialect: &str) -> Option<Respon
             set_text(&mut response, header::RETRY_AFTER, &wait.to_string());
             Some(response)
         }
+    }
+}
+
+/// How large the body of a call may be: forges tell of thousands of commits at once, and prove themselves.
+pub fn body_size(site: &Site, dialect: &str) -> BodySize {
+    let plan = site.control.plan();
+    let hook = dialect_of(dialect).and_then(|dialect| plan.web.hooks.get(&dialect));
+    let is_proved = |hook: &HookPlan| hook.secret.is_some() || hook.password.is_some();
+    match hook {
+        Some(hook) if hook.dialect != HookDialect::Base && is_proved(hook) => BodySize::Large,
+        Some(_) | None => BodySize::Usual,
     }
 }
 

@@ -295,12 +295,13 @@ where
         // Its share of the budget is held until the answer is there.
         let mut held = None;
         if dispatch::takes_body(&request) {
-            match site.bodies.read(request.length(), site.share_of(&request), body).await {
+            let size = dispatch::body_size(&site, &request);
+            match site.bodies.read(size, request.length(), site.share_of(&request), body).await {
                 Ok(body) => request.body = held.insert(body).bytes.clone(),
                 Err(error) => return refuse_body(error),
             }
         }
-        let response = in_time(ANSWER_MAX, dispatch::answer(&site, request)).await;
+        let response = in_time(ANSWER_MAX, Box::pin(dispatch::answer(&site, request))).await;
         drop(held);
         response
     };

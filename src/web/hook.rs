@@ -111,9 +111,8 @@ fn dialect_of(element: &str) -> Option<String> {
 
 fn closed(dialect: &str) -> String {
     format!(
-        "the change hook `{dialect}` is closed: the configuration does not declare it. To open the hook `{USUAL}`, add a \
-         line to the configuration: change_hook(\"{USUAL}\", user = \"push\", password = secret(\"hook\")), or \
-         change_hook(\"{USUAL}\") to let everybody call it"
+        "the change hook `{dialect}` is closed: the configuration does not declare it. It is opened by a line with \
+         `change_hook` (see the reference)"
     )
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use starwright::master::{Reply, SubmissionResult};
 use starwright::model::{
     Actor, AlertSubject, BuildId, BuilderId, BuildsetId, ChangeId, ConfigDigest, Difference, Event, ForceOrder,
-    HookPlan, Order, PlanChange, RequestId, StampSpec, Value, Via,
+    HookDialect, HookPlan, Order, PlanChange, RequestId, StampSpec, Text, Value, Via,
 };
 use starwright::testing::web::wire::{
     AlertsResponse, ChangesResponse, HealthResponse, PlanResponse, ReloadOutcome, ReloadResponse,
@@ -381,11 +381,37 @@ fn a_hook_is_closed_until_the_configuration_declares_it() {
     {
         let answer = served.form(path, "author=x&branch=main");
         assert_eq!(answer.status, 404, "{path}");
-        assert!(answer.text().contains("change_hook(\"base\")"), "{}", answer.text());
+        let text = answer.text();
+        assert!(text.contains("`change_hook`") && !text.contains("change_hook(\"base\")"), "no other is named: {text}");
         assert_eq!(served.page(&format!("{path}?author=x")).status, 404, "{path}");
     }
     assert_eq!(served.form("/change_hook/a-b", "").status, 404);
     assert_eq!(served.master.hooks(), []);
+}
+
+#[test]
+fn calls_of_forges_that_prove_themselves_may_be_large() {
+    let mut world = World::empty();
+    let github = |secret: Option<&str>| HookPlan {
+        dialect: HookDialect::GitHub,
+        secret: secret.map(Text::from),
+        ..HookPlan::default()
+    };
+    for (name, plan) in [("base", HookPlan::default()), ("github", github(Some("s"))), ("open", github(None))] {
+        world.plan.web.hooks.insert(name.to_owned(), plan);
+    }
+    let served = Served::new(world.master());
+    let json = format!("{{\"a\": \"{}\"}}", "x".repeat(1_500_000));
+    let large = served.ask("POST", "/change_hook/github", &[("Content-Type", "application/json")], &json);
+    assert_eq!(large.status, 200, "{}", large.text());
+    for (path, length, status) in [
+        ("/change_hook/base", "1000000", 413),
+        ("/change_hook/open", "1000000", 413),
+        ("/change_hook/none", "1000000", 404),
+        ("/change_hook/github", "30000000", 413),
+    ] {
+        assert_eq!(served.ask("POST", path, &[("Content-Length", length)], "").status, status, "{path}");
+    }
 }
 
 #[test]

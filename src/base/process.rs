@@ -15,6 +15,6 @@ mod which;
 pub use child::{ChildSpec, HelperSpec, Input, spawn_ourselves, spawn_ourselves_for};
 pub use core_files::forgo_core_files;
 pub use files::open_files_max;
-pub use run::{ProcessError, ProcessOutput, ProcessSpec, run};
+pub use run::{ProcessError, ProcessOutput, ProcessSpec, follow_lines, run};
 pub use umask::{keep_private, users_umask, with_umask};
 pub use which::{which, which_in};

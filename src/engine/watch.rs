@@ -2,13 +2,16 @@
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
-use crate::model::{BranchChoice, ChangeSourceKind, ChangeSourcePlan, Cursor, GitPlan, NewChange, PullsPlan, Value};
+use crate::model::{
+    BranchChoice, ChangeSourceKind, ChangeSourcePlan, Cursor, GerritPlan, GitPlan, NewChange, PullsPlan, Value,
+};
 
 /// The repository that a poller looks at, as it was declared; none if it looks at something else.
 pub(super) fn repository_of(poller: &ChangeSourcePlan) -> Option<&str> {
     match &poller.kind {
         ChangeSourceKind::Git(git) => Some(&git.repository),
         ChangeSourceKind::Pulls(pulls) => Some(&pulls.repository),
+        ChangeSourceKind::Gerrit(gerrit) => Some(&gerrit.repository),
         #[cfg(test)]
         ChangeSourceKind::List(_) => None,
     }
@@ -23,10 +26,11 @@ pub(super) fn is_replaced(old: &ChangeSourceKind, new: &ChangeSourceKind) -> boo
             (&old.repository, &old.api, &old.branches, old.drafts)
                 != (&new.repository, &new.api, &new.branches, new.drafts)
         }
+        (ChangeSourceKind::Gerrit(old), ChangeSourceKind::Gerrit(new)) => old.repository != new.repository,
         #[cfg(test)]
         (ChangeSourceKind::List(old), ChangeSourceKind::List(new)) => !new.texts.starts_with(&old.texts),
         // A source of another kind. One such arm for each kind, so that the compiler names a kind without a rule.
-        (ChangeSourceKind::Git(_) | ChangeSourceKind::Pulls(_), _) => true,
+        (ChangeSourceKind::Git(_) | ChangeSourceKind::Pulls(_) | ChangeSourceKind::Gerrit(_), _) => true,
         #[cfg(test)]
         (ChangeSourceKind::List(_), _) => true,
     }
@@ -40,6 +44,7 @@ pub(super) fn watches(poller: &ChangeSourcePlan, cursor: Option<&Cursor>, change
         // Nobody but the forge tells of pull requests, also of those whose branch is an ordinary one.
         ChangeSourceKind::Git(git) => !is_pull(change) && git_watches(git, cursor, branch),
         ChangeSourceKind::Pulls(pulls) => is_pull(change) && pulls_watch(pulls, change),
+        ChangeSourceKind::Gerrit(gerrit) => is_pull(change) && gerrit_watches(gerrit, change),
         #[cfg(test)]
         ChangeSourceKind::List(_) => false,
     }
@@ -62,6 +67,11 @@ fn pulls_watch(pulls: &PullsPlan, change: &NewChange) -> bool {
     let base = change.properties.get("pull.base").and_then(Value::as_str);
     let fits = |base: &str| pulls.branches.is_empty() || compiled(&pulls.branches).is_match(base);
     (pulls.drafts || !is_draft) && base.is_none_or(fits)
+}
+
+fn gerrit_watches(gerrit: &GerritPlan, change: &NewChange) -> bool {
+    let base = change.properties.get("pull.base").and_then(Value::as_str);
+    base.is_none_or(|base| gerrit.branches.is_empty() || compiled(&gerrit.branches).is_match(base))
 }
 
 fn git_watches(git: &GitPlan, cursor: Option<&Cursor>, branch: &str) -> bool {

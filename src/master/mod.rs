@@ -19,6 +19,7 @@ mod end_build;
 mod engine_task;
 mod error;
 mod evaluators;
+mod gerrit_streams;
 mod handle;
 mod hook_functions;
 mod hooks;

@@ -22,6 +22,11 @@ impl PlanInForce {
         Arc::clone(&self.plan.borrow())
     }
 
+    /// Tells of each newer one.
+    pub fn watch(&self) -> watch::Receiver<Arc<Plan>> {
+        self.plan.subscribe()
+    }
+
     /// A newer one came into force.
     pub fn set(&self, plan: Arc<Plan>) {
         self.plan.send_replace(plan);

@@ -34,7 +34,9 @@ use super::renders::Renders;
 use super::rights::Rights;
 use super::tasks::Tasks;
 use super::workers::{Host, Workers};
-use super::{Alerts, Handle, MasterError, Options, Reload, ShuttingDown, StartError, housekeeping, stuck, watch};
+use super::{
+    Alerts, Handle, MasterError, Options, Reload, ShuttingDown, StartError, gerrit_streams, housekeeping, stuck, watch,
+};
 use crate::base::files::keep_state_in;
 use crate::base::{Clock, SystemClock, chain, host_name};
 use crate::engine::{Engine, Input};
@@ -213,6 +215,7 @@ impl Master {
         outer.spawn("alerts", alert_watch.run());
         let stuck = stuck::run(inbox.clone(), alerts.clone(), plan.clone(), options.url.clone());
         outer.spawn("stuck requests", stuck);
+        outer.spawn("gerrit streams", gerrit_streams::run(plan.clone(), inbox.clone(), alerts.clone()));
         let (reloads, requests) = Reloads::new();
         let reloader = Reloader {
             path: options.config.clone(),

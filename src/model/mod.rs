@@ -64,13 +64,13 @@ pub use order::{BuiltOf, ForceOrder, Intake, Order};
 pub use outcome::Outcome;
 pub use plan::{
     About, BranchChoice, BuilderPlan, ChangeFilter, ChangeSourceKind, ChangeSourcePlan, CodebasePlan, CollapsePolicy,
-    DECLARE_RIGHTS, DatabasePlan, DeclaredCodebase, ForceParam, ForceParamKind, ForgeKind, ForgeLogin, GitPlan,
-    HTTP_REQUEST_KEYS, HeaderLogin, HookDialect, HookPlan, HookSettings, HttpLogin, HttpPlan, ImportantFiles,
-    LdapLogin, LockAccess, LockMode, LockPlan, LockScope, LoginKind, LoginPlan, LoginsPlan, MailPlan, MailTls,
-    MasterPlan, Matcher, NotifierKind, NotifierPlan, NotifyOn, OidcLogin, Only, Plan, Policy, ProjectPlan, PullEvent,
-    PullRef, PullsPlan, RETRY_DELAY_MAX, Recipients, RetentionPlan, RightsPlan, RolePlan, RulePlan, SchedulerKind,
-    SchedulerPlan, SecretsPlan, SessionsPlan, SourcePlace, StepPlan, WebPlan, WorkerPlan, dir_key, dirs_clash,
-    full_name, intern,
+    DECLARE_RIGHTS, DatabasePlan, DeclaredCodebase, ForceParam, ForceParamKind, ForgeKind, ForgeLogin, GerritPlan,
+    GerritServer, GitPlan, HTTP_REQUEST_KEYS, HeaderLogin, HookDialect, HookPlan, HookSettings, HttpLogin, HttpPlan,
+    ImportantFiles, LdapLogin, LockAccess, LockMode, LockPlan, LockScope, LoginKind, LoginPlan, LoginsPlan, MailPlan,
+    MailTls, MasterPlan, Matcher, NotifierKind, NotifierPlan, NotifyOn, OidcLogin, Only, Plan, Policy, ProjectPlan,
+    PullEvent, PullRef, PullsPlan, RETRY_DELAY_MAX, Recipients, RetentionPlan, RightsPlan, RolePlan, RulePlan,
+    SchedulerKind, SchedulerPlan, SecretsPlan, SessionsPlan, SourcePlace, StepPlan, WebPlan, WorkerPlan, dir_key,
+    dirs_clash, full_name, intern,
 };
 #[cfg(test)]
 pub use plan::{ListPlan, PaperPlan};

@@ -5,6 +5,7 @@
 
 mod address;
 mod bounds;
+mod gerrit;
 mod git;
 mod hook;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod poll_tools;
 mod pulls;
 
 pub use bounds::bounded;
+pub use gerrit::{GerritEvent, listen_to_gerrit};
 pub use git::GitProgram;
 pub use hook::{Heard, HookCall, HookError, Meaning, base_hook, change_of, check_proof, hear, record_of};
 pub use poll::{poll, poll_with};

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::gerrit::poll_gerrit;
 use super::git::{GitProgram, poll_git};
 use super::poll_error::PollError;
 use super::poll_tools::PollTools;
@@ -21,6 +22,7 @@ pub async fn poll(
     match &source.kind {
         ChangeSourceKind::Git(git) => poll_git(source, git, cursor, tools.cache, &GitProgram::default()).await,
         ChangeSourceKind::Pulls(pulls) => poll_pulls(source, pulls, cursor, tools).await,
+        ChangeSourceKind::Gerrit(gerrit) => poll_gerrit(source, gerrit, cursor).await,
         #[cfg(test)]
         ChangeSourceKind::List(list) => Ok(super::list::poll_list(source, list, cursor)),
     }
@@ -38,7 +40,9 @@ pub async fn poll_with(
 ) -> Result<(Vec<NewChange>, Cursor), PollError> {
     match &source.kind {
         ChangeSourceKind::Git(git) => poll_git(source, git, cursor, cache, program).await,
-        ChangeSourceKind::Pulls(_) => Err(PollError { message: format!("`{}` is no git repository", source.name) }),
+        ChangeSourceKind::Pulls(_) | ChangeSourceKind::Gerrit(_) => {
+            Err(PollError { message: format!("`{}` is no git repository", source.name) })
+        }
         #[cfg(test)]
         ChangeSourceKind::List(_) => Err(PollError { message: format!("`{}` is no git repository", source.name) }),
     }

@@ -164,6 +164,59 @@ pub async fn run(spec: &ProcessSpec) -> Result<ProcessOutput, ProcessError> {
     }
 }
 
+/// Runs a program that goes on, and gives each line that it writes, without its end, to `each`. Its process group is killed
+/// when the returned future is dropped. A line of more than `line_max` bytes is left out. The time-out of `spec` does not
+/// count, and its input is empty.
+pub async fn follow_lines(
+    spec: &ProcessSpec,
+    line_max: usize,
+    mut each: impl FnMut(&[u8]),
+) -> Result<ProcessOutput, ProcessError> {
+    let mut child = start(spec)?;
+    let _group = Group::of(&child);
+    let failed = |source| ProcessError::Follow { program: spec.name(), source };
+    drop(child.stdin.take());
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (mut output, mut cut) = (ProcessOutput::default(), false);
+    let lines = split_lines(stdout, line_max, &mut each);
+    let (read, said) = tokio::join!(lines, read(stderr, &mut output.stderr, &mut cut, spec.output_max));
+    read.and(said).map_err(failed)?;
+    let status = child.wait().await.map_err(failed)?;
+    (output.code, output.signal, output.cut) = (status.code(), signal_of(status), cut);
+    Ok(output)
+}
+
+/// Reads lines of a bounded length to the end of a pipe.
+async fn split_lines(
+    pipe: Option<impl AsyncRead + Unpin>,
+    line_max: usize,
+    each: &mut impl FnMut(&[u8]),
+) -> io::Result<()> {
+    let Some(mut pipe) = pipe else { return Ok(()) };
+    let mut buffer = vec![0; READ_BYTES];
+    let (mut line, mut is_long) = (Vec::new(), false);
+    loop {
+        let count = pipe.read(&mut buffer).await?;
+        if count == 0 {
+            return Ok(());
+        }
+        for piece in buffer[..count].split_inclusive(|byte| *byte == b'\n') {
+            let (text, ends) = piece.strip_suffix(b"\n").map_or((piece, false), |text| (text, true));
+            is_long |= line.len() + text.len() > line_max;
+            if !is_long {
+                line.extend_from_slice(text);
+            }
+            if ends {
+                if !is_long {
+                    each(&line);
+                }
+                line.clear();
+                is_long = false;
+            }
+        }
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "this room starts processes")]
 fn start(spec: &ProcessSpec) -> Result<Child, ProcessError> {
     if let Some(directory) = spec.cwd.as_ref().filter(|directory| !directory.is_dir()) {
@@ -335,6 +388,16 @@ mod tests {
     async fn what_a_helper_leaves_behind_does_not_hold_us() {
         let output = run(&shell("sleep 600 & echo done")).await.unwrap();
         assert_eq!(output.stdout_text(), "done\n");
+    }
+
+    #[tokio::test]
+    async fn lines_come_one_by_one_and_too_long_ones_not_at_all() {
+        let mut lines = Vec::new();
+        let spec = shell("echo a; head -c 100000 /dev/zero; echo; echo; printf 'b\\nc'; echo bye >&2; exit 4");
+        let output =
+            follow_lines(&spec, 10, |line| lines.push(String::from_utf8_lossy(line).into_owned())).await.unwrap();
+        assert_eq!((lines, output.code), (vec!["a".to_owned(), String::new(), "b".to_owned()], Some(4)));
+        assert_eq!(output.stderr_text(), "bye\n");
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! The whole configuration as data. User functions are opaque ids ([`FnId`]) that only `config` can call.
 
+mod gerrit;
 mod hook;
 mod logins;
 mod notifier;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::gerrit::{GerritPlan, GerritServer};
 pub use self::hook::{HookDialect, HookPlan, HookSettings, PullEvent, PullRef};
 pub use self::logins::{
     ForgeKind, ForgeLogin, HeaderLogin, LdapLogin, LoginKind, LoginPlan, LoginsPlan, OidcLogin, SessionsPlan,

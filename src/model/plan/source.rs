@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{HookDialect, PullRef, SourcePlace};
+use super::{GerritPlan, HookDialect, PullRef, SourcePlace};
 use crate::base::Span;
 use crate::model::Text;
 
@@ -35,6 +35,8 @@ pub enum ChangeSourceKind {
     Git(GitPlan),
     /// Polls the pull requests of a repository on a forge.
     Pulls(Box<PullsPlan>),
+    /// Asks a Gerrit server for the changes under review of a project.
+    Gerrit(Box<GerritPlan>),
     /// Tells of a list of texts, one after the other.
     #[cfg(test)]
     List(ListPlan),
@@ -48,7 +50,7 @@ impl ChangeSourceKind {
             Self::Git(GitPlan { branches: BranchChoice::Names(names), .. }) => {
                 names.iter().map(|name| name.strip_prefix("refs/heads/").unwrap_or(name)).collect()
             }
-            Self::Git(_) | Self::Pulls(_) => Vec::new(),
+            Self::Git(_) | Self::Pulls(_) | Self::Gerrit(_) => Vec::new(),
             #[cfg(test)]
             Self::List(_) => Vec::new(),
         }
@@ -59,7 +61,7 @@ impl ChangeSourceKind {
     pub fn follows_tags(&self) -> bool {
         match self {
             Self::Git(git) => !git.tags.is_empty(),
-            Self::Pulls(_) => false,
+            Self::Pulls(_) | Self::Gerrit(_) => false,
             #[cfg(test)]
             Self::List(_) => false,
         }
@@ -71,7 +73,7 @@ impl ChangeSourceKind {
         match self {
             Self::Git(git) if git.tags.is_empty() => vec![None],
             Self::Git(_) => vec![None, Some(TAG)],
-            Self::Pulls(_) => vec![Some(PULL)],
+            Self::Pulls(_) | Self::Gerrit(_) => vec![Some(PULL)],
             #[cfg(test)]
             Self::List(_) => vec![None],
         }
@@ -81,7 +83,7 @@ impl ChangeSourceKind {
     #[must_use]
     pub fn token(&self) -> Option<&Text> {
         match self {
-            Self::Git(_) => None,
+            Self::Git(_) | Self::Gerrit(_) => None,
             Self::Pulls(pulls) => pulls.token.as_ref(),
             #[cfg(test)]
             Self::List(_) => None,
@@ -94,6 +96,7 @@ impl ChangeSourceKind {
         match self {
             Self::Git(git) => &git.repository,
             Self::Pulls(pulls) => &pulls.repository,
+            Self::Gerrit(gerrit) => &gerrit.repository,
             #[cfg(test)]
             Self::List(_) => "",
         }

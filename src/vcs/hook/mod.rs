@@ -26,6 +26,7 @@ pub use base::base_hook;
 pub use call::{Heard, HookCall, HookError, Meaning};
 pub(super) use listed::{ListedPull, listed};
 pub use proof::check_proof;
+pub(super) use pull::{Comment, Pull};
 pub use records::{change_of, record_of};
 
 use crate::model::{HookDialect, HookPlan, HookSettings};

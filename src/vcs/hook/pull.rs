@@ -16,7 +16,7 @@ const LABEL_CHARS_MAX: usize = 200;
 
 /// A pull request as its forge tells it. What is not told is left out of the properties.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Pull {
+pub(in crate::vcs) struct Pull {
     pub number: i64,
     pub title: Option<String>,
     pub text: Option<String>,
@@ -39,7 +39,7 @@ pub(super) struct Pull {
 
 impl Pull {
     /// The change that it is now.
-    pub(super) fn change(self, event: &str) -> NewChange {
+    pub(in crate::vcs) fn change(self, event: &str) -> NewChange {
         let mut change = NewChange {
             author: self.author.clone().unwrap_or_default(),
             comments: paragraphs(self.title.as_deref(), self.text.as_deref()),
@@ -94,7 +94,7 @@ impl Pull {
     }
 
     /// The change that a comment asks for; else why not.
-    pub(super) fn commented(self, comment: &Comment, settings: &HookSettings) -> Result<NewChange, String> {
+    pub(in crate::vcs) fn commented(self, comment: &Comment, settings: &HookSettings) -> Result<NewChange, String> {
         if settings.pulls.is_none() {
             return Err("this hook does not take pull requests (`pull_requests`)".to_owned());
         }
@@ -116,7 +116,7 @@ impl Pull {
 
 /// A comment on a pull request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Comment {
+pub(in crate::vcs) struct Comment {
     pub text: String,
     pub author: Option<String>,
     /// What the author is to the repository, if the forge says that.

@@ -3,6 +3,7 @@
 
 mod crash;
 mod evaluators;
+mod gerrit;
 mod history;
 mod hooks;
 mod house;

@@ -1,5 +1,6 @@
 //! `change_source`: what looks for changes. Each kind has a file and a line of [`KINDS`].
 
+mod gerrit;
 mod git;
 #[cfg(test)]
 mod list;
@@ -22,6 +23,7 @@ use crate::model::{ChangeSourceKind, ChangeSourcePlan};
 static KINDS: &[KindOf<ChangeSourceKind>] = &[
     git::GIT,
     pull_requests::PULL_REQUESTS,
+    gerrit::GERRIT,
     #[cfg(test)]
     list::LIST,
 ];
@@ -31,8 +33,8 @@ const NAME: &[Param] = &[required("name", "text", "Its name.")];
 pub(super) static CHANGE_SOURCE: LazyLock<Native> = LazyLock::new(|| {
     let common = Native {
         name: "change_source",
-        doc: "Declares a change source, which looks for changes. Prefer `git_poller` and `pull_request_poller` \
-             in @stdlib//source.star; they call this one.",
+        doc: "Declares a change source, which looks for changes. Prefer `git_poller`, `pull_request_poller` \
+             and `gerrit_poller` in @stdlib//source.star; they call this one.",
         example: "change_source(\"app\", \"git\", repository = \"https://example.org/app.git\", branches = [\"main\"])",
         positional: 2,
         params: NAME,

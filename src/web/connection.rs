@@ -68,7 +68,7 @@ pub enum EndReason {
 
 /// Who is at the other end; travels with each request of the connection.
 #[derive(Clone, Debug)]
-pub struct Peer {
+pub struct ClientConnection {
     /// The address of the client, as reported by a trusted proxy.
     pub addr: SocketAddr,
     state: Arc<ConnectionState>,
@@ -90,7 +90,7 @@ struct ConnectionState {
     answers: AtomicU64,
 }
 
-impl Peer {
+impl ClientConnection {
     /// The other end of a new connection.
     pub fn new(addr: SocketAddr, seat: Seat) -> Self {
         let state = ConnectionState {
@@ -236,7 +236,7 @@ pub struct TcpConnection {
 
 impl TcpConnection {
     /// Takes a new connection; small messages leave at once.
-    pub fn new(stream: TcpStream, peer: &Peer) -> Self {
+    pub fn new(stream: TcpStream, peer: &ClientConnection) -> Self {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, peer = %peer.addr, "failed to disable Nagle's algorithm");
         }
@@ -313,8 +313,8 @@ mod tests {
     use super::*;
     use crate::web::seats::{SeatLimits, Seats};
 
-    fn peer() -> Peer {
-        Peer::new("192.0.2.1:5".parse().unwrap(), Seats::new(SeatLimits::default()).enter(None))
+    fn peer() -> ClientConnection {
+        ClientConnection::new("192.0.2.1:5".parse().unwrap(), Seats::new(SeatLimits::default()).enter(None))
     }
 
     /// A body that always has more.

@@ -12,7 +12,7 @@ use super::bodies::BodySize;
 use super::origin::may_change;
 use super::request::{Request, basic_credentials, decode};
 use super::respond::{self, set, set_text};
-use super::site::Site;
+use super::shared::Shared;
 use crate::master::{HookAccess, HookAnswer, HookCall, SubmissionResult};
 use crate::model::{HookDialect, HookPlan};
 
@@ -24,13 +24,13 @@ const USUAL: &str = "base";
 const DIALECT_BYTES_MAX: usize = 64;
 
 /// What the head of a call decides.
-pub fn turn_away(site: &Site, request: &Request, dialect: &str) -> Option<Response> {
+pub fn turn_away(shared: &Shared, request: &Request, dialect: &str) -> Option<Response> {
     let Some(dialect) = dialect_of(dialect) else {
         return Some(plain(StatusCode::NOT_FOUND, "a dialect is a word of letters, digits and underscores"));
     };
     let credentials = request.header(header::AUTHORIZATION).and_then(basic_credentials);
     let told = credentials.as_ref().map(|(user, password)| (user.as_str(), password.as_str()));
-    if !site.control.plan().web.hooks.contains_key(&dialect) {
+    if !shared.control.plan().web.hooks.contains_key(&dialect) {
         return Some(plain(StatusCode::NOT_FOUND, closed(&dialect)));
     }
     if request.method != Method::POST {
@@ -38,13 +38,13 @@ pub fn turn_away(site: &Site, request: &Request, dialect: &str) -> Option<Respon
         set(&mut response, header::ALLOW, HeaderValue::from_static("POST"));
         return Some(response);
     }
-    if !may_change(request, &site.control.url(), &[]) {
+    if !may_change(request, &shared.control.url(), &[]) {
         tracing::info!(dialect, peer = %request.origin_address(), "rejected a change hook request from a page of another site");
         let text =
-            "change hooks reject requests from pages of other sites (see `Origin`, `Sec-Fetch-Site` or `Referer`)";
+            "change hooks reject requests from pages of other sites (see `Origin`, `Sec-Fetch-Shared` or `Referer`)";
         return Some(plain(StatusCode::FORBIDDEN, text));
     }
-    match site.control.may_hook(&dialect, told, request.peer) {
+    match shared.control.may_hook(&dialect, told, request.peer) {
         HookAccess::Open => None,
         HookAccess::Denied => {
             let mut response = plain(StatusCode::UNAUTHORIZED, "Unauthorized");
@@ -61,8 +61,8 @@ pub fn turn_away(site: &Site, request: &Request, dialect: &str) -> Option<Respon
 }
 
 /// How large the body of a call may be: forges tell of thousands of commits at once, and prove themselves.
-pub fn body_size(site: &Site, dialect: &str) -> BodySize {
-    let plan = site.control.plan();
+pub fn body_size(shared: &Shared, dialect: &str) -> BodySize {
+    let plan = shared.control.plan();
     let hook = dialect_of(dialect).and_then(|dialect| plan.web.hooks.get(&dialect));
     let is_proved = |hook: &HookPlan| hook.secret.is_some() || hook.password.is_some();
     match hook {
@@ -72,9 +72,9 @@ pub fn body_size(site: &Site, dialect: &str) -> BodySize {
 }
 
 /// Takes the call of a hook that was not turned away.
-pub async fn answer(site: &Site, request: &Request, dialect: &str) -> Response {
+pub async fn answer(shared: &Shared, request: &Request, dialect: &str) -> Response {
     let Some(hook) = dialect_of(dialect) else { return respond::bare(StatusCode::NOT_FOUND) };
-    match site.control.hook(&hook, call(request), request.peer).await {
+    match shared.control.hook(&hook, call(request), request.peer).await {
         Ok(HookAnswer::Changes(intake)) => plain(StatusCode::OK, fate(&intake)),
         Ok(HookAnswer::Nothing(why)) => plain(StatusCode::OK, format!("no change found: {why}")),
         Err(error) => {

@@ -10,7 +10,7 @@ use warp::reply::Response;
 use super::cookies;
 use super::request::{Request, basic_credentials};
 use super::respond::{self, set, set_text};
-use super::site::Site;
+use super::shared::Shared;
 use crate::auth::{LoginError, Presented, ProxyUser};
 use crate::model::{HeaderLogin, Plan};
 
@@ -18,12 +18,12 @@ use crate::model::{HeaderLogin, Plan};
 ///
 /// # Errors
 /// The answer to somebody who presents what does not hold.
-pub async fn identify(site: &Site, request: &mut Request) -> Result<(), Box<Response>> {
+pub async fn identify(shared: &Shared, request: &mut Request) -> Result<(), Box<Response>> {
     // Hooks and files have nothing to do with users; a hook has credentials of its own.
     if ["/change_hook", "/assets/"].iter().any(|begin| request.path.starts_with(begin)) {
         return Ok(());
     }
-    let (plan, url) = (site.control.plan(), site.control.url());
+    let (plan, url) = (shared.control.plan(), shared.control.url());
     let proxy = plan.logins.header().map(|headers| proxy_user(&request.headers, headers)).transpose();
     let Ok(proxy) = proxy else {
         let text = "two proxies disagree on who this is";
@@ -38,10 +38,10 @@ pub async fn identify(site: &Site, request: &mut Request) -> Result<(), Box<Resp
         password: basic.as_ref().map(|(user, password)| (user.as_str(), password.as_str())),
         session: session.as_deref(),
         proxy: proxy.flatten(),
-        address: site.share_of(request),
+        address: shared.share_of(request),
     };
     let by_session = presented.key.is_none() && presented.password.is_none() && presented.proxy.is_none();
-    match site.accounts.identify(&plan, presented).await {
+    match shared.accounts.identify(&plan, presented).await {
         Ok(identity) => {
             request.session = session.filter(|_| by_session && !identity.is_anonymous());
             request.identity = identity;

@@ -1,7 +1,7 @@
 //! Live events: facts as they become durable, as a stream of server-sent events. A page subscribes to what it shows,
 //! and reloads what has changed.
 //!
-//! Invariants: there are at most [`STREAMS_MAX`](super::site::STREAMS_MAX) streams. Each sends a heartbeat while nothing happens, and ends at
+//! Invariants: there are at most [`STREAMS_MAX`](super::shared::STREAMS_MAX) streams. Each sends a heartbeat while nothing happens, and ends at
 //! shutdown. A reader that is too slow is told that it has missed events (`lagged`), and never delays anybody else.
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use warp::reply::Response;
 use super::history::VisibleHistory;
 use super::request::Request;
 use super::respond::{self, set};
-use super::site::Site;
+use super::shared::Shared;
 use super::sync_stream::SyncStream;
 use super::wire::LiveEvent;
 use crate::model::{BuildId, BuilderId, ChangeId, Event, Fact, Identity, Object, Outcome, RequestId, WorkerId};
@@ -46,7 +46,7 @@ struct EventFilter {
 }
 
 /// Answers `GET /events`.
-pub fn answer(site: &Arc<Site>, request: &Request) -> Response {
+pub fn answer(shared: &Arc<Shared>, request: &Request) -> Response {
     if request.method != Method::GET {
         return respond::bare(StatusCode::METHOD_NOT_ALLOWED);
     }
@@ -54,7 +54,7 @@ pub fn answer(site: &Arc<Site>, request: &Request) -> Response {
         Ok(wanted) => wanted,
         Err(text) => return respond::body(StatusCode::BAD_REQUEST, respond::TEXT, text),
     };
-    let (permit, share) = match (Arc::clone(&site.streams).try_acquire_owned(), share(site, request)) {
+    let (permit, share) = match (Arc::clone(&shared.streams).try_acquire_owned(), share(shared, request)) {
         (Ok(permit), Some(share)) => (permit, share),
         (Err(_), _) => {
             return respond::body(StatusCode::SERVICE_UNAVAILABLE, respond::TEXT, "too many open event streams");
@@ -65,12 +65,12 @@ pub fn answer(site: &Arc<Site>, request: &Request) -> Response {
         }
     };
     let live = EventStream {
-        facts: site.control.subscribe(),
+        facts: shared.control.subscribe(),
         identity: request.identity.clone(),
         // Whoever comes back missed what happened meanwhile.
         missed: request.headers.contains_key("last-event-id"),
         builder_of: BTreeMap::new(),
-        site: Arc::clone(site),
+        shared: Arc::clone(shared),
         wanted,
         greeted: false,
         beat: Instant::now() + BEAT,
@@ -110,7 +110,7 @@ impl EventFilter {
 }
 
 struct EventStream {
-    site: Arc<Site>,
+    shared: Arc<Shared>,
     /// Whose stream it is.
     identity: Identity,
     facts: Receiver<Arc<Fact>>,
@@ -127,23 +127,23 @@ struct EventStream {
 }
 
 /// One of the streams of an address; none for trusted proxies, which bring those of many.
-struct StreamShare(Option<(Arc<Site>, IpAddr)>);
+struct StreamShare(Option<(Arc<Shared>, IpAddr)>);
 
-fn share(site: &Arc<Site>, request: &Request) -> Option<StreamShare> {
-    let Some(address) = site.share_of(request) else { return Some(StreamShare(None)) };
-    let mut open = site.streams_of();
+fn share(shared: &Arc<Shared>, request: &Request) -> Option<StreamShare> {
+    let Some(address) = shared.share_of(request) else { return Some(StreamShare(None)) };
+    let mut open = shared.streams_of();
     let streams = open.entry(address).or_default();
     if *streams >= STREAMS_EACH_MAX {
         return None;
     }
     *streams += 1;
-    Some(StreamShare(Some((Arc::clone(site), address))))
+    Some(StreamShare(Some((Arc::clone(shared), address))))
 }
 
 impl Drop for StreamShare {
     fn drop(&mut self) {
-        let Some((site, address)) = &self.0 else { return };
-        let mut open = site.streams_of();
+        let Some((shared, address)) = &self.0 else { return };
+        let mut open = shared.streams_of();
         if let Some(streams) = open.get_mut(address) {
             *streams -= 1;
             if *streams == 0 {
@@ -174,7 +174,7 @@ impl EventStream {
                 return None;
             }
             let fact = tokio::select! {
-                () = self.site.stop.cancelled() => return None,
+                () = self.shared.stop.cancelled() => return None,
                 fact = tokio::time::timeout_at(self.beat, self.facts.recv()) => fact,
             };
             match fact {
@@ -195,7 +195,7 @@ impl EventStream {
 
     /// The event of a fact, if the reader asked for it.
     fn event(&mut self, fact: &Fact) -> Option<LiveEvent> {
-        let store = self.site.control.store();
+        let store = self.shared.control.store();
         let name_of = |id: WorkerId| Some(store.worker(id).ok()??.name);
         let mut event = describe(fact, name_of)?;
         if event.builder.is_none() && !self.wanted.builders.is_empty() {
@@ -206,12 +206,12 @@ impl EventStream {
 
     /// Whether the reader may know of it.
     async fn sees(&self, event: &LiveEvent) -> bool {
-        if VisibleHistory::new(&*self.site.control, &self.identity).is_whole() {
+        if VisibleHistory::new(&*self.shared.control, &self.identity).is_whole() {
             return true;
         }
-        let (site, identity, event) = (Arc::clone(&self.site), self.identity.clone(), event.clone());
+        let (shared, identity, event) = (Arc::clone(&self.shared), self.identity.clone(), event.clone());
         let seeing = tokio::task::spawn_blocking(move || {
-            is_visible(&VisibleHistory::new(&*site.control, &identity), &event).unwrap_or(false)
+            is_visible(&VisibleHistory::new(&*shared.control, &identity), &event).unwrap_or(false)
         });
         seeing.await.unwrap_or(false)
     }
@@ -221,7 +221,7 @@ impl EventStream {
         if let Some(builder) = self.builder_of.get(&build) {
             return *builder;
         }
-        let found = self.site.control.store().build(BuildId(build)).ok()?.map(|build| build.builder.0);
+        let found = self.shared.control.store().build(BuildId(build)).ok()?.map(|build| build.builder.0);
         if self.builder_of.len() >= REMEMBERED_MAX {
             self.builder_of.clear();
         }

@@ -21,7 +21,7 @@ mod request;
 mod respond;
 mod seats;
 mod server;
-mod site;
+mod shared;
 mod starting;
 mod starwright_api;
 mod sync_stream;

@@ -34,7 +34,7 @@ use warp::reply::Response;
 use warp::{Buf, Filter};
 
 use super::bodies::BodyLimits;
-use super::connection::{ConnectionTimeouts, EndReason, Peer, TcpConnection, WatchedBody};
+use super::connection::{ClientConnection, ConnectionTimeouts, EndReason, TcpConnection, WatchedBody};
 use super::control::Control;
 use super::dispatch;
 use super::host_check::{self, KnownHosts};
@@ -42,7 +42,7 @@ use super::identify;
 use super::request::Request;
 use super::respond::{self, bare};
 use super::seats::{SeatLimits, Seats};
-use super::site::Site;
+use super::shared::Shared;
 use super::worker_link;
 use crate::auth::Accounts;
 use crate::base::{Clock, SystemClock, process};
@@ -94,10 +94,10 @@ pub async fn serve_within(
     listener: TcpListener,
     stop: CancellationToken,
 ) {
-    let site = Site::new(Arc::new(control), accounts, clock, limits.bodies, stop.clone());
+    let shared = Shared::new(Arc::new(control), accounts, clock, limits.bodies, stop.clone());
     let server = Arc::new(Server {
-        filter: routes(&site),
-        site: Arc::clone(&site),
+        filter: routes(&shared),
+        shared: Arc::clone(&shared),
         timeouts: limits.timeouts,
         told: Mutex::new((Instant::now(), BTreeSet::new())),
     });
@@ -110,14 +110,14 @@ pub async fn serve_within(
             accepted = accept(&listener) => accepted,
         };
         if let Some((stream, addr)) = accepted {
-            let exempt = host_check::is_trusted(&site.control.plan().web, addr.ip());
-            let peer = Peer::new(addr, seats.enter((!exempt).then_some(addr.ip())));
+            let exempt = host_check::is_trusted(&shared.control.plan().web, addr.ip());
+            let peer = ClientConnection::new(addr, seats.enter((!exempt).then_some(addr.ip())));
             connections.spawn(connection(&server, stream, peer, &graceful));
         }
     }
     drop(listener);
     connections.close();
-    site.workers.close();
+    shared.workers.close();
     let in_order = async {
         graceful.shutdown().await;
         connections.wait().await;
@@ -126,14 +126,14 @@ pub async fn serve_within(
         tracing::debug!("some connections did not close in time; closing them now");
     }
     // Workers would stay indefinitely. They keep their commands, and come back.
-    site.cut.cancel();
+    shared.cut.cancel();
     connections.wait().await;
-    site.workers.wait().await;
+    shared.workers.wait().await;
 }
 
 /// What all connections share.
 struct Server {
-    site: Arc<Site>,
+    shared: Arc<Shared>,
     filter: BoxedFilter<(Response,)>,
     timeouts: ConnectionTimeouts,
     /// Addresses that were reported, and since when.
@@ -154,7 +154,7 @@ async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
 fn connection(
     server: &Arc<Server>,
     stream: TcpStream,
-    peer: Peer,
+    peer: ClientConnection,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + use<> {
     let wire = TcpConnection::new(stream, &peer);
@@ -183,7 +183,7 @@ fn connection(
                 tracing::debug!(error = respond::error_text(error.as_ref()), peer = %peer.addr, "connection ended early");
             },
             ended = peer.ended(server.timeouts) => server.tell(&peer, ended),
-            () = server.site.cut.cancelled() => {}
+            () = server.shared.cut.cancelled() => {}
         }
     }
 }
@@ -191,7 +191,7 @@ fn connection(
 impl Server {
     async fn request(
         &self,
-        peer: &Peer,
+        peer: &ClientConnection,
         request: hyper::Request<Incoming>,
     ) -> hyper::Response<WatchedBody<impl Body<Data = bytes::Bytes, Error: std::error::Error + Send + Sync> + use<>>>
     {
@@ -201,7 +201,7 @@ impl Server {
             return response.map(WatchedBody::unseated);
         };
         let (mut parts, body) = request.into_parts();
-        let (url, plan) = (self.site.control.url(), self.site.control.plan());
+        let (url, plan) = (self.shared.control.url(), self.shared.control.plan());
         if !host_check::is_trusted(&plan.web, peer.addr.ip()) {
             identify::strip(&mut parts.headers, &plan);
         }
@@ -218,7 +218,7 @@ impl Server {
     }
 
     /// Says why a connection was closed: for the first of an address, where somebody may wonder.
-    fn tell(&self, peer: &Peer, ended: EndReason) {
+    fn tell(&self, peer: &ClientConnection, ended: EndReason) {
         let address = peer.addr;
         match ended {
             EndReason::Silent if self.is_news(address.ip()) => {
@@ -228,7 +228,7 @@ impl Server {
                      `--protocol=msgpack_experimental_v7` behaves like that",
                     self.timeouts.head
                 );
-                self.site.control.connection_was_silent(address);
+                self.shared.control.connection_was_silent(address);
             }
             EndReason::Unread if self.is_news(address.ip()) => {
                 tracing::warn!(%address, "closed a connection whose client did not read its response for {:?}", self.timeouts.stall);
@@ -247,19 +247,19 @@ impl Server {
 }
 
 /// The one filter: first workers, then everything else through our own table.
-fn routes(site: &Arc<Site>) -> BoxedFilter<(Response,)> {
-    let answering = Arc::clone(site);
+fn routes(shared: &Arc<Shared>) -> BoxedFilter<(Response,)> {
+    let answering = Arc::clone(shared);
     let everything = warp::method()
         .and(warp::path::full())
         .and(warp::query::raw().or(warp::any().map(String::new)).unify())
         .and(warp::header::headers_cloned())
-        .and(warp::ext::optional::<Peer>())
+        .and(warp::ext::optional::<ClientConnection>())
         .and(warp::body::stream())
         .then(move |method, path, query, headers, peer, body| {
             let head = Head { method, path, query, headers, peer };
             answer(Arc::clone(&answering), head, body)
         });
-    worker_link::filter(Arc::clone(site)).or(everything).unify().boxed()
+    worker_link::filter(Arc::clone(shared)).or(everything).unify().boxed()
 }
 
 struct Head {
@@ -267,10 +267,10 @@ struct Head {
     path: FullPath,
     query: String,
     headers: HeaderMap,
-    peer: Option<Peer>,
+    peer: Option<ClientConnection>,
 }
 
-async fn answer<S, B>(site: Arc<Site>, head: Head, body: S) -> Response
+async fn answer<S, B>(shared: Arc<Shared>, head: Head, body: S) -> Response
 where
     S: Stream<Item = Result<B, warp::Error>>,
     B: Buf,
@@ -283,25 +283,25 @@ where
         peer: head.peer.map(|peer| peer.addr),
         ..Request::default()
     };
-    let url = site.control.url();
-    if let Err(refusal) = identify::identify(&site, &mut request).await {
+    let url = shared.control.url();
+    if let Err(refusal) = identify::identify(&shared, &mut request).await {
         return finish(*refusal, true, &url);
     }
     let is_private = !request.identity.is_anonymous();
     let answering = async {
-        if let Some(refusal) = dispatch::turn_away(&site, &request) {
+        if let Some(refusal) = dispatch::turn_away(&shared, &request) {
             return refusal;
         }
         // Its share of the budget is held until the answer is there.
         let mut held = None;
         if dispatch::takes_body(&request) {
-            let size = dispatch::body_size(&site, &request);
-            match site.bodies.read(size, request.length(), site.share_of(&request), body).await {
+            let size = dispatch::body_size(&shared, &request);
+            match shared.bodies.read(size, request.length(), shared.share_of(&request), body).await {
                 Ok(body) => request.body = held.insert(body).bytes.clone(),
                 Err(error) => return refuse_body(error),
             }
         }
-        let response = in_time(ANSWER_MAX, Box::pin(dispatch::answer(&site, request))).await;
+        let response = in_time(ANSWER_MAX, Box::pin(dispatch::answer(&shared, request))).await;
         drop(held);
         response
     };

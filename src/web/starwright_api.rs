@@ -14,7 +14,7 @@ use super::identify::turned_away;
 use super::origin::{self, Origin};
 use super::request::Request;
 use super::respond::{self, error_text};
-use super::site::Site;
+use super::shared::Shared;
 use super::wire::{
     AlertsResponse, AuditResponse, ChangesRequest, ChangesResponse, DeliveriesResponse, DoneResponse, ErrorResponse,
     HealthResponse, LoginRequest, LoginResponse, PlanResponse, PollRequest, RefusedPlan, ReloadOutcome, ReloadRequest,
@@ -35,12 +35,12 @@ struct ApiFailure {
 type ApiResult = Result<Response, ApiFailure>;
 
 /// Answers a request below `/api/starwright/`.
-pub async fn answer(site: &Arc<Site>, request: &Request, path: &str) -> Response {
-    let judged = origin::judge(request, &site.control.url(), &site.control.plan().web.allowed_origins);
+pub async fn answer(shared: &Arc<Shared>, request: &Request, path: &str) -> Response {
+    let judged = origin::judge(request, &shared.control.url(), &shared.control.plan().web.allowed_origins);
     let answered = match (&judged, path.strip_prefix("v1/")) {
         (Origin::Foreign, _) => Err(refused(StatusCode::FORBIDDEN, "invalid origin")),
         (_, None) => Err(refused(StatusCode::NOT_FOUND, "no such version of the API")),
-        (_, Some(path)) => dispatch(site, request, path).await,
+        (_, Some(path)) => dispatch(shared, request, path).await,
     };
     let mut response = answered.unwrap_or_else(|refused| json(refused.status, &ErrorResponse { error: refused.text }));
     if let Origin::Allowed(origin) = &judged {
@@ -61,14 +61,14 @@ pub fn foreign() -> Response {
 }
 
 /// What is read: of the history as the visitor may see it.
-type ReadPath = fn(&Site, &VisibleHistory<'_>) -> Result<Response, StoreError>;
+type ReadPath = fn(&Shared, &VisibleHistory<'_>) -> Result<Response, StoreError>;
 
 /// Paths that are only read, beside that of a waiting request.
 static READS: &[(&str, ReadPath)] = &[
-    ("alerts", |site, history| Ok(json(StatusCode::OK, &alerts(site, history)))),
+    ("alerts", |shared, history| Ok(json(StatusCode::OK, &alerts(shared, history)))),
     ("deliveries", |_, history| Ok(json(StatusCode::OK, &deliveries(history)?))),
     ("health", |_, history| Ok(json(StatusCode::OK, &health(history)?))),
-    ("plan", |site, history| Ok(json(StatusCode::OK, &plan(site, history)?))),
+    ("plan", |shared, history| Ok(json(StatusCode::OK, &plan(shared, history)?))),
     ("sources", |_, history| Ok(json(StatusCode::OK, &sources(history)?))),
 ];
 
@@ -77,33 +77,33 @@ pub fn paths() -> impl Iterator<Item = &'static str> {
     READS.iter().map(|(path, _)| *path).chain(["requests/:request/waiting", "audit", "audit.ndjson", "whoami"])
 }
 
-async fn dispatch(site: &Arc<Site>, request: &Request, path: &str) -> ApiResult {
+async fn dispatch(shared: &Arc<Shared>, request: &Request, path: &str) -> ApiResult {
     let posts = request.method == Method::POST;
     if let Some(number) = path.strip_prefix("requests/").and_then(|rest| rest.strip_suffix("/waiting")) {
-        return waiting(site, request, number).await;
+        return waiting(shared, request, number).await;
     }
     if let Some(number) = path.strip_prefix("deliveries/").and_then(|rest| rest.strip_suffix("/resend")) {
-        return resend(site, request, number).await;
+        return resend(shared, request, number).await;
     }
-    if matches!(path, "audit" | "audit.ndjson") && Site::reads(request) {
-        return audit_log(site, request, path == "audit.ndjson").await;
+    if matches!(path, "audit" | "audit.ndjson") && Shared::reads(request) {
+        return audit_log(shared, request, path == "audit.ndjson").await;
     }
-    if let (Some((name, _)), true) = (request.query_pairs().first(), Site::reads(request)) {
+    if let (Some((name, _)), true) = (request.query_pairs().first(), Shared::reads(request)) {
         return Err(refused(StatusCode::BAD_REQUEST, format!("unknown parameter `{name}`: this path takes none")));
     }
     if let Some((_, endpoint)) = READS.iter().find(|(read, _)| *read == path) {
-        if Site::reads(request) {
-            return read(site, request.identity.clone(), *endpoint).await;
+        if Shared::reads(request) {
+            return read(shared, request.identity.clone(), *endpoint).await;
         }
         return Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path accepts GET only"));
     }
     match path {
-        "reload" if posts => reload(site, parse_body(request)?, by(request)).await,
-        "changes" if posts => changes(site, parse_body(request)?, by(request)).await,
-        "poll" if posts => poll(site, parse_body(request)?, by(request)).await,
-        "login" if posts => login(site, request, parse_body(request)?).await,
-        "logout" if posts => Ok(logout(site, request)),
-        "whoami" if Site::reads(request) => Ok(json(StatusCode::OK, &whoami(request))),
+        "reload" if posts => reload(shared, parse_body(request)?, by(request)).await,
+        "changes" if posts => changes(shared, parse_body(request)?, by(request)).await,
+        "poll" if posts => poll(shared, parse_body(request)?, by(request)).await,
+        "login" if posts => login(shared, request, parse_body(request)?).await,
+        "logout" if posts => Ok(logout(shared, request)),
+        "whoami" if Shared::reads(request) => Ok(json(StatusCode::OK, &whoami(request))),
         "reload" | "changes" | "poll" | "login" | "logout" => {
             Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path accepts POST only"))
         }
@@ -128,20 +128,20 @@ fn by(request: &Request) -> Caller {
     request.caller("", request.via())
 }
 
-async fn login(site: &Site, request: &Request, body: LoginRequest) -> ApiResult {
+async fn login(shared: &Shared, request: &Request, body: LoginRequest) -> ApiResult {
     let LoginRequest { user, password } = body;
-    match site.accounts.log_in(&site.control.plan(), (&user, &password), site.share_of(request)).await {
+    match shared.accounts.log_in(&shared.control.plan(), (&user, &password), shared.share_of(request)).await {
         Ok((_, key)) => Ok(json(StatusCode::OK, &LoginResponse { key, user })),
         Err(error) => Ok(turned_away(request, error)),
     }
 }
 
 /// Ends the session whose key was sent.
-fn logout(site: &Site, request: &Request) -> Response {
+fn logout(shared: &Shared, request: &Request) -> Response {
     let sent =
         request.header(header::AUTHORIZATION).and_then(|header| header.split_once(' ')).map(|(_, key)| key.trim());
     for key in sent.into_iter().chain(request.session.as_deref()) {
-        site.accounts.log_out(key);
+        shared.accounts.log_out(key);
     }
     json(StatusCode::OK, &DoneResponse {})
 }
@@ -158,10 +158,10 @@ fn whoami(request: &Request) -> WhoamiResponse {
     }
 }
 
-async fn reload(site: &Site, body: ReloadRequest, by: Caller) -> ApiResult {
+async fn reload(shared: &Shared, body: ReloadRequest, by: Caller) -> ApiResult {
     let order = Order::Reload { why: body.cause.unwrap_or_else(|| "HTTP".to_owned()) };
-    let reply = site.control.order(order, by).await.map_err(unavailable)?;
-    let in_force = || site.control.plan().digest.to_string();
+    let reply = shared.control.order(order, by).await.map_err(unavailable)?;
+    let in_force = || shared.control.plan().digest.to_string();
     let answer = match reply {
         Reply::Done => reloaded(ReloadOutcome::Unchanged, in_force()),
         Reply::Adopted { digest, changes } => {
@@ -180,10 +180,10 @@ fn reloaded(outcome: ReloadOutcome, digest: String) -> ReloadResponse {
     ReloadResponse { outcome, digest, changes: Vec::new(), report: None }
 }
 
-async fn changes(site: &Site, body: ChangesRequest, by: Caller) -> ApiResult {
+async fn changes(shared: &Shared, body: ChangesRequest, by: Caller) -> ApiResult {
     let changes = body.changes.into_iter().map(Into::into).collect();
     let order = Order::AddChanges { changes, delivery: body.delivery, intake: Intake::Report };
-    match site.control.order(order, by).await.map_err(unavailable)? {
+    match shared.control.order(order, by).await.map_err(unavailable)? {
         Reply::Changes(intake) => {
             let recorded = intake.iter().filter_map(SubmissionResult::recorded).map(|id| id.0).collect();
             let others = intake.iter().filter(|one| one.recorded().is_none());
@@ -195,16 +195,16 @@ async fn changes(site: &Site, body: ChangesRequest, by: Caller) -> ApiResult {
 }
 
 /// Why a request waits.
-async fn waiting(site: &Arc<Site>, request: &Request, number: &str) -> ApiResult {
-    if !Site::reads(request) {
+async fn waiting(shared: &Arc<Shared>, request: &Request, number: &str) -> ApiResult {
+    if !Shared::reads(request) {
         return Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path accepts GET only"));
     }
     let missing = || refused(StatusCode::NOT_FOUND, format!("there is no request `{number}`"));
     let id = number.parse().map(RequestId).map_err(|_| missing())?;
-    let mut why = site.control.why_waits(vec![id]).await.map_err(unavailable)?;
-    let (site, identity) = (Arc::clone(site), request.identity.clone());
+    let mut why = shared.control.why_waits(vec![id]).await.map_err(unavailable)?;
+    let (shared, identity) = (Arc::clone(shared), request.identity.clone());
     let seen = tokio::task::spawn_blocking(move || {
-        let history = VisibleHistory::new(&*site.control, &identity);
+        let history = VisibleHistory::new(&*shared.control, &identity);
         let found = history.request(id)?.is_some();
         why = history.visible_reasons(why);
         Ok::<_, StoreError>(found.then_some(why))
@@ -215,7 +215,7 @@ async fn waiting(site: &Arc<Site>, request: &Request, number: &str) -> ApiResult
 }
 
 /// The audit log: one page of it, or all of it, one object a line.
-async fn audit_log(site: &Arc<Site>, request: &Request, whole: bool) -> ApiResult {
+async fn audit_log(shared: &Arc<Shared>, request: &Request, whole: bool) -> ApiResult {
     let mut last = None;
     for (name, value) in request.query_pairs() {
         match name.as_str() {
@@ -226,9 +226,9 @@ async fn audit_log(site: &Arc<Site>, request: &Request, whole: bool) -> ApiResul
             _ => return Err(refused(StatusCode::BAD_REQUEST, format!("unknown parameter `{name}`"))),
         }
     }
-    let (site, identity) = (Arc::clone(site), request.identity.clone());
+    let (shared, identity) = (Arc::clone(shared), request.identity.clone());
     let reading = tokio::task::spawn_blocking(move || {
-        let history = VisibleHistory::new(&*site.control, &identity);
+        let history = VisibleHistory::new(&*shared.control, &identity);
         if let Err(denial) = history.may_audit() {
             let status = if denial.anonymous { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
             return Ok(Err(refused(status, denial.to_string())));
@@ -253,23 +253,23 @@ fn wire_audit(line: AuditLine) -> WireAudit {
 }
 
 /// Sends a report again that was given up.
-async fn resend(site: &Arc<Site>, request: &Request, number: &str) -> ApiResult {
+async fn resend(shared: &Arc<Shared>, request: &Request, number: &str) -> ApiResult {
     if request.method != Method::POST {
         return Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path accepts POST only"));
     }
     let DoneResponse {} = parse_body(request)?;
     let missing = || refused(StatusCode::NOT_FOUND, format!("no report {number} was given up"));
     let report = number.parse().map(ReportId).map_err(|_| missing())?;
-    let (shared, identity) = (Arc::clone(site), request.identity.clone());
-    let reading = tokio::task::spawn_blocking(move || VisibleHistory::new(&*shared.control, &identity).undelivered());
+    let (reader, identity) = (Arc::clone(shared), request.identity.clone());
+    let reading = tokio::task::spawn_blocking(move || VisibleHistory::new(&*reader.control, &identity).undelivered());
     if !finished(reading.await)?.iter().any(|record| record.report.id == report) {
         return Err(missing());
     }
-    done(site.control.order(Order::Resend { report, of: None }, by(request)).await.map_err(unavailable)?)
+    done(shared.control.order(Order::Resend { report, of: None }, by(request)).await.map_err(unavailable)?)
 }
 
-async fn poll(site: &Site, body: PollRequest, by: Caller) -> ApiResult {
-    done(site.control.order(Order::Poll { source: body.source }, by).await.map_err(unavailable)?)
+async fn poll(shared: &Shared, body: PollRequest, by: Caller) -> ApiResult {
+    done(shared.control.order(Order::Poll { source: body.source }, by).await.map_err(unavailable)?)
 }
 
 fn done(reply: Reply) -> ApiResult {
@@ -288,9 +288,10 @@ fn done(reply: Reply) -> ApiResult {
 }
 
 /// What is read from the store, on a thread that may wait.
-async fn read(site: &Arc<Site>, identity: Identity, endpoint: ReadPath) -> ApiResult {
-    let site = Arc::clone(site);
-    let reading = tokio::task::spawn_blocking(move || endpoint(&site, &VisibleHistory::new(&*site.control, &identity)));
+async fn read(shared: &Arc<Shared>, identity: Identity, endpoint: ReadPath) -> ApiResult {
+    let shared = Arc::clone(shared);
+    let reading =
+        tokio::task::spawn_blocking(move || endpoint(&shared, &VisibleHistory::new(&*shared.control, &identity)));
     finished(reading.await)
 }
 
@@ -306,8 +307,8 @@ fn finished<T>(read: Result<Result<T, StoreError>, tokio::task::JoinError>) -> R
     }
 }
 
-fn plan(site: &Site, store: &VisibleHistory<'_>) -> Result<PlanResponse, StoreError> {
-    let plan = site.control.plan();
+fn plan(shared: &Shared, store: &VisibleHistory<'_>) -> Result<PlanResponse, StoreError> {
+    let plan = shared.control.plan();
     let adopted = store.plans_adopted(1)?.into_iter().next();
     let refused = store.plan_refused()?.map(|(at, report)| RefusedPlan { at: at.as_millis(), report });
     let mut answer = PlanResponse {
@@ -354,8 +355,8 @@ fn sources(store: &VisibleHistory<'_>) -> Result<SourcesResponse, StoreError> {
     Ok(SourcesResponse { sources: sources.collect() })
 }
 
-fn alerts(site: &Site, store: &VisibleHistory<'_>) -> AlertsResponse {
-    let alerts = site.control.alerts().list().into_iter();
+fn alerts(shared: &Shared, store: &VisibleHistory<'_>) -> AlertsResponse {
+    let alerts = shared.control.alerts().list().into_iter();
     AlertsResponse { alerts: alerts.filter(|alert| store.sees_alert(&alert.subject)).map(Into::into).collect() }
 }
 

@@ -14,10 +14,10 @@ use warp::http::{HeaderMap, StatusCode, header};
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply};
 
-use super::connection::Peer;
+use super::connection::ClientConnection;
 use super::host_check::is_workers;
 use super::respond;
-use super::site::Site;
+use super::shared::Shared;
 use crate::master::{AdmittedWorker, Frame, Refusal, Socket};
 
 /// A worker sends a block of a file as one message, and the master chooses a block size far below this. More is an
@@ -31,28 +31,33 @@ enum UpgradeAnswer {
 }
 
 /// Answers the requests of workers; passes all others on.
-pub fn filter(site: Arc<Site>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
-    let judge = Arc::clone(&site);
+pub fn filter(shared: Arc<Shared>) -> impl Filter<Extract = (Response,), Error = Rejection> + Clone {
+    let judge = Arc::clone(&shared);
     warp::path::full()
         .and(warp::header::headers_cloned())
-        .and(warp::ext::optional::<Peer>())
-        .and_then(move |path: FullPath, headers: HeaderMap, peer: Option<Peer>| {
+        .and(warp::ext::optional::<ClientConnection>())
+        .and_then(move |path: FullPath, headers: HeaderMap, peer: Option<ClientConnection>| {
             let verdict = judge_upgrade(&judge, path.as_str(), &headers, peer.as_ref());
             async move { verdict.map(|verdict| (verdict, peer)).ok_or_else(warp::reject::not_found) }
         })
         .untuple_one()
         .and(warp::ws().map(Some).or(warp::any().map(|| None)).unify())
-        .map(move |verdict, peer: Option<Peer>, ws: Option<Ws>| match (verdict, ws) {
+        .map(move |verdict, peer: Option<ClientConnection>, ws: Option<Ws>| match (verdict, ws) {
             (UpgradeAnswer::Refused(status, why), _) => refuse(status, why),
             (UpgradeAnswer::Welcome(_), None) => {
                 refuse(StatusCode::BAD_REQUEST, "the WebSocket upgrade request is incomplete".to_owned())
             }
-            (UpgradeAnswer::Welcome(seat), Some(ws)) => welcome(Arc::clone(&site), seat, peer, ws),
+            (UpgradeAnswer::Welcome(seat), Some(ws)) => welcome(Arc::clone(&shared), seat, peer, ws),
         })
 }
 
 /// None if it is not a worker.
-fn judge_upgrade(site: &Site, path: &str, headers: &HeaderMap, peer: Option<&Peer>) -> Option<UpgradeAnswer> {
+fn judge_upgrade(
+    shared: &Shared,
+    path: &str,
+    headers: &HeaderMap,
+    peer: Option<&ClientConnection>,
+) -> Option<UpgradeAnswer> {
     if !is_workers(headers, path) {
         return None;
     }
@@ -61,7 +66,7 @@ fn judge_upgrade(site: &Site, path: &str, headers: &HeaderMap, peer: Option<&Pee
         return Some(UpgradeAnswer::Refused(StatusCode::FORBIDDEN, "web pages cannot connect as workers".to_owned()));
     }
     let authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
-    Some(match site.control.admit_worker(authorization, peer.map(|peer| peer.addr)) {
+    Some(match shared.control.admit_worker(authorization, peer.map(|peer| peer.addr)) {
         Ok(seat) => UpgradeAnswer::Welcome(seat),
         Err(refusal) => {
             let status = match &refusal {
@@ -78,7 +83,7 @@ fn refuse(status: StatusCode, why: String) -> Response {
     respond::finish(respond::body(status, respond::TEXT, why + "\n"))
 }
 
-fn welcome(site: Arc<Site>, seat: AdmittedWorker, peer: Option<Peer>, ws: Ws) -> Response {
+fn welcome(shared: Arc<Shared>, seat: AdmittedWorker, peer: Option<ClientConnection>, ws: Ws) -> Response {
     if let Some(peer) = &peer {
         peer.acknowledge_quickly();
         if !peer.become_worker() {
@@ -86,7 +91,7 @@ fn welcome(site: Arc<Site>, seat: AdmittedWorker, peer: Option<Peer>, ws: Ws) ->
         }
     }
     // The token keeps the end of the server waiting for this worker's task.
-    let token = site.workers.token();
+    let token = shared.workers.token();
     ws.max_message_size(MESSAGE_BYTES_MAX)
         .max_frame_size(MESSAGE_BYTES_MAX)
         .on_upgrade(move |socket| async move {
@@ -94,8 +99,8 @@ fn welcome(site: Arc<Site>, seat: AdmittedWorker, peer: Option<Peer>, ws: Ws) ->
             // The peer holds the worker's seat as long as this lasts.
             let socket = adapt(socket, peer.as_ref().map(|peer| peer.addr));
             tokio::select! {
-                () = site.control.serve_worker(seat, socket) => {}
-                () = site.cut.cancelled() => {}
+                () = shared.control.serve_worker(seat, socket) => {}
+                () = shared.cut.cancelled() => {}
             }
         })
         .into_response()

@@ -56,22 +56,22 @@ use super::history::VisibleHistory;
 use super::origin::{self, Origin};
 use super::request::{Request, decode};
 use super::respond;
-use super::site::Site;
+use super::shared::Shared;
 use crate::model::Identity;
 
 /// The methods that pages of other origins may use.
 const METHODS: [&str; 3] = ["GET", "POST", "HEAD"];
 
 /// Answers a request below `/api/v2`; `path` is what follows, still encoded.
-pub async fn answer(site: &Arc<Site>, request: Request, path: &str) -> Response {
-    let origin = origin::judge(&request, &site.control.url(), &site.control.plan().web.allowed_origins);
+pub async fn answer(shared: &Arc<Shared>, request: Request, path: &str) -> Response {
+    let origin = origin::judge(&request, &shared.control.url(), &shared.control.plan().web.allowed_origins);
     let request_was_preflight = request.method == Method::OPTIONS;
     let mut response = match (&origin, &request.method) {
         (Origin::Foreign, &Method::POST) => rpc::foreign(),
         (Origin::Foreign, _) => refuse(&ApiError::bad("invalid origin")),
         (Origin::Allowed(_), &Method::OPTIONS) => preflight(&request),
-        (_, &Method::GET | &Method::HEAD) => read(site, &request, path).await,
-        (_, &Method::POST) => rpc::answer(site, &request, &decode(path), table::find(path)).await,
+        (_, &Method::GET | &Method::HEAD) => read(shared, &request, path).await,
+        (_, &Method::POST) => rpc::answer(shared, &request, &decode(path), table::find(path)).await,
         _ => refuse(&ApiError::bad("invalid HTTP method")),
     };
     // A preflight that is refused allows nothing.
@@ -94,8 +94,8 @@ pub fn foreign() -> Response {
 }
 
 /// `/api`: the addresses of the versions.
-pub fn versions(site: &Site) -> Response {
-    let v2 = format!("{}api/v2", site.control.url());
+pub fn versions(shared: &Shared) -> Response {
+    let v2 = format!("{}api/v2", shared.control.url());
     let inner = Cell::Object(vec![("v2".into(), v2.into())]);
     let text = to_json(&Cell::Object(vec![("api_versions".into(), inner)]));
     respond::body(StatusCode::OK, "application/json", text)
@@ -112,19 +112,19 @@ fn refuse(error: &ApiError) -> Response {
     respond::body(error.status, respond::TEXT, error.json())
 }
 
-async fn read(site: &Arc<Site>, request: &Request, path: &str) -> Response {
+async fn read(shared: &Arc<Shared>, request: &Request, path: &str) -> Response {
     let Some(found) = table::find(path) else { return refuse(&ApiError::path(&decode(path))) };
-    let Ok(permit) = Arc::clone(&site.readers).acquire_owned().await else {
+    let Ok(permit) = Arc::clone(&shared.readers).acquire_owned().await else {
         return refuse(&ApiError::busy("the master is shutting down"));
     };
     let job = Job {
-        site: Arc::clone(site),
+        shared: Arc::clone(shared),
         found,
         path: decode(path),
         pairs: request.query_pairs(),
         identity: request.identity.clone(),
         layout: layout(request),
-        permit: ReadPermit { short: Some(permit), long: Arc::clone(&site.long_answers) },
+        permit: ReadPermit { short: Some(permit), long: Arc::clone(&shared.long_answers) },
     };
     match job.found.0.read {
         Read::Rows(endpoint) => rows(request, job, endpoint).await,
@@ -135,7 +135,7 @@ async fn read(site: &Arc<Site>, request: &Request, path: &str) -> Response {
 
 /// A read request on its way to a thread that may block.
 struct Job {
-    site: Arc<Site>,
+    shared: Arc<Shared>,
     found: Found,
     path: String,
     pairs: Vec<(String, String)>,
@@ -154,10 +154,10 @@ impl Job {
     }
 
     fn with_request<T>(&self, output: &mut Output, work: impl FnOnce(&mut ReadRequest<'_>) -> T) -> T {
-        let history = VisibleHistory::new(&*self.site.control, &self.identity);
+        let history = VisibleHistory::new(&*self.shared.control, &self.identity);
         work(&mut ReadRequest {
             store: &history,
-            plan: self.site.control.plan(),
+            plan: self.shared.control.plan(),
             path: &self.path,
             params: &self.found.1,
             pairs: &self.pairs,

@@ -18,7 +18,7 @@ use crate::model::{Caller, Identity, Order, Plan, RequestId, SchedulerKind, Valu
 use crate::web::history::VisibleHistory;
 use crate::web::request::Request;
 use crate::web::respond;
-use crate::web::site::Site;
+use crate::web::shared::Shared;
 
 const PARSE_ERROR: i64 = -32_700;
 const INVALID_REQUEST: i64 = -32_600;
@@ -52,14 +52,14 @@ struct Call {
 }
 
 /// Serves one call. `found` is none if the path names nothing.
-pub async fn answer(site: &Arc<Site>, request: &Request, path: &str, found: Option<Found>) -> Response {
+pub async fn answer(shared: &Arc<Shared>, request: &Request, path: &str, found: Option<Found>) -> Response {
     let call = match read(request) {
         Ok(call) => call,
         Err(error) => return refuse(None, &error),
     };
     let outcome = match found {
         None => Err(invalid(StatusCode::NOT_FOUND, format!("Invalid path: {path}"))),
-        Some(found) => perform(site, path, found, &call).await,
+        Some(found) => perform(shared, path, found, &call).await,
     };
     match outcome {
         Ok(result) => accept(&call.id, &result),
@@ -102,8 +102,8 @@ fn read(request: &Request) -> Result<Call, RpcError> {
     Ok(Call { id, method, params, via: request.via(), identity: request.identity.clone() })
 }
 
-async fn perform(site: &Arc<Site>, path: &str, found: Found, call: &Call) -> Result<Cell<'static>, RpcError> {
-    let (on, path, asked) = (Arc::clone(site), path.to_owned(), call.clone());
+async fn perform(shared: &Arc<Shared>, path: &str, found: Found, call: &Call) -> Result<Cell<'static>, RpcError> {
+    let (on, path, asked) = (Arc::clone(shared), path.to_owned(), call.clone());
     let finding = tokio::task::spawn_blocking(move || {
         let history = VisibleHistory::new(&*on.control, &asked.identity);
         order(&on.control.plan(), &history, &path, &found, &asked)
@@ -113,7 +113,7 @@ async fn perform(site: &Arc<Site>, path: &str, found: Found, call: &Call) -> Res
         ..invalid(StatusCode::INTERNAL_SERVER_ERROR, "the response was lost".to_owned())
     };
     let Some((order, by)) = finding.await.map_err(lost)?? else { return Ok(Cell::Null) };
-    match site.control.order(order, by).await {
+    match shared.control.order(order, by).await {
         Ok(reply) => result(reply),
         Err(error) => {
             Err(RpcError { code: INTERNAL_ERROR, ..invalid(StatusCode::SERVICE_UNAVAILABLE, error.to_string()) })

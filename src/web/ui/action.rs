@@ -10,7 +10,7 @@ use warp::reply::Response;
 use super::alerts::capital;
 use super::builder;
 use super::force::{SubmittedForm, params};
-use super::page::{PageError, Visit};
+use super::page::{PageContext, PageError};
 use super::show::builder_href;
 use super::workers;
 use crate::master::{OrderError, Reply};
@@ -18,37 +18,37 @@ use crate::model::{BuildId, BuilderRecord, Order, ReportId, RequestId, Scheduler
 use crate::web::api::{ForceCallError, force_order};
 use crate::web::request::Request;
 use crate::web::respond::see_other;
-use crate::web::site::Site;
+use crate::web::shared::Shared;
 
 /// Answers a form.
-pub async fn answer(site: &Arc<Site>, request: &Request, path: &[&str]) -> Result<Response, PageError> {
+pub async fn answer(shared: &Arc<Shared>, request: &Request, path: &[&str]) -> Result<Response, PageError> {
     if !request.body.is_empty() && !request.has_form() {
         let text = "This address expects a form (application/x-www-form-urlencoded). Nothing was done.";
         return Err(PageError { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, text: text.to_owned() });
     }
     tracing::info!(path = %request.path, peer = %request.origin_address(), "received a form");
     match path {
-        ["builders", builder, "force", scheduler] => force(site, request, builder, scheduler).await,
+        ["builders", builder, "force", scheduler] => force(shared, request, builder, scheduler).await,
         ["builds", id, "stop"] => {
             let build = BuildId(number(id)?);
-            let back = super::build::place(&Visit::new(site, request), id)?;
-            done(site, request, Order::StopBuild { build, why: reason(request) }, &back).await
+            let back = super::build::place(&PageContext::new(shared, request), id)?;
+            done(shared, request, Order::StopBuild { build, why: reason(request) }, &back).await
         }
         ["builds", id, "rebuild"] => {
             let order = Order::Rebuild { build: BuildId(number(id)?), of: None };
             // Also looks whether the visitor may see it.
-            super::build::place(&Visit::new(site, request), id)?;
-            done(site, request, order, "/pending").await
+            super::build::place(&PageContext::new(shared, request), id)?;
+            done(shared, request, order, "/pending").await
         }
         ["requests", id, "cancel"] => {
             let request_id = RequestId(number(id)?);
-            let found = Visit::new(site, request).store.request(request_id)?;
+            let found = PageContext::new(shared, request).store.request(request_id)?;
             found.ok_or_else(|| PageError::missing(format!("There is no build request {request_id}.")))?;
             let order = Order::CancelRequest { request: request_id, why: reason(request) };
-            done(site, request, order, &format!("/requests/{request_id}")).await
+            done(shared, request, order, &format!("/requests/{request_id}")).await
         }
         ["workers", name, what] => {
-            let worker = workers::find(&Visit::new(site, request), name)?.name;
+            let worker = workers::find(&PageContext::new(shared, request), name)?.name;
             let back = super::show::worker_href(&worker);
             let reason = Some(reason(request)).filter(|reason| !reason.is_empty());
             let order = match *what {
@@ -58,18 +58,18 @@ pub async fn answer(site: &Arc<Site>, request: &Request, path: &[&str]) -> Resul
                 "kill" => Order::KillWorker { worker, why: reason.unwrap_or_else(|| "killed on its page".to_owned()) },
                 _ => return Err(PageError::missing("There is no such action.")),
             };
-            done(site, request, order, &back).await
+            done(shared, request, order, &back).await
         }
         ["deliveries", id, "resend"] => {
             let report = ReportId(number(id)?);
-            let known = Visit::new(site, request).store.undelivered()?;
+            let known = PageContext::new(shared, request).store.undelivered()?;
             if !known.iter().any(|record| record.report.id == report) {
                 return Err(PageError::missing(format!("No report {report} was given up.")));
             }
             let order = Order::Resend { report, of: None };
-            done(site, request, order, "/deliveries").await
+            done(shared, request, order, "/deliveries").await
         }
-        ["reload"] => reload(site, request).await,
+        ["reload"] => reload(shared, request).await,
         _ => Err(PageError {
             status: StatusCode::METHOD_NOT_ALLOWED,
             text: "This page does not accept forms.".to_owned(),
@@ -77,34 +77,34 @@ pub async fn answer(site: &Arc<Site>, request: &Request, path: &[&str]) -> Resul
     }
 }
 
-async fn force(site: &Arc<Site>, request: &Request, named: &str, scheduler: &str) -> Result<Response, PageError> {
-    let visit = Visit::new(site, request);
-    let builder = visit.builder(named)?;
-    let plan = visit.plan.schedulers.get(scheduler).cloned();
+async fn force(shared: &Arc<Shared>, request: &Request, named: &str, scheduler: &str) -> Result<Response, PageError> {
+    let context = PageContext::new(shared, request);
+    let builder = context.builder(named)?;
+    let plan = context.plan.schedulers.get(scheduler).cloned();
     let plan = plan.ok_or_else(|| PageError::missing(format!("There is no force scheduler “{scheduler}”.")))?;
     let missing = || PageError::missing(format!("There is no force scheduler “{scheduler}”."));
-    let plan = visit.store.visible_form(&plan).ok_or_else(missing)?;
+    let plan = context.store.visible_form(&plan).ok_or_else(missing)?;
     let mut fields = request.form();
     fields.insert("builderid".to_owned(), vec![builder.id.to_string()]);
-    let (order, name) = match force_order(&visit.store, &plan, &params(&plan, &fields)) {
+    let (order, name) = match force_order(&context.store, &plan, &params(&plan, &fields)) {
         Ok(force) => force,
         Err(ForceCallError::Wrong(text)) => return Err(PageError::bad(text)),
         Err(ForceCallError::NoSuchBuilder) => return Err(PageError::missing("There is no such builder.")),
         Err(ForceCallError::Store(error)) => return Err(error.into()),
     };
     let by = request.caller(name.as_deref().unwrap_or_default(), Via::Page);
-    match site.control.order(Order::Force(order), by).await.map_err(unavailable)? {
+    match shared.control.order(Order::Force(order), by).await.map_err(unavailable)? {
         Reply::Buildset { requests, .. } => {
             let request = requests.values().next().map(|request| format!("/requests/{request}"));
             Ok(see_other(&request.unwrap_or_else(|| builder_href(&builder))))
         }
-        reply => refused_form(&visit, &builder, &plan, fields, reply),
+        reply => refused_form(&context, &builder, &plan, fields, reply),
     }
 }
 
 /// The page again, with what was typed and what is wrong with it.
 fn refused_form(
-    visit: &Visit<'_>,
+    context: &PageContext<'_>,
     builder: &BuilderRecord,
     plan: &SchedulerPlan,
     fields: std::collections::BTreeMap<String, Vec<String>>,
@@ -118,11 +118,11 @@ fn refused_form(
         }
     };
     let typed = SubmittedForm { scheduler: plan.name.clone(), values: fields, problems, problem };
-    builder::show(visit, builder, StatusCode::BAD_REQUEST, Some(&typed))
+    builder::show(context, builder, StatusCode::BAD_REQUEST, Some(&typed))
 }
 
-async fn done(site: &Site, request: &Request, order: Order, back: &str) -> Result<Response, PageError> {
-    match site.control.order(order, request.caller("", Via::Page)).await.map_err(unavailable)? {
+async fn done(shared: &Shared, request: &Request, order: Order, back: &str) -> Result<Response, PageError> {
+    match shared.control.order(order, request.caller("", Via::Page)).await.map_err(unavailable)? {
         Reply::Buildset { requests, .. } => {
             let request = requests.values().next().map(|request| format!("/requests/{request}"));
             Ok(see_other(request.as_deref().unwrap_or(back)))
@@ -138,9 +138,9 @@ async fn done(site: &Site, request: &Request, order: Order, back: &str) -> Resul
     }
 }
 
-async fn reload(site: &Site, request: &Request) -> Result<Response, PageError> {
+async fn reload(shared: &Shared, request: &Request) -> Result<Response, PageError> {
     let order = Order::Reload { why: "a button".to_owned() };
-    match site.control.order(order, request.caller("", Via::Page)).await.map_err(unavailable)? {
+    match shared.control.order(order, request.caller("", Via::Page)).await.map_err(unavailable)? {
         Reply::Denied(text) => Err(PageError { status: StatusCode::FORBIDDEN, text }),
         // The first page shows what was wrong.
         _ => Ok(see_other("/")),

@@ -1,6 +1,6 @@
 //! Alerts on pages: all of them at the top of the home page, and those of a subject on its own page.
 
-use super::page::Visit;
+use super::page::PageContext;
 use super::show::{Moment, count, worker_href};
 use crate::model::{Alert, AlertSubject};
 use crate::web::request::encode;
@@ -30,23 +30,23 @@ pub struct AlertList {
 }
 
 /// Every alert, but for that of the refused configuration, which the first page shows at length.
-pub fn all(visit: &Visit<'_>) -> AlertList {
-    let mut alerts = visit.control.alerts().list();
+pub fn all(context: &PageContext<'_>) -> AlertList {
+    let mut alerts = context.control.alerts().list();
     alerts.retain(|alert| alert.subject != AlertSubject::Configuration || alert.kind != "refused");
-    alerts.retain(|alert| visit.store.sees_alert(&alert.subject));
-    let rows = alerts.iter().take(SHOWN).map(|alert| row(visit, alert)).collect();
+    alerts.retain(|alert| context.store.sees_alert(&alert.subject));
+    let rows = alerts.iter().take(SHOWN).map(|alert| row(context, alert)).collect();
     AlertList { title: title(alerts.len()), rows, more: alerts.len().saturating_sub(SHOWN) }
 }
 
 /// Those about one subject.
-pub fn of(visit: &Visit<'_>, subject: &AlertSubject) -> AlertList {
-    about(visit, std::slice::from_ref(subject))
+pub fn of(context: &PageContext<'_>, subject: &AlertSubject) -> AlertList {
+    about(context, std::slice::from_ref(subject))
 }
 
 /// Those about any of these.
-pub fn about(visit: &Visit<'_>, subjects: &[AlertSubject]) -> AlertList {
-    let alerts: Vec<Alert> = subjects.iter().flat_map(|subject| visit.control.alerts().of(subject)).collect();
-    AlertList { title: String::new(), rows: alerts.iter().map(|alert| row(visit, alert)).collect(), more: 0 }
+pub fn about(context: &PageContext<'_>, subjects: &[AlertSubject]) -> AlertList {
+    let alerts: Vec<Alert> = subjects.iter().flat_map(|subject| context.control.alerts().of(subject)).collect();
+    AlertList { title: String::new(), rows: alerts.iter().map(|alert| row(context, alert)).collect(), more: 0 }
 }
 
 impl AlertList {
@@ -60,13 +60,13 @@ fn title(alerts: usize) -> String {
     count(alerts as u64, "alert")
 }
 
-fn row(visit: &Visit<'_>, alert: &Alert) -> AlertRow {
+fn row(context: &PageContext<'_>, alert: &Alert) -> AlertRow {
     AlertRow {
         subject: capital(&alert.subject.to_string()),
         href: href(&alert.subject),
         text: alert.text.clone(),
         hint: alert.hint.clone().unwrap_or_default(),
-        since: visit.moment(alert.first),
+        since: context.moment(alert.first),
     }
 }
 

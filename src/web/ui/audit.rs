@@ -3,7 +3,7 @@
 use askama::Template;
 use warp::http::StatusCode;
 
-use super::page::{PageError, PageFrame, PageResult, Visit, page};
+use super::page::{PageContext, PageError, PageFrame, PageResult, page};
 use super::show::Moment;
 use crate::web::audit::{AuditLine, before};
 
@@ -22,15 +22,15 @@ struct Row {
 }
 
 /// The page.
-pub fn list(visit: &Visit<'_>) -> PageResult {
-    if let Err(denial) = visit.store.may_audit() {
+pub fn list(context: &PageContext<'_>) -> PageResult {
+    if let Err(denial) = context.store.may_audit() {
         let status = if denial.anonymous { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
         return Err(PageError { status, text: denial.to_string() });
     }
-    let last = visit.number("before")?;
-    let (lines, more) = before(&visit.store, last)?;
+    let last = context.number("before")?;
+    let (lines, more) = before(&context.store, last)?;
     let older = lines.last().map(|line| line.seq).filter(|_| more);
-    let rows = lines.into_iter().map(|line| Row { at: visit.moment(line.at), line }).collect();
-    let view = Audit { frame: visit.frame("Audit log", "audit", "/events"), rows, newest: last.is_none(), older };
-    Ok(page(visit.request, StatusCode::OK, &view))
+    let rows = lines.into_iter().map(|line| Row { at: context.moment(line.at), line }).collect();
+    let view = Audit { frame: context.frame("Audit log", "audit", "/events"), rows, newest: last.is_none(), older };
+    Ok(page(context.request, StatusCode::OK, &view))
 }

@@ -8,7 +8,7 @@ use warp::http::StatusCode;
 use super::alerts::{self, AlertList};
 use super::changes::{ChangeRow, change_row};
 use super::lines::{LogRow, rows};
-use super::page::{BuildRow, PageError, PageFrame, PageResult, Visit, page};
+use super::page::{BuildRow, PageContext, PageError, PageFrame, PageResult, page};
 use super::pending::sources;
 use super::show::{Elapsed, Link, Moment, State, build_href, builder_href, count, safe_href, worker_href};
 use crate::model::{
@@ -93,31 +93,31 @@ struct PropertyRow {
 }
 
 /// The build that a part of a path names.
-pub fn find(visit: &Visit<'_>, builder: &BuilderRecord, number: &str) -> Result<BuildRecord, PageError> {
+pub fn find(context: &PageContext<'_>, builder: &BuilderRecord, number: &str) -> Result<BuildRecord, PageError> {
     let missing = || PageError::missing(format!("Builder “{}” has no build {number}.", builder.name));
     let number = number.parse().map_err(|_| missing())?;
-    visit.store.build_by_number(builder.id, number)?.ok_or_else(missing)
+    context.store.build_by_number(builder.id, number)?.ok_or_else(missing)
 }
 
 /// The address of the build with a global id.
-pub fn place(visit: &Visit<'_>, id: &str) -> Result<String, PageError> {
+pub fn place(context: &PageContext<'_>, id: &str) -> Result<String, PageError> {
     let missing = || PageError::missing(format!("There is no build with the id {id}."));
     let build = id.parse().map(BuildId).map_err(|_| missing())?;
-    let build = visit.store.build(build)?.ok_or_else(missing)?;
-    Ok(build_href(&visit.builder(&build.builder.to_string())?, build.number))
+    let build = context.store.build(build)?.ok_or_else(missing)?;
+    Ok(build_href(&context.builder(&build.builder.to_string())?, build.number))
 }
 
-pub fn build(visit: &Visit<'_>, named: &str, number: &str) -> PageResult {
-    let builder = visit.builder(named)?;
-    let build = find(visit, &builder, number)?;
-    let names = visit.names()?;
-    let request = visit.store.request(build.request)?;
-    let set = request.map(|request| visit.store.buildset(request.buildset)).transpose()?.flatten();
+pub fn build(context: &PageContext<'_>, named: &str, number: &str) -> PageResult {
+    let builder = context.builder(named)?;
+    let build = find(context, &builder, number)?;
+    let names = context.names()?;
+    let request = context.store.request(build.request)?;
+    let set = request.map(|request| context.store.buildset(request.buildset)).transpose()?.flatten();
     let running = build.completed.is_none();
-    let (steps, hidden) = steps(visit, &builder, &build)?;
-    let changes = changes(visit, &build)?;
-    let triggered = visit.store.builds_triggered_by(build.id)?;
-    let mut frame = visit.frame(
+    let (steps, hidden) = steps(context, &builder, &build)?;
+    let changes = changes(context, &build)?;
+    let triggered = context.store.builds_triggered_by(build.id)?;
+    let mut frame = context.frame(
         format!("{} #{}: {}", builder.name, build.number, State::of(build.outcome).word),
         "builders",
         format!("/events?build={}", build.id),
@@ -133,9 +133,9 @@ pub fn build(visit: &Visit<'_>, named: &str, number: &str) -> PageResult {
         text: build.state.clone(),
         running,
         reason: set.as_ref().map(|set| set.reason.clone()).unwrap_or_default(),
-        scheduler: set.as_ref().map(|set| visit.store.maker_of(set)).transpose()?.unwrap_or_default(),
-        started: visit.moment(build.started),
-        elapsed: Elapsed::between(Some(build.started), build.completed, visit.now),
+        scheduler: set.as_ref().map(|set| context.store.maker_of(set)).transpose()?.unwrap_or_default(),
+        started: context.moment(build.started),
+        elapsed: Elapsed::between(Some(build.started), build.completed, context.now),
         worker: names.worker(build.worker).map(|name| Link::new(worker_href(name), name)),
         source: Some(super::page::source(&build))
             .filter(|source| !source.is_empty())
@@ -151,57 +151,57 @@ pub fn build(visit: &Visit<'_>, named: &str, number: &str) -> PageResult {
         more_changes: build.changes.len().saturating_sub(CHANGES),
         changes,
         properties: properties(&build),
-        undelivered: undelivered(visit, &build)?,
-        alerts: alerts::of(visit, &AlertSubject::Build(build.id)),
+        undelivered: undelivered(context, &build)?,
+        alerts: alerts::of(context, &AlertSubject::Build(build.id)),
         triggered: triggered
             .iter()
-            .map(|other| visit.row(other, &names.builder(other.builder), names.worker(other.worker)))
+            .map(|other| context.row(other, &names.builder(other.builder), names.worker(other.worker)))
             .collect(),
-        previous: neighbour(visit, &builder, &build, true)?,
-        next: neighbour(visit, &builder, &build, false)?,
+        previous: neighbour(context, &builder, &build, true)?,
+        next: neighbour(context, &builder, &build, false)?,
     };
-    Ok(page(visit.request, StatusCode::OK, &view))
+    Ok(page(context.request, StatusCode::OK, &view))
 }
 
 /// Reports on this build that were given up, or not delivered as they were meant.
-fn undelivered(visit: &Visit<'_>, build: &BuildRecord) -> Result<Vec<Undelivered>, PageError> {
-    let mut records = visit.store.undelivered()?;
+fn undelivered(context: &PageContext<'_>, build: &BuildRecord) -> Result<Vec<Undelivered>, PageError> {
+    let mut records = context.store.undelivered()?;
     records.retain(|record| record.report.subject.build() == Some(build.id));
     let told = records.into_iter().map(|record| Undelivered {
         notifier: record.report.notifier,
         given_up: record.given_up,
-        at: visit.moment(record.at),
+        at: context.moment(record.at),
         why: record.why,
     });
     Ok(told.collect())
 }
 
 fn neighbour(
-    visit: &Visit<'_>,
+    context: &PageContext<'_>,
     builder: &BuilderRecord,
     build: &BuildRecord,
     descending: bool,
 ) -> Result<Option<Link>, PageError> {
     let part = Scan { after: Some(build.number), descending, limit: 1 };
-    let other = visit.store.builds_of_builder(builder.id, part)?.into_iter().next();
+    let other = context.store.builds_of_builder(builder.id, part)?.into_iter().next();
     Ok(other.map(|other| Link::new(build_href(builder, other.number), format!("#{}", other.number))))
 }
 
 /// The steps in their order, children below their parents; hidden ones apart.
 fn steps(
-    visit: &Visit<'_>,
+    context: &PageContext<'_>,
     builder: &BuilderRecord,
     build: &BuildRecord,
 ) -> Result<(Vec<StepRow>, Vec<StepRow>), PageError> {
-    let records = visit.store.steps(build.id)?;
+    let records = context.store.steps(build.id)?;
     let parents: BTreeSet<StepId> = records.iter().filter_map(|step| step.parent).collect();
     let mut tails = TAILS;
     let (mut shown, mut hidden) = (Vec::new(), Vec::new());
     for (depth, step) in in_order(&records) {
         let failed_or_runs = matches!(step.outcome, None | Some(Outcome::Failure | Outcome::Exception));
         let speaks = failed_or_runs && !parents.contains(&step.id);
-        let mut row = step_row(visit, builder, build, step, depth)?;
-        if speaks && tails > 0 && add_tail(visit, step, &mut row)? {
+        let mut row = step_row(context, builder, build, step, depth)?;
+        if speaks && tails > 0 && add_tail(context, step, &mut row)? {
             tails -= 1;
         }
         if step.hidden { hidden.push(row) } else { shown.push(row) }
@@ -235,7 +235,7 @@ fn top<'a>(
 }
 
 fn step_row(
-    visit: &Visit<'_>,
+    context: &PageContext<'_>,
     builder: &BuilderRecord,
     build: &BuildRecord,
     step: &StepRecord,
@@ -250,10 +250,10 @@ fn step_row(
         state: State::of(step.outcome),
         // Many steps say nothing but their name, which stands above.
         text: if step.state == step.name { String::new() } else { step.state.clone() },
-        elapsed: Elapsed::between(step.started, step.completed, visit.now),
+        elapsed: Elapsed::between(step.started, step.completed, context.now),
         links: links.into_iter().map(|url| Link::new(&*url.url, &*url.name)).collect(),
         plain_links: plain.into_iter().map(|url| (url.name.clone(), url.url.clone())).collect(),
-        logs: logs(visit, step)?
+        logs: logs(context, step)?
             .into_iter()
             .map(|log| LogLink {
                 href: format!("{base}/{}", crate::web::request::encode(&log.slug)),
@@ -268,11 +268,11 @@ fn step_row(
 }
 
 /// The logs of a step, with the present number of their lines.
-pub fn logs(visit: &Visit<'_>, step: &StepRecord) -> Result<Vec<LogRecord>, PageError> {
-    let mut logs = visit.store.logs_of_step(step.id)?;
+pub fn logs(context: &PageContext<'_>, step: &StepRecord) -> Result<Vec<LogRecord>, PageError> {
+    let mut logs = context.store.logs_of_step(step.id)?;
     for log in &mut logs {
         if !log.complete
-            && let Some(now) = visit.store.log(log.id)?
+            && let Some(now) = context.store.log(log.id)?
         {
             *log = now;
         }
@@ -281,22 +281,22 @@ pub fn logs(visit: &Visit<'_>, step: &StepRecord) -> Result<Vec<LogRecord>, Page
 }
 
 /// The end of the step's first log that has lines.
-fn add_tail(visit: &Visit<'_>, step: &StepRecord, row: &mut StepRow) -> Result<bool, PageError> {
-    let logs = logs(visit, step)?;
+fn add_tail(context: &PageContext<'_>, step: &StepRecord, row: &mut StepRow) -> Result<bool, PageError> {
+    let logs = logs(context, step)?;
     let Some(log) = logs.iter().find(|log| log.lines > 0 && matches!(log.kind, LogKind::Stdio | LogKind::Text)) else {
         return Ok(false);
     };
-    let lines = visit.store.logs().tail(log.build, log.id, TAIL)?;
+    let lines = context.store.logs().tail(log.build, log.id, TAIL)?;
     let first = log.lines.saturating_sub(lines.len() as u64);
     row.tail = rows(&lines, first, None);
     row.tail_of.clone_from(&log.name);
     Ok(true)
 }
 
-fn changes(visit: &Visit<'_>, build: &BuildRecord) -> Result<Vec<ChangeRow>, PageError> {
+fn changes(context: &PageContext<'_>, build: &BuildRecord) -> Result<Vec<ChangeRow>, PageError> {
     let mut out = Vec::new();
     for id in build.changes.iter().rev().take(CHANGES) {
-        out.extend(visit.store.change_of(build, *id)?.map(|change| change_row(visit, &change)));
+        out.extend(context.store.change_of(build, *id)?.map(|change| change_row(context, &change)));
     }
     Ok(out)
 }

@@ -6,7 +6,7 @@ use warp::http::StatusCode;
 use super::alerts::{self, AlertList};
 use super::force::{Form, SubmittedForm, form};
 use super::home::{project_href, project_title};
-use super::page::{BuildRow, PageError, PageFrame, PageResult, Visit, page};
+use super::page::{BuildRow, PageContext, PageError, PageFrame, PageResult, page};
 use super::pending::{RequestRow, request_row};
 use super::show::{Link, builder_href, worker_href};
 use crate::model::{AlertSubject, BuilderRecord, RequestRecord};
@@ -38,64 +38,68 @@ struct Builder {
     older: Option<u64>,
 }
 
-pub fn builder(visit: &Visit<'_>, named: &str) -> PageResult {
-    let builder = visit.builder(named)?;
-    show(visit, &builder, StatusCode::OK, None)
+pub fn builder(context: &PageContext<'_>, named: &str) -> PageResult {
+    let builder = context.builder(named)?;
+    show(context, &builder, StatusCode::OK, None)
 }
 
 /// The page, with a form that was sent and refused.
 pub fn show(
-    visit: &Visit<'_>,
+    context: &PageContext<'_>,
     builder: &BuilderRecord,
     status: StatusCode,
     typed: Option<&SubmittedForm>,
 ) -> PageResult {
-    let before = visit.number("before")?;
-    let names = visit.names()?;
+    let before = context.number("before")?;
+    let names = context.names()?;
     let part = Scan { after: before, descending: true, limit: SHOWN + 1 };
-    let mut builds = visit.store.builds_of_builder(builder.id, part)?;
+    let mut builds = context.store.builds_of_builder(builder.id, part)?;
     let older = (builds.len() > SHOWN).then(|| builds[SHOWN - 1].number);
     builds.truncate(SHOWN);
-    let waiting = waiting(visit, builder)?;
-    let mut frame = visit.frame(&*builder.name, "builders", format!("/events?builder={}", builder.id));
+    let waiting = waiting(context, builder)?;
+    let mut frame = context.frame(&*builder.name, "builders", format!("/events?builder={}", builder.id));
     frame.moves = builds.iter().any(|build| build.completed.is_none()) || !waiting.is_empty();
     let view = Builder {
         frame,
         name: builder.name.clone(),
         href: builder_href(builder),
         description: builder.description.clone().unwrap_or_default(),
-        project: project(visit, builder)?,
+        project: project(context, builder)?,
         tags: builder.tags.clone(),
         active: builder.active,
-        alerts: alerts::of(visit, &AlertSubject::Builder(builder.name.clone())),
+        alerts: alerts::of(context, &AlertSubject::Builder(builder.name.clone())),
         workers: builder.workers.iter().map(|name| Link::new(worker_href(name), name)).collect(),
-        forms: forms(visit, builder, typed)?,
-        builds: builds.iter().map(|build| visit.row(build, builder, names.worker(build.worker))).collect(),
+        forms: forms(context, builder, typed)?,
+        builds: builds.iter().map(|build| context.row(build, builder, names.worker(build.worker))).collect(),
         waiting,
         newest: before.is_none(),
         older,
     };
-    Ok(page(visit.request, status, &view))
+    Ok(page(context.request, status, &view))
 }
 
-fn project(visit: &Visit<'_>, builder: &BuilderRecord) -> Result<Option<Link>, PageError> {
-    let project = builder.project.map(|id| visit.store.project(id)).transpose()?.flatten();
+fn project(context: &PageContext<'_>, builder: &BuilderRecord) -> Result<Option<Link>, PageError> {
+    let project = builder.project.map(|id| context.store.project(id)).transpose()?.flatten();
     Ok(project.map(|project| Link::new(project_href(&project), project_title(&project))))
 }
 
-fn forms(visit: &Visit<'_>, builder: &BuilderRecord, typed: Option<&SubmittedForm>) -> Result<Vec<Form>, PageError> {
+fn forms(
+    context: &PageContext<'_>,
+    builder: &BuilderRecord,
+    typed: Option<&SubmittedForm>,
+) -> Result<Vec<Form>, PageError> {
     let mut forms = Vec::new();
-    for plan in visit.plan.schedulers.values().filter(|plan| plan.builders.contains(&builder.name)) {
-        forms.extend(form(plan, builder, visit.store.is_enabled(&plan.name)?, typed));
+    for plan in context.plan.schedulers.values().filter(|plan| plan.builders.contains(&builder.name)) {
+        forms.extend(form(plan, builder, context.store.is_enabled(&plan.name)?, typed));
     }
     Ok(forms)
 }
 
-fn waiting(visit: &Visit<'_>, builder: &BuilderRecord) -> Result<Vec<RequestRow>, PageError> {
+fn waiting(context: &PageContext<'_>, builder: &BuilderRecord) -> Result<Vec<RequestRow>, PageError> {
     let newest = Scan { after: None, descending: true, limit: LOOKED };
-    let requests = visit.store.requests_of_builder(builder.id, newest)?;
+    let requests = context.store.requests_of_builder(builder.id, newest)?;
     let waits = |request: &&RequestRecord| {
         request.claimed.is_none() && request.completed.is_none() && request.collapsed_into.is_none()
     };
-    requests.iter().filter(waits).take(WAITING).map(|request| request_row(visit, request, builder)).collect()
+    requests.iter().filter(waits).take(WAITING).map(|request| request_row(context, request, builder)).collect()
 }

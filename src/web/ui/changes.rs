@@ -3,7 +3,7 @@
 use askama::Template;
 use warp::http::StatusCode;
 
-use super::page::{BuildRow, PageError, PageFrame, PageResult, Visit, page};
+use super::page::{BuildRow, PageContext, PageError, PageFrame, PageResult, page};
 use super::show::{Link, Moment, first_line, safe_href, short_revision};
 use crate::model::{Change, ChangeId};
 use crate::store::Scan;
@@ -58,7 +58,7 @@ struct OneChange {
 }
 
 /// What a list shows of a change.
-pub fn change_row(visit: &Visit<'_>, change: &Change) -> ChangeRow {
+pub fn change_row(context: &PageContext<'_>, change: &Change) -> ChangeRow {
     let data = &change.data;
     let revision = data.revision.as_deref().map(short_revision).unwrap_or_default().to_owned();
     let title = first_line(&data.comments, 100);
@@ -71,7 +71,7 @@ pub fn change_row(visit: &Visit<'_>, change: &Change) -> ChangeRow {
         revision_link: data.revlink.as_deref().and_then(safe_href).map(|href| Link::new(href, &*revision)),
         revision,
         project: data.project.clone(),
-        arrived: visit.moment(change.arrived),
+        arrived: context.moment(change.arrived),
     }
 }
 
@@ -81,30 +81,30 @@ fn author_name(author: &str) -> String {
     if name.is_empty() { "(unknown)".to_owned() } else { name.to_owned() }
 }
 
-pub fn list(visit: &Visit<'_>) -> PageResult {
-    let before = visit.number("before")?;
-    let mut changes = visit.store.changes(Scan { after: before, descending: true, limit: SHOWN + 1 })?;
+pub fn list(context: &PageContext<'_>) -> PageResult {
+    let before = context.number("before")?;
+    let mut changes = context.store.changes(Scan { after: before, descending: true, limit: SHOWN + 1 })?;
     let older = (changes.len() > SHOWN).then(|| changes[SHOWN - 1].id.0);
     changes.truncate(SHOWN);
     let view = Changes {
-        frame: visit.frame("Changes", "changes", if before.is_none() { "/events?kind=change_arrived" } else { "" }),
-        changes: changes.iter().map(|change| change_row(visit, change)).collect(),
+        frame: context.frame("Changes", "changes", if before.is_none() { "/events?kind=change_arrived" } else { "" }),
+        changes: changes.iter().map(|change| change_row(context, change)).collect(),
         newest: before.is_none(),
         older,
     };
-    Ok(page(visit.request, StatusCode::OK, &view))
+    Ok(page(context.request, StatusCode::OK, &view))
 }
 
-pub fn one(visit: &Visit<'_>, number: &str) -> PageResult {
+pub fn one(context: &PageContext<'_>, number: &str) -> PageResult {
     let missing = || PageError::missing(format!("There is no change {number}."));
     let id = number.parse().map(ChangeId).map_err(|_| missing())?;
-    let change = visit.store.change(id)?.ok_or_else(missing)?;
-    let names = visit.names()?;
-    let builds = builds_with(&visit.store, &change)?;
+    let change = context.store.change(id)?.ok_or_else(missing)?;
+    let names = context.names()?;
+    let builds = builds_with(&context.store, &change)?;
     let data = &change.data;
-    let row = change_row(visit, &change);
+    let row = change_row(context, &change);
     let view = OneChange {
-        frame: visit.frame(
+        frame: context.frame(
             format!("Change {id}: {}", row.title),
             "changes",
             "/events?kind=build_started&kind=build_ended",
@@ -114,17 +114,17 @@ pub fn one(visit: &Visit<'_>, number: &str) -> PageResult {
         repository: data.repository.clone(),
         category: data.category.clone(),
         codebase: data.codebase.clone(),
-        committed: visit.moment(data.when.unwrap_or(change.arrived)),
-        source: change.source.and_then(|id| visit.store.change_source(id).ok().flatten()).map(|source| source.name),
+        committed: context.moment(data.when.unwrap_or(change.arrived)),
+        source: change.source.and_then(|id| context.store.change_source(id).ok().flatten()).map(|source| source.name),
         more_files: data.files.len().saturating_sub(FILES),
         files: data.files.iter().take(FILES).cloned().collect(),
         builds: builds
             .iter()
             .rev()
             .take(BUILDS)
-            .map(|build| visit.row(build, &names.builder(build.builder), names.worker(build.worker)))
+            .map(|build| context.row(build, &names.builder(build.builder), names.worker(build.worker)))
             .collect(),
         row: ChangeRow { author: data.author.clone(), ..row },
     };
-    Ok(page(visit.request, StatusCode::OK, &view))
+    Ok(page(context.request, StatusCode::OK, &view))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 use warp::http::StatusCode;
 
-use super::page::{PageFrame, PageResult, Visit, page};
+use super::page::{PageContext, PageFrame, PageResult, page};
 use super::show::Moment;
 use crate::model::{BuilderId, Report, ReportSubject};
 
@@ -52,31 +52,31 @@ struct Deliveries {
 }
 
 /// The page.
-pub fn list(visit: &Visit<'_>) -> PageResult {
+pub fn list(context: &PageContext<'_>) -> PageResult {
     let names: BTreeMap<BuilderId, String> =
-        visit.store.builders()?.into_iter().map(|builder| (builder.id, builder.name)).collect();
-    let all = visit.store.outbox()?;
+        context.store.builders()?.into_iter().map(|builder| (builder.id, builder.name)).collect();
+    let all = context.store.outbox()?;
     let more = all.len().saturating_sub(SHOWN);
     let waiting = all.into_iter().take(SHOWN).map(|waiting| WaitingRow {
-        retry: waiting.retry.map(|retry| visit.moment(retry)),
-        row: row(visit, &names, &waiting.report, waiting.tries, waiting.error.unwrap_or_default()),
+        retry: waiting.retry.map(|retry| context.moment(retry)),
+        row: row(context, &names, &waiting.report, waiting.tries, waiting.error.unwrap_or_default()),
     });
-    let undelivered = visit.store.undelivered()?.into_iter().map(|record| UndeliveredRow {
-        at: visit.moment(record.at),
+    let undelivered = context.store.undelivered()?.into_iter().map(|record| UndeliveredRow {
+        at: context.moment(record.at),
         given_up: record.given_up,
-        row: row(visit, &names, &record.report, record.tries, record.why),
+        row: row(context, &names, &record.report, record.tries, record.why),
     });
     let view = Deliveries {
-        frame: visit.frame("Deliveries", "", "/events"),
+        frame: context.frame("Deliveries", "", "/events"),
         undelivered: undelivered.collect(),
         waiting: waiting.collect(),
         more,
     };
-    Ok(page(visit.request, StatusCode::OK, &view))
+    Ok(page(context.request, StatusCode::OK, &view))
 }
 
 fn row(
-    visit: &Visit<'_>,
+    context: &PageContext<'_>,
     names: &BTreeMap<BuilderId, String>,
     report: &Report,
     tries: u64,
@@ -95,7 +95,7 @@ fn row(
         notifier: report.notifier.clone(),
         about: format!("{name}: {}{outcome}", subject.word()),
         href,
-        made: visit.moment(report.made),
+        made: context.moment(report.made),
         tries,
         why,
     }

@@ -4,7 +4,7 @@ use askama::Template;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
-use super::page::{PageError, PageFrame, Visit, page};
+use super::page::{PageContext, PageError, PageFrame, page};
 
 #[derive(Template)]
 #[template(path = "error.html")]
@@ -17,7 +17,7 @@ struct Error {
     sign_in: Option<String>,
 }
 
-pub fn error(visit: &Visit<'_>, error: PageError) -> Response {
+pub fn error(context: &PageContext<'_>, error: PageError) -> Response {
     let headline = match error.status {
         StatusCode::NOT_FOUND => "Nothing here",
         StatusCode::BAD_REQUEST => "That does not work",
@@ -27,9 +27,9 @@ pub fn error(visit: &Visit<'_>, error: PageError) -> Response {
         StatusCode::SERVICE_UNAVAILABLE => "Not now",
         _ => "Something broke",
     };
-    let frame = visit.frame(headline, "", "");
+    let frame = context.frame(headline, "", "");
     let sign_in =
         frame.sign_in.clone().filter(|_| matches!(error.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN));
     let view = Error { frame, status: error.status.as_u16(), headline, text: error.text, sign_in };
-    page(visit.request, error.status, &view)
+    page(context.request, error.status, &view)
 }

@@ -6,7 +6,7 @@ use warp::http::StatusCode;
 
 use super::alerts::{self, AlertList};
 use super::changes::{ChangeRow, change_row};
-use super::page::{BuildRow, Names, PageError, PageFrame, PageResult, Visit, page};
+use super::page::{BuildRow, Names, PageContext, PageError, PageFrame, PageResult, page};
 use super::show::{Icon, Link, Moment, State, build_href, builder_href, count, first_line, safe_href};
 use crate::model::{BuildRecord, BuilderRecord, ProjectRecord};
 use crate::store::Scan;
@@ -87,29 +87,29 @@ struct Mark {
     title: String,
 }
 
-pub fn home(visit: &Visit<'_>) -> PageResult {
-    show(visit, None)
+pub fn home(context: &PageContext<'_>) -> PageResult {
+    show(context, None)
 }
 
 /// The page of a project.
-pub fn project(visit: &Visit<'_>, name: &str) -> PageResult {
+pub fn project(context: &PageContext<'_>, name: &str) -> PageResult {
     let missing = || PageError::missing(format!("There is no project called “{name}”."));
-    let project = visit.store.project_named(name)?.ok_or_else(missing)?;
-    show(visit, Some(&project))
+    let project = context.store.project_named(name)?.ok_or_else(missing)?;
+    show(context, Some(&project))
 }
 
 /// The builders and what they do, of one project or of all.
-fn show(visit: &Visit<'_>, project: Option<&ProjectRecord>) -> PageResult {
-    let mut names = visit.names()?;
-    let mut running = visit.store.builds_running()?;
+fn show(context: &PageContext<'_>, project: Option<&ProjectRecord>) -> PageResult {
+    let mut names = context.names()?;
+    let mut running = context.store.builds_running()?;
     if let Some(project) = project {
         names.builders.retain(|_, builder| builder.project == Some(project.id));
         running.retain(|build| names.builders.contains_key(&build.builder));
     }
-    let waiting = visit.store.requests_waiting(Scan { after: None, descending: false, limit: WAITING })?;
-    let filter = visit.request.query_value("q").unwrap_or_default();
-    let tag = visit.request.query_value("tag").unwrap_or_default();
-    let first = usize::try_from(visit.number("from")?.unwrap_or(0)).unwrap_or(usize::MAX);
+    let waiting = context.store.requests_waiting(Scan { after: None, descending: false, limit: WAITING })?;
+    let filter = context.request.query_value("q").unwrap_or_default();
+    let tag = context.request.query_value("tag").unwrap_or_default();
+    let first = usize::try_from(context.number("from")?.unwrap_or(0)).unwrap_or(usize::MAX);
     let wanted = wanted(&names, &filter, &tag);
     let lines: Vec<BuilderLine> = wanted
         .iter()
@@ -118,7 +118,7 @@ fn show(visit: &Visit<'_>, project: Option<&ProjectRecord>) -> PageResult {
         .map(|builder| {
             let runs = running.iter().filter(|build| build.builder == builder.id).count();
             let waits = waiting.iter().filter(|request| request.builder == builder.id).count();
-            line(visit, builder, runs, waits)
+            line(context, builder, runs, waits)
         })
         .collect::<Result<_, _>>()?;
     let next = (wanted.len() > first.saturating_add(BUILDERS))
@@ -126,15 +126,15 @@ fn show(visit: &Visit<'_>, project: Option<&ProjectRecord>) -> PageResult {
     let waits = if waiting.len() == WAITING { format!("{WAITING} or more") } else { waiting.len().to_string() };
     let title = project.map_or_else(|| "Builders".to_owned(), project_title);
     let path = project.map_or_else(|| "/".to_owned(), project_href);
-    let mut frame = visit.frame(title.clone(), "builders", "/events");
+    let mut frame = context.frame(title.clone(), "builders", "/events");
     frame.moves = !running.is_empty() || !waiting.is_empty();
     let view = Home {
         title,
         path,
         project: project.map(head),
-        projects: if project.is_none() { projects(visit)? } else { Vec::new() },
-        refused: if project.is_none() { refused(visit)? } else { None },
-        alerts: if project.is_none() { alerts::all(visit) } else { AlertList::none() },
+        projects: if project.is_none() { projects(context)? } else { Vec::new() },
+        refused: if project.is_none() { refused(context)? } else { None },
+        alerts: if project.is_none() { alerts::all(context) } else { AlertList::none() },
         summary: format!("{} running, {waits} waiting", running.len()),
         shown: if wanted.len() > lines.len() {
             format!("{} of {}", lines.len(), count(wanted.len() as u64, "builder"))
@@ -142,16 +142,16 @@ fn show(visit: &Visit<'_>, project: Option<&ProjectRecord>) -> PageResult {
             count(wanted.len() as u64, "builder")
         },
         builders: lines,
-        running: running.iter().rev().take(RUNNING).map(|build| running_row(visit, &names, build)).collect(),
+        running: running.iter().rev().take(RUNNING).map(|build| running_row(context, &names, build)).collect(),
         more_running: running.len().saturating_sub(RUNNING),
-        changes: recent(visit, project)?,
+        changes: recent(context, project)?,
         tags: tags(&names),
         filter,
         tag,
         next,
         frame,
     };
-    Ok(page(visit.request, StatusCode::OK, &view))
+    Ok(page(context.request, StatusCode::OK, &view))
 }
 
 fn wanted<'a>(names: &'a Names, filter: &str, tag: &str) -> Vec<&'a BuilderRecord> {
@@ -175,8 +175,13 @@ fn tags(names: &Names) -> Vec<String> {
     tags
 }
 
-fn line(visit: &Visit<'_>, builder: &BuilderRecord, running: usize, waiting: usize) -> Result<BuilderLine, PageError> {
-    let last = visit.store.builds_of_builder(builder.id, Scan { after: None, descending: true, limit: LAST })?;
+fn line(
+    context: &PageContext<'_>,
+    builder: &BuilderRecord,
+    running: usize,
+    waiting: usize,
+) -> Result<BuilderLine, PageError> {
+    let last = context.store.builds_of_builder(builder.id, Scan { after: None, descending: true, limit: LAST })?;
     Ok(BuilderLine {
         name: builder.name.clone(),
         href: builder_href(builder),
@@ -187,7 +192,7 @@ fn line(visit: &Visit<'_>, builder: &BuilderRecord, running: usize, waiting: usi
             number: build.number,
             state: State::of(build.outcome),
             text: build.state.clone(),
-            started: visit.moment(build.started),
+            started: context.moment(build.started),
         }),
         // Oldest first: time runs from left to right.
         last: last.iter().rev().map(|build| mark(builder, build)).collect(),
@@ -206,21 +211,21 @@ fn mark(builder: &BuilderRecord, build: &BuildRecord) -> Mark {
     }
 }
 
-fn running_row(visit: &Visit<'_>, names: &Names, build: &BuildRecord) -> BuildRow {
-    visit.row(build, &names.builder(build.builder), names.worker(build.worker))
+fn running_row(context: &PageContext<'_>, names: &Names, build: &BuildRecord) -> BuildRow {
+    context.row(build, &names.builder(build.builder), names.worker(build.worker))
 }
 
 /// The newest changes; those of a project among the newest of all.
-fn recent(visit: &Visit<'_>, project: Option<&ProjectRecord>) -> Result<Vec<ChangeRow>, PageError> {
+fn recent(context: &PageContext<'_>, project: Option<&ProjectRecord>) -> Result<Vec<ChangeRow>, PageError> {
     let limit = if project.is_some() { CHANGES_LOOKED } else { CHANGES };
-    let mut changes = visit.store.changes(Scan { after: None, descending: true, limit })?;
+    let mut changes = context.store.changes(Scan { after: None, descending: true, limit })?;
     changes.retain(|change| project.is_none_or(|project| change.data.project == project.name));
-    Ok(changes.iter().take(CHANGES).map(|change| change_row(visit, change)).collect())
+    Ok(changes.iter().take(CHANGES).map(|change| change_row(context, change)).collect())
 }
 
 /// The projects in force.
-fn projects(visit: &Visit<'_>) -> Result<Vec<Link>, PageError> {
-    let projects = visit.store.projects()?;
+fn projects(context: &PageContext<'_>) -> Result<Vec<Link>, PageError> {
+    let projects = context.store.projects()?;
     let active = projects.iter().filter(|project| project.active);
     Ok(active.map(|project| Link::new(project_href(project), project_title(project))).collect())
 }
@@ -240,9 +245,9 @@ pub fn project_href(project: &ProjectRecord) -> String {
     format!("/projects/{}", encode(&project.name))
 }
 
-fn refused(visit: &Visit<'_>) -> Result<Option<Refused>, PageError> {
-    let refused = visit.store.plan_refused()?;
-    Ok(refused.map(|(at, report)| Refused { at: visit.moment(at), report }))
+fn refused(context: &PageContext<'_>) -> Result<Option<Refused>, PageError> {
+    let refused = context.store.plan_refused()?;
+    Ok(refused.map(|(at, report)| Refused { at: context.moment(at), report }))
 }
 
 fn encoded(text: &str) -> String {

@@ -7,7 +7,7 @@ use warp::http::header::HeaderName;
 
 use super::build::{find, logs};
 use super::lines::{LogRow, rows};
-use super::page::{PageError, PageFrame, PageResult, Visit, page};
+use super::page::{PageContext, PageError, PageFrame, PageResult, page};
 use super::show::{Link, build_href, builder_href, grouped};
 use crate::base::Timestamp;
 use crate::model::{BuildRecord, BuilderRecord, LogKind, LogRecord, StepRecord};
@@ -62,37 +62,37 @@ struct Place {
     log: LogRecord,
 }
 
-pub fn log(visit: &Visit<'_>, path: [&str; 4]) -> PageResult {
-    let place = locate(visit, path)?;
-    match visit.number("after")? {
-        Some(after) => since(visit, &place.log, after),
-        None => show(visit, &place),
+pub fn log(context: &PageContext<'_>, path: [&str; 4]) -> PageResult {
+    let place = locate(context, path)?;
+    match context.number("after")? {
+        Some(after) => since(context, &place.log, after),
+        None => show(context, &place),
     }
 }
 
-fn locate(visit: &Visit<'_>, [builder, number, step, slug]: [&str; 4]) -> Result<Place, PageError> {
-    let builder = visit.builder(builder)?;
-    let build = find(visit, &builder, number)?;
+fn locate(context: &PageContext<'_>, [builder, number, step, slug]: [&str; 4]) -> Result<Place, PageError> {
+    let builder = context.builder(builder)?;
+    let build = find(context, &builder, number)?;
     let missing =
         |what: String| PageError::missing(format!("Build {} of “{}” has no {what}.", build.number, builder.name));
-    let mut steps = visit.store.steps(build.id)?.into_iter();
+    let mut steps = context.store.steps(build.id)?.into_iter();
     let step = steps.find(|known| known.number.to_string() == step).ok_or_else(|| missing(format!("step {step}")))?;
-    let logs = logs(visit, &step)?;
+    let logs = logs(context, &step)?;
     let log = logs.iter().find(|log| log.slug == slug).cloned();
     let log = log.ok_or_else(|| missing(format!("log “{slug}” in its step {}", step.number)))?;
     Ok(Place { builder, build, step, logs, log })
 }
 
-fn show(visit: &Visit<'_>, place: &Place) -> PageResult {
+fn show(context: &PageContext<'_>, place: &Place) -> PageResult {
     let (log, builder, build) = (&place.log, &place.builder, &place.build);
     let readable = matches!(log.kind, LogKind::Stdio | LogKind::Text);
     let total = if readable { log.lines } else { 0 };
-    let (first, follows) = begin(visit.number("line")?, total, log.complete);
+    let (first, follows) = begin(context.number("line")?, total, log.complete);
     let base = format!("{}/steps/{}/logs", build_href(builder, build.number), place.step.number);
     let raw = format!("/api/v2/logs/{}", log.id);
-    let mut frame = visit.frame(format!("{} of {} #{}", log.name, builder.name, build.number), "builders", "");
+    let mut frame = context.frame(format!("{} of {} #{}", log.name, builder.name, build.number), "builders", "");
     frame.moves = !log.complete && follows;
-    let lines = read(visit, log, first, SHOWN)?;
+    let lines = read(context, log, first, SHOWN)?;
     let view = Log {
         frame,
         builder: Link::new(builder_href(builder), &*builder.name),
@@ -119,7 +119,7 @@ fn show(visit: &Visit<'_>, place: &Place) -> PageResult {
         lines,
         follows,
     };
-    Ok(page(visit.request, StatusCode::OK, &view))
+    Ok(page(context.request, StatusCode::OK, &view))
 }
 
 /// The first line to show (from 0), and whether that is the end of a growing log.
@@ -144,25 +144,25 @@ fn pager(first: u64, total: u64) -> Pager {
     }
 }
 
-fn read(visit: &Visit<'_>, log: &LogRecord, first: u64, count: u64) -> Result<Vec<LogRow>, PageError> {
+fn read(context: &PageContext<'_>, log: &LogRecord, first: u64, count: u64) -> Result<Vec<LogRow>, PageError> {
     if !matches!(log.kind, LogKind::Stdio | LogKind::Text) || log.lines == 0 {
         return Ok(Vec::new());
     }
-    let lines = visit.store.logs().read(log.build, log.id, first, count)?;
-    Ok(rows(&lines, first, begin_of(visit, log)?))
+    let lines = context.store.logs().read(log.build, log.id, first, count)?;
+    Ok(rows(&lines, first, begin_of(context, log)?))
 }
 
 /// When the log began.
-fn begin_of(visit: &Visit<'_>, log: &LogRecord) -> Result<Option<Timestamp>, PageError> {
-    Ok(visit.store.logs().read(log.build, log.id, 0, 1)?.first().map(|line| line.at))
+fn begin_of(context: &PageContext<'_>, log: &LogRecord) -> Result<Option<Timestamp>, PageError> {
+    Ok(context.store.logs().read(log.build, log.id, 0, 1)?.first().map(|line| line.at))
 }
 
 /// The rows after line `after`, for a page that follows a log. Two headers say which lines it has then.
-fn since(visit: &Visit<'_>, log: &LogRecord, after: u64) -> PageResult {
-    let lines = if after < log.lines { read(visit, log, after, SHOWN)? } else { Vec::new() };
+fn since(context: &PageContext<'_>, log: &LogRecord, after: u64) -> PageResult {
+    let lines = if after < log.lines { read(context, log, after, SHOWN)? } else { Vec::new() };
     let next = lines.last().map_or(after, |line| line.number);
     let ended = log.complete && next >= log.lines;
-    let mut response = page(visit.request, StatusCode::OK, &Lines { lines });
+    let mut response = page(context.request, StatusCode::OK, &Lines { lines });
     let set = crate::web::respond::set_text;
     set(&mut response, HeaderName::from_static("x-log-next"), &next.to_string());
     set(&mut response, HeaderName::from_static("x-log-ended"), if ended { "yes" } else { "no" });

@@ -8,14 +8,14 @@ use warp::reply::Response;
 
 use super::alerts::capital;
 use super::error;
-use super::page::{PageError, PageFrame, PageResult, Visit, page};
+use super::page::{PageContext, PageError, PageFrame, PageResult, page};
 use super::sign_in::{local_place, way_href};
 use crate::auth::{LoginError, ReturnedLogin};
 use crate::web::cookies;
 use crate::web::identify::status_of;
 use crate::web::request::{Request, encode, pairs};
 use crate::web::respond::{redirect, see_other, set_text};
-use crate::web::site::Site;
+use crate::web::shared::Shared;
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -42,9 +42,9 @@ impl Button {
 }
 
 /// The page.
-pub fn login(visit: &Visit<'_>) -> PageResult {
-    let next = visit.request.query_value("next").unwrap_or_default();
-    Ok(show(visit, StatusCode::OK, Typed { user: String::new(), next, problem: String::new() }))
+pub fn login(context: &PageContext<'_>) -> PageResult {
+    let next = context.request.query_value("next").unwrap_or_default();
+    Ok(show(context, StatusCode::OK, Typed { user: String::new(), next, problem: String::new() }))
 }
 
 /// What was typed, and what is wrong with it.
@@ -54,10 +54,10 @@ struct Typed {
     problem: String,
 }
 
-fn show(visit: &Visit<'_>, status: StatusCode, typed: Typed) -> Response {
-    let logins = &visit.plan.logins;
+fn show(context: &PageContext<'_>, status: StatusCode, typed: Typed) -> Response {
+    let logins = &context.plan.logins;
     let view = LoginPage {
-        frame: visit.frame("Sign in", "login", ""),
+        frame: context.frame("Sign in", "login", ""),
         takes_passwords: logins.takes_passwords(),
         by_proxy: logins.header().is_some(),
         buttons: logins.buttons().map(|(way, title)| Button::new(way, title, &typed.next)).collect(),
@@ -65,11 +65,11 @@ fn show(visit: &Visit<'_>, status: StatusCode, typed: Typed) -> Response {
         next: local_place(&typed.next).to_owned(),
         problem: typed.problem,
     };
-    page(visit.request, status, &view)
+    page(context.request, status, &view)
 }
 
 /// Somebody sends name and password.
-pub async fn log_in(site: &Arc<Site>, request: &Request) -> Result<Response, PageError> {
+pub async fn log_in(shared: &Arc<Shared>, request: &Request) -> Result<Response, PageError> {
     if !request.has_form() {
         return Err(PageError { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, text: "This is not the form.".to_owned() });
     }
@@ -78,23 +78,23 @@ pub async fn log_in(site: &Arc<Site>, request: &Request) -> Result<Response, Pag
     let field = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone());
     let (user, password) = (field("user").unwrap_or_default(), field("password").unwrap_or_default());
     let next = field("next").unwrap_or_default();
-    let (plan, url) = (site.control.plan(), site.control.url());
-    match site.accounts.log_in(&plan, (user.trim(), &password), site.share_of(request)).await {
+    let (plan, url) = (shared.control.plan(), shared.control.url());
+    match shared.accounts.log_in(&plan, (user.trim(), &password), shared.share_of(request)).await {
         Ok((_, key)) => {
             // A new login is a new session.
             if let Some(old) = &request.session {
-                site.accounts.log_out(old);
+                shared.accounts.log_out(old);
             }
             let mut response = see_other(local_place(&next));
             cookies::give(&mut response, &url, &key, plan.logins.sessions.lifetime);
             Ok(response)
         }
-        Err(error) => Ok(refused(site, request, error, Typed { user, next, problem: problem(error) })),
+        Err(error) => Ok(refused(shared, request, error, Typed { user, next, problem: problem(error) })),
     }
 }
 
-fn refused(site: &Site, request: &Request, error: LoginError, typed: Typed) -> Response {
-    let mut response = show(&Visit::new(site, request), status_of(error), typed);
+fn refused(shared: &Shared, request: &Request, error: LoginError, typed: Typed) -> Response {
+    let mut response = show(&PageContext::new(shared, request), status_of(error), typed);
     if let LoginError::TooMany { wait } = error {
         set_text(&mut response, header::RETRY_AFTER, &wait.to_string());
     }
@@ -112,31 +112,35 @@ fn problem(error: LoginError) -> String {
 }
 
 /// Somebody goes to log in elsewhere.
-pub async fn begin(site: &Arc<Site>, request: &Request, way: &str) -> Response {
+pub async fn begin(shared: &Arc<Shared>, request: &Request, way: &str) -> Response {
     let next = request.query_value("next").unwrap_or_default();
-    let (plan, url) = (site.control.plan(), site.control.url());
-    match site.accounts.begin_login(&plan, way, &callback(&url, way), local_place(&next)).await {
+    let (plan, url) = (shared.control.plan(), shared.control.url());
+    match shared.accounts.begin_login(&plan, way, &callback(&url, way), local_place(&next)).await {
         Some(Ok(begun)) => {
             let mut response = redirect(&begun.address);
             cookies::give_login(&mut response, &url, &begun.browser);
             response
         }
-        Some(Err(error)) => refused(site, request, error, Typed { user: String::new(), next, problem: problem(error) }),
-        None => error::error(&Visit::new(site, request), PageError::missing("There is no such way of logging in.")),
+        Some(Err(error)) => {
+            refused(shared, request, error, Typed { user: String::new(), next, problem: problem(error) })
+        }
+        None => {
+            error::error(&PageContext::new(shared, request), PageError::missing("There is no such way of logging in."))
+        }
     }
 }
 
 /// Somebody comes back.
-pub async fn complete(site: &Arc<Site>, request: &Request, way: &str) -> Response {
-    let (plan, url) = (site.control.plan(), site.control.url());
+pub async fn complete(shared: &Arc<Shared>, request: &Request, way: &str) -> Response {
+    let (plan, url) = (shared.control.plan(), shared.control.url());
     let value = |name: &str| request.query_value(name).unwrap_or_default();
     let (state, code) = (value("state"), value("code"));
     let browser = cookies::login(request, &url).unwrap_or_default();
     let returned = ReturnedLogin { state: &state, code: &code, browser };
-    let mut response = match site.accounts.complete_login(&plan, way, &callback(&url, way), returned).await {
+    let mut response = match shared.accounts.complete_login(&plan, way, &callback(&url, way), returned).await {
         Ok((key, next)) => {
             if let Some(old) = &request.session {
-                site.accounts.log_out(old);
+                shared.accounts.log_out(old);
             }
             let mut response = see_other(local_place(&next));
             cookies::give(&mut response, &url, &key, plan.logins.sessions.lifetime);
@@ -144,7 +148,7 @@ pub async fn complete(site: &Arc<Site>, request: &Request, way: &str) -> Respons
         }
         Err(error) => {
             let typed = Typed { user: String::new(), next: String::new(), problem: problem(error) };
-            refused(site, request, error, typed)
+            refused(shared, request, error, typed)
         }
     };
     cookies::take_login(&mut response, &url);
@@ -157,11 +161,11 @@ fn callback(url: &str, way: &str) -> String {
 }
 
 /// Somebody logs out.
-pub fn log_out(site: &Site, request: &Request) -> Response {
+pub fn log_out(shared: &Shared, request: &Request) -> Response {
     if let Some(key) = &request.session {
-        site.accounts.log_out(key);
+        shared.accounts.log_out(key);
     }
     let mut response = see_other("/");
-    cookies::take(&mut response, &site.control.url());
+    cookies::take(&mut response, &shared.control.url());
     response
 }

@@ -28,13 +28,13 @@ use std::sync::Arc;
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
-use self::page::{PageError, PageResult, Visit};
+use self::page::{PageContext, PageError, PageResult};
 use super::request::{Request, decode};
 use super::respond;
-use super::site::Site;
+use super::shared::Shared;
 
 /// Answers a request for a page, or a form; `path` comes without the slash in front.
-pub async fn answer(site: &Arc<Site>, request: Request, path: &str) -> Response {
+pub async fn answer(shared: &Arc<Shared>, request: Request, path: &str) -> Response {
     if let Some(name) = path.strip_prefix("assets/").or_else(|| (path == "favicon.ico").then_some(path))
         && let Some(response) = assets::answer(&request, name)
     {
@@ -44,18 +44,20 @@ pub async fn answer(site: &Arc<Site>, request: Request, path: &str) -> Response 
     let elements: Vec<String> = elements.into_iter().filter(|element| !element.is_empty()).collect();
     match request.method {
         Method::GET | Method::HEAD => match elements.as_slice() {
-            [first, way] if first == "login" => login::begin(site, &request, way).await,
-            [first, way, last] if first == "login" && last == "callback" => login::complete(site, &request, way).await,
-            _ => read(site, request, elements).await,
+            [first, way] if first == "login" => login::begin(shared, &request, way).await,
+            [first, way, last] if first == "login" && last == "callback" => {
+                login::complete(shared, &request, way).await
+            }
+            _ => read(shared, request, elements).await,
         },
         Method::POST => {
             let path: Vec<&str> = elements.iter().map(String::as_str).collect();
             let answered = match path.as_slice() {
-                ["login"] => login::log_in(site, &request).await,
-                ["logout"] => Ok(login::log_out(site, &request)),
-                path => action::answer(site, &request, path).await,
+                ["login"] => login::log_in(shared, &request).await,
+                ["logout"] => Ok(login::log_out(shared, &request)),
+                path => action::answer(shared, &request, path).await,
             };
-            answered.unwrap_or_else(|why| error::error(&Visit::new(site, &request), why))
+            answered.unwrap_or_else(|why| error::error(&PageContext::new(shared, &request), why))
         }
         _ => respond::bare(StatusCode::METHOD_NOT_ALLOWED),
     }
@@ -67,24 +69,24 @@ pub fn takes_body(first: &str) -> bool {
 }
 
 /// The answer to a form that another site's page sent.
-pub fn foreign(site: &Arc<Site>, request: &Request) -> Response {
+pub fn foreign(shared: &Arc<Shared>, request: &Request) -> Response {
     let text = "This form was sent from another site, so nothing was done. If you reach these pages at an address that \
                 the master does not know, set it with master(url = …).";
-    error::error(&Visit::new(site, request), PageError { status: StatusCode::FORBIDDEN, text: text.to_owned() })
+    error::error(&PageContext::new(shared, request), PageError { status: StatusCode::FORBIDDEN, text: text.to_owned() })
 }
 
 /// The answer to a visitor who may see nothing here.
-pub fn denied(site: &Arc<Site>, request: &Request, status: StatusCode, text: String) -> Response {
-    error::error(&Visit::new(site, request), PageError { status, text })
+pub fn denied(shared: &Arc<Shared>, request: &Request, status: StatusCode, text: String) -> Response {
+    error::error(&PageContext::new(shared, request), PageError { status, text })
 }
 
-async fn read(site: &Arc<Site>, request: Request, elements: Vec<String>) -> Response {
-    let Ok(_permit) = site.readers.acquire().await else { return respond::bare(StatusCode::SERVICE_UNAVAILABLE) };
-    let site = Arc::clone(site);
+async fn read(shared: &Arc<Shared>, request: Request, elements: Vec<String>) -> Response {
+    let Ok(_permit) = shared.readers.acquire().await else { return respond::bare(StatusCode::SERVICE_UNAVAILABLE) };
+    let shared = Arc::clone(shared);
     let rendering = tokio::task::spawn_blocking(move || {
-        let visit = Visit::new(&site, &request);
+        let context = PageContext::new(&shared, &request);
         let path: Vec<&str> = elements.iter().map(String::as_str).collect();
-        page_of(&visit, &path).unwrap_or_else(|why| error::error(&visit, why))
+        page_of(&context, &path).unwrap_or_else(|why| error::error(&context, why))
     });
     match rendering.await {
         Ok(response) => response,
@@ -95,30 +97,30 @@ async fn read(site: &Arc<Site>, request: Request, elements: Vec<String>) -> Resp
     }
 }
 
-/// What makes a page: of the visit, and of the variable elements of its path.
-type MakePage = fn(&Visit<'_>, &[&str]) -> PageResult;
+/// What makes a page: of the context, and of the variable elements of its path.
+type MakePage = fn(&PageContext<'_>, &[&str]) -> PageResult;
 
 /// Every page. Variable elements of a path begin with `:`. The first path that fits counts.
 static PAGES: &[(&str, MakePage)] = &[
-    ("", |visit, _| home::home(visit)),
-    ("builders", |visit, _| home::home(visit)),
-    ("builders/:builder", |visit, of| builder::builder(visit, of[0])),
-    ("builders/:builder/builds", |visit, of| Ok(respond::redirect(&show::builder_href(&visit.builder(of[0])?)))),
-    ("builders/:builder/builds/:number", |visit, of| build::build(visit, of[0], of[1])),
-    ("builders/:builder/builds/:number/steps/:step/logs/:log", |visit, of| {
-        log::log(visit, [of[0], of[1], of[2], of[3]])
+    ("", |context, _| home::home(context)),
+    ("builders", |context, _| home::home(context)),
+    ("builders/:builder", |context, of| builder::builder(context, of[0])),
+    ("builders/:builder/builds", |context, of| Ok(respond::redirect(&show::builder_href(&context.builder(of[0])?)))),
+    ("builders/:builder/builds/:number", |context, of| build::build(context, of[0], of[1])),
+    ("builders/:builder/builds/:number/steps/:step/logs/:log", |context, of| {
+        log::log(context, [of[0], of[1], of[2], of[3]])
     }),
-    ("builds/:build", |visit, of| Ok(respond::redirect(&build::place(visit, of[0])?))),
-    ("audit", |visit, _| audit::list(visit)),
-    ("pending", |visit, _| pending::list(visit)),
-    ("projects/:project", |visit, of| home::project(visit, of[0])),
-    ("requests/:request", |visit, of| pending::one(visit, of[0])),
-    ("changes", |visit, _| changes::list(visit)),
-    ("changes/:change", |visit, of| changes::one(visit, of[0])),
-    ("deliveries", |visit, _| deliveries::list(visit)),
-    ("workers", |visit, _| workers::list(visit)),
-    ("login", |visit, _| login::login(visit)),
-    ("workers/:worker", |visit, of| workers::one(visit, of[0])),
+    ("builds/:build", |context, of| Ok(respond::redirect(&build::place(context, of[0])?))),
+    ("audit", |context, _| audit::list(context)),
+    ("pending", |context, _| pending::list(context)),
+    ("projects/:project", |context, of| home::project(context, of[0])),
+    ("requests/:request", |context, of| pending::one(context, of[0])),
+    ("changes", |context, _| changes::list(context)),
+    ("changes/:change", |context, of| changes::one(context, of[0])),
+    ("deliveries", |context, _| deliveries::list(context)),
+    ("workers", |context, _| workers::list(context)),
+    ("login", |context, _| login::login(context)),
+    ("workers/:worker", |context, of| workers::one(context, of[0])),
 ];
 
 /// The paths of all pages.
@@ -126,10 +128,10 @@ pub fn paths() -> impl Iterator<Item = &'static str> {
     PAGES.iter().map(|(path, _)| *path)
 }
 
-fn page_of(visit: &Visit<'_>, path: &[&str]) -> PageResult {
+fn page_of(context: &PageContext<'_>, path: &[&str]) -> PageResult {
     for (pattern, make) in PAGES {
         if let Some(variables) = variables(pattern, path) {
-            return make(visit, &variables);
+            return make(context, &variables);
         }
     }
     Err(PageError::missing("Page not found. It may have moved, or the address may be mistyped."))

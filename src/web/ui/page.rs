@@ -18,7 +18,7 @@ use crate::web::control::Control;
 use crate::web::history::VisibleHistory;
 use crate::web::request::Request;
 use crate::web::respond;
-use crate::web::site::Site;
+use crate::web::shared::Shared;
 
 /// What pages may load: our own files. Logs of HTML show in a frame of their own, which may do nothing.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -88,7 +88,7 @@ pub struct PageFrame {
 }
 
 /// One request for a page: what to read from.
-pub struct Visit<'a> {
+pub struct PageContext<'a> {
     pub control: &'a dyn Control,
     pub store: VisibleHistory<'a>,
     pub plan: Arc<Plan>,
@@ -96,14 +96,14 @@ pub struct Visit<'a> {
     pub request: &'a Request,
 }
 
-impl<'a> Visit<'a> {
-    pub fn new(site: &'a Site, request: &'a Request) -> Self {
-        let control = &*site.control;
+impl<'a> PageContext<'a> {
+    pub fn new(shared: &'a Shared, request: &'a Request) -> Self {
+        let control = &*shared.control;
         Self {
             control,
             store: VisibleHistory::new(control, &request.identity),
             plan: control.plan(),
-            now: site.clock.now(),
+            now: shared.clock.now(),
             request,
         }
     }

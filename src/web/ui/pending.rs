@@ -4,7 +4,7 @@ use askama::Template;
 use warp::http::StatusCode;
 
 use super::alerts::{self, AlertList};
-use super::page::{BuildRow, PageError, PageFrame, PageResult, Visit, page};
+use super::page::{BuildRow, PageContext, PageError, PageFrame, PageResult, page};
 use super::show::{Moment, State, builder_href, grouped, short_revision};
 use crate::model::{AlertSubject, BuilderRecord, RequestId, RequestRecord, SourceStamp};
 use crate::store::Scan;
@@ -58,11 +58,11 @@ struct OneRequest {
 
 /// What a list shows of a request.
 pub fn request_row(
-    visit: &Visit<'_>,
+    context: &PageContext<'_>,
     request: &RequestRecord,
     builder: &BuilderRecord,
 ) -> Result<RequestRow, PageError> {
-    let set = visit.store.buildset(request.buildset)?;
+    let set = context.store.buildset(request.buildset)?;
     Ok(RequestRow {
         number: request.id.0,
         href: format!("/requests/{}", request.id),
@@ -71,7 +71,7 @@ pub fn request_row(
         reason: set.as_ref().map(|set| set.reason.clone()).unwrap_or_default(),
         source: set.map(|set| sources(&set.stamps)).unwrap_or_default(),
         priority: request.priority,
-        submitted: visit.moment(request.submitted),
+        submitted: context.moment(request.submitted),
         why: Vec::new(),
     })
 }
@@ -91,74 +91,74 @@ pub fn sources(stamps: &[SourceStamp]) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
-pub fn list(visit: &Visit<'_>) -> PageResult {
-    let after = visit.number("after")?;
-    let names = visit.names()?;
-    let mut requests = visit.store.requests_waiting(Scan { after, descending: false, limit: SHOWN + 1 })?;
+pub fn list(context: &PageContext<'_>) -> PageResult {
+    let after = context.number("after")?;
+    let names = context.names()?;
+    let mut requests = context.store.requests_waiting(Scan { after, descending: false, limit: SHOWN + 1 })?;
     let newer = (requests.len() > SHOWN).then(|| requests[SHOWN - 1].id.0);
     requests.truncate(SHOWN);
-    let mut why = visit.why_waits(requests.iter().map(|request| request.id).collect());
+    let mut why = context.why_waits(requests.iter().map(|request| request.id).collect());
     let rows = requests.iter().map(|request| {
-        let row = request_row(visit, request, &names.builder(request.builder))?;
+        let row = request_row(context, request, &names.builder(request.builder))?;
         Ok(RequestRow { why: why.remove(&request.id).unwrap_or_default(), ..row })
     });
-    let mut frame = visit.frame("Waiting requests", "pending", "/events");
+    let mut frame = context.frame("Waiting requests", "pending", "/events");
     frame.moves = true;
     let view = Pending { requests: rows.collect::<Result<_, PageError>>()?, oldest: after.is_none(), newer, frame };
-    Ok(page(visit.request, StatusCode::OK, &view))
+    Ok(page(context.request, StatusCode::OK, &view))
 }
 
 /// How to connect the workers of a builder that never were here.
-fn missing_workers(visit: &Visit<'_>, builder: &BuilderRecord) -> Vec<String> {
-    let Some(plan) = visit.plan.builders.get(&builder.name) else { return Vec::new() };
-    let known = visit.store.workers().unwrap_or_default();
+fn missing_workers(context: &PageContext<'_>, builder: &BuilderRecord) -> Vec<String> {
+    let Some(plan) = context.plan.builders.get(&builder.name) else { return Vec::new() };
+    let known = context.store.workers().unwrap_or_default();
     let never = |name: &&String| known.iter().any(|worker| worker.name == **name && worker.since.is_none());
-    let url = visit.control.url();
+    let url = context.control.url();
     let address = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest).trim_end_matches('/');
-    let command = |name: &String| match visit.plan.workers.get(name).map(|worker| &worker.password) {
+    let command = |name: &String| match context.plan.workers.get(name).map(|worker| &worker.password) {
         Some(Some(_)) => format!("starwright worker --master {address} --name {name} --password-file FILE --dir DIR"),
         _ => format!("starwright up   # starts the local worker `{name}` beside the master"),
     };
     plan.workers.iter().filter(never).take(CONNECT_MAX).map(command).collect()
 }
 
-pub fn one(visit: &Visit<'_>, number: &str) -> PageResult {
+pub fn one(context: &PageContext<'_>, number: &str) -> PageResult {
     let missing = || PageError::missing(format!("There is no build request {number}."));
     let id = number.parse().map(RequestId).map_err(|_| missing())?;
-    let request = visit.store.request(id)?.ok_or_else(missing)?;
-    let names = visit.names()?;
+    let request = context.store.request(id)?.ok_or_else(missing)?;
+    let names = context.names()?;
     let builder = names.builder(request.builder);
     // A collapsed request has no builds of its own; those of the other one do its work.
-    let builds = visit.store.builds_of_request(request.collapsed_into.unwrap_or(id))?;
-    let mut row = request_row(visit, &request, &builder)?;
+    let builds = context.store.builds_of_request(request.collapsed_into.unwrap_or(id))?;
+    let mut row = request_row(context, &request, &builder)?;
     let waits = request.completed.is_none() && request.claimed.is_none();
     if waits {
-        row.why = visit.why_waits(vec![id]).remove(&id).unwrap_or_default();
+        row.why = context.why_waits(vec![id]).remove(&id).unwrap_or_default();
     }
     let open = request.completed.is_none();
-    let set = visit.store.buildset(request.buildset)?;
-    let scheduler = set.map(|set| visit.store.maker_of(&set)).transpose()?.unwrap_or_default();
+    let set = context.store.buildset(request.buildset)?;
+    let scheduler = set.map(|set| context.store.maker_of(&set)).transpose()?.unwrap_or_default();
     let mut concerned = vec![AlertSubject::Request(id)];
     concerned.extend(waits.then(|| AlertSubject::Builder(builder.name.clone())));
-    let mut frame = visit.frame(format!("Request {}", grouped(id.0)), "pending", "/events");
+    let mut frame = context.frame(format!("Request {}", grouped(id.0)), "pending", "/events");
     frame.moves = open;
     let view = OneRequest {
         frame,
         state: if waits { State::WAITING } else { State::of(request.outcome) },
-        alerts: alerts::about(visit, &concerned),
-        connect: if waits { missing_workers(visit, &builder) } else { Vec::new() },
+        alerts: alerts::about(context, &concerned),
+        connect: if waits { missing_workers(context, &builder) } else { Vec::new() },
         waits,
         open,
         buildset: request.buildset.0,
         scheduler,
-        ended: request.completed.map(|at| visit.moment(at)),
+        ended: request.completed.map(|at| context.moment(at)),
         collapsed_into: request.collapsed_into.map(|into| into.0),
         builds: builds
             .iter()
             .rev()
-            .map(|build| visit.row(build, &names.builder(build.builder), names.worker(build.worker)))
+            .map(|build| context.row(build, &names.builder(build.builder), names.worker(build.worker)))
             .collect(),
         row,
     };
-    Ok(page(visit.request, StatusCode::OK, &view))
+    Ok(page(context.request, StatusCode::OK, &view))
 }

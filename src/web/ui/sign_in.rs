@@ -1,4 +1,4 @@
-//! Where somebody logs in, and where they come back to: always a place on this site.
+//! Where somebody logs in, and where they come back to: always a place on this shared.
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -19,7 +19,7 @@ pub fn way_href(way: &str, next: &str) -> String {
     format!("/login/{}?next={}", encode(way), utf8_percent_encode(local_place(next), VALUE))
 }
 
-/// A place on this site: never one of another, however it is written.
+/// A place on this shared: never one of another, however it is written.
 pub fn local_place(next: &str) -> &str {
     let bytes = next.as_bytes();
     let is_local = bytes.first() == Some(&b'/')

@@ -4,7 +4,7 @@ use askama::Template;
 use warp::http::StatusCode;
 
 use super::alerts::{self, AlertList};
-use super::page::{BuildRow, Names, PageError, PageFrame, PageResult, Visit, page};
+use super::page::{BuildRow, Names, PageContext, PageError, PageFrame, PageResult, page};
 use super::show::{Link, Moment, State, build_href, builder_href, count, worker_href};
 use crate::master::RefusedWorker;
 use crate::model::{AlertSubject, BuildRecord, WorkerRecord};
@@ -60,62 +60,62 @@ struct OneWorker {
     older: Option<u64>,
 }
 
-pub fn list(visit: &Visit<'_>) -> PageResult {
-    let names = visit.names()?;
-    let running = visit.store.builds_running()?;
-    let mut records = visit.store.workers()?;
+pub fn list(context: &PageContext<'_>) -> PageResult {
+    let names = context.names()?;
+    let running = context.store.builds_running()?;
+    let mut records = context.store.workers()?;
     records.sort_by(|left, right| left.name.cmp(&right.name));
-    let rows = records.iter().map(|worker| row(visit, worker, &names, &running));
+    let rows = records.iter().map(|worker| row(context, worker, &names, &running));
     let (workers, gone) = rows.partition(|row: &WorkerRow| row.active);
-    let mut frame = visit.frame("Workers", "workers", "/events");
+    let mut frame = context.frame("Workers", "workers", "/events");
     frame.moves = true;
-    let refused = refused_workers(visit).iter().map(|worker| refused(visit, worker)).collect();
-    Ok(page(visit.request, StatusCode::OK, &Workers { frame, workers, refused, gone }))
+    let refused = refused_workers(context).iter().map(|worker| refused(context, worker)).collect();
+    Ok(page(context.request, StatusCode::OK, &Workers { frame, workers, refused, gone }))
 }
 
-pub fn one(visit: &Visit<'_>, named: &str) -> PageResult {
-    let names = visit.names()?;
-    let worker = find(visit, named).or_else(|missing| stranger(visit, named).ok_or(missing))?;
-    let before = visit.number("before")?;
+pub fn one(context: &PageContext<'_>, named: &str) -> PageResult {
+    let names = context.names()?;
+    let worker = find(context, named).or_else(|missing| stranger(context, named).ok_or(missing))?;
+    let before = context.number("before")?;
     let part = Scan { after: before, descending: true, limit: SHOWN + 1 };
-    let mut builds = visit.store.builds_of_worker(worker.id, part)?;
+    let mut builds = context.store.builds_of_worker(worker.id, part)?;
     let older = (builds.len() > SHOWN).then(|| builds[SHOWN - 1].id.0);
     builds.truncate(SHOWN);
-    let running = visit.store.builds_running()?;
+    let running = context.store.builds_running()?;
     let builders = names.builders.values().filter(|builder| builder.active && builder.workers.contains(&worker.name));
-    let mut frame = visit.frame(&*worker.name, "workers", "/events");
+    let mut frame = context.frame(&*worker.name, "workers", "/events");
     frame.moves = true;
     let view = OneWorker {
         frame,
-        row: row(visit, &worker, &names, &running),
-        alerts: alerts::of(visit, &AlertSubject::Worker(worker.name.clone())),
+        row: row(context, &worker, &names, &running),
+        alerts: alerts::of(context, &AlertSubject::Worker(worker.name.clone())),
         graceful: worker.graceful,
         connected: worker.connected,
         info: info(&worker),
         builders: builders.map(|builder| Link::new(builder_href(builder), &*builder.name)).collect(),
         builds: builds
             .iter()
-            .map(|build| visit.row(build, &names.builder(build.builder), Some(&worker.name)))
+            .map(|build| context.row(build, &names.builder(build.builder), Some(&worker.name)))
             .collect(),
         newest: before.is_none(),
         older,
     };
-    Ok(page(visit.request, StatusCode::OK, &view))
+    Ok(page(context.request, StatusCode::OK, &view))
 }
 
 /// The worker that a part of a path names.
-pub fn find(visit: &Visit<'_>, named: &str) -> Result<WorkerRecord, PageError> {
-    let found = visit.store.workers()?.into_iter().find(|worker| worker.name == named);
+pub fn find(context: &PageContext<'_>, named: &str) -> Result<WorkerRecord, PageError> {
+    let found = context.store.workers()?.into_iter().find(|worker| worker.name == named);
     found.ok_or_else(|| PageError::missing(format!("There is no worker called “{named}”.")))
 }
 
 /// A worker that the configuration does not have, and that was refused: its page says why.
-fn stranger(visit: &Visit<'_>, named: &str) -> Option<WorkerRecord> {
-    let was_refused = refused_workers(visit).iter().any(|worker| worker.name == named);
+fn stranger(context: &PageContext<'_>, named: &str) -> Option<WorkerRecord> {
+    let was_refused = refused_workers(context).iter().any(|worker| worker.name == named);
     was_refused.then(|| WorkerRecord { name: named.to_owned(), ..WorkerRecord::default() })
 }
 
-fn row(visit: &Visit<'_>, worker: &WorkerRecord, names: &Names, running: &[BuildRecord]) -> WorkerRow {
+fn row(context: &PageContext<'_>, worker: &WorkerRecord, names: &Names, running: &[BuildRecord]) -> WorkerRow {
     let mut states = vec![if worker.connected { State::ONLINE } else { State::OFFLINE }];
     states.extend(worker.paused.then_some(State::PAUSED));
     states.extend(worker.graceful.then_some(State::LEAVING));
@@ -130,7 +130,7 @@ fn row(visit: &Visit<'_>, worker: &WorkerRecord, names: &Names, running: &[Build
         states,
         pause_reason: worker.pause_reason.clone().unwrap_or_default(),
         paused: worker.paused,
-        since: worker.since.map(|since| visit.moment(since)),
+        since: worker.since.map(|since| context.moment(since)),
         active: worker.active,
         about: about(worker),
         running: own.collect(),
@@ -139,16 +139,16 @@ fn row(visit: &Visit<'_>, worker: &WorkerRecord, names: &Names, running: &[Build
 }
 
 /// Workers that were refused: not for visitors who may only see some of the installation.
-fn refused_workers(visit: &Visit<'_>) -> Vec<RefusedWorker> {
-    if visit.store.reads_operation() { visit.control.refused_workers() } else { Vec::new() }
+fn refused_workers(context: &PageContext<'_>) -> Vec<RefusedWorker> {
+    if context.store.reads_operation() { context.control.refused_workers() } else { Vec::new() }
 }
 
-fn refused(visit: &Visit<'_>, worker: &RefusedWorker) -> RefusedRow {
+fn refused(context: &PageContext<'_>, worker: &RefusedWorker) -> RefusedRow {
     RefusedRow {
         name: worker.name.clone(),
         peer: worker.peer.map(|peer| peer.ip().to_string()).unwrap_or_default(),
         why: worker.why.clone(),
-        at: visit.moment(worker.at),
+        at: context.moment(worker.at),
         times: count(worker.count, "time"),
     }
 }

@@ -25,7 +25,7 @@ const LONG_ANSWERS_MAX: usize = 8;
 pub const STREAMS_MAX: usize = 1_000;
 
 /// What all requests share.
-pub struct Site {
+pub struct Shared {
     pub control: Arc<dyn Control>,
     /// Who is who.
     pub accounts: Arc<Accounts>,
@@ -46,8 +46,8 @@ pub struct Site {
     pub cut: CancellationToken,
 }
 
-impl Site {
-    /// A site that serves until `stop`.
+impl Shared {
+    /// A shared that serves until `stop`.
     pub fn new(
         control: Arc<dyn Control>,
         accounts: Arc<Accounts>,

@@ -21,7 +21,7 @@ use crate::engine::{DELIVERIES_MAX, Input};
 use crate::model::{Report, ReportId, Text};
 use crate::notify::{Credentials, Letter, Makers, Pause, channel};
 use crate::secrets::{Redactor, Secrets};
-use crate::store::Store;
+use crate::store::History;
 
 /// Remarks that are recorded with a report: each recipient may give one.
 const REMARKS_MAX: usize = 20;
@@ -41,7 +41,7 @@ pub(super) struct Deliveries {
 /// What a delivery needs.
 #[derive(Clone, Debug)]
 pub(super) struct Mailer {
-    pub store: Store,
+    pub history: Arc<dyn History>,
     pub clock: Arc<dyn Clock>,
     pub configurations: Arc<Configurations>,
     pub renders: Arc<Renders>,
@@ -143,7 +143,7 @@ impl Mailer {
             return Err(Failure::lasting(format!("notifier `{}` is not in its configuration", report.notifier)));
         };
         let (lines, now) = (channel::log_lines(&notifier.kind), self.clock.now());
-        let facts = report_facts::collect(&self.store, report, &whole, &self.url, lines, now)
+        let facts = report_facts::collect(&*self.history, report, &whole, &self.url, lines, now)
             .map_err(|error| Failure { final_: error.is_lasting(), error: crate::base::chain(&error), pause: None })?;
         let makers = Makers {
             text: &|function, value| self.renders.render(&whole.digest, function, value),

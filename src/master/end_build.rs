@@ -11,7 +11,7 @@ use crate::evaluator::Launcher;
 use crate::model::{
     Actor, BuildId, BuildRecord, ConfigDigest, Decision, FnId, Order, Question, Script, Undecided, Via,
 };
-use crate::store::{Store, StoreError};
+use crate::store::{Journal, Store, StoreError};
 
 /// A build that was ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +113,7 @@ fn end(
 
 fn restore(store: &Store, launcher: Launcher) -> Result<Engine, EndBuildError> {
     let configurations = Configurations::new(Arc::new(store.clone()), launcher);
-    let recovered = store.recover()?;
+    let recovered = Journal::recover(store)?;
     let mut plans = |digest: &ConfigDigest| configurations.obtain(digest);
     let snapshot = recovered.snapshot.as_ref().map(|(_, bytes)| bytes.as_slice());
     Ok(Engine::restore(snapshot, &recovered.facts, &mut plans)?)

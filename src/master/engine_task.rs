@@ -35,7 +35,7 @@ use crate::base::{Clock, chain, memory};
 use crate::engine::{Deadline, Effect, Engine, Input, Reply, Ticket};
 use crate::evaluator::RetiredTemplates;
 use crate::model::{AlertSubject, BuildId, Event, Fact};
-use crate::store::{Journal, StoreError};
+use crate::store::{Journal, Lease, StoreError};
 
 /// Facts that may wait for the disk; beyond that the engine task takes no more inputs until they are durable. A
 /// commit of this many takes some milliseconds, so more would not share a flush better.
@@ -60,6 +60,8 @@ pub(super) struct Parts {
     pub configurations: Arc<Configurations>,
     pub decisions: Decisions,
     pub journal: Arc<dyn Journal>,
+    /// Asked before each commit: what a master that no longer is the master decides must not become durable.
+    pub lease: Arc<dyn Lease>,
     pub plan: PlanInForce,
     pub facts: broadcast::Sender<Arc<Fact>>,
     pub effects: Effects,
@@ -240,7 +242,9 @@ impl EngineTask {
     fn take_off(&mut self, mut batch: Batch) -> PendingCommit {
         batch.snapshot = self.snapshots.due(&self.parts.engine);
         let (journal, alerts) = (Arc::clone(&self.parts.journal), self.parts.alerts.clone());
+        let held = self.parts.lease.check();
         Box::pin(async move {
+            held?;
             if !batch.facts.is_empty() {
                 retry_while_disk_full(&alerts, "facts", || journal.append(batch.facts.clone())).await?;
             }

@@ -28,7 +28,7 @@ use crate::base::{chain, memory};
 use crate::engine::{Input, Reply};
 use crate::evaluator::{self, Abort, ConfigDirectory, Launcher, Load, Loaded, Problem, Refused, Sources};
 use crate::model::{Cause, ConfigDigest, DECLARE_RIGHTS, PlanChange};
-use crate::store::Store;
+use crate::store::{History, Journal};
 
 /// Asks for a reload that may wait; further ones wait to be let in.
 const REQUESTS_MAX: usize = 64;
@@ -111,7 +111,8 @@ impl Reloads {
 pub(super) struct Reloader {
     /// The configuration file.
     pub path: PathBuf,
-    pub store: Store,
+    pub journal: Arc<dyn Journal>,
+    pub history: Arc<dyn History>,
     pub configurations: Arc<Configurations>,
     pub inbox: Inbox,
     pub plan: PlanInForce,
@@ -290,12 +291,13 @@ impl Reloader {
     }
 
     fn refused_now(&self) -> Option<String> {
-        self.store.plan_refused().ok().flatten().map(|(_, message)| message)
+        self.history.plan_refused().ok().flatten().map(|(_, message)| message)
     }
 
     async fn keep_sources(&self, loaded: &Loaded) -> Result<(), String> {
-        let (store, digest, sources) = (self.store.clone(), loaded.plan.digest.clone(), Arc::clone(&loaded.sources));
-        let kept = tokio::task::spawn_blocking(move || store.put_config(&digest, &sources.to_bytes())).await;
+        let (journal, digest) = (Arc::clone(&self.journal), loaded.plan.digest.clone());
+        let sources = Arc::clone(&loaded.sources);
+        let kept = tokio::task::spawn_blocking(move || journal.keep_configuration(&digest, &sources.to_bytes())).await;
         kept.map_err(|error| error.to_string())?.map_err(|error| chain(&error))
     }
 

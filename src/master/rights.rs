@@ -20,7 +20,7 @@ use crate::model::{
     Action, AlertSubject, BuildId, ConfigDigest, Denial, FnId, Identity, Object, Order, Plan, Properties, Question,
     ReportId, RequestId, Value,
 };
-use crate::store::{Store, StoreError};
+use crate::store::{History, StoreError};
 
 /// Answers about reading that are remembered: some hundred visitors with a thousand builders each would be forgotten in
 /// between, and asked about again.
@@ -100,11 +100,11 @@ impl Rights {
     /// Whether somebody may give an order: all that it is about.
     pub fn may_order(
         &self,
-        store: &Store,
+        history: &dyn History,
         identity: &Identity,
         order: &Order,
     ) -> Result<Result<(), Box<Denial>>, StoreError> {
-        for object in objects(store, &self.plan.get(), order)? {
+        for object in objects(history, &self.plan.get(), order)? {
             if let Err(denial) = self.may(identity, order.action(), &object) {
                 return Ok(Err(denial));
             }
@@ -231,7 +231,7 @@ struct Unanswered {
 
 /// What an order is about. What does not exist is about the installation: whoever may not do it there does not hear
 /// whether it exists.
-fn objects(store: &Store, plan: &Plan, order: &Order) -> Result<BTreeSet<Object>, StoreError> {
+fn objects(history: &dyn History, plan: &Plan, order: &Order) -> Result<BTreeSet<Object>, StoreError> {
     let one = |object: Object| BTreeSet::from([object]);
     Ok(match order {
         Order::Force(ask) => {
@@ -244,9 +244,11 @@ fn objects(store: &Store, plan: &Plan, order: &Order) -> Result<BTreeSet<Object>
             }
         }
         Order::Rebuild { build, .. } | Order::StopBuild { build, .. } | Order::EndBuild { build, .. } => {
-            one(of_build(store, *build)?)
+            one(of_build(history, *build)?)
         }
-        Order::CancelRequest { request, .. } | Order::SetPriority { request, .. } => one(of_request(store, *request)?),
+        Order::CancelRequest { request, .. } | Order::SetPriority { request, .. } => {
+            one(of_request(history, *request)?)
+        }
         Order::EnableScheduler { scheduler, .. } => one(Object::Scheduler { name: scheduler.clone() }),
         Order::PauseWorker { worker, .. } | Order::StopWorker { worker } | Order::KillWorker { worker, .. } => {
             one(Object::worker(worker))
@@ -256,27 +258,27 @@ fn objects(store: &Store, plan: &Plan, order: &Order) -> Result<BTreeSet<Object>
             if all.is_empty() { one(Object::Installation) } else { all }
         }
         Order::Poll { source: Some(name) } => one(Object::Source { name: name.clone() }),
-        Order::Resend { report, .. } => one(of_report(store, *report)?),
+        Order::Resend { report, .. } => one(of_report(history, *report)?),
         Order::Poll { source: None } | Order::Reload { .. } => one(Object::Installation),
     })
 }
 
-fn of_build(store: &Store, id: BuildId) -> Result<Object, StoreError> {
-    let Some(build) = store.build(id)? else { return Ok(Object::Installation) };
-    let Some(builder) = store.builder(build.builder)? else { return Ok(Object::Installation) };
+fn of_build(history: &dyn History, id: BuildId) -> Result<Object, StoreError> {
+    let Some(build) = history.build(id)? else { return Ok(Object::Installation) };
+    let Some(builder) = history.builder(build.builder)? else { return Ok(Object::Installation) };
     Ok(Object::Builder { name: builder.name, owners: owners(&build.properties) })
 }
 
-fn of_request(store: &Store, id: RequestId) -> Result<Object, StoreError> {
-    let Some(request) = store.request(id)? else { return Ok(Object::Installation) };
-    let Some(builder) = store.builder(request.builder)? else { return Ok(Object::Installation) };
+fn of_request(history: &dyn History, id: RequestId) -> Result<Object, StoreError> {
+    let Some(request) = history.request(id)? else { return Ok(Object::Installation) };
+    let Some(builder) = history.builder(request.builder)? else { return Ok(Object::Installation) };
     Ok(Object::Builder { name: builder.name, owners: owners(&request.properties) })
 }
 
-fn of_report(store: &Store, id: ReportId) -> Result<Object, StoreError> {
-    let report = store.undelivered()?.into_iter().map(|record| record.report).find(|report| report.id == id);
+fn of_report(history: &dyn History, id: ReportId) -> Result<Object, StoreError> {
+    let report = history.undelivered()?.into_iter().map(|record| record.report).find(|report| report.id == id);
     let Some(builder) = report.and_then(|report| report.subject.builder()) else { return Ok(Object::Installation) };
-    Ok(store.builder(builder)?.map_or(Object::Installation, |builder| Object::builder(builder.name)))
+    Ok(history.builder(builder)?.map_or(Object::Installation, |builder| Object::builder(builder.name)))
 }
 
 /// Who wanted it, as Buildbot's properties say it.

@@ -42,7 +42,7 @@ use crate::base::{Clock, SystemClock, chain, host_name};
 use crate::engine::{Engine, Input};
 use crate::evaluator::{Launcher, Load};
 use crate::model::{Cause, ConfigDigest};
-use crate::store::{History, Journal, Store};
+use crate::store::{History, Journal, Lease, Store};
 
 /// Facts that a subscriber may lag behind: some seconds of a busy installation.
 const SUBSCRIBER_LAG_MAX: usize = 16_384;
@@ -106,7 +106,7 @@ impl Master {
         if let Load::Loaded(loaded) = &first {
             configurations.insert(loaded);
         }
-        let (engine, snapshot) = recover(&store, &configurations).await?;
+        let (engine, snapshot) = recover(Arc::new(store.clone()), &configurations).await?;
         let opened = Opened { options, clock, store, configurations, engine, snapshot };
         let master = Self::assemble(opened, first)?;
         match master.begin().await {
@@ -157,8 +157,7 @@ impl Master {
     /// Makes the parts, joins them, starts the tasks. Nothing is recorded yet.
     fn assemble(opened: Opened, first: Load) -> Result<Self, StartError> {
         let Opened { options, clock, store, configurations, engine, snapshot } = opened;
-        let (journal, history): (Arc<dyn Journal>, Arc<dyn History>) =
-            (Arc::new(store.clone()), Arc::new(store.clone()));
+        let (journal, history, lease) = doors(&store);
         let alerts = Alerts::new(Arc::clone(&clock));
         let missing_branches = MissingBranches::default();
         let outer = Tasks::new();
@@ -183,7 +182,7 @@ impl Master {
         let evaluators = Evaluators::new(Arc::clone(&configurations), inbox.clone(), &outer);
         let hooks = HookFunctions::new(Renders::new(Arc::clone(&configurations)), alerts.clone());
         let effects = Effects {
-            deliveries: deliveries(&options, &store, &clock, &configurations),
+            deliveries: deliveries(&options, &history, &clock, &configurations),
             evaluators,
             polls: Arc::new(Polls::new(&options, Arc::clone(&clock), missing_branches.clone())),
             log_writes: Arc::new(LogWrites::new(store.logs(), alerts.clone())),
@@ -210,8 +209,13 @@ impl Master {
             started: clock.now(),
         };
         let loaded = CancellationToken::new();
-        let alert_watch =
-            Watch { alerts: alerts.clone(), history, survey, facts: facts.subscribe(), loaded: loaded.clone() };
+        let alert_watch = Watch {
+            alerts: alerts.clone(),
+            history: Arc::clone(&history),
+            survey,
+            facts: facts.subscribe(),
+            loaded: loaded.clone(),
+        };
         outer.spawn("alerts", alert_watch.run());
         let stuck = stuck::run(inbox.clone(), alerts.clone(), plan.clone(), options.url.clone());
         outer.spawn("stuck requests", stuck);
@@ -219,7 +223,8 @@ impl Master {
         let (reloads, requests) = Reloads::new();
         let reloader = Reloader {
             path: options.config.clone(),
-            store: store.clone(),
+            journal: Arc::clone(&journal),
+            history: Arc::clone(&history),
             configurations: Arc::clone(&configurations),
             inbox: inbox.clone(),
             plan: plan.clone(),
@@ -241,6 +246,7 @@ impl Master {
             decisions: Decisions::new(Arc::clone(&configurations)),
             configurations,
             journal,
+            lease,
             plan: plan.clone(),
             facts: facts.clone(),
             effects,
@@ -282,18 +288,25 @@ impl Master {
 
 fn deliveries(
     options: &Options,
-    store: &Store,
+    history: &Arc<dyn History>,
     clock: &Arc<dyn Clock>,
     configurations: &Arc<Configurations>,
 ) -> Arc<Deliveries> {
     Arc::new(Deliveries::new(Mailer {
-        store: store.clone(),
+        history: Arc::clone(history),
         clock: Arc::clone(clock),
         configurations: Arc::clone(configurations),
         renders: Arc::new(Renders::new(Arc::clone(configurations))),
         base: options.base(),
         url: options.url.clone(),
     }))
+}
+
+/// What the parts of a master see of the store.
+fn doors(store: &Store) -> (Arc<dyn Journal>, Arc<dyn History>, Arc<dyn Lease>) {
+    let lease: Arc<dyn Lease> = Arc::new(store.clone());
+    tracing::debug!(epoch = lease.epoch(), "holds the store");
+    (Arc::new(store.clone()), Arc::new(store.clone()), lease)
 }
 
 async fn open_store(options: &Options) -> Result<Store, StartError> {
@@ -331,10 +344,10 @@ pub async fn load(launcher: Launcher, config: PathBuf) -> Load {
 }
 
 /// The engine, and the last fact of the snapshot that it was restored from.
-async fn recover(store: &Store, configurations: &Arc<Configurations>) -> Result<(Engine, u64), StartError> {
-    let (store, configurations) = (store.clone(), Arc::clone(configurations));
+async fn recover(journal: Arc<dyn Journal>, configurations: &Arc<Configurations>) -> Result<(Engine, u64), StartError> {
+    let configurations = Arc::clone(configurations);
     let recovered = on_large_stack("recover", move || {
-        let recovered = store.recover().map_err(StartError::Store)?;
+        let recovered = journal.recover().map_err(StartError::Store)?;
         let mut plans = |digest: &ConfigDigest| configurations.obtain(digest);
         let snapshot = recovered.snapshot.as_ref().map(|(_, bytes)| bytes.as_slice());
         let engine = Engine::restore(snapshot, &recovered.facts, &mut plans)?;

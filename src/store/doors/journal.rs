@@ -14,8 +14,6 @@ pub trait Journal: Send + Sync + fmt::Debug {
     fn append(&self, facts: Vec<Arc<Fact>>) -> Pending<'_, ()>;
     /// Keeps the state after fact `seq`; durable when it is done.
     fn keep_snapshot(&self, seq: u64, bytes: Vec<u8>) -> Pending<'_, ()>;
-    /// The number of the last fact; 0 if there is none.
-    fn last_fact(&self) -> Result<u64, StoreError>;
     /// The newest snapshot and the facts after it. Blocks.
     fn recover(&self) -> Result<Recovered, StoreError>;
     /// Keeps a configuration; durable when it returns. One that is kept already stays as it is. Blocks.

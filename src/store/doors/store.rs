@@ -25,10 +25,6 @@ impl Journal for Store {
         Box::pin(self.save_snapshot(seq, bytes))
     }
 
-    fn last_fact(&self) -> Result<u64, StoreError> {
-        self.last_fact()
-    }
-
     fn recover(&self) -> Result<Recovered, StoreError> {
         self.recover()
     }

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use starwright::model::{
+use starwright::testing::config::{Cancel, Sources, load_sources};
+use starwright::testing::evaluator::{Abort, Launcher, Limits, Load, Mode, load};
+use starwright::testing::model::{
     Answer, Ask, BuildContext, BuildId, CommandEnd, CommandResult, Entry, EvalJob, EvalOutcome, EvalPart, FnId,
     Journal, Outcome, Policy, Properties, Question, StepId, WorkerFacts,
 };
-use starwright::testing::config::{Cancel, Sources, load_sources};
-use starwright::testing::evaluator::{Abort, Launcher, Limits, Load, Mode, load};
 
 const TEXT: &str = "
 def f(ctx):
@@ -84,7 +84,7 @@ fn each(mut work: impl FnMut()) -> Duration {
     began.elapsed() / ROUNDS
 }
 
-fn record(journal: &mut Journal, asks: Vec<(starwright::model::Key, Ask)>) {
+fn record(journal: &mut Journal, asks: Vec<(starwright::testing::model::Key, Ask)>) {
     for (key, ask) in asks {
         let Ask::Run(spec) = &ask else { panic!("it runs commands") };
         let mut result = CommandResult::of(CommandEnd::Exited(0), &spec.exit_codes);
@@ -94,7 +94,7 @@ fn record(journal: &mut Journal, asks: Vec<(starwright::model::Key, Ask)>) {
     }
 }
 
-fn job(digest: &starwright::model::ConfigDigest) -> EvalJob {
+fn job(digest: &starwright::testing::model::ConfigDigest) -> EvalJob {
     let context = BuildContext {
         build: BuildId(1),
         number: 1,

@@ -13,10 +13,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use starwright::base::{Span, Timestamp};
+use starwright::testing::base::{Span, Timestamp};
 #[allow(clippy::wildcard_imports, reason = "the nouns of the house")]
-use starwright::model::*;
-use starwright::store::{LogPart, Scan, Store};
+use starwright::testing::model::*;
+use starwright::testing::store::{LogPart, Scan, Store};
 use tempfile::TempDir;
 
 /// Set for the child: the directory that it fills.
@@ -292,7 +292,7 @@ fn plan() -> Event {
         schedulers: NameChanges::default(),
         change_sources: NameChanges::default(),
         about: [].into(),
-        projects: starwright::model::ProjectChanges::default(),
+        projects: starwright::testing::model::ProjectChanges::default(),
     }
 }
 

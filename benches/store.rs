@@ -10,10 +10,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use starwright::base::Timestamp;
+use starwright::testing::base::Timestamp;
 #[allow(clippy::wildcard_imports, reason = "the nouns of the house")]
-use starwright::model::*;
-use starwright::store::{LogPart, Scan, Store};
+use starwright::testing::model::*;
+use starwright::testing::store::{LogPart, Scan, Store};
 use tempfile::TempDir;
 
 #[path = "../tests/it/support/history.rs"]
@@ -327,7 +327,7 @@ fn fill(store: &Store, builds: u64) -> u64 {
             schedulers: NameChanges::default(),
             change_sources: NameChanges::default(),
             about: [].into(),
-            projects: starwright::model::ProjectChanges::default(),
+            projects: starwright::testing::model::ProjectChanges::default(),
         },
         &mut seq,
     );

@@ -4,22 +4,21 @@
 //! with the code.
 //!
 //! The program needs [`main`] only. Everything else that is public is public for the tests in `tests/it` and for the
-//! benchmarks: the rooms that they use throughout, and [`testing`], which has what they use of the others. The others are
-//! private, so that the compiler finds what nobody uses.
+//! benchmarks, in [`testing`]. The rooms are private, so that the compiler finds what nobody uses.
 #![deny(unsafe_code)]
 
 mod auth;
-pub mod base;
+mod base;
 mod cli;
 mod config;
 mod engine;
 mod evaluator;
-pub mod master;
-pub mod model;
+mod master;
+mod model;
 mod notify;
 mod protocol;
 mod secrets;
-pub mod store;
+mod store;
 mod vcs;
 mod web;
 mod worker;
@@ -28,6 +27,37 @@ pub use cli::main;
 
 /// What tests and benchmarks use of the private rooms.
 pub mod testing {
+    /// The nouns. All of them: facts and records are made of them, and tests make every kind of both.
+    pub mod model {
+        pub use crate::model::*;
+    }
+
+    /// Time, and errors with their reasons.
+    pub mod base {
+        pub use crate::base::{Clock, Explained, Span, SystemClock, Timestamp};
+
+        /// Processes and those that they started.
+        pub mod process {
+            pub use crate::base::process::tree;
+        }
+    }
+
+    /// Everything that is kept on the disk.
+    pub mod store {
+        pub use crate::store::{
+            History, LogLimits, LogPart, LogStore, Recovered, Scan, Store, StoreError, StoreOptions, maintain,
+        };
+    }
+
+    /// A whole master.
+    pub mod master {
+        pub use crate::master::{
+            AdmittedWorker, Alerts, Frame, Handle, HookAccess, HookAnswer, HookCall, HookError, Launcher, Master,
+            Options, OrderError, Reach, Refusal, RefusalKind, RefusedWorker, Reply, ShuttingDown, Socket, StartError,
+            SubmissionResult, link,
+        };
+    }
+
     /// Users, tokens and sessions.
     pub mod auth {
         pub use crate::auth::{Accounts, MachineKey, NewToken, NewUser, Tokens, Users};

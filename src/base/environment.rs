@@ -26,13 +26,6 @@ pub fn variables_os() -> BTreeMap<OsString, OsString> {
     std::env::vars_os().collect()
 }
 
-/// All variables; bytes that are not UTF-8 show as U+FFFD.
-#[must_use]
-pub fn variables() -> BTreeMap<String, String> {
-    let text = |os: OsString| os.to_string_lossy().into_owned();
-    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
-}
-
 /// The home directory of the user that runs us.
 #[must_use]
 pub fn home() -> Option<PathBuf> {

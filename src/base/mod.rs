@@ -25,7 +25,7 @@ pub use clock::{Clock, SystemClock};
 pub use host::host_name;
 pub use logging::{LogForm, init as init_logging};
 pub use nearest::nearest;
-pub use random::{random_bytes, random_fraction, random_u64, unique_id};
+pub use random::{random_bytes, random_fraction, unique_id};
 pub use report::{Explained, Fault, chain};
 pub use span::{ParseSpanError, Span};
 pub use throttle::Throttle;

@@ -17,4 +17,4 @@ pub use core_files::forgo_core_files;
 pub use files::open_files_max;
 pub use run::{ProcessError, ProcessOutput, ProcessSpec, follow_lines, run};
 pub use umask::{keep_private, users_umask, with_umask};
-pub use which::{which, which_in};
+pub use which::which_in;

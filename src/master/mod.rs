@@ -47,7 +47,7 @@ mod workers;
 
 pub use admission::{HookAccess, Refusal, RefusalKind, RefusedWorker};
 pub use alerts::Alerts;
-pub use end_build::{EndBuildError, EndedBuild, end_build_offline};
+pub use end_build::{EndBuildError, end_build_offline};
 pub use error::{MasterError, OrderError, ShuttingDown, StartError};
 pub use handle::Handle;
 pub use hooks::HookAnswer;
@@ -59,5 +59,5 @@ pub use workers::AdmittedWorker;
 use reload::Reload;
 
 pub use crate::engine::{Reply, SubmissionResult};
-pub use crate::evaluator::{Launcher, Load, Mode};
+pub use crate::evaluator::{Launcher, Load};
 pub use crate::vcs::{HookCall, HookError};

@@ -40,9 +40,9 @@ mod varint;
 mod write_queue;
 mod writer;
 
-pub use doors::{History, Journal, Lease, LogReader, LogStore, Pending, SourcePart};
+pub use doors::{History, Journal, Lease, LogReader, LogStore, SourcePart};
 pub use error::StoreError;
 pub use handle::{Store, StoreOptions};
-pub use logs::{LeftOut, LogGrowth, LogLimits, LogLine, LogPart, Logs, Placed};
+pub use logs::{LeftOut, LogLimits, LogLine, LogPart, Logs};
 pub use recovered::Recovered;
 pub use scan::Scan;

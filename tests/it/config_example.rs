@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use starwright::model::{BranchChoice, ChangeSourceKind, SchedulerKind};
 use starwright::testing::config::{self, Loaded};
+use starwright::testing::model::{BranchChoice, ChangeSourceKind, SchedulerKind};
 
 fn example() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/master.star").canonicalize().unwrap()

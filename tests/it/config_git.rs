@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use starwright::base::{Span, Timestamp};
-use starwright::model::*;
+use starwright::testing::base::{Span, Timestamp};
 use starwright::testing::config::{self, Cancel, Loaded};
+use starwright::testing::model::*;
 
 /// The value of every secret.
 const TOKEN: &str = "tok3n-of-ci";

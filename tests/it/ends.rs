@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
-use starwright::store::maintain::export;
+use starwright::testing::store::maintain::export;
 use tempfile::TempDir;
 
 use crate::support::http::{control, items, request, wait_for};

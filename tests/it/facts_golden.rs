@@ -10,8 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
-use starwright::base::{Span, Timestamp};
-use starwright::model::*;
+use starwright::testing::base::{Span, Timestamp};
+use starwright::testing::model::*;
 
 /// The present form, which is blessed, and all that are read.
 const FORMS: [&str; 1] = ["v1"];

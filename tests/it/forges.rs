@@ -4,10 +4,10 @@
 //! method, path, headers, fields, and the words that are allowed in them.
 
 use serde_json::{Value as Json, json};
-use starwright::model::{
+use starwright::testing::config::{self, Loaded};
+use starwright::testing::model::{
     BuilderRecord, BuildsetId, Outcome, Report, ReportReason, ReportSubject, RequestId, RequestRecord, StampSpec, Value,
 };
-use starwright::testing::config::{self, Loaded};
 use starwright::testing::notify::{
     self, BuildFacts, DeliveryError, Makers, ReportFacts, RequestFacts, SetBuild, SetFacts,
 };

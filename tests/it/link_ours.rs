@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use starwright::master::link::{self, Limits, LinkOrder, Verdict};
-use starwright::model::{CommandEnd, CommandId, CommandSpec, EnvValue, FileCommand, Outcome, Piece, Text};
 use starwright::testing::engine::{Input, ResumeState, StopLevel, Work};
+use starwright::testing::master::link::{self, Limits, LinkOrder, Verdict};
+use starwright::testing::model::{CommandEnd, CommandId, CommandSpec, EnvValue, FileCommand, Outcome, Piece, Text};
 use starwright::testing::protocol::{
     CommandArgs, CommandReport, LogChunk, MasterRequest, ReportedEnd, ResumeAnswer, ResumedState, StdStream, Update,
     WorkerRequest,

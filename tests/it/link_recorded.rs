@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use starwright::master::link::{Limits, LinkOrder};
-use starwright::model::{CommandId, CommandResult, FileCommand};
 use starwright::testing::engine::{StopLevel, Work};
+use starwright::testing::master::link::{Limits, LinkOrder};
+use starwright::testing::model::{CommandId, CommandResult, FileCommand};
 use starwright::testing::protocol::{
     CommandArgs, Lines, MasterMessage, MasterRequest, Message, ProgramArg, Seq, Update, WorkerMessage, WorkerRequest,
 };

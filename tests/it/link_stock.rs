@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use starwright::base::Span;
-use starwright::master::Frame;
-use starwright::master::link::{self, Limits, LinkOrder, Verdict};
-use starwright::model::{CommandEnd, CommandId, EnvValue, FileCommand, LogFileSpec, Outcome, Piece, Program, Text};
+use starwright::testing::base::Span;
 use starwright::testing::engine::{Input, ResumeState, StopLevel, Work};
+use starwright::testing::master::Frame;
+use starwright::testing::master::link::{self, Limits, LinkOrder, Verdict};
+use starwright::testing::model::{
+    CommandEnd, CommandId, EnvValue, FileCommand, LogFileSpec, Outcome, Piece, Program, Text,
+};
 use starwright::testing::protocol::{
     CommandArgs, EnvEntry, Lines, MasterRequest, MsgPack, ProgramArg, Seq, ShellArgs, StdStream, Update, WorkerInfo,
     WorkerMessage, WorkerRequest,

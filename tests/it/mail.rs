@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use starwright::base::Timestamp;
-use starwright::model::{
+use starwright::testing::base::Timestamp;
+use starwright::testing::model::{
     BuildId, BuildRecord, BuilderId, BuilderRecord, BuildsetId, BuildsetRecord, Change, ChangeId, ChangeSourceId,
     ConfigDigest, FnId, MadeBy, MailPlan, NewChange, Outcome, Properties, Recipients, Report, ReportId, ReportReason,
     ReportSubject, RequestId, SchedulerId, SourceStamp, SourceStampId, StampSpec, StepId, StepRecord, Value, WorkerId,
@@ -21,7 +21,7 @@ fn plan() -> MailPlan {
     MailPlan {
         host: "localhost".into(),
         port: 25,
-        tls: starwright::model::MailTls::None,
+        tls: starwright::testing::model::MailTls::None,
         user: None,
         password: None,
         from: "Starwright <ci@example.org>".into(),

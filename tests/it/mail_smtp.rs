@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use starwright::base::Timestamp;
-use starwright::model::{MailPlan, MailTls, Recipients};
+use starwright::testing::base::Timestamp;
+use starwright::testing::model::{MailPlan, MailTls, Recipients};
 use starwright::testing::notify::{DeliveryError, MailMessage, SendOptions, send_mail, send_mail_with};
 
 use crate::support::smtp::{CERTIFICATE, SmtpServer};

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use starwright::model::{
+use starwright::testing::config::{self, Cancel, Loaded};
+use starwright::testing::model::{
     BuildContext, BuildId, EvalJob, EvalOutcome, EvalPart, Journal, Outcome, Properties, WorkerFacts,
 };
-use starwright::testing::config::{self, Cancel, Loaded};
 
 use crate::config_golden::assert_golden;
 

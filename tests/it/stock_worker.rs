@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use starwright::base::Span;
-use starwright::master::link::LinkOrder;
-use starwright::model::{
+use starwright::testing::base::Span;
+use starwright::testing::engine::{Input, StopLevel, Work};
+use starwright::testing::master::link::LinkOrder;
+use starwright::testing::model::{
     CommandEnd, CommandId, CommandResult, CommandSpec, EnvValue, FileCommand, LogFileSpec, Outcome, Piece, Program,
     Text,
 };
-use starwright::testing::engine::{Input, StopLevel, Work};
 
 use crate::support::link::{SIDE, STDIO, dispatch, order, run, spec};
 use crate::support::stock_worker::Stage;

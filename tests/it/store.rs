@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use starwright::base::{Explained as _, Span, Timestamp};
-use starwright::model::*;
-use starwright::store::{Recovered, Scan, Store, StoreError};
+use starwright::testing::base::{Explained as _, Span, Timestamp};
+use starwright::testing::model::*;
+use starwright::testing::store::{Recovered, Scan, Store, StoreError};
 use tempfile::TempDir;
 
 use crate::support::history::{ALL, History, everything, log_part, set_format};
@@ -278,7 +278,7 @@ fn names_that_leave_the_configuration_stay_in_the_history() {
             schedulers: NameChanges { added: [].into(), removed: vec![SchedulerId(1)] },
             change_sources: NameChanges { added: [].into(), removed: vec![ChangeSourceId(1)] },
             about: [].into(),
-            projects: starwright::model::ProjectChanges::default(),
+            projects: starwright::testing::model::ProjectChanges::default(),
         };
         let refused = Event::PlanRefused { why: "reload".to_owned(), message: "typo".to_owned() };
         store.commit_blocking(history.fact(refused)).unwrap();

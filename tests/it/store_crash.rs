@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use starwright::base::Timestamp;
-use starwright::model::*;
-use starwright::store::{Store, maintain};
+use starwright::testing::base::Timestamp;
+use starwright::testing::model::*;
+use starwright::testing::store::{Store, maintain};
 use tempfile::TempDir;
 
 use crate::support::history::{ALL, History, everything, log_part};
@@ -236,7 +236,7 @@ fn log_ids(log: u64) -> (BuildId, LogId) {
 }
 
 /// Parts of very different sizes.
-fn part(log: u64, n: u64) -> starwright::store::LogPart {
+fn part(log: u64, n: u64) -> starwright::testing::store::LogPart {
     let lines = 1 + (n * 7 + log) % 5 + if n.is_multiple_of(10) { 2_000 } else { 0 };
     log_part((0..lines).map(|line| format!("log {log} part {n} line {line}")))
 }

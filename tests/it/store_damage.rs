@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use starwright::base::Explained as _;
-use starwright::model::BuildRecord;
-use starwright::store::maintain::{check, export, import, rebuild};
-use starwright::store::{Store, StoreError};
+use starwright::testing::base::Explained as _;
+use starwright::testing::model::BuildRecord;
+use starwright::testing::store::maintain::{check, export, import, rebuild};
+use starwright::testing::store::{Store, StoreError};
 use tempfile::TempDir;
 
 use crate::support::history::{ALL, History, everything, store_with_history};
@@ -349,7 +349,7 @@ fn a_lost_segment_of_the_journal_is_named() {
 #[test]
 fn a_compacted_store_has_no_gaps_and_a_lost_pack_of_it_is_named() {
     let dir = with_three_packs(36);
-    let report = starwright::store::maintain::compact(dir.path(), &mut |_| {}).unwrap();
+    let report = starwright::testing::store::maintain::compact(dir.path(), &mut |_| {}).unwrap();
     assert!(report.facts_dropped > 0);
     assert_eq!(check(dir.path(), &mut |_| {}).unwrap().problems, Vec::<String>::new());
     let path = files_below(&dir.path().join("packs")).remove(0);
@@ -370,7 +370,7 @@ fn a_deleted_file_of_a_long_log_is_named() {
     let expected = format!("`{}` is missing: its lines are lost", lost.display());
     assert_eq!(check(dir.path(), &mut |_| {}).unwrap().problems, std::slice::from_ref(&expected));
     // The list of files outlives a compaction.
-    starwright::store::maintain::compact(dir.path(), &mut |_| {}).unwrap();
+    starwright::testing::store::maintain::compact(dir.path(), &mut |_| {}).unwrap();
     assert_eq!(check(dir.path(), &mut |_| {}).unwrap().problems, [expected]);
 }
 
@@ -502,7 +502,7 @@ fn with_facts_after_the_snapshot(seed: u64) -> (TempDir, u64, String) {
 }
 
 /// Opens a damaged store: nothing is lost, and after that the second copy is not needed any more.
-fn is_healed(dir: &Path, before: &starwright::store::Recovered, whole: &str) {
+fn is_healed(dir: &Path, before: &starwright::testing::store::Recovered, whole: &str) {
     let store = Store::open(dir).unwrap();
     assert!(store.recover().unwrap() == *before, "the engine would begin with something else");
     assert!(everything(&store) == whole, "something else is told");

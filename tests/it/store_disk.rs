@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use starwright::model::*;
-use starwright::store::{LogLimits, Store, StoreError, StoreOptions};
+use starwright::testing::model::*;
+use starwright::testing::store::{LogLimits, Store, StoreError, StoreOptions};
 use tempfile::TempDir;
 
 use crate::store::runtime;

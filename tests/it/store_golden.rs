@@ -7,9 +7,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use starwright::model::{BuildId, ConfigDigest, LogId};
-use starwright::store::Store;
-use starwright::store::maintain::{check, export, rebuild};
+use starwright::testing::model::{BuildId, ConfigDigest, LogId};
+use starwright::testing::store::Store;
+use starwright::testing::store::maintain::{check, export, rebuild};
 use tempfile::TempDir;
 
 use crate::store::runtime;

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use starwright::base::Timestamp;
-use starwright::model::*;
-use starwright::store::maintain::{Progress, check, compact, export, import, rebuild};
-use starwright::store::{Store, StoreError};
+use starwright::testing::base::Timestamp;
+use starwright::testing::model::*;
+use starwright::testing::store::maintain::{Progress, check, compact, export, import, rebuild};
+use starwright::testing::store::{Store, StoreError};
 use tempfile::TempDir;
 
 use crate::support::history::{ALL, History, everything, log_part, store_with_history};

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use starwright::base::Timestamp;
-use starwright::model::*;
-use starwright::store::Store;
-use starwright::store::maintain::{check, rebuild};
+use starwright::testing::base::Timestamp;
+use starwright::testing::model::*;
+use starwright::testing::store::Store;
+use starwright::testing::store::maintain::{check, rebuild};
 use tempfile::TempDir;
 
 use crate::store::runtime;

@@ -1,8 +1,8 @@
 //! What retention keeps and removes: builds, requests, logs, and what somebody still needs.
 
-use starwright::base::Span;
-use starwright::model::*;
-use starwright::store::Store;
+use starwright::testing::base::Span;
+use starwright::testing::model::*;
+use starwright::testing::store::Store;
 
 use crate::store::{descending, on_each, runtime};
 use crate::support::history::{ALL, History, log_part};

@@ -1,6 +1,6 @@
 //! Polling git repositories: what is new is told once, whatever people do to their branches.
 
-use starwright::base::Timestamp;
+use starwright::testing::base::Timestamp;
 use tempfile::TempDir;
 
 use crate::support::git::Repository;

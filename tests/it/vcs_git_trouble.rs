@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
-use starwright::base::Span;
+use starwright::testing::base::Span;
 use tempfile::TempDir;
 
 use crate::support::git::{Repository, sealed};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::Value as Json;
-use starwright::model::NewChange;
+use starwright::testing::model::NewChange;
 use starwright::testing::vcs::{HookError, Meaning, hear};
 
 use crate::config_golden::assert_golden;

@@ -4,7 +4,7 @@
 //! `STARWRIGHT_FUZZ_HOOKS` says how many, `STARWRIGHT_FUZZ_SEED` where to begin.
 
 use serde_json::{Value as Json, json};
-use starwright::base::Timestamp;
+use starwright::testing::base::Timestamp;
 use starwright::testing::vcs::{HookCall, HookError, Meaning, bounded, change_of, check_proof, hear, record_of};
 
 use crate::evaluator::programs::Chance;

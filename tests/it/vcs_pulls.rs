@@ -2,9 +2,9 @@
 //! becomes changes.
 
 use serde_json::{Value as Json, json};
-use starwright::base::SystemClock;
-use starwright::model::{ChangeSourcePlan, Cursor, NewChange};
+use starwright::testing::base::SystemClock;
 use starwright::testing::config;
+use starwright::testing::model::{ChangeSourcePlan, Cursor, NewChange};
 use starwright::testing::vcs::{PollError, PollTools, poll};
 use tempfile::TempDir;
 

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use rmpv::Value;
-use starwright::base::Span;
-use starwright::master::link::{self, Limits};
-use starwright::model::{
+use starwright::testing::base::Span;
+use starwright::testing::master::link::{self, Limits};
+use starwright::testing::model::{
     CommandId, CommandSpec, EnvValue, LogFileSpec, OnLost, Outcome, Piece, Program, Quote, StopLevel, Text,
 };
 use starwright::testing::protocol::{

@@ -59,24 +59,10 @@ impl ProcessSpec {
         self
     }
 
-    /// Runs it in this directory.
-    #[must_use]
-    pub fn cwd(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.cwd = Some(directory.into());
-        self
-    }
-
     /// Sets a variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.env.insert(name.to_owned(), Some(value.into()));
-        self
-    }
-
-    /// Kills it after this long.
-    #[must_use]
-    pub const fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
         self
     }
 
@@ -362,8 +348,9 @@ mod tests {
     #[tokio::test]
     async fn stdin_environment_and_directory_are_as_asked() {
         let directory = tempfile::tempdir().unwrap();
-        let mut spec =
-            shell("cat; echo \"$GREETING ${HOME-gone}\"; pwd").cwd(directory.path()).env("GREETING", "hello");
+        let mut spec = shell("cat; echo \"$GREETING ${HOME-gone}\"; pwd");
+        spec.cwd = Some(directory.path().to_owned());
+        spec.env.insert("GREETING".to_owned(), Some("hello".into()));
         spec.env.insert("HOME".to_owned(), None);
         spec.stdin = b"typed ".to_vec();
         let output = run(&spec).await.unwrap();
@@ -373,7 +360,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_helper_that_hangs_is_killed_with_its_children() {
-        let spec = shell("echo started; sleep 600 & echo $!; sleep 600").timeout(Duration::from_millis(300));
+        let timeout = Duration::from_millis(300);
+        let spec = ProcessSpec { timeout, ..shell("echo started; sleep 600 & echo $!; sleep 600") };
         let Err(ProcessError::TimedOut { output, .. }) = run(&spec).await else { panic!("it must time out") };
         let text = output.stdout_text();
         let child: i32 = text.lines().nth(1).unwrap().parse().unwrap();
@@ -404,7 +392,7 @@ mod tests {
     async fn missing_programs_and_directories_are_named() {
         let missing = run(&ProcessSpec::new("no-such-program")).await.unwrap_err();
         assert_eq!(missing.to_string(), "`no-such-program` is not installed, or not in PATH");
-        let lost = run(&shell("true").cwd("/no/such/directory")).await.unwrap_err();
+        let lost = run(&ProcessSpec { cwd: Some("/no/such/directory".into()), ..shell("true") }).await.unwrap_err();
         assert_eq!(lost.to_string(), "start `sh` in `/no/such/directory`, which is not a directory");
     }
 }

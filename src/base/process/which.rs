@@ -3,14 +3,6 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::base::environment;
-
-/// The program of this name, looked for in our own `PATH`.
-#[must_use]
-pub fn which(program: &str) -> Option<PathBuf> {
-    which_in(program, environment::variable_os("PATH").as_deref(), Path::new("."))
-}
-
 /// The program of this name, looked for in the directories of `path`. A name with a slash is relative to `directory`.
 #[must_use]
 pub fn which_in(program: &str, path: Option<&OsStr>, directory: &Path) -> Option<PathBuf> {
@@ -49,6 +41,11 @@ fn is_program(file: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::environment;
+
+    fn which(program: &str) -> Option<PathBuf> {
+        which_in(program, environment::variable_os("PATH").as_deref(), Path::new("."))
+    }
 
     #[test]
     fn the_shell_is_found_and_nonsense_is_not() {

@@ -29,8 +29,7 @@ mod segment;
 mod tests;
 mod writing;
 
-pub use growth::LogGrowth;
-pub use handle::{Logs, Placed};
+pub use handle::Logs;
 pub(crate) use inspect::{file_name, inspect_file, inspect_packed, is_log_file, log_file, log_files};
 pub(crate) use key::LogKey;
 pub use limits::LogLimits;

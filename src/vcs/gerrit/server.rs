@@ -26,7 +26,8 @@ pub(super) fn ssh(server: &GerritServer, command: &str) -> ProcessSpec {
 
 /// What a command writes.
 pub(super) async fn ask(server: &GerritServer, command: &str, deadline: Instant) -> Result<String, String> {
-    let mut spec = ssh(server, command).timeout(deadline.saturating_duration_since(Instant::now()));
+    let mut spec = ssh(server, command);
+    spec.timeout = deadline.saturating_duration_since(Instant::now());
     spec.output_max = ANSWER_BYTES_MAX;
     let output = match run(&spec).await {
         Ok(output) => output,

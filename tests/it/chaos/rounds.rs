@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use starwright::store::maintain::check;
+use starwright::testing::store::maintain::check;
 
 use super::faults::Faults;
 use super::fleet::Fleet;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use starwright::model::{
+use starwright::testing::evaluator::{Abort, Evaluator, Launcher, Limits, Load, Loaded, Mode, Refused, load};
+use starwright::testing::model::{
     BuildContext, BuildId, ConfigDigest, EvalJob, EvalPart, Journal, Outcome, Properties, WorkerFacts,
 };
-use starwright::testing::evaluator::{Abort, Evaluator, Launcher, Limits, Load, Loaded, Mode, Refused, load};
 use tempfile::TempDir;
 
 use crate::support::starwright::PROGRAM;

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use starwright::model::{Ask, BuildId, Entry, EvalOutcome, FnId, Journal, Policy, Properties, Question, StepId, Value};
 use starwright::testing::evaluator::{Launcher, Limits};
+use starwright::testing::model::{
+    Ask, BuildId, Entry, EvalOutcome, FnId, Journal, Policy, Properties, Question, StepId, Value,
+};
 
 use super::bench::{MODES, SHORT, evaluator, job, launcher, try_load, with_builder};
 
@@ -86,16 +88,16 @@ fn both_modes_give_the_same_answers() {
 }
 
 /// Records asks, and answers them.
-pub fn answer(journal: &mut Journal, asks: Vec<(starwright::model::Key, Ask)>) {
+pub fn answer(journal: &mut Journal, asks: Vec<(starwright::testing::model::Key, Ask)>) {
     for (key, ask) in asks {
         let answer = match &ask {
             Ask::Run(spec) => {
-                let end = starwright::model::CommandEnd::Exited(0);
-                let mut result = starwright::model::CommandResult::of(end, &spec.exit_codes);
+                let end = starwright::testing::model::CommandEnd::Exited(0);
+                let mut result = starwright::testing::model::CommandResult::of(end, &spec.exit_codes);
                 result.stdout = spec.want_output.then(|| "x".repeat(1024));
-                Some(starwright::model::Answer::Command(result))
+                Some(starwright::testing::model::Answer::Command(result))
             }
-            _ => Some(starwright::model::Answer::Done),
+            _ => Some(starwright::testing::model::Answer::Done),
         };
         journal.0.insert(key, Entry { ask, answer, command: None, step: StepId(1) });
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use starwright::model::{BuildId, EvalOutcome};
 use starwright::testing::evaluator::{Evaluator, Launcher, Limits, Mode, Template};
+use starwright::testing::model::{BuildId, EvalOutcome};
 use tempfile::TempDir;
 
 use super::bench::{job, launcher, try_load};

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use starwright::base::Span;
-use starwright::model::{BranchChoice, ChangeSourceKind, ChangeSourcePlan, Cursor, GitPlan, NewChange, SourcePlace};
+use starwright::testing::base::Span;
+use starwright::testing::model::{
+    BranchChoice, ChangeSourceKind, ChangeSourcePlan, Cursor, GitPlan, NewChange, SourcePlace,
+};
 use starwright::testing::vcs::{GitProgram, PollError, poll_with};
 use tempfile::TempDir;
 

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use starwright::base::{Span, Timestamp};
-use starwright::model::{
+use starwright::testing::base::{Span, Timestamp};
+use starwright::testing::model::{
     Answer, Ask, BuildId, BuildRecord, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Cause, Change, ChangeId,
     ChangeSourceId, ConfigDigest, Cursor, Event, Fact, FunctionKind, Key, LogId, LogKind, LogOpened, MadeBy,
     NameChanges, NewChange, Outcome, Properties, Report, ReportId, ReportReason, ReportSubject, RequestId,
     RequestRecord, RetentionPlan, SchedulerId, SourceStamp, SourceStampId, StampSpec, StepId, UserFunction, Value,
     WaitingReport, WorkerId,
 };
-use starwright::store::{Scan, Store};
+use starwright::testing::store::{Scan, Store};
 
 /// The facts of one commit.
 pub type Commit = Vec<Arc<Fact>>;
@@ -169,7 +169,7 @@ impl History {
             schedulers: NameChanges { added: named("s", 1..=u64::from(first), SchedulerId), removed: vec![] },
             change_sources: NameChanges { added: named("p", 1..=u64::from(first), ChangeSourceId), removed: vec![] },
             about: (before + 1..=builders).map(|id| (BuilderId(id), about.clone())).collect(),
-            projects: starwright::model::ProjectChanges::default(),
+            projects: starwright::testing::model::ProjectChanges::default(),
         });
     }
 
@@ -504,9 +504,9 @@ fn ids(builds: &[BuildRecord]) -> Vec<BuildId> {
 }
 
 /// Lines of a log as a worker would send them.
-pub fn log_part(lines: impl IntoIterator<Item = String>) -> starwright::store::LogPart {
+pub fn log_part(lines: impl IntoIterator<Item = String>) -> starwright::testing::store::LogPart {
     let lines: Vec<String> = lines.into_iter().collect();
-    starwright::store::LogPart {
+    starwright::testing::store::LogPart {
         stream: 'o',
         times: (0..lines.len()).map(|at| Timestamp::from_millis(at as i64)).collect(),
         text: lines.iter().map(|line| format!("{line}\n")).collect::<String>().into(),

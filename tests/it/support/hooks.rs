@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
-use starwright::model::{HookDialect, HookPlan, HookSettings, PullEvent};
+use starwright::testing::model::{HookDialect, HookPlan, HookSettings, PullEvent};
 use starwright::testing::vcs::HookCall;
 
 /// A recorded call.

@@ -9,19 +9,19 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use futures_util::{Sink, SinkExt as _, StreamExt as _};
-use starwright::base::{Clock as _, Span, SystemClock, Timestamp};
-use starwright::master::link::{self, Durable, Limits, LinkHandle, LinkHost, LinkOrder, LogPlace};
-use starwright::master::{Frame, ShuttingDown, Socket};
-use starwright::model::{
+use starwright::testing::base::{Clock as _, Span, SystemClock, Timestamp};
+use starwright::testing::engine::{CommandEnded, CommandOrder, Input, ResumedCommand, Work};
+use starwright::testing::master::link::{self, Durable, Limits, LinkHandle, LinkHost, LinkOrder, LogPlace};
+use starwright::testing::master::{Frame, ShuttingDown, Socket};
+use starwright::testing::model::{
     BuildId, CommandId, CommandResult, CommandSpec, ConfigDigest, LogId, OnLost, Outcome, Program, SecretsPlan, StepId,
     Text,
 };
-use starwright::store::{LogPart, LogStore};
-use starwright::testing::engine::{CommandEnded, CommandOrder, Input, ResumedCommand, Work};
 use starwright::testing::protocol::{
     Answer, Caps, MasterMessage, MasterRequest, Message, MsgPack, Seq, WorkerInfo, WorkerMessage, WorkerRequest,
 };
 use starwright::testing::secrets::Secrets;
+use starwright::testing::store::{LogPart, LogStore};
 use tokio::sync::watch;
 
 /// Far longer than anything takes; only a test that fails waits for it.

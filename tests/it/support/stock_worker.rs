@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use futures_util::{SinkExt as _, StreamExt as _, TryStreamExt as _};
-use starwright::master::link::Limits;
-use starwright::master::{Frame, Socket};
+use starwright::testing::master::link::Limits;
+use starwright::testing::master::{Frame, Socket};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;

@@ -1,6 +1,6 @@
 //! What follows a crash of the master: builds go on where they were.
 
-use starwright::model::{Event, Outcome};
+use starwright::testing::model::{Event, Outcome};
 
 use super::history::CONFIG;
 use super::house::House;

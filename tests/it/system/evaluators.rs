@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use starwright::master::Reply;
-use starwright::model::{Event, Order, Outcome};
+use starwright::testing::master::Reply;
+use starwright::testing::model::{Event, Order, Outcome};
 
 use super::house::House;
 use super::worker::ScriptedWorker;

@@ -9,8 +9,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
-use starwright::model::{AlertSubject, Change, Event};
-use starwright::store::Scan;
+use starwright::testing::model::{AlertSubject, Change, Event};
+use starwright::testing::store::Scan;
 
 use super::house::{House, Running};
 

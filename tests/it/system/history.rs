@@ -1,7 +1,7 @@
 //! From a change to a build, its logs and its history.
 
-use starwright::master::Reply;
-use starwright::model::{Event, Intake, NewChange, Order, Outcome};
+use starwright::testing::master::Reply;
+use starwright::testing::model::{Event, Intake, NewChange, Order, Outcome};
 
 use super::house::House;
 use super::worker::ScriptedWorker;

@@ -4,8 +4,8 @@
 
 use ring::hmac;
 use serde_json::{Value as Json, json};
-use starwright::master::{Handle, HookAnswer, HookCall, HookError, SubmissionResult};
-use starwright::model::{AlertSubject, Event, Order};
+use starwright::testing::master::{Handle, HookAnswer, HookCall, HookError, SubmissionResult};
+use starwright::testing::model::{AlertSubject, Event, Order};
 
 use super::house::{House, Running};
 use crate::support::git::Repository;

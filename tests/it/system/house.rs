@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use starwright::base::Clock;
-use starwright::master::{Handle, Launcher, Master, Options, Reach, Reply, StartError};
-use starwright::model::{Actor, BuildId, Event, Fact, ForceOrder, LogId, Order, Via};
+use starwright::testing::base::Clock;
+use starwright::testing::master::{Handle, Launcher, Master, Options, Reach, Reply, StartError};
+use starwright::testing::model::{Actor, BuildId, Event, Fact, ForceOrder, LogId, Order, Via};
 use tempfile::TempDir;
 use tokio::sync::broadcast;
 
@@ -128,7 +128,7 @@ impl Running {
     }
 
     /// Waits until a build ended; its outcome and state.
-    pub async fn ended(&mut self, id: BuildId) -> (starwright::model::Outcome, String) {
+    pub async fn ended(&mut self, id: BuildId) -> (starwright::testing::model::Outcome, String) {
         self.fact("end of the build", |event| match event {
             Event::BuildEnded { build, outcome, state, .. } if *build == id => Some((*outcome, state.clone())),
             _ => None,

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use starwright::base::{Clock, Span, SystemClock, Timestamp};
-use starwright::model::{Event, Outcome};
+use starwright::testing::base::{Clock, Span, SystemClock, Timestamp};
+use starwright::testing::model::{Event, Outcome};
 use tokio::net::TcpListener;
 
 use super::house::House;

@@ -1,6 +1,6 @@
 //! A real repository, polled: a commit becomes a build.
 
-use starwright::model::{Event, Order};
+use starwright::testing::model::{Event, Order};
 
 use super::house::House;
 use super::worker::ScriptedWorker;

@@ -1,8 +1,8 @@
 //! The poller of pull requests and the hook of the same forge, which is a fake: one pull request, one build.
 
 use serde_json::{Value as Json, json};
-use starwright::master::{HookAnswer, SubmissionResult};
-use starwright::model::Event;
+use starwright::testing::master::{HookAnswer, SubmissionResult};
+use starwright::testing::model::Event;
 
 use super::hooks::{SECRET, built, call, github, house};
 use crate::support::forge::{Answer, Forge};

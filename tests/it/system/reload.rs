@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use starwright::master::Reply;
-use starwright::model::{Event, Outcome};
+use starwright::testing::master::Reply;
+use starwright::testing::model::{Event, Outcome};
 
 use super::history::CONFIG;
 use super::house::{House, reload};
@@ -36,7 +36,8 @@ async fn a_running_build_keeps_the_configuration_that_it_began_with() {
     assert!(
         changes
             .iter()
-            .any(|change| change.name() == Some("added") && change.how() == starwright::model::Difference::Added),
+            .any(|change| change.name() == Some("added")
+                && change.how() == starwright::testing::model::Difference::Added),
         "{changes:?}"
     );
     assert!(running.handle().plan().builders.contains_key("added"));

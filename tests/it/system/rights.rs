@@ -1,7 +1,7 @@
 //! Who may do what with a real master: rules, the function, and a network that may reach it.
 
-use starwright::master::{Reach, Reply};
-use starwright::model::{
+use starwright::testing::master::{Reach, Reply};
+use starwright::testing::model::{
     Action, AlertSubject, Caller, Event, Identity, Intake, LoginMethod, NewChange, Object, Order, Via,
 };
 

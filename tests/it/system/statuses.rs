@@ -4,9 +4,9 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
-use starwright::base::{Clock, Span, SystemClock, Timestamp};
-use starwright::master::Reply;
-use starwright::model::{Event, ForceOrder, Order, Outcome, ReportId, StampSpec};
+use starwright::testing::base::{Clock, Span, SystemClock, Timestamp};
+use starwright::testing::master::Reply;
+use starwright::testing::model::{Event, ForceOrder, Order, Outcome, ReportId, StampSpec};
 
 use super::house::{House, Running};
 use super::worker::{Arrivals, ScriptedWorker};

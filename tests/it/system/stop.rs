@@ -1,7 +1,7 @@
 //! Orderly ends, and connections that come and go.
 
-use starwright::master::{OrderError, Refusal, ShuttingDown};
-use starwright::model::{Event, Order, Outcome};
+use starwright::testing::master::{OrderError, Refusal, ShuttingDown};
+use starwright::testing::model::{Event, Order, Outcome};
 
 use super::history::CONFIG;
 use super::house::House;

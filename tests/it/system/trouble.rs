@@ -1,6 +1,6 @@
 //! A master that cannot keep its facts ends, and tells nobody what it could not keep.
 
-use starwright::master::{OrderError, ShuttingDown};
+use starwright::testing::master::{OrderError, ShuttingDown};
 
 use super::history::CONFIG;
 use super::house::House;
@@ -28,6 +28,6 @@ async fn what_cannot_be_kept_is_not_acknowledged_and_ends_the_master() {
     running.master.stop().await;
 }
 
-fn all() -> starwright::store::Scan {
-    starwright::store::Scan { after: None, descending: false, limit: 100 }
+fn all() -> starwright::testing::store::Scan {
+    starwright::testing::store::Scan { after: None, descending: false, limit: 100 }
 }

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use starwright::master::{Frame, Handle, Socket};
-use starwright::model::{CommandId, Program, Text};
+use starwright::testing::master::{Frame, Handle, Socket};
+use starwright::testing::model::{CommandId, Program, Text};
 use starwright::testing::protocol::{
     Caps, CommandArgs, CommandReport, LogChunk, MasterMessage, MasterRequest, Message, MsgPack, ReportedEnd,
     ResumeAnswer, ResumedState, StdStream, Update, WorkerInfo, WorkerMessage, WorkerRequest,

@@ -1,7 +1,7 @@
 //! Reading `/api/v2`: shapes and errors as recorded, every path, the envelope.
 
 use serde_json::{Value as Json, json};
-use starwright::model::Outcome;
+use starwright::testing::model::Outcome;
 
 use super::filled::{Filled, ODD, filled};
 use super::recorded::{Recorded, differences, file};

@@ -1,7 +1,7 @@
 //! The audit log: its page, the API, and the export.
 
 use serde_json::{Value as Json, json};
-use starwright::model::{
+use starwright::testing::model::{
     Actor, AuthorClass, BuildId, Event, LoginMethod, Outcome, RequestId, StopReason, Via, WorkerId,
 };
 

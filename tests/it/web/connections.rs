@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use starwright::model::{Event, HookPlan, Outcome};
+use starwright::testing::model::{Event, HookPlan, Outcome};
 use starwright::testing::web::{BodyLimits, ConnectionTimeouts, SeatLimits, WebLimits};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -113,7 +113,9 @@ fn live_events_tell_of_what_they_were_asked_for() {
     write!(other, "GET /events?builder=3 HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut lines = BufReader::new(other).lines().map(Result::unwrap);
     assert!(lines.any(|line| line == ": hello"));
-    filled.world.fact(Event::BuildState { build: starwright::model::BuildId(running.build), state: "x".to_owned() });
+    filled
+        .world
+        .fact(Event::BuildState { build: starwright::testing::model::BuildId(running.build), state: "x".to_owned() });
     let data = lines.find_map(|line| line.strip_prefix("data: ").map(str::to_owned)).unwrap();
     assert!(data.contains("\"builder\":3"), "a fact that names the build only finds its builder: {data}");
 }

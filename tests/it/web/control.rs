@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
-use starwright::master::{Reply, SubmissionResult};
-use starwright::model::{
+use starwright::testing::master::{Reply, SubmissionResult};
+use starwright::testing::model::{
     Actor, AlertSubject, BuildId, BuilderId, BuildsetId, ChangeId, ConfigDigest, Difference, Event, ForceOrder,
     HookDialect, HookPlan, Order, PlanChange, RequestId, StampSpec, Text, Value, Via,
 };

@@ -1,6 +1,6 @@
 //! The world that most tests look at: builds of every outcome, logs of every kind, odd names.
 
-use starwright::model::{LogKind, Outcome};
+use starwright::testing::model::{LogKind, Outcome};
 
 use super::world::{Made, World, force_scheduler};
 

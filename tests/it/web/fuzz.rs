@@ -27,7 +27,7 @@ fn every_request_is_answered_and_none_breaks_anything() {
     let requests = number("STARWRIGHT_FUZZ_REQUESTS", REQUESTS);
     let seed = number("STARWRIGHT_FUZZ_SEED", 1);
     let mut filled = filled();
-    filled.world.plan.web.hooks.insert("base".to_owned(), starwright::model::HookPlan::default());
+    filled.world.plan.web.hooks.insert("base".to_owned(), starwright::testing::model::HookPlan::default());
     let served = Served::new(filled.world.master());
     let paths = paths();
     let mut statuses = std::collections::BTreeMap::<u16, u64>::new();

@@ -1,11 +1,11 @@
 //! Logging in and out: pages, programs, proxies, clients of Buildbot; what is refused, and what answers carry.
 
 use serde_json::json;
-use starwright::base::{Clock as _, SystemClock};
-use starwright::model::{
+use starwright::testing::auth::{NewToken, NewUser, Tokens, Users};
+use starwright::testing::base::{Clock as _, SystemClock};
+use starwright::testing::model::{
     Action, Actor, AuthorClass, HeaderLogin, LoginKind, LoginMethod, LoginPlan, RulePlan, SourcePlace, Via,
 };
-use starwright::testing::auth::{NewToken, NewUser, Tokens, Users};
 use starwright::testing::web::WebLimits;
 
 use super::served::{Answer, Served};

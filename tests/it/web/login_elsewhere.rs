@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value as Json, json};
-use starwright::model::{
+use starwright::testing::model::{
     ForgeKind, ForgeLogin, LdapLogin, LoginKind, LoginPlan, OidcLogin, RulePlan, SourcePlace, Text,
 };
 use starwright::testing::web::WebLimits;

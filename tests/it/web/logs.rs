@@ -64,7 +64,7 @@ fn a_growing_log_tells_its_present_length() {
     let path = format!("logs/{}", filled.growing);
     assert_eq!(served.items(&path)[0]["num_lines"], 2);
     let running = filled.running.clone();
-    filled.world.append(&running, starwright::model::LogId(filled.growing), 2, &[('o', b"tick 1")]);
+    filled.world.append(&running, starwright::testing::model::LogId(filled.growing), 2, &[('o', b"tick 1")]);
     let log = served.items(&path)[0].clone();
     assert_eq!((&log["num_lines"], &log["complete"], &log["type"]), (&json!(3), &json!(false), &json!("s")));
     assert_eq!(chunk(&served, &format!("{path}/contents?offset=1&limit=10")).0, "otick 0\notick 1\n");

@@ -1,7 +1,7 @@
 //! Pages: all of them, empty and full; what they must never let through; buttons and forms.
 
-use starwright::master::Reply;
-use starwright::model::{BuildId, BuilderId, BuildsetId, Event, Order, RequestId};
+use starwright::testing::master::Reply;
+use starwright::testing::model::{BuildId, BuilderId, BuildsetId, Event, Order, RequestId};
 
 use super::filled::{Filled, filled};
 use super::served::{Answer, Served};
@@ -197,7 +197,7 @@ fn a_page_follows_a_log_by_asking_for_what_came_since() {
     assert_eq!((nothing.header("x-log-next"), nothing.header("x-log-ended")), (Some("2"), Some("no")));
     assert_eq!(nothing.text().trim(), "");
     let running = filled.running.clone();
-    filled.world.append(&running, starwright::model::LogId(filled.growing), 2, &[('e', b"<more>")]);
+    filled.world.append(&running, starwright::testing::model::LogId(filled.growing), 2, &[('e', b"<more>")]);
     let more = served.page(&format!("{path}?after=2"));
     assert!(more.text().starts_with("<tr id=\"L3\" class=\"e\">"), "{}", more.text());
     assert_eq!(more.header("x-log-next"), Some("3"));
@@ -284,7 +284,7 @@ fn a_force_form_has_a_field_of_each_type_and_keeps_what_was_typed() {
     let [(Order::Force(ask), by)] = orders.as_slice() else { panic!("{orders:?}") };
     assert_eq!((ask.builders.as_slice(), by.name()), (["ok".to_owned()].as_slice(), "Eve"));
     assert_eq!(ask.params["clean"], false.into(), "a box that is not ticked is not sent");
-    assert_eq!(ask.params["targets"], starwright::model::Value::List(vec!["debug".into(), "x".into()]));
+    assert_eq!(ask.params["targets"], starwright::testing::model::Value::List(vec!["debug".into(), "x".into()]));
     assert!(ask.stamps.is_empty(), "the branch is the configured one");
 
     served.master.reply(Reply::Invalid([("version".to_owned(), "must be <new>".to_owned())].into()));

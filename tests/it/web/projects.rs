@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value as Json, json};
-use starwright::model::{
+use starwright::testing::model::{
     About, BuilderAbout, BuilderId, CodebaseAbout, ConfigDigest, Event, NameChanges, ProjectChanges,
 };
 

@@ -6,7 +6,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 
 use serde_json::json;
-use starwright::model::{
+use starwright::testing::model::{
     Actor, AlertSubject, Change, Event, LogKind, Object, Order, Outcome, RightsPlan, RulePlan, Via, WorkerId,
 };
 use starwright::testing::web::{Control as _, api_paths, own_api_paths, page_paths};

@@ -5,8 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use serde_json::Value as Json;
-use starwright::base::SystemClock;
 use starwright::testing::auth::Accounts;
+use starwright::testing::base::SystemClock;
 use starwright::testing::web;
 use tokio_util::sync::CancellationToken;
 

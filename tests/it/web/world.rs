@@ -6,19 +6,19 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use starwright::base::{Span, SystemClock, Timestamp};
-use starwright::master::{
+use starwright::testing::base::{Span, SystemClock, Timestamp};
+use starwright::testing::master::{
     AdmittedWorker, Alerts, Frame, HookAccess, HookAnswer, HookCall, HookError, OrderError, Refusal, RefusalKind,
     RefusedWorker, Reply, ShuttingDown, Socket, SubmissionResult,
 };
-use starwright::model::{
+use starwright::testing::model::{
     Action, Actor, Ask, BuildId, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Caller, Cause, Change, ChangeId,
     ChangeSourceId, CodebasePlan, ConfigDigest, Denial, Event, Fact, ForceParam, ForceParamKind, Identity, Key, LogId,
     LogKind, LogOpened, MadeBy, NameChanges, NewChange, Object, Order, Outcome, Plan, Properties, RequestId,
     RequestRecord, SchedulerId, SchedulerKind, SchedulerPlan, SourcePlace, SourceStamp, SourceStampId, StampSpec,
     StepId, Value, WorkerId,
 };
-use starwright::store::{History, LogPart, Store};
+use starwright::testing::store::{History, LogPart, Store};
 use starwright::testing::web::Control;
 use tokio::sync::broadcast;
 
@@ -129,7 +129,7 @@ impl World {
             schedulers: added(&schedulers, SchedulerId),
             change_sources: added(&["poller"], ChangeSourceId),
             about,
-            projects: starwright::model::ProjectChanges::default(),
+            projects: starwright::testing::model::ProjectChanges::default(),
         });
     }
 

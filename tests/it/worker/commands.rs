@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
-use starwright::model::{EnvValue, OUTPUT_HEAD_MAX};
+use starwright::testing::model::{EnvValue, OUTPUT_HEAD_MAX};
 use starwright::testing::protocol::{CommandArgs, EnvEntry, LogFileArg, ProgramArg, ReportedEnd, ShellArgs};
 
 use super::scripted::{Scene, run, secret, shell, until};

@@ -84,7 +84,7 @@ async fn a_directory_takes_one_worker() {
 async fn wrong_commands_are_refused_and_the_connection_lives_on() {
     let mut scene = Scene::new().await;
     let start = |name: &str, args| MasterRequest::StartCommand {
-        command: starwright::model::CommandId("c-1".to_owned()),
+        command: starwright::testing::model::CommandId("c-1".to_owned()),
         name: name.to_owned(),
         builder: None,
         args: starwright::testing::protocol::Args(args),

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::{SinkExt as _, StreamExt as _};
-use starwright::base::Span;
-use starwright::model::{CommandId, CommandSpec, OnLost, Outcome, Program, StopLevel, Text};
+use starwright::testing::base::Span;
+use starwright::testing::model::{CommandId, CommandSpec, OnLost, Outcome, Program, StopLevel, Text};
 use starwright::testing::protocol::{
     Answer, Caps, CommandArgs, CommandReport, MasterMessage, MasterRequest, Message, MsgPack, ProgramArg, ResumeAnswer,
     ResumedState, RunArgs, Seq, Settings, ShellArgs, StdStream, Update, WorkerInfo, WorkerMessage, WorkerRequest,
@@ -430,8 +430,10 @@ impl Drop for Sweeper {
         };
         for path in paths.filter(|path| is_order(path) && !has_ended(path)) {
             let _gone = Command::new("kill").args(["-9", &claim(&path).0]).stderr(Stdio::null()).status();
-            let _all_gone =
-                starwright::base::process::tree::kill_marked(&format!("STARWRIGHT_COMMAND={}", path.display()), 1000);
+            let _all_gone = starwright::testing::base::process::tree::kill_marked(
+                &format!("STARWRIGHT_COMMAND={}", path.display()),
+                1000,
+            );
         }
     }
 }
@@ -516,7 +518,7 @@ pub fn run(directory: &Path, line: &str) -> RunArgs {
 
 /// A text that is a secret of this name.
 pub fn secret(name: &str) -> Text {
-    Text(vec![starwright::model::Piece::Secret(name.to_owned())])
+    Text(vec![starwright::testing::model::Piece::Secret(name.to_owned())])
 }
 
 pub fn start(id: &str, args: &CommandArgs) -> MasterRequest {

@@ -53,7 +53,7 @@ async fn time_outs_and_interrupts_are_told_in_the_protocols_words() {
     while !scene.peer.heard.get("2").is_some_and(|heard| heard.stock(StdStream::Stdout).contains("ready")) {
         assert!(scene.peer.hear().await);
     }
-    let (command, why) = (starwright::model::CommandId("2".to_owned()), "enough".to_owned());
+    let (command, why) = (starwright::testing::model::CommandId("2".to_owned()), "enough".to_owned());
     scene.peer.ask(MasterRequest::InterruptCommand { command, why, builder: None, level: None }).await.unwrap();
     assert_eq!(code(&scene.peer.end("2").await.updates), Some(-1));
 }
@@ -90,7 +90,7 @@ async fn a_command_of_a_lost_connection_runs_on_unheard_and_can_be_stopped() {
     peer.cut();
     let mut peer = master.accept().await;
     peer.settings(Caps::default()).await;
-    let (command, why) = (starwright::model::CommandId("1".to_owned()), String::new());
+    let (command, why) = (starwright::testing::model::CommandId("1".to_owned()), String::new());
     peer.ask(MasterRequest::InterruptCommand { command, why, builder: None, level: None }).await.unwrap();
     until(|| !lives(&pid("1"))).await;
     assert!(lives(&pid("2")));

@@ -1,6 +1,6 @@
 //! Stopping: by the master, by limits, whole trees, and what will not go.
 
-use starwright::model::StopLevel;
+use starwright::testing::model::StopLevel;
 use starwright::testing::protocol::{CommandArgs, ReportedEnd, ShellArgs};
 
 use super::scripted::{Scene, lives, shell, until};

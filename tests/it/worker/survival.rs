@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use starwright::model::{EnvValue, StopLevel};
+use starwright::testing::model::{EnvValue, StopLevel};
 use starwright::testing::protocol::{Caps, CommandArgs, ReportedEnd, ResumedState};
 
 use super::scripted::{Scene, Worker, claim, has_ended, lives, order, run, secret, start, until};

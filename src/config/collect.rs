@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use starlark::any::ProvidesStaticType;
@@ -13,6 +14,7 @@ use starlark::eval::Evaluator;
 
 use super::place::CallSite;
 use super::problem::NOTED_MAX;
+use super::texts::Texts;
 use crate::model::{FnId, Plan, SourcePlace};
 
 /// A problem whose line is looked up later.
@@ -115,6 +117,8 @@ pub(super) struct Collector {
     functions: Cell<u64>,
     /// The directory that holds the configuration.
     pub(super) directory: RefCell<Option<String>>,
+    /// What the load reads from; none outside of a load.
+    pub(super) texts: RefCell<Option<Rc<RefCell<Texts>>>>,
     /// Whether the configuration asked for it.
     pub(super) directory_asked: Cell<bool>,
 }
@@ -123,6 +127,14 @@ impl Collector {
     /// The collector of the load in progress; none in a build, a question or a template.
     pub(super) fn of<'a>(eval: &Evaluator<'_, 'a, '_>) -> Option<&'a Self> {
         eval.extra.and_then(|extra| extra.downcast_ref::<Self>())
+    }
+
+    /// Reads files of the configuration.
+    pub(super) fn texts<T>(&self, read: impl FnOnce(&mut Texts) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        match &*self.texts.borrow() {
+            Some(texts) => read(&mut texts.borrow_mut()),
+            None => anyhow::bail!("no configuration is being loaded"),
+        }
     }
 
     /// Notes a problem.

@@ -1,5 +1,6 @@
 //! Where the texts of a configuration come from: its directory, or what was kept of an earlier load.
 
+use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,16 @@ pub struct ReadError {
     message: String,
     hint: Option<String>,
 }
+
+impl fmt::Display for ReadError {
+    /// In the form in which errors of the evaluator have hints.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\nhint: {hint}"))
+    }
+}
+
+impl std::error::Error for ReadError {}
 
 impl ReadError {
     pub(super) fn new(message: String, hint: Option<String>) -> Self {
@@ -150,11 +161,33 @@ impl Files {
     }
 
     /// The whole name of what a file loads.
-    #[expect(clippy::unused_self, reason = "the counterpart of `read`; a caller has both from one value")]
     pub(super) fn resolve(&self, importer: &str, asked: &str) -> Result<String, ReadError> {
         if asked.starts_with(library::PREFIX) {
             return Ok(asked.to_owned());
         }
+        self.inside(importer, asked, |asked| {
+            let hint = not_starlark(asked)?;
+            Some(ReadError::new(format!("`{asked}` is not a Starlark file"), Some(hint)))
+        })
+    }
+
+    /// The whole name of a data file.
+    pub(super) fn resolve_data(&self, importer: &str, asked: &str) -> Result<String, ReadError> {
+        self.inside(importer, asked, |asked| {
+            let hint = "load it: load(\"…\", \"name\")".to_owned();
+            let is_starlark = Path::new(asked).extension().is_some_and(|ending| ending == "star");
+            is_starlark.then(|| ReadError::new(format!("`{asked}` is a Starlark file"), Some(hint)))
+        })
+    }
+
+    /// The name of a file in the configuration's directory, unless it is of the wrong kind.
+    #[expect(clippy::unused_self, reason = "the counterpart of `read`; a caller has both from one value")]
+    fn inside(
+        &self,
+        importer: &str,
+        asked: &str,
+        wrong: impl Fn(&str) -> Option<ReadError>,
+    ) -> Result<String, ReadError> {
         if asked.starts_with('@') {
             let hint =
                 format!("the standard library is `{}`; the names of your own files have no `@`", library::PREFIX);
@@ -165,8 +198,8 @@ impl Files {
                 "name files relative to this one, or from the configuration's directory: `//lib/x.star`".to_owned();
             return Err(ReadError::new(format!("`{asked}` is not a relative path"), Some(hint)));
         }
-        if let Some(hint) = not_starlark(asked) {
-            return Err(ReadError::new(format!("`{asked}` is not a Starlark file"), Some(hint)));
+        if let Some(error) = wrong(asked) {
+            return Err(error);
         }
         let (base, rest) = match asked.strip_prefix("//") {
             Some(rest) if !library::is_library(importer) => ("", rest),
@@ -216,9 +249,7 @@ fn not_starlark(asked: &str) -> Option<String> {
     let last = asked.rsplit('/').next().unwrap_or(asked);
     match last.rsplit_once('.') {
         Some((_, "py")) => Some("Python modules cannot be loaded: write what is needed into a `.star` file".to_owned()),
-        Some((_, ending)) if DATA.contains(&ending) => {
-            Some("write the data as a list or dict in a `.star` file, and load it from there".to_owned())
-        }
+        Some((_, ending)) if DATA.contains(&ending) => Some(format!("read it as data: data(\"{asked}\")")),
         None => Some(format!("name the file: load(\"{asked}.star\", …)")),
         Some(_) if asked.starts_with("buildbot.") => {
             Some("the library is loaded file by file, e.g. load(\"@stdlib//steps.star\", \"sh\")".to_owned())

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use starlark::environment::{Globals, GlobalsBuilder, LibraryExtension};
 
+use super::data::data_functions;
 use super::declare::declarations;
 use super::evaluate::context_types;
 use super::pure::pure_functions;
@@ -30,6 +31,7 @@ pub(super) fn globals() -> &'static Globals {
             .with(|builder| LibraryExtension::Print.add(builder))
             .with(secret_functions)
             .with(declarations)
+            .with(data_functions)
             .with(context_types)
             .with(pure_functions)
             .with(template_functions)

@@ -3,9 +3,11 @@
 //! Files are loaded once each, in the order in which they are first asked for. Knows where files are;
 //! what they mean is the declarations' business. Nothing outside the configuration's directory is read.
 
+use std::cell::RefCell;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -31,10 +33,8 @@ use super::pure::guard_operators;
 use super::registry;
 use super::scripts::{Cancel, Scripts};
 use super::sources::{CONFIG_DIR_FACT, Sources};
+use super::texts::{LoadHost, Phase, Texts};
 use crate::model::Plan;
-
-/// Files of one configuration, library included: more is a loop in somebody's generator.
-const FILES_MAX: usize = 1_000;
 
 /// Loads inside loads: each is a level of native recursion.
 const LOAD_DEPTH_MAX: usize = 50;
@@ -71,30 +71,6 @@ pub fn load_sources(sources: Sources) -> Result<Loaded, Refused> {
     on_big_stack(|| Loader::new(Files::kept(sources)).run())
 }
 
-/// What a load is doing, so that whoever watches can say what it was that did not end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Phase {
-    /// Text to syntax tree.
-    Parse,
-    /// Inferring types. Its absence changes no plan, so it may be given up.
-    Types,
-    /// Running the file's statements, and fixing their values.
-    Evaluate,
-    /// Adding the declarations up.
-    Finish,
-}
-
-/// What a load needs of the process that ordered it.
-pub trait LoadHost: Send {
-    /// The text of a file of the configuration's directory.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    fn read(&mut self, name: &str) -> Result<String, ReadError>;
-    /// The load begins something.
-    fn begins(&mut self, phase: Phase, file: &str);
-}
-
 /// What to load.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LoadRequest {
@@ -123,7 +99,7 @@ pub fn load_for(request: LoadRequest, host: Box<dyn LoadHost>) -> Result<Loaded,
         LoadFrom::Kept(sources) => Files::kept(sources),
     };
     let mut loader = Loader::new(files);
-    loader.host = host;
+    loader.texts.borrow_mut().host = host;
     loader.untyped = request.untyped;
     loader.run()
 }
@@ -167,8 +143,8 @@ fn on_big_stack<T: Send>(work: impl FnOnce() -> Result<T, Refused> + Send) -> Re
 
 /// The load in progress.
 struct Loader {
-    files: Files,
-    host: Box<dyn LoadHost>,
+    /// What was read; shared with the natives that read while a file is evaluated.
+    texts: Rc<RefCell<Texts>>,
     /// Files whose types are not checked, and why not.
     untyped: BTreeMap<String, String>,
     collector: Collector,
@@ -178,7 +154,6 @@ struct Loader {
     order: Vec<FrozenModule>,
     interfaces: HashMap<String, Interface>,
     signatures: check::Signatures,
-    texts: BTreeMap<String, String>,
     /// Files being loaded, outermost first.
     chain: Vec<String>,
     problems: Vec<Problem>,
@@ -193,16 +168,16 @@ impl Loader {
     fn new(files: Files) -> Self {
         let collector = Collector::default();
         *collector.directory.borrow_mut() = files.directory();
+        let texts = Rc::new(RefCell::new(Texts::new(files, Box::new(NoHost))));
+        *collector.texts.borrow_mut() = Some(Rc::clone(&texts));
         Self {
-            files,
-            host: Box::new(NoHost),
+            texts,
             untyped: BTreeMap::new(),
             collector,
             modules: HashMap::new(),
             order: Vec::new(),
             interfaces: HashMap::new(),
             signatures: check::Signatures::default(),
-            texts: BTreeMap::new(),
             chain: Vec::new(),
             problems: Vec::new(),
             warnings: Vec::new(),
@@ -212,7 +187,7 @@ impl Loader {
     }
 
     fn run(mut self) -> Result<Loaded, Refused> {
-        let main = self.files.main().to_owned();
+        let main = self.texts.borrow().files().main().to_owned();
         if let Err(error) = self.file(&main) {
             self.problems.push(error.at(None));
         }
@@ -224,14 +199,7 @@ impl Loader {
         if self.modules.contains_key(name) {
             return Ok(());
         }
-        if self.texts.len() >= FILES_MAX {
-            return Err(ReadError::new(format!("there are more than {FILES_MAX} files"), None));
-        }
-        let text = match &self.files {
-            Files::Asked { .. } if !library::is_library(name) => self.host.read(name)?,
-            files => files.read(name)?,
-        };
-        self.texts.insert(name.to_owned(), text.clone());
+        let text = self.texts.borrow_mut().read(name)?;
         self.chain.push(name.to_owned());
         let module = self.evaluate(name, &text);
         self.chain.pop();
@@ -243,7 +211,7 @@ impl Loader {
 
     /// Parses, checks and evaluates a text; none if that ended early.
     fn evaluate(&mut self, name: &str, text: &str) -> Option<FrozenModule> {
-        self.host.begins(Phase::Parse, name);
+        self.texts.borrow_mut().begins(Phase::Parse, name);
         let ast = match parse(name, text) {
             Ok(ast) => ast,
             Err(problem) => {
@@ -267,7 +235,7 @@ impl Loader {
         for (asked, found) in &loads {
             modules.insert(asked, self.modules.get(found)?.as_ref()?);
         }
-        self.host.begins(Phase::Evaluate, name);
+        self.texts.borrow_mut().begins(Phase::Evaluate, name);
         match run_module(name, ast, &modules, &self.collector) {
             Ok(module) => Some(module),
             // The evaluator stops at the first of the wrong calls that were found without running any.
@@ -285,7 +253,8 @@ impl Loader {
         let wanted: Vec<_> = ast.loads().iter().map(|load| (load.module_id.to_owned(), load.span.clone())).collect();
         let mut found = HashMap::new();
         for (asked, span) in wanted {
-            let result = self.files.resolve(name, &asked).and_then(|other| self.nested(&other).map(|()| other));
+            let resolved = self.texts.borrow().files().resolve(name, &asked);
+            let result = resolved.and_then(|other| self.nested(&other).map(|()| other));
             match result {
                 Ok(other) => drop(found.insert(asked, other)),
                 Err(error) => {
@@ -335,7 +304,7 @@ impl Loader {
             self.warnings.push(untyped(name, why));
             return;
         }
-        self.host.begins(Phase::Types, name);
+        self.texts.borrow_mut().begins(Phase::Types, name);
         let interfaces = loads
             .iter()
             .filter_map(|(asked, other)| Some((asked.clone(), self.interfaces.get(other)?.clone())))
@@ -346,7 +315,7 @@ impl Loader {
     }
 
     fn finish(mut self, main: String) -> Result<Loaded, Refused> {
-        self.host.begins(Phase::Finish, &main);
+        self.texts.borrow_mut().begins(Phase::Finish, &main);
         let mut plan = check::finish_plan(&self.collector, !self.incomplete);
         let noted = self.collector.problems.take();
         self.problems.extend(reports_of(noted));
@@ -354,13 +323,14 @@ impl Loader {
         if !self.problems.is_empty() {
             return Err(Refused { problems: in_order(self.problems, &main) });
         }
+        let mut files = self.texts.borrow_mut().take();
         if self.collector.directory_asked.get()
             && let Some(directory) = self.collector.directory.take()
         {
-            self.texts.insert(CONFIG_DIR_FACT.to_owned(), directory);
+            files.insert(CONFIG_DIR_FACT.to_owned(), directory);
         }
-        let watch = self.files.watch(self.texts.keys());
-        let sources = Sources { main, files: self.texts };
+        let watch = self.texts.borrow().files().watch(files.keys());
+        let sources = Sources { main, files };
         plan.digest = sources.digest();
         let plan = Arc::new(plan);
         let scripts = Scripts::gather(Arc::clone(&plan), &self.order);

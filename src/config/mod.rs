@@ -11,6 +11,7 @@ mod brackets;
 mod check;
 mod collect;
 mod convert;
+mod data;
 mod declare;
 mod directory_name;
 mod evaluate;
@@ -36,15 +37,17 @@ mod signature;
 mod sources;
 mod summary;
 mod template;
+mod texts;
 mod values;
 
 pub use evaluate::take_printed;
 pub use files::{ConfigDirectory, ReadError};
 #[cfg(test)]
 pub use limits::STACK_BYTES;
-pub use loader::{LoadFrom, LoadHost, LoadRequest, Loaded, Phase, load, load_for, load_sources};
+pub use loader::{LoadFrom, LoadRequest, Loaded, load, load_for, load_sources};
 pub use problem::{Problem, Refused};
 pub use reference::{examples, names_of_buildbot, reference};
 pub use scripts::{Cancel, Scripts};
 pub use sources::Sources;
 pub use summary::summary;
+pub use texts::{LoadHost, Phase};

@@ -140,12 +140,13 @@ fn helpers(wanted: impl Fn(&DocItem) -> bool) -> String {
 
 /// Whether a global is one of ours: what Starlark brings along stands in its own specification.
 fn is_ours(name: &str) -> bool {
-    const OURS: [&str; 12] = [
+    const OURS: [&str; 13] = [
         "secret",
         "concat",
         "matches",
         "none_of",
         "config_dir",
+        "data",
         "problem",
         "refer",
         "regex",

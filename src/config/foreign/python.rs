@@ -6,27 +6,27 @@ pub(super) const NAMES: &[(&str, &str)] = &[
     ("sys", "there is no `sys`: a configuration has no command line and no standard streams"),
     (
         "env",
-        "a configuration cannot read environment variables; use secret(\"name\") for passwords, and a loaded file for everything else",
+        "a configuration cannot read environment variables; use secret(\"name\") for passwords, and data(\"settings.json\") for everything else",
     ),
     (
         "environ",
-        "a configuration cannot read environment variables; use secret(\"name\") for passwords, and a loaded file for everything else",
+        "a configuration cannot read environment variables; use secret(\"name\") for passwords, and data(\"settings.json\") for everything else",
     ),
     (
         "getenv",
-        "a configuration cannot read environment variables; use secret(\"name\") for passwords, and a loaded file for everything else",
+        "a configuration cannot read environment variables; use secret(\"name\") for passwords, and data(\"settings.json\") for everything else",
     ),
     (
         "open",
-        "a configuration cannot read files; put the data as a list or dict into a `.star` file and load that. A build can use ctx.run(\"cat file\").stdout",
+        "data(\"file.json\") reads a file beside the configuration while that is loaded; a build can use ctx.run(\"cat file\").stdout",
     ),
     (
         "read_file",
-        "a configuration cannot read files; put the data as a list or dict into a `.star` file and load that. A build can use ctx.run(\"cat file\").stdout",
+        "data(\"file.json\") reads a file beside the configuration while that is loaded; a build can use ctx.run(\"cat file\").stdout",
     ),
     (
         "file",
-        "a configuration cannot read files; put the data as a list or dict into a `.star` file and load that. A build can use ctx.run(\"cat file\").stdout",
+        "data(\"file.json\") reads a file beside the configuration while that is loaded; a build can use ctx.run(\"cat file\").stdout",
     ),
     ("ctx", "`ctx` is the argument of a step's function: write def f(ctx):"),
     ("Path", "there is no `Path`: see path.join(\"a\", \"b\") and its neighbours"),

@@ -133,7 +133,7 @@ fn other_habits_have_their_hints() {
         ("x = sum([1])", "load(\"@stdlib//text.star\", \"sum\")"),
         ("x = interpolate('a')", "load(\"@stdlib//text.star\", \"interpolate\")"),
         ("x = parralel([])", "did you mean `parallel`?"),
-        ("load('a.json', 'x')", "write the data as a list or dict"),
+        ("load('a.json', 'x')", "read it as data: data(\"a.json\")"),
         ("load('@stdlib//steps.star', 'shell')", "did you mean `sh`?"),
         ("load('@stdlib//steps.star', 'xyzzy')", "there are: copy, group"),
         ("load('@stdlib//steps.star', 'paralel')", "did you mean `parallel`?"),

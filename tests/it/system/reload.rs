@@ -81,6 +81,43 @@ async fn the_same_configuration_is_not_adopted_twice() {
     running.master.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_data_file_is_part_of_the_configuration() {
+    let config = r#"
+load("@stdlib//steps.star", "sh")
+load("lib/targets.star", "TARGETS")
+
+worker("w1", password = "secret")
+[builder(name, workers = ["w1"], steps = [sh("make")]) for name in TARGETS]
+"#;
+    let house = House::new(config);
+    std::fs::create_dir(house.path("lib")).unwrap();
+    house.write("lib/targets.star", "TARGETS = data(\"targets.toml\")[\"targets\"]\n");
+    house.write("lib/targets.toml", "targets = [\"linux\"]\n");
+    let running = house.start().await;
+    assert!(running.handle().plan().builders.contains_key("linux"));
+
+    house.write("lib/targets.toml", "targets = [\"linux\", \"windows\"]\n");
+    let reply = running.order(reload()).await;
+    assert!(matches!(reply, Reply::Adopted { .. }), "{reply:?}");
+    assert!(running.handle().plan().builders.contains_key("windows"));
+
+    house.write("lib/targets.toml", "targets = [\"linux\",\n= 1]\n");
+    let Reply::Refused(report) = running.order(reload()).await else { panic!("it is refused") };
+    assert!(report.contains("`targets.toml` is no valid TOML") && report.contains("in line 2"), "{report}");
+    std::fs::remove_file(house.path("lib/targets.toml")).unwrap();
+    let Reply::Refused(report) = running.order(reload()).await else { panic!("it is refused") };
+    assert!(report.contains("failed to read `lib/targets.toml`"), "{report}");
+
+    // A start without the configuration's directory knows what was read.
+    let digest = running.handle().plan().digest.clone();
+    running.master.stop().await;
+    let running = house.start().await;
+    assert_eq!(running.handle().plan().digest, digest);
+    assert!(running.handle().plan().builders.contains_key("windows"));
+    running.master.stop().await;
+}
+
 /// A program that counts how often it is started, which is once for each load.
 fn counting(house: &House) -> PathBuf {
     let (program, loads) = (house.path("counting"), house.path("loads"));

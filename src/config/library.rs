@@ -16,6 +16,7 @@ const FILES: &[(&str, &str)] = &[
     ("forges.star", include_str!("../../stdlib/forges.star")),
     ("git_checkout.star", include_str!("../../stdlib/git_checkout.star")),
     ("git_refs.star", include_str!("../../stdlib/git_refs.star")),
+    ("git_steps.star", include_str!("../../stdlib/git_steps.star")),
     ("git_words.star", include_str!("../../stdlib/git_words.star")),
     ("login.star", include_str!("../../stdlib/login.star")),
     ("notify.star", include_str!("../../stdlib/notify.star")),

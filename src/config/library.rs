@@ -25,6 +25,7 @@ const FILES: &[(&str, &str)] = &[
     ("steps.star", include_str!("../../stdlib/steps.star")),
     ("testing.star", include_str!("../../stdlib/testing.star")),
     ("text.star", include_str!("../../stdlib/text.star")),
+    ("tools.star", include_str!("../../stdlib/tools.star")),
 ];
 
 /// The text of a library file by its whole name (`@stdlib//steps.star`).

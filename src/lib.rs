@@ -45,7 +45,8 @@ pub mod testing {
     /// Everything that is kept on the disk.
     pub mod store {
         pub use crate::store::{
-            History, LogLimits, LogPart, LogStore, Recovered, Scan, Store, StoreError, StoreOptions, maintain,
+            ArtifactStore, History, LogLimits, LogPart, LogStore, Recovered, Scan, Store, StoreError, StoreOptions,
+            UploadContent, UploadForm, maintain,
         };
     }
 
@@ -95,9 +96,9 @@ pub mod testing {
     /// What master and workers say to each other.
     pub mod protocol {
         pub use crate::protocol::{
-            Answer, Args, Caps, CommandArgs, CommandReport, DecodeError, EnvEntry, Lines, LogChunk, LogFileArg,
-            MasterMessage, MasterRequest, Message, MsgPack, ProgramArg, RESUME_VERSION, ReportedEnd, Request,
-            ResumeAnswer, ResumedState, RunArgs, Seq, Settings, ShellArgs, StdStream, Update, WorkerInfo,
+            Answer, Args, Caps, CommandArgs, CommandReport, ContentArg, DecodeError, EnvEntry, Lines, LogChunk,
+            LogFileArg, MasterMessage, MasterRequest, Message, MsgPack, ProgramArg, RESUME_VERSION, ReportedEnd,
+            Request, ResumeAnswer, ResumedState, RunArgs, Seq, Settings, ShellArgs, StdStream, Update, WorkerInfo,
             WorkerMessage, WorkerRequest,
         };
     }

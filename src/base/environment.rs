@@ -26,6 +26,13 @@ pub fn variables_os() -> BTreeMap<OsString, OsString> {
     std::env::vars_os().collect()
 }
 
+/// Names this start of the machine; none where the system does not say.
+#[must_use]
+pub fn boot_id() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
 /// The home directory of the user that runs us.
 #[must_use]
 pub fn home() -> Option<PathBuf> {

@@ -6,6 +6,7 @@
 mod address_range;
 mod authority;
 mod clock;
+mod digest;
 pub mod environment;
 pub mod files;
 mod host;
@@ -22,6 +23,7 @@ mod timestamp;
 pub use address_range::AddressRange;
 pub use authority::{Authority, Host};
 pub use clock::{Clock, SystemClock};
+pub use digest::Sha256;
 pub use host::host_name;
 pub use logging::{LogForm, init as init_logging};
 pub use nearest::nearest;

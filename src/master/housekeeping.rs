@@ -7,7 +7,7 @@ use super::plan_in_force::PlanInForce;
 use super::{Alerts, MasterError};
 use crate::base::{Clock, chain};
 use crate::model::{AlertSubject, RetentionPlan};
-use crate::store::Journal;
+use crate::store::{History, Journal, StoreError};
 
 /// How often to look. Builds do not get old faster.
 const EVERY: Duration = Duration::from_mins(1);
@@ -17,7 +17,7 @@ const SLICES_MAX: usize = 50;
 
 /// Runs as long as the master.
 pub(super) async fn run(
-    journal: Arc<dyn Journal>,
+    (journal, history): (Arc<dyn Journal>, Arc<dyn History>),
     plan: PlanInForce,
     clock: Arc<dyn Clock>,
     alerts: Alerts,
@@ -27,6 +27,26 @@ pub(super) async fn run(
         let rules = plan.get().database.retention.clone();
         if rules != RetentionPlan::default() {
             round(&journal, &rules, &*clock, &alerts).await;
+        }
+        sweep(&history, &*clock, &alerts).await;
+    }
+}
+
+/// Removes contents of artifacts that no record names.
+async fn sweep(history: &Arc<dyn History>, clock: &dyn Clock, alerts: &Alerts) {
+    let (history, now) = (Arc::clone(history), clock.now());
+    let swept = tokio::task::spawn_blocking(move || history.artifact_contents()?.sweep(now)).await;
+    match swept.map_err(|error| error.to_string()).and_then(|swept| swept.map_err(|error: StoreError| chain(&error))) {
+        Ok(removed) => {
+            alerts.clear(&AlertSubject::Master, "artifacts");
+            if removed > 0 {
+                tracing::info!(files = removed, "removed contents of artifacts that nothing names");
+            }
+        }
+        Err(why) => {
+            let text = format!("failed to remove contents of artifacts: {why}");
+            let hint = "it is tried again each minute; is the disk well?".to_owned();
+            alerts.raise(AlertSubject::Master, "artifacts", text, Some(hint));
         }
     }
 }

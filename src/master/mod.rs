@@ -8,6 +8,7 @@ mod alert_survey;
 mod alert_watch;
 mod alert_workers;
 mod alerts;
+mod artifact_room;
 mod authorize;
 mod configurations;
 mod decisions;

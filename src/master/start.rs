@@ -170,6 +170,7 @@ impl Master {
             Arc::new(Admission::new(plan.clone(), Arc::clone(&clock), options.base(), options.local_workers));
         let host = Host {
             logs: Arc::new(store.logs()),
+            history: Arc::clone(&history),
             inbox: inbox.clone(),
             clock: Arc::clone(&clock),
             configurations: Arc::clone(&configurations),
@@ -196,7 +197,12 @@ impl Master {
         outer.spawn_last("deliveries", Arc::clone(&effects.deliveries).run(inbox.clone(), stop.clone()));
         outer.spawn(
             "housekeeping",
-            housekeeping::run(Arc::clone(&journal), plan.clone(), Arc::clone(&clock), alerts.clone()),
+            housekeeping::run(
+                (Arc::clone(&journal), Arc::clone(&history)),
+                plan.clone(),
+                Arc::clone(&clock),
+                alerts.clone(),
+            ),
         );
         let survey = Survey {
             history: Arc::clone(&history),

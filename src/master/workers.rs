@@ -16,14 +16,14 @@ use tokio_util::task::TaskTracker;
 use super::admission::{Admission, RefusalKind};
 use super::configurations::Configurations;
 use super::inbox::Inbox;
-use super::link::{self, Limits, LinkHandle, LinkHost, LinkOrder, Verdict};
+use super::link::{self, ArtifactRoom, Limits, LinkHandle, LinkHost, LinkOrder, Verdict};
 use super::plan_in_force::PlanInForce;
-use super::{ShuttingDown, Socket};
-use crate::base::{Clock, Timestamp};
+use super::{ShuttingDown, Socket, artifact_room};
+use crate::base::{Clock, Timestamp, chain};
 use crate::engine::Input;
-use crate::model::{ConfigDigest, SecretsPlan};
+use crate::model::{Artifact, BuildId, ConfigDigest, DownloadSpec, SecretsPlan};
 use crate::secrets::Secrets;
-use crate::store::LogStore;
+use crate::store::{ArtifactStore, History, LogStore};
 
 /// What a link's end says when the master ends.
 const CLOSING: &str = "the master is shutting down";
@@ -53,6 +53,7 @@ pub(super) struct Workers {
 #[derive(Debug)]
 pub(super) struct Host {
     pub logs: Arc<dyn LogStore>,
+    pub history: Arc<dyn History>,
     pub inbox: Inbox,
     pub clock: Arc<dyn Clock>,
     pub configurations: Arc<Configurations>,
@@ -175,6 +176,18 @@ impl LinkHost for Host {
 
     fn logs(&self) -> Arc<dyn LogStore> {
         Arc::clone(&self.logs)
+    }
+
+    fn artifacts(&self) -> Result<Arc<dyn ArtifactStore>, String> {
+        self.history.artifact_contents().map_err(|error| chain(&error))
+    }
+
+    fn artifact_room(&self, build: BuildId, builder: &str) -> Result<ArtifactRoom, String> {
+        artifact_room::room(&*self.history, &self.plan.get(), build, builder)
+    }
+
+    fn find_artifact(&self, build: BuildId, wanted: &DownloadSpec) -> Result<Artifact, String> {
+        artifact_room::find(&*self.history, build, wanted)
     }
 
     fn input(&self, input: Input) -> BoxFuture<'_, Result<(), ShuttingDown>> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, Text};
+use super::{Artifact, DownloadSpec, Moved, Outcome, Text, UploadSpec, WriteSpec};
 use crate::base::Span;
 
 /// What to execute.
@@ -128,6 +128,12 @@ pub enum FileCommand {
     List(String),
     /// Finds paths by pattern.
     Glob(String),
+    /// Writes a text to a file.
+    Write(WriteSpec),
+    /// Keeps a file or a directory as artifacts.
+    Upload(UploadSpec),
+    /// Puts an artifact onto the worker.
+    Download(DownloadSpec),
 }
 
 impl FileCommand {
@@ -141,6 +147,9 @@ impl FileCommand {
             Self::Stat(_) => "stat",
             Self::List(_) => "list_dir",
             Self::Glob(_) => "glob",
+            Self::Write(_) => "write",
+            Self::Upload(_) => "upload",
+            Self::Download(_) => "download",
         }
     }
 
@@ -196,6 +205,9 @@ pub struct CommandResult {
     pub stat: Option<Vec<u64>>,
     /// How long it ran.
     pub elapsed: Span,
+    /// What a transfer came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<Box<Moved>>,
 }
 
 /// How hard to stop a command.
@@ -223,6 +235,15 @@ impl CommandResult {
         }
     }
 
+    /// What an upload kept: they are artifacts of the build once this result is recorded.
+    #[must_use]
+    pub fn artifacts(&self) -> &[Artifact] {
+        match self.moved.as_deref() {
+            Some(Moved::Kept(artifacts)) => artifacts,
+            Some(Moved::Downloaded(_)) | None => &[],
+        }
+    }
+
     /// A result with nothing but an end and its meaning.
     #[must_use]
     pub fn of(end: CommandEnd, exit_codes: &BTreeMap<i64, Outcome>) -> Self {
@@ -236,6 +257,7 @@ impl CommandResult {
             files: Vec::new(),
             stat: None,
             elapsed: Span::ZERO,
+            moved: None,
         }
     }
 }

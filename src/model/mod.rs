@@ -8,6 +8,7 @@
 
 mod address;
 mod alert;
+mod artifact;
 mod ask;
 mod audit;
 mod caller;
@@ -40,6 +41,10 @@ pub use address::{
     is_relative_address, login_header, normal_address, repository_name, secret_login, web_server, without_login,
 };
 pub use alert::{Alert, AlertSubject};
+pub use artifact::{
+    ARTIFACT_NAME_MAX, Artifact, ArtifactRecord, ArtifactSource, ContentDigest, DownloadSpec, Moved, UPLOAD_FILES_MAX,
+    UploadSpec, WRITTEN_BYTES_MAX, WriteSpec, check_artifact_name,
+};
 pub use ask::{ASKS_MAX, Answer, Ask, BeginStep, EndStep, Entry, Journal, Key, TriggerSpec, Triggered, TriggeredBuild};
 pub use audit::{AuditAct, AuditRecord};
 pub use caller::Caller;
@@ -63,14 +68,14 @@ pub use object::{Denial, Object};
 pub use order::{BuiltOf, ForceOrder, Intake, Order};
 pub use outcome::Outcome;
 pub use plan::{
-    About, BranchChoice, BuilderPlan, ChangeFilter, ChangeSourceKind, ChangeSourcePlan, CodebasePlan, CollapsePolicy,
-    DECLARE_RIGHTS, DatabasePlan, DeclaredCodebase, ForceParam, ForceParamKind, ForgeKind, ForgeLogin, GerritPlan,
-    GerritServer, GitPlan, HTTP_REQUEST_KEYS, HeaderLogin, HookDialect, HookPlan, HookSettings, HttpLogin, HttpPlan,
-    ImportantFiles, LdapLogin, LockAccess, LockMode, LockPlan, LockScope, LoginKind, LoginPlan, LoginsPlan, MailPlan,
-    MailTls, MasterPlan, Matcher, NotifierKind, NotifierPlan, NotifyOn, OidcLogin, Only, Plan, Policy, ProjectPlan,
-    PullEvent, PullRef, PullsPlan, RETRY_DELAY_MAX, Recipients, RetentionPlan, RightsPlan, RolePlan, RulePlan,
-    SchedulerKind, SchedulerPlan, SecretsPlan, SessionsPlan, SourcePlace, StepPlan, WebPlan, WorkerPlan, dir_key,
-    dirs_clash, full_name, intern,
+    About, ArtifactLimits, ArtifactRules, BranchChoice, BuilderPlan, ChangeFilter, ChangeSourceKind, ChangeSourcePlan,
+    CodebasePlan, CollapsePolicy, DECLARE_RIGHTS, DatabasePlan, DeclaredCodebase, ForceParam, ForceParamKind,
+    ForgeKind, ForgeLogin, GerritPlan, GerritServer, GitPlan, HTTP_REQUEST_KEYS, HeaderLogin, HookDialect, HookPlan,
+    HookSettings, HttpLogin, HttpPlan, ImportantFiles, LdapLogin, LockAccess, LockMode, LockPlan, LockScope, LoginKind,
+    LoginPlan, LoginsPlan, MailPlan, MailTls, MasterPlan, Matcher, NotifierKind, NotifierPlan, NotifyOn, OidcLogin,
+    Only, Plan, Policy, ProjectPlan, PullEvent, PullRef, PullsPlan, RETRY_DELAY_MAX, Recipients, RetentionPlan,
+    RightsPlan, RolePlan, RulePlan, SchedulerKind, SchedulerPlan, SecretsPlan, SessionsPlan, SourcePlace, StepPlan,
+    WebPlan, WorkerPlan, dir_key, dirs_clash, full_name, intern,
 };
 #[cfg(test)]
 pub use plan::{ListPlan, PaperPlan};

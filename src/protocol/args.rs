@@ -55,19 +55,34 @@ pub enum CommandArgs {
         blocksize: u64,
         maxsize: Option<u64>,
         keepstamp: bool,
+        /// Ours: the bytes that the master has already.
+        offset: u64,
     },
     UploadDirectory {
         path: String,
         blocksize: u64,
         maxsize: Option<u64>,
         compress: Option<String>,
+        /// Ours: the bytes that the master has already.
+        offset: u64,
     },
     DownloadFile {
         path: String,
         blocksize: u64,
         maxsize: Option<u64>,
         mode: Option<u64>,
+        /// Ours: what the file will be.
+        content: Option<ContentArg>,
     },
+}
+
+/// A content that is to arrive whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContentArg {
+    /// SHA-256, in hexadecimal digits.
+    pub digest: String,
+    /// In bytes.
+    pub size: u64,
 }
 
 /// What to execute.
@@ -209,6 +224,7 @@ impl CommandArgs {
         let blocksize = || fields.need("blocksize", "an int", natural);
         let maxsize = || fields.optional("maxsize", "an int", natural);
         let timeout = || fields.optional("timeout", "a number", number);
+        let offset = || Ok(fields.optional("x_offset", "an int", natural)?.unwrap_or(0));
         Ok(match name {
             "shell" => Self::Shell(Box::new(ShellArgs::read(fields)?)),
             "x_run" => Self::Run(Box::new(RunArgs::read(fields)?)),
@@ -224,18 +240,21 @@ impl CommandArgs {
                 blocksize: blocksize()?,
                 maxsize: maxsize()?,
                 keepstamp: fields.flag("keepstamp", false)?,
+                offset: offset()?,
             },
             "upload_directory" => Self::UploadDirectory {
                 path: path()?,
                 blocksize: blocksize()?,
                 maxsize: maxsize()?,
                 compress: fields.optional("compress", "a str", text)?.map(str::to_owned),
+                offset: offset()?,
             },
             "download_file" => Self::DownloadFile {
                 path: path()?,
                 blocksize: blocksize()?,
                 maxsize: maxsize()?,
                 mode: fields.optional("mode", "an int", natural)?,
+                content: ContentArg::read(fields)?,
             },
             _ => return Err(FieldError::UnknownCommand { name: name.to_owned() }),
         })
@@ -284,26 +303,38 @@ impl CommandArgs {
             Self::Stat { path } | Self::List { path } | Self::Glob { path } | Self::RemoveFile { path } => {
                 out.put("path", path.as_str());
             }
-            Self::UploadFile { path, blocksize, maxsize, keepstamp } => {
+            Self::UploadFile { path, blocksize, maxsize, keepstamp, offset } => {
                 out.put("path", path.as_str())
                     .put_or_nil("maxsize", *maxsize)
                     .put("blocksize", *blocksize)
-                    .put("keepstamp", *keepstamp);
+                    .put("keepstamp", *keepstamp)
+                    .put_some("x_offset", (*offset > 0).then_some(*offset));
             }
-            Self::UploadDirectory { path, blocksize, maxsize, compress } => {
+            Self::UploadDirectory { path, blocksize, maxsize, compress, offset } => {
                 out.put("path", path.as_str())
                     .put_or_nil("maxsize", *maxsize)
                     .put("blocksize", *blocksize)
-                    .put_or_nil("compress", compress.as_deref());
+                    .put_or_nil("compress", compress.as_deref())
+                    .put_some("x_offset", (*offset > 0).then_some(*offset));
             }
-            Self::DownloadFile { path, blocksize, maxsize, mode } => {
+            Self::DownloadFile { path, blocksize, maxsize, mode, content } => {
                 out.put("path", path.as_str())
                     .put_or_nil("maxsize", *maxsize)
                     .put("blocksize", *blocksize)
-                    .put_or_nil("mode", *mode);
+                    .put_or_nil("mode", *mode)
+                    .put_some("x_digest", content.as_ref().map(|content| content.digest.as_str()))
+                    .put_some("x_size", content.as_ref().map(|content| content.size));
             }
         }
         Args(out.end())
+    }
+}
+
+impl ContentArg {
+    fn read(fields: Fields<'_>) -> Result<Option<Self>, FieldError> {
+        let Some(digest) = fields.optional("x_digest", "a str", text)? else { return Ok(None) };
+        let size = fields.need("x_size", "an int", natural)?;
+        Ok(Some(Self { digest: digest.to_owned(), size }))
     }
 }
 

@@ -18,7 +18,7 @@ mod run_args;
 mod update;
 mod worker_request;
 
-pub use args::{Args, CommandArgs, EnvEntry, LogFileArg, ProgramArg, ShellArgs};
+pub use args::{Args, CommandArgs, ContentArg, EnvEntry, LogFileArg, ProgramArg, ShellArgs};
 pub use caps::{Caps, RESUME_VERSION};
 pub use codec::{DecodeError, MESSAGE_BYTES_MAX};
 pub use info::WorkerInfo;

@@ -29,6 +29,8 @@ pub struct CommandReport {
     pub files: Vec<String>,
     /// Of `stat`.
     pub stat: Option<Vec<u64>>,
+    /// Of an upload: the SHA-256 of everything that was sent, in hexadecimal digits.
+    pub digest: Option<String>,
 }
 
 /// How a command of our own worker ended.
@@ -87,6 +89,7 @@ impl CommandReport {
             elapsed_ms: 0,
             files: Vec::new(),
             stat: None,
+            digest: None,
         }
     }
 
@@ -104,6 +107,7 @@ impl CommandReport {
             elapsed_ms: fields.optional("elapsed_ms", "an int", natural)?.unwrap_or(0),
             files: fields.optional("files", "an array of str", texts)?.unwrap_or_default(),
             stat: fields.optional("stat", "an array of int", |stat| stat.as_array()?.iter().map(natural).collect())?,
+            digest: fields.optional("digest", "a str", text)?.map(str::to_owned),
         })
     }
 
@@ -118,7 +122,8 @@ impl CommandReport {
             .put("cut", self.cut)
             .put("elapsed_ms", self.elapsed_ms)
             .put("files", array(self.files.iter().map(String::as_str)))
-            .put_or_nil("stat", self.stat.as_ref().map(|stat| array(stat.iter().copied())));
+            .put_or_nil("stat", self.stat.as_ref().map(|stat| array(stat.iter().copied())))
+            .put_some("digest", self.digest.as_deref());
         out.end()
     }
 }

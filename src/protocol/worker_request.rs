@@ -29,8 +29,10 @@ pub enum WorkerRequest {
         failure: Option<String>,
         report: Option<Box<CommandReport>>,
     },
+    /// Ours: the place of the block in the file.
     UploadFileWrite {
         command: CommandId,
+        offset: Option<u64>,
         data: Bytes,
     },
     UploadFileClose {
@@ -43,15 +45,19 @@ pub enum WorkerRequest {
         modified: Option<f64>,
     },
     /// The response must be bin; an empty one ends the file (docs/reference/worker-protocol.md#transfers).
+    /// Ours: the place of the block in the file.
     ReadFile {
         command: CommandId,
+        offset: Option<u64>,
         length: u64,
     },
     ReadFileClose {
         command: CommandId,
     },
+    /// Ours: the place of the block in the archive.
     UploadDirectoryWrite {
         command: CommandId,
+        offset: Option<u64>,
         data: Bytes,
     },
     UploadDirectoryUnpack {
@@ -73,6 +79,7 @@ impl Request for WorkerRequest {
         let fields = Fields::of(message).unwrap_or(Fields::new(&[]));
         let command = || fields.text("command_id").map(CommandId);
         let data = || fields.need("args", "a bin", bytes);
+        let offset = || fields.optional("x_offset", "an int", natural);
         Ok(match op {
             "update" => Self::Update {
                 command: command()?,
@@ -88,7 +95,9 @@ impl Request for WorkerRequest {
                     None => None,
                 },
             },
-            "update_upload_file_write" => Self::UploadFileWrite { command: command()?, data: data()? },
+            "update_upload_file_write" => {
+                Self::UploadFileWrite { command: command()?, offset: offset()?, data: data()? }
+            }
             "update_upload_file_close" => Self::UploadFileClose { command: command()? },
             "update_upload_file_utime" => Self::UploadFileTimes {
                 command: command()?,
@@ -96,10 +105,13 @@ impl Request for WorkerRequest {
                 modified: fields.optional("modified_time", "a number", number)?,
             },
             "update_read_file" => {
-                Self::ReadFile { command: command()?, length: fields.need("length", "an int", natural)? }
+                let length = fields.need("length", "an int", natural)?;
+                Self::ReadFile { command: command()?, offset: offset()?, length }
             }
             "update_read_file_close" => Self::ReadFileClose { command: command()? },
-            "update_upload_directory_write" => Self::UploadDirectoryWrite { command: command()?, data: data()? },
+            "update_upload_directory_write" => {
+                Self::UploadDirectoryWrite { command: command()?, offset: offset()?, data: data()? }
+            }
             "update_upload_directory_unpack" => Self::UploadDirectoryUnpack { command: command()? },
             _ => Self::Unknown { op: op.to_owned() },
         })
@@ -119,15 +131,15 @@ impl Request for WorkerRequest {
             Self::Complete { failure, .. } => {
                 out.put_or_nil("args", failure.as_deref());
             }
-            Self::UploadFileWrite { data, .. } | Self::UploadDirectoryWrite { data, .. } => {
-                out.put("args", data.to_vec());
+            Self::UploadFileWrite { data, offset, .. } | Self::UploadDirectoryWrite { data, offset, .. } => {
+                out.put("args", data.to_vec()).put_some("x_offset", *offset);
             }
             Self::UploadFileTimes { accessed, modified, .. } => {
                 out.put_or_nil("access_time", accessed.map(Value::F64))
                     .put_or_nil("modified_time", modified.map(Value::F64));
             }
-            Self::ReadFile { length, .. } => {
-                out.put("length", *length);
+            Self::ReadFile { length, offset, .. } => {
+                out.put("length", *length).put_some("x_offset", *offset);
             }
             Self::UploadFileClose { .. }
             | Self::ReadFileClose { .. }

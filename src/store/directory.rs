@@ -65,6 +65,9 @@ impl Directory {
     pub fn configs(&self) -> PathBuf {
         self.dir.join("configs")
     }
+    pub fn artifacts(&self) -> PathBuf {
+        self.dir.join("artifacts")
+    }
     pub fn builds(&self) -> PathBuf {
         self.dir.join("builds")
     }

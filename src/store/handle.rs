@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use super::artifacts::Artifacts;
 use super::backend::{Backend, MemoryBackend};
 use super::background::BackgroundThread;
 use super::blocking::block_on;
@@ -67,6 +68,7 @@ pub(crate) struct Parts {
     pub snapshots: Arc<Snapshots>,
     pub configs: Arc<Configs>,
     pub facts: Facts,
+    pub artifacts: Artifacts,
 }
 
 /// Where facts are that the engine may ask for again.
@@ -100,6 +102,7 @@ impl Store {
         let background = Arc::new(BackgroundThread::start()?);
         let backend: Arc<dyn Backend> = Arc::clone(&overlay) as Arc<dyn Backend>;
         let recent = directory.recent();
+        let artifacts = Artifacts::open(&directory, &backend, Some(space.clone()))?;
         let packing = Packing { directory: directory.clone(), overlay, packs };
         let parts = WriterParts {
             backend: Arc::clone(&backend),
@@ -118,6 +121,7 @@ impl Store {
                 snapshots: Arc::new(opened.snapshots),
                 configs: Arc::new(Configs::Files(directory.configs())),
                 facts: Facts::Files { directory, _lock: Arc::new(opened.lock) },
+                artifacts,
             },
         ))
     }
@@ -132,6 +136,7 @@ impl Store {
         let background = Arc::new(BackgroundThread::start()?);
         let backend: Arc<dyn Backend> = Arc::new(MemoryBackend::default());
         let memory = Arc::new(Mutex::default());
+        let artifacts = Artifacts::open(&directory, &backend, None)?;
         let parts = WriterParts {
             backend: Arc::clone(&backend),
             logs: writing,
@@ -149,6 +154,7 @@ impl Store {
                 snapshots: Arc::new(Snapshots::Memory(Mutex::default())),
                 configs: Arc::new(Configs::Memory(Mutex::default())),
                 facts: Facts::Memory(memory),
+                artifacts,
             },
         ))
     }

@@ -59,6 +59,10 @@ pub(crate) enum Table {
     BuildCount = 0x45,
     /// (Running build, name) to a property that was set since it started.
     BuildProperty = 0x46,
+    /// Builder to the bytes of its artifacts.
+    ArtifactBytes = 0x47,
+    /// (Builder, number) to a build that has artifacts.
+    BuildWithArtifacts = 0x48,
 
     /// (Build, number in the build).
     Step = 0x50,
@@ -68,6 +72,10 @@ pub(crate) enum Table {
     Log = 0x52,
     /// Log to its step.
     LogPlace = 0x53,
+    /// (Build, name).
+    Artifact = 0x54,
+    /// (Digest, build, name).
+    ArtifactOfDigest = 0x55,
 
     Outbox = 0x60,
     /// Subject and kind to the alert that follows from facts.
@@ -87,7 +95,7 @@ pub(crate) type Key = Vec<u8>;
 
 impl Table {
     /// All of them, for messages.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 44] = [
         Self::Meta,
         Self::PlanAdopted,
         Self::Ended,
@@ -119,10 +127,14 @@ impl Table {
         Self::BuildRunning,
         Self::BuildCount,
         Self::BuildProperty,
+        Self::ArtifactBytes,
+        Self::BuildWithArtifacts,
         Self::Step,
         Self::StepPlace,
         Self::Log,
         Self::LogPlace,
+        Self::Artifact,
+        Self::ArtifactOfDigest,
         Self::Outbox,
         Self::Alert,
         Self::Undelivered,
@@ -170,6 +182,15 @@ impl Table {
     /// All keys of the table.
     pub fn all(self) -> KeyRange {
         KeyRange { from: vec![self.byte()], to: vec![self.byte() + 1] }
+    }
+
+    /// All names that begin with this text, which does not end with the highest letter.
+    pub fn begins(self, text: &str) -> KeyRange {
+        let (from, mut to) = (self.name(text), self.name(text));
+        if let Some(last) = to.last_mut() {
+            *last += 1;
+        }
+        KeyRange { from, to }
     }
 
     /// All pairs whose first number is this.

@@ -4,6 +4,7 @@
 //! from there facts go to packs, records to a database that can be made again, logs to packs and files. This room knows no engine and no
 //! configuration language: snapshots and configurations are bytes to it. `docs/design/store.md` has the whole picture.
 
+mod artifacts;
 mod backend;
 mod background;
 mod blocking;
@@ -40,7 +41,10 @@ mod varint;
 mod write_queue;
 mod writer;
 
-pub use doors::{History, Journal, Lease, LogReader, LogStore, SourcePart};
+pub use artifacts::Artifacts;
+pub use doors::{
+    ArtifactStore, History, Journal, Lease, LogReader, LogStore, SourcePart, UploadContent, UploadError, UploadForm,
+};
 pub use error::StoreError;
 pub use handle::{Store, StoreOptions};
 pub use logs::{LeftOut, LogLimits, LogLine, LogPart, Logs};

@@ -12,6 +12,8 @@ pub(crate) enum Removal {
     Buildset(BuildsetId),
     /// Only the logs of a build.
     Logs(BuildId),
+    /// Only the artifacts of a build.
+    Artifacts(BuildId),
 }
 
 impl Removal {
@@ -19,7 +21,7 @@ impl Removal {
     pub fn logs_of(&self) -> Option<BuildId> {
         match self {
             Self::Build(build) | Self::Logs(build) => Some(*build),
-            Self::Request(_) | Self::Buildset(_) => None,
+            Self::Request(_) | Self::Buildset(_) | Self::Artifacts(_) => None,
         }
     }
 }

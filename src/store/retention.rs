@@ -12,12 +12,13 @@ use super::StoreError;
 use super::backend::{Backend, Direction};
 use super::codec::decode;
 use super::key::{Table, last_number};
-use super::project::{BUILDS_TOTAL, StoredEnd, StoredReport};
+use super::project::{BUILDS_TOTAL, StoredEnd, StoredReport, remove_artifacts};
 use super::removal::Removal;
 use super::txn::{Records, Txn};
 use crate::base::{Span, Timestamp};
 use crate::model::{
-    BuildId, BuildRecord, BuildsetRecord, LogKind, LogRecord, RequestRecord, RetentionPlan, StepRecord,
+    ArtifactRules, BuildId, BuildRecord, BuilderRecord, BuildsetRecord, LogKind, LogRecord, RequestRecord,
+    RetentionPlan, StepRecord,
 };
 
 /// Builders looked at in one call: each costs a few reads.
@@ -28,6 +29,9 @@ const BUILDS_MAX: usize = 20;
 
 /// Builds or requests of one builder looked at in one call.
 const LOOKED_AT_MAX: usize = 64;
+
+/// Builds with artifacts of one builder looked at in one call. Some may stay much longer than others.
+const ARTIFACTS_LOOKED_AT_MAX: usize = 512;
 
 /// Removals of the journal applied together.
 const REPEATED_AT_ONCE: usize = 1000;
@@ -56,7 +60,7 @@ impl Retired {
     pub fn builds(&self) -> impl Iterator<Item = BuildId> {
         self.entries.iter().filter_map(|entry| match entry {
             Removal::Build(build) => Some(*build),
-            Removal::Request(_) | Removal::Buildset(_) | Removal::Logs(_) => None,
+            Removal::Request(_) | Removal::Buildset(_) | Removal::Logs(_) | Removal::Artifacts(_) => None,
         })
     }
 
@@ -64,7 +68,7 @@ impl Retired {
     pub fn logs(&self) -> impl Iterator<Item = BuildId> {
         self.entries.iter().filter_map(|entry| match entry {
             Removal::Logs(build) => Some(*build),
-            Removal::Build(_) | Removal::Request(_) | Removal::Buildset(_) => None,
+            Removal::Build(_) | Removal::Request(_) | Removal::Buildset(_) | Removal::Artifacts(_) => None,
         })
     }
 }
@@ -84,6 +88,7 @@ pub(crate) fn retire(txn: &mut Txn<'_>, backend: &dyn Backend, retirement: &Reti
         sweep.builds(*builder)?;
         sweep.requests(*builder)?;
         sweep.logs(*builder)?;
+        sweep.artifacts(*builder)?;
         sweep.retired.last_builder = Some(*builder);
         if sweep.retired.entries.len() >= BUILDS_MAX {
             return Ok(sweep.retired);
@@ -198,6 +203,40 @@ impl Sweep<'_, '_> {
         Ok(())
     }
 
+    /// Those of the newest build that has any stay.
+    fn artifacts(&mut self, builder: u64) -> Result<(), StoreError> {
+        let Some(rules) = self.artifact_rules(builder)? else { return Ok(()) };
+        let all = Table::BuildWithArtifacts.under(builder);
+        let newest = self.backend.ids(&all, Direction::Descending, 1)?.first().copied();
+        for (key, value) in self.backend.scan(&all, Direction::Ascending, ARTIFACTS_LOOKED_AT_MAX)? {
+            if last_number(&key) == newest || self.retired.entries.len() >= BUILDS_MAX {
+                return Ok(());
+            }
+            let Some(build) = last_number(&value).filter(|build| !self.needed.contains(build)) else { continue };
+            // Removed a moment ago, perhaps.
+            let Some(record) = self.txn.record::<BuildRecord>(&Table::Build.id(build))? else { continue };
+            let (Some(completed), Some(outcome)) = (record.completed, record.outcome) else { continue };
+            let days = rules.days_of(outcome).or(self.rules.rules.artifact_days);
+            if self.is_past(completed, days) {
+                remove_artifacts(self.txn, &record)?;
+                self.retired.entries.push(Removal::Artifacts(record.id));
+            }
+        }
+        Ok(())
+    }
+
+    /// None if artifacts of this builder stay as long as their builds.
+    fn artifact_rules(&self, builder: u64) -> Result<Option<ArtifactRules>, StoreError> {
+        let rules = &self.rules.rules;
+        if rules.artifact_days.is_none() && rules.artifacts_of.is_empty() {
+            return Ok(None);
+        }
+        let record: Option<BuilderRecord> = self.backend.record(&Table::Builder.id(builder))?;
+        let own = record.and_then(|record| rules.artifacts_of.get(&record.name).cloned()).unwrap_or_default();
+        let says_nothing = rules.artifact_days.is_none() && own.days.is_none() && own.days_after.is_empty();
+        Ok((!says_nothing).then_some(own))
+    }
+
     fn is_past(&self, at: Timestamp, days: Option<u64>) -> bool {
         days.is_some_and(|days| self.rules.now.since(at) > Span::from_minutes(days.saturating_mul(24 * 60)))
     }
@@ -236,6 +275,10 @@ fn repeat(txn: &mut Txn<'_>, entry: &Removal) -> Result<(), StoreError> {
             }
             None => Ok(()),
         },
+        Removal::Artifacts(build) => match txn.record::<BuildRecord>(&Table::Build.id(build.0))? {
+            Some(record) => remove_artifacts(txn, &record),
+            None => Ok(()),
+        },
         Removal::Logs(build) => {
             remove_logs(txn, *build)?;
             if let Some(record) = txn.record::<BuildRecord>(&Table::Build.id(build.0))? {
@@ -257,6 +300,7 @@ fn remove_build(txn: &mut Txn<'_>, build: &BuildRecord, gone: &mut Vec<Removal>)
         txn.remove(Table::StepPlace.id(step.id.0));
         txn.remove(key);
     }
+    remove_artifacts(txn, build)?;
     txn.remove(Table::Build.id(id));
     txn.remove(Table::BuildNumber.pair(build.builder.0, build.number));
     txn.remove(Table::BuildOfWorker.pair(build.worker.0, id));

@@ -1,16 +1,18 @@
-//! File commands, which the worker performs itself on a blocking thread. They have no spool: if one is lost with the
-//! worker, the master simply asks again, because doing it twice is the same as doing it once.
+//! File commands, which the worker performs itself: on a blocking thread, or as a transfer. They have no spool: if one is
+//! lost with the worker, the master simply asks again, because doing it twice is the same as doing it once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::entry::{Status, TaskMessage};
 use super::files::{FileOutcome, perform};
 use super::link::{Acked, Acks, Dialect, Link};
 use super::stock::elapsed_seconds;
+use super::transfer::{self, Connection, Transfer, is_transfer, offset_of};
 use crate::model::CommandId;
 use crate::protocol::{CommandArgs, CommandReport, Lines, MsgPack, ReportedEnd, Seq, StdStream, Update, WorkerRequest};
 
@@ -30,6 +32,12 @@ pub(super) struct FileTask {
     link: Option<(Link, Arc<Acks>)>,
     sent: bool,
     unwanted: bool,
+    /// For a transfer, which uses connections itself.
+    connections: watch::Sender<Option<Connection>>,
+    attached: u64,
+    stop: CancellationToken,
+    /// An upload that was done has to be done again: the master that had it has lost it.
+    again: bool,
 }
 
 impl FileTask {
@@ -45,16 +53,23 @@ impl FileTask {
             link: None,
             sent: false,
             unwanted: false,
+            connections: watch::Sender::new(None),
+            attached: 0,
+            stop: CancellationToken::new(),
+            again: false,
         }
     }
 
     /// Answers the request, does the work, and reports its end.
     pub async fn start(mut self, link: Link, seq: Seq) -> CommandId {
-        let (work, cancelled) = (self.work.clone(), Arc::clone(&self.cancelled));
-        let mut doing = tokio::task::spawn_blocking(move || perform(&work.0, &cancelled));
+        let mut doing = self.begin();
         let _connection_is_gone = link.answer(seq, Ok(MsgPack::Nil)).await;
-        self.attach(link);
+        let offset = offset_of(&self.work.0);
+        self.attach(link, offset);
         while !self.is_done() {
+            if std::mem::take(&mut self.again) {
+                doing = self.begin();
+            }
             self.tell().await;
             let acks = self.link.as_ref().map(|(_, acks)| Arc::clone(acks));
             let answers_come = acks.is_some();
@@ -76,29 +91,53 @@ impl FileTask {
         self.id
     }
 
+    fn begin(&self) -> JoinHandle<FileOutcome> {
+        let (id, args) = (self.id.clone(), self.work.0.clone());
+        if is_transfer(&args) {
+            let (connections, stop) = (self.connections.subscribe(), self.stop.clone());
+            return tokio::spawn(transfer::run(Transfer { id, args, connections, stop }));
+        }
+        let cancelled = Arc::clone(&self.cancelled);
+        tokio::task::spawn_blocking(move || perform(&args, &cancelled))
+    }
+
+    fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+        self.stop.cancel();
+    }
+
     fn end(self, doing: JoinHandle<FileOutcome>) -> CommandId {
+        // A transfer is not stopped: what it has received stays for the next worker.
         self.cancelled.store(true, Ordering::Relaxed);
         doing.abort();
         self.id
     }
 
-    fn attach(&mut self, link: Link) {
+    fn attach(&mut self, link: Link, next: u64) {
         let acks = Acks::from(0, link.dialect);
+        self.attached += 1;
+        self.connections.send_replace(Some(Connection { link: link.clone(), next, number: self.attached }));
+        if self.outcome.as_ref().is_some_and(|outcome| outcome.sent > next) {
+            self.outcome = None;
+            self.again = true;
+        }
         self.link = Some((link, acks));
         self.sent = false;
     }
 
     async fn asked(&mut self, ask: TaskMessage) {
         match ask {
-            TaskMessage::Attach { link, .. } => self.attach(link),
-            TaskMessage::Hold => self.link = None,
+            TaskMessage::Attach { link, next } => self.attach(link, next),
+            TaskMessage::Hold => self.detach(),
             TaskMessage::Discard => {
-                self.link = None;
+                self.detach();
+                // Nobody takes or gives its blocks any more.
+                self.stop.cancel();
                 self.unwanted = true;
             }
             TaskMessage::Stop { why, .. } => {
                 if self.outcome.is_none() {
-                    self.cancelled.store(true, Ordering::Relaxed);
+                    self.cancel();
                     self.why = Some(why);
                 }
             }
@@ -106,11 +145,16 @@ impl FileTask {
                 let _connection_is_gone = link.answer(seq, Ok(MsgPack::Nil)).await;
             }
             TaskMessage::Forget => {
-                self.cancelled.store(true, Ordering::Relaxed);
-                self.link = None;
+                self.cancel();
+                self.detach();
                 self.unwanted = true;
             }
         }
+    }
+
+    fn detach(&mut self) {
+        self.link = None;
+        self.connections.send_replace(None);
     }
 
     fn note_answer(&mut self) {
@@ -154,6 +198,7 @@ impl FileTask {
             elapsed_ms: outcome.elapsed_ms,
             files: outcome.files.clone(),
             stat: outcome.stat.clone(),
+            digest: outcome.digest.clone(),
             ..CommandReport::of(end, why)
         };
         let command = self.id.clone();

@@ -16,7 +16,19 @@ const FILE_BYTES_MAX: u64 = 64 * 1024;
 const COMMANDS_VERSION: &str = "3.3";
 
 /// Commands that a master may send us.
-const COMMANDS: [&str; 8] = ["shell", "mkdir", "rmdir", "cpdir", "stat", "glob", "listdir", "rmfile"];
+const COMMANDS: [&str; 11] = [
+    "shell",
+    "mkdir",
+    "rmdir",
+    "cpdir",
+    "stat",
+    "glob",
+    "listdir",
+    "rmfile",
+    "upload_file",
+    "upload_directory",
+    "download_file",
+];
 
 /// Gathers the info. Files are read each time, so an edit shows at the next connection.
 pub(super) fn gather(dir: &Path, instance: &str, caps: Caps) -> WorkerInfo {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use crate::model::CommandId;
 use crate::protocol::{Answer, Seq, WorkerRequest};
@@ -50,10 +50,17 @@ pub(super) enum Outgoing {
 /// What to do with the response to a request.
 #[derive(Debug)]
 pub(super) struct Receipt {
-    acks: Arc<Acks>,
-    what: Acked,
+    reader: Reader,
     /// Its share of the window, released with it.
     _window: Option<OwnedSemaphorePermit>,
+}
+
+/// Who reads a response.
+#[derive(Debug)]
+enum Reader {
+    Acks(Arc<Acks>, Acked),
+    /// A transfer, which wants the answer itself. Without one, the connection is gone.
+    Transfer(oneshot::Sender<Answer>),
 }
 
 /// What a request reported.
@@ -140,7 +147,18 @@ impl Link {
 impl SendPermit {
     /// Sends; the answer goes to `acks`.
     pub fn send(self, request: WorkerRequest, acks: &Arc<Acks>, what: Acked) {
-        let receipt = Receipt { acks: Arc::clone(acks), what, _window: self.window };
+        self.send_to(request, Reader::Acks(Arc::clone(acks), what));
+    }
+
+    /// Sends; the answer comes to the receiver.
+    pub fn ask(self, request: WorkerRequest) -> oneshot::Receiver<Answer> {
+        let (reader, answer) = oneshot::channel();
+        self.send_to(request, Reader::Transfer(reader));
+        answer
+    }
+
+    fn send_to(self, request: WorkerRequest, reader: Reader) {
+        let receipt = Receipt { reader, _window: self.window };
         self.slot.send(Outgoing::Request { request, receipt });
     }
 }
@@ -148,7 +166,11 @@ impl SendPermit {
 impl Receipt {
     /// Takes the response of the master.
     pub fn answered(self, answer: Answer) {
-        self.acks.take(self.what, answer);
+        match self.reader {
+            Reader::Acks(acks, what) => acks.take(what, answer),
+            // A transfer that was stopped wants no answers.
+            Reader::Transfer(reader) => drop(reader.send(answer)),
+        }
     }
 }
 

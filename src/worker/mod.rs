@@ -35,6 +35,8 @@ mod spool;
 mod stock;
 #[cfg(unix)]
 mod table;
+#[cfg(unix)]
+mod transfer;
 #[cfg(not(unix))]
 mod unsupported;
 

@@ -2,7 +2,6 @@
 //! have a command. A runner that has done its command and kept nothing of it becomes a spare again.
 
 use std::io;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use tokio::sync::Notify;
 use super::order::Order;
 use super::runner::{Job, POKE, WorkerNotifier};
 use super::spool::Spooled;
+use crate::base::environment;
 use crate::base::process::spawn_ourselves;
 
 /// How often the files of a runner are looked at that is not our child, and so cannot tell us.
@@ -204,6 +204,5 @@ fn adopted_event(spooled: &Spooled) -> RunnerEvent {
 
 /// The number of this start of the machine, as far as the system tells.
 pub(super) fn boot() -> String {
-    let path = Path::new("/proc/sys/kernel/random/boot_id");
-    std::fs::read_to_string(path).map(|id| id.trim().to_owned()).unwrap_or_default()
+    environment::boot_id().unwrap_or_default()
 }

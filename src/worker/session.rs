@@ -239,11 +239,6 @@ impl Session<'_> {
                 self.table.start(id, order, link, seq).await;
                 return None;
             }
-            Ok(
-                CommandArgs::UploadFile { .. } | CommandArgs::UploadDirectory { .. } | CommandArgs::DownloadFile { .. },
-            ) => {
-                format!("({id}): this worker does not move files yet; `{name}` needs a `buildbot-worker`")
-            }
             Ok(args) => {
                 self.table.start_files(id, FileWork(args), link, seq).await;
                 return None;

@@ -26,11 +26,12 @@ use crate::support::python::python_with;
 use crate::support::starwright::PROGRAM;
 
 /// The pages that promise to work.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "README.md",
     "docs/tutorial.md",
     "docs/concepts.md",
     "docs/guides/change-sources.md",
+    "docs/guides/files.md",
     "docs/guides/forges.md",
     "docs/guides/from-buildbot.md",
     "docs/guides/mail.md",

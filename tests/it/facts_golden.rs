@@ -131,6 +131,37 @@ fn asks() -> Vec<Ask> {
         FileCommand::Stat(text("e")),
         FileCommand::List(text("f")),
         FileCommand::Glob(text("*.rs")),
+        FileCommand::Write(WriteSpec {
+            path: text("g"),
+            content: command().stdin.unwrap_or_default(),
+            mode: Some(0o600),
+        }),
+        FileCommand::Upload(UploadSpec {
+            path: text("h"),
+            name: text("dist/h"),
+            is_directory: true,
+            bytes_max: Some(1 << 20),
+            mode: Some(0o755),
+            modified: Some(1_795_334_400),
+        }),
+        FileCommand::Download(DownloadSpec {
+            from: ArtifactSource::ThisBuild,
+            name: text("dist/h"),
+            path: text("i"),
+            mode: None,
+        }),
+        FileCommand::Download(DownloadSpec {
+            from: ArtifactSource::Build { builder: text("linux"), number: 3 },
+            name: text("dist/h"),
+            path: text("i"),
+            mode: Some(0o700),
+        }),
+        FileCommand::Download(DownloadSpec {
+            from: ArtifactSource::LastSuccessful { builder: text("linux") },
+            name: text("dist/h"),
+            path: text("i"),
+            mode: None,
+        }),
     ];
     let mut asks = vec![Ask::Run(command()), Ask::Run(argv)];
     asks.extend(files.map(Ask::File));
@@ -168,6 +199,7 @@ fn answers() -> Vec<Answer> {
         files: vec![text("a")],
         stat: Some(vec![1, 2]),
         elapsed: Span::from_millis(7),
+        moved: None,
     };
     let ends = [
         CommandEnd::Exited(2),
@@ -182,6 +214,16 @@ fn answers() -> Vec<Answer> {
     ];
     let mut answers = vec![Answer::Done, Answer::Time(at())];
     answers.extend(ends.map(|end| Answer::Command(CommandResult { end, ..result.clone() })));
+    let kept = Artifact {
+        name: text("dist/app.whl"),
+        size: 4_096,
+        digest: ContentDigest("ab".repeat(32)),
+        mode: Some(0o644),
+        modified: Some(1_795_334_400),
+    };
+    for moved in [Moved::Kept(vec![kept.clone()]), Moved::Downloaded(kept)] {
+        answers.push(Answer::Command(CommandResult { moved: Some(Box::new(moved)), ..result.clone() }));
+    }
     answers.push(Answer::Triggered(Triggered {
         outcome: Outcome::Exception,
         builds: vec![TriggeredBuild {

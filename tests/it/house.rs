@@ -59,7 +59,7 @@ const SOLE_USERS: &[(&str, &[&str])] = &[
     ("hyper_util", &["web"]),
     ("lettre", &["notify"]),
     ("git2", &["vcs"]),
-    ("ring", &["vcs"]),
+    ("ring", &["base", "vcs"]),
     ("clap", &["cli"]),
     ("reqwest", &["auth", "cli", "vcs", "notify"]),
     ("openidconnect", &["auth"]),

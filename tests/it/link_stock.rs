@@ -235,7 +235,7 @@ async fn odd_messages_are_refused_or_ignored_and_the_connection_lives_on() {
     worker.bytes(b"\x81\xa1a\x01".to_vec()).await;
     for odd in [
         WorkerRequest::Unknown { op: "own.hello".to_owned() },
-        WorkerRequest::ReadFile { command: id("c"), length: 5 },
+        WorkerRequest::ReadFile { command: id("c"), offset: None, length: 5 },
         told("never", Vec::new()),
         complete("never"),
     ] {

@@ -19,6 +19,7 @@ mod docs;
 mod ends;
 mod evaluator;
 mod facts_golden;
+mod files;
 mod forges;
 mod house;
 mod link_ours;

@@ -180,7 +180,7 @@ fn write_under_load(dir: &Path) {
             runtime.block_on(store.save_snapshot(seq, snapshot(seq))).unwrap();
             tell(&format!("snapshot {seq}"));
         }
-        let keep = RetentionPlan { days: None, builds: Some(5), log_days: None };
+        let keep = RetentionPlan { days: None, builds: Some(5), log_days: None, ..RetentionPlan::default() };
         let removed = store.retire(&keep, Timestamp::default()).unwrap();
         tell(&format!("removed {removed}"));
     }

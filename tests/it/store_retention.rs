@@ -32,7 +32,7 @@ fn what_retention_does_not_keep_is_gone_from_records_and_disk() {
             runtime.block_on(store.save_snapshot(store.last_fact().unwrap(), vec![seq])).unwrap();
         }
         let before = store.builds(ALL).unwrap();
-        let keep = RetentionPlan { days: None, builds: Some(2), log_days: None };
+        let keep = RetentionPlan { days: None, builds: Some(2), log_days: None, ..RetentionPlan::default() };
         // Each call does a bounded part of the work; some remove requests only, and no build.
         let removed: u64 = (0..200).map(|_| store.retire(&keep, history.now()).unwrap()).sum();
         let after = store.builds(ALL).unwrap();
@@ -86,7 +86,7 @@ fn old_logs_go_before_their_builds() {
             let part = log_part(["a line".to_owned()]);
             runtime.block_on(store.logs().append(log.build, log.id, "master", 0, part)).unwrap();
         }
-        let keep = RetentionPlan { days: None, builds: None, log_days: Some(3) };
+        let keep = RetentionPlan { days: None, builds: None, log_days: Some(3), ..RetentionPlan::default() };
         history.wait(Span::from_minutes(2 * 24 * 60));
         for _ in 0..20 {
             assert_eq!(store.retire(&keep, history.now()).unwrap(), 0);
@@ -127,7 +127,7 @@ fn builds_go_when_they_are_old() {
         for WaitingReport { report, .. } in store.outbox().unwrap() {
             store.commit_blocking(history.fact(Event::ReportSent { report: report.id })).unwrap();
         }
-        let keep = RetentionPlan { days: Some(30), builds: None, log_days: None };
+        let keep = RetentionPlan { days: Some(30), builds: None, log_days: None, ..RetentionPlan::default() };
         assert_eq!(store.retire(&keep, history.now()).unwrap(), 0);
         history.wait(Span::from_minutes(31 * 24 * 60));
         while store.retire(&keep, history.now()).unwrap() > 0 {}
@@ -145,7 +145,7 @@ fn a_build_that_a_report_speaks_of_stays() {
         for _ in 0..400 {
             store.commit_blocking(history.step()).unwrap();
         }
-        let keep = RetentionPlan { days: None, builds: Some(1), log_days: None };
+        let keep = RetentionPlan { days: None, builds: Some(1), log_days: None, ..RetentionPlan::default() };
         while store.retire(&keep, history.now()).unwrap() > 0 {}
         let outbox = store.outbox().unwrap();
         assert!(outbox.len() > 5);
@@ -178,7 +178,7 @@ fn a_build_that_runs_in_a_kept_snapshot_stays() {
         assert!(running.iter().all(|build| store.build(*build).unwrap().unwrap().completed.is_some()));
         let now = history.now();
         let retire_all = || {
-            let keep = RetentionPlan { days: None, builds: Some(1), log_days: None };
+            let keep = RetentionPlan { days: None, builds: Some(1), log_days: None, ..RetentionPlan::default() };
             while store.retire(&keep, now).unwrap() > 0 {}
         };
         retire_all();

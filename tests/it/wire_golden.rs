@@ -17,9 +17,9 @@ use starwright::testing::model::{
     CommandId, CommandSpec, EnvValue, LogFileSpec, OnLost, Outcome, Piece, Program, Quote, StopLevel, Text,
 };
 use starwright::testing::protocol::{
-    Caps, CommandArgs, CommandReport, LogChunk, MasterMessage, MasterRequest, Message, MsgPack, RESUME_VERSION,
-    ReportedEnd, Request, ResumeAnswer, ResumedState, RunArgs, Seq, Settings, StdStream, Update, WorkerInfo,
-    WorkerMessage, WorkerRequest,
+    Caps, CommandArgs, CommandReport, ContentArg, LogChunk, MasterMessage, MasterRequest, Message, MsgPack,
+    RESUME_VERSION, ReportedEnd, Request, ResumeAnswer, ResumedState, RunArgs, Seq, Settings, StdStream, Update,
+    WorkerInfo, WorkerMessage, WorkerRequest,
 };
 
 use crate::support::link::{FakeWorker, pair};
@@ -98,6 +98,18 @@ fn of_the_master() -> Vec<(&'static str, MasterMessage)> {
         buffer_size: 65_536,
         caps: Caps::OURS,
     };
+    let start = |args: &CommandArgs| MasterRequest::StartCommand {
+        command: id(),
+        name: args.name().to_owned(),
+        builder: Some("linux".to_owned()),
+        args: args.write(),
+    };
+    let path = || "/srv/worker/linux/dist".to_owned();
+    let (blocksize, maxsize, offset) = (262_144, None, 524_288);
+    let upload = CommandArgs::UploadFile { path: path(), blocksize, maxsize, keepstamp: false, offset };
+    let upload_directory = CommandArgs::UploadDirectory { path: path(), blocksize, maxsize, compress: None, offset };
+    let content = Some(ContentArg { digest: "ab".repeat(32), size: 1_000_000 });
+    let download = CommandArgs::DownloadFile { path: path(), blocksize, maxsize, mode: Some(0o644), content };
     let requests = [
         ("10-who-are-you", MasterRequest::GetWorkerInfo { offer: Caps::OURS }),
         ("20-settings", MasterRequest::SetWorkerSettings(settings)),
@@ -129,6 +141,9 @@ fn of_the_master() -> Vec<(&'static str, MasterMessage)> {
                 level: Some(StopLevel::Kill),
             },
         ),
+        ("52-upload", start(&upload)),
+        ("53-upload-directory", start(&upload_directory)),
+        ("54-download", start(&download)),
         ("60-keepalive", MasterRequest::Keepalive),
         ("61-print", MasterRequest::Print { message: "hello".to_owned() }),
         ("70-shutdown", MasterRequest::Shutdown),
@@ -174,6 +189,12 @@ fn of_the_worker() -> Vec<(&'static str, WorkerMessage)> {
         stat: Some((1..=10).collect()),
         ..CommandReport::of(ReportedEnd::Exited, "")
     };
+    let uploaded = CommandReport {
+        code: Some(0),
+        digest: Some("ab".repeat(32)),
+        elapsed_ms: 1_500,
+        ..CommandReport::of(ReportedEnd::Exited, "")
+    };
     let mut messages = vec![
         ("10-who-i-am", Message::Response { seq: Seq::from(0), answer: Ok(info().write()) }),
         ("30-resumed", Message::Response { seq: Seq::from(2), answer: Ok(states.write()) }),
@@ -192,6 +213,20 @@ fn of_the_worker() -> Vec<(&'static str, WorkerMessage)> {
         ("61-killed", complete(4, killed)),
         ("62-lost", complete(4, CommandReport::of(ReportedEnd::Lost, "its runner died"))),
         ("63-listed", complete(0, listed)),
+        ("64-uploaded", complete(0, uploaded)),
+        (
+            "70-block",
+            WorkerRequest::UploadFileWrite {
+                command: id(),
+                offset: Some(262_144),
+                data: Bytes::from_static(b"block\xff"),
+            },
+        ),
+        (
+            "71-block-of-a-directory",
+            WorkerRequest::UploadDirectoryWrite { command: id(), offset: Some(0), data: Bytes::from_static(b"tar") },
+        ),
+        ("72-wants-a-block", WorkerRequest::ReadFile { command: id(), offset: Some(262_144), length: 65_536 }),
     ];
     messages.extend(requests.into_iter().zip(0..).map(|((name, request), seq)| (name, ask(seq, request))));
     messages

@@ -86,6 +86,13 @@ pub(super) static BUILDER: Native = Native {
             "\"retry\"",
             "What to do if the worker does not come back: queue the build again, run the command again, or fail.",
         ),
+        optional(
+            "artifacts",
+            "dict",
+            "{}",
+            "How long its artifacts are kept: `keep_days`, or days by the build's outcome (`success`, `failure`, …). `max_mib` \
+             limits all of them together; an upload beyond that fails.",
+        ),
     ],
 };
 
@@ -124,7 +131,10 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
             on_lost: call.word("on_lost", &ON_LOST).unwrap_or_default(),
             place: call.place(),
         };
-        call.collector.plan.borrow_mut().builders.entry(name).or_insert(plan);
+        let artifacts = super::artifacts::rules(&call);
+        let whole = &mut call.collector.plan.borrow_mut();
+        whole.database.retention.artifacts_of.extend(artifacts.map(|rules| (name.clone(), rules)));
+        whole.builders.entry(name).or_insert(plan);
         Ok(NoneType)
     }
 }

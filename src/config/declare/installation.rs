@@ -100,6 +100,17 @@ pub(super) static DATABASE: Native = Native {
             "None",
             "Logs older than this are removed, even if their builds are kept.",
         ),
+        optional(
+            "keep_artifact_days",
+            "whole number",
+            "None",
+            "Artifacts older than this are removed, even if their builds are kept; those of each builder's newest build that \
+             has any stay. A builder can say otherwise.",
+        ),
+        optional("artifact_upload_mib", "whole number", "4096", "The largest upload, in MiB."),
+        optional("artifact_build_mib", "whole number", "16384", "The most MiB of artifacts that a build may have."),
+        optional("artifact_builder_mib", "whole number", "None", "The same for all builds of a builder together."),
+        optional("artifact_total_mib", "whole number", "None", "The same for the whole installation."),
     ],
 };
 
@@ -168,12 +179,16 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     fn database<'v>(args: &Arguments<'v, '_>, eval: &mut Evaluator<'v, '_, '_>) -> starlark::Result<NoneType> {
         let call = Call::open(&DATABASE, args, eval)?;
         call.collector.declare(Kind::Once, DATABASE.name, &call.site);
+        let plan = &mut call.collector.plan.borrow_mut().database;
         let retention = RetentionPlan {
             days: call.count_of("keep_days", 1),
             builds: call.count_of("keep_builds", 1),
             log_days: call.count_of("keep_log_days", 1),
+            artifact_days: call.count_of("keep_artifact_days", 1),
+            // Builders say it, before or after this.
+            artifacts_of: std::mem::take(&mut plan.retention.artifacts_of),
         };
-        call.collector.plan.borrow_mut().database = DatabasePlan { retention };
+        *plan = DatabasePlan { retention, artifacts: super::artifacts::limits(&call) };
         Ok(NoneType)
     }
 

@@ -1,6 +1,7 @@
 //! The declarations: a noun of the plan a file. Each file has the table of its arguments, the function
 //! that makes the plan's part of them, and nothing else.
 
+mod artifacts;
 mod builder;
 mod change_filter;
 mod change_hook;

@@ -15,7 +15,8 @@ use starlark::{starlark_module, starlark_simple_value};
 use super::command::{explain_end, explain_file};
 use crate::base::Span;
 use crate::model::{
-    CommandEnd, CommandResult, CommandSpec, FileCommand, NOT_STARTED_CODE, Outcome, Triggered, TriggeredBuild,
+    Artifact, CommandEnd, CommandResult, CommandSpec, FileCommand, Moved, NOT_STARTED_CODE, Outcome, Triggered,
+    TriggeredBuild,
 };
 
 /// The result of something that a script asked for.
@@ -36,6 +37,9 @@ pub(in crate::config) struct ResultValue {
     pub(super) files: Vec<String>,
     #[allocative(skip)]
     pub(super) builds: Vec<TriggeredBuild>,
+    /// Of an upload or a download.
+    #[allocative(skip)]
+    pub(super) artifacts: Vec<Artifact>,
 }
 
 starlark_simple_value!(ResultValue);
@@ -62,6 +66,11 @@ impl ResultValue {
             elapsed: result.elapsed,
             files: result.files.clone(),
             builds: Vec::new(),
+            artifacts: match result.moved.as_deref() {
+                Some(Moved::Kept(artifacts)) => artifacts.clone(),
+                Some(Moved::Downloaded(artifact)) => vec![artifact.clone()],
+                None => Vec::new(),
+            },
         }
     }
 
@@ -77,6 +86,7 @@ impl ResultValue {
             elapsed: Span::ZERO,
             files: Vec::new(),
             builds: Vec::new(),
+            artifacts: Vec::new(),
         }
     }
 
@@ -199,5 +209,18 @@ fn methods(builder: &mut MethodsBuilder) {
             ])
         });
         Ok(heap.alloc(AllocList(builds)))
+    }
+
+    /// The artifacts that `ctx.upload` kept or `ctx.download` brought, each with `name`, `size` and `digest`.
+    #[starlark(attribute)]
+    fn artifacts<'v>(this: &ResultValue, heap: Heap<'v>) -> anyhow::Result<Value<'v>> {
+        let artifacts = this.artifacts.iter().map(|artifact| {
+            AllocStruct([
+                ("name", heap.alloc(artifact.name.as_str())),
+                ("size", heap.alloc(artifact.size)),
+                ("digest", heap.alloc(artifact.digest.0.as_str())),
+            ])
+        });
+        Ok(heap.alloc(AllocList(artifacts)))
     }
 }

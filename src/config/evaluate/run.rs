@@ -12,7 +12,9 @@ use starlark::any::ProvidesStaticType;
 use starlark::eval::Evaluator;
 
 use super::stop::Stop;
-use crate::model::{ASKS_MAX, Answer, Ask, BuildContext, EvalJob, EvalPart, Journal, Key, Outcome, Plan, Value};
+use crate::model::{
+    ASKS_MAX, Answer, Ask, BuildContext, EvalJob, EvalPart, FileCommand, Journal, Key, Outcome, Plan, Value,
+};
 
 /// One evaluation.
 #[derive(Debug, ProvidesStaticType)]
@@ -31,6 +33,8 @@ pub(super) struct Run {
     inherited_bytes: usize,
     /// Bytes of log entries so far.
     logged: Cell<usize>,
+    /// Bytes of texts for files so far.
+    written: Cell<usize>,
 }
 
 /// Where we are: the level's path, the next call number in it, and the properties set so far on the way.
@@ -96,6 +100,7 @@ impl Run {
                 .map(|(name, property)| name.len() + property.value.bytes())
                 .sum(),
             logged: Cell::new(0),
+            written: Cell::new(0),
         }
     }
 
@@ -103,6 +108,12 @@ impl Run {
     pub(super) fn log_bytes(&self, bytes: usize) -> usize {
         self.logged.set(self.logged.get().saturating_add(bytes));
         self.logged.get()
+    }
+
+    /// Counts the bytes of a text for a file; how many there are now.
+    pub(super) fn written_bytes(&self, bytes: usize) -> usize {
+        self.written.set(self.written.get().saturating_add(bytes));
+        self.written.get()
     }
 
     /// The run that an evaluator works for.
@@ -256,6 +267,7 @@ impl Run {
 fn describe(ask: &Ask) -> String {
     match ask {
         Ask::Run(spec) => format!("the command `{}`", super::command::words_of(&spec.program)),
+        Ask::File(FileCommand::Write(write)) => format!("the text for `{}`", write.path),
         Ask::File(command) => format!("the file command {command:?}"),
         Ask::Wait(span) => format!("a wait of {span}"),
         Ask::Now => "the time".to_owned(),

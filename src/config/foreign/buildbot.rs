@@ -156,11 +156,25 @@ pub(super) const ROWS: &[Row] = &[
     name("GitDiffInfo", "git_changes(\"main\"), with load(\"@stdlib//git_steps.star\", \"git_changes\")"),
     name("GitHub", "git(\"https://github.com/…\"), with load(\"@stdlib//source.star\", \"git\")"),
     name("MasterShellCommand", "a builder on a worker that runs beside the master; no command runs in the master itself"),
-    name("StringDownload", "sh(\"cat > file\", stdin = \"text\"), with load(\"@stdlib//steps.star\", \"sh\")"),
-    name("FileUpload", "have a command on the worker send the file").missing(),
-    name("DirectoryUpload", "have a command on the worker send the files").missing(),
-    name("MultipleFileUpload", "have a command on the worker send the files").missing(),
-    name("FileDownload", "have a command on the worker fetch the file").missing(),
+    name(
+        "StringDownload",
+        "write_file(\"path\", \"text\"), with load(\"@stdlib//steps.star\", \"write_file\")",
+    ),
+    name(
+        "JSONStringDownload",
+        "write_file(\"path\", {…}), with load(\"@stdlib//steps.star\", \"write_file\")",
+    ),
+    name(
+        "JSONPropertiesDownload",
+        "write_file(\"path\", lambda ctx: {\"properties\": ctx.properties()}), with load(\"@stdlib//steps.star\", \"write_file\")",
+    ),
+    name("FileUpload", "upload(\"path\"), with load(\"@stdlib//steps.star\", \"upload\")"),
+    name("DirectoryUpload", "upload(\"path\"), with load(\"@stdlib//steps.star\", \"upload\")"),
+    name("MultipleFileUpload", "upload(\"a\", \"b/*\"), with load(\"@stdlib//steps.star\", \"upload\")"),
+    name(
+        "FileDownload",
+        "download(\"artifact\", builder = \"name\") of an artifact, or write_file; with load(\"@stdlib//steps.star\", \"download\")",
+    ),
     name("HTTPStep", "sh([\"curl\", …]), with load(\"@stdlib//steps.star\", \"sh\")"),
     name("BuildStep", "a function of `ctx`: def my_step(ctx): …, listed as steps = [my_step]"),
     // Values that depend on the build.

@@ -7,12 +7,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::host::{LinkHost, LogPlace};
 use super::lane::{Item, PendingAck};
 use super::outcome::{ExitRules, StockReport, first_line, note};
 use super::output::{part_of_chunk, part_of_lines, part_of_text};
+use super::transfer::Transfer;
 use crate::base::Timestamp;
 use crate::engine::{CommandOrder, Work};
 use crate::model::{BuildId, CommandEnd, CommandId, CommandResult, LogId};
@@ -43,6 +45,8 @@ pub(super) struct LinkCommand {
     interrupted: Option<String>,
     started: Timestamp,
     teller: Teller,
+    /// Bytes of an upload that are there.
+    received: Option<u64>,
 }
 
 /// Who reports about it.
@@ -84,6 +88,7 @@ impl LinkCommand {
             interrupted: None,
             started: now,
             teller: if ours { Teller::Ours { parts: 0 } } else { Teller::Stock(Box::default()) },
+            received: None,
         }
     }
 
@@ -103,12 +108,35 @@ impl LinkCommand {
         Ok(command)
     }
 
-    /// The number of the next part.
+    /// The number of the next part; of an upload, the place of the next byte.
     pub fn parts(&self) -> u64 {
         match self.teller {
-            Teller::Ours { parts } => parts,
+            Teller::Ours { parts } => self.received.unwrap_or(parts),
             Teller::Stock(_) => 0,
         }
+    }
+
+    /// Says what it moves, before the worker hears of it.
+    pub fn moves(&mut self, transfer: Transfer) {
+        if let Transfer::Upload(upload) = &transfer {
+            self.received = Some(upload.received());
+        }
+        self.send(Item::Moves(transfer));
+    }
+
+    /// Takes a block that the worker sends.
+    pub fn block(&self, at: Option<u64>, data: Bytes, receipt: PendingAck) {
+        self.send(Item::Block { at, data, receipt });
+    }
+
+    /// The worker wants a block.
+    pub fn read(&self, at: Option<u64>, length: u64, receipt: PendingAck) {
+        self.send(Item::Read { at, length, receipt });
+    }
+
+    /// Something that only wants an answer, in its turn.
+    pub fn acknowledge(&self, receipt: PendingAck) {
+        self.send(Item::Answer(receipt));
     }
 
     /// The first reason is kept.
@@ -128,7 +156,7 @@ impl LinkCommand {
     /// Ends it without a report from the worker.
     pub fn fail(self, end: CommandEnd) {
         let result = self.exit_rules.bare(end);
-        self.end(result, None);
+        self.end(result, None, None);
     }
 
     /// Takes an update, which is acknowledged when its parts are durable. An error ends the connection.
@@ -166,7 +194,8 @@ impl LinkCommand {
                 told.result(&self.exit_rules, last.failure.as_deref(), interrupted, now.since(self.started))
             }
         };
-        self.end(result, Some(receipt));
+        let digest = last.report.as_ref().and_then(|report| report.digest.clone());
+        self.end(result, digest, Some(receipt));
         Ok(())
     }
 
@@ -175,8 +204,8 @@ impl LinkCommand {
         self.append(self.main, part_of_text('h', format!("{}\n", failure.trim_end()), now));
     }
 
-    fn end(self, result: CommandResult, receipt: Option<PendingAck>) {
-        self.send(Item::End { result: Box::new(result), receipt });
+    fn end(self, result: CommandResult, digest: Option<String>, receipt: Option<PendingAck>) {
+        self.send(Item::End { result: Box::new(result), digest, receipt });
     }
 
     fn gap(&self, got: Option<u64>, expected: u64) -> String {

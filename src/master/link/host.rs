@@ -8,9 +8,9 @@ use futures_util::future::BoxFuture;
 use crate::base::{Timestamp, chain};
 use crate::engine::Input;
 use crate::master::ShuttingDown;
-use crate::model::{BuildId, CommandId, ConfigDigest, LogId};
+use crate::model::{Artifact, BuildId, CommandId, ConfigDigest, DownloadSpec, LogId};
 use crate::secrets::Secrets;
-use crate::store::{LogPart, LogStore, SourcePart};
+use crate::store::{ArtifactStore, LogPart, LogStore, SourcePart};
 
 /// A log of a build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +21,14 @@ pub struct LogPlace {
 
 /// Ends when a part is durable, or tells why it is not.
 pub type Durable = BoxFuture<'static, Result<(), String>>;
+
+/// How many bytes an upload may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArtifactRoom {
+    pub bytes: u64,
+    /// Which limit that is, in words for the step.
+    pub limit: String,
+}
 
 /// The master, as a link sees it.
 pub trait LinkHost: Send + Sync + 'static {
@@ -34,6 +42,13 @@ pub trait LinkHost: Send + Sync + 'static {
     fn builder_dirs(&self, worker: &str) -> BTreeSet<String>;
     /// The secrets of a configuration.
     fn secrets(&self, plan: &ConfigDigest) -> Secrets;
+
+    /// The contents of artifacts. The error's text says why there are none.
+    fn artifacts(&self) -> Result<Arc<dyn ArtifactStore>, String>;
+    /// How much room a build has for a further upload.
+    fn artifact_room(&self, build: BuildId, builder: &str) -> Result<ArtifactRoom, String>;
+    /// The artifact that a download of this build wants. The error's text says what there is not.
+    fn find_artifact(&self, build: BuildId, wanted: &DownloadSpec) -> Result<Artifact, String>;
 
     /// Appends part `n` of `source` to a log. When it ends, the part has its place: what is appended or committed later is durable
     /// only together with it. The future that it gives ends when it is durable. An error's text says why it is not.

@@ -15,6 +15,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _, ready};
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use tokio::sync::mpsc;
@@ -22,9 +23,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::host::{LinkHost, LogPlace};
 use super::limits::APPENDS_MAX;
+use super::transfer::Transfer;
 use crate::engine::{CommandEnded, Input};
 use crate::model::{CommandId, CommandResult};
-use crate::protocol::Seq;
+use crate::protocol::{Answer, Seq};
 use crate::store::LogPart;
 
 /// A message of the worker that wants an answer.
@@ -46,9 +48,25 @@ pub(super) enum Item {
     },
     /// Everything before is to be durable before this message is answered.
     Answer(PendingAck),
+    /// What the command moves. Comes before its blocks.
+    Moves(Transfer),
+    /// A block of a file that the worker sends.
+    Block {
+        at: Option<u64>,
+        data: Bytes,
+        receipt: PendingAck,
+    },
+    /// The worker wants a block.
+    Read {
+        at: Option<u64>,
+        length: u64,
+        receipt: PendingAck,
+    },
     /// The last one.
     End {
         result: Box<CommandResult>,
+        /// What the worker says of all that it sent.
+        digest: Option<String>,
         receipt: Option<PendingAck>,
     },
 }
@@ -58,6 +76,8 @@ pub(super) enum Item {
 pub(super) enum Notice {
     /// The message can be answered.
     Durable(PendingAck),
+    /// The message has this answer.
+    Answered(PendingAck, Answer),
     /// Nothing more can be kept.
     Failed(String),
 }
@@ -85,6 +105,7 @@ impl Lane {
 
     async fn carry(&self, items: &mut mpsc::UnboundedReceiver<Item>) -> Result<(), String> {
         let mut under_way = UnderWay::new();
+        let mut transfer: Option<Transfer> = None;
         loop {
             let item = tokio::select! {
                 biased;
@@ -101,7 +122,27 @@ impl Lane {
                     under_way.push_back(durable.map(|done| done.map(|()| None)).boxed());
                 }
                 Some(Item::Answer(receipt)) => under_way.push_back(ready(Ok(Some(receipt))).boxed()),
-                Some(Item::End { result, receipt }) => {
+                Some(Item::Moves(found)) => transfer = Some(found),
+                Some(Item::Block { at, data, receipt }) => {
+                    let answer = match &mut transfer {
+                        Some(Transfer::Upload(upload)) => {
+                            upload.block(at, data).await.map_err(|why| self.not_kept(&why))?
+                        }
+                        _ => Err(format!("command {} sends nothing", self.command)),
+                    };
+                    self.tell(Notice::Answered(receipt, answer));
+                }
+                Some(Item::Read { at, length, receipt }) => {
+                    let answer = match &mut transfer {
+                        Some(Transfer::Download(download)) => download.read(at, length).await,
+                        _ => Err(format!("command {} reads nothing", self.command)),
+                    };
+                    self.tell(Notice::Answered(receipt, answer));
+                }
+                Some(Item::End { mut result, digest, receipt }) => {
+                    if let Some(transfer) = transfer.take() {
+                        *result = transfer.end(*result, digest).await.map_err(|why| self.not_kept(&why))?;
+                    }
                     let (ended, drained) = futures_util::join!(self.end(*result), self.drain(&mut under_way));
                     drained.and(ended)?;
                     if let Some(receipt) = receipt {
@@ -109,7 +150,12 @@ impl Lane {
                     }
                     return Ok(());
                 }
-                None => return self.drain(&mut under_way).await,
+                None => {
+                    if let Some(transfer) = transfer {
+                        transfer.cut_off().await;
+                    }
+                    return self.drain(&mut under_way).await;
+                }
             }
         }
     }

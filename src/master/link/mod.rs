@@ -34,11 +34,12 @@ mod serve;
 mod session;
 mod shell_version;
 mod sweep;
+mod transfer;
 
 pub use arbitrate::{Verdict, arbitrate};
 pub use greet::{Newcomer, greet};
 pub use handle::{LinkHandle, LinkOrder, LinkOrders, link};
-pub use host::{Durable, LinkHost, LogPlace};
+pub use host::{ArtifactRoom, Durable, LinkHost, LogPlace};
 pub use identity::Identity;
 pub use limits::Limits;
 pub use serve::serve;

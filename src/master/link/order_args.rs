@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::host::LinkHost;
 use super::paths::{BaseDir, Syntax};
+use super::transfer::{BLOCK_BYTES, Download, Transfer, Upload};
 use crate::base::Span;
 use crate::engine::{CommandOrder, Work};
-use crate::model::{CommandSpec, EnvValue, FileCommand, Program, Text};
+use crate::model::{CommandSpec, EnvValue, FileCommand, Program, Text, UploadSpec};
 use crate::protocol::{CommandArgs, EnvEntry, LogFileArg, ProgramArg, RunArgs, ShellArgs};
 use crate::secrets::{Revealed, SecretError, Secrets};
 
@@ -15,23 +17,27 @@ use crate::secrets::{Revealed, SecretError, Secrets};
 const FILE_COMMAND_TIMEOUT: Span = Span::from_minutes(120);
 
 /// What a worker gets to do a command.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Prepared {
     pub args: CommandArgs,
     /// Values that the arguments hold, by name.
     pub secrets: BTreeSet<(String, String)>,
     /// What the log says first; secrets show by name.
     pub header: String,
+    /// What the command moves.
+    pub transfer: Option<Transfer>,
 }
 
 /// Makes the arguments; the error is the reason why the command is broken.
 pub(super) fn prepare(
     order: &CommandOrder,
     base_dir: &BaseDir,
-    secrets: &Secrets,
+    host: &dyn LinkHost,
     ours: bool,
 ) -> Result<Prepared, String> {
-    let mut vault = Vault { secrets, used: BTreeSet::new() };
+    let secrets = host.secrets(&order.plan);
+    let mut vault = Vault { secrets: &secrets, used: BTreeSet::new() };
+    let mut transfer = None;
     let (args, header) = match &order.work {
         Work::Run(spec) => {
             let workdir = base_dir.place(&order.dir, &spec.workdir);
@@ -45,9 +51,47 @@ pub(super) fn prepare(
             };
             (args.map_err(|error| error.to_string())?, header(order, spec))
         }
+        Work::File(FileCommand::Write(spec)) => {
+            let text = vault.open(&spec.content).map_err(|error| error.to_string())?;
+            let path = base_dir.place(&order.dir, &spec.path);
+            let (args, found) = download(path, spec.mode, Download::text(text), ours);
+            transfer = Some(found);
+            (args, String::new())
+        }
+        Work::File(FileCommand::Download(spec)) => {
+            let found = Download::artifact(order, spec, host)?;
+            let path = base_dir.place(&order.dir, &spec.path);
+            let mode = spec.mode.or_else(|| found.mode());
+            let (args, found) = download(path, mode, found, ours);
+            transfer = Some(found);
+            (args, String::new())
+        }
+        Work::File(FileCommand::Upload(spec)) => {
+            let found = Upload::new(order, spec, host, ours)?;
+            let args = upload(spec, base_dir.place(&order.dir, &spec.path), found.received());
+            transfer = Some(Transfer::Upload(found));
+            (args, String::new())
+        }
         Work::File(command) => (file(order, command, base_dir)?, String::new()),
     };
-    Ok(Prepared { args, secrets: vault.used, header })
+    Ok(Prepared { args, secrets: vault.used, header, transfer })
+}
+
+/// The worker is given no bound: we refuse what is too large ourselves, and can say why.
+fn upload(spec: &UploadSpec, path: String, offset: u64) -> CommandArgs {
+    let (blocksize, maxsize) = (BLOCK_BYTES, None);
+    if spec.is_directory {
+        CommandArgs::UploadDirectory { path, blocksize, maxsize, compress: None, offset }
+    } else {
+        CommandArgs::UploadFile { path, blocksize, maxsize, keepstamp: false, offset }
+    }
+}
+
+fn download(path: String, mode: Option<u32>, found: Download, ours: bool) -> (CommandArgs, Transfer) {
+    let content = ours.then(|| found.content_arg());
+    let mode = mode.map(|mode| u64::from(mode & 0o777));
+    let args = CommandArgs::DownloadFile { path, blocksize: BLOCK_BYTES, maxsize: None, mode, content };
+    (args, Transfer::Download(found))
 }
 
 fn misplaced(path: &str) -> String {
@@ -171,6 +215,9 @@ fn file(order: &CommandOrder, command: &FileCommand, base_dir: &BaseDir) -> Resu
         FileCommand::Stat(path) => CommandArgs::Stat { path: place(path) },
         FileCommand::List(path) => CommandArgs::List { path: place(path) },
         FileCommand::Glob(pattern) => CommandArgs::Glob { path: place(pattern) },
+        FileCommand::Write(_) | FileCommand::Upload(_) | FileCommand::Download(_) => {
+            return Err("this is not done by the worker alone".to_owned());
+        }
     })
 }
 

@@ -20,6 +20,7 @@ use super::outcome::first_line;
 use super::paths::BaseDir;
 use super::shell_version::ShellVersion;
 use super::sweep::{Sweep, SweepCommand};
+use super::transfer::BLOCK_BYTES;
 use crate::base::Timestamp;
 use crate::engine::{CommandOrder, Input, ResumeState, ResumedCommand, Work};
 use crate::master::Frame;
@@ -248,6 +249,12 @@ impl Session {
                 self.answer(receipt.seq, Ok(MsgPack::Nil));
                 Ok(())
             }
+            Notice::Answered(receipt, answer) => {
+                self.unsynced_bytes -= receipt.bytes;
+                self.unsynced_messages -= 1;
+                self.answer(receipt.seq, answer);
+                Ok(())
+            }
             Notice::Failed(why) => Err(why),
         }
     }
@@ -292,10 +299,42 @@ impl Session {
                 }
                 self.refuse(receipt.seq, format!("command {command} is not known here"));
             }
+            WorkerRequest::UploadFileWrite { command, offset, data }
+            | WorkerRequest::UploadDirectoryWrite { command, offset, data } => {
+                let bytes = receipt.bytes;
+                self.moved(&command, receipt, bytes, |known, receipt| known.block(offset, data, receipt));
+            }
+            WorkerRequest::ReadFile { command, offset, length } => {
+                let bytes = usize::try_from(length.min(BLOCK_BYTES)).unwrap_or_default();
+                self.moved(&command, receipt, bytes, |known, receipt| known.read(offset, length, receipt));
+            }
+            WorkerRequest::UploadFileClose { command }
+            | WorkerRequest::UploadFileTimes { command, .. }
+            | WorkerRequest::ReadFileClose { command }
+            | WorkerRequest::UploadDirectoryUnpack { command } => {
+                let bytes = receipt.bytes;
+                self.moved(&command, receipt, bytes, LinkCommand::acknowledge);
+            }
             WorkerRequest::Malformed { op, why } => self.refuse(receipt.seq, format!("`{op}`: {why}")),
-            other => self.refuse(receipt.seq, format!("`{}` was not asked for", other.op())),
+            WorkerRequest::Unknown { op } => self.refuse(receipt.seq, format!("`{op}` was not asked for")),
         }
         Ok(())
+    }
+
+    /// A message about a file that a command moves. It counts as not yet durable until it is answered.
+    fn moved(
+        &mut self,
+        command: &CommandId,
+        receipt: PendingAck,
+        bytes: usize,
+        take: impl FnOnce(&LinkCommand, PendingAck),
+    ) {
+        let Some(known) = self.commands.get(command) else {
+            return self.refuse(receipt.seq, format!("command {command} is not known here"));
+        };
+        self.unsynced_bytes += bytes;
+        self.unsynced_messages += 1;
+        take(known, PendingAck { bytes, ..receipt });
     }
 
     fn completed(
@@ -390,15 +429,18 @@ impl Session {
         let now = self.host.now();
         let announced = CancellationToken::new();
         announced.cancel();
-        let command = LinkCommand::new(order, self.ours, self.lane(&order.command, announced), now);
+        let mut command = LinkCommand::new(order, self.ours, self.lane(&order.command, announced), now);
         if matches!(&order.work, Work::File(FileCommand::Remove(paths)) if paths.is_empty()) {
             // A stock worker fails at an empty list.
             return command.fail(CommandEnd::Exited(0));
         }
-        let prepared = match prepare(order, &self.base_dir, &self.host.secrets(&order.plan), self.ours) {
+        let mut prepared = match prepare(order, &self.base_dir, &*self.host, self.ours) {
             Ok(prepared) => prepared,
             Err(why) => return command.fail(CommandEnd::Broken(why)),
         };
+        if let Some(transfer) = prepared.transfer.take() {
+            command.moves(transfer);
+        }
         let ignored = self.shell.map(|shell| shell.ignored(order)).unwrap_or_default();
         command.write_header(format!("{ignored}{}", prepared.header), now);
         self.commands.insert(order.command.clone(), command);
@@ -479,10 +521,27 @@ impl Session {
             return;
         }
         let items = self.lane(&order.command, announced);
-        match LinkCommand::resumed(order, &*self.host, items, self.host.now()) {
+        match self.resumed_command(order, items) {
             Ok(command) => drop(self.commands.insert(order.command.clone(), command)),
             Err(why) => warn!(worker = self.shared.worker, command = %order.command, "it cannot be resumed: {why}"),
         }
+    }
+
+    /// A command of an earlier connection, with what it moves.
+    fn resumed_command(
+        &mut self,
+        order: &CommandOrder,
+        items: mpsc::UnboundedSender<Item>,
+    ) -> Result<LinkCommand, String> {
+        let mut command = LinkCommand::resumed(order, &*self.host, items, self.host.now())?;
+        if matches!(order.work, Work::File(_)) {
+            let mut prepared = prepare(order, &self.base_dir, &*self.host, self.ours)?;
+            if let Some(transfer) = prepared.transfer.take() {
+                command.moves(transfer);
+            }
+            self.give(prepared);
+        }
+        Ok(command)
     }
 
     fn resumed(&mut self, asked: Vec<CommandId>, announced: CancellationToken, answer: Answer) {

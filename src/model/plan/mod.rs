@@ -1,5 +1,6 @@
 //! The whole configuration as data. User functions are opaque ids ([`FnId`]) that only `config` can call.
 
+mod artifacts;
 mod gerrit;
 mod hook;
 mod logins;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::artifacts::{ArtifactLimits, ArtifactRules};
 pub use self::gerrit::{GerritPlan, GerritServer};
 pub use self::hook::{HookDialect, HookPlan, HookSettings, PullEvent, PullRef};
 pub use self::logins::{
@@ -117,6 +119,8 @@ pub struct WebPlan {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatabasePlan {
     pub retention: RetentionPlan,
+    #[serde(default)]
+    pub artifacts: ArtifactLimits,
 }
 
 /// What to keep. A build goes when it is older than `days` or beyond the newest `builds` of its
@@ -127,6 +131,12 @@ pub struct RetentionPlan {
     pub builds: Option<u64>,
     /// Logs go earlier than their builds.
     pub log_days: Option<u64>,
+    /// So do artifacts.
+    #[serde(default)]
+    pub artifact_days: Option<u64>,
+    /// What builders say of theirs, by name.
+    #[serde(default)]
+    pub artifacts_of: BTreeMap<String, ArtifactRules>,
 }
 
 /// `secrets(...)`: where the values of secrets are found.

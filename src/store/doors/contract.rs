@@ -176,7 +176,7 @@ fn retention_removes_builds_with_their_logs() {
         let logs = store.logs();
         let part = LogPart { stream: 'o', text: "line\n".into(), times: Vec::new() };
         block_on(LogStore::append(&logs, BuildId(1), LogId(1), SourcePart { source: "c", n: 0, part })).unwrap();
-        let rules = RetentionPlan { days: None, builds: Some(1), log_days: None };
+        let rules = RetentionPlan { days: None, builds: Some(1), log_days: None, ..RetentionPlan::default() };
         // It looks at builders that are configured.
         let builders = [("odd".to_owned(), BuilderId(2))].into_iter().collect();
         let adopted = Event::PlanAdopted {

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::LogReader;
+use super::{ArtifactStore, LogReader};
 use crate::base::Timestamp;
 use crate::model::{
-    Alert, AuditRecord, BuildId, BuildRecord, BuilderId, BuilderRecord, BuildsetId, BuildsetRecord, Change, ChangeId,
-    ChangeSourceId, ChangeSourceRecord, CodebaseRecord, DeliveryRecord, Fact, LogId, LogRecord, MadeBy, MasterRecord,
-    ProjectRecord, RequestId, RequestRecord, SchedulerId, SchedulerRecord, SourceStamp, SourceStampId, StepId,
-    StepRecord, WaitingReport, WorkerId, WorkerRecord,
+    Alert, ArtifactRecord, AuditRecord, BuildId, BuildRecord, BuilderId, BuilderRecord, BuildsetId, BuildsetRecord,
+    Change, ChangeId, ChangeSourceId, ChangeSourceRecord, CodebaseRecord, DeliveryRecord, Fact, LogId, LogRecord,
+    MadeBy, MasterRecord, ProjectRecord, RequestId, RequestRecord, SchedulerId, SchedulerRecord, SourceStamp,
+    SourceStampId, StepId, StepRecord, WaitingReport, WorkerId, WorkerRecord,
 };
 use crate::store::{Scan, StoreError};
 
@@ -22,6 +22,9 @@ pub trait History: Send + Sync + fmt::Debug {
     fn installation(&self) -> String;
     /// The bodies of its logs.
     fn logs(&self) -> Arc<dyn LogReader>;
+
+    /// The contents of its artifacts.
+    fn artifact_contents(&self) -> Result<Arc<dyn ArtifactStore>, StoreError>;
 
     /// One build.
     fn build(&self, id: BuildId) -> Result<Option<BuildRecord>, StoreError>;
@@ -47,6 +50,13 @@ pub trait History: Send + Sync + fmt::Debug {
     fn logs_of_step(&self, step: StepId) -> Result<Vec<LogRecord>, StoreError>;
     /// One log, with its present number of lines.
     fn log(&self, id: LogId) -> Result<Option<LogRecord>, StoreError>;
+
+    /// The artifacts of a build, by name.
+    fn artifacts(&self, build: BuildId) -> Result<Vec<ArtifactRecord>, StoreError>;
+    /// The artifact of a build with this name.
+    fn artifact(&self, build: BuildId, name: &str) -> Result<Option<ArtifactRecord>, StoreError>;
+    /// The bytes of a builder's artifacts; those of all without one.
+    fn artifact_bytes(&self, builder: Option<BuilderId>) -> Result<u64, StoreError>;
 
     /// One change.
     fn change(&self, id: ChangeId) -> Result<Option<Change>, StoreError>;

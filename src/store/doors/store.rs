@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{History, Journal, Lease, LogReader, LogStore, Pending, SourcePart};
+use super::{ArtifactStore, History, Journal, Lease, LogReader, LogStore, Pending, SourcePart};
 use crate::base::Timestamp;
 use crate::model::{
-    Alert, AuditRecord, BuildId, BuildRecord, BuilderId, BuilderRecord, BuildsetId, BuildsetRecord, Change, ChangeId,
-    ChangeSourceId, ChangeSourceRecord, CodebaseRecord, ConfigDigest, DeliveryRecord, Fact, LogId, LogRecord,
-    MasterRecord, ProjectRecord, RequestId, RequestRecord, RetentionPlan, SchedulerId, SchedulerRecord, SourceStamp,
-    SourceStampId, StepId, StepRecord, WaitingReport, WorkerId, WorkerRecord,
+    Alert, ArtifactRecord, AuditRecord, BuildId, BuildRecord, BuilderId, BuilderRecord, BuildsetId, BuildsetRecord,
+    Change, ChangeId, ChangeSourceId, ChangeSourceRecord, CodebaseRecord, ConfigDigest, DeliveryRecord, Fact, LogId,
+    LogRecord, MasterRecord, ProjectRecord, RequestId, RequestRecord, RetentionPlan, SchedulerId, SchedulerRecord,
+    SourceStamp, SourceStampId, StepId, StepRecord, WaitingReport, WorkerId, WorkerRecord,
 };
 use crate::store::StoreError;
 use crate::store::handle::Store;
@@ -98,6 +98,10 @@ impl History for Store {
         Arc::new(self.logs())
     }
 
+    fn artifact_contents(&self) -> Result<Arc<dyn ArtifactStore>, StoreError> {
+        Ok(Arc::new(self.artifact_contents()?))
+    }
+
     fn build(&self, id: BuildId) -> Result<Option<BuildRecord>, StoreError> {
         self.build(id)
     }
@@ -144,6 +148,18 @@ impl History for Store {
 
     fn log(&self, id: LogId) -> Result<Option<LogRecord>, StoreError> {
         self.log(id)
+    }
+
+    fn artifacts(&self, build: BuildId) -> Result<Vec<ArtifactRecord>, StoreError> {
+        self.artifacts(build)
+    }
+
+    fn artifact(&self, build: BuildId, name: &str) -> Result<Option<ArtifactRecord>, StoreError> {
+        self.artifact(build, name)
+    }
+
+    fn artifact_bytes(&self, builder: Option<BuilderId>) -> Result<u64, StoreError> {
+        self.artifact_bytes(builder)
     }
 
     fn change(&self, id: ChangeId) -> Result<Option<Change>, StoreError> {

@@ -3,6 +3,7 @@
 //! Every list follows an index, so its cost depends on what it returns and not on the length of the history. An
 //! index entry whose record is gone (it was retired meanwhile) is passed over.
 
+mod artifacts;
 mod builds;
 mod names;
 mod requests;

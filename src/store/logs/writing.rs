@@ -200,7 +200,8 @@ impl LogWriting {
         match entry {
             Removal::Build(build) => self.remove_build(*build),
             Removal::Logs(build) => self.remove_logs(*build),
-            Removal::Request(_) | Removal::Buildset(_) => Ok(()),
+            // Contents of artifacts may be shared: a sweep removes them.
+            Removal::Request(_) | Removal::Buildset(_) | Removal::Artifacts(_) => Ok(()),
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::files_of_logs::FilesOfLogs;
 use super::rebuild::project_facts;
-use super::{OnProgress, PROGRESS_EVERY, Progress, open_database, open_trusted, take_existing};
+use super::{OnProgress, PROGRESS_EVERY, Progress, contents, open_database, open_trusted, take_existing};
 use crate::model::{BuildId, BuildsetId, RequestId};
 use crate::store::StoreError;
 use crate::store::backend::{Backend, Direction, KeyRange, Pair};
@@ -103,6 +103,7 @@ fn check_records(
     report.problems.extend(read.missing);
     if let Some(found) = found {
         compare((&expected, &found), &read.removals, report, on_progress)?;
+        report.problems.extend(contents::check(directory, &found, on_progress)?);
     }
     Ok(read.removals)
 }

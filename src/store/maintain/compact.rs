@@ -177,7 +177,7 @@ impl Removed {
             match entry {
                 Removal::Build(build) => builds.extend([build.0]),
                 Removal::Buildset(buildset) => buildsets.extend([buildset.0]),
-                Removal::Request(_) | Removal::Logs(_) => {}
+                Removal::Request(_) | Removal::Logs(_) | Removal::Artifacts(_) => {}
             }
         }
         let mut gone = Self { builds, buildsets, requests: BTreeSet::new(), covered, last };
@@ -223,7 +223,7 @@ impl Removed {
     /// The removals that a rebuild still has to repeat: no fact is left that would bring the others back.
     fn still_needed(&self, entries: Vec<Removal>) -> Vec<Removal> {
         let is_needed = |entry: &Removal| match entry {
-            Removal::Build(build) | Removal::Logs(build) => !self.builds.contains(&build.0),
+            Removal::Build(build) | Removal::Logs(build) | Removal::Artifacts(build) => !self.builds.contains(&build.0),
             Removal::Request(request) => !self.requests.contains(&request.0),
             Removal::Buildset(buildset) => !self.buildsets.contains(&buildset.0),
         };

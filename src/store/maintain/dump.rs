@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{BuildId, ConfigDigest, Fact};
+use crate::model::{BuildId, ConfigDigest, ContentDigest, Fact};
 use crate::store::StoreError;
 use crate::store::codec::{decode, encode};
 use crate::store::frame::{self, Magic};
@@ -56,6 +56,12 @@ pub(super) enum Item {
         at: u64,
         bytes: serde_bytes::ByteBuf,
     },
+    /// A piece of the content of an artifact.
+    Content {
+        digest: ContentDigest,
+        at: u64,
+        bytes: serde_bytes::ByteBuf,
+    },
     End(Counts),
 }
 
@@ -66,6 +72,14 @@ pub(super) struct Counts {
     pub configs: u64,
     pub log_files: u64,
     pub log_bytes: u64,
+    /// Contents of artifacts.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub contents: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde wants")]
+const fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What went through an export or import.
@@ -81,14 +95,16 @@ pub struct DumpReport {
     pub log_files: u64,
     /// Their bytes.
     pub log_bytes: u64,
+    /// Contents of artifacts.
+    pub contents: u64,
     /// Places that could not be read, in words. The rest is there.
     pub damage: Vec<String>,
 }
 
 impl Counts {
     pub fn report(self, damage: Vec<String>) -> DumpReport {
-        let Self { facts, configs, log_files, log_bytes } = self;
-        DumpReport { facts, facts_lost: 0, configs, log_files, log_bytes, damage }
+        let Self { facts, configs, log_files, log_bytes, contents } = self;
+        DumpReport { facts, facts_lost: 0, configs, log_files, log_bytes, contents, damage }
     }
 }
 

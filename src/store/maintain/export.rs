@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::dump::{Counts, DumpReport, DumpWriter, Item};
 use super::files_of_logs::FilesOfLogs;
-use super::{OnProgress, PROGRESS_EVERY, Progress, open_trusted, settle, take_existing};
+use super::{OnProgress, PROGRESS_EVERY, Progress, contents, open_trusted, settle, take_existing};
 use crate::model::{BuildId, LogId, LogKind, LogRecord};
 use crate::store::StoreError;
 use crate::store::backend::{Backend, Direction};
@@ -54,6 +54,7 @@ pub fn export(dir: &Path, out: &mut dyn Write, on_progress: OnProgress<'_>) -> R
     let untold = damaged_logs.into_iter().filter(|words| !damage.contains(words)).collect::<Vec<_>>();
     damage.extend(untold);
     put_logs(&directory, &mut held, &mut dump, &mut counts, on_progress)?;
+    contents::put(&directory, &records, &mut dump, &mut counts)?;
     damage.extend(files.missing(&directory, &removals)?);
     if !damage.is_empty() {
         damage.extend(words_of_lost_logs(lost_logs(&records, &held)?));
@@ -89,7 +90,7 @@ fn put_facts(
         .iter()
         .filter_map(|entry| match entry {
             Removal::Build(build) => Some(*build),
-            Removal::Request(_) | Removal::Buildset(_) | Removal::Logs(_) => None,
+            Removal::Request(_) | Removal::Buildset(_) | Removal::Logs(_) | Removal::Artifacts(_) => None,
         })
         .collect();
     let findings = read_facts(directory, 0, &mut |fact| {

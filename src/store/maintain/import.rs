@@ -4,18 +4,18 @@
 //! mistaken for a store.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::dump::{Counts, DumpReader, DumpReport, Item, wrong};
-use super::{OnProgress, PROGRESS_EVERY, Progress, rebuild_database};
+use super::piece::write_piece;
+use super::{OnProgress, PROGRESS_EVERY, Progress, contents, rebuild_database};
 use crate::model::Fact;
 use crate::store::StoreError;
 use crate::store::configs::Configs;
 use crate::store::directory::{Directory, Format, make_dir, remove_all, sync_dir};
-use crate::store::frame;
 use crate::store::journal::FactGroup;
 use crate::store::logs::{is_log_file, log_file};
 use crate::store::packs::{LogFile, PackWriter};
@@ -185,6 +185,10 @@ impl<'a> Filler<'a> {
                 self.pack.log(build.0, log, &bytes)?;
                 self.next_pack_if_full()
             }
+            Item::Content { digest, at, bytes } => {
+                self.counts.contents += u64::from(at == 0);
+                contents::take(self.directory, &digest, at, &bytes)
+            }
             Item::LogFile { build, name, at, bytes } => {
                 if !is_log_file(&name) {
                     return Err(wrong(format!("`{name}` is no name of a log's file")));
@@ -232,16 +236,4 @@ impl<'a> Filler<'a> {
         }
         Ok(())
     }
-}
-
-fn write_piece(path: &Path, at: u64, bytes: &[u8]) -> Result<(), StoreError> {
-    if let Some(parent) = path.parent() {
-        make_dir(parent)?;
-    }
-    let write = || {
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-        frame::write_all_at(&file, bytes, at)?;
-        file.sync_data()
-    };
-    write().map_err(StoreError::io("write", path))
 }

@@ -5,10 +5,12 @@
 
 mod check;
 mod compact;
+mod contents;
 mod dump;
 mod export;
 mod files_of_logs;
 mod import;
+mod piece;
 mod rebuild;
 
 pub use check::{CheckReport, check};

@@ -5,6 +5,7 @@
 //! changes nothing.
 
 mod alerts;
+mod artifact;
 mod audit;
 mod build;
 mod delivery;
@@ -18,9 +19,10 @@ mod step;
 use super::StoreError;
 use super::key::Table;
 use super::txn::{Records, Txn};
-use crate::model::{Event, Fact};
+use crate::model::{Answer, Event, Fact};
 
 pub(crate) use alerts::StoredAlert;
+pub(crate) use artifact::{ARTIFACT_BYTES, remove_all as remove_artifacts};
 pub(crate) use build::{StoredEnd, StoredProperty};
 pub(crate) use meta::{BUILDS_TOTAL, LAST_SEQ, PLAN_REFUSED, StoredRefusal};
 pub(crate) use names::StoredWorker;
@@ -153,13 +155,17 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
         Event::LocksReleased { build: _, step: _ }
         | Event::StepDecided { build: _, step: _, yes: _ }
         | Event::StepRetried { build: _, step: _, at: _ }
-        | Event::Answered { build: _, key: _, answer: _ }
         | Event::CommandRestarted { build: _, key: _, command: _, why: _ }
         | Event::BuildStopping { build: _, why: _, reason: _, outcome: _ }
         | Event::StopEscalated { build: _, command: _, level: _, due: _ }
         | Event::CommandGivenUp { build: _, command: _ }
         | Event::LeftoversInterrupted { worker: _, commands: _ }
         | Event::LeftoverEnded { worker: _, command: _, heard: _ } => {}
+        Event::Answered { build, key: _, answer } => {
+            if let Answer::Command(result) = answer {
+                artifact::kept(txn, at, *build, result.artifacts())?;
+            }
+        }
         Event::BuildState { build, state } => build::state(txn, *build, state)?,
         Event::LocksWaited { build, waited } => build::locks_waited(txn, *build, *waited)?,
         Event::StepStarted { build, step, number, name, parent, index: _, key: _, attempt: _, state } => {

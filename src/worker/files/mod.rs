@@ -32,6 +32,9 @@ pub(super) struct FileOutcome {
     pub cancelled: bool,
     /// The fault is ours, not that of the files.
     pub broken: bool,
+    /// Of an upload: the SHA-256 of everything, and how many bytes that is.
+    pub digest: Option<String>,
+    pub sent: u64,
 }
 
 /// Why a file command failed.

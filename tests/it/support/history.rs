@@ -538,7 +538,7 @@ pub fn store_with_history(seed: u64, rounds: u64) -> (tempfile::TempDir, String)
                 store.commit_blocking(history.fact(Event::ReportSent { report: report.id })).unwrap();
             }
             history.reports.clear();
-            let keep = RetentionPlan { days: None, builds: Some(2), log_days: None };
+            let keep = RetentionPlan { days: None, builds: Some(2), log_days: None, ..RetentionPlan::default() };
             while store.retire(&keep, history.now()).unwrap() > 0 {}
         }
     }

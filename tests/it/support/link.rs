@@ -11,17 +11,19 @@ use futures_util::stream::BoxStream;
 use futures_util::{Sink, SinkExt as _, StreamExt as _};
 use starwright::testing::base::{Clock as _, Span, SystemClock, Timestamp};
 use starwright::testing::engine::{CommandEnded, CommandOrder, Input, ResumedCommand, Work};
-use starwright::testing::master::link::{self, Durable, Limits, LinkHandle, LinkHost, LinkOrder, LogPlace};
+use starwright::testing::master::link::{
+    self, ArtifactRoom, Durable, Limits, LinkHandle, LinkHost, LinkOrder, LogPlace,
+};
 use starwright::testing::master::{Frame, ShuttingDown, Socket};
 use starwright::testing::model::{
-    BuildId, CommandId, CommandResult, CommandSpec, ConfigDigest, LogId, OnLost, Outcome, Program, SecretsPlan, StepId,
-    Text,
+    Artifact, BuildId, CommandId, CommandResult, CommandSpec, ConfigDigest, DownloadSpec, LogId, OnLost, Outcome,
+    Program, SecretsPlan, StepId, Text,
 };
 use starwright::testing::protocol::{
     Answer, Caps, MasterMessage, MasterRequest, Message, MsgPack, Seq, WorkerInfo, WorkerMessage, WorkerRequest,
 };
 use starwright::testing::secrets::Secrets;
-use starwright::testing::store::{LogPart, LogStore};
+use starwright::testing::store::{ArtifactStore, LogPart, LogStore, Store};
 use tokio::sync::watch;
 
 /// Far longer than anything takes; only a test that fails waits for it.
@@ -46,6 +48,9 @@ pub struct FakeHost {
     seen: watch::Sender<Seen>,
     held: watch::Sender<bool>,
     secrets: Mutex<PathBuf>,
+    /// What it keeps of artifacts, and how many bytes one upload may have.
+    artifacts: (Store, tempfile::TempDir),
+    room: Mutex<u64>,
 }
 
 #[derive(Clone, Default)]
@@ -58,7 +63,9 @@ pub struct Seen {
 impl FakeHost {
     pub fn new() -> Arc<Self> {
         let (seen, held) = (watch::Sender::default(), watch::Sender::new(false));
-        Arc::new(Self { seen, held, secrets: Mutex::default() })
+        let dir = tempfile::tempdir().unwrap();
+        let artifacts = (Store::in_memory(dir.path()).unwrap(), dir);
+        Arc::new(Self { seen, held, secrets: Mutex::default(), artifacts, room: Mutex::new(1 << 30) })
     }
 
     /// From now on nothing becomes durable.
@@ -73,6 +80,16 @@ impl FakeHost {
     /// Where the files of secrets are.
     pub fn secrets_in(&self, directory: PathBuf) {
         *self.secrets.lock().unwrap() = directory;
+    }
+
+    /// What it has of artifacts.
+    pub fn contents(&self) -> Arc<dyn ArtifactStore> {
+        Arc::new(self.artifacts.0.artifact_contents().unwrap())
+    }
+
+    /// From now on an upload may have so many bytes.
+    pub fn leave_room(&self, bytes: u64) {
+        *self.room.lock().unwrap() = bytes;
     }
 
     pub fn seen(&self) -> Seen {
@@ -166,6 +183,26 @@ impl LinkHost for FakeHost {
             self.seen.send_modify(|seen| seen.inputs.push(input));
             Ok(())
         })
+    }
+
+    fn artifacts(&self) -> Result<Arc<dyn ArtifactStore>, String> {
+        Ok(self.contents())
+    }
+
+    fn artifact_room(&self, _build: BuildId, _builder: &str) -> Result<ArtifactRoom, String> {
+        let bytes = *self.room.lock().unwrap();
+        Ok(ArtifactRoom { bytes, limit: format!("{bytes} bytes are left") })
+    }
+
+    /// The newest upload of this name.
+    fn find_artifact(&self, _build: BuildId, wanted: &DownloadSpec) -> Result<Artifact, String> {
+        let seen = self.seen();
+        let results = seen.inputs.iter().rev().filter_map(|input| match input {
+            Input::CommandEnded(ended) => Some(&ended.result),
+            _ => None,
+        });
+        let found = results.flat_map(CommandResult::artifacts).find(|artifact| artifact.name == wanted.name);
+        found.cloned().ok_or_else(|| format!("this build has no artifact `{}`", wanted.name))
     }
 
     fn now(&self) -> Timestamp {

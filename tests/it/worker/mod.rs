@@ -3,7 +3,7 @@
 mod commands;
 mod files;
 mod login;
-mod scripted;
+pub mod scripted;
 mod stock;
 mod stopping;
 mod survival;

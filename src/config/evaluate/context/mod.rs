@@ -3,6 +3,7 @@
 mod arguments;
 mod effects;
 mod reads;
+mod transfers;
 
 use std::fmt;
 use std::sync::Arc;
@@ -57,6 +58,7 @@ static METHODS: MethodsStatic = MethodsStatic::new("Ctx", methods);
 fn methods(builder: &mut MethodsBuilder) {
     reads::methods(builder);
     effects::methods(builder);
+    transfers::methods(builder);
 }
 
 #[starlark_value(type = "Ctx")]

@@ -36,6 +36,7 @@ pub(super) fn command_ended(turn: &mut Turn<'_>, ended: CommandEnded) {
             let running_command = running_command.clone();
             note_file_failure(turn, id, &running_command, &ended.result);
             let key = running_command.key;
+            sabotage!(ArtifactsForgotten => return answer(turn, id, key, Answer::Command(CommandResult { moved: None, ..ended.result })));
             answer(turn, id, key, Answer::Command(ended.result));
         }
     }

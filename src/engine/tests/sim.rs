@@ -260,6 +260,7 @@ const BUGS: &[(Bug, u64, &str)] = &[
     (Bug::ReportOvertakes, 100, "outbox"),
     (Bug::PausedGetsBuilds, 100, "starts"),
     (Bug::WrongBranchAnswered, 40, "answers"),
+    (Bug::ArtifactsForgotten, 40, "artifacts"),
     (Bug::GraceForgottenOnRestart, 40, "workers"),
     (Bug::SentAgainWithoutMemory, 60, "starts of commands"),
     (Bug::LockQueueJumped, 60, "locks"),

@@ -52,6 +52,8 @@ pub enum Bug {
     SkippedRepairs,
     /// The end of one of several parallel commands is taken for that of the first.
     WrongBranchAnswered,
+    /// The answer of an upload forgets what was kept.
+    ArtifactsForgotten,
     /// A worker that does not come back after a restart of the master is waited for, for ever.
     GraceForgottenOnRestart,
     /// A command is sent again to a worker that came back without its memory.

@@ -12,7 +12,8 @@ use super::decisions::{answer, is_fickle};
 use super::rng::Rng;
 use crate::base::Span;
 use crate::model::{
-    CollapsePolicy, FileCommand, LockAccess, LogFileSpec, NotifyOn, OnLost, Outcome, Policy, Value, WorkerPlan,
+    CollapsePolicy, FileCommand, LockAccess, LogFileSpec, NotifyOn, OnLost, Outcome, Policy, UploadSpec, Value,
+    WorkerPlan,
 };
 
 /// Branches of the one repository.
@@ -316,7 +317,21 @@ fn draw_command(rng: &mut Rng, name: &str) -> Item {
 }
 
 fn draw_file(rng: &mut Rng, name: &str) -> FileCommand {
-    if rng.chance(50) { FileCommand::MakeDirs(vec![name.to_owned()]) } else { FileCommand::Stat(name.to_owned()) }
+    if rng.chance(50) {
+        return FileCommand::MakeDirs(vec![name.to_owned()]);
+    }
+    // By the name, so that what else is drawn stays as it was.
+    match name.len() % 3 {
+        0 => FileCommand::Stat(name.to_owned()),
+        _ => FileCommand::Upload(UploadSpec {
+            path: name.to_owned(),
+            name: name.to_owned(),
+            is_directory: false,
+            bytes_max: None,
+            mode: Some(0o644),
+            modified: None,
+        }),
+    }
 }
 
 fn draw_schedulers(rng: &mut Rng, draft: &mut Draft) {

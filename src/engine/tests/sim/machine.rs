@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::rng::Rng;
 use crate::engine::{CommandOrder, StopLevel, Work};
-use crate::model::{BuildId, CommandEnd, CommandId, CommandResult, Outcome, dirs_clash};
+use crate::model::{
+    Artifact, BuildId, CommandEnd, CommandId, CommandResult, ContentDigest, FileCommand, Moved, Outcome, dirs_clash,
+};
 
 /// One piece of output: the log's name, and the text.
 pub type Part = (String, String);
@@ -20,6 +22,7 @@ pub struct Job {
     pub dir: String,
     pub exit_codes: BTreeMap<i64, Outcome>,
     pub logs: Vec<String>,
+    pub file: Option<FileCommand>,
     /// Parts still to print.
     pub to_print: u64,
     /// How it will end by itself.
@@ -133,7 +136,11 @@ impl Job {
             _ => Stubborn::Deaf,
         };
         let (build, dir) = (order.build, order.dir.clone());
-        Self { build, dir, exit_codes, logs, to_print, end, stubborn, dying: false, parts: vec![], result: None }
+        let file = match &order.work {
+            Work::File(command) => Some(command.clone()),
+            Work::Run(_) => None,
+        };
+        Self { build, dir, exit_codes, logs, file, to_print, end, stubborn, dying: false, parts: vec![], result: None }
     }
 
     /// Prints once more, or ends. True if it goes on.
@@ -150,8 +157,25 @@ impl Job {
         let end = if self.dying { CommandEnd::Interrupted("asked to".into()) } else { self.end.clone() };
         // The result names its command, so that it can be seen to come back to it.
         let result = CommandResult::of(end, &self.exit_codes);
-        self.result = Some(CommandResult { stdout: Some(id.0.clone()), ..result });
+        self.result = Some(self.with_files(id, CommandResult { stdout: Some(id.0.clone()), ..result }));
         false
+    }
+
+    /// What a file command that went well brings: the content of an upload names its command, too.
+    fn with_files(&self, id: &CommandId, mut result: CommandResult) -> CommandResult {
+        match &self.file {
+            Some(FileCommand::Upload(upload)) if result.outcome.is_ok() => {
+                let digest = ContentDigest(id.0.clone());
+                let (name, mode) = (upload.name.clone(), upload.mode);
+                let artifact = Artifact { name, size: 1, digest, mode, modified: None };
+                result.moved = Some(Box::new(Moved::Kept(vec![artifact])));
+            }
+            Some(FileCommand::Stat(_)) if result.outcome.is_ok() => {
+                result.stat = Some(vec![0o100_644, 0, 0, 1, 0, 0, 1, 0, 0, 0]);
+            }
+            _ => {}
+        }
+        result
     }
 
     /// Is told to stop; whether it will.

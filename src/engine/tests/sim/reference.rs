@@ -76,6 +76,8 @@ pub struct Reference {
     pub logs: BTreeMap<LogId, LogView>,
     pub commands: BTreeMap<CommandId, (BuildId, Key)>,
     pub answers: BTreeMap<CommandId, crate::model::CommandResult>,
+    /// Contents of artifacts that answers named.
+    pub artifacts: BTreeSet<String>,
     pub changes: BTreeMap<(Option<String>, Option<String>), ChangeId>,
     /// Those that a poller or its hooks told of.
     pub of_source: BTreeSet<(Option<String>, Option<String>)>,

@@ -7,8 +7,8 @@ use super::reference_reports::Occasion;
 use super::reference_results::TopSteps;
 use crate::base::Timestamp;
 use crate::model::{
-    Answer, Ask, BuildId, BuilderId, CommandEnd, CommandId, ConfigDigest, Event, Fact, Key, LogId, LogOpened, NotifyOn,
-    Outcome, RequestId, StepId,
+    Answer, Ask, BuildId, BuilderId, CommandEnd, CommandId, CommandResult, ConfigDigest, Event, Fact, FileCommand, Key,
+    LogId, LogOpened, NotifyOn, Outcome, RequestId, StepId,
 };
 
 /// A build that runs.
@@ -255,6 +255,7 @@ impl Reference {
         match (&ask, answer) {
             (Ask::Run(_) | Ask::File(_), Answer::Command(result)) => {
                 let command = command.unwrap();
+                self.check_artifacts(&ask, &command, result);
                 if let Some(of) = &result.stdout {
                     assert_eq!(*of, command.0, "answers: {key:?} of build {build} gets the result of another command");
                     self.answers.insert(command, result.clone());
@@ -284,6 +285,19 @@ impl Reference {
             }
             (Ask::Now, Answer::Time(_)) | (Ask::BeginStep(_), Answer::Done) => {}
             (ask, answer) => panic!("answers: {answer:?} to {ask:?}"),
+        }
+    }
+
+    /// A build has an artifact exactly if the answer of its upload says so, and each upload that went well keeps one: that of
+    /// its own command, once.
+    fn check_artifacts(&mut self, ask: &Ask, command: &CommandId, result: &CommandResult) {
+        let is_upload = matches!(ask, Ask::File(FileCommand::Upload(_)));
+        let kept: Vec<&str> = result.artifacts().iter().map(|artifact| artifact.digest.0.as_str()).collect();
+        let wanted: &[&str] = if is_upload && result.outcome.is_ok() { &[&command.0] } else { &[] };
+        assert_eq!(kept, wanted, "artifacts: of {command}, which ended {:?}", result.end);
+        for digest in kept {
+            let is_new = self.artifacts.insert(digest.to_owned());
+            assert!(is_new, "artifacts: the content of {command} is kept twice");
         }
     }
 

@@ -96,6 +96,7 @@ impl Text {
         match item {
             Item::Run(spec) => command(spec),
             Item::File(FileCommand::MakeDirs(paths)) => format!("ctx.mkdir({:?})", paths[0]),
+            Item::File(FileCommand::Upload(upload)) => format!("ctx.upload({:?})", upload.name),
             Item::File(_) => "ctx.stat(\"x\")".to_owned(),
             Item::Wait(span) => format!("ctx.wait(\"{}s\")", span.as_millis() / 1000),
             Item::Now => "ctx.now()".to_owned(),

@@ -117,6 +117,11 @@ pub(super) enum Command {
         #[command(flatten)]
         master: MasterAddress,
     },
+    /// List the artifacts of a build, or fetch one
+    #[command(
+        after_help = "Examples:\n  starwright artifacts linux/12\n  starwright artifacts linux/12 get dist/app.whl\n  starwright artifacts linux get dist/app.whl -o /tmp\n\nA fetch that was cut off goes on where it was when it is called again. The content is compared with its digest."
+    )]
+    Artifacts(ArtifactsArgs),
     /// Stop a build
     Stop {
         /// BUILDER/NUMBER, BUILDER (its newest build), or a build's id
@@ -482,6 +487,25 @@ pub(super) struct MasterAddress {
     /// of `starwright login`, or the key that a master on this machine leaves in its state directory
     #[arg(long, value_name = "TOKEN", env = "STARWRIGHT_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ArtifactsArgs {
+    /// BUILDER/NUMBER, BUILDER (its newest build), or a build's id
+    pub build: String,
+    /// `get` fetches the artifact that is named next
+    #[arg(value_parser = ["get"], requires = "name")]
+    pub action: Option<String>,
+    /// The artifact's name
+    pub name: Option<String>,
+    /// Where to put it: a file or a directory; by default, the current directory
+    #[arg(long, short)]
+    pub output: Option<PathBuf>,
+    /// Print a JSON array instead of a list
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub master: MasterAddress,
 }
 
 #[derive(Debug, Args)]

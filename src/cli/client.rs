@@ -21,6 +21,8 @@ use crate::web::wire::BASE;
 const ANSWER_TIME: Duration = Duration::from_mins(1);
 /// A load of a configuration that takes longer has been given up by the master (`evaluator`'s backstop for loads).
 const LOAD_TIME: Duration = Duration::from_mins(16);
+/// The largest file takes less on the slowest line; pauses have a limit of their own.
+const FILE_TIME: Duration = Duration::from_hours(24);
 /// A master that was started a moment ago listens within this time, also on a slow disk.
 const START_TIME: Duration = Duration::from_secs(5);
 /// A master that is upgraded or restarted is back within this time; whoever follows a build waits for it.
@@ -128,6 +130,24 @@ impl Client {
     pub(super) async fn own_reload(&self, body: &Json) -> Result<(u16, Json), CliError> {
         let url = format!("{}/{BASE}reload", self.base);
         self.own_answer(self.http.post(&url).json(body).timeout(LOAD_TIME), &url).await
+    }
+
+    /// A path of our own API whose answer is a file, from this byte on. It is read piece by piece.
+    pub(super) async fn own_stream(&self, path: &str, from: u64) -> Result<reqwest::Response, CliError> {
+        let url = format!("{}/{BASE}{path}", self.base);
+        let mut request = self.http.get(&url).timeout(FILE_TIME);
+        if from > 0 {
+            request = request.header("Range", format!("bytes={from}-"));
+        }
+        let failed = |error: reqwest::Error| self.unreachable(&chain(&error.without_url()));
+        let answer = request.send().await.map_err(failed)?;
+        match (answer.status().as_u16(), from) {
+            (200, 0) | (206, _) => Ok(answer),
+            (status, _) => {
+                let body = answer.text().await.unwrap_or_default();
+                Err(CliError::environment(format!("{url} answered {status}: {}", error_text(&body))))
+            }
+        }
     }
 
     async fn own_answer(&self, request: reqwest::RequestBuilder, url: &str) -> Result<(u16, Json), CliError> {

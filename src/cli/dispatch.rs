@@ -8,8 +8,8 @@ use super::args::{Cli, Command};
 use super::client::Client;
 use super::error::CliError;
 use super::{
-    builds, cancel, check, deliveries, force, log, login, master, pause, rebuild, reload, sendchange, status, stop,
-    store, token, up, user, worker,
+    artifacts, builds, cancel, check, deliveries, force, log, login, master, pause, rebuild, reload, sendchange,
+    status, stop, store, token, up, user, worker,
 };
 use crate::base::LogForm;
 use crate::base::process::{forgo_core_files, keep_private};
@@ -47,6 +47,7 @@ fn run(command: Command, form: LogForm) -> Result<ExitCode, CliError> {
         Command::Log { build, step, follow, color, master } => {
             client(|| log::run(Client::new(&master)?, &build, step.as_deref(), follow, color.is_wanted()))
         }
+        Command::Artifacts(args) => client(|| artifacts::run(Client::new(&args.master)?, &args)),
         Command::Deliveries { resend, json, master } => client(|| deliveries::run(Client::new(&master)?, resend, json)),
         Command::Stop { build, reason, master } => client(|| stop::run(Client::new(&master)?, &build, &reason)),
         Command::Rebuild { build, watch, master } => client(|| rebuild::run(Client::new(&master)?, &build, watch)),

@@ -2,6 +2,7 @@
 //! that speaks to standard output, by `output`, because `println!` panics when its reader has gone away.
 
 mod args;
+mod artifacts;
 mod builds;
 mod cancel;
 mod check;

@@ -13,13 +13,13 @@ use std::sync::Arc;
 
 use super::control::Control;
 use crate::model::{
-    Action, AlertSubject, AuditRecord, BuildId, BuildRecord, BuilderId, BuilderRecord, BuildsetId, BuildsetRecord,
-    Change, ChangeId, ChangeSourceId, ChangeSourceRecord, CodebaseRecord, DeliveryRecord, Denial, Fact, Identity,
-    LogId, LogRecord, MasterRecord, Object, ProjectId, ProjectRecord, Report, ReportSubject, RequestId, RequestRecord,
-    SchedulerId, SchedulerPlan, SchedulerRecord, SourceStamp, SourceStampId, StepId, StepRecord, WaitingReport,
-    WorkerId, WorkerRecord,
+    Action, AlertSubject, ArtifactRecord, AuditRecord, BuildId, BuildRecord, BuilderId, BuilderRecord, BuildsetId,
+    BuildsetRecord, Change, ChangeId, ChangeSourceId, ChangeSourceRecord, CodebaseRecord, DeliveryRecord, Denial, Fact,
+    Identity, LogId, LogRecord, MasterRecord, Object, ProjectId, ProjectRecord, Report, ReportSubject, RequestId,
+    RequestRecord, SchedulerId, SchedulerPlan, SchedulerRecord, SourceStamp, SourceStampId, StepId, StepRecord,
+    WaitingReport, WorkerId, WorkerRecord,
 };
-use crate::store::{History, LogReader, Scan, StoreError};
+use crate::store::{ArtifactStore, History, LogReader, Scan, StoreError};
 
 /// Rows of a list that are looked at for one page. Somebody who may see one build in a million gets a short list, and the master
 /// does not read the whole history for it.
@@ -376,6 +376,20 @@ impl VisibleHistory<'_> {
 
     pub fn log(&self, id: LogId) -> Found<LogRecord> {
         self.only(self.store.log(id), |this, log| this.sees_build(log.build))
+    }
+
+    /// The artifacts of a build.
+    pub fn artifacts(&self, build: BuildId) -> List<ArtifactRecord> {
+        if self.sees_build(build)? { self.store.artifacts(build) } else { Ok(Vec::new()) }
+    }
+
+    pub fn artifact(&self, build: BuildId, name: &str) -> Found<ArtifactRecord> {
+        if self.sees_build(build)? { self.store.artifact(build, name) } else { Ok(None) }
+    }
+
+    /// The contents of artifacts whose records were found.
+    pub fn artifact_contents(&self) -> Result<Arc<dyn ArtifactStore>, StoreError> {
+        self.store.artifact_contents()
     }
 
     fn sees_build(&self, id: BuildId) -> Result<bool, StoreError> {

@@ -4,6 +4,7 @@
 //! API, which the command line uses as well. Reads the store; makes all changes through the master.
 
 mod api;
+mod artifacts;
 mod audit;
 mod bodies;
 mod buildbot_auth;

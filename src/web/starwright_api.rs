@@ -8,22 +8,25 @@ use serde::de::DeserializeOwned;
 use warp::http::{Method, StatusCode, header};
 use warp::reply::Response;
 
+use super::artifacts::{self, BuildNamed};
 use super::audit::{self, AuditLine};
 use super::history::VisibleHistory;
 use super::identify::turned_away;
 use super::origin::{self, Origin};
-use super::request::Request;
+use super::request::{Request, decode};
 use super::respond::{self, error_text};
 use super::shared::Shared;
 use super::wire::{
-    AlertsResponse, AuditResponse, ChangesRequest, ChangesResponse, DeliveriesResponse, DoneResponse, ErrorResponse,
-    HealthResponse, LoginRequest, LoginResponse, PlanResponse, PollRequest, RefusedPlan, ReloadOutcome, ReloadRequest,
-    ReloadResponse, SourcesResponse, WaitingResponse, WhoamiResponse, WireAudit, WireReport, WireSource,
-    WireUndelivered,
+    AlertsResponse, ArtifactsResponse, AuditResponse, ChangesRequest, ChangesResponse, DeliveriesResponse,
+    DoneResponse, ErrorResponse, HealthResponse, LoginRequest, LoginResponse, PlanResponse, PollRequest, RefusedPlan,
+    ReloadOutcome, ReloadRequest, ReloadResponse, SourcesResponse, WaitingResponse, WhoamiResponse, WireArtifact,
+    WireAudit, WireReport, WireSource, WireUndelivered,
 };
 use crate::base::Timestamp;
 use crate::master::{Reply, SubmissionResult};
-use crate::model::{BuilderId, Caller, ConfigDigest, Event, Identity, Intake, Order, Report, ReportId, RequestId};
+use crate::model::{
+    BuildId, BuilderId, Caller, ConfigDigest, Event, Identity, Intake, Order, Report, ReportId, RequestId,
+};
 use crate::store::StoreError;
 
 /// Why a request has no other answer.
@@ -74,13 +77,23 @@ static READS: &[(&str, ReadPath)] = &[
 
 /// All paths that are read.
 pub fn paths() -> impl Iterator<Item = &'static str> {
-    READS.iter().map(|(path, _)| *path).chain(["requests/:request/waiting", "audit", "audit.ndjson", "whoami"])
+    READS.iter().map(|(path, _)| *path).chain([
+        "requests/:request/waiting",
+        "builds/:build/artifacts",
+        "builds/:build/artifacts/:artifact",
+        "audit",
+        "audit.ndjson",
+        "whoami",
+    ])
 }
 
 async fn dispatch(shared: &Arc<Shared>, request: &Request, path: &str) -> ApiResult {
     let posts = request.method == Method::POST;
     if let Some(number) = path.strip_prefix("requests/").and_then(|rest| rest.strip_suffix("/waiting")) {
         return waiting(shared, request, number).await;
+    }
+    if let Some((build, name)) = path.strip_prefix("builds/").and_then(|rest| rest.split_once("/artifacts")) {
+        return artifact(shared, request, build, name).await;
     }
     if let Some(number) = path.strip_prefix("deliveries/").and_then(|rest| rest.strip_suffix("/resend")) {
         return resend(shared, request, number).await;
@@ -212,6 +225,37 @@ async fn waiting(shared: &Arc<Shared>, request: &Request, number: &str) -> ApiRe
     let Ok(Ok(Some(mut why))) = seen.await else { return Err(missing()) };
     let why = why.remove(&id).unwrap_or_default();
     Ok(json(StatusCode::OK, &WaitingResponse { request: id.0, waits: !why.is_empty(), why }))
+}
+
+/// The artifacts of a build, or one of them.
+async fn artifact(shared: &Arc<Shared>, request: &Request, build: &str, name: &str) -> ApiResult {
+    if !Shared::reads(request) {
+        return Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path accepts GET only"));
+    }
+    let missing = || refused(StatusCode::NOT_FOUND, format!("there is no build `{build}`"));
+    let id = build.parse().map(BuildId).map_err(|_| missing())?;
+    if let Some(name) = name.strip_prefix('/').filter(|name| !name.is_empty()) {
+        let name: Vec<String> = name.split('/').map(decode).collect();
+        let name = name.join("/");
+        let text = format!("build `{build}` has no artifact `{name}`");
+        let missing = || json(StatusCode::NOT_FOUND, &ErrorResponse { error: text });
+        return Ok(artifacts::answer(shared, request, BuildNamed::Id(id), name, missing).await);
+    }
+    let (shared, identity) = (Arc::clone(shared), request.identity.clone());
+    let reading = tokio::task::spawn_blocking(move || {
+        let history = VisibleHistory::new(&*shared.control, &identity);
+        history.build(id)?.map(|_| history.artifacts(id)).transpose()
+    });
+    let found = finished(reading.await)?.ok_or_else(missing)?;
+    let artifacts = found.into_iter().map(|record| WireArtifact {
+        name: record.artifact.name,
+        size: record.artifact.size,
+        sha256: record.artifact.digest.0,
+        mode: record.artifact.mode,
+        modified_at: record.artifact.modified,
+        at: record.at.as_millis(),
+    });
+    Ok(json(StatusCode::OK, &ArtifactsResponse { artifacts: artifacts.collect() }))
 }
 
 /// The audit log: one page of it, or all of it, one object a line.

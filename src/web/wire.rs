@@ -359,6 +359,30 @@ pub struct WireAudit {
     pub text: String,
 }
 
+/// Answer to `GET builds/:build/artifacts`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArtifactsResponse {
+    /// By name.
+    pub artifacts: Vec<WireArtifact>,
+}
+
+/// A file that a build left behind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireArtifact {
+    /// A path below the build's artifacts. Its address is that of the list with this added.
+    pub name: String,
+    /// In bytes.
+    pub size: u64,
+    /// In hexadecimal digits.
+    pub sha256: String,
+    /// Permission bits on the worker, where they are known.
+    pub mode: Option<u32>,
+    /// When the file was last changed, in seconds since 1970, where that is known.
+    pub modified_at: Option<u64>,
+    /// When it was recorded, in milliseconds since 1970.
+    pub at: i64,
+}
+
 /// Answer to `GET health`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthResponse {

@@ -12,7 +12,8 @@ use super::page::{BuildRow, PageContext, PageError, PageFrame, PageResult, page}
 use super::pending::sources;
 use super::show::{Elapsed, Link, Moment, State, build_href, builder_href, count, safe_href, worker_href};
 use crate::model::{
-    AlertSubject, BuildId, BuildRecord, BuilderRecord, LogKind, LogRecord, Outcome, StepId, StepRecord,
+    AlertSubject, Artifact, ArtifactRecord, BuildId, BuildRecord, BuilderRecord, LogKind, LogRecord, Outcome, StepId,
+    StepRecord,
 };
 use crate::store::Scan;
 
@@ -22,6 +23,8 @@ const TAIL: u64 = 20;
 const TAILS: usize = 4;
 /// Changes shown; a first build may have thousands.
 const CHANGES: usize = 30;
+/// Artifacts shown; a directory may have thousands of files. All of them are in the API.
+const ARTIFACTS: usize = 200;
 
 #[derive(Template)]
 #[template(path = "build.html")]
@@ -51,6 +54,8 @@ struct Build {
     properties: Vec<PropertyRow>,
     triggered: Vec<BuildRow>,
     undelivered: Vec<Undelivered>,
+    artifacts: Vec<ArtifactRow>,
+    more_artifacts: usize,
     alerts: AlertList,
     previous: Option<Link>,
     next: Option<Link>,
@@ -62,6 +67,13 @@ struct Undelivered {
     given_up: bool,
     at: Moment,
     why: String,
+}
+
+/// A file that the build left behind.
+struct ArtifactRow {
+    link: Link,
+    size: String,
+    digest: String,
 }
 
 struct StepRow {
@@ -117,6 +129,7 @@ pub fn build(context: &PageContext<'_>, named: &str, number: &str) -> PageResult
     let (steps, hidden) = steps(context, &builder, &build)?;
     let changes = changes(context, &build)?;
     let triggered = context.store.builds_triggered_by(build.id)?;
+    let artifacts = context.store.artifacts(build.id)?;
     let mut frame = context.frame(
         format!("{} #{}: {}", builder.name, build.number, State::of(build.outcome).word),
         "builders",
@@ -152,6 +165,8 @@ pub fn build(context: &PageContext<'_>, named: &str, number: &str) -> PageResult
         changes,
         properties: properties(&build),
         undelivered: undelivered(context, &build)?,
+        more_artifacts: artifacts.len().saturating_sub(ARTIFACTS),
+        artifacts: artifacts.into_iter().take(ARTIFACTS).map(|record| artifact_row(&builder, &build, record)).collect(),
         alerts: alerts::of(context, &AlertSubject::Build(build.id)),
         triggered: triggered
             .iter()
@@ -161,6 +176,23 @@ pub fn build(context: &PageContext<'_>, named: &str, number: &str) -> PageResult
         next: neighbour(context, &builder, &build, false)?,
     };
     Ok(page(context.request, StatusCode::OK, &view))
+}
+
+fn artifact_row(builder: &BuilderRecord, build: &BuildRecord, record: ArtifactRecord) -> ArtifactRow {
+    let Artifact { name, size, digest, .. } = record.artifact;
+    let path: Vec<String> = name.split('/').map(crate::web::request::encode).collect();
+    let href = format!("{}/artifacts/{}", build_href(builder, build.number), path.join("/"));
+    ArtifactRow { link: Link::new(href, name), size: bytes(size), digest: digest.0 }
+}
+
+/// Bytes for people.
+fn bytes(count: u64) -> String {
+    match count {
+        0..1_024 => super::show::count(count, "byte"),
+        1_024..0x10_0000 => format!("{} KiB", count >> 10),
+        0x10_0000..0x4000_0000 => format!("{} MiB", count >> 20),
+        _ => format!("{}.{} GiB", count >> 30, (count >> 20 & 1_023) * 10 / 1_024),
+    }
 }
 
 /// Reports on this build that were given up, or not delivered as they were meant.

@@ -29,6 +29,7 @@ use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
 use self::page::{PageContext, PageError, PageResult};
+use super::artifacts::{self, BuildNamed};
 use super::request::{Request, decode};
 use super::respond;
 use super::shared::Shared;
@@ -44,6 +45,11 @@ pub async fn answer(shared: &Arc<Shared>, request: Request, path: &str) -> Respo
     let elements: Vec<String> = elements.into_iter().filter(|element| !element.is_empty()).collect();
     match request.method {
         Method::GET | Method::HEAD => match elements.as_slice() {
+            [first, builder, builds, number, artifacts, name @ ..]
+                if first == "builders" && builds == "builds" && artifacts == "artifacts" && !name.is_empty() =>
+            {
+                artifact(shared, &request, (builder, number), name.join("/")).await
+            }
             [first, way] if first == "login" => login::begin(shared, &request, way).await,
             [first, way, last] if first == "login" && last == "callback" => {
                 login::complete(shared, &request, way).await
@@ -97,6 +103,15 @@ async fn read(shared: &Arc<Shared>, request: Request, elements: Vec<String>) -> 
     }
 }
 
+/// A file that a build left behind.
+async fn artifact(shared: &Arc<Shared>, request: &Request, (builder, number): (&str, &str), name: String) -> Response {
+    let text = format!("Build {number} of “{builder}” has no artifact “{name}”.");
+    let missing = || error::error(&PageContext::new(shared, request), PageError::missing(text));
+    let Ok(number) = number.parse() else { return missing() };
+    let of = BuildNamed::Number { builder: builder.to_owned(), number };
+    artifacts::answer(shared, request, of, name, missing).await
+}
+
 /// What makes a page: of the context, and of the variable elements of its path.
 type MakePage = fn(&PageContext<'_>, &[&str]) -> PageResult;
 
@@ -125,7 +140,7 @@ static PAGES: &[(&str, MakePage)] = &[
 
 /// The paths of all pages.
 pub fn paths() -> impl Iterator<Item = &'static str> {
-    PAGES.iter().map(|(path, _)| *path)
+    PAGES.iter().map(|(path, _)| *path).chain(["builders/:builder/builds/:number/artifacts/:artifact"])
 }
 
 fn page_of(context: &PageContext<'_>, path: &[&str]) -> PageResult {

@@ -3,3 +3,4 @@
 mod both;
 mod ours;
 mod stage;
+mod whole;

@@ -1,6 +1,7 @@
 //! The web: the API against recorded answers of the field, control, hooks, workers, pages.
 
 mod api;
+mod artifacts;
 mod audit;
 mod browser;
 mod connections;

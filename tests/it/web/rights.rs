@@ -52,6 +52,7 @@ fn side(world: &mut World, names: (&'static str, &'static str), id: u64, word: &
         world.link(&build, step, "hush triggered", "/builders/2/builds/1");
     }
     world.close(&build, step, log);
+    world.artifact(&build, "notes.txt", format!("{word} artifact").as_bytes());
     world.end_step(&build, step, Outcome::Failure, &format!("{word} failed"));
     world.end(&build, Outcome::Failure, &format!("{word} failed"));
     let waiting = world.request(id, &format!("{word} waits"), None).request;
@@ -119,6 +120,7 @@ fn value(name: &str, pattern: &str, side: &Side) -> String {
         "stepid" => side.step.to_string(),
         "log" | "log_slug" => "stdio".to_owned(),
         "logid" => side.log.to_string(),
+        "artifact" => "notes.txt".to_owned(),
         "schedulername" => "by-hand".to_owned(),
         // What does not exist yet.
         "branchid" | "codebaseid" | "codebasename" | "commitid" | "commitid1" | "commitid2" | "projectid"

@@ -12,13 +12,13 @@ use starwright::testing::master::{
     RefusedWorker, Reply, ShuttingDown, Socket, SubmissionResult,
 };
 use starwright::testing::model::{
-    Action, Actor, Ask, BuildId, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Caller, Cause, Change, ChangeId,
-    ChangeSourceId, CodebasePlan, ConfigDigest, Denial, Event, Fact, ForceParam, ForceParamKind, Identity, Key, LogId,
-    LogKind, LogOpened, MadeBy, NameChanges, NewChange, Object, Order, Outcome, Plan, Properties, RequestId,
-    RequestRecord, SchedulerId, SchedulerKind, SchedulerPlan, SourcePlace, SourceStamp, SourceStampId, StampSpec,
-    StepId, Value, WorkerId,
+    Action, Actor, Answer, Artifact, Ask, BuildId, BuilderAbout, BuilderId, BuildsetId, BuildsetRecord, Caller, Cause,
+    Change, ChangeId, ChangeSourceId, CodebasePlan, CommandEnd, CommandResult, ConfigDigest, Denial, Event, Fact,
+    ForceParam, ForceParamKind, Identity, Key, LogId, LogKind, LogOpened, MadeBy, Moved, NameChanges, NewChange,
+    Object, Order, Outcome, Plan, Properties, RequestId, RequestRecord, SchedulerId, SchedulerKind, SchedulerPlan,
+    SourcePlace, SourceStamp, SourceStampId, StampSpec, StepId, Value, WorkerId,
 };
-use starwright::testing::store::{History, LogPart, Store};
+use starwright::testing::store::{ArtifactStore as _, History, LogPart, Store, UploadContent, UploadForm};
 use starwright::testing::web::Control;
 use tokio::sync::broadcast;
 
@@ -319,6 +319,23 @@ impl World {
             };
             futures_executor(logs.append(BuildId(made.build), log, "master", at, part));
         }
+    }
+
+    /// A build keeps an artifact.
+    pub fn artifact(&mut self, made: &Made, name: &str, bytes: &[u8]) -> Artifact {
+        let contents = self.store.artifact_contents().unwrap();
+        contents.append("upload", 0, bytes).unwrap();
+        let content =
+            UploadContent::File { name: name.to_owned(), mode: Some(0o644), modified: Some(BEGIN.unsigned_abs()) };
+        let artifacts = contents.finish("upload", &UploadForm { digest: None, content }).unwrap();
+        let kept = artifacts[0].clone();
+        let result = CommandResult {
+            moved: Some(Box::new(Moved::Kept(artifacts))),
+            ..CommandResult::of(CommandEnd::Exited(0), &BTreeMap::new())
+        };
+        let key = Key(vec![u32::try_from(self.fresh()).unwrap()]);
+        self.fact(Event::Answered { build: BuildId(made.build), key, answer: Answer::Command(result) });
+        kept
     }
 
     /// No more lines come.

@@ -195,15 +195,8 @@ impl Master {
         let stop = outer.stop_token();
         outer.spawn("polls", Arc::clone(&effects.polls).run(plan.clone(), inbox.clone(), stop.clone()));
         outer.spawn_last("deliveries", Arc::clone(&effects.deliveries).run(inbox.clone(), stop.clone()));
-        outer.spawn(
-            "housekeeping",
-            housekeeping::run(
-                (Arc::clone(&journal), Arc::clone(&history)),
-                plan.clone(),
-                Arc::clone(&clock),
-                alerts.clone(),
-            ),
-        );
+        let kept = (Arc::clone(&journal), Arc::clone(&history));
+        outer.spawn("housekeeping", housekeeping::run(kept, plan.clone(), Arc::clone(&clock), alerts.clone()));
         let survey = Survey {
             history: Arc::clone(&history),
             plan: plan.clone(),

@@ -116,5 +116,6 @@ fn job(digest: &starwright::testing::model::ConfigDigest) -> EvalJob {
         context: Arc::new(context),
         journal: Arc::default(),
         step_outcome: None,
+        readings: Arc::default(),
     }
 }

@@ -464,5 +464,6 @@ fn command(id: u64) -> CommandSpec {
         pty: false,
         grace: Span::from_seconds(10),
         on_lost: OnLost::RunAgain,
+        output: Box::default(),
     }
 }

@@ -25,6 +25,7 @@ mod loader;
 mod marks;
 mod narrow;
 mod omission;
+mod output_words;
 mod parse;
 mod place;
 mod problem;

@@ -57,7 +57,7 @@ pub(super) fn take_ask(turn: &mut Turn<'_>, id: BuildId, key: Key, ask: Ask) {
                 end_child(turn, id, child, end);
             }
         }
-        Ask::SetProperty { .. } => record_ask(turn, id, own, &key, ask, Recorded::default()),
+        Ask::SetProperty { .. } | Ask::ReadLog { .. } => record_ask(turn, id, own, &key, ask, Recorded::default()),
         Ask::SetSummary { step: ref at, .. } | Ask::AddUrl { step: ref at, .. } => {
             let at = named(at);
             record_ask(turn, id, at, &key, ask, Recorded::default());

@@ -37,7 +37,8 @@ pub(super) fn order(turn: &Turn<'_>, id: BuildId, command: &CommandId) -> Option
         | Ask::SetProperty { .. }
         | Ask::SetSummary { .. }
         | Ask::AddUrl { .. }
-        | Ask::WriteLog { .. } => return None,
+        | Ask::WriteLog { .. }
+        | Ask::ReadLog { .. } => return None,
     };
     Some(CommandOrder {
         worker: build.worker.clone(),

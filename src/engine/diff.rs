@@ -190,6 +190,7 @@ fn same_builder(old: &BuilderPlan, new: &BuilderPlan) -> bool {
         next_worker,
         can_start,
         on_lost,
+        log_bytes_max,
         place: _,
     } = old;
     *name == new.name
@@ -212,6 +213,7 @@ fn same_builder(old: &BuilderPlan, new: &BuilderPlan) -> bool {
         && next_worker.is_some() == new.next_worker.is_some()
         && can_start.is_some() == new.can_start.is_some()
         && *on_lost == new.on_lost
+        && *log_bytes_max == new.log_bytes_max
 }
 
 fn same_step(old: &StepPlan, new: &StepPlan) -> bool {
@@ -246,13 +248,14 @@ fn same_step(old: &StepPlan, new: &StepPlan) -> bool {
 }
 
 fn same_worker(old: &WorkerPlan, new: &WorkerPlan) -> bool {
-    let WorkerPlan { name, password, tags, slots, locks, properties, place: _ } = old;
+    let WorkerPlan { name, password, tags, slots, locks, properties, encoding, place: _ } = old;
     *name == new.name
         && *password == new.password
         && *tags == new.tags
         && *slots == new.slots
         && *locks == new.locks
         && *properties == new.properties
+        && *encoding == new.encoding
 }
 
 fn same_lock(old: &LockPlan, new: &LockPlan) -> bool {
@@ -334,11 +337,12 @@ fn essence(kind: &SchedulerKind) -> SchedulerKind {
 }
 
 fn same_master(old: &MasterPlan, new: &MasterPlan) -> bool {
-    let MasterPlan { title, title_url, url, reconnect_grace, collapse } = old;
+    let MasterPlan { title, title_url, url, reconnect_grace, collapse, log_bytes_max } = old;
     *title == new.title
         && *title_url == new.title_url
         && *url == new.url
         && *reconnect_grace == new.reconnect_grace
+        && *log_bytes_max == new.log_bytes_max
         && same_collapse(collapse, &new.collapse)
 }
 

@@ -19,6 +19,9 @@ use crate::model::{
 /// The pause before a script is evaluated again whose process was lost, for each loss so far: other builds go first.
 const LOST_PAUSE: Span = Span::from_seconds(1);
 
+/// Who evaluates reads what a script wants; a build that comes here all the same would wait forever.
+const WANTS: &str = "the script was evaluated without the texts that it reads, which is a bug";
+
 fn lost_pause(losses: u32) -> Span {
     Span::from_millis(LOST_PAUSE.as_millis().saturating_mul(u64::from(losses.saturating_mul(losses))))
 }
@@ -37,6 +40,7 @@ pub(super) fn evaluate(turn: &mut Turn<'_>, id: BuildId, part: EvalPart) -> bool
         context,
         journal: Arc::clone(&step.journal),
         step_outcome: turn.in_flight.finishing.outcome(id),
+        readings: Arc::default(),
     };
     turn.effects.push(Effect::Evaluate { build: id, job: Arc::new(job) });
     false
@@ -99,6 +103,7 @@ pub(super) fn evaluated(turn: &mut Turn<'_>, id: BuildId, of_turn: u64, outcome:
         EvalOutcome::Suspended { .. }
         | EvalOutcome::Done { .. }
         | EvalOutcome::Decided(_)
+        | EvalOutcome::Wants(_)
         | EvalOutcome::Failed { .. } => false,
     };
     if lost {
@@ -158,6 +163,7 @@ fn do_if_answered(turn: &mut Turn<'_>, id: BuildId, step: StepId, outcome: EvalO
         EvalOutcome::Lost { message } => fail_script(turn, id, &lost_for_good(turn, id, &message)),
         EvalOutcome::Suspended { asks } => look(turn, id, EvalPart::DoIf, asks),
         EvalOutcome::Done { .. } => fail_script(turn, id, "`do_if` must give a truth value"),
+        EvalOutcome::Wants(_) => fail_script(turn, id, WANTS),
     }
 }
 
@@ -195,7 +201,7 @@ fn hide_if_answered(turn: &mut Turn<'_>, id: BuildId, outcome: EvalOutcome) {
             false
         }
         EvalOutcome::Suspended { asks } => return look(turn, id, EvalPart::HideIf, asks),
-        EvalOutcome::Done { .. } => false,
+        EvalOutcome::Done { .. } | EvalOutcome::Wants(_) => false,
     };
     end_step(turn, id, hidden);
 }
@@ -222,6 +228,7 @@ fn body_evaluated(turn: &mut Turn<'_>, id: BuildId, outcome: EvalOutcome) {
         }
         EvalOutcome::Lost { message } => fail_script(turn, id, &lost_for_good(turn, id, &message)),
         EvalOutcome::Decided(_) => fail_script(turn, id, "a step's script ended without an outcome"),
+        EvalOutcome::Wants(_) => fail_script(turn, id, WANTS),
     }
 }
 

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{LoadRequest, Phase, Problem, ReadError, Sources};
-use crate::model::{BuildContext, BuildId, Entry, EvalOutcome, EvalPart, FnId, Key, Outcome, Plan, Question, Value};
+use crate::model::{
+    BuildContext, BuildId, Entry, EvalOutcome, EvalPart, FnId, FoundLog, Key, LogRequest, Outcome, Plan, Question,
+    TextRef, Value,
+};
 
 /// What a child is told.
 #[derive(Debug, Serialize, Deserialize)]
@@ -42,6 +45,10 @@ pub(super) struct EvaluationRequest<'a> {
     pub step_outcome: Option<Outcome>,
     /// New and changed entries of the journal.
     pub entries: Vec<(Cow<'a, Key>, Cow<'a, Entry>)>,
+    /// Texts that the child has not been sent in this step.
+    pub texts: Vec<(TextRef, Cow<'a, str>)>,
+    /// What was found in logs just now.
+    pub logs: Vec<(LogRequest, Result<FoundLog, String>)>,
     /// Builds that the child need not remember any more.
     pub forget: Vec<BuildId>,
 }

@@ -22,11 +22,13 @@ use tokio::task::JoinSet;
 use super::configurations::Configurations;
 use super::inbox::Inbox;
 use super::tasks::Tasks;
+use super::{ShuttingDown, reading};
 use crate::engine::Input;
 #[cfg(unix)]
 use crate::evaluator::{Awaited, Evaluation};
 use crate::evaluator::{Evaluator, KillHandle, Lost, Readiness};
-use crate::model::{BuildId, EvalJob, EvalOutcome};
+use crate::model::{BuildId, EvalJob, EvalOutcome, Want};
+use crate::store::History;
 
 /// Lanes: one slow script leaves one for everybody else, and two cores are what small machines have.
 const LANES: usize = 2;
@@ -41,6 +43,8 @@ const TIDY_EVERY: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// A process that was killed from outside is no fault of the script: it is evaluated again, but not for ever.
 const TRIES_MAX: usize = 3;
+/// Times that one job may want more to read: a script that looks at log after log is evaluated again for each.
+const READINGS_MAX: usize = 100;
 
 /// The queue and what runs; shared by the lanes and those who order.
 #[derive(Debug)]
@@ -48,6 +52,8 @@ pub(super) struct Evaluators {
     queue: Mutex<JobQueue>,
     wake: Notify,
     configurations: Arc<Configurations>,
+    /// Where the logs are that scripts read.
+    history: Arc<dyn History>,
     inbox: Inbox,
 }
 
@@ -83,8 +89,14 @@ enum JobResult {
 
 impl Evaluators {
     /// Those who order may do so at once; [`Evaluators::start_lanes`] makes them be served.
-    pub fn new(configurations: Arc<Configurations>, inbox: Inbox, tasks: &Tasks) -> Arc<Self> {
-        let evaluators = Arc::new(Self { queue: Mutex::default(), wake: Notify::new(), configurations, inbox });
+    pub fn new(
+        configurations: Arc<Configurations>,
+        history: Arc<dyn History>,
+        inbox: Inbox,
+        tasks: &Tasks,
+    ) -> Arc<Self> {
+        let evaluators =
+            Arc::new(Self { queue: Mutex::default(), wake: Notify::new(), configurations, history, inbox });
         let closer = Arc::clone(&evaluators);
         let stop = tasks.stop_token().clone();
         tasks.spawn_finite("evaluation closer", async move {
@@ -180,22 +192,37 @@ impl Evaluators {
     }
 
     async fn perform(self: &Arc<Self>, lane: &mut EvaluatorThread, build: BuildId, job: &Arc<EvalJob>) -> JobResult {
-        let mut tries = 0;
+        let mut job = Arc::clone(job);
+        let (mut deaths, mut readings) = (0, 0);
         loop {
-            tries += 1;
-            let evaluator = match self.evaluator(lane, build, job).await {
+            let evaluator = match self.evaluator(lane, build, &job).await {
                 Ok(evaluator) => evaluator,
                 Err(done) => return done,
             };
             if !self.begin(lane.number, evaluator.kill_handle()) {
                 return JobResult::Later;
             }
-            match turn(evaluator, build, job).await {
+            match turn(evaluator, build, &job).await {
+                Ok((evaluator, EvalOutcome::Wants(wants))) => {
+                    lane.keep(evaluator);
+                    readings += 1;
+                    if readings > READINGS_MAX {
+                        return failed(format!(
+                            "a script cannot read more than {READINGS_MAX} logs without asking for \
+                                               something else in between"
+                        ));
+                    }
+                    match self.read(build, &job, wants).await {
+                        Ok(Ok(read)) => job = read,
+                        Ok(Err(message)) => return failed(message),
+                        Err(ShuttingDown) => return JobResult::Later,
+                    }
+                }
                 Ok((evaluator, outcome)) => {
                     lane.keep(evaluator);
                     return JobResult::Outcome(outcome);
                 }
-                Err(lost) if lost.killed && tries < TRIES_MAX => {}
+                Err(lost) if lost.killed && deaths + 1 < TRIES_MAX => deaths += 1,
                 Err(lost) => {
                     let (builder, number) = (&job.context.builder, job.context.number);
                     tracing::warn!(builder, number, "lost the evaluation of a build script: {}", lost.message);
@@ -203,6 +230,28 @@ impl Evaluators {
                 }
             }
         }
+    }
+
+    /// The job with what it lacks; or why that cannot be read.
+    async fn read(
+        &self,
+        build: BuildId,
+        job: &Arc<EvalJob>,
+        wants: Vec<Want>,
+    ) -> Result<Result<Arc<EvalJob>, String>, ShuttingDown> {
+        if wants.iter().any(|want| matches!(want, Want::Log(_))) {
+            // An evaluation may run ahead of the disk. Behind this input, what it can know of is there.
+            self.inbox.tell_durably(Input::Woke).await?;
+        }
+        let (history, job) = (Arc::clone(&self.history), Arc::clone(job));
+        let read = aside(move || {
+            let mut readings = job.readings.as_ref().clone();
+            for want in wants {
+                reading::satisfy(&*history, build, want, &mut readings)?;
+            }
+            Ok(Arc::new(EvalJob { readings: Arc::new(readings), ..job.as_ref().clone() }))
+        });
+        Ok(read.await.unwrap_or_else(|lost| Err(lost.message)))
     }
 
     /// The lane's evaluator of the job's configuration, or a new one.
@@ -222,10 +271,7 @@ impl Evaluators {
                 .and_then(|evaluator| evaluator)
                 .map_err(|lost| JobResult::Outcome(EvalOutcome::Lost { message: lost.message })),
             Readiness::Starting => Err(JobResult::Later),
-            Readiness::Failed(why) => {
-                let message = format!("configuration `{}` cannot be had: {why}", job.plan);
-                Err(JobResult::Outcome(EvalOutcome::Failed { asks: Vec::new(), message }))
-            }
+            Readiness::Failed(why) => Err(failed(format!("configuration `{}` cannot be had: {why}", job.plan))),
         }
     }
 
@@ -250,6 +296,10 @@ impl Evaluators {
     fn queue(&self) -> MutexGuard<'_, JobQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn failed(message: String) -> JobResult {
+    JobResult::Outcome(EvalOutcome::Failed { asks: Vec::new(), message })
 }
 
 /// Has an evaluator evaluate a job; it is gone if it did not.

@@ -35,6 +35,7 @@ mod options;
 mod order_bounds;
 mod plan_in_force;
 mod polls;
+mod reading;
 mod reload;
 mod renders;
 mod report_facts;

@@ -180,7 +180,7 @@ impl Master {
         };
         let workers = Arc::new(Workers::new(host, Arc::clone(&admission), engine.last_epoch()));
         let rights = Rights::new(plan.clone(), Arc::clone(&configurations), alerts.clone(), Arc::clone(&clock));
-        let evaluators = Evaluators::new(Arc::clone(&configurations), inbox.clone(), &outer);
+        let evaluators = Evaluators::new(Arc::clone(&configurations), Arc::clone(&history), inbox.clone(), &outer);
         let hooks = HookFunctions::new(Renders::new(Arc::clone(&configurations)), alerts.clone());
         let effects = Effects {
             deliveries: deliveries(&options, &history, &clock, &configurations),

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BuildId, BuilderId, CommandId, CommandResult, CommandSpec, EvalPart, FileCommand, LockAccess, Outcome, Properties,
-    StampSpec, StepId, Value,
+    BuildId, BuilderId, CommandId, CommandResult, CommandSpec, EvalPart, FileCommand, FoundLog, LockAccess, LogRequest,
+    Outcome, Properties, StampSpec, StepId, Value,
 };
 use crate::base::{Span, Timestamp};
 
@@ -48,6 +48,8 @@ pub enum Ask {
     AddUrl { step: Option<Key>, name: String, url: String },
     /// Append text (whole lines) to a log of the current step. Immediate.
     WriteLog { step: Option<Key>, log: String, html: bool, text: String },
+    /// Read a log. Immediate: the evaluation that asks first has looked already, and says what was there.
+    ReadLog { request: LogRequest, found: FoundLog },
 }
 
 /// Asks of a `do_if` have keys below this one: no script counts so far.
@@ -94,7 +96,8 @@ impl Ask {
             | Self::SetProperty { .. }
             | Self::SetSummary { .. }
             | Self::AddUrl { .. }
-            | Self::WriteLog { .. } => true,
+            | Self::WriteLog { .. }
+            | Self::ReadLog { .. } => true,
         }
     }
 }

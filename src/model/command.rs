@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Artifact, DownloadSpec, Moved, Outcome, Text, UploadSpec, WriteSpec};
+use super::{Artifact, DownloadSpec, LoggedOutput, Moved, Outcome, OutputPlan, Text, UploadSpec, WriteSpec};
 use crate::base::Span;
 
 /// What to execute.
@@ -90,6 +90,9 @@ pub struct CommandSpec {
     pub grace: Span,
     /// If the worker is lost.
     pub on_lost: OnLost,
+    /// What the master does with the output; a worker is not told.
+    #[serde(default, skip_serializing_if = "OutputPlan::is_usual")]
+    pub output: Box<OutputPlan>,
 }
 
 impl CommandSpec {
@@ -205,6 +208,10 @@ pub struct CommandResult {
     pub stat: Option<Vec<u64>>,
     /// How long it ran.
     pub elapsed: Span,
+    /// Where its output is, if more than the heads was wanted and printed. It takes the place of the heads. Evaluators get
+    /// plain data by position, so only the last field may be left out when there is none.
+    #[serde(default)]
+    pub logged: Option<Box<LoggedOutput>>,
     /// What a transfer came to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved: Option<Box<Moved>>,
@@ -257,6 +264,7 @@ impl CommandResult {
             files: Vec::new(),
             stat: None,
             elapsed: Span::ZERO,
+            logged: None,
             moved: None,
         }
     }

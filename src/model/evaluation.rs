@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Ask, BuildId, Change, ConfigDigest, EvalPart, Journal, Key, Outcome, Properties, SourceStamp};
+use super::{
+    Ask, BuildId, Change, ConfigDigest, EvalPart, Journal, Key, Outcome, Properties, Readings, SourceStamp, Want,
+};
 
 /// What a script can read: recorded facts, fixed while one step is in progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +81,8 @@ pub struct EvalJob {
     pub journal: Arc<Journal>,
     /// Outcome of the step, for [`EvalPart::HideIf`].
     pub step_outcome: Option<Outcome>,
+    /// Texts that the journal refers to, as far as they are read. The engine orders without; who evaluates adds them.
+    pub readings: Arc<Readings>,
 }
 
 /// What an evaluation came to.
@@ -104,6 +108,8 @@ pub enum EvalOutcome {
         /// First line: what went wrong; then the excerpt.
         message: String,
     },
+    /// It needs texts that the job does not hold. Who evaluates reads them and evaluates again; the engine never hears it.
+    Wants(Vec<Want>),
     /// The process that evaluated died, or outlasted its deadline: it was killed. What it asked for is not known.
     Lost { message: String },
 }

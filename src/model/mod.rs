@@ -25,6 +25,7 @@ mod login;
 mod object;
 mod order;
 mod outcome;
+mod output;
 mod plan;
 mod plan_change;
 mod project_changes;
@@ -67,6 +68,10 @@ pub use login::{AuthorClass, LoginMethod};
 pub use object::{Denial, Object};
 pub use order::{BuiltOf, ForceOrder, Intake, Order};
 pub use outcome::Outcome;
+pub use output::{
+    FoundLog, LogPlaces, LogRequest, LoggedOutput, MoreOutput, OUTPUT_BYTES_MAX, OutputPlan, Readings, TEXTS_BYTES_MAX,
+    TextEnd, TextRef, Want,
+};
 pub use plan::{
     About, ArtifactLimits, ArtifactRules, BranchChoice, BuilderPlan, ChangeFilter, ChangeSourceKind, ChangeSourcePlan,
     CodebasePlan, CollapsePolicy, DECLARE_RIGHTS, DatabasePlan, DeclaredCodebase, ForceParam, ForceParamKind,

@@ -22,6 +22,8 @@ pub(crate) enum WriteJob {
     Commit(Commit),
     Append(Append),
     CloseLog(LogKey, Answer<u64>),
+    /// A log keeps so many bytes of text.
+    LimitLog(LogKey, u64),
     /// What was kept for the facts up to this number is not needed any more.
     Trim(u64),
     Retire(Box<Retirement>, Answer<Retired>),

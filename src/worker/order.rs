@@ -99,6 +99,7 @@ impl Order {
             log_stderr: args.want_stderr,
             pty: args.use_pty,
             grace: args.sigterm_time.map_or(Span::ZERO, span),
+            output: Box::default(),
         };
         Self { show_env: args.log_environ, ..Self::of_spec(id, spec, StopWay::of_stock(args), boot) }
     }

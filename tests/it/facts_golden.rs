@@ -115,6 +115,7 @@ fn command() -> CommandSpec {
         pty: true,
         grace: Span::from_seconds(10),
         on_lost: OnLost::RunAgain,
+        output: Box::default(),
     }
 }
 
@@ -185,8 +186,32 @@ fn asks() -> Vec<Ask> {
         Ask::SetSummary { step: None, text: text("2 failed") },
         Ask::AddUrl { step: Some(Key(vec![1])), name: text("docs"), url: text("https://example.org/") },
         Ask::WriteLog { step: None, log: text("notes"), html: true, text: text("<b>x</b>") },
+        Ask::Run(CommandSpec { output: Box::new(output()), ..command() }),
+        Ask::ReadLog { request: log_request(), found: FoundLog { text: text_ref(), cut: true } },
     ]);
     asks
+}
+
+fn output() -> OutputPlan {
+    OutputPlan {
+        more: Some(MoreOutput { end: TextEnd::Tail, bytes_max: 1 << 20 }),
+        encoding: Some(text("windows-1252")),
+        log_bytes_max: Some(100 << 20),
+    }
+}
+
+fn log_request() -> LogRequest {
+    LogRequest {
+        log: text("stdio"),
+        step: Some(text("compile")),
+        part: LogPlaces::Last(7),
+        end: TextEnd::Tail,
+        bytes_max: 1 << 20,
+    }
+}
+
+fn text_ref() -> TextRef {
+    TextRef { log: LogId(9), first: 3, end: 70_000, streams: text("oe"), bytes: 1 << 20, digest: "0f".repeat(32) }
 }
 
 fn answers() -> Vec<Answer> {
@@ -200,6 +225,7 @@ fn answers() -> Vec<Answer> {
         stat: Some(vec![1, 2]),
         elapsed: Span::from_millis(7),
         moved: None,
+        logged: None,
     };
     let ends = [
         CommandEnd::Exited(2),
@@ -212,6 +238,8 @@ fn answers() -> Vec<Answer> {
         CommandEnd::Broken(text("no disk")),
         CommandEnd::Lost(text("gone")),
     ];
+    let logged = LoggedOutput { stdout: Some(text_ref()), stderr: None };
+    let referring = CommandResult { stdout: None, logged: Some(Box::new(logged)), ..result.clone() };
     let mut answers = vec![Answer::Done, Answer::Time(at())];
     answers.extend(ends.map(|end| Answer::Command(CommandResult { end, ..result.clone() })));
     let kept = Artifact {
@@ -234,6 +262,7 @@ fn answers() -> Vec<Answer> {
             outcome: Outcome::Exception,
         }],
     }));
+    answers.push(Answer::Command(referring));
     answers
 }
 

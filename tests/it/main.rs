@@ -27,6 +27,7 @@ mod link_recorded;
 mod link_stock;
 mod mail;
 mod mail_smtp;
+mod output;
 mod people;
 mod protocol_fixtures;
 mod reference;

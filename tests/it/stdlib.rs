@@ -56,6 +56,7 @@ fn job(loaded: &Loaded, step: usize) -> EvalJob {
         context: Arc::new(context),
         journal: Arc::new(Journal::default()),
         step_outcome: None,
+        readings: Arc::default(),
     }
 }
 

@@ -81,6 +81,7 @@ fn command() -> RunArgs {
         pty: true,
         grace: Span::from_seconds(5),
         on_lost: OnLost::RunAgain,
+        output: Box::default(),
     };
     let mut args = RunArgs::new(spec);
     args.secrets = BTreeMap::from([("token".to_owned(), "hush".to_owned())]);

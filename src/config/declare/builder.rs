@@ -16,6 +16,7 @@ use super::super::directory_name;
 use super::super::signature::{Native, optional, required};
 use super::super::values::step::Step;
 use super::installation::{COLLAPSE_KIND, collapse};
+use super::log_max::log_bytes_max;
 use super::step::step_plan;
 use crate::model::{BuilderPlan, EnvValue, OnLost, Policy, StepPlan, dir_key, normal_address, repository_name};
 
@@ -93,6 +94,12 @@ pub(super) static BUILDER: Native = Native {
             "How long its artifacts are kept: `keep_days`, or days by the build's outcome (`success`, `failure`, …). `max_mib` \
              limits all of them together; an upload beyond that fails.",
         ),
+        optional(
+            "log_max",
+            "size",
+            "the master's",
+            "How much text a log of its commands keeps, such as \"100MiB\"; of a longer one, the middle is left out.",
+        ),
     ],
 };
 
@@ -129,6 +136,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
             next_worker: call.function("next_worker", &["builder", "workers", "request"]),
             can_start: call.function("can_start", &["builder", "worker", "request"]),
             on_lost: call.word("on_lost", &ON_LOST).unwrap_or_default(),
+            log_bytes_max: log_bytes_max(&call),
             place: call.place(),
         };
         let artifacts = super::artifacts::rules(&call);

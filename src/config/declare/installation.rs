@@ -43,6 +43,13 @@ pub(super) static MASTER: Native = Native {
             "\"same_source\"",
             "How waiting requests of one builder are collapsed into one build, unless the builder sets this itself.",
         ),
+        optional(
+            "log_max",
+            "size",
+            "None",
+            "How much text a log of a command keeps, such as \"100MiB\"; of a longer one, the middle is left out. None: \
+             about 80 MiB on disk, compressed.",
+        ),
     ],
 };
 
@@ -144,12 +151,14 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
         if title_url.as_deref().is_none_or(|url| !url.to_ascii_lowercase().starts_with("mailto:")) {
             check_url(&call, "title_url", title_url.as_deref());
         }
+        let log_bytes_max = super::log_max::log_bytes_max(&call);
         let plan = &mut call.collector.plan.borrow_mut().master;
         plan.title = call.string("title").unwrap_or_else(|| plan.title.clone());
         plan.title_url = title_url;
         plan.url = url;
         plan.reconnect_grace = call.span("reconnect_grace").unwrap_or(plan.reconnect_grace);
         plan.collapse = collapse.unwrap_or_else(|| plan.collapse.clone());
+        plan.log_bytes_max = log_bytes_max.or(plan.log_bytes_max);
         Ok(NoneType)
     }
 

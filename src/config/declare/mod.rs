@@ -9,6 +9,7 @@ mod change_source;
 mod installation;
 mod kinds;
 mod lock;
+mod log_max;
 mod login;
 mod notifier;
 mod param;

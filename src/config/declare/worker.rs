@@ -8,6 +8,7 @@ use starlark::values::none::NoneType;
 use super::super::args::Call;
 use super::super::collect::Kind;
 use super::super::directory_name;
+use super::super::output_words::encoding_name;
 use super::super::signature::{Native, optional, required};
 use crate::model::WorkerPlan;
 
@@ -24,6 +25,12 @@ pub(super) static WORKER: Native = Native {
         optional("slots", "whole number", "1", "How many builds it runs at the same time."),
         optional("locks", "list of locks", "[]", "Locks that each of its builds acquires before it starts."),
         optional("properties", "dict", "{}", "Properties for each of its builds."),
+        optional(
+            "encoding",
+            "text",
+            "\"utf-8\"",
+            "The encoding of what its commands print, such as \"cp1252\". A stock worker decodes output itself.",
+        ),
     ],
 };
 
@@ -52,9 +59,23 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
             slots: slots.unwrap_or(1),
             locks: call.locks("locks"),
             properties: call.properties("properties", "Worker"),
+            encoding: encoding(&call),
             place: call.place(),
         };
         call.collector.plan.borrow_mut().workers.entry(name).or_insert(plan);
         Ok(NoneType)
+    }
+}
+
+fn encoding(call: &Call<'_, '_, '_, '_, '_>) -> Option<String> {
+    match encoding_name(&call.string("encoding")?) {
+        Ok(name) => Some(name),
+        Err(why) => {
+            let why = why.to_string();
+            let (what, hint) = why.split_once("; ").unwrap_or((&why, ""));
+            let what = what.trim_start_matches("`encoding`: ");
+            call.wrong("encoding", &format!("{what}, so output could not be decoded"), Some(hint.to_owned()));
+            None
+        }
     }
 }

@@ -12,6 +12,7 @@ mod files;
 mod outcome;
 mod printed;
 mod question;
+mod reading;
 mod result;
 mod run;
 mod script;

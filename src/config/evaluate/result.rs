@@ -168,13 +168,13 @@ fn methods(builder: &mut MethodsBuilder) {
         })
     }
 
-    /// The beginning of the command's standard output.
+    /// The command's standard output: its beginning, or what `output` of `ctx.run` asked for.
     #[starlark(attribute)]
     fn stdout(this: &ResultValue) -> anyhow::Result<String> {
         output(this.stdout.as_deref(), this.end.as_ref(), "stdout").map(str::to_owned)
     }
 
-    /// The beginning of the command's standard error.
+    /// The command's standard error, in the same way.
     #[starlark(attribute)]
     fn stderr(this: &ResultValue) -> anyhow::Result<String> {
         output(this.stderr.as_deref(), this.end.as_ref(), "stderr").map(str::to_owned)

@@ -13,7 +13,8 @@ use starlark::eval::Evaluator;
 
 use super::stop::Stop;
 use crate::model::{
-    ASKS_MAX, Answer, Ask, BuildContext, EvalJob, EvalPart, FileCommand, Journal, Key, Outcome, Plan, Value,
+    ASKS_MAX, Answer, Ask, BuildContext, Entry, EvalJob, EvalPart, FileCommand, Journal, Key, Outcome, Plan, Readings,
+    Value, Want,
 };
 
 /// One evaluation.
@@ -21,7 +22,10 @@ use crate::model::{
 pub(super) struct Run {
     pub(super) plan: Arc<Plan>,
     pub(super) context: Arc<BuildContext>,
-    journal: Arc<Journal>,
+    pub(super) journal: Arc<Journal>,
+    pub(super) readings: Arc<Readings>,
+    /// What is lacking of these.
+    pub(super) wants: RefCell<Vec<Want>>,
     /// Whether the script may change something: not in `do_if` and `hide_if`, which only look.
     pub(super) may_act: Cell<bool>,
     place: RefCell<Place>,
@@ -87,6 +91,8 @@ impl Run {
             plan,
             context: Arc::clone(&job.context),
             journal: Arc::clone(&job.journal),
+            readings: Arc::clone(&job.readings),
+            wants: RefCell::default(),
             may_act: Cell::new(job.part == EvalPart::Body),
             place: RefCell::new(Place { path: Key::root_of(job.part), ..Place::default() }),
             asks: RefCell::default(),
@@ -168,6 +174,14 @@ impl Run {
             None => self.asks.borrow_mut().push((key.clone(), ask)),
         }
         Ok(key)
+    }
+
+    /// What is recorded of the next call of this level.
+    pub(super) fn recorded_next(&self) -> Option<&Entry> {
+        let place = self.place.borrow();
+        let mut key = place.path.clone();
+        key.push(place.next);
+        self.journal.0.get(&Key(key))
     }
 
     /// The key of the next call of this level.
@@ -278,5 +292,6 @@ fn describe(ask: &Ask) -> String {
         Ask::SetSummary { text, .. } => format!("the summary `{text}`"),
         Ask::AddUrl { url, .. } => format!("the link {url}"),
         Ask::WriteLog { log, .. } => format!("a line of log `{log}`"),
+        Ask::ReadLog { request, .. } => format!("the text of log `{}`", request.log),
     }
 }

@@ -60,6 +60,10 @@ fn call(scripts: &Scripts, job: &EvalJob, step: &StepPlan, function: FnId, cance
 }
 
 fn conclude(run: &Run, part: EvalPart, step: &StepPlan, returned: starlark::Result<Value<'_>>) -> EvalOutcome {
+    let wants = run.wants.take();
+    if !wants.is_empty() {
+        return EvalOutcome::Wants(wants);
+    }
     if part != EvalPart::Body {
         return match returned {
             Ok(value) => EvalOutcome::Decided(value.to_bool()),

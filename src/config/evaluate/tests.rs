@@ -13,6 +13,7 @@ pub(super) struct Build {
     context: BuildContext,
     step: usize,
     pub(super) journal: Journal,
+    pub(super) readings: Readings,
 }
 
 impl Build {
@@ -39,7 +40,7 @@ impl Build {
             outcome: Outcome::Success,
             url: "http://localhost/".to_owned(),
         };
-        Self { loaded, context, step: 0, journal: Journal::default() }
+        Self { loaded, context, step: 0, journal: Journal::default(), readings: Readings::default() }
     }
 
     fn job(&self, part: EvalPart) -> EvalJob {
@@ -51,6 +52,7 @@ impl Build {
             context: Arc::new(self.context.clone()),
             journal: Arc::new(self.journal.clone()),
             step_outcome: None,
+            readings: Arc::new(self.readings.clone()),
         }
     }
 
@@ -117,6 +119,7 @@ fn shown(key: &Key, ask: &Ask) -> String {
         Ask::SetSummary { text, .. } => format!("summary {text}"),
         Ask::AddUrl { name, url, .. } => format!("url {name} {url}"),
         Ask::WriteLog { log, text, .. } => format!("log {log} {text:?}"),
+        Ask::ReadLog { request, .. } => format!("read {}", request.log),
     };
     format!("{} {what}", path.join("."))
 }

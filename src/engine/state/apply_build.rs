@@ -464,6 +464,7 @@ fn note_ask(current: &mut Step, step: StepId, key: &Key, ask: &Ask) {
         | Ask::BeginStep(_)
         | Ask::EndStep(_)
         | Ask::SetProperty { .. }
-        | Ask::AddUrl { .. } => {}
+        | Ask::AddUrl { .. }
+        | Ask::ReadLog { .. } => {}
     }
 }

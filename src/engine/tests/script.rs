@@ -85,6 +85,7 @@ fn command(line: &str) -> CommandSpec {
         pty: false,
         grace: Span::from_seconds(10),
         on_lost: OnLost::RetryBuild,
+        output: Box::default(),
     }
 }
 

@@ -192,7 +192,9 @@ impl Evaluation {
     /// Whether putting a job into a message takes no noticeable time.
     #[must_use]
     pub fn is_small(job: &EvalJob) -> bool {
-        job.journal.0.len() <= SMALL_ENTRIES && job.journal.0.values().map(bytes_about).sum::<usize>() <= SMALL_BYTES
+        let texts = job.readings.texts.values().map(|text| text.len()).sum::<usize>();
+        let entries = job.journal.0.values().map(bytes_about).sum::<usize>();
+        job.journal.0.len() <= SMALL_ENTRIES && entries + texts <= SMALL_BYTES
     }
 
     /// Its outcome, if it is there. Otherwise, or if it is lost, none: see [`Evaluation::is_lost`].
@@ -268,6 +270,8 @@ fn turn_order<'a>(template: &Template, news: JournalUpdate<'a>, build: BuildId, 
         part: job.part,
         step_outcome: job.step_outcome,
         entries: news.entries,
+        texts: news.texts,
+        logs: job.readings.logs.iter().map(|(request, found)| (request.clone(), found.clone())).collect(),
         forget: news.forget,
     })
 }

@@ -1,10 +1,10 @@
 //! What an evaluator knows of builds, so that it is sent only what it lacks.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::{BuildContext, BuildId, Entry, EvalJob, Journal, Key};
+use crate::model::{BuildContext, BuildId, Entry, EvalJob, Journal, Key, Readings, TextRef};
 
 /// Builds that an evaluator remembers: more than usually run in one configuration, few enough to look through.
 const BUILDS_MAX: usize = 64;
@@ -21,6 +21,7 @@ struct Known {
     context: Arc<BuildContext>,
     /// Keys, and whether they were answered: nothing else of an entry changes that a script can see.
     entries: BTreeMap<Key, bool>,
+    texts: BTreeSet<TextRef>,
     /// The turn in which it was used last.
     used: u64,
 }
@@ -30,6 +31,7 @@ struct Known {
 pub(super) struct JournalUpdate<'a> {
     pub context: Option<Arc<BuildContext>>,
     pub entries: Vec<(Cow<'a, Key>, Cow<'a, Entry>)>,
+    pub texts: Vec<(TextRef, Cow<'a, str>)>,
     pub forget: Vec<BuildId>,
 }
 
@@ -41,12 +43,14 @@ impl Journals {
         let same = self.builds.get(&build).is_some_and(|known| known.continues(job));
         let context = (!same).then(|| Arc::clone(&job.context));
         if !same {
-            let known = Known { context: Arc::clone(&job.context), entries: BTreeMap::new(), used: 0 };
+            let context = Arc::clone(&job.context);
+            let known = Known { context, entries: BTreeMap::new(), texts: BTreeSet::new(), used: 0 };
             self.builds.insert(build, known);
         }
         let known = self.builds.get_mut(&build).expect("it is there, or was put there");
         known.used = self.turns;
-        JournalUpdate { context, entries: known.learn(&job.journal), forget }
+        let texts = known.read(&job.readings);
+        JournalUpdate { context, entries: known.learn(&job.journal), texts, forget }
     }
 
     /// Forgets the build that was used longest ago, if one more would be too many.
@@ -63,6 +67,12 @@ impl Known {
     /// Whether a job is about the same step, and nothing that is known has vanished.
     fn continues(&self, job: &EvalJob) -> bool {
         Arc::ptr_eq(&self.context, &job.context) && self.entries.keys().all(|key| job.journal.0.contains_key(key))
+    }
+
+    /// Texts that are new.
+    fn read<'a>(&mut self, readings: &'a Readings) -> Vec<(TextRef, Cow<'a, str>)> {
+        let new = readings.texts.iter().filter(|(text, _)| self.texts.insert((*text).clone()));
+        new.map(|(text, content)| (text.clone(), Cow::Borrowed(content.as_ref()))).collect()
     }
 
     /// Entries that are new or changed.

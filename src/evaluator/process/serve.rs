@@ -7,12 +7,14 @@ use super::super::frame;
 use super::super::message::{ChildReply, ChildRequest, EvaluationRequest};
 use super::{Pipes, allow, spent};
 use crate::config::{Cancel, Scripts, take_printed};
-use crate::model::{BuildContext, BuildId, EvalJob, EvalOutcome, FnId, Journal, Question};
+use crate::model::{BuildContext, BuildId, EvalJob, EvalOutcome, FnId, Journal, Question, Readings, TextRef};
 
 /// What is remembered of a build from one turn to the next; the other end knows it.
 struct Remembered {
     context: Arc<BuildContext>,
     journal: Arc<Journal>,
+    /// Texts that it was sent.
+    texts: BTreeMap<TextRef, Arc<str>>,
 }
 
 /// Serves until the other end is closed, or says something that makes no sense here.
@@ -54,11 +56,12 @@ fn turn(
         builds.remove(build);
     }
     if let Some(context) = order.context {
-        builds.insert(order.build, Remembered { context, journal: Arc::default() });
+        builds.insert(order.build, Remembered { context, journal: Arc::default(), texts: BTreeMap::new() });
     }
     let remembered = builds.get_mut(&order.build)?;
     let journal = Arc::make_mut(&mut remembered.journal);
     journal.0.extend(order.entries.into_iter().map(|(key, entry)| (key.into_owned(), entry.into_owned())));
+    remembered.texts.extend(order.texts.into_iter().map(|(text, content)| (text, Arc::from(content.as_ref()))));
     let job = EvalJob {
         turn: 0,
         plan: scripts.digest().clone(),
@@ -67,6 +70,7 @@ fn turn(
         context: Arc::clone(&remembered.context),
         journal: Arc::clone(&remembered.journal),
         step_outcome: order.step_outcome,
+        readings: Arc::new(Readings { texts: remembered.texts.clone(), logs: order.logs.into_iter().collect() }),
     };
     allow(order.micros);
     let outcome = scripts.evaluate(&job, &Cancel::default());

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use super::decoding::Decoding;
 use super::host::{LinkHost, LogPlace};
 use super::lane::{Item, PendingAck};
+use super::logged_output::{LoggedPlan, first_line_source};
 use super::outcome::{ExitRules, StockReport, first_line, note};
 use super::output::{part_of_chunk, part_of_lines, part_of_text};
 use super::transfer::Transfer;
@@ -37,6 +39,10 @@ pub(super) struct LinkCommand {
     log_stdout: bool,
     log_stderr: bool,
     exit_rules: ExitRules,
+    /// What its result is to have beyond the heads.
+    logged: Option<LoggedPlan>,
+    /// Its output is not UTF-8.
+    decoding: Option<Decoding>,
     source: Arc<str>,
     /// The number of each log's next part.
     next: BTreeMap<LogId, u64>,
@@ -74,15 +80,35 @@ impl LinkCommand {
             Work::Run(spec) => (spec.log.as_str(), spec.log_stdout, spec.log_stderr),
             Work::File(_) => (STDIO, true, true),
         };
+        let main = order.logs.get(main).or_else(|| order.logs.get(STDIO)).copied();
+        let source: Arc<str> = order.command.0.as_str().into();
+        let place = |log| LogPlace { build: order.build, log };
+        let more = match &order.work {
+            Work::Run(spec) => spec.output.more,
+            Work::File(_) => None,
+        };
+        let logged = |log| {
+            more.map(|more| LoggedPlan { place: place(log), source: Arc::clone(&source), more, stderr: log_stderr })
+        };
+        if let Work::Run(spec) = &order.work
+            && let Some(bytes_max) = spec.output.log_bytes_max
+        {
+            for log in order.logs.values() {
+                // A lane that has failed ends the connection.
+                let _: Result<(), _> = items.send(Item::Limit { place: place(*log), bytes_max });
+            }
+        }
         Self {
             id: order.command.clone(),
             build: order.build,
-            main: order.logs.get(main).or_else(|| order.logs.get(STDIO)).copied(),
+            logged: main.and_then(logged),
+            decoding: None,
+            main,
             logs: order.logs.clone(),
             log_stdout,
             log_stderr,
             exit_rules: ExitRules::of(&order.work),
-            source: order.command.0.as_str().into(),
+            source,
             next: BTreeMap::new(),
             items,
             interrupted: None,
@@ -144,6 +170,18 @@ impl LinkCommand {
         self.interrupted.get_or_insert_with(|| why.to_owned());
     }
 
+    /// Notes where its output begins, if that matters. Before anything is written for it.
+    pub fn note_first_line(&self) {
+        if let Some(logged) = &self.logged {
+            self.send(Item::FirstLine { place: logged.place, source: first_line_source(&self.source) });
+        }
+    }
+
+    /// From now on its output is decoded.
+    pub fn decode(&mut self, decoding: Option<Decoding>) {
+        self.decoding = decoding;
+    }
+
     /// Writes lines above the output, under a source of its own, so that they do not count as a part.
     pub fn write_header(&self, text: String, now: Timestamp) {
         if let (Some(log), false) = (self.main, text.is_empty()) {
@@ -185,7 +223,14 @@ impl LinkCommand {
             (Teller::Ours { parts }, _) if last.parts.is_some_and(|n| n > *parts) => {
                 return Err(self.gap(last.parts, *parts));
             }
-            (Teller::Ours { .. }, Some(report)) => self.exit_rules.reported(report, interrupted),
+            (Teller::Ours { .. }, Some(report)) => match &self.decoding {
+                Some(decoding) => {
+                    let (stdout, stderr) = (decoding.decode(&report.stdout), decoding.decode(&report.stderr));
+                    let report = CommandReport { stdout, stderr, ..report.as_ref().clone() };
+                    self.exit_rules.reported(&report, interrupted)
+                }
+                None => self.exit_rules.reported(report, interrupted),
+            },
             (Teller::Ours { .. }, None) => {
                 let why = last.failure.as_deref().map_or_else(|| "the worker sent no result".to_owned(), first_line);
                 self.exit_rules.bare(CommandEnd::Broken(why))
@@ -205,7 +250,8 @@ impl LinkCommand {
     }
 
     fn end(self, result: CommandResult, digest: Option<String>, receipt: Option<PendingAck>) {
-        self.send(Item::End { result: Box::new(result), digest, receipt });
+        let logged = self.logged.clone();
+        self.send(Item::End { result: Box::new(result), digest, receipt, logged });
     }
 
     fn gap(&self, got: Option<u64>, expected: u64) -> String {
@@ -230,6 +276,10 @@ impl LinkCommand {
             return Err(format!("it sent two parts of command {} under one number", self.id));
         }
         let log = if chunk.log == STDIO { None } else { self.logs.get(&chunk.log).copied() };
+        let mut chunk = chunk;
+        if let Some(decoding) = self.decoding.as_ref().filter(|_| chunk.stream != StdStream::Header) {
+            chunk.data = decoding.decode(&chunk.data);
+        }
         self.append(log.or(self.main), part_of_chunk(&chunk, now));
         if let Teller::Ours { parts } = &mut self.teller {
             *parts += 1;

@@ -23,7 +23,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::host::{LinkHost, LogPlace};
 use super::limits::APPENDS_MAX;
+use super::logged_output::LoggedPlan;
+use super::output::part_of_text;
 use super::transfer::Transfer;
+use crate::base::chain;
 use crate::engine::{CommandEnded, Input};
 use crate::model::{CommandId, CommandResult};
 use crate::protocol::{Answer, Seq};
@@ -45,6 +48,16 @@ pub(super) enum Item {
         source: Arc<str>,
         n: u64,
         part: LogPart,
+    },
+    /// The command's output begins here in a log. `source` is the one that tells so.
+    FirstLine {
+        place: LogPlace,
+        source: Arc<str>,
+    },
+    /// A log keeps so much text.
+    Limit {
+        place: LogPlace,
+        bytes_max: u64,
     },
     /// Everything before is to be durable before this message is answered.
     Answer(PendingAck),
@@ -68,6 +81,7 @@ pub(super) enum Item {
         /// What the worker says of all that it sent.
         digest: Option<String>,
         receipt: Option<PendingAck>,
+        logged: Option<LoggedPlan>,
     },
 }
 
@@ -121,6 +135,21 @@ impl Lane {
                     let durable = durable.map_err(|why| self.not_kept(&why))?;
                     under_way.push_back(durable.map(|done| done.map(|()| None)).boxed());
                 }
+                Some(Item::FirstLine { place, source }) => {
+                    let logs = self.host.logs();
+                    let lines = logs.lines(place.build, place.log);
+                    let n = lines.map_err(|error| self.not_kept(&chain(&error)))?;
+                    let nothing = part_of_text('h', String::new(), self.host.now());
+                    let durable = self.host.append(place, &source, n, nothing).await;
+                    let durable = durable.map_err(|why| self.not_kept(&why))?;
+                    under_way.push_back(durable.map(|done| done.map(|()| None)).boxed());
+                }
+                Some(Item::Limit { place, bytes_max }) => {
+                    let logs = self.host.logs();
+                    logs.limit(place.build, place.log, bytes_max)
+                        .await
+                        .map_err(|error| self.not_kept(&chain(&error)))?;
+                }
                 Some(Item::Answer(receipt)) => under_way.push_back(ready(Ok(Some(receipt))).boxed()),
                 Some(Item::Moves(found)) => transfer = Some(found),
                 Some(Item::Block { at, data, receipt }) => {
@@ -139,9 +168,13 @@ impl Lane {
                     };
                     self.tell(Notice::Answered(receipt, answer));
                 }
-                Some(Item::End { mut result, digest, receipt }) => {
+                Some(Item::End { mut result, digest, receipt, logged }) => {
                     if let Some(transfer) = transfer.take() {
                         *result = transfer.end(*result, digest).await.map_err(|why| self.not_kept(&why))?;
+                    }
+                    if let Some(logged) = logged.filter(|logged| logged.concerns(&result)) {
+                        self.drain(&mut under_way).await?;
+                        result = self.refer(logged, result).await?;
                     }
                     let (ended, drained) = futures_util::join!(self.end(*result), self.drain(&mut under_way));
                     drained.and(ended)?;
@@ -172,6 +205,14 @@ impl Lane {
             self.tell(Notice::Durable(receipt));
         }
         Ok(())
+    }
+
+    /// Reads some megabytes at most, so a thread does it.
+    async fn refer(&self, logged: LoggedPlan, mut result: Box<CommandResult>) -> Result<Box<CommandResult>, String> {
+        let logs = self.host.logs();
+        let referred = tokio::task::spawn_blocking(move || logged.refer(&*logs, &mut result).map(|()| result));
+        let referred = referred.await.map_err(|error| self.not_kept(&error.to_string()))?;
+        referred.map_err(|why| self.not_kept(&why))
     }
 
     fn not_kept(&self, why: &str) -> String {

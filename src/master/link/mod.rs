@@ -20,12 +20,14 @@
 
 mod arbitrate;
 mod command;
+mod decoding;
 mod greet;
 mod handle;
 mod host;
 mod identity;
 mod lane;
 mod limits;
+mod logged_output;
 mod order_args;
 mod outcome;
 mod output;

@@ -129,7 +129,7 @@ fn run(
     vault: &mut Vault<'_>,
 ) -> Result<RunArgs, SecretError> {
     let env = merged(order, spec).into_iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    let mut run = RunArgs::new(CommandSpec { workdir, env, ..spec.clone() });
+    let mut run = RunArgs::new(CommandSpec { workdir, env, output: Box::default(), ..spec.clone() });
     // Also shows here, and not at the worker, that a secret is missing or cannot stand where it does.
     for text in run.spec.texts().filter(|text| text.is_secret()) {
         run.secrets.extend(vault.reveal(text)?.values);

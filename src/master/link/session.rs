@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::command::{Completion, LinkCommand};
+use super::decoding::Decoding;
 use super::handle::{LinkOrder, Shared};
 use super::host::LinkHost;
 use super::lane::{Item, Lane, Notice, PendingAck};
@@ -442,9 +443,11 @@ impl Session {
             command.moves(transfer);
         }
         let ignored = self.shell.map(|shell| shell.ignored(order)).unwrap_or_default();
+        command.note_first_line();
         command.write_header(format!("{ignored}{}", prepared.header), now);
-        self.commands.insert(order.command.clone(), command);
         let (name, args) = self.give(prepared);
+        command.decode(Decoding::of(order, &self.given).filter(|_| self.ours));
+        self.commands.insert(order.command.clone(), command);
         let (command, builder) = (order.command.clone(), Some(order.builder.clone()));
         let asked = PendingRequest::Start(command.clone());
         self.ask(MasterRequest::StartCommand { command, name, builder, args }, asked);
@@ -522,9 +525,20 @@ impl Session {
         }
         let items = self.lane(&order.command, announced);
         match self.resumed_command(order, items) {
-            Ok(command) => drop(self.commands.insert(order.command.clone(), command)),
+            Ok(mut command) => {
+                command.decode(self.decoding_again(order));
+                self.commands.insert(order.command.clone(), command);
+            }
             Err(why) => warn!(worker = self.shared.worker, command = %order.command, "it cannot be resumed: {why}"),
         }
+    }
+
+    /// The decoding of a command that an earlier master sent: its secrets are looked up once more.
+    fn decoding_again(&self, order: &CommandOrder) -> Option<Decoding> {
+        Decoding::of(order, [])?;
+        let prepared = prepare(order, &self.base_dir, &*self.host, self.ours);
+        let secrets = prepared.map(|prepared| prepared.secrets).unwrap_or_default();
+        Decoding::of(order, self.given.iter().chain(&secrets))
     }
 
     /// A command of an earlier connection, with what it moves.

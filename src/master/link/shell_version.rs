@@ -34,6 +34,11 @@ impl ShellVersion {
                 " warning: this worker is too old to stop after {most} lines; `lines_max` needs buildbot-worker 4.1 or newer\n"
             );
         }
+        if let Some(encoding) = &spec.output.encoding {
+            lines += &format!(
+                " warning: this worker decodes its output itself; for {encoding}, set `unicode_encoding` in its buildbot.tac\n"
+            );
+        }
         if spec.pty && self.windows {
             lines += " warning: this worker has no terminals; `pty` is ignored on Windows\n";
         }

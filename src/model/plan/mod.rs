@@ -86,6 +86,9 @@ pub struct MasterPlan {
     pub reconnect_grace: Span,
     /// How requests of the same builder are merged, unless the builder says otherwise.
     pub collapse: CollapsePolicy,
+    /// Bytes of text that a log of a command keeps; none: as the store has it.
+    #[serde(default)]
+    pub log_bytes_max: Option<u64>,
 }
 
 impl Default for MasterPlan {
@@ -96,6 +99,7 @@ impl Default for MasterPlan {
             url: None,
             reconnect_grace: Span::from_minutes(10),
             collapse: CollapsePolicy::SameSource,
+            log_bytes_max: None,
         }
     }
 }
@@ -163,6 +167,9 @@ pub struct WorkerPlan {
     /// Locks that each of its builds takes.
     pub locks: Vec<LockAccess>,
     pub properties: Properties,
+    /// The encoding of what its commands print; none: UTF-8.
+    #[serde(default)]
+    pub encoding: Option<String>,
     pub place: SourcePlace,
 }
 
@@ -220,6 +227,9 @@ pub struct BuilderPlan {
     pub can_start: Option<FnId>,
     /// If the worker is lost for good.
     pub on_lost: OnLost,
+    /// Bytes of text that a log of its commands keeps; none: the master's.
+    #[serde(default)]
+    pub log_bytes_max: Option<u64>,
     pub place: SourcePlace,
 }
 

@@ -43,6 +43,9 @@ pub trait LogStore: LogReader {
     }
     /// The number of the next part expected of a source.
     fn next(&self, build: BuildId, log: LogId, source: &str) -> Result<u64, StoreError>;
+    /// From now on the log keeps about so many bytes of text, head and tail; what was kept before stays. It is not
+    /// remembered by a restart.
+    fn limit(&self, build: BuildId, log: LogId, bytes_max: u64) -> Pending<'_, ()>;
     /// No more lines follow; gives their number.
     fn finish(&self, build: BuildId, log: LogId) -> Pending<'_, u64>;
 }

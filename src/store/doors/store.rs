@@ -73,6 +73,10 @@ impl LogStore for Logs {
         self.next(build, log, source)
     }
 
+    fn limit(&self, build: BuildId, log: LogId, bytes_max: u64) -> Pending<'_, ()> {
+        Box::pin(self.limit(build, log, bytes_max))
+    }
+
     fn finish(&self, build: BuildId, log: LogId) -> Pending<'_, u64> {
         Box::pin(self.close(build, log))
     }

@@ -120,6 +120,12 @@ impl Logs {
         self.inner.cache.with(LogKey { build, log }, |log| Ok(log.next(source)))
     }
 
+    /// From now on the log keeps about so many bytes of text.
+    pub async fn limit(&self, build: BuildId, log: LogId, bytes_max: u64) -> Result<(), StoreError> {
+        self.check_open()?;
+        self.inner.jobs.send(WriteJob::LimitLog(LogKey { build, log }, bytes_max)).await
+    }
+
     /// No more lines follow; returns their number. Idempotent.
     ///
     /// A crash right afterwards may leave the log open: its lines are durable, that it was closed is not. Closing it again

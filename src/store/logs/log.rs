@@ -30,6 +30,8 @@ pub(super) struct Context<'a> {
     pub handles: &'a Handles,
     pub packs: &'a PackCache,
     pub limits: &'a LogLimits,
+    /// Bytes of text that this log keeps, if it has a limit of its own.
+    pub text_max: Option<u64>,
     /// The number of the journal's segment in use.
     pub journal: u64,
 }
@@ -234,7 +236,7 @@ impl Log {
                 self.begin_segment(context, 0)?;
                 self.unpack(context)?;
             }
-            Some((number, segment)) if segment.end >= context.limits.file_bytes(*number) => {
+            Some((number, segment)) if context.is_full(*number, segment) => {
                 let (number, path) = (*number, self.write_index(context, false)?);
                 // Only the newest file may have a torn end; see `Segment::load`.
                 sync(context.handles, &path)?;
@@ -288,15 +290,9 @@ impl Log {
     /// Removes the oldest files of the tail while it is too large.
     fn drop_middle(&mut self, context: &Context<'_>) -> Result<(), StoreError> {
         loop {
-            let tail: Vec<(u64, u64)> = self
-                .segments
-                .iter()
-                .filter(|(number, _)| *number > 0)
-                .map(|(number, found)| (*number, found.end))
-                .collect();
-            let bytes: u64 = tail.iter().map(|(_, bytes)| bytes).sum();
+            let tail: Vec<&(u64, Segment)> = self.segments.iter().filter(|(number, _)| *number > 0).collect();
             // The newest has nothing in it yet: one full file stays at least.
-            if bytes <= context.limits.tail_bytes || tail.len() <= 2 {
+            if context.holds_tail(&tail) || tail.len() <= 2 {
                 return Ok(());
             }
             let oldest = tail[0].0;
@@ -352,6 +348,25 @@ impl Log {
 
     fn path(&self, number: u64) -> PathBuf {
         self.dir.join(segment_name(self.key.log, number))
+    }
+}
+
+/// The tail of a log with a limit of its own is this part of it.
+const TAIL_PART: u64 = 4;
+
+impl Context<'_> {
+    /// Whether a file is as large as it may be.
+    fn is_full(&self, number: u64, segment: &Segment) -> bool {
+        let text = segment.end_byte().saturating_sub(segment.first_byte);
+        let share = |max: u64| if number == 0 { max - max / TAIL_PART } else { max / TAIL_PART / TAIL_FILES };
+        segment.end >= self.limits.file_bytes(number) || self.text_max.is_some_and(|max| text >= share(max))
+    }
+
+    /// Whether the files of the tail are not too large together.
+    fn holds_tail(&self, tail: &[&(u64, Segment)]) -> bool {
+        let bytes: u64 = tail.iter().map(|(_, segment)| segment.end).sum();
+        let text: u64 = tail.iter().map(|(_, segment)| segment.end_byte().saturating_sub(segment.first_byte)).sum();
+        bytes <= self.limits.tail_bytes && self.text_max.is_none_or(|max| text <= max / TAIL_PART)
     }
 }
 

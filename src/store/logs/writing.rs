@@ -34,6 +34,8 @@ const STUCK_BYTES_MAX: usize = 128 << 20;
 pub(crate) struct LogWriting {
     cache: Arc<LogCache>,
     limits: LogLimits,
+    /// Bytes of text of open logs that have a limit of their own.
+    text_max: BTreeMap<LogKey, u64>,
     growth: broadcast::Sender<LogGrowth>,
     /// The number of the journal's segment in use.
     journal: u64,
@@ -63,6 +65,7 @@ impl LogWriting {
         Self {
             cache,
             limits: limits.clone(),
+            text_max: BTreeMap::new(),
             growth,
             journal: 0,
             buffered: BTreeMap::new(),
@@ -123,6 +126,11 @@ impl LogWriting {
         })?;
         self.note_buffered(key, buffered);
         Ok(())
+    }
+
+    /// A log keeps so many bytes of text from now on.
+    pub fn limit(&mut self, key: LogKey, bytes_max: u64) {
+        self.text_max.insert(key, bytes_max);
     }
 
     /// Tells of logs that grew, and writes what is full of them.
@@ -224,6 +232,7 @@ impl LogWriting {
     fn forget(&mut self, build: BuildId) -> Result<(), StoreError> {
         self.cache.forget(build);
         self.buffered.retain(|key, _| key.build != build);
+        self.text_max.retain(|key, _| key.build != build);
         self.buffered_bytes = self.buffered.values().sum();
         let dir = self.cache.directory.build(build);
         self.dirty.retain(|path, _| !path.starts_with(&dir));
@@ -252,8 +261,14 @@ impl LogWriting {
         work: impl FnOnce(&mut Log, &Context<'_>) -> Result<Vec<PathBuf>, StoreError>,
     ) -> Result<(), StoreError> {
         let cache = Arc::clone(&self.cache);
-        let context =
-            Context { handles: &cache.handles, packs: &cache.packs, limits: &self.limits, journal: self.journal };
+        let text_max = self.text_max.get(&key).copied();
+        let context = Context {
+            handles: &cache.handles,
+            packs: &cache.packs,
+            limits: &self.limits,
+            text_max,
+            journal: self.journal,
+        };
         let (mut buffered, mut ends) = (None, Vec::new());
         let written = cache.with(key, |log| {
             let written = work(log, &context);

@@ -108,7 +108,8 @@ pub(super) fn asked(
         | Ask::Trigger(_)
         | Ask::BeginStep(_)
         | Ask::EndStep(_)
-        | Ask::WriteLog { .. } => Ok(()),
+        | Ask::WriteLog { .. }
+        | Ask::ReadLog { .. } => Ok(()),
     }
 }
 

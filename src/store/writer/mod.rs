@@ -184,6 +184,7 @@ impl WriterThread {
             WriteJob::CloseLog(key, answer) => {
                 let _ = answer.send(self.parts.logs.close(key));
             }
+            WriteJob::LimitLog(key, bytes_max) => self.parts.logs.limit(key, bytes_max),
             WriteJob::Trim(seq) => self.trim(seq),
             WriteJob::Retire(retirement, answer) => {
                 let _ = answer.send(self.retire(&retirement));

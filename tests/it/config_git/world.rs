@@ -152,6 +152,7 @@ impl World {
             context: Arc::new(context),
             journal: Arc::new(journal.clone()),
             step_outcome: None,
+            readings: Arc::default(),
         }
     }
 

@@ -51,6 +51,7 @@ pub fn job(digest: &ConfigDigest, journal: Arc<Journal>) -> EvalJob {
         context: Arc::new(context()),
         journal,
         step_outcome: None,
+        readings: Arc::default(),
     }
 }
 

@@ -453,6 +453,7 @@ pub fn spec(line: &str) -> CommandSpec {
         pty: false,
         grace: Span::from_seconds(5),
         on_lost: OnLost::RetryBuild,
+        output: Box::default(),
     }
 }
 

@@ -513,6 +513,7 @@ pub fn run(directory: &Path, line: &str) -> RunArgs {
         pty: false,
         grace: Span::from_seconds(10),
         on_lost: OnLost::RetryBuild,
+        output: Box::default(),
     })
 }
 

@@ -16,6 +16,7 @@ use super::arguments::{
 use crate::config::convert::to_model;
 use crate::config::evaluate::command;
 use crate::config::evaluate::files::{file, file_value, wrong_answer};
+use crate::config::evaluate::reading::{OutputArguments, UsualOutput, output_plan};
 use crate::config::evaluate::result::ResultValue;
 use crate::config::evaluate::run::Run;
 use crate::config::evaluate::steps::{parallel, sequential};
@@ -48,6 +49,10 @@ pub(super) fn methods(builder: &mut MethodsBuilder) {
     /// A string is a shell command; a list is the program and its arguments. In a string made by `interpolate`, values
     /// are quoted, so they arrive unchanged. Unless `check` is False, a command that does not succeed ends the step
     /// with its outcome.
+    ///
+    /// The result has the first 64 KiB of stdout and stderr, or none with `output = False`. `output = "all"` gives the
+    /// script up to 8 MiB of each, `"head"` and `"tail"` up to `output_max` of the beginning or the end. `encoding` is
+    /// that of the output, if it is not UTF-8. A log that grows beyond `log_max` keeps its beginning and its end.
     fn run<'v>(
         this: Value<'v>,
         #[starlark(require = pos)] command: Value<'v>,
@@ -60,7 +65,10 @@ pub(super) fn methods(builder: &mut MethodsBuilder) {
         #[starlark(require = named)] log_files: Option<NoneOr<Value<'v>>>,
         #[starlark(require = named)] stdin: Option<NoneOr<Value<'v>>>,
         #[starlark(require = named)] exit_codes: Option<NoneOr<Value<'v>>>,
-        #[starlark(require = named, default = true)] output: bool,
+        #[starlark(require = named)] output: Option<Value<'v>>,
+        #[starlark(require = named, default = NoneOr::None)] output_max: NoneOr<&str>,
+        #[starlark(require = named, default = NoneOr::None)] encoding: NoneOr<&str>,
+        #[starlark(require = named, default = NoneOr::None)] log_max: NoneOr<&str>,
         #[starlark(require = named, default = true)] log_stdout: bool,
         #[starlark(require = named, default = true)] log_stderr: bool,
         #[starlark(require = named, default = false)] pty: bool,
@@ -71,6 +79,14 @@ pub(super) fn methods(builder: &mut MethodsBuilder) {
     ) -> starlark::Result<ResultValue> {
         let run = Run::of(eval)?;
         let given = |value: Option<NoneOr<Value<'v>>>| value.and_then(NoneOr::into_option);
+        let (want_output, output) = output_plan(&OutputArguments {
+            output: output.unwrap_or_else(|| Value::new_bool(true)),
+            output_max: output_max.into_option(),
+            encoding: encoding.into_option(),
+            log_max: log_max.into_option(),
+            log_stdout,
+            usual: UsualOutput::of(run),
+        })?;
         let usual = || run.plan.builders.get(&run.context.builder).map(|builder| builder.on_lost).unwrap_or_default();
         let spec = CommandSpec {
             program: command::program(command, this, eval)?,
@@ -89,15 +105,16 @@ pub(super) fn methods(builder: &mut MethodsBuilder) {
                 .map(command::exit_codes)
                 .transpose()?
                 .unwrap_or_else(|| [(0, Outcome::Success)].into()),
-            want_output: output,
+            want_output,
             log_stdout,
             log_stderr,
             pty,
             grace: command::span("grace", Some(grace))?.unwrap_or_default(),
             on_lost: on_lost.into_option().map(command::on_lost).transpose()?.unwrap_or_else(usual),
+            output: Box::new(output),
         };
         let result = match run.ask_recorded(Ask::Run(spec))? {
-            (Ask::Run(spec), Some(Answer::Command(result))) => ResultValue::of_command(result, spec),
+            (Ask::Run(spec), Some(Answer::Command(result))) => ResultValue::of_command(&run.with_output(result)?, spec),
             (_, other) => return Err(wrong_answer("a command", other.cloned())),
         };
         if check && !result.outcome.is_ok() {

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod effects;
+mod logs;
 mod reads;
 mod transfers;
 
@@ -59,6 +60,7 @@ fn methods(builder: &mut MethodsBuilder) {
     reads::methods(builder);
     effects::methods(builder);
     transfers::methods(builder);
+    logs::methods(builder);
 }
 
 #[starlark_value(type = "Ctx")]

@@ -31,3 +31,5 @@ pub(super) use script::evaluate;
 mod replay_law;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transfer_tests;

@@ -80,7 +80,7 @@ impl Build {
     }
 
     /// Evaluates and answers one ask at a time until the end; all asks in the order in which they came.
-    fn run(&mut self, answer: impl Fn(&Key, &Ask) -> Answer) -> (Vec<String>, EvalOutcome) {
+    pub(super) fn run(&mut self, answer: impl Fn(&Key, &Ask) -> Answer) -> (Vec<String>, EvalOutcome) {
         let mut told = Vec::new();
         for _ in 0..10_000 {
             let outcome = self.evaluate();
@@ -589,6 +589,9 @@ fn a_value_must_not_lead_out_of_a_directory() {
         "ctx.stat(interpolate('%(prop:p)s'))",
         "ctx.list_dir(interpolate('%(prop:p)s'))",
         "ctx.glob(interpolate('%(prop:p)s/*'))",
+        "ctx.write(interpolate('%(prop:p)s'), 'text')",
+        "ctx.upload(interpolate('%(prop:p)s'))",
+        "ctx.download('a', interpolate('%(prop:p)s'))",
         "ctx.mkdir(interpolate('%(kw:d)s', d = lambda ctx: ctx.property('p')))",
         "ctx.mkdir(interpolate('%(kw:d)s', d = interpolate('x/%(prop:p)s')))",
     ] {

@@ -11,18 +11,22 @@ pub(super) const PREFIX: &str = "@stdlib//";
 
 /// Every file of the library.
 const FILES: &[(&str, &str)] = &[
+    ("bzr.star", include_str!("../../stdlib/bzr.star")),
     ("chats.star", include_str!("../../stdlib/chats.star")),
+    ("checkout.star", include_str!("../../stdlib/checkout.star")),
     ("checks.star", include_str!("../../stdlib/checks.star")),
     ("forges.star", include_str!("../../stdlib/forges.star")),
     ("git_checkout.star", include_str!("../../stdlib/git_checkout.star")),
     ("git_refs.star", include_str!("../../stdlib/git_refs.star")),
     ("git_steps.star", include_str!("../../stdlib/git_steps.star")),
     ("git_words.star", include_str!("../../stdlib/git_words.star")),
+    ("hg.star", include_str!("../../stdlib/hg.star")),
     ("login.star", include_str!("../../stdlib/login.star")),
     ("notify.star", include_str!("../../stdlib/notify.star")),
     ("schedulers.star", include_str!("../../stdlib/schedulers.star")),
     ("source.star", include_str!("../../stdlib/source.star")),
     ("steps.star", include_str!("../../stdlib/steps.star")),
+    ("svn.star", include_str!("../../stdlib/svn.star")),
     ("testing.star", include_str!("../../stdlib/testing.star")),
     ("text.star", include_str!("../../stdlib/text.star")),
     ("tools.star", include_str!("../../stdlib/tools.star")),

@@ -2,6 +2,7 @@
 //! the git program in a scratch directory, step by step, as master and worker would.
 
 mod options;
+mod sources;
 mod steps;
 mod world;
 

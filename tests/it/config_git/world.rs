@@ -40,16 +40,24 @@ impl World {
     /// The same with any steps of the libraries for git.
     pub fn with_steps(scratch: tempfile::TempDir, steps: &str) -> Self {
         std::fs::create_dir(scratch.path().join("origin")).unwrap();
-        std::fs::create_dir(scratch.path().join("builder")).unwrap();
         let text = format!(
             "load(\"@stdlib//source.star\", \"git\")\n\
              load(\"@stdlib//git_steps.star\", \"git_changes\", \"git_commit\", \"git_push\", \"git_tag\")\n\
              worker(\"w\")\nbuilder(\"b\", workers = [\"w\"], steps = [{steps}])\n",
         );
+        let world = Self::loaded(scratch, &text);
+        world.origin(&["init", "--quiet", "--initial-branch=main", "."]);
+        world.commit("one", "one");
+        world
+    }
+
+    /// Any configuration, and no repository yet.
+    pub fn loaded(scratch: tempfile::TempDir, text: &str) -> Self {
+        std::fs::create_dir(scratch.path().join("builder")).unwrap();
         let file = scratch.path().join("master.star");
         std::fs::write(&file, text).unwrap();
         let loaded = config::load(&file).unwrap_or_else(|refused| panic!("{refused}"));
-        let world = Self {
+        Self {
             scratch,
             loaded,
             properties: Properties::default(),
@@ -58,10 +66,7 @@ impl World {
             of: String::new(),
             told: String::new(),
             ran: Vec::new(),
-        };
-        world.origin(&["init", "--quiet", "--initial-branch=main", "."]);
-        world.commit("one", "one");
-        world
+        }
     }
 
     pub fn fetches(&self) -> usize {
@@ -217,9 +222,15 @@ impl World {
     }
 }
 
-/// Nothing of the machine's own git set-up counts.
+/// Nothing of the machine's own set-up counts.
 pub fn sealed(command: &mut Command) -> &mut Command {
     command
+        .env("HOME", "/nonexistent")
+        .env("HGRCPATH", "")
+        .env("HGUSER", "A <a@example.org>")
+        .env("BRZ_EMAIL", "A <a@example.org>")
+        .env("BRZ_HOME", "/nonexistent")
+        .env("BRZ_LOG", "/dev/null")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_SYSTEM", "/dev/null")
         .env("GIT_AUTHOR_NAME", "A")

@@ -3,7 +3,7 @@
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::model::{
-    BranchChoice, ChangeSourceKind, ChangeSourcePlan, Cursor, GerritPlan, GitPlan, NewChange, PullsPlan, Value,
+    BranchChoice, ChangeSourceKind, ChangeSourcePlan, Cursor, GerritPlan, GitPlan, HgPlan, NewChange, PullsPlan, Value,
 };
 
 /// The repository that a poller looks at, as it was declared; none if it looks at something else.
@@ -12,6 +12,9 @@ pub(super) fn repository_of(poller: &ChangeSourcePlan) -> Option<&str> {
         ChangeSourceKind::Git(git) => Some(&git.repository),
         ChangeSourceKind::Pulls(pulls) => Some(&pulls.repository),
         ChangeSourceKind::Gerrit(gerrit) => Some(&gerrit.repository),
+        ChangeSourceKind::Hg(hg) => Some(&hg.repository),
+        ChangeSourceKind::Svn(svn) => Some(&svn.repository),
+        ChangeSourceKind::Bzr(bzr) => Some(&bzr.repository),
         #[cfg(test)]
         ChangeSourceKind::List(_) => None,
     }
@@ -27,10 +30,22 @@ pub(super) fn is_replaced(old: &ChangeSourceKind, new: &ChangeSourceKind) -> boo
                 != (&new.repository, &new.api, &new.branches, new.drafts)
         }
         (ChangeSourceKind::Gerrit(old), ChangeSourceKind::Gerrit(new)) => old.repository != new.repository,
+        (ChangeSourceKind::Hg(old), ChangeSourceKind::Hg(new)) => old.repository != new.repository,
+        // What was seen is a number of the repository, whatever its layout.
+        (ChangeSourceKind::Svn(old), ChangeSourceKind::Svn(new)) => old.repository != new.repository,
+        (ChangeSourceKind::Bzr(old), ChangeSourceKind::Bzr(new)) => old.repository != new.repository,
         #[cfg(test)]
         (ChangeSourceKind::List(old), ChangeSourceKind::List(new)) => !new.texts.starts_with(&old.texts),
         // A source of another kind. One such arm for each kind, so that the compiler names a kind without a rule.
-        (ChangeSourceKind::Git(_) | ChangeSourceKind::Pulls(_) | ChangeSourceKind::Gerrit(_), _) => true,
+        (
+            ChangeSourceKind::Git(_)
+            | ChangeSourceKind::Pulls(_)
+            | ChangeSourceKind::Gerrit(_)
+            | ChangeSourceKind::Hg(_)
+            | ChangeSourceKind::Svn(_)
+            | ChangeSourceKind::Bzr(_),
+            _,
+        ) => true,
         #[cfg(test)]
         (ChangeSourceKind::List(_), _) => true,
     }
@@ -45,6 +60,13 @@ pub(super) fn watches(poller: &ChangeSourcePlan, cursor: Option<&Cursor>, change
         ChangeSourceKind::Git(git) => !is_pull(change) && git_watches(git, cursor, branch),
         ChangeSourceKind::Pulls(pulls) => is_pull(change) && pulls_watch(pulls, change),
         ChangeSourceKind::Gerrit(gerrit) => is_pull(change) && gerrit_watches(gerrit, change),
+        ChangeSourceKind::Hg(hg) => !is_pull(change) && hg_watches(hg, branch),
+        ChangeSourceKind::Svn(svn) => {
+            !is_pull(change) && (svn.branches.is_empty() || compiled(&svn.branches).is_match(branch))
+        }
+        ChangeSourceKind::Bzr(bzr) => {
+            !is_pull(change) && (bzr.branches.is_empty() || bzr.branches.iter().any(|name| name == branch))
+        }
         #[cfg(test)]
         ChangeSourceKind::List(_) => false,
     }
@@ -72,6 +94,14 @@ fn pulls_watch(pulls: &PullsPlan, change: &NewChange) -> bool {
 fn gerrit_watches(gerrit: &GerritPlan, change: &NewChange) -> bool {
     let base = change.properties.get("pull.base").and_then(Value::as_str);
     base.is_none_or(|base| gerrit.branches.is_empty() || compiled(&gerrit.branches).is_match(base))
+}
+
+fn hg_watches(hg: &HgPlan, branch: &str) -> bool {
+    match &hg.branches {
+        BranchChoice::Default => branch == "default",
+        BranchChoice::Names(names) => names.iter().any(|name| name == branch),
+        BranchChoice::Patterns(patterns) => compiled(patterns).is_match(branch),
+    }
 }
 
 fn git_watches(git: &GitPlan, cursor: Option<&Cursor>, branch: &str) -> bool {

@@ -73,14 +73,14 @@ pub use output::{
     TextEnd, TextRef, Want,
 };
 pub use plan::{
-    About, ArtifactLimits, ArtifactRules, BranchChoice, BuilderPlan, ChangeFilter, ChangeSourceKind, ChangeSourcePlan,
-    CodebasePlan, CollapsePolicy, DECLARE_RIGHTS, DatabasePlan, DeclaredCodebase, ForceParam, ForceParamKind,
-    ForgeKind, ForgeLogin, GerritPlan, GerritServer, GitPlan, HTTP_REQUEST_KEYS, HeaderLogin, HookDialect, HookPlan,
-    HookSettings, HttpLogin, HttpPlan, ImportantFiles, LdapLogin, LockAccess, LockMode, LockPlan, LockScope, LoginKind,
-    LoginPlan, LoginsPlan, MailPlan, MailTls, MasterPlan, Matcher, NotifierKind, NotifierPlan, NotifyOn, OidcLogin,
-    Only, Plan, Policy, ProjectPlan, PullEvent, PullRef, PullsPlan, RETRY_DELAY_MAX, Recipients, RetentionPlan,
-    RightsPlan, RolePlan, RulePlan, SchedulerKind, SchedulerPlan, SecretsPlan, SessionsPlan, SourcePlace, StepPlan,
-    WebPlan, WorkerPlan, dir_key, dirs_clash, full_name, intern,
+    About, ArtifactLimits, ArtifactRules, BranchChoice, BuilderPlan, BzrPlan, ChangeFilter, ChangeSourceKind,
+    ChangeSourcePlan, CodebasePlan, CollapsePolicy, DECLARE_RIGHTS, DatabasePlan, DeclaredCodebase, ForceParam,
+    ForceParamKind, ForgeKind, ForgeLogin, GerritPlan, GerritServer, GitPlan, HTTP_REQUEST_KEYS, HeaderLogin, HgPlan,
+    HookDialect, HookPlan, HookSettings, HttpLogin, HttpPlan, ImportantFiles, LdapLogin, LockAccess, LockMode,
+    LockPlan, LockScope, LoginKind, LoginPlan, LoginsPlan, MailPlan, MailTls, MasterPlan, Matcher, NotifierKind,
+    NotifierPlan, NotifyOn, OidcLogin, Only, Plan, Policy, ProjectPlan, PullEvent, PullRef, PullsPlan, RETRY_DELAY_MAX,
+    Recipients, RetentionPlan, RightsPlan, RolePlan, RulePlan, SchedulerKind, SchedulerPlan, SecretsPlan, SessionsPlan,
+    SourcePlace, StepPlan, SvnLayout, SvnPlan, WebPlan, WorkerPlan, dir_key, dirs_clash, full_name, intern,
 };
 #[cfg(test)]
 pub use plan::{ListPlan, PaperPlan};

@@ -5,15 +5,19 @@
 
 mod address;
 mod bounds;
+mod bzr;
 mod gerrit;
 mod git;
+mod hg;
 mod hook;
 #[cfg(test)]
 mod list;
 mod poll;
 mod poll_error;
 mod poll_tools;
+mod program;
 mod pulls;
+mod svn;
 
 pub use bounds::bounded;
 pub use gerrit::{GerritEvent, listen_to_gerrit};

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
+use super::bzr::poll_bzr;
 use super::gerrit::poll_gerrit;
 use super::git::{GitProgram, poll_git};
+use super::hg::poll_hg;
 use super::poll_error::PollError;
 use super::poll_tools::PollTools;
 use super::pulls::poll_pulls;
+use super::svn::poll_svn;
 use crate::model::{ChangeSourceKind, ChangeSourcePlan, Cursor, NewChange};
 
 /// Polls a source once; the next poll must not begin before this one ended. Without a cursor, what is there is taken as
@@ -23,6 +26,9 @@ pub async fn poll(
         ChangeSourceKind::Git(git) => poll_git(source, git, cursor, tools.cache, &GitProgram::default()).await,
         ChangeSourceKind::Pulls(pulls) => poll_pulls(source, pulls, cursor, tools).await,
         ChangeSourceKind::Gerrit(gerrit) => poll_gerrit(source, gerrit, cursor).await,
+        ChangeSourceKind::Hg(hg) => poll_hg(source, hg, cursor, tools.cache).await,
+        ChangeSourceKind::Svn(svn) => poll_svn(source, svn, cursor, tools).await,
+        ChangeSourceKind::Bzr(bzr) => poll_bzr(source, bzr, cursor).await,
         #[cfg(test)]
         ChangeSourceKind::List(list) => Ok(super::list::poll_list(source, list, cursor)),
     }
@@ -40,9 +46,11 @@ pub async fn poll_with(
 ) -> Result<(Vec<NewChange>, Cursor), PollError> {
     match &source.kind {
         ChangeSourceKind::Git(git) => poll_git(source, git, cursor, cache, program).await,
-        ChangeSourceKind::Pulls(_) | ChangeSourceKind::Gerrit(_) => {
-            Err(PollError { message: format!("`{}` is no git repository", source.name) })
-        }
+        ChangeSourceKind::Pulls(_)
+        | ChangeSourceKind::Gerrit(_)
+        | ChangeSourceKind::Hg(_)
+        | ChangeSourceKind::Svn(_)
+        | ChangeSourceKind::Bzr(_) => Err(PollError { message: format!("`{}` is no git repository", source.name) }),
         #[cfg(test)]
         ChangeSourceKind::List(_) => Err(PollError { message: format!("`{}` is no git repository", source.name) }),
     }

@@ -51,6 +51,7 @@ mod vcs_hook;
 mod vcs_hook_forges;
 mod vcs_hook_fuzz;
 mod vcs_pulls;
+mod vcs_trees;
 mod web;
 mod wire_golden;
 mod worker;

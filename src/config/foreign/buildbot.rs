@@ -243,6 +243,14 @@ pub(super) const ROWS: &[Row] = &[
         "GitPoller",
         "git_poller(\"https://…\", branches = [\"main\"]), with load(\"@stdlib//source.star\", \"git_poller\")",
     ),
+    name(
+        "HgPoller",
+        "hg_poller(\"https://…\"), with load(\"@stdlib//hg.star\", \"hg_poller\")",
+    ),
+    name(
+        "SVNPoller",
+        "svn_poller(\"https://…\", layout = \"branches\"), with load(\"@stdlib//svn.star\", \"svn_poller\")",
+    ),
     name("PBChangeSource", "change_hook(\"base\", user = …, password = secret(…)), or `starwright sendchange`"),
     name("change_hook_dialects", "change_hook(\"github\", secret = secret(\"hook\")), one for each dialect"),
     name("GitHubPullrequestPoller", "pull_request_poller(\"github\", \"owner/repo\", token = secret(…))"),

@@ -9,6 +9,7 @@ mod project;
 mod rights;
 mod scheduler;
 mod source;
+mod trees;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -34,7 +35,8 @@ pub use self::scheduler::{
 };
 #[cfg(test)]
 pub use self::source::ListPlan;
-pub use self::source::{BranchChoice, ChangeSourceKind, ChangeSourcePlan, GitPlan, PullsPlan};
+pub use self::source::{ChangeSourceKind, ChangeSourcePlan, GitPlan, PullsPlan};
+pub use self::trees::{BranchChoice, BzrPlan, HgPlan, SvnLayout, SvnPlan};
 use super::{ConfigDigest, FnId, OnLost, Properties, Text};
 use crate::base::Span;
 

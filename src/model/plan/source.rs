@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{GerritPlan, HookDialect, PullRef, SourcePlace};
+use super::{BranchChoice, BzrPlan, GerritPlan, HgPlan, HookDialect, PullRef, SourcePlace, SvnPlan};
 use crate::base::Span;
 use crate::model::Text;
 
@@ -37,6 +37,12 @@ pub enum ChangeSourceKind {
     Pulls(Box<PullsPlan>),
     /// Asks a Gerrit server for the changes under review of a project.
     Gerrit(Box<GerritPlan>),
+    /// Polls a Mercurial repository.
+    Hg(HgPlan),
+    /// Polls a Subversion repository.
+    Svn(Box<SvnPlan>),
+    /// Polls branches of Bazaar.
+    Bzr(BzrPlan),
     /// Tells of a list of texts, one after the other.
     #[cfg(test)]
     List(ListPlan),
@@ -50,7 +56,9 @@ impl ChangeSourceKind {
             Self::Git(GitPlan { branches: BranchChoice::Names(names), .. }) => {
                 names.iter().map(|name| name.strip_prefix("refs/heads/").unwrap_or(name)).collect()
             }
-            Self::Git(_) | Self::Pulls(_) | Self::Gerrit(_) => Vec::new(),
+            Self::Hg(HgPlan { branches: BranchChoice::Names(names), .. }) => names.iter().map(String::as_str).collect(),
+            Self::Bzr(bzr) => bzr.branches.iter().map(String::as_str).collect(),
+            Self::Git(_) | Self::Pulls(_) | Self::Gerrit(_) | Self::Hg(_) | Self::Svn(_) => Vec::new(),
             #[cfg(test)]
             Self::List(_) => Vec::new(),
         }
@@ -61,7 +69,7 @@ impl ChangeSourceKind {
     pub fn follows_tags(&self) -> bool {
         match self {
             Self::Git(git) => !git.tags.is_empty(),
-            Self::Pulls(_) | Self::Gerrit(_) => false,
+            Self::Pulls(_) | Self::Gerrit(_) | Self::Hg(_) | Self::Svn(_) | Self::Bzr(_) => false,
             #[cfg(test)]
             Self::List(_) => false,
         }
@@ -74,6 +82,7 @@ impl ChangeSourceKind {
             Self::Git(git) if git.tags.is_empty() => vec![None],
             Self::Git(_) => vec![None, Some(TAG)],
             Self::Pulls(_) | Self::Gerrit(_) => vec![Some(PULL)],
+            Self::Hg(_) | Self::Svn(_) | Self::Bzr(_) => vec![None],
             #[cfg(test)]
             Self::List(_) => vec![None],
         }
@@ -83,8 +92,9 @@ impl ChangeSourceKind {
     #[must_use]
     pub fn token(&self) -> Option<&Text> {
         match self {
-            Self::Git(_) | Self::Gerrit(_) => None,
+            Self::Git(_) | Self::Gerrit(_) | Self::Hg(_) | Self::Bzr(_) => None,
             Self::Pulls(pulls) => pulls.token.as_ref(),
+            Self::Svn(svn) => svn.password.as_ref(),
             #[cfg(test)]
             Self::List(_) => None,
         }
@@ -97,6 +107,9 @@ impl ChangeSourceKind {
             Self::Git(git) => &git.repository,
             Self::Pulls(pulls) => &pulls.repository,
             Self::Gerrit(gerrit) => &gerrit.repository,
+            Self::Hg(hg) => &hg.repository,
+            Self::Svn(svn) => &svn.repository,
+            Self::Bzr(bzr) => &bzr.repository,
             #[cfg(test)]
             Self::List(_) => "",
         }
@@ -136,15 +149,4 @@ pub struct PullsPlan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListPlan {
     pub texts: Vec<String>,
-}
-
-/// Which branches to look at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum BranchChoice {
-    /// The repository's default branch.
-    Default,
-    /// These.
-    Names(Vec<String>),
-    /// Glob patterns.
-    Patterns(Vec<String>),
 }

@@ -24,12 +24,17 @@ fn read(call: &mut Call<'_, '_, '_, '_, '_>) -> ChangeSourceKind {
     if repository.is_empty() && call.value("repository").is_some() {
         call.wrong("repository", "is empty", None);
     }
-    if is_relative_address(&repository) {
+    refuse_relative(call, &repository);
+    let (branches, tags) = with_tags(branches(call), tags(call));
+    ChangeSourceKind::Git(GitPlan { repository, branches, tags })
+}
+
+/// A poller and a step would take it from different directories.
+pub(super) fn refuse_relative(call: &Call<'_, '_, '_, '_, '_>, repository: &str) {
+    if is_relative_address(repository) {
         let hint = format!("write an absolute path: config_dir() + \"/{}\"", repository.trim_start_matches("./"));
         call.wrong("repository", &format!("is a relative path: `{repository}`"), Some(hint));
     }
-    let (branches, tags) = with_tags(branches(call), tags(call));
-    ChangeSourceKind::Git(GitPlan { repository, branches, tags })
 }
 
 /// All tags, or those that patterns match.
@@ -65,7 +70,7 @@ fn with_tags(branches: BranchChoice, mut tags: Vec<String>) -> (BranchChoice, Ve
     (branches, tags)
 }
 
-fn branches(call: &Call<'_, '_, '_, '_, '_>) -> BranchChoice {
+pub(super) fn branches(call: &Call<'_, '_, '_, '_, '_>) -> BranchChoice {
     match (call.value("branches").is_some(), call.value("patterns").is_some()) {
         (true, true) => {
             call.wrong("patterns", "and `branches` cannot be combined", None);

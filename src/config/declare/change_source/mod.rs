@@ -5,6 +5,7 @@ mod git;
 #[cfg(test)]
 mod list;
 mod pull_requests;
+mod trees;
 
 use std::sync::LazyLock;
 
@@ -24,6 +25,9 @@ static KINDS: &[KindOf<ChangeSourceKind>] = &[
     git::GIT,
     pull_requests::PULL_REQUESTS,
     gerrit::GERRIT,
+    trees::HG,
+    trees::SVN,
+    trees::BZR,
     #[cfg(test)]
     list::LIST,
 ];
@@ -34,7 +38,8 @@ pub(super) static CHANGE_SOURCE: LazyLock<Native> = LazyLock::new(|| {
     let common = Native {
         name: "change_source",
         doc: "Declares a change source, which looks for changes. Prefer `git_poller`, `pull_request_poller` \
-             and `gerrit_poller` in @stdlib//source.star; they call this one.",
+             and `gerrit_poller` in @stdlib//source.star, `hg_poller` in @stdlib//hg.star, `svn_poller` in \
+             @stdlib//svn.star, and `bzr_poller` in @stdlib//bzr.star; they call this one.",
         example: "change_source(\"app\", \"git\", repository = \"https://example.org/app.git\", branches = [\"main\"])",
         positional: 2,
         params: NAME,

@@ -1,9 +1,9 @@
 //! Asks who may do what: brings the rules of the configuration in force, what the function `rights` says, and what an
 //! order is about together for [`super::authorize`].
 //!
-//! The function runs in an evaluator process of its own. What it says about reading is remembered, because lists ask for
-//! each builder; everything else is asked each time. No answer means no. It is pure, so what failed fails again: the same
-//! question is asked again after a pause that doubles, and a function that keeps dying or taking too long not at all.
+//! The function runs in an evaluator process of its own. It is pure, so what it says is remembered: lists ask for each builder,
+//! pages for each button. No answer means no, and what failed fails again: the same question is asked again after a pause that
+//! doubles, and a function that keeps dying or taking too long not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,12 +17,12 @@ use super::plan_in_force::PlanInForce;
 use crate::base::{Clock, Span, Timestamp};
 use crate::evaluator::Evaluator;
 use crate::model::{
-    Action, AlertSubject, BuildId, ConfigDigest, Denial, FnId, Identity, Object, Order, Plan, Properties, Question,
-    ReportId, RequestId, Value,
+    Action, AlertSubject, BuildId, ConfigDigest, Denial, FnId, Identity, Object, Order, Plan, Question, ReportId,
+    RequestId, Value,
 };
 use crate::store::{History, StoreError};
 
-/// Answers about reading that are remembered: some hundred visitors with a thousand builders each would be forgotten in
+/// Answers that are remembered: some hundred visitors with a thousand builders each would be forgotten in
 /// between, and asked about again.
 const REMEMBERED_MAX: usize = 50_000;
 /// Processor time of one question.
@@ -58,8 +58,8 @@ pub(super) struct Rights {
 struct OfPlan {
     digest: ConfigDigest,
     rules: Arc<Rules>,
-    /// What the function said about reading.
-    reads: BTreeMap<(Identity, Object), Said>,
+    /// What the function said.
+    answers: BTreeMap<(Identity, Action, Object), Said>,
     /// Questions that got no answer.
     failures: BTreeMap<(Identity, Action, Object), Failure>,
     /// When one of them did last.
@@ -123,12 +123,10 @@ impl Rights {
     }
 
     fn said(&self, plan: &Plan, function: FnId, identity: &Identity, action: Action, object: &Object) -> Said {
-        let key = (identity.clone(), object.clone());
-        let reads = action == Action::Read;
         let asked = (identity.clone(), action, object.clone());
         {
             let (known, now) = (self.of_plan(plan), self.clock.now());
-            if let Some(said) = known.reads.get(&key).filter(|_| reads) {
+            if let Some(said) = known.answers.get(&asked) {
                 return *said;
             }
             let waits = |failure: &Failure| now < failure.again && failure.again.since(now) <= PAUSE_MAX;
@@ -147,13 +145,12 @@ impl Rights {
             }
         };
         self.answered(plan, &asked);
-        if reads {
-            let mut known = self.of_plan(plan);
-            if known.reads.len() >= REMEMBERED_MAX {
-                known.reads.clear();
-            }
-            known.reads.insert(key, said);
+        let mut known = self.of_plan(plan);
+        if known.answers.len() >= REMEMBERED_MAX {
+            known.answers.clear();
         }
+        known.answers.insert(asked, said);
+        drop(known);
         said
     }
 
@@ -266,27 +263,17 @@ fn objects(history: &dyn History, plan: &Plan, order: &Order) -> Result<BTreeSet
 fn of_build(history: &dyn History, id: BuildId) -> Result<Object, StoreError> {
     let Some(build) = history.build(id)? else { return Ok(Object::Installation) };
     let Some(builder) = history.builder(build.builder)? else { return Ok(Object::Installation) };
-    Ok(Object::Builder { name: builder.name, owners: owners(&build.properties) })
+    Ok(Object::owned(builder.name, &build.properties))
 }
 
 fn of_request(history: &dyn History, id: RequestId) -> Result<Object, StoreError> {
     let Some(request) = history.request(id)? else { return Ok(Object::Installation) };
     let Some(builder) = history.builder(request.builder)? else { return Ok(Object::Installation) };
-    Ok(Object::Builder { name: builder.name, owners: owners(&request.properties) })
+    Ok(Object::owned(builder.name, &request.properties))
 }
 
 fn of_report(history: &dyn History, id: ReportId) -> Result<Object, StoreError> {
     let report = history.undelivered()?.into_iter().map(|record| record.report).find(|report| report.id == id);
     let Some(builder) = report.and_then(|report| report.subject.builder()) else { return Ok(Object::Installation) };
     Ok(history.builder(builder)?.map_or(Object::Installation, |builder| Object::builder(builder.name)))
-}
-
-/// Who wanted it, as Buildbot's properties say it.
-fn owners(properties: &Properties) -> BTreeSet<String> {
-    let several = match properties.get("owners") {
-        Some(Value::List(owners)) => owners.as_slice(),
-        _ => &[],
-    };
-    let owners = several.iter().chain(properties.get("owner"));
-    owners.filter_map(Value::as_str).filter(|owner| !owner.is_empty()).map(str::to_owned).collect()
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ADMIN, Action, Identity};
+use super::{ADMIN, Action, Identity, Properties, Value};
 
 /// What an action is done to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -40,6 +40,18 @@ impl Object {
     #[must_use]
     pub fn builder(name: impl Into<String>) -> Self {
         Self::Builder { name: name.into(), owners: BTreeSet::new() }
+    }
+
+    /// A build or request of a builder, which those who wanted it own, as Buildbot's properties say it.
+    #[must_use]
+    pub fn owned(name: impl Into<String>, properties: &Properties) -> Self {
+        let several = match properties.get("owners") {
+            Some(Value::List(owners)) => owners.as_slice(),
+            _ => &[],
+        };
+        let owners = several.iter().chain(properties.get("owner")).filter_map(Value::as_str);
+        let owners = owners.filter(|owner| !owner.is_empty()).map(str::to_owned).collect();
+        Self::Builder { name: name.into(), owners }
     }
 
     /// A worker.

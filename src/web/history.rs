@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use super::control::Control;
 use crate::model::{
-    Action, AlertSubject, ArtifactRecord, AuditRecord, BuildId, BuildRecord, BuilderId, BuilderRecord, BuildsetId,
-    BuildsetRecord, Change, ChangeId, ChangeSourceId, ChangeSourceRecord, CodebaseRecord, DeliveryRecord, Denial, Fact,
-    Identity, LogId, LogRecord, MasterRecord, Object, ProjectId, ProjectRecord, Report, ReportSubject, RequestId,
-    RequestRecord, SchedulerId, SchedulerPlan, SchedulerRecord, SourceStamp, SourceStampId, StepId, StepRecord,
-    WaitingReport, WorkerId, WorkerRecord,
+    Action, Alert, AlertSubject, ArtifactRecord, AuditRecord, BuildId, BuildRecord, BuilderId, BuilderRecord,
+    BuildsetId, BuildsetRecord, Change, ChangeId, ChangeSourceId, ChangeSourceRecord, CodebaseRecord, DeliveryRecord,
+    Denial, Fact, Identity, LogId, LogRecord, MasterRecord, Object, ProjectId, ProjectRecord, Report, ReportSubject,
+    RequestId, RequestRecord, SchedulerId, SchedulerPlan, SchedulerRecord, SourceStamp, SourceStampId, StepId,
+    StepRecord, WaitingReport, WorkerId, WorkerRecord,
 };
 use crate::store::{ArtifactStore, History, LogReader, Scan, StoreError};
 
@@ -29,6 +29,11 @@ const SLICE: usize = 512;
 
 /// Why a request waits, for visitors who may not see what is in the way.
 const SOME_REASON: &str = "it waits for a worker, a lock or its turn";
+
+/// An alert about a builder or request, for visitors who may not see what it names.
+const SOME_ALERT: &str = "requests of it wait until somebody acts";
+/// The name of the master, for visitors who may not know where it runs.
+const SOME_MASTER: &str = "master";
 
 /// The state of a step that triggered what the visitor may not see.
 const TRIGGERED: &str = "triggered builds";
@@ -82,6 +87,11 @@ impl<'a> VisibleHistory<'a> {
         self.reads(&Object::Operation)
     }
 
+    /// Whether there may be more than the visitor sees, so that an empty list says nothing.
+    pub fn hides_some(&self) -> bool {
+        !self.is_whole() && !self.reads_operation()
+    }
+
     /// Whether the visitor may see a builder and what belongs to it.
     pub fn sees_builder(&self, id: BuilderId) -> Result<bool, StoreError> {
         let Some(visitor) = &self.visitor else { return Ok(true) };
@@ -99,12 +109,13 @@ impl<'a> VisibleHistory<'a> {
         self.reads(&Object::builder(name))
     }
 
-    fn sees_worker(&self, name: &str) -> bool {
+    /// Whether the visitor may see a worker.
+    pub fn sees_worker(&self, name: &str) -> bool {
         self.reads(&Object::worker(name))
     }
 
     /// Changes and source stamps are those of a project; one without a project is for those who may read everything.
-    fn sees_project(&self, project: &str) -> bool {
+    pub fn sees_project(&self, project: &str) -> bool {
         self.reads(&if project.is_empty() { Object::Operation } else { Object::Project { name: project.to_owned() } })
     }
 
@@ -120,8 +131,20 @@ impl<'a> VisibleHistory<'a> {
         Ok(false)
     }
 
-    /// Whether the visitor may see an alert about this.
-    pub fn sees_alert(&self, subject: &AlertSubject) -> bool {
+    /// An alert as the visitor may see it. Those about builders and requests name workers and locks that are in the way.
+    pub fn visible_alert(&self, mut alert: Alert) -> Option<Alert> {
+        if !self.sees_alert(&alert.subject) {
+            return None;
+        }
+        let names_others = matches!(alert.subject, AlertSubject::Builder(_) | AlertSubject::Request(_));
+        if names_others && self.hides_some() {
+            SOME_ALERT.clone_into(&mut alert.text);
+            alert.hint = None;
+        }
+        Some(alert)
+    }
+
+    fn sees_alert(&self, subject: &AlertSubject) -> bool {
         match subject {
             AlertSubject::Builder(name) => self.sees_builder_named(name),
             AlertSubject::Build(id) => self.build(*id).is_ok_and(|found| found.is_some()),
@@ -196,8 +219,13 @@ impl VisibleHistory<'_> {
         self.store.installation()
     }
 
+    /// The masters. Their names say where they run: not to visitors who may only see some of the installation.
     pub fn masters(&self) -> List<MasterRecord> {
-        self.store.masters()
+        let mut masters = self.store.masters()?;
+        if self.hides_some() {
+            masters.iter_mut().for_each(|master| SOME_MASTER.clone_into(&mut master.name));
+        }
+        Ok(masters)
     }
 
     pub fn builders(&self) -> List<BuilderRecord> {

@@ -401,7 +401,7 @@ fn sources(store: &VisibleHistory<'_>) -> Result<SourcesResponse, StoreError> {
 
 fn alerts(shared: &Shared, store: &VisibleHistory<'_>) -> AlertsResponse {
     let alerts = shared.control.alerts().list().into_iter();
-    AlertsResponse { alerts: alerts.filter(|alert| store.sees_alert(&alert.subject)).map(Into::into).collect() }
+    AlertsResponse { alerts: alerts.filter_map(|alert| store.visible_alert(alert)).map(Into::into).collect() }
 }
 
 fn wire_report(report: &Report, names: &BTreeMap<BuilderId, String>) -> WireReport {

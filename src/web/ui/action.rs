@@ -7,11 +7,10 @@ use std::sync::Arc;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
-use super::alerts::capital;
 use super::builder;
 use super::force::{SubmittedForm, params};
 use super::page::{PageContext, PageError};
-use super::show::builder_href;
+use super::show::{builder_href, capital};
 use super::workers;
 use crate::master::{OrderError, Reply};
 use crate::model::{BuildId, BuilderRecord, Order, ReportId, RequestId, SchedulerPlan, Via};

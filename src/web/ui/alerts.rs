@@ -1,7 +1,7 @@
 //! Alerts on pages: all of them at the top of the home page, and those of a subject on its own page.
 
 use super::page::PageContext;
-use super::show::{Moment, count, worker_href};
+use super::show::{Moment, capital, count, worker_href};
 use crate::model::{Alert, AlertSubject};
 use crate::web::request::encode;
 
@@ -33,7 +33,7 @@ pub struct AlertList {
 pub fn all(context: &PageContext<'_>) -> AlertList {
     let mut alerts = context.control.alerts().list();
     alerts.retain(|alert| alert.subject != AlertSubject::Configuration || alert.kind != "refused");
-    alerts.retain(|alert| context.store.sees_alert(&alert.subject));
+    let alerts: Vec<Alert> = alerts.into_iter().filter_map(|alert| context.store.visible_alert(alert)).collect();
     let rows = alerts.iter().take(SHOWN).map(|alert| row(context, alert)).collect();
     AlertList { title: title(alerts.len()), rows, more: alerts.len().saturating_sub(SHOWN) }
 }
@@ -45,7 +45,8 @@ pub fn of(context: &PageContext<'_>, subject: &AlertSubject) -> AlertList {
 
 /// Those about any of these.
 pub fn about(context: &PageContext<'_>, subjects: &[AlertSubject]) -> AlertList {
-    let alerts: Vec<Alert> = subjects.iter().flat_map(|subject| context.control.alerts().of(subject)).collect();
+    let alerts = subjects.iter().flat_map(|subject| context.control.alerts().of(subject));
+    let alerts: Vec<Alert> = alerts.filter_map(|alert| context.store.visible_alert(alert)).collect();
     AlertList { title: String::new(), rows: alerts.iter().map(|alert| row(context, alert)).collect(), more: 0 }
 }
 
@@ -68,11 +69,6 @@ fn row(context: &PageContext<'_>, alert: &Alert) -> AlertRow {
         hint: alert.hint.clone().unwrap_or_default(),
         since: context.moment(alert.first),
     }
-}
-
-pub fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
 fn href(subject: &AlertSubject) -> Option<String> {

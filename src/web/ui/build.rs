@@ -8,12 +8,12 @@ use warp::http::StatusCode;
 use super::alerts::{self, AlertList};
 use super::changes::{ChangeRow, change_row};
 use super::lines::{LogRow, rows};
-use super::page::{BuildRow, PageContext, PageError, PageFrame, PageResult, page};
+use super::page::{BuildRow, PageContext, PageError, PageFrame, PageResult, Permit, page};
 use super::pending::sources;
 use super::show::{Elapsed, Link, Moment, State, build_href, builder_href, count, safe_href, worker_href};
 use crate::model::{
-    AlertSubject, Artifact, ArtifactRecord, BuildId, BuildRecord, BuilderRecord, LogKind, LogRecord, Outcome, StepId,
-    StepRecord,
+    Action, AlertSubject, Artifact, ArtifactRecord, BuildId, BuildRecord, BuilderRecord, LogKind, LogRecord, Object,
+    Outcome, StepId, StepRecord,
 };
 use crate::store::Scan;
 
@@ -59,6 +59,8 @@ struct Build {
     alerts: AlertList,
     previous: Option<Link>,
     next: Option<Link>,
+    /// To stop it, or to build it again.
+    permit: Permit,
 }
 
 /// A report on the build that did not arrive as it was meant.
@@ -168,6 +170,10 @@ pub fn build(context: &PageContext<'_>, named: &str, number: &str) -> PageResult
         more_artifacts: artifacts.len().saturating_sub(ARTIFACTS),
         artifacts: artifacts.into_iter().take(ARTIFACTS).map(|record| artifact_row(&builder, &build, record)).collect(),
         alerts: alerts::of(context, &AlertSubject::Build(build.id)),
+        permit: context.permit(
+            if running { Action::Stop } else { Action::Rebuild },
+            &Object::owned(&*builder.name, &build.properties),
+        ),
         triggered: triggered
             .iter()
             .map(|other| context.row(other, &names.builder(other.builder), names.worker(other.worker)))

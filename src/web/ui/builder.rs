@@ -6,10 +6,10 @@ use warp::http::StatusCode;
 use super::alerts::{self, AlertList};
 use super::force::{Form, SubmittedForm, form};
 use super::home::{project_href, project_title};
-use super::page::{BuildRow, PageContext, PageError, PageFrame, PageResult, page};
+use super::page::{BuildRow, PageContext, PageError, PageFrame, PageResult, Permit, page};
 use super::pending::{RequestRow, request_row};
 use super::show::{Link, builder_href, worker_href};
-use crate::model::{AlertSubject, BuilderRecord, RequestRecord};
+use crate::model::{Action, AlertSubject, BuilderRecord, Object, RequestRecord};
 use crate::store::Scan;
 
 /// Builds on one page.
@@ -32,6 +32,7 @@ struct Builder {
     alerts: AlertList,
     workers: Vec<Link>,
     forms: Vec<Form>,
+    may_force: Permit,
     builds: Vec<BuildRow>,
     waiting: Vec<RequestRow>,
     newest: bool,
@@ -57,6 +58,14 @@ pub fn show(
     let older = (builds.len() > SHOWN).then(|| builds[SHOWN - 1].number);
     builds.truncate(SHOWN);
     let waiting = waiting(context, builder)?;
+    let forms = forms(context, builder, typed)?;
+    let may_force = if forms.is_empty() {
+        Permit::silent()
+    } else {
+        context.permit(Action::Force, &Object::builder(&*builder.name))
+    };
+    let seen = |name: &&String| context.store.sees_worker(name);
+    let worker = |name: &String| Link::new(worker_href(name), name);
     let mut frame = context.frame(&*builder.name, "builders", format!("/events?builder={}", builder.id));
     frame.moves = builds.iter().any(|build| build.completed.is_none()) || !waiting.is_empty();
     let view = Builder {
@@ -68,8 +77,10 @@ pub fn show(
         tags: builder.tags.clone(),
         active: builder.active,
         alerts: alerts::of(context, &AlertSubject::Builder(builder.name.clone())),
-        workers: builder.workers.iter().map(|name| Link::new(worker_href(name), name)).collect(),
-        forms: forms(context, builder, typed)?,
+        workers: builder.workers.iter().filter(seen).map(worker).collect(),
+        // What was typed is shown in any case, with what was wrong.
+        forms: if may_force.allowed || typed.is_some() { forms } else { Vec::new() },
+        may_force,
         builds: builds.iter().map(|build| context.row(build, builder, names.worker(build.worker))).collect(),
         waiting,
         newest: before.is_none(),

@@ -19,9 +19,8 @@ const BUILDS: usize = 100;
 /// A change in a list.
 #[derive(Clone, Debug)]
 pub struct ChangeRow {
-    pub number: u64,
-    pub href: String,
-    pub title: String,
+    pub number: Link,
+    pub title: Link,
     pub author: String,
     pub branch: String,
     pub revision: String,
@@ -37,6 +36,7 @@ struct Changes {
     frame: PageFrame,
     changes: Vec<ChangeRow>,
     newest: bool,
+    hides_some: bool,
     older: Option<u64>,
 }
 
@@ -62,10 +62,12 @@ pub fn change_row(context: &PageContext<'_>, change: &Change) -> ChangeRow {
     let data = &change.data;
     let revision = data.revision.as_deref().map(short_revision).unwrap_or_default().to_owned();
     let title = first_line(&data.comments, 100);
+    let title = if title.is_empty() { "(no comment)".to_owned() } else { title };
+    // A build shows changes whose own page its reader may not see.
+    let (seen, href) = (context.store.sees_project(&data.project), format!("/changes/{}", change.id));
     ChangeRow {
-        number: change.id.0,
-        href: format!("/changes/{}", change.id),
-        title: if title.is_empty() { "(no comment)".to_owned() } else { title },
+        number: Link::if_seen(seen, &*href, change.id.to_string()),
+        title: Link::if_seen(seen, href, title),
         author: author_name(&data.author),
         branch: data.branch.clone().unwrap_or_default(),
         revision_link: data.revlink.as_deref().and_then(safe_href).map(|href| Link::new(href, &*revision)),
@@ -90,6 +92,7 @@ pub fn list(context: &PageContext<'_>) -> PageResult {
         frame: context.frame("Changes", "changes", if before.is_none() { "/events?kind=change_arrived" } else { "" }),
         changes: changes.iter().map(|change| change_row(context, change)).collect(),
         newest: before.is_none(),
+        hides_some: context.store.hides_some(),
         older,
     };
     Ok(page(context.request, StatusCode::OK, &view))
@@ -105,7 +108,7 @@ pub fn one(context: &PageContext<'_>, number: &str) -> PageResult {
     let row = change_row(context, &change);
     let view = OneChange {
         frame: context.frame(
-            format!("Change {id}: {}", row.title),
+            format!("Change {id}: {}", row.title.text),
             "changes",
             "/events?kind=build_started&kind=build_ended",
         ),

@@ -6,9 +6,9 @@ use warp::http::StatusCode;
 
 use super::alerts::{self, AlertList};
 use super::changes::{ChangeRow, change_row};
-use super::page::{BuildRow, Names, PageContext, PageError, PageFrame, PageResult, page};
+use super::page::{BuildRow, Names, PageContext, PageError, PageFrame, PageResult, Permit, page};
 use super::show::{Icon, Link, Moment, State, build_href, builder_href, count, first_line, safe_href};
-use crate::model::{BuildRecord, BuilderRecord, ProjectRecord};
+use crate::model::{Action, BuildRecord, BuilderRecord, Object, ProjectRecord};
 use crate::store::Scan;
 use crate::web::request::encode;
 
@@ -35,6 +35,8 @@ struct Home {
     project: Option<ProjectHead>,
     projects: Vec<Link>,
     refused: Option<Refused>,
+    may_reload: Permit,
+    hides_some: bool,
     alerts: AlertList,
     summary: String,
     builders: Vec<BuilderLine>,
@@ -134,6 +136,8 @@ fn show(context: &PageContext<'_>, project: Option<&ProjectRecord>) -> PageResul
         project: project.map(head),
         projects: if project.is_none() { projects(context)? } else { Vec::new() },
         refused: if project.is_none() { refused(context)? } else { None },
+        may_reload: context.permit(Action::Reload, &Object::Installation),
+        hides_some: context.store.hides_some(),
         alerts: if project.is_none() { alerts::all(context) } else { AlertList::none() },
         summary: format!("{} running, {waits} waiting", running.len()),
         shown: if wanted.len() > lines.len() {

@@ -6,9 +6,9 @@ use askama::Template;
 use warp::http::{StatusCode, header};
 use warp::reply::Response;
 
-use super::alerts::capital;
 use super::error;
 use super::page::{PageContext, PageError, PageFrame, PageResult, page};
+use super::show::capital;
 use super::sign_in::{local_place, way_href};
 use crate::auth::{LoginError, ReturnedLogin};
 use crate::web::cookies;

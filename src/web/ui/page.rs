@@ -2,17 +2,20 @@
 //! and workers.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use askama::Template;
+use askama::filters::HtmlSafe;
 use warp::http::header::{self, HeaderValue};
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
-use super::show::{Elapsed, Moment, State, builder_href, first_line, short_revision};
+use super::show::{Elapsed, Escaped, Moment, State, builder_href, capital, first_line, short_revision};
 use super::{assets, sign_in};
+use crate::auth::Accounts;
 use crate::base::Timestamp;
-use crate::model::{BuildRecord, BuilderId, BuilderRecord, Plan, RequestId, Value, WorkerId};
+use crate::model::{Action, BuildRecord, BuilderId, BuilderRecord, Object, Plan, RequestId, Value, WorkerId};
 use crate::store::StoreError;
 use crate::web::control::Control;
 use crate::web::history::VisibleHistory;
@@ -85,7 +88,32 @@ pub struct PageFrame {
     pub may_sign_out: bool,
     /// Where a visitor logs in.
     pub sign_in: Option<String>,
+    /// Where they read the audit log, if they may.
+    pub audit: Option<&'static str>,
 }
+
+/// Whether the visitor may do something here. Shows as the right that is missing, to those who are known: who is not logged in
+/// is shown the way to do that instead.
+#[derive(Clone, Debug)]
+pub struct Permit {
+    pub allowed: bool,
+    why: String,
+}
+
+impl Permit {
+    /// For what is not offered anyway.
+    pub const fn silent() -> Self {
+        Self { allowed: false, why: String::new() }
+    }
+}
+
+impl fmt::Display for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.why.is_empty() { Ok(()) } else { write!(f, "<p class=\"quiet\">{}</p>", Escaped(&self.why)) }
+    }
+}
+
+impl HtmlSafe for Permit {}
 
 /// One request for a page: what to read from.
 pub struct PageContext<'a> {
@@ -94,6 +122,7 @@ pub struct PageContext<'a> {
     pub plan: Arc<Plan>,
     pub now: Timestamp,
     pub request: &'a Request,
+    pub accounts: &'a Accounts,
 }
 
 impl<'a> PageContext<'a> {
@@ -105,6 +134,16 @@ impl<'a> PageContext<'a> {
             plan: control.plan(),
             now: shared.clock.now(),
             request,
+            accounts: &shared.accounts,
+        }
+    }
+
+    /// Whether the visitor may do something.
+    pub fn permit(&self, action: Action, object: &Object) -> Permit {
+        match self.control.may(&self.request.identity, action, object) {
+            Ok(()) => Permit { allowed: true, why: String::new() },
+            Err(denial) if denial.anonymous => Permit { allowed: false, why: String::new() },
+            Err(denial) => Permit { allowed: false, why: format!("{}.", capital(&denial.to_string())) },
         }
     }
 
@@ -133,6 +172,7 @@ impl<'a> PageContext<'a> {
             user: self.request.identity.shown_name().map(str::to_owned),
             may_sign_out: self.request.session.is_some(),
             sign_in: self.sign_in(),
+            audit: self.store.may_audit().is_ok().then_some("/audit"),
         }
     }
 

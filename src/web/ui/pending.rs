@@ -4,9 +4,9 @@ use askama::Template;
 use warp::http::StatusCode;
 
 use super::alerts::{self, AlertList};
-use super::page::{BuildRow, PageContext, PageError, PageFrame, PageResult, page};
+use super::page::{BuildRow, PageContext, PageError, PageFrame, PageResult, Permit, page};
 use super::show::{Moment, State, builder_href, grouped, short_revision};
-use crate::model::{AlertSubject, BuilderRecord, RequestId, RequestRecord, SourceStamp};
+use crate::model::{Action, AlertSubject, BuilderRecord, Object, RequestId, RequestRecord, SourceStamp};
 use crate::store::Scan;
 
 /// Requests on one page.
@@ -25,6 +25,7 @@ pub struct RequestRow {
     pub source: String,
     pub priority: i64,
     pub submitted: Moment,
+    pub may_cancel: bool,
     /// Why it waits, one reason a line.
     pub why: Vec<String>,
 }
@@ -49,6 +50,7 @@ struct OneRequest {
     /// How to connect its workers that never were, a command each.
     connect: Vec<String>,
     open: bool,
+    may_cancel: Permit,
     buildset: u64,
     scheduler: String,
     ended: Option<Moment>,
@@ -72,6 +74,7 @@ pub fn request_row(
         source: set.map(|set| sources(&set.stamps)).unwrap_or_default(),
         priority: request.priority,
         submitted: context.moment(request.submitted),
+        may_cancel: context.permit(Action::Cancel, &Object::owned(&*builder.name, &request.properties)).allowed,
         why: Vec::new(),
     })
 }
@@ -149,6 +152,7 @@ pub fn one(context: &PageContext<'_>, number: &str) -> PageResult {
         connect: if waits { missing_workers(context, &builder) } else { Vec::new() },
         waits,
         open,
+        may_cancel: context.permit(Action::Cancel, &Object::owned(&*builder.name, &request.properties)),
         buildset: request.buildset.0,
         scheduler,
         ended: request.completed.map(|at| context.moment(at)),

@@ -109,7 +109,13 @@ impl fmt::Display for Elapsed {
 
 impl HtmlSafe for Elapsed {}
 
-/// A link; the text is escaped.
+/// A text that begins with a capital letter.
+pub fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// A link; the text is escaped. Without an address it is the text alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     pub href: String,
@@ -120,10 +126,18 @@ impl Link {
     pub fn new(href: impl Into<String>, text: impl Into<String>) -> Self {
         Self { href: href.into(), text: text.into() }
     }
+
+    /// A link if the reader may go there, and else the text alone.
+    pub fn if_seen(seen: bool, href: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { href: if seen { href.into() } else { String::new() }, text: text.into() }
+    }
 }
 
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.href.is_empty() {
+            return Escaped(&self.text).fmt(f);
+        }
         write!(f, "<a href=\"{}\">{}</a>", Escaped(&self.href), Escaped(&self.text))
     }
 }

@@ -4,10 +4,10 @@ use askama::Template;
 use warp::http::StatusCode;
 
 use super::alerts::{self, AlertList};
-use super::page::{BuildRow, Names, PageContext, PageError, PageFrame, PageResult, page};
+use super::page::{BuildRow, Names, PageContext, PageError, PageFrame, PageResult, Permit, page};
 use super::show::{Link, Moment, State, build_href, builder_href, count, worker_href};
 use crate::master::RefusedWorker;
-use crate::model::{AlertSubject, BuildRecord, WorkerRecord};
+use crate::model::{Action, AlertSubject, BuildRecord, Object, WorkerRecord};
 use crate::store::Scan;
 
 /// Builds on one page of a worker.
@@ -24,6 +24,7 @@ struct WorkerRow {
     about: String,
     running: Vec<Link>,
     builders: usize,
+    may_pause: Permit,
 }
 
 #[derive(Template)]
@@ -34,6 +35,7 @@ struct Workers {
     workers: Vec<WorkerRow>,
     refused: Vec<RefusedRow>,
     gone: Vec<WorkerRow>,
+    hides_some: bool,
 }
 
 /// A connection that was refused.
@@ -70,7 +72,11 @@ pub fn list(context: &PageContext<'_>) -> PageResult {
     let mut frame = context.frame("Workers", "workers", "/events");
     frame.moves = true;
     let refused = refused_workers(context).iter().map(|worker| refused(context, worker)).collect();
-    Ok(page(context.request, StatusCode::OK, &Workers { frame, workers, refused, gone }))
+    Ok(page(
+        context.request,
+        StatusCode::OK,
+        &Workers { frame, workers, refused, gone, hides_some: context.store.hides_some() },
+    ))
 }
 
 pub fn one(context: &PageContext<'_>, named: &str) -> PageResult {
@@ -135,6 +141,7 @@ fn row(context: &PageContext<'_>, worker: &WorkerRecord, names: &Names, running:
         about: about(worker),
         running: own.collect(),
         builders: names.builders.values().filter(|builder| builder.active && can(&builder.workers)).count(),
+        may_pause: context.permit(Action::Pause, &Object::worker(&worker.name)),
     }
 }
 

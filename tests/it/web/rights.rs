@@ -62,7 +62,7 @@ fn side(world: &mut World, names: (&'static str, &'static str), id: u64, word: &
 impl Walk {
     fn new() -> Self {
         let mut world = World::empty();
-        let builders: [(&str, &[&str]); 2] = [("open", &["w1"]), ("hush-tests", &["hush-worker"])];
+        let builders: [(&str, &[&str]); 2] = [("open", &["w1", "hush-worker"]), ("hush-tests", &["hush-worker"])];
         world.adopt(&builders, &["w1", "hush-worker"], Some(force_scheduler(&["open", "hush-tests"])));
         world.plan.rights = RightsPlan { rules: vec![RulePlan::default()], ..RightsPlan::default() };
         let shown = side(&mut world, ("open", "w1"), 1, "plain");
@@ -79,6 +79,9 @@ impl Walk {
             master.show_only(objects);
         }
         master.alerts().raise(AlertSubject::Builder("hush-tests".to_owned()), "test", "hush alert", None);
+        // What is public may wait for what is hidden.
+        let waits = AlertSubject::Builder("open".to_owned());
+        master.alerts().raise(waits, "workers", "worker hush-worker is away", Some("connect hush-worker".to_owned()));
         master.alerts().raise(AlertSubject::Master, "test", "hush alert of the master", None);
         Served::new(master)
     }
@@ -161,6 +164,9 @@ fn no_path_tells_what_a_visitor_may_not_read() {
     for path in Walk::paths(&walk.shown) {
         let text = String::from_utf8_lossy(&get(&some, &path).body).into_owned();
         assert!(!text.contains(MARK), "GET {path} tells what is hidden: {text}");
+        assert!(!text.contains("/srv/master"), "GET {path} tells where the master runs: {text}");
+        // Nothing is offered that is denied.
+        assert!(!text.contains("method=\"post\"") || path == "/login", "GET {path} offers a form: {text}");
         seen += usize::from(text.contains("plain"));
     }
     assert!(seen >= TOLD_MIN / 2, "only {seen} answers tell anything of the builder that is public");
@@ -238,4 +244,24 @@ fn events_tell_only_what_the_visitor_may_read() {
     assert_eq!((first["kind"].as_str(), first["builder"].as_u64()), (Some("buildset_made"), Some(1)), "{first}");
     let second: serde_json::Value = serde_json::from_str(&events.next().unwrap()).unwrap();
     assert_eq!((second["kind"].as_str(), second["build"].as_u64()), (Some("build_started"), Some(seen.build)));
+}
+
+#[test]
+fn nothing_is_said_of_what_may_be_hidden() {
+    let walk = Walk::new();
+    let some = walk.served(Some(public()));
+    for (path, wrong) in [
+        ("/", "No changes yet"),
+        ("/changes", "No changes yet"),
+        ("/deliveries", "Every report arrived"),
+        ("/deliveries", "No reports are waiting"),
+    ] {
+        let text = some.page(path).text();
+        assert!(!text.contains(wrong) && text.contains("that you may see"), "GET {path}: {text}");
+    }
+    // A build shows its change, whose own page is not for everybody.
+    let build = some.page("/builders/1/builds/1").text();
+    assert!(build.contains("plain commit") && !build.contains("href=\"/changes/"), "{build}");
+    let all = walk.served(None).page("/builders/1/builds/1").text();
+    assert!(all.contains("href=\"/changes/") && all.contains("/rebuild"), "{all}");
 }

@@ -22,6 +22,7 @@ use super::password::{Hasher, PASSWORD_BYTES_MAX};
 use super::provider_http::ProviderError;
 use super::providers::{BegunLogin, CompleteError, Providers, ReturnedLogin};
 use super::secret_key::digest;
+use super::security_log::{SecurityEvent, SecurityLog};
 use super::sessions::{SessionRecord, Sessions};
 use super::state_file::StateFileError;
 use super::tokens::{TOKEN_PREFIX, Tokens};
@@ -83,31 +84,32 @@ pub enum LoginError {
 
 /// A user whose password is right, and what that was proved by.
 #[derive(Clone, Debug)]
-struct Proved {
+pub(super) struct Proved {
     identity: Identity,
     way: String,
     proof: Option<String>,
 }
 
 /// What is known of a name before its password is checked.
-struct Candidate {
+pub(super) struct Candidate {
     identity: Identity,
-    way: String,
+    pub(super) way: String,
     hash: String,
 }
 
 /// Checks who somebody is.
 #[derive(Debug)]
 pub struct Accounts {
-    users: Users,
-    tokens: Tokens,
+    pub(super) users: Users,
+    pub(super) tokens: Tokens,
     htpasswd: HtpasswdFiles,
-    sessions: Sessions,
+    pub(super) sessions: Sessions,
     machine: Option<MachineKey>,
     hasher: Hasher,
     providers: Providers,
     directory: Directory,
     throttle: Throttle,
+    log: SecurityLog,
     /// Digests of passwords that were right, with a key that dies with the process.
     proved: Mutex<BTreeMap<String, Timestamp>>,
     /// Those that a directory server found right, with what it said.
@@ -115,7 +117,7 @@ pub struct Accounts {
     salt: String,
     /// The directory of the configuration, where its files are looked for.
     base: PathBuf,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Accounts {
@@ -131,6 +133,7 @@ impl Accounts {
             providers: Providers::new().map_err(std::io::Error::other)?,
             directory: Directory::default(),
             throttle: Throttle::for_people(),
+            log: SecurityLog::of(data, Arc::clone(&clock)),
             proved: Mutex::default(),
             elsewhere: Mutex::default(),
             salt: digest(&String::from_utf8_lossy(&random_bytes::<32>())),
@@ -162,8 +165,35 @@ impl Accounts {
         address: Option<IpAddr>,
     ) -> Result<(Identity, String), LoginError> {
         let Proved { identity, way, proof } = self.by_password(plan, name, password, address).await?;
-        let key = self.start_session(plan, identity.clone(), way, proof)?;
+        let key = self.start_session(plan, identity.clone(), way.clone(), proof)?;
+        self.log.note(SecurityEvent::Login, &identity.to_string(), address, (&way, ""));
         Ok((identity, key))
+    }
+
+    /// The users that the master keeps.
+    pub const fn users(&self) -> &Users {
+        &self.users
+    }
+
+    /// All tokens.
+    pub const fn tokens(&self) -> &Tokens {
+        &self.tokens
+    }
+
+    /// Who came in, who was kept out, and who was denied what.
+    pub const fn log(&self) -> &SecurityLog {
+        &self.log
+    }
+
+    /// Takes note of a login that failed. A name that nobody has is not told: it may be a password in the wrong field.
+    fn note_failure(&self, plan: &Plan, name: &str, address: Option<IpAddr>, error: LoginError) {
+        if !matches!(error, LoginError::Wrong | LoginError::TooMany { .. }) {
+            return;
+        }
+        let known = self.candidate(plan, name);
+        let who = if known.is_some() { format!("user `{name}`") } else { "an unknown name".to_owned() };
+        let way = known.map(|known| known.way).unwrap_or_default();
+        self.log.note(SecurityEvent::FailedLogin, &who, address, (&way, &way));
     }
 
     /// Starts a session for somebody whom a server elsewhere knows; its key.
@@ -205,17 +235,23 @@ impl Accounts {
         plan: &Plan,
         way: &str,
         callback: &str,
-        returned: ReturnedLogin<'_>,
+        (returned, address): (ReturnedLogin<'_>, Option<IpAddr>),
     ) -> Result<(String, String), LoginError> {
         let way = plan.logins.way(way).ok_or(LoginError::NotBegun)?;
         let secret = self.client_secret(plan, way)?;
         let completed = self.providers.complete(way, secret, callback, returned, self.clock.now()).await;
         let (identity, next) = completed.map_err(|error| match error {
             CompleteError::NotBegun => LoginError::NotBegun,
-            CompleteError::Provider(ProviderError::Outsider(_)) => LoginError::Outsider,
+            CompleteError::Provider(ProviderError::Outsider(_)) => {
+                self.log.note(SecurityEvent::FailedLogin, "an outsider", address, (&way.name, &way.name));
+                LoginError::Outsider
+            }
             CompleteError::Provider(error) => provider_failed(way, &error),
         })?;
-        Ok((self.start_session(plan, identity, way.name.clone(), None)?, next))
+        let who = identity.to_string();
+        let key = self.start_session(plan, identity, way.name.clone(), None)?;
+        self.log.note(SecurityEvent::Login, &who, address, (&way.name, ""));
+        Ok((key, next))
     }
 
     fn client_secret(&self, plan: &Plan, way: &LoginPlan) -> Result<Option<String>, LoginError> {
@@ -251,8 +287,10 @@ impl Accounts {
     }
 
     /// Logs out.
-    pub fn log_out(&self, key: &str) {
-        self.sessions.end(key);
+    pub fn log_out(&self, key: &str, address: Option<IpAddr>) {
+        if let Some(record) = self.sessions.end(key) {
+            self.log.note(SecurityEvent::Logout, &record.identity.to_string(), address, (&record.way, ""));
+        }
     }
 
     fn by_key(&self, plan: &Plan, key: &str) -> Result<Identity, LoginError> {
@@ -285,7 +323,21 @@ impl Accounts {
         Ok(token.identity(&name, user))
     }
 
-    async fn by_password(
+    pub(super) async fn by_password(
+        &self,
+        plan: &Plan,
+        name: &str,
+        password: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Proved, LoginError> {
+        let proved = self.proved_by_password(plan, name, password, address).await;
+        if let Err(error) = &proved {
+            self.note_failure(plan, name, address, *error);
+        }
+        proved
+    }
+
+    async fn proved_by_password(
         &self,
         plan: &Plan,
         name: &str,
@@ -348,7 +400,7 @@ impl Accounts {
     }
 
     /// What is known of a name: the first way of logging in that knows it counts.
-    fn candidate(&self, plan: &Plan, name: &str) -> Option<Candidate> {
+    pub(super) fn candidate(&self, plan: &Plan, name: &str) -> Option<Candidate> {
         plan.logins.ways.iter().find_map(|LoginPlan { name: way, kind, .. }| match kind {
             LoginKind::Local => match self.users.find(name) {
                 Ok(user) => {
@@ -492,10 +544,12 @@ mod tests {
         assert_eq!(world.session(&key).await.as_deref(), Some("ann"));
         let again = world.log_in("ann", "a good password").await.unwrap();
         assert_ne!(key, again, "each login has its own");
-        world.accounts.log_out(&key);
+        world.accounts.log_out(&key, HERE);
         assert_eq!(world.session(&key).await, None);
         assert_eq!(world.session(&again).await.as_deref(), Some("ann"));
         assert_eq!(world.session("made up").await, None);
+        let words: Vec<_> = world.accounts.log().read().entries.iter().map(|entry| entry.what.word()).collect();
+        assert_eq!(words, ["login", "login", "logout"]);
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -506,6 +560,13 @@ mod tests {
         assert_eq!(world.log_in("", "").await, Err(LoginError::Wrong));
         assert_eq!(world.log_in("ann", "bobs password").await, Err(LoginError::Wrong), "she is a local user");
         assert!(world.log_in("bob", "bobs password").await.is_ok());
+        let record = world.accounts.log().read();
+        let who: Vec<_> = record.samples.iter().map(|entry| entry.who.as_str()).collect();
+        assert_eq!(
+            who,
+            ["user `ann`", "an unknown name", "an unknown name", "user `ann`"],
+            "what nobody is called is not told"
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,8 @@ const PER_USER_MAX: usize = 20;
 const SESSIONS_MAX: usize = 10_000;
 /// How exactly the last use is kept across a restart.
 const TOUCH_EVERY: Span = Span::from_minutes(1);
+/// Of the digest of a key: enough to tell sessions apart.
+const ID_BYTES: usize = 16;
 /// A key has 43 bytes; a longer text is none.
 const KEY_BYTES_MAX: usize = 100;
 
@@ -37,6 +39,18 @@ pub(super) struct SessionRecord {
     #[serde(default)]
     pub proof: Option<String>,
     pub created: Timestamp,
+}
+
+/// A login of somebody, as they see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenLogin {
+    /// By which it can be ended; tells nothing of its key.
+    pub id: String,
+    pub way: String,
+    pub created: Timestamp,
+    pub used: Timestamp,
+    /// It is the one that asks.
+    pub is_this: bool,
 }
 
 /// The sessions of a master.
@@ -119,12 +133,42 @@ impl Sessions {
         Some(record)
     }
 
-    /// Ends the session of a key. Durable when it returns.
-    pub fn end(&self, key: &str) {
-        let name = digest(key);
-        if self.lock().remove(&name).is_some() {
-            self.forget(&name);
-        }
+    /// Ends the session of a key, if there is one, and gives what it was. Durable when it returns.
+    pub fn end(&self, key: &str) -> Option<SessionRecord> {
+        self.end_named(&digest(key))
+    }
+
+    fn end_named(&self, name: &str) -> Option<SessionRecord> {
+        let ended = self.lock().remove(name)?;
+        self.forget(name);
+        Some(ended.record)
+    }
+
+    /// Those of a user, the newest use first. `key` is that of the one who asks.
+    pub fn of_user(&self, user: &str, key: Option<&str>) -> Vec<OpenLogin> {
+        let own = key.map(digest);
+        let open = self.lock();
+        let theirs = open.iter().filter(|(_, session)| session.record.identity.user.as_deref() == Some(user));
+        let mut logins: Vec<OpenLogin> = theirs
+            .map(|(name, session)| OpenLogin {
+                id: short(name).to_owned(),
+                way: session.record.way.clone(),
+                created: session.record.created,
+                used: session.used,
+                is_this: own.as_ref() == Some(name),
+            })
+            .collect();
+        logins.sort_by(|left, right| (right.used, &right.id).cmp(&(left.used, &left.id)));
+        logins
+    }
+
+    /// Ends one of a user's, by its id.
+    pub fn end_of_user(&self, user: &str, id: &str) -> Option<SessionRecord> {
+        let is_it = |(name, session): &(&String, &OpenSession)| {
+            short(name) == id && session.record.identity.user.as_deref() == Some(user)
+        };
+        let name = self.lock().iter().find(is_it).map(|(name, _)| name.clone())?;
+        self.end_named(&name)
     }
 
     /// Ends what has ended by time.
@@ -148,6 +192,11 @@ impl Sessions {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, OpenSession>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What of its name tells one session from the others of a user.
+fn short(name: &str) -> &str {
+    name.get(..ID_BYTES).unwrap_or(name)
 }
 
 fn is_of(one: &SessionRecord, other: &SessionRecord) -> bool {
@@ -242,6 +291,22 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         assert_eq!(names, [digest(&stays)], "no file tells the key");
+    }
+
+    #[test]
+    fn a_user_sees_and_ends_their_own_sessions() {
+        let dir = tempfile::tempdir().unwrap();
+        let sessions = Sessions::open(dir.path()).unwrap();
+        let (first, second) = (sessions.start(record("ann", 0)).unwrap(), sessions.start(record("ann", 1)).unwrap());
+        let other = sessions.start(record("bob", 0)).unwrap();
+        let own = sessions.of_user("ann", Some(&first));
+        assert_eq!(own.iter().map(|login| login.is_this).collect::<Vec<_>>(), [false, true], "the newest first");
+        assert!(own.iter().all(|login| login.id.len() == ID_BYTES));
+        let of_bob = sessions.of_user("bob", None).remove(0);
+        assert!(sessions.end_of_user("ann", &of_bob.id).is_none() && sessions.end_of_user("ann", "").is_none());
+        assert!(sessions.end_of_user("ann", &own[0].id).is_some());
+        assert!(sessions.find(&second, &PLAN, at(2)).is_none());
+        assert!(sessions.find(&first, &PLAN, at(2)).is_some() && sessions.find(&other, &PLAN, at(2)).is_some());
     }
 
     #[test]

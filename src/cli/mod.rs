@@ -21,6 +21,7 @@ mod pause;
 mod progress;
 mod rebuild;
 mod reload;
+mod security_log;
 mod sendchange;
 mod signals;
 mod status;

@@ -5,8 +5,10 @@ use std::process::ExitCode;
 use super::args::TokenCommand;
 use super::error::CliError;
 use super::output::{errln, outln};
-use crate::auth::{NewToken, TokenError, Tokens, Users};
+use super::security_log;
+use crate::auth::{NewToken, SecurityEvent, TokenError, Tokens, Users};
 use crate::base::{Clock as _, SystemClock, Timestamp, chain};
+use crate::model::Action;
 
 pub(super) fn run(command: &TokenCommand) -> Result<ExitCode, CliError> {
     let now = SystemClock.now();
@@ -26,7 +28,15 @@ pub(super) fn run(command: &TokenCommand) -> Result<ExitCode, CliError> {
                 class: class.0,
                 lives: *expires,
             };
+            let may_read = new.actions.contains(&Action::Read);
             let key = Tokens::of(&state.data).create(name, new, now).map_err(failed)?;
+            security_log::note(&state.data, SecurityEvent::TokenCreated, &format!("token `{name}`"));
+            if !may_read {
+                errln!(
+                    "note: without the scope `read` it can hardly do anything, because what may not be read does not exist for \
+                     it; most programs need `--scopes read,…`"
+                );
+            }
             errln!("this is the token `{name}`; it is not shown again:");
             outln!("{key}");
         }
@@ -42,6 +52,7 @@ pub(super) fn run(command: &TokenCommand) -> Result<ExitCode, CliError> {
         }
         TokenCommand::Revoke { name, state } => {
             Tokens::of(&state.data).revoke(name).map_err(failed)?;
+            security_log::note(&state.data, SecurityEvent::TokenRevoked, &format!("token `{name}`"));
             outln!("token {name} is revoked");
         }
     }

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use super::args::{UserAccount, UserCommand};
 use super::error::CliError;
 use super::output::outln;
-use super::password;
-use crate::auth::{NewUser, UserError, Users};
+use super::{password, security_log};
+use crate::auth::{NewUser, SecurityEvent, UserError, Users};
 use crate::base::{Clock as _, SystemClock, chain};
 use crate::model::{ANYONE, AUTHENTICATED, OWNER};
 
@@ -16,6 +16,7 @@ pub(super) fn run(command: &UserCommand) -> Result<ExitCode, CliError> {
         UserCommand::Add { name, account, password_file, state } => {
             let password = password::read_new(password_file.as_deref(), name)?;
             Users::of(&state.data).add(name, &password, new_user(account)?, now).map_err(failed)?;
+            security_log::note(&state.data, SecurityEvent::UserAdded, &format!("user `{name}`"));
             outln!("user {name} can log in");
         }
         UserCommand::List { state } => {
@@ -29,11 +30,13 @@ pub(super) fn run(command: &UserCommand) -> Result<ExitCode, CliError> {
         }
         UserCommand::Remove { name, state } => {
             Users::of(&state.data).remove(name).map_err(failed)?;
+            security_log::note(&state.data, SecurityEvent::UserRemoved, &format!("user `{name}`"));
             outln!("user {name} is removed and logged out");
         }
         UserCommand::Password { name, password_file, state } => {
             let password = password::read_new(password_file.as_deref(), name)?;
             Users::of(&state.data).set_password(name, &password, now).map_err(failed)?;
+            security_log::note(&state.data, SecurityEvent::PasswordSet, &format!("user `{name}`"));
             outln!("user {name} has a new password and is logged out everywhere");
         }
     }

@@ -113,7 +113,7 @@ impl Handle {
     /// # Errors
     /// When there is no reply: the master ends, or its disk is full.
     pub async fn order(&self, order: Order, by: impl Into<Caller>) -> Result<Reply, OrderError> {
-        let Caller { identity, actor: by } = by.into();
+        let Caller { identity, actor: by, address: _ } = by.into();
         let order = match self.authorize(order, identity).await {
             Ok(order) => order,
             Err(reply) => {

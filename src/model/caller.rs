@@ -1,5 +1,7 @@
 //! Somebody who gives an order.
 
+use std::net::IpAddr;
+
 use super::{Actor, Identity, LoginMethod, Via};
 
 /// The name of the master's own user, who told none.
@@ -10,6 +12,8 @@ const ADMINISTRATOR: &str = "administrator";
 pub struct Caller {
     pub identity: Identity,
     pub actor: Actor,
+    /// Where they are; none: on the master's machine, or nobody knows.
+    pub address: Option<IpAddr>,
 }
 
 impl Caller {
@@ -26,19 +30,19 @@ impl Caller {
             }
             (None, None) => Actor::person(told, via),
         };
-        Self { identity, actor }
+        Self { identity, actor, address: None }
     }
 
     /// A caller of a hook.
     #[must_use]
     pub fn hook(dialect: impl Into<String>) -> Self {
-        Self { identity: Identity::hook(), actor: Actor::Hook { dialect: dialect.into() } }
+        Self { identity: Identity::hook(), actor: Actor::Hook { dialect: dialect.into() }, address: None }
     }
 
     /// Somebody who acts on the machine of the master as its user.
     #[must_use]
     pub fn machine(told: &str, via: Via) -> Self {
-        Self { identity: Identity::machine(), actor: Actor::person(told, via) }
+        Self { identity: Identity::machine(), actor: Actor::person(told, via), address: None }
     }
 }
 
@@ -49,7 +53,7 @@ impl From<Actor> for Caller {
             Actor::Hook { .. } => Identity::hook(),
             Actor::Person { .. } | Actor::User { .. } | Actor::Token { .. } => Identity::anonymous(),
         };
-        Self { identity, actor }
+        Self { identity, actor, address: None }
     }
 }
 

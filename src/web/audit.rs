@@ -2,7 +2,7 @@
 
 use super::history::VisibleHistory;
 use crate::base::Timestamp;
-use crate::model::{Actor, AuditAct, AuditRecord, BuildId, BuilderId, LoginMethod, Via};
+use crate::model::{Actor, AuditAct, AuditRecord, BuildId, BuilderId, LoginMethod, RequestId, Via};
 use crate::store::{Scan, StoreError};
 
 /// Entries of one page of the log.
@@ -105,16 +105,20 @@ fn words(history: &VisibleHistory<'_>, act: &AuditAct) -> Result<(String, Option
             Ok((text, request.map(|request| format!("/requests/{request}"))))
         }
         AuditAct::Rebuilt { build: of, buildset: _ } => {
-            Ok((format!("requested {} again", build(history, *of)?), page(*of)))
+            Ok((format!("requested {} again", build(history, *of)?), page(history, *of)?))
         }
-        AuditAct::Stopped { build: of, why } => Ok((format!("stopped {}: {why}", build(history, *of)?), page(*of))),
-        AuditAct::Ended { build: of } => Ok((format!("ended {} as an exception", build(history, *of)?), page(*of))),
+        AuditAct::Stopped { build: of, why } => {
+            Ok((format!("stopped {}: {why}", build(history, *of)?), page(history, *of)?))
+        }
+        AuditAct::Ended { build: of } => {
+            Ok((format!("ended {} as an exception", build(history, *of)?), page(history, *of)?))
+        }
         AuditAct::Cancelled { request } => {
-            Ok((format!("cancelled request {request}"), Some(format!("/requests/{request}"))))
+            Ok((format!("cancelled request {request}"), page_of_request(history, *request)?))
         }
         AuditAct::Prioritised { request, priority } => {
             let text = format!("set the priority of request {request} to {priority}");
-            Ok((text, Some(format!("/requests/{request}"))))
+            Ok((text, page_of_request(history, *request)?))
         }
         AuditAct::Switched { scheduler, enabled } => {
             let name = history.scheduler(*scheduler)?.map_or_else(|| format!("#{scheduler}"), |found| found.name);
@@ -130,7 +134,10 @@ fn words(history: &VisibleHistory<'_>, act: &AuditAct) -> Result<(String, Option
         AuditAct::Retired { worker: id, graceful: false } => plain(format!("kept worker {}", worker(history, *id)?)),
         AuditAct::Reloaded { digest } => plain(format!("loaded the configuration {digest}")),
         AuditAct::Rejected => plain("tried to load a configuration, which was rejected".to_owned()),
-        AuditAct::Reported { change } => Ok((format!("reported change {change}"), Some(format!("/changes/{change}")))),
+        AuditAct::Reported { change } => {
+            let href = history.change(*change)?.map(|change| format!("/changes/{}", change.id));
+            Ok((format!("reported change {change}"), href))
+        }
         AuditAct::Resent { report } => plain(format!("sent report {report} again")),
         AuditAct::Announced { sources } => {
             plain(format!("reported a change that {sources} change source(s) will find"))
@@ -138,8 +145,13 @@ fn words(history: &VisibleHistory<'_>, act: &AuditAct) -> Result<(String, Option
     }
 }
 
-fn page(build: BuildId) -> Option<String> {
-    Some(format!("/builds/{build}"))
+/// The page of a build, if the reader may see it.
+fn page(history: &VisibleHistory<'_>, build: BuildId) -> Result<Option<String>, StoreError> {
+    Ok(history.build(build)?.map(|build| format!("/builds/{}", build.id)))
+}
+
+fn page_of_request(history: &VisibleHistory<'_>, id: RequestId) -> Result<Option<String>, StoreError> {
+    Ok(history.request(id)?.map(|request| format!("/requests/{}", request.id)))
 }
 
 fn build(history: &VisibleHistory<'_>, id: BuildId) -> Result<String, StoreError> {

@@ -59,7 +59,7 @@ fn logout(shared: &Shared, request: &Request) -> Response {
     // No page of another site logs its visitors out.
     if origin::may_change(request, &shared.control.url(), &[]) {
         if let Some(key) = &request.session {
-            shared.accounts.log_out(key);
+            shared.accounts.log_out(key, request.address());
         }
         cookies::take(&mut response, &shared.control.url());
     }

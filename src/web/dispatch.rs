@@ -44,7 +44,10 @@ pub fn takes_body(request: &Request) -> bool {
         && match first {
             "api" => api::takes_body(rest) || starwright_api::takes_body(rest),
             "change_hook" => true,
-            _ => matches!(path.as_str(), "reload" | "login" | "logout") || (ui::takes_body(first) && !rest.is_empty()),
+            _ => {
+                matches!(path.as_str(), "reload" | "login" | "logout" | "users")
+                    || (ui::takes_body(first) && !rest.is_empty())
+            }
         }
 }
 
@@ -101,6 +104,7 @@ fn denied(shared: &Arc<Shared>, request: &Request, first: &str, denial: &Denial)
     // A visitor who logs in may get further; others are known already.
     let status = if denial.anonymous { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
     let text = denial.to_string();
+    shared.note_denial(request, denial);
     match first {
         "api" | "events" => {
             let json = serde_json::json!({ "error": text }).to_string();

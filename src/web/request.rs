@@ -3,7 +3,7 @@
 //! Knows neither sockets nor warp, so tests can call handlers directly.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -34,6 +34,11 @@ pub struct Request {
 }
 
 impl Request {
+    /// Where it comes from, as far as a trusted proxy tells.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.peer.map(|peer| peer.ip())
+    }
+
     /// Where it came from, for the log.
     pub fn origin_address(&self) -> String {
         self.peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string())
@@ -74,7 +79,7 @@ impl Request {
 
     /// Who gives an order with it. `told` is the name that they say they have, if they did not prove any.
     pub fn caller(&self, told: &str, via: Via) -> Caller {
-        Caller::new(self.identity.clone(), told, via)
+        Caller { address: self.address(), ..Caller::new(self.identity.clone(), told, via) }
     }
 
     /// Whether the body says that it is JSON.

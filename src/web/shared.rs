@@ -13,8 +13,10 @@ use super::bodies::{Bodies, BodyLimits};
 use super::control::Control;
 use super::host_check;
 use super::request::Request;
-use crate::auth::Accounts;
+use crate::auth::{Accounts, SecurityEvent};
 use crate::base::Clock;
+use crate::master::{OrderError, Reply};
+use crate::model::{Caller, Denial, Order};
 
 /// Requests that read the store at the same time; the others wait in line. Reading takes microseconds, but a
 /// thread each for a thousand clients would take gigabytes.
@@ -74,6 +76,22 @@ impl Shared {
     pub fn share_of(&self, request: &Request) -> Option<IpAddr> {
         let address = request.peer?.ip();
         (!host_check::is_trusted(&self.control.plan().web, address)).then_some(address)
+    }
+
+    /// Has something done, if the one who wants it may. Denials are in the audit log.
+    pub async fn order(&self, order: Order, by: Caller) -> Result<Reply, OrderError> {
+        let (action, who, address) = (order.action(), by.identity.to_string(), by.address);
+        let reply = self.control.order(order, by).await?;
+        if let Reply::Denied(why) = &reply {
+            self.accounts.log().note(SecurityEvent::Denied, &who, address, (why, action.word()));
+        }
+        Ok(reply)
+    }
+
+    /// Takes note that somebody was denied something.
+    pub fn note_denial(&self, request: &Request, denial: &Denial) {
+        let (who, about) = (request.identity.to_string(), denial.to_string());
+        self.accounts.log().note(SecurityEvent::Denied, &who, request.address(), (&about, denial.action.word()));
     }
 
     /// How many streams of events each address has open.

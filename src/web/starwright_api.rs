@@ -19,9 +19,10 @@ use super::shared::Shared;
 use super::wire::{
     AlertsResponse, ArtifactsResponse, AuditResponse, ChangesRequest, ChangesResponse, DeliveriesResponse,
     DoneResponse, ErrorResponse, HealthResponse, LoginRequest, LoginResponse, PlanResponse, PollRequest, RefusedPlan,
-    ReloadOutcome, ReloadRequest, ReloadResponse, SourcesResponse, WaitingResponse, WhoamiResponse, WireArtifact,
-    WireAudit, WireReport, WireSource, WireUndelivered,
+    ReloadOutcome, ReloadRequest, ReloadResponse, SecurityResponse, SourcesResponse, WaitingResponse, WhoamiResponse,
+    WireArtifact, WireAudit, WireReport, WireSecurity, WireSecurityCount, WireSource, WireUndelivered,
 };
+use crate::auth::{SecurityCount, SecurityEntry};
 use crate::base::Timestamp;
 use crate::master::{Reply, SubmissionResult};
 use crate::model::{
@@ -83,6 +84,7 @@ pub fn paths() -> impl Iterator<Item = &'static str> {
         "builds/:build/artifacts/:artifact",
         "audit",
         "audit.ndjson",
+        "security",
         "whoami",
     ])
 }
@@ -100,6 +102,9 @@ async fn dispatch(shared: &Arc<Shared>, request: &Request, path: &str) -> ApiRes
     }
     if matches!(path, "audit" | "audit.ndjson") && Shared::reads(request) {
         return audit_log(shared, request, path == "audit.ndjson").await;
+    }
+    if path == "security" && Shared::reads(request) && request.query.is_empty() {
+        return security(shared, request).await;
     }
     if let (Some((name, _)), true) = (request.query_pairs().first(), Shared::reads(request)) {
         return Err(refused(StatusCode::BAD_REQUEST, format!("unknown parameter `{name}`: this path takes none")));
@@ -154,7 +159,7 @@ fn logout(shared: &Shared, request: &Request) -> Response {
     let sent =
         request.header(header::AUTHORIZATION).and_then(|header| header.split_once(' ')).map(|(_, key)| key.trim());
     for key in sent.into_iter().chain(request.session.as_deref()) {
-        shared.accounts.log_out(key);
+        shared.accounts.log_out(key, request.address());
     }
     json(StatusCode::OK, &DoneResponse {})
 }
@@ -173,7 +178,7 @@ fn whoami(request: &Request) -> WhoamiResponse {
 
 async fn reload(shared: &Shared, body: ReloadRequest, by: Caller) -> ApiResult {
     let order = Order::Reload { why: body.cause.unwrap_or_else(|| "HTTP".to_owned()) };
-    let reply = shared.control.order(order, by).await.map_err(unavailable)?;
+    let reply = shared.order(order, by).await.map_err(unavailable)?;
     let in_force = || shared.control.plan().digest.to_string();
     let answer = match reply {
         Reply::Done => reloaded(ReloadOutcome::Unchanged, in_force()),
@@ -196,7 +201,7 @@ fn reloaded(outcome: ReloadOutcome, digest: String) -> ReloadResponse {
 async fn changes(shared: &Shared, body: ChangesRequest, by: Caller) -> ApiResult {
     let changes = body.changes.into_iter().map(Into::into).collect();
     let order = Order::AddChanges { changes, delivery: body.delivery, intake: Intake::Report };
-    match shared.control.order(order, by).await.map_err(unavailable)? {
+    match shared.order(order, by).await.map_err(unavailable)? {
         Reply::Changes(intake) => {
             let recorded = intake.iter().filter_map(SubmissionResult::recorded).map(|id| id.0).collect();
             let others = intake.iter().filter(|one| one.recorded().is_none());
@@ -291,6 +296,44 @@ async fn audit_log(shared: &Arc<Shared>, request: &Request, whole: bool) -> ApiR
     finished(reading.await).and_then(|answer| answer)
 }
 
+/// Who came in, who was kept out, and who was denied what.
+async fn security(shared: &Arc<Shared>, request: &Request) -> ApiResult {
+    let (shared, identity) = (Arc::clone(shared), request.identity.clone());
+    let reading = tokio::task::spawn_blocking(move || {
+        let history = VisibleHistory::new(&*shared.control, &identity);
+        history.may_audit().map(|()| shared.accounts.log().read())
+    });
+    let record = match reading.await {
+        Ok(Ok(record)) => record,
+        Ok(Err(denial)) => {
+            let status = if denial.anonymous { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
+            return Err(refused(status, denial.to_string()));
+        }
+        Err(_) => return Err(refused(StatusCode::INTERNAL_SERVER_ERROR, "the response was lost")),
+    };
+    let entry = |entry: &SecurityEntry| WireSecurity {
+        at: entry.at.as_millis(),
+        what: entry.what.word().to_owned(),
+        who: entry.who.clone(),
+        address: entry.address.map(|address| address.to_string()),
+        about: entry.about.clone(),
+    };
+    let count = |count: &SecurityCount| WireSecurityCount {
+        what: count.what.word().to_owned(),
+        who: count.who.clone(),
+        about: count.about.clone(),
+        times: count.times,
+        first: count.first.as_millis(),
+        last: count.last.as_millis(),
+    };
+    let response = SecurityResponse {
+        entries: record.entries.iter().rev().map(entry).collect(),
+        counts: record.most_frequent().into_iter().map(count).collect(),
+        samples: record.samples.iter().rev().map(entry).collect(),
+    };
+    Ok(json(StatusCode::OK, &response))
+}
+
 fn wire_audit(line: AuditLine) -> WireAudit {
     let AuditLine { seq, at, who, how, action, text, href: _ } = line;
     WireAudit { seq, at: at.as_millis(), who, how, action: action.to_owned(), text }
@@ -309,11 +352,11 @@ async fn resend(shared: &Arc<Shared>, request: &Request, number: &str) -> ApiRes
     if !finished(reading.await)?.iter().any(|record| record.report.id == report) {
         return Err(missing());
     }
-    done(shared.control.order(Order::Resend { report, of: None }, by(request)).await.map_err(unavailable)?)
+    done(shared.order(Order::Resend { report, of: None }, by(request)).await.map_err(unavailable)?)
 }
 
 async fn poll(shared: &Shared, body: PollRequest, by: Caller) -> ApiResult {
-    done(shared.control.order(Order::Poll { source: body.source }, by).await.map_err(unavailable)?)
+    done(shared.order(Order::Poll { source: body.source }, by).await.map_err(unavailable)?)
 }
 
 fn done(reply: Reply) -> ApiResult {

@@ -337,6 +337,43 @@ impl From<Alert> for WireAlert {
     }
 }
 
+/// Answer to `GET security`: who came in, and who was kept out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecurityResponse {
+    /// Logins, logouts and changes of users and tokens, newest first.
+    pub entries: Vec<WireSecurity>,
+    /// How often something was refused, the most frequent first.
+    pub counts: Vec<WireSecurityCount>,
+    /// The newest refusals, newest first.
+    pub samples: Vec<WireSecurity>,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireSecurity {
+    pub at: i64,
+    /// `login`, `failed_login`, `logout`, `user_added`, `user_removed`, `password_set`, `token_created`, `token_revoked`,
+    /// `session_ended` or `denied`.
+    pub what: String,
+    pub who: String,
+    /// None: from the master's machine.
+    pub address: Option<String>,
+    pub about: String,
+}
+
+/// How often something was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireSecurityCount {
+    /// `failed_login` or `denied`.
+    pub what: String,
+    pub who: String,
+    /// The right that was missing, or the way of logging in.
+    pub about: String,
+    pub times: u64,
+    pub first: i64,
+    pub last: i64,
+}
+
 /// Answer to `GET audit`: the newest entries before `before`, newest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditResponse {

@@ -141,6 +141,12 @@ impl LoginsPlan {
         self.ways.iter().find(|way| way.name == name)
     }
 
+    /// Whether users of `starwright user` can log in.
+    #[must_use]
+    pub fn keeps_users(&self) -> bool {
+        self.ways.iter().any(|way| matches!(way.kind, LoginKind::Local))
+    }
+
     /// Whether people can log in with a name and a password.
     #[must_use]
     pub fn takes_passwords(&self) -> bool {

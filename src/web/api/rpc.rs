@@ -1,6 +1,7 @@
 //! Control: JSON-RPC by POST on the path of a resource (docs/reference/rest-api-v2.md#control).
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -49,6 +50,7 @@ struct Call {
     params: BTreeMap<String, Value>,
     via: Via,
     identity: Identity,
+    address: Option<IpAddr>,
 }
 
 /// Serves one call. `found` is none if the path names nothing.
@@ -99,7 +101,7 @@ fn read(request: &Request) -> Result<Call, RpcError> {
         return Err(bad("'params' must be an object".to_owned()));
     };
     let params = params.iter().map(|(name, value)| (name.clone(), Value::from_json(value))).collect();
-    Ok(Call { id, method, params, via: request.via(), identity: request.identity.clone() })
+    Ok(Call { id, method, params, via: request.via(), identity: request.identity.clone(), address: request.address() })
 }
 
 async fn perform(shared: &Arc<Shared>, path: &str, found: Found, call: &Call) -> Result<Cell<'static>, RpcError> {
@@ -113,7 +115,7 @@ async fn perform(shared: &Arc<Shared>, path: &str, found: Found, call: &Call) ->
         ..invalid(StatusCode::INTERNAL_SERVER_ERROR, "the response was lost".to_owned())
     };
     let Some((order, by)) = finding.await.map_err(lost)?? else { return Ok(Cell::Null) };
-    match shared.control.order(order, by).await {
+    match shared.order(order, by).await {
         Ok(reply) => result(reply),
         Err(error) => {
             Err(RpcError { code: INTERNAL_ERROR, ..invalid(StatusCode::SERVICE_UNAVAILABLE, error.to_string()) })
@@ -250,7 +252,7 @@ impl Call {
     }
 
     fn caller(&self, told: &str) -> Caller {
-        Caller::new(self.identity.clone(), told, self.via)
+        Caller { address: self.address, ..Caller::new(self.identity.clone(), told, self.via) }
     }
 
     fn reason(&self) -> String {

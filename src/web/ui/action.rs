@@ -7,11 +7,11 @@ use std::sync::Arc;
 use warp::http::StatusCode;
 use warp::reply::Response;
 
-use super::builder;
 use super::force::{SubmittedForm, params};
 use super::page::{PageContext, PageError};
 use super::show::{builder_href, capital};
 use super::workers;
+use super::{account, builder};
 use crate::master::{OrderError, Reply};
 use crate::model::{BuildId, BuilderRecord, Order, ReportId, RequestId, SchedulerPlan, Via};
 use crate::web::api::{ForceCallError, force_order};
@@ -68,6 +68,7 @@ pub async fn answer(shared: &Arc<Shared>, request: &Request, path: &[&str]) -> R
             let order = Order::Resend { report, of: None };
             done(shared, request, order, "/deliveries").await
         }
+        ["account" | "users", ..] => account::answer(shared, request, path).await,
         ["reload"] => reload(shared, request).await,
         _ => Err(PageError {
             status: StatusCode::METHOD_NOT_ALLOWED,
@@ -92,7 +93,7 @@ async fn force(shared: &Arc<Shared>, request: &Request, named: &str, scheduler: 
         Err(ForceCallError::Store(error)) => return Err(error.into()),
     };
     let by = request.caller(name.as_deref().unwrap_or_default(), Via::Page);
-    match shared.control.order(Order::Force(order), by).await.map_err(unavailable)? {
+    match shared.order(Order::Force(order), by).await.map_err(unavailable)? {
         Reply::Buildset { requests, .. } => {
             let request = requests.values().next().map(|request| format!("/requests/{request}"));
             Ok(see_other(&request.unwrap_or_else(|| builder_href(&builder))))
@@ -121,7 +122,7 @@ fn refused_form(
 }
 
 async fn done(shared: &Shared, request: &Request, order: Order, back: &str) -> Result<Response, PageError> {
-    match shared.control.order(order, request.caller("", Via::Page)).await.map_err(unavailable)? {
+    match shared.order(order, request.caller("", Via::Page)).await.map_err(unavailable)? {
         Reply::Buildset { requests, .. } => {
             let request = requests.values().next().map(|request| format!("/requests/{request}"));
             Ok(see_other(request.as_deref().unwrap_or(back)))
@@ -139,7 +140,7 @@ async fn done(shared: &Shared, request: &Request, order: Order, back: &str) -> R
 
 async fn reload(shared: &Shared, request: &Request) -> Result<Response, PageError> {
     let order = Order::Reload { why: "a button".to_owned() };
-    match shared.control.order(order, request.caller("", Via::Page)).await.map_err(unavailable)? {
+    match shared.order(order, request.caller("", Via::Page)).await.map_err(unavailable)? {
         Reply::Denied(text) => Err(PageError { status: StatusCode::FORBIDDEN, text }),
         // The first page shows what was wrong.
         _ => Ok(see_other("/")),

@@ -83,7 +83,7 @@ pub async fn log_in(shared: &Arc<Shared>, request: &Request) -> Result<Response,
         Ok((_, key)) => {
             // A new login is a new session.
             if let Some(old) = &request.session {
-                shared.accounts.log_out(old);
+                shared.accounts.log_out(old, request.address());
             }
             let mut response = see_other(local_place(&next));
             cookies::give(&mut response, &url, &key, plan.logins.sessions.lifetime);
@@ -137,20 +137,21 @@ pub async fn complete(shared: &Arc<Shared>, request: &Request, way: &str) -> Res
     let (state, code) = (value("state"), value("code"));
     let browser = cookies::login(request, &url).unwrap_or_default();
     let returned = ReturnedLogin { state: &state, code: &code, browser };
-    let mut response = match shared.accounts.complete_login(&plan, way, &callback(&url, way), returned).await {
-        Ok((key, next)) => {
-            if let Some(old) = &request.session {
-                shared.accounts.log_out(old);
+    let mut response =
+        match shared.accounts.complete_login(&plan, way, &callback(&url, way), (returned, request.address())).await {
+            Ok((key, next)) => {
+                if let Some(old) = &request.session {
+                    shared.accounts.log_out(old, request.address());
+                }
+                let mut response = see_other(local_place(&next));
+                cookies::give(&mut response, &url, &key, plan.logins.sessions.lifetime);
+                response
             }
-            let mut response = see_other(local_place(&next));
-            cookies::give(&mut response, &url, &key, plan.logins.sessions.lifetime);
-            response
-        }
-        Err(error) => {
-            let typed = Typed { user: String::new(), next: String::new(), problem: problem(error) };
-            refused(shared, request, error, typed)
-        }
-    };
+            Err(error) => {
+                let typed = Typed { user: String::new(), next: String::new(), problem: problem(error) };
+                refused(shared, request, error, typed)
+            }
+        };
     cookies::take_login(&mut response, &url);
     response
 }
@@ -163,7 +164,7 @@ fn callback(url: &str, way: &str) -> String {
 /// Somebody logs out.
 pub fn log_out(shared: &Shared, request: &Request) -> Response {
     if let Some(key) = &request.session {
-        shared.accounts.log_out(key);
+        shared.accounts.log_out(key, request.address());
     }
     let mut response = see_other("/");
     cookies::take(&mut response, &shared.control.url());

@@ -2,6 +2,7 @@
 //!
 //! A page is a view (finished texts) and a template. It reads the store on a thread that may block.
 
+mod account;
 mod action;
 mod alerts;
 mod ansi;
@@ -71,7 +72,19 @@ pub async fn answer(shared: &Arc<Shared>, request: Request, path: &str) -> Respo
 
 /// Whether forms are sent to addresses below this one; the other pages are only read.
 pub fn takes_body(first: &str) -> bool {
-    matches!(first, "builders" | "builds" | "requests" | "workers" | "schedulers" | "sources" | "alerts" | "deliveries")
+    matches!(
+        first,
+        "builders"
+            | "builds"
+            | "requests"
+            | "workers"
+            | "schedulers"
+            | "sources"
+            | "alerts"
+            | "deliveries"
+            | "account"
+            | "users"
+    )
 }
 
 /// The answer to a form that another site's page sent.
@@ -126,6 +139,7 @@ static PAGES: &[(&str, MakePage)] = &[
         log::log(context, [of[0], of[1], of[2], of[3]])
     }),
     ("builds/:build", |context, of| Ok(respond::redirect(&build::place(context, of[0])?))),
+    ("account", |context, _| account::account(context)),
     ("audit", |context, _| audit::list(context)),
     ("pending", |context, _| pending::list(context)),
     ("projects/:project", |context, of| home::project(context, of[0])),
@@ -135,6 +149,7 @@ static PAGES: &[(&str, MakePage)] = &[
     ("deliveries", |context, _| deliveries::list(context)),
     ("workers", |context, _| workers::list(context)),
     ("login", |context, _| login::login(context)),
+    ("users", |context, _| account::users(context)),
     ("workers/:worker", |context, of| workers::one(context, of[0])),
 ];
 

@@ -231,3 +231,108 @@ fn every_answer_carries_what_browsers_need() {
         assert_eq!(answer.header("strict-transport-security"), None, "{path}: the address is not https");
     }
 }
+
+/// Somebody who is logged in sends a form.
+fn send(served: &Served, cookie: &str, path: &str, body: &str) -> Answer {
+    let form = ("Content-Type", "application/x-www-form-urlencoded");
+    served.ask("POST", path, &[form, ("Cookie", cookie), ("Origin", &origin(served))], body)
+}
+
+fn page_of(served: &Served, cookie: &str, path: &str) -> Answer {
+    served.ask("GET", path, &[("Cookie", cookie)], "")
+}
+
+#[test]
+fn people_change_their_own_password_and_go_on() {
+    let served = served(|_| ());
+    assert_eq!(served.page("/account").status, 401, "it is about an account");
+    let (first, other) =
+        (cookie(&log_in(&served, "a good password", "/")), cookie(&log_in(&served, "a good password", "/")));
+    let change = |body: &str| send(&served, &first, "/account/password", body);
+    let wrong = change("present=a+bad+password&new=another+password&again=another+password");
+    assert!(wrong.status == 400 && wrong.text().contains("The present password is wrong"), "{}", wrong.text());
+    let differs = change("present=a+good+password&new=another+password&again=another+passwort");
+    assert!(differs.status == 400 && differs.text().contains("differ"), "{}", differs.text());
+    let weak = change("present=a+good+password&new=password1&again=password1");
+    assert!(weak.status == 400 && weak.text().contains("tried first"), "{}", weak.text());
+    let done = change("present=a+good+password&new=another+password&again=another+password");
+    assert_eq!(done.status, 303, "{}", done.text());
+    let next = cookie(&done);
+    assert_eq!(whoami(&served, &[("Cookie", &next)]).json()["user"], json!("ann"));
+    for old in [&first, &other] {
+        assert_eq!(whoami(&served, &[("Cookie", old)]).json()["user"], json!(null), "all others end");
+    }
+    assert_eq!(log_in(&served, "a good password", "/").status, 401);
+    let log = served.ask("GET", "/api/starwright/v1/security", &[], "").json();
+    let words: Vec<&str> =
+        log["entries"].as_array().unwrap().iter().map(|entry| entry["what"].as_str().unwrap()).collect();
+    assert_eq!(words, ["login", "password_set", "login", "login"], "newest first");
+    assert_eq!(log["counts"][0]["what"], "failed_login");
+    assert!(served.page("/audit").text().contains("set a password"));
+}
+
+#[test]
+fn people_end_their_own_logins_and_make_tokens() {
+    let served = served(|_| ());
+    let (here, there) =
+        (cookie(&log_in(&served, "a good password", "/")), cookie(&log_in(&served, "a good password", "/")));
+    let page = page_of(&served, &here, "/account").text();
+    assert!(page.contains("(this one)") && page.matches("/account/logins/").count() == 1, "{page}");
+    let end = page.split("action=\"").find(|part| part.starts_with("/account/logins/")).unwrap();
+    let end = end.split('"').next().unwrap();
+    assert_eq!(send(&served, &here, end, "").status, 303);
+    assert_eq!(whoami(&served, &[("Cookie", &there)]).json()["user"], json!(null));
+    assert_eq!(send(&served, &here, end, "").status, 404, "it has ended");
+
+    let none = send(&served, &here, "/account/tokens", "name=mine&days=30");
+    assert!(none.status == 400 && none.text().contains("at least one"), "{}", none.text());
+    let made = send(&served, &here, "/account/tokens", "name=mine&scope=read&scope=force&builders=release-*&days=30");
+    let text = made.text();
+    let key = text.split("swt_").nth(1).map(|rest| format!("swt_{}", &rest[..43])).expect(&text);
+    let bearer = format!("Bearer {key}");
+    let who = whoami(&served, &[("Authorization", &bearer)]).json();
+    assert_eq!((&who["token"], &who["user"]), (&json!("mine"), &json!("ann")));
+    let page = page_of(&served, &here, "/account").text();
+    assert!(page.contains("release-*") && !page.contains(&key), "it is shown once: {page}");
+    let by_token = served.ask("GET", "/account", &[("Authorization", &bearer)], "");
+    assert_eq!(by_token.status, 401, "a token is no account");
+    assert_eq!(send(&served, &here, "/account/tokens/mine/revoke", "").status, 303);
+    assert_eq!(whoami(&served, &[("Authorization", &bearer)]).status, 401);
+    let foreign = served.ask(
+        "POST",
+        "/account/tokens",
+        &[("Content-Type", "application/x-www-form-urlencoded"), ("Cookie", &here), ("Origin", "https://evil.example")],
+        "name=theirs&scope=read&days=30",
+    );
+    assert_eq!(foreign.status, 403);
+}
+
+#[test]
+fn administrators_add_and_remove_users() {
+    let served = served(|_| ());
+    let here = cookie(&log_in(&served, "a good password", "/"));
+    let weak = send(&served, &here, "/users", "name=bob&password=short");
+    assert!(weak.status == 400 && weak.text().contains("too short"), "{}", weak.text());
+    let added = send(&served, &here, "/users", "name=bob&password=bobs+password&roles=developers&mail=bob@example.org");
+    assert_eq!((added.status, added.header("location")), (303, Some("/users?done=added")));
+    let page = page_of(&served, &here, "/users").text();
+    assert!(page.contains("bob@example.org") && page.contains("developers"), "{page}");
+    assert_eq!(send(&served, &here, "/users/bob/password", "password=another+password").status, 303);
+    let form = ("Content-Type", "application/x-www-form-urlencoded");
+    let as_bob =
+        served.ask("POST", "/login", &[form, ("Origin", &origin(&served))], "user=bob&password=another+password");
+    assert_eq!(as_bob.status, 303);
+    let own = send(&served, &here, "/users/ann/remove", "");
+    assert!(own.status == 400 && own.text().contains("cannot remove yourself"), "{}", own.text());
+    assert_eq!(send(&served, &here, "/users/bob/remove", "").status, 303);
+    assert_eq!(whoami(&served, &[("Cookie", &cookie(&as_bob))]).json()["user"], json!(null));
+    served.master.show_only(vec![starwright::testing::model::Object::Installation]);
+    for path in ["/users", "/api/starwright/v1/security"] {
+        assert_eq!(
+            page_of(&served, &here, path).status,
+            401,
+            "{path}: the master of this test takes everybody for a visitor"
+        );
+    }
+    assert_eq!(send(&served, &here, "/users", "name=eve&password=eves+password").status, 401);
+}

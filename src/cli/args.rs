@@ -154,14 +154,20 @@ pub(super) enum Command {
     },
     /// List reports that are not delivered yet, or were given up
     #[command(
-        after_help = "Examples:\n  starwright deliveries\n  starwright deliveries --resend 812     (send report 812 again)"
+        after_help = "Examples:\n  starwright deliveries\n  starwright deliveries --resend 812     (send report 812 again)\n  starwright deliveries --give-up 813"
     )]
     Deliveries {
         /// Send a report again that was given up; its number is in the list
         #[arg(long, value_name = "REPORT")]
         resend: Option<u64>,
+        /// Try to deliver a waiting report now
+        #[arg(long, value_name = "REPORT", conflicts_with = "resend")]
+        send: Option<u64>,
+        /// Give up a waiting report
+        #[arg(long, value_name = "REPORT", conflicts_with_all = ["resend", "send"])]
+        give_up: Option<u64>,
         /// Print JSON, as the API has it
-        #[arg(long, conflicts_with = "resend")]
+        #[arg(long, conflicts_with_all = ["resend", "send", "give_up"])]
         json: bool,
         #[command(flatten)]
         master: MasterAddress,

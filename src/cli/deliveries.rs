@@ -14,26 +14,41 @@ const SHOWN: usize = 20;
 
 pub(super) fn run(
     client: Client,
-    resend: Option<u64>,
+    change: Option<(Change, u64)>,
     as_json: bool,
 ) -> Result<impl Future<Output = Result<ExitCode, CliError>>, CliError> {
     Ok(async move {
-        match resend {
-            Some(report) => send_again(&client, report).await?,
+        match change {
+            Some((change, report)) => change.order(&client, report).await?,
             None => list(&client, as_json).await?,
         }
         Ok(ExitCode::SUCCESS)
     })
 }
 
-async fn send_again(client: &Client, report: u64) -> Result<(), CliError> {
-    let (status, answer) = client.own_post(&format!("deliveries/{report}/resend"), &json!({})).await?;
-    if status != 200 {
-        let text = answer["error"].as_str().unwrap_or("the master refused").to_owned();
-        return Err(CliError::user(text).hint("`starwright deliveries` lists what was given up"));
+/// What is done to a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Resend,
+    Send,
+    GiveUp,
+}
+
+impl Change {
+    async fn order(self, client: &Client, report: u64) -> Result<(), CliError> {
+        let (path, said) = match self {
+            Self::Resend => ("resend", "is sent again"),
+            Self::Send => ("send", "is being sent"),
+            Self::GiveUp => ("give-up", "is given up"),
+        };
+        let (status, answer) = client.own_post(&format!("deliveries/{report}/{path}"), &json!({})).await?;
+        if status != 200 {
+            let text = answer["error"].as_str().unwrap_or("the master refused").to_owned();
+            return Err(CliError::user(text).hint("`starwright deliveries` lists what waits and what was given up"));
+        }
+        outln!("report {report} {said}");
+        Ok(())
     }
-    outln!("report {report} is sent again");
-    Ok(())
 }
 
 async fn list(client: &Client, as_json: bool) -> Result<(), CliError> {

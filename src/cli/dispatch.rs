@@ -6,6 +6,7 @@ use clap::Parser as _;
 
 use super::args::{Cli, Command};
 use super::client::Client;
+use super::deliveries::Change;
 use super::error::CliError;
 use super::{
     artifacts, builds, cancel, check, deliveries, force, log, login, master, pause, rebuild, reload, sendchange,
@@ -48,7 +49,11 @@ fn run(command: Command, form: LogForm) -> Result<ExitCode, CliError> {
             client(|| log::run(Client::new(&master)?, &build, step.as_deref(), follow, color.is_wanted()))
         }
         Command::Artifacts(args) => client(|| artifacts::run(Client::new(&args.master)?, &args)),
-        Command::Deliveries { resend, json, master } => client(|| deliveries::run(Client::new(&master)?, resend, json)),
+        Command::Deliveries { resend, send, give_up, json, master } => {
+            let change = [(Change::Resend, resend), (Change::Send, send), (Change::GiveUp, give_up)];
+            let change = change.into_iter().find_map(|(change, report)| Some((change, report?)));
+            client(|| deliveries::run(Client::new(&master)?, change, json))
+        }
         Command::Stop { build, reason, master } => client(|| stop::run(Client::new(&master)?, &build, &reason)),
         Command::Rebuild { build, watch, master } => client(|| rebuild::run(Client::new(&master)?, &build, watch)),
         Command::Cancel { request, reason, master } => client(|| cancel::run(Client::new(&master)?, request, &reason)),

@@ -11,9 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::timers::{TimerKey, due};
 use super::turn::Turn;
-use super::{Deadline, Effect, WakeReason};
+use super::{Deadline, Effect, Reply, Ticket, WakeReason};
 use crate::base::{Span, Timestamp};
-use crate::model::{Event, NotifierPlan, ReportId};
+use crate::model::{Actor, Event, NotifierPlan, Report, ReportId};
 
 /// Deliveries at the same time: enough for several servers of which some hang, and each renders its text first.
 pub const DELIVERIES_MAX: usize = 16;
@@ -39,6 +39,8 @@ pub(super) struct Deliveries {
     ready: BTreeMap<String, BTreeSet<ReportId>>,
     /// Destinations that did not take the last report.
     rests: BTreeMap<String, Rest>,
+    /// Reports that somebody wants delivered now.
+    hurried: BTreeSet<ReportId>,
 }
 
 /// A destination is left alone.
@@ -70,7 +72,39 @@ pub(super) fn leave(turn: &mut Turn<'_>, report: ReportId, event: Event) {
     }
 }
 
+/// Somebody gives up a report that waits. One that is under way may arrive all the same.
+pub(super) fn give_up_ordered(turn: &mut Turn<'_>, report: ReportId, by: &Actor, ticket: Option<Ticket>) {
+    if !turn.state.outbox().contains_key(&report) {
+        return turn.reply(ticket, not_waiting(report));
+    }
+    leave(turn, report, Event::ReportDropped { report, why: format!("given up by {}", by.name()) });
+    turn.reply(ticket, Reply::Done);
+}
+
+fn not_waiting(report: ReportId) -> Reply {
+    Reply::Unknown(format!("no report {report} waits to be delivered"))
+}
+
 impl Deliveries {
+    /// Somebody wants a report delivered now. Those about the same target go first, so they hurry, too.
+    pub fn hurry_ordered(&mut self, turn: &mut Turn<'_>, report: ReportId, ticket: Option<Ticket>) {
+        let Some(queued) = turn.state.outbox().get(&report) else { return turn.reply(ticket, not_waiting(report)) };
+        let destination =
+            self.destinations.get(&report).cloned().unwrap_or_else(|| destination_of(turn, &queued.report));
+        let earlier = turn.state.reports_of(&queued.report.notifier, &queued.report.target);
+        let all: Vec<ReportId> = earlier.take_while(|earlier| *earlier < report).chain([report]).collect();
+        self.hurried.retain(|known| turn.state.outbox().contains_key(known));
+        for hurried in all {
+            self.hurried.insert(hurried);
+            turn.touch(TimerKey::Report(hurried));
+        }
+        if self.rests.remove(&destination).is_some() {
+            turn.touch(TimerKey::Destination(destination));
+            self.hand_out(turn);
+        }
+        turn.reply(ticket, Reply::Done);
+    }
+
     /// When a report is due; not while it is handed out or ready, or an earlier one about its target is in the outbox.
     pub fn due(&self, turn: &Turn<'_>, report: ReportId) -> Option<Deadline> {
         let queued = turn.state.outbox().get(&report)?;
@@ -79,6 +113,9 @@ impl Deliveries {
         sabotage!(ReportOvertakes => return (!self.destinations.contains_key(&report)).then_some((queued.due, WakeReason::Report(report.0))));
         if waits || self.destinations.contains_key(&report) {
             return None;
+        }
+        if self.hurried.contains(&report) {
+            return Some((turn.now, WakeReason::Report(report.0)));
         }
         // A clock that went back must not hold a report longer than the longest pause.
         Some((due(queued.due, turn.now, PAUSE_ASKED_MAX), WakeReason::Report(report.0)))
@@ -96,11 +133,9 @@ impl Deliveries {
 
     /// A report is due. Late: it may have been given up while it waited.
     pub fn order(&mut self, turn: &mut Turn<'_>, report: ReportId) {
+        self.hurried.remove(&report);
         let Some(queued) = turn.state.outbox().get(&report) else { return };
-        let plan = turn.in_flight.plans.get(&queued.report.plan);
-        let notifier = plan.and_then(|plan| plan.notifiers.get(&queued.report.notifier));
-        // Without its configuration it cannot be delivered; what is wrong with that is found when it is tried.
-        let destination = notifier.map_or_else(|| queued.report.notifier.clone(), NotifierPlan::destination);
+        let destination = destination_of(turn, &queued.report);
         self.destinations.insert(report, destination.clone());
         self.ready.entry(destination).or_default().insert(report);
         self.hand_out(turn);
@@ -233,6 +268,14 @@ impl Deliveries {
         turn.touch(TimerKey::Destination(destination));
         self.hand_out(turn);
     }
+}
+
+/// The server that a report goes to.
+fn destination_of(turn: &Turn<'_>, report: &Report) -> String {
+    let plan = turn.in_flight.plans.get(&report.plan);
+    let notifier = plan.and_then(|plan| plan.notifiers.get(&report.notifier));
+    // Without its configuration it cannot be delivered; what is wrong with that is found when it is tried.
+    notifier.map_or_else(|| report.notifier.clone(), NotifierPlan::destination)
 }
 
 /// The report that makes this one needless, if there is one.

@@ -1,6 +1,6 @@
 //! Takes an input apart: who deals with it.
 
-use super::deliveries::Setback;
+use super::deliveries::{self, Setback};
 use super::intake::ToldChanges;
 use super::settle::{Core, Parts};
 use super::timers::CLOCK_SLACK;
@@ -76,6 +76,8 @@ impl Core<'_> {
                 intake::changes_told(turn, ToldChanges { changes, delivery, intake }, by, ticket);
             }
             Order::Poll { source } => sources::poll_ordered(turn, source, ticket),
+            Order::DeliverNow { report } => self.parts.deliveries.hurry_ordered(turn, report, ticket),
+            Order::GiveUpReport { report } => deliveries::give_up_ordered(turn, report, by, ticket),
             Order::Resend { report, of } => reports::resend_ordered(turn, report, of.map(|of| *of), ticket),
             Order::Reload { .. } => unreachable!("the shell loads configurations"),
         }

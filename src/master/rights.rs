@@ -255,7 +255,9 @@ fn objects(history: &dyn History, plan: &Plan, order: &Order) -> Result<BTreeSet
             if all.is_empty() { one(Object::Installation) } else { all }
         }
         Order::Poll { source: Some(name) } => one(Object::Source { name: name.clone() }),
-        Order::Resend { report, .. } => one(of_report(history, *report)?),
+        Order::Resend { report, .. } | Order::DeliverNow { report } | Order::GiveUpReport { report } => {
+            one(of_report(history, *report)?)
+        }
         Order::Poll { source: None } | Order::Reload { .. } => one(Object::Installation),
     })
 }
@@ -273,7 +275,9 @@ fn of_request(history: &dyn History, id: RequestId) -> Result<Object, StoreError
 }
 
 fn of_report(history: &dyn History, id: ReportId) -> Result<Object, StoreError> {
-    let report = history.undelivered()?.into_iter().map(|record| record.report).find(|report| report.id == id);
+    let given_up = history.undelivered()?.into_iter().map(|record| record.report);
+    let report =
+        given_up.chain(history.outbox()?.into_iter().map(|waiting| waiting.report)).find(|report| report.id == id);
     let Some(builder) = report.and_then(|report| report.subject.builder()) else { return Ok(Object::Installation) };
     Ok(history.builder(builder)?.map_or(Object::Installation, |builder| Object::builder(builder.name)))
 }

@@ -82,6 +82,10 @@ pub enum AuditAct {
     Resent {
         report: ReportId,
     },
+    /// A report that waited was given up.
+    GivenUp {
+        report: ReportId,
+    },
 }
 
 impl AuditAct {
@@ -120,6 +124,7 @@ impl AuditAct {
             Event::ChangeArrived { change } => Self::Reported { change: change.id },
             Event::ChangeAnnounced { change: _, sources } => Self::Announced { sources: sources.len() as u64 },
             Event::ReportQueued { report: Report { again: Some(report), .. } } => Self::Resent { report: *report },
+            Event::ReportDropped { report, .. } => Self::GivenUp { report: *report },
             _ => return None,
         };
         Some((by, act))
@@ -143,6 +148,7 @@ impl AuditAct {
             Self::Reported { .. } => "change",
             Self::Announced { .. } => "announce",
             Self::Resent { .. } => "resend",
+            Self::GivenUp { .. } => "give_up",
         }
     }
 }

@@ -35,6 +35,10 @@ pub enum Order {
     Poll { source: Option<String> },
     /// Send a report again that was given up. `of` is what the master knows of it; none: there is no such one.
     Resend { report: ReportId, of: Option<Box<Report>> },
+    /// Try to deliver a waiting report now, whatever pause there is.
+    DeliverNow { report: ReportId },
+    /// Give up a waiting report.
+    GiveUpReport { report: ReportId },
     /// Load the configuration again. `why` is for the record.
     Reload { why: String },
 }
@@ -93,7 +97,9 @@ impl Order {
             | Self::StopWorker { .. }
             | Self::AddChanges { .. }
             | Self::Poll { .. }
-            | Self::Resend { .. } => None,
+            | Self::Resend { .. }
+            | Self::DeliverNow { .. }
+            | Self::GiveUpReport { .. } => None,
         }
     }
 }

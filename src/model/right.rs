@@ -31,7 +31,7 @@ pub enum Action {
     Change,
     /// Build a patch.
     Try,
-    /// Send a report again.
+    /// Send a report again or now, or give it up.
     Resend,
     /// Read who did what.
     Audit,
@@ -102,7 +102,7 @@ impl Order {
             Self::PauseWorker { .. } | Self::StopWorker { .. } | Self::KillWorker { .. } => Action::Pause,
             Self::AddChanges { .. } => Action::Change,
             Self::Poll { .. } => Action::Poll,
-            Self::Resend { .. } => Action::Resend,
+            Self::Resend { .. } | Self::DeliverNow { .. } | Self::GiveUpReport { .. } => Action::Resend,
             Self::Reload { .. } => Action::Reload,
         }
     }

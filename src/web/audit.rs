@@ -101,6 +101,8 @@ fn words(history: &VisibleHistory<'_>, act: &AuditAct) -> Result<(String, Option
                 names.push(format!("and {} more", builders.len() - NAMED_MAX));
             }
             let request = history.buildset(*buildset)?.and_then(|set| set.requests.first().copied());
+            let request =
+                request.map(|request| history.request(request)).transpose()?.flatten().map(|request| request.id);
             let text = format!("requested builds of {}: {reason}", names.join(", "));
             Ok((text, request.map(|request| format!("/requests/{request}"))))
         }
@@ -139,6 +141,7 @@ fn words(history: &VisibleHistory<'_>, act: &AuditAct) -> Result<(String, Option
             Ok((format!("reported change {change}"), href))
         }
         AuditAct::Resent { report } => plain(format!("sent report {report} again")),
+        AuditAct::GivenUp { report } => plain(format!("gave up report {report}")),
         AuditAct::Announced { sources } => {
             plain(format!("reported a change that {sources} change source(s) will find"))
         }

@@ -100,6 +100,11 @@ async fn dispatch(shared: &Arc<Shared>, request: &Request, path: &str) -> ApiRes
     if let Some(number) = path.strip_prefix("deliveries/").and_then(|rest| rest.strip_suffix("/resend")) {
         return resend(shared, request, number).await;
     }
+    for (ending, order) in CHANGES_OF_WAITING {
+        if let Some(number) = path.strip_prefix("deliveries/").and_then(|rest| rest.strip_suffix(ending)) {
+            return change_waiting(shared, request, number, *order).await;
+        }
+    }
     if matches!(path, "audit" | "audit.ndjson") && Shared::reads(request) {
         return audit_log(shared, request, path == "audit.ndjson").await;
     }
@@ -337,6 +342,28 @@ async fn security(shared: &Arc<Shared>, request: &Request) -> ApiResult {
 fn wire_audit(line: AuditLine) -> WireAudit {
     let AuditLine { seq, at, who, how, action, text, href: _ } = line;
     WireAudit { seq, at: at.as_millis(), who, how, action: action.to_owned(), text }
+}
+
+/// What makes an order about a report.
+type OrderOfReport = fn(ReportId) -> Order;
+
+/// What is done to a waiting report, by the end of its path.
+static CHANGES_OF_WAITING: &[(&str, OrderOfReport)] =
+    &[("/send", |report| Order::DeliverNow { report }), ("/give-up", |report| Order::GiveUpReport { report })];
+
+async fn change_waiting(shared: &Arc<Shared>, request: &Request, number: &str, order: OrderOfReport) -> ApiResult {
+    if request.method != Method::POST {
+        return Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this path accepts POST only"));
+    }
+    let DoneResponse {} = parse_body(request)?;
+    let missing = || refused(StatusCode::NOT_FOUND, format!("no report {number} is waiting"));
+    let report = number.parse().map(ReportId).map_err(|_| missing())?;
+    let (reader, identity) = (Arc::clone(shared), request.identity.clone());
+    let reading = tokio::task::spawn_blocking(move || VisibleHistory::new(&*reader.control, &identity).outbox());
+    if !finished(reading.await)?.iter().any(|waiting| waiting.report.id == report) {
+        return Err(missing());
+    }
+    done(shared.order(order(report), by(request)).await.map_err(unavailable)?)
 }
 
 /// Sends a report again that was given up.

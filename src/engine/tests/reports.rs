@@ -401,3 +401,61 @@ fn what_nobody_speaks_of_any_more_or_is_out_of_date_is_not_sent_again() {
     let unknown = world.order(Order::Resend { report: report.id, of: None });
     assert!(matches!(unknown, crate::engine::Reply::Unknown(_)));
 }
+
+#[test]
+fn a_report_that_waits_goes_at_once_if_somebody_wants_it() {
+    let mut world = world(mailing(&[NotifyOn::Always]));
+    world.hold_letters = true;
+    build(&mut world, 0);
+    let report = world.letters[0].id;
+    world.post(Err(("the server is away", false)));
+    assert!(world.letters.is_empty(), "it rests");
+    assert_eq!(world.order(Order::DeliverNow { report }), crate::engine::Reply::Done);
+    assert_eq!(world.letters.iter().map(|letter| letter.id).collect::<Vec<_>>(), [report]);
+    world.post(Ok(()));
+    let gone = world.order(Order::DeliverNow { report });
+    assert!(matches!(gone, crate::engine::Reply::Unknown(_)), "{gone:?}");
+}
+
+#[test]
+fn a_report_that_waits_can_be_given_up_and_makes_way_for_the_next() {
+    let mut world = world(mailing(&[NotifyOn::Start, NotifyOn::Always]));
+    world.hold_letters = true;
+    build(&mut world, 0);
+    let first = world.letters[0].id;
+    world.post(Err(("the server is away", false)));
+    assert_eq!(world.order(Order::GiveUpReport { report: first }), crate::engine::Reply::Done);
+    let dropped = world.facts.iter().any(|fact| matches!(&fact.event, Event::ReportDropped { report, why } if *report == first && why.contains("given up by")));
+    assert!(dropped);
+    world.advance("20m");
+    assert_eq!(world.letters.len(), 1, "the end is told now");
+    assert_ne!(world.letters[0].id, first);
+    let again = world.order(Order::GiveUpReport { report: first });
+    assert!(matches!(again, crate::engine::Reply::Unknown(_)), "{again:?}");
+}
+
+#[test]
+fn an_hour_without_its_server_costs_no_report_and_no_order() {
+    let mut world = world(mailing(&[NotifyOn::Start, NotifyOn::Always]));
+    world.hold_letters = true;
+    let mut tries = 0;
+    for _ in 0..60 {
+        build(&mut world, 0);
+        while !world.letters.is_empty() {
+            world.post(Err(("status 503", false)));
+            tries += 1;
+        }
+        world.advance("1m");
+    }
+    assert!(tries < 30, "it is left alone meanwhile: {tries}");
+    for _ in 0..60 {
+        while !world.letters.is_empty() {
+            world.post(Ok(()));
+        }
+        world.advance("1m");
+    }
+    let ids: Vec<u64> = world.delivered.iter().map(|report| report.id.0).collect();
+    let once: BTreeSet<u64> = ids.iter().copied().collect();
+    assert_eq!((ids.len(), once.len()), (120, 120), "a start and an end of each build");
+    assert!(ids.is_sorted(), "they are about one target: {ids:?}");
+}

@@ -68,6 +68,15 @@ pub async fn answer(shared: &Arc<Shared>, request: &Request, path: &[&str]) -> R
             let order = Order::Resend { report, of: None };
             done(shared, request, order, "/deliveries").await
         }
+        ["deliveries", id, what @ ("send" | "give-up")] => {
+            let report = ReportId(number(id)?);
+            let known = PageContext::new(shared, request).store.outbox()?;
+            if !known.iter().any(|waiting| waiting.report.id == report) {
+                return Err(PageError::missing(format!("No report {report} is waiting.")));
+            }
+            let order = if *what == "send" { Order::DeliverNow { report } } else { Order::GiveUpReport { report } };
+            done(shared, request, order, "/deliveries").await
+        }
         ["account" | "users", ..] => account::answer(shared, request, path).await,
         ["reload"] => reload(shared, request).await,
         _ => Err(PageError {

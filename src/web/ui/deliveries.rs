@@ -7,7 +7,9 @@ use warp::http::StatusCode;
 
 use super::page::{PageContext, PageFrame, PageResult, page};
 use super::show::Moment;
-use crate::model::{BuilderId, Report, ReportSubject};
+use crate::model::{Action, BuilderId, DeliveryRecord, Object, Report, ReportSubject};
+use crate::store::StoreError;
+use crate::web::history::VisibleHistory;
 
 /// Waiting reports on the page; further ones are counted.
 const SHOWN: usize = 200;
@@ -31,8 +33,10 @@ struct DeliveryRow {
 struct UndeliveredRow {
     row: DeliveryRow,
     at: Moment,
-    /// Nobody got it, so that it can be sent again.
+    /// Nobody got it.
     given_up: bool,
+    /// It can be sent again, by this visitor.
+    may_resend: bool,
 }
 
 /// A report that waits.
@@ -40,6 +44,8 @@ struct UndeliveredRow {
 struct WaitingRow {
     row: DeliveryRow,
     retry: Option<Moment>,
+    /// This visitor can send it now, or give it up.
+    may_change: bool,
 }
 
 #[derive(Template)]
@@ -49,6 +55,7 @@ struct Deliveries {
     undelivered: Vec<UndeliveredRow>,
     waiting: Vec<WaitingRow>,
     more: usize,
+    hides_some: bool,
 }
 
 /// The page.
@@ -59,11 +66,13 @@ pub fn list(context: &PageContext<'_>) -> PageResult {
     let more = all.len().saturating_sub(SHOWN);
     let waiting = all.into_iter().take(SHOWN).map(|waiting| WaitingRow {
         retry: waiting.retry.map(|retry| context.moment(retry)),
+        may_change: may_resend(context, &names, &waiting.report),
         row: row(context, &names, &waiting.report, waiting.tries, waiting.error.unwrap_or_default()),
     });
     let undelivered = context.store.undelivered()?.into_iter().map(|record| UndeliveredRow {
         at: context.moment(record.at),
         given_up: record.given_up,
+        may_resend: is_resendable(&context.store, &record) && may_resend(context, &names, &record.report),
         row: row(context, &names, &record.report, record.tries, record.why),
     });
     let view = Deliveries {
@@ -71,8 +80,35 @@ pub fn list(context: &PageContext<'_>) -> PageResult {
         undelivered: undelivered.collect(),
         waiting: waiting.collect(),
         more,
+        hides_some: context.store.hides_some(),
     };
     Ok(page(context.request, StatusCode::OK, &view))
+}
+
+/// Whether a report can be sent again: one that was given up, and that does not tell of a beginning which is over.
+pub fn is_resendable(store: &VisibleHistory<'_>, record: &DeliveryRecord) -> bool {
+    record.given_up
+        && match &record.report.subject {
+            ReportSubject::Start { build, .. } => {
+                is_open(store.build(*build).map(|found| found.map(|build| build.completed.is_none())))
+            }
+            ReportSubject::Request { request, outcome: None, .. } => {
+                is_open(store.request(*request).map(|found| found.map(|request| request.claimed.is_none())))
+            }
+            ReportSubject::Request { outcome: Some(_), .. }
+            | ReportSubject::Build { .. }
+            | ReportSubject::Set { .. } => true,
+        }
+}
+
+fn is_open(found: Result<Option<bool>, StoreError>) -> bool {
+    found.ok().flatten().unwrap_or(false)
+}
+
+fn may_resend(context: &PageContext<'_>, names: &BTreeMap<BuilderId, String>, report: &Report) -> bool {
+    let builder = report.subject.builder().and_then(|builder| names.get(&builder));
+    let object = builder.map_or(Object::Installation, Object::builder);
+    context.permit(Action::Resend, &object).allowed
 }
 
 fn row(

@@ -34,7 +34,8 @@ impl Sim {
             84..86 => self.kill_worker(),
             86..88 => self.ask_for_poll(),
             88..89 => self.refuse_plan(),
-            89..92 => self.resend_some(),
+            89..91 => self.resend_some(),
+            91..92 => self.hurry_or_give_up_some(),
             _ if self.shape.reloads => self.reload(),
             _ => self.force(),
         }
@@ -64,6 +65,10 @@ impl Sim {
     /// An asker is told.
     pub fn replied(&mut self, ticket: Ticket, reply: &Reply) {
         assert!(self.asked.remove(&ticket), "answers to people: {ticket:?} is answered, and did not ask");
+        if let (Some(report), Reply::Done) = (self.giving_up.remove(&ticket), reply) {
+            let waits = self.reference.reports.outbox.contains(&report);
+            assert!(!waits, "outbox: report {report} was given up and waits");
+        }
         if let Reply::Buildset { buildset, .. } = reply {
             let kept = self.reference.sets.contains_key(buildset);
             assert!(kept, "durability: buildset {buildset} is acknowledged, and not durable");
@@ -140,6 +145,20 @@ impl Sim {
         let of = Box::new(self.reference.reports.all[&report].clone());
         self.saw("report sent again by hand");
         self.order(Order::Resend { report, of: Some(of) });
+    }
+
+    fn hurry_or_give_up_some(&mut self) {
+        let Some(report) = self.rng.any(self.reference.reports.outbox.iter().copied()) else { return };
+        if self.rng.chance(50) {
+            self.saw("report hurried by hand");
+            return self.order(Order::DeliverNow { report });
+        }
+        self.saw("report given up by hand");
+        // Without a master nobody can be asked.
+        if self.shell.is_some() {
+            self.giving_up.insert(Ticket(self.tickets + 1), report);
+        }
+        self.order(Order::GiveUpReport { report });
     }
 
     fn cancel_some(&mut self) {

@@ -158,6 +158,8 @@ pub struct Sim {
     pub twins: BTreeSet<String>,
     /// Who waits for an answer.
     pub asked: BTreeSet<crate::engine::Ticket>,
+    /// Reports that somebody gives up, until that is answered.
+    pub giving_up: BTreeMap<crate::engine::Ticket, crate::model::ReportId>,
     /// Requests and the workers on which their builder may start them.
     pub allowed: BTreeSet<(RequestId, String)>,
     /// Changes that schedulers took, and in which process of the master.
@@ -224,6 +226,7 @@ impl Sim {
             deserted: BTreeSet::new(),
             twins: BTreeSet::new(),
             asked: BTreeSet::new(),
+            giving_up: BTreeMap::new(),
             allowed: BTreeSet::new(),
             taken: BTreeSet::new(),
             given_up: BTreeSet::new(),

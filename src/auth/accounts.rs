@@ -170,6 +170,17 @@ impl Accounts {
         Ok((identity, key))
     }
 
+    /// Ways of logging in by which nobody can, and why.
+    pub fn faults(&self, plan: &Plan) -> BTreeMap<String, String> {
+        let fault = |way: &LoginPlan| match &way.kind {
+            LoginKind::Htpasswd { file } => Some((way.name.clone(), self.htpasswd.fault(&self.base.join(file))?)),
+            LoginKind::Local | LoginKind::Header(_) | LoginKind::Oidc(_) | LoginKind::Forge(_) | LoginKind::Ldap(_) => {
+                None
+            }
+        };
+        plan.logins.ways.iter().filter_map(fault).collect()
+    }
+
     /// The users that the master keeps.
     pub const fn users(&self) -> &Users {
         &self.users

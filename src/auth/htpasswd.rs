@@ -35,6 +35,18 @@ impl HtpasswdFiles {
         }
     }
 
+    /// Why nobody can log in by a file, if that is so.
+    pub fn fault(&self, path: &Path) -> Option<String> {
+        match self.read(path) {
+            Err(error) => Some(format!("`{}` cannot be read: {error}", path.display())),
+            Ok(users) if users.is_empty() => Some(format!("`{}` names no user", path.display())),
+            Ok(users) if users.values().all(|hash| Scheme::of(hash).is_none()) => {
+                Some(format!("no password in `{}` is hashed well enough to be accepted", path.display()))
+            }
+            Ok(_) => None,
+        }
+    }
+
     fn read(&self, path: &Path) -> io::Result<Arc<BTreeMap<String, String>>> {
         let data = std::fs::metadata(path)?;
         let (modified, bytes) = (data.modified().ok(), data.len());
@@ -88,8 +100,14 @@ mod tests {
         let path = dir.path().join("htpasswd");
         let files = HtpasswdFiles::default();
         assert_eq!(files.hash_of(&path, "ann"), None, "there is none");
+        assert!(files.fault(&path).unwrap().contains("cannot be read"));
+        for (text, why) in [("", "names no user"), ("ann:$apr1$x$y\n", "hashed well enough")] {
+            std::fs::write(&path, text).unwrap();
+            assert!(files.fault(&path).unwrap().contains(why), "{text}");
+        }
         std::fs::write(&path, "ann:$2y$05$abc\n").unwrap();
         assert_eq!(files.hash_of(&path, "ann").as_deref(), Some("$2y$05$abc"));
+        assert_eq!(files.fault(&path), None);
         std::fs::write(&path, "ann:$2y$05$abcdef\n").unwrap();
         assert_eq!(files.hash_of(&path, "ann").as_deref(), Some("$2y$05$abcdef"));
         assert_eq!(files.hash_of(&path, "bob"), None);

@@ -4,17 +4,17 @@
 //! provider's user information adds counts only if it is about the same subject.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreProviderMetadata};
+use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreJwsSigningAlgorithm, CoreProviderMetadata};
 use openidconnect::{
     AuthorizationCode, ClientId, ClientSecret, CsrfToken, HttpRequest, IssuerUrl, Nonce, OAuth2TokenResponse as _,
     PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, TokenResponse as _,
 };
 use serde_json::{Map, Value as Json};
-use tokio::sync::Mutex;
 
 use super::provider_http::{ProviderError, ProviderHttp};
 use crate::base::{Span, Timestamp, chain};
@@ -28,6 +28,13 @@ const PROVIDERS_MAX: usize = 20;
 const SKEW: Span = Span::from_minutes(1);
 /// An ID token is made for this login, just now.
 const ISSUED_WITHIN: Span = Span::from_minutes(10);
+/// How ID tokens may be signed: by keys that the provider publishes, never by a secret that we share.
+const ALGORITHMS: [CoreJwsSigningAlgorithm; 4] = [
+    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
+    CoreJwsSigningAlgorithm::EcdsaP384Sha384,
+    CoreJwsSigningAlgorithm::EdDsa,
+];
 /// A name, a mail address, a group.
 const TEXT_BYTES_MAX: usize = 200;
 /// Groups of one user; further ones are left out.
@@ -113,6 +120,7 @@ impl OidcClient {
         let id_token = tokens.id_token().ok_or_else(|| ProviderError::Answer("it sent no ID token".to_owned()))?;
         let verifier = client
             .id_token_verifier()
+            .set_allowed_algs(ALGORITHMS)
             .set_time_fn(move || {
                 moment(Timestamp::from_millis(now.as_millis() - SKEW.as_millis().cast_signed())).into()
             })
@@ -123,7 +131,7 @@ impl OidcClient {
             Ok(claims) => claims.subject().to_string(),
             Err(error) => {
                 // The provider may have changed its keys.
-                self.known.lock().await.remove(&login.issuer);
+                self.known().remove(&login.issuer);
                 return Err(ProviderError::Answer(chain(&error)));
             }
         };
@@ -142,21 +150,25 @@ impl OidcClient {
     }
 
     async fn metadata(&self, issuer: &str, now: Timestamp) -> Result<CoreProviderMetadata, ProviderError> {
-        let mut known = self.known.lock().await;
-        if let Some((at, metadata)) = known.get(issuer)
-            && now.since(*at) < KNOWN_FOR
-        {
+        let is_present = |known: &&(Timestamp, CoreProviderMetadata)| now.since(known.0) < KNOWN_FOR;
+        if let Some((_, metadata)) = self.known().get(issuer).filter(is_present) {
             return Ok(metadata.clone());
         }
+        // Asked without the lock: a provider that hangs holds up nobody who logs in elsewhere.
         let http = |request: HttpRequest| self.http.clone().fetch(request);
         let url = IssuerUrl::new(issuer.to_owned()).map_err(|error| wrong(&error))?;
         let found = CoreProviderMetadata::discover_async(url, &http).await;
         let metadata = found.map_err(|error| ProviderError::Answer(chain(&error)))?;
+        let mut known = self.known();
         if known.len() >= PROVIDERS_MAX {
             known.clear();
         }
         known.insert(issuer.to_owned(), (now, metadata.clone()));
         Ok(metadata)
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, (Timestamp, CoreProviderMetadata)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

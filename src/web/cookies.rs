@@ -16,6 +16,23 @@ const LOGIN: &str = "starwright-login";
 /// As long as somebody may take to log in elsewhere.
 const LOGIN_SECONDS: u64 = 600;
 
+/// Whether a browser will drop the session that it gets: the pages are served by https, and this one came by http. A proxy
+/// says how its visitors come; without one, another host or port than that of the address shows it.
+pub fn are_dropped(request: &Request, url: &str) -> bool {
+    let host = request.header(header::HOST).unwrap_or_default();
+    let is_here = crate::base::Authority::parse(host).is_some_and(|authority| authority.host.is_loopback());
+    if !is_https(url) || is_here {
+        return false;
+    }
+    match request.header("x-forwarded-proto") {
+        Some(scheme) => scheme.trim().eq_ignore_ascii_case("http"),
+        None => {
+            let own = url.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+            !host.eq_ignore_ascii_case(own)
+        }
+    }
+}
+
 /// The key of the session that a browser sent.
 pub fn session<'a>(request: &'a Request, url: &str) -> Option<&'a str> {
     find(request, &name(url, SESSION))
@@ -95,5 +112,20 @@ mod tests {
         assert_eq!(session(&request, "https://ci.example.org/"), Some("key"));
         assert_eq!(session(&request, "http://localhost/"), Some("forged"));
         assert_eq!(session(&Request::default(), "http://localhost/"), None);
+    }
+
+    #[test]
+    fn a_login_by_http_is_lost_where_the_pages_are_served_by_https() {
+        let dropped = |url: &str, headers: &[(&'static str, &str)]| {
+            let headers = headers
+                .iter()
+                .map(|(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()));
+            are_dropped(&Request { headers: headers.collect(), ..Request::default() }, url)
+        };
+        let (url, host) = ("https://ci.example.org/", ("host", "ci.example.org"));
+        assert!(dropped(url, &[host, ("x-forwarded-proto", "http")]) && dropped(url, &[("host", "10.0.0.5:8010")]));
+        assert!(!dropped(url, &[host, ("x-forwarded-proto", "https")]) && !dropped(url, &[host]));
+        assert!(!dropped(url, &[("host", "localhost:8010")]), "browsers trust this machine");
+        assert!(!dropped("http://ci.example.org/", &[host, ("x-forwarded-proto", "http")]));
     }
 }

@@ -17,6 +17,7 @@ mod hook;
 mod host_check;
 mod identify;
 mod live;
+mod login_alerts;
 mod origin;
 mod request;
 mod respond;

@@ -39,6 +39,7 @@ use super::control::Control;
 use super::dispatch;
 use super::host_check::{self, KnownHosts};
 use super::identify;
+use super::login_alerts::{self, LoginAlerts};
 use super::request::Request;
 use super::respond::{self, bare};
 use super::seats::{SeatLimits, Seats};
@@ -104,10 +105,17 @@ pub async fn serve_within(
     let seats = Seats::new(limits.seats);
     let graceful = GracefulShutdown::new();
     let connections = TaskTracker::new();
+    let mut logins = LoginAlerts::default();
+    logins.look(&shared);
+    let mut looks = tokio::time::interval_at(Instant::now() + login_alerts::EVERY, login_alerts::EVERY);
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             accepted = accept(&listener) => accepted,
+            _ = looks.tick() => {
+                logins.look(&shared);
+                None
+            }
         };
         if let Some((stream, addr)) = accepted {
             let exempt = host_check::is_trusted(&shared.control.plan().web, addr.ip());

@@ -8,6 +8,8 @@ use tempfile::TempDir;
 
 use crate::support::git::sealed;
 use crate::support::http::{items, request};
+use crate::support::slapd::Slapd;
+use crate::support::smtp::CERTIFICATE;
 use crate::support::starwright::{PROGRAM, Running, said};
 
 const CONFIG: &str = r#"
@@ -25,18 +27,22 @@ allow(roles = ["developers"], actions = ["force"], builders = ["linux"])
 "#;
 
 /// A master whose rights are declared, and people around it.
-struct Place {
-    dir: TempDir,
-    running: Running,
+pub struct Place {
+    pub dir: TempDir,
+    pub running: Running,
 }
 
 impl Place {
     fn start() -> Self {
+        Self::start_by(Command::new(PROGRAM), CONFIG)
+    }
+
+    pub fn start_by(program: Command, text: &str) -> Self {
         let dir = TempDir::new().unwrap();
         let config = dir.path().join("master.star");
-        std::fs::write(&config, CONFIG).unwrap();
+        std::fs::write(&config, text).unwrap();
         let data = dir.path().join("data");
-        let running = Running::start("up", &config, &data, "127.0.0.1:0", &dir.path().join("log"));
+        let running = Running::start_by(program, "up", &config, &data, "127.0.0.1:0", &dir.path().join("log"));
         Self { dir, running }
     }
 
@@ -56,11 +62,11 @@ impl Place {
     }
 
     /// A command of the master's own user.
-    fn run_at_home(&self, args: &[&str]) -> Output {
+    pub fn run_at_home(&self, args: &[&str]) -> Output {
         self.command("root", args).env("STARWRIGHT_DATA", self.dir.path().join("data")).output().unwrap()
     }
 
-    fn add_user(&self, name: &str, password: &str, more: &[&str]) {
+    pub fn add_user(&self, name: &str, password: &str, more: &[&str]) {
         let file = self.dir.path().join("password");
         std::fs::write(&file, format!("{password}\n")).unwrap();
         let args = [&["user", "add", name, "--password-file", file.to_str().unwrap()], more].concat();
@@ -157,4 +163,25 @@ fn a_new_password_ends_the_logins_of_the_old_one() {
     assert!(!place.log_in("ann").status.success());
     let (status, _) = request(&place.running.address, "GET", "/api/v2/builders", &[], "");
     assert_eq!(status, 200);
+}
+
+#[test]
+fn people_log_in_at_a_directory_server_over_tls() {
+    let slapd = Slapd::start_with_tls();
+    let login = format!(
+        "load(\"@stdlib//login.star\", \"ldap\")\nldap(\"{}\", user_base = \"ou=people,dc=example,dc=org\", \
+         user_dn = \"uid={{user}},ou=people,dc=example,dc=org\", prefix = \"ldap:\")\n",
+        slapd.url
+    );
+    let mut trusting = Command::new(PROGRAM);
+    trusting.env("SSL_CERT_FILE", CERTIFICATE);
+    let place = Place::start_by(trusting, &format!("{CONFIG}{login}"));
+    std::fs::write(place.dir.path().join("password"), "a good password\n").unwrap();
+    let output = place.log_in("ann");
+    assert!(output.status.success(), "{}\n{}", said(&output), std::fs::read_to_string(&place.running.log).unwrap());
+    assert!(said(&place.run("ann", &["whoami"])).contains("ldap:ann"));
+    // Whoever trusts nobody gives no password away.
+    let wary = Place::start_by(Command::new(PROGRAM), &format!("{CONFIG}{login}"));
+    std::fs::write(wary.dir.path().join("password"), "a good password\n").unwrap();
+    assert!(!wary.log_in("ann").status.success());
 }

@@ -27,6 +27,8 @@ struct LoginPage {
     user: String,
     next: String,
     problem: String,
+    /// Where a login holds, if it does not here.
+    secure: Option<String>,
 }
 
 /// A way that leads to a server elsewhere.
@@ -64,6 +66,8 @@ fn show(context: &PageContext<'_>, status: StatusCode, typed: Typed) -> Response
         user: typed.user,
         next: local_place(&typed.next).to_owned(),
         problem: typed.problem,
+        secure: cookies::are_dropped(context.request, &context.control.url())
+            .then(|| format!("{}login", context.control.url())),
     };
     page(context.request, status, &view)
 }

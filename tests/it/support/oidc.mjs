@@ -1,14 +1,18 @@
 // A real OpenID Connect provider (oidc-provider, certified) whose only user is `ann`, who always agrees.
-// Arguments: the directory with node_modules, the client's address to come back to. Says its port.
+// Arguments: the directory with node_modules, the client's address to come back to, how ID tokens are signed. Says its port.
+import { generateKeyPairSync } from "node:crypto";
 import http from "node:http";
 import { pathToFileURL } from "node:url";
 
 // The library tells of its defaults here, where only the port is read.
 console.info = console.error;
 
-const [, , modules, callback] = process.argv;
+const [, , modules, callback, algorithm] = process.argv;
 const library = pathToFileURL(`${modules}/node_modules/oidc-provider/lib/index.js`);
 const { default: Provider } = await import(library);
+
+const kinds = { RS256: ["rsa", { modulusLength: 2048 }], ES256: ["ec", { namedCurve: "P-256" }], EdDSA: ["ed25519", {}] };
+const key = generateKeyPairSync(...kinds[algorithm]).privateKey.export({ format: "jwk" });
 
 let provider;
 const server = http.createServer((request, response) => {
@@ -36,9 +40,12 @@ server.listen(0, "127.0.0.1", () => {
         client_secret: "the secret of the client",
         redirect_uris: [callback],
         token_endpoint_auth_method: "client_secret_basic",
+        id_token_signed_response_alg: algorithm,
       },
     ],
     claims: { profile: ["preferred_username", "name", "groups"], email: ["email", "email_verified"] },
+    enabledJWA: { idTokenSigningAlgValues: [algorithm] },
+    jwks: { keys: [{ ...key, alg: algorithm, kid: "test", use: "sig" }] },
     cookies: { keys: ["a key of the test"] },
     features: { devInteractions: { enabled: false } },
     interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },

@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::smtp::{CERTIFICATE, KEY};
+
 const CONFIG: &str = r#"
 include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
@@ -85,10 +87,22 @@ pub struct Slapd {
 impl Slapd {
     /// Starts one.
     pub fn start() -> Self {
+        Self::start_with("ldap://127.0.0.1", "")
+    }
+
+    /// Starts one that is reached by TLS only, with the certificate of the tests.
+    pub fn start_with_tls() -> Self {
+        let tls = format!("TLSCertificateFile {CERTIFICATE}\nTLSCertificateKeyFile {KEY}\n");
+        Self::start_with("ldaps://localhost", &tls)
+    }
+
+    fn start_with(base: &str, settings: &str) -> Self {
         let dir = TempDir::new().unwrap();
         std::fs::create_dir(dir.path().join("data")).unwrap();
         let config = dir.path().join("slapd.conf");
-        std::fs::write(&config, CONFIG.replace("DIR", dir.path().to_str().unwrap())).unwrap();
+        let text = CONFIG.replace("DIR", dir.path().to_str().unwrap());
+        // What is about the whole server comes before its databases.
+        std::fs::write(&config, text.replace("database mdb", &format!("{settings}database mdb"))).unwrap();
         let entries = dir.path().join("entries.ldif");
         std::fs::write(&entries, ENTRIES).unwrap();
         // A copy: where AppArmor guards the installed one, it may not read elsewhere. Made by another process, so that no
@@ -103,7 +117,7 @@ impl Slapd {
         for _ in 0..STARTS_MAX {
             // It cannot choose a port by itself, and another test may be faster.
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let url = format!("ldap://127.0.0.1:{port}");
+            let url = format!("{base}:{port}");
             match Self::spawn(&program, &config, &url) {
                 Ok(child) => return Self { child, url, _dir: dir },
                 Err(complaint) => said = complaint,

@@ -336,3 +336,16 @@ fn administrators_add_and_remove_users() {
     }
     assert_eq!(send(&served, &here, "/users", "name=eve&password=eves+password").status, 401);
 }
+
+#[test]
+fn a_file_of_passwords_that_is_missing_raises_an_alert() {
+    let served = served(|world| {
+        let kind = LoginKind::Htpasswd { file: "nowhere/htpasswd".to_owned() };
+        world.plan.logins.ways.push(LoginPlan { name: "old".to_owned(), kind, place: SourcePlace::default() });
+    });
+    // It is looked for when the server starts, before it answers anybody.
+    served.page("/login");
+    let alerts = served.ask("GET", "/api/starwright/v1/alerts", &[], "").json();
+    let text = alerts["alerts"][0]["text"].as_str().unwrap();
+    assert!(text.contains("login `old`") && text.contains("cannot be read"), "{text}");
+}

@@ -7,8 +7,10 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value as Json, json};
+use starwright::testing::auth::{NewToken, NewUser, Tokens, Users};
+use starwright::testing::base::{Clock as _, SystemClock};
 use starwright::testing::model::{
-    ForgeKind, ForgeLogin, LdapLogin, LoginKind, LoginPlan, OidcLogin, RulePlan, SourcePlace, Text,
+    Action, ForgeKind, ForgeLogin, LdapLogin, LoginKind, LoginPlan, OidcLogin, RulePlan, SourcePlace, Text,
 };
 use starwright::testing::web::WebLimits;
 
@@ -41,10 +43,15 @@ struct Provider {
 
 impl Provider {
     fn start() -> Self {
+        Self::signing("RS256")
+    }
+
+    /// One that signs ID tokens in this way.
+    fn signing(algorithm: &str) -> Self {
         let modules = node_with("oidc-provider@9.13.3");
         let callback = format!("http://{HOST}/login/sso/callback");
         let mut command = Command::new("node");
-        command.arg(SCRIPT).arg(modules).arg(callback).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.arg(SCRIPT).arg(modules).arg(callback).arg(algorithm).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("node: {error}; `make tools` installs it"));
         let mut port = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
@@ -163,6 +170,52 @@ fn a_real_provider_says_who_somebody_is() {
 
     let again = browser.get(&callback);
     assert_eq!(again.status, 400, "a code is good once");
+}
+
+#[test]
+fn somebody_at_a_provider_is_not_the_local_user_of_that_name() {
+    let provider = Provider::start();
+    let mut world = World::empty();
+    let way = |name: &str, kind| LoginPlan { name: name.to_owned(), kind, place: SourcePlace::default() };
+    let sso = LoginKind::Oidc(Box::new(provider.login()));
+    world.plan.logins.ways = vec![way("local", LoginKind::Local), way("sso", sso)];
+    world.plan.rights.rules.push(RulePlan::default());
+    let data = tempfile::tempdir().unwrap();
+    let roles = ["admin".to_owned()].into();
+    let users = Users::of(data.path());
+    users.add("ann", "a good password", NewUser { roles, ..NewUser::default() }, SystemClock.now()).unwrap();
+    let new = NewToken { actions: [Action::Read].into(), user: Some("ann".to_owned()), ..NewToken::default() };
+    Tokens::of(data.path()).create("deploy", new, SystemClock.now()).unwrap();
+    let served = Served::with_accounts(WebLimits::default(), world.master(), data);
+    let mut browser = Browser::new(&served);
+    let end = format!("http://{HOST}/login/sso/callback");
+    let callback = browser.follow_to(&format!("http://{HOST}/login/sso"), &end);
+    assert_eq!(browser.get(&callback).status, 303);
+    let cookie = format!("starwright={}", browser.session());
+    let page = served.ask("GET", "/account", &[("Cookie", &cookie)], "").text();
+    assert!(page.contains("kept elsewhere") && page.contains("You have no tokens"), "{page}");
+    let origin = format!("http://{}", served.address);
+    let form = [("Content-Type", "application/x-www-form-urlencoded"), ("Cookie", &*cookie), ("Origin", &*origin)];
+    let send = |path: &str, body: &str| served.ask("POST", path, &form, body).status;
+    assert_eq!(send("/account/tokens", "name=mine&scope=force&days=30"), 400, "it would be the local user's");
+    assert_eq!(send("/account/tokens/deploy/revoke", ""), 404);
+    let change = "present=a+good+password&new=another+password&again=another+password";
+    assert_eq!(send("/account/password", change), 400);
+}
+
+#[test]
+fn id_tokens_may_be_signed_by_elliptic_curves() {
+    for algorithm in ["ES256", "EdDSA"] {
+        let provider = Provider::signing(algorithm);
+        let served = served(LoginKind::Oidc(Box::new(provider.login())));
+        let mut browser = Browser::new(&served);
+        let end = format!("http://{HOST}/login/sso/callback");
+        let callback = browser.follow_to(&format!("http://{HOST}/login/sso"), &end);
+        let page = browser.get(&callback);
+        assert_eq!(page.status, 303, "{algorithm}: {}", page.body);
+        let who = whoami(&served, &[("Cookie", &format!("starwright={}", browser.session()))]);
+        assert_eq!(who["user"], "ann", "{algorithm}");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod deliveries;
 mod dispatch;
 mod error;
 mod force;
+mod installation;
 mod log;
 mod login;
 mod master;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::args::TokenCommand;
 use super::error::CliError;
+use super::installation::{self, Use};
 use super::output::{errln, outln};
 use super::security_log;
 use crate::auth::{NewToken, SecurityEvent, TokenError, Tokens, Users};
@@ -12,6 +13,11 @@ use crate::model::Action;
 
 pub(super) fn run(command: &TokenCommand) -> Result<ExitCode, CliError> {
     let now = SystemClock.now();
+    let (state, how) = match command {
+        TokenCommand::Create { state, .. } => (state, Use::MayBegin),
+        TokenCommand::List { state } | TokenCommand::Revoke { state, .. } => (state, Use::Existing),
+    };
+    installation::check(state, how)?;
     match command {
         TokenCommand::Create { name, scopes, builders, expires, user, class, state } => {
             if let Some(user) = user {

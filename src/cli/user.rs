@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::args::{UserAccount, UserCommand};
 use super::error::CliError;
+use super::installation::{self, Use};
 use super::output::outln;
 use super::{password, security_log};
 use crate::auth::{NewUser, SecurityEvent, UserError, Users};
@@ -12,6 +13,13 @@ use crate::model::{ANYONE, AUTHENTICATED, OWNER};
 
 pub(super) fn run(command: &UserCommand) -> Result<ExitCode, CliError> {
     let now = SystemClock.now();
+    let (state, how) = match command {
+        UserCommand::Add { state, .. } => (state, Use::MayBegin),
+        UserCommand::List { state } | UserCommand::Remove { state, .. } | UserCommand::Password { state, .. } => {
+            (state, Use::Existing)
+        }
+    };
+    installation::check(state, how)?;
     match command {
         UserCommand::Add { name, account, password_file, state } => {
             let password = password::read_new(password_file.as_deref(), name)?;

@@ -185,3 +185,21 @@ fn people_log_in_at_a_directory_server_over_tls() {
     std::fs::write(wary.dir.path().join("password"), "a good password\n").unwrap();
     assert!(!wary.log_in("ann").status.success());
 }
+
+#[test]
+fn commands_about_users_begin_no_installation_by_accident() {
+    let place = Place::start();
+    let elsewhere = |args: &[&str]| place.command("ann", args).env_remove("STARWRIGHT_DATA").output().unwrap();
+    let file = place.dir.path().join("password");
+    std::fs::write(&file, "a good password\n").unwrap();
+    let add = ["user", "add", "ann", "--password-file", file.to_str().unwrap()];
+    for args in [&add[..], &["user", "list"], &["token", "create", "x", "--scopes", "read"]] {
+        let output = elsewhere(args);
+        assert!(!output.status.success() && said(&output).contains("there is no state directory"), "{}", said(&output));
+    }
+    assert!(!place.dir.path().join("homes/ann/.starwright").exists());
+    let blind = place.run_at_home(&["token", "create", "blind", "--scopes", "force"]);
+    assert!(blind.status.success() && said(&blind).contains("without the scope `read`"), "{}", said(&blind));
+    let log = std::fs::read_to_string(place.dir.path().join("data/auth/security.json")).unwrap();
+    assert!(log.contains("token `blind`") && log.contains("the administrator on the master's machine"), "{log}");
+}

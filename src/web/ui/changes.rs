@@ -4,7 +4,7 @@ use askama::Template;
 use warp::http::StatusCode;
 
 use super::page::{BuildRow, PageContext, PageError, PageFrame, PageResult, page};
-use super::show::{Link, Moment, first_line, safe_href, short_revision};
+use super::show::{Link, Moment, codebase_href, first_line, safe_href, short_revision};
 use crate::model::{Change, ChangeId};
 use crate::store::Scan;
 use crate::web::api::builds_with;
@@ -49,7 +49,7 @@ struct OneChange {
     committer: Option<String>,
     repository: String,
     category: Option<String>,
-    codebase: String,
+    codebase: Link,
     committed: Moment,
     source: Option<String>,
     files: Vec<String>,
@@ -75,6 +75,12 @@ pub fn change_row(context: &PageContext<'_>, change: &Change) -> ChangeRow {
         project: data.project.clone(),
         arrived: context.moment(change.arrived),
     }
+}
+
+/// A codebase; a link if it is declared, and the reader may see it.
+fn codebase_link(context: &PageContext<'_>, name: &str) -> Result<Link, PageError> {
+    let seen = !name.is_empty() && context.store.codebases()?.iter().any(|codebase| codebase.name == name);
+    Ok(Link::if_seen(seen, codebase_href(name), name))
 }
 
 /// The name without the mail address.
@@ -116,7 +122,7 @@ pub fn one(context: &PageContext<'_>, number: &str) -> PageResult {
         committer: data.committer.clone().filter(|committer| *committer != data.author),
         repository: data.repository.clone(),
         category: data.category.clone(),
-        codebase: data.codebase.clone(),
+        codebase: codebase_link(context, &data.codebase)?,
         committed: context.moment(data.when.unwrap_or(change.arrived)),
         source: change.source.and_then(|id| context.store.change_source(id).ok().flatten()).map(|source| source.name),
         more_files: data.files.len().saturating_sub(FILES),

@@ -7,8 +7,8 @@ use warp::http::StatusCode;
 use super::alerts::{self, AlertList};
 use super::changes::{ChangeRow, change_row};
 use super::page::{BuildRow, Names, PageContext, PageError, PageFrame, PageResult, Permit, page};
-use super::show::{Icon, Link, Moment, State, build_href, builder_href, count, first_line, safe_href};
-use crate::model::{Action, BuildRecord, BuilderRecord, Object, ProjectRecord};
+use super::show::{Icon, Link, Moment, State, build_href, builder_href, codebase_href, count, first_line, safe_href};
+use crate::model::{Action, BuildRecord, BuilderRecord, CodebaseRecord, Object, ProjectRecord};
 use crate::store::Scan;
 use crate::web::request::encode;
 
@@ -53,6 +53,7 @@ struct Home {
 /// What is told of a project.
 struct ProjectHead {
     description: String,
+    codebases: Vec<Link>,
     links: Vec<(String, String)>,
 }
 
@@ -133,7 +134,7 @@ fn show(context: &PageContext<'_>, project: Option<&ProjectRecord>) -> PageResul
     let view = Home {
         title,
         path,
-        project: project.map(head),
+        project: project.map(|project| head(context, project)).transpose()?,
         projects: if project.is_none() { projects(context)? } else { Vec::new() },
         refused: if project.is_none() { refused(context)? } else { None },
         may_reload: context.permit(Action::Reload, &Object::Installation),
@@ -234,9 +235,19 @@ fn projects(context: &PageContext<'_>) -> Result<Vec<Link>, PageError> {
     Ok(active.map(|project| Link::new(project_href(project), project_title(project))).collect())
 }
 
-fn head(project: &ProjectRecord) -> ProjectHead {
+fn head(context: &PageContext<'_>, project: &ProjectRecord) -> Result<ProjectHead, PageError> {
     let links = project.about.links.iter().filter(|(_, url)| safe_href(url).is_some()).cloned();
-    ProjectHead { description: project.about.description.clone().unwrap_or_default(), links: links.collect() }
+    let codebases = context.store.codebases()?.into_iter();
+    let own = codebases.filter(|codebase| codebase.active && codebase.project == Some(project.id));
+    let link = |codebase: CodebaseRecord| {
+        let title = codebase.about.about.title.unwrap_or_else(|| codebase.name.clone());
+        Link::new(codebase_href(&codebase.name), title)
+    };
+    Ok(ProjectHead {
+        description: project.about.description.clone().unwrap_or_default(),
+        codebases: own.map(link).collect(),
+        links: links.collect(),
+    })
 }
 
 /// The name of a project for people.

@@ -11,6 +11,7 @@ mod audit;
 mod build;
 mod builder;
 mod changes;
+mod codebase;
 mod deliveries;
 mod error;
 mod force;
@@ -146,6 +147,7 @@ static PAGES: &[(&str, MakePage)] = &[
     ("requests/:request", |context, of| pending::one(context, of[0])),
     ("changes", |context, _| changes::list(context)),
     ("changes/:change", |context, of| changes::one(context, of[0])),
+    ("codebases/:codebase", |context, of| codebase::one(context, of[0])),
     ("deliveries", |context, _| deliveries::list(context)),
     ("workers", |context, _| workers::list(context)),
     ("login", |context, _| login::login(context)),

@@ -109,6 +109,11 @@ impl fmt::Display for Elapsed {
 
 impl HtmlSafe for Elapsed {}
 
+/// The page of a codebase.
+pub fn codebase_href(name: &str) -> String {
+    format!("/codebases/{}", encode(name))
+}
+
 /// A text that begins with a capital letter.
 pub fn capital(text: &str) -> String {
     let mut chars = text.chars();

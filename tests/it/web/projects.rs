@@ -104,3 +104,11 @@ fn a_project_that_leaves_the_configuration_stays_in_the_history() {
     assert_eq!(active(&served), [json!(false), json!(true)]);
     assert_eq!(served.items("projects/app")[0]["projectid"], json!(2), "a name keeps its number");
 }
+
+#[test]
+fn a_codebase_has_a_page_with_its_title_and_links() {
+    let served = Served::new(world().master());
+    let page = served.page("/codebases/app").text();
+    assert!(page.contains("https://example.org/app.git"), "{page}");
+    assert_eq!(served.page("/codebases/nothing").status, 404);
+}

@@ -116,7 +116,7 @@ fn value(name: &str, pattern: &str, side: &Side) -> String {
         "bsid" => made.buildset.to_string(),
         "change" | "changeid" => side.change.id.0.to_string(),
         "ssid" => side.change.stamp.id.0.to_string(),
-        "project" => side.builder.to_owned(),
+        "project" | "codebase" => side.builder.to_owned(),
         "worker" | "name" => side.worker.to_owned(),
         "workerid" => side.worker_id.to_string(),
         "step" | "step_name" => format!("{}-step", if side.builder == "open" { "plain" } else { MARK }),

@@ -45,6 +45,7 @@ mod store_retention;
 mod store_trouble;
 mod support;
 mod system;
+mod two_browsers;
 mod vcs_git;
 mod vcs_git_trouble;
 mod vcs_hook;

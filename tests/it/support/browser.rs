@@ -85,9 +85,10 @@ impl Browser {
         std::mem::take(&mut self.complaints)
     }
 
-    /// Evaluates an expression in the page.
+    /// Evaluates an expression in the page; of a promise, what it comes to.
     pub fn evaluate(&mut self, expression: &str) -> Json {
-        let answer = self.call("Runtime.evaluate", &json!({"expression": expression, "returnByValue": true}));
+        let answer = self
+            .call("Runtime.evaluate", &json!({"expression": expression, "returnByValue": true, "awaitPromise": true}));
         assert!(answer.get("exceptionDetails").is_none(), "{expression}: {answer}");
         answer["result"]["value"].clone()
     }

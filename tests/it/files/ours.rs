@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use starwright::testing::engine::{ResumeState, StopLevel, Work};
 use starwright::testing::master::link::LinkOrder;
 use starwright::testing::model::{
-    ArtifactSource, CommandEnd, CommandId, CommandResult, DownloadSpec, FileCommand, Outcome,
+    ArtifactSource, CommandEnd, CommandId, CommandResult, DownloadSpec, FileCommand, Outcome, UploadSpec,
 };
 
 use super::stage::{Hand, OurStage, file, upload};
@@ -177,4 +177,29 @@ async fn a_transfer_that_is_stopped_leaves_nothing() {
     let result = stage.host.ended("v").await;
     assert_eq!((result.end, result.moved), (CommandEnd::Interrupted("enough".to_owned()), None));
     assert_eq!(stage.host.contents().received("v").unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_directory_goes_on_after_its_connection_was_cut() {
+    let mut stage = OurStage::new().await;
+    let dir = stage.builder().join("site");
+    fs::create_dir_all(dir.join("deep")).unwrap();
+    for number in 0..48_u8 {
+        let name = if number % 2 == 0 { format!("{number}") } else { format!("deep/{number}") };
+        fs::write(dir.join(name), vec![number; 2 << 20]).unwrap();
+    }
+    let whole = UploadSpec { is_directory: true, mode: None, modified: None, ..upload("site", "docs") };
+    let sent = order("u", Work::File(FileCommand::Upload(whole)));
+    stage.send(sent.clone());
+    arrived(&stage, "u", 4 << 20).await;
+    stage.wire.cut();
+    stage.host.lost().await;
+    assert!(stage.host.contents().received("u").unwrap() < LARGE, "it is in the middle");
+    stage.again(vec![sent]).await;
+    let result = stage.host.ended("u").await;
+    assert_eq!((result.outcome, result.artifacts().len()), (Outcome::Success, 48), "{result:?}");
+    for artifact in result.artifacts() {
+        let bytes = fs::read(dir.join(artifact.name.strip_prefix("docs/").unwrap())).unwrap();
+        assert_eq!(stage.host.contents().read(&artifact.digest, 0, 4 << 20).unwrap(), bytes, "{}", artifact.name);
+    }
 }

@@ -108,7 +108,8 @@ fn two_people_side_by_side_have_what_they_may_and_no_more() {
     // What they hear, of a build that she starts and of one that both may see.
     bob.open("/");
     ann.open("/");
-    (ann.listen(), bob.listen());
+    ann.listen();
+    bob.listen();
     let (status, text) = ann.send("/builders/release/force/by-hand", "reason=secret+reason");
     assert_eq!(status, 200, "{text}");
     let forced = place.run_at_home(&["force", "linux", "--watch"]);

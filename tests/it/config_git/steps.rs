@@ -67,6 +67,18 @@ fn a_push_never_overwrites_what_others_pushed() {
 }
 
 #[test]
+fn a_rewritten_branch_replaces_what_this_checkout_has_seen() {
+    let mut world = world("git_push(REPOSITORY, branch = \"main\", force = True)");
+    world.commit("two", "two");
+    assert_eq!(world.build().0, Outcome::Success);
+    world.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+    let wanted = world.git(&["rev-parse", "HEAD"]);
+    let (outcome, summary) = world.step(1);
+    assert_eq!((outcome, summary.as_deref()), (Outcome::Success, Some("pushed main")));
+    assert_eq!(world.origin(&["rev-parse", "main"]), wanted);
+}
+
+#[test]
 fn names_from_outside_are_checked_when_they_are_known() {
     let mut world = world("git_tag(lambda ctx: \"--delete\"), git_tag(lambda ctx: \"a b\")");
     for step in [1, 2] {

@@ -37,8 +37,8 @@ pub(super) fn data_functions(builder: &mut GlobalsBuilder) {
     /// `.conf`; everything else is text, given as one string. `format` ("json", "toml", "yaml", "ini" or "text")
     /// overrides the ending. An INI file becomes a dict of sections, each a dict of strings; what stands before the first
     /// section is in the section "". The file is part of the configuration: when it changes, the configuration is loaded
-    /// again, and a running build keeps what it began with. At top level only; a build can use the value. At most 16 MiB of
-    /// UTF-8.
+    /// again, and a running build keeps what it began with. `data` can only be called at top level, but builds can use
+    /// the value. The file must be UTF-8 and at most 16 MiB.
     fn data<'v>(
         #[starlark(require = pos)] path: &str,
         #[starlark(require = named, default = NoneOr::None)] format: NoneOr<&str>,

@@ -111,8 +111,8 @@ pub(super) static DATABASE: Native = Native {
             "keep_artifact_days",
             "whole number",
             "None",
-            "Artifacts older than this are removed, even if their builds are kept; those of each builder's newest build that \
-             has any stay. A builder can say otherwise.",
+            "Artifacts older than this are removed, even if their builds are kept. Each builder's newest build that has \
+             artifacts keeps them. `builder(artifacts = …)` overrides this.",
         ),
         optional("artifact_upload_mib", "whole number", "4096", "The largest upload, in MiB."),
         optional("artifact_build_mib", "whole number", "16384", "The most MiB of artifacts that a build may have."),

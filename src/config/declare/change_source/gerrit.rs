@@ -13,7 +13,7 @@ pub(super) const GERRIT: KindOf<ChangeSourceKind> = KindOf {
         optional("drafts", "bool", "True", "Whether changes that are work in progress are built."),
         optional("comments", "regular expression", "None", "For Gerrit: comments that ask for a build."),
         optional("comments_from", "list of text", "[]", "For Gerrit: whose comments count, such as \"@ann\"."),
-        optional("stream", "bool", "True", "For Gerrit: whether events of the server make it be polled at once."),
+        optional("stream", "bool", "True", "For Gerrit: whether to poll at once when the server sends an event."),
         optional("ssh", "list of text", "[\"ssh\"]", "For Gerrit: the SSH program, and options for it."),
     ],
     read,

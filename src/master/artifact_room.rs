@@ -7,6 +7,8 @@ use crate::base::chain;
 use crate::model::{Artifact, ArtifactLimits, ArtifactSource, BuildId, BuildRecord, DownloadSpec, Outcome, Plan};
 use crate::store::{History, Scan, StoreError};
 
+/// Triggers followed back to a build of the wanted builder.
+const TRIGGERS_MAX: usize = 32;
 /// Builds looked at for the newest that ended well, and how many at a time.
 const LOOKED_AT_MAX: usize = 1_000;
 const LOOKED_AT_ONCE: usize = 50;
@@ -62,13 +64,36 @@ pub(super) fn find(history: &dyn History, build: BuildId, wanted: &DownloadSpec)
             (found.id, format!("build {number} of `{builder}`"))
         }
         ArtifactSource::LastSuccessful { builder } => {
-            let found = last_successful(history, builder).map_err(failed)?;
-            let found = found.ok_or_else(|| format!("no build of `{builder}` has ended well"))?;
-            (found.id, format!("build {} of `{builder}`, the newest that ended well,", found.number))
+            // Whoever is triggered wants what its own trigger made, not what an earlier build left.
+            match triggered_by(history, build, builder).map_err(failed)? {
+                Some(found) => (found.id, format!("build {} of `{builder}`, which led to this build,", found.number)),
+                None => {
+                    let found = last_successful(history, builder).map_err(failed)?;
+                    let found = found.ok_or_else(|| format!("no build of `{builder}` has ended well"))?;
+                    (found.id, format!("build {} of `{builder}`, the newest that ended well,", found.number))
+                }
+            }
         }
     };
     let found = history.artifact(id, &wanted.name).map_err(failed)?;
     found.map(|record| record.artifact).ok_or_else(|| format!("{of} has no artifact `{}`", wanted.name))
+}
+
+/// The nearest build of a builder among those that triggered this one, directly or through others.
+fn triggered_by(history: &dyn History, build: BuildId, builder: &str) -> Result<Option<BuildRecord>, StoreError> {
+    let Some(wanted) = history.builder_named(builder)? else { return Ok(None) };
+    let mut at = build;
+    for _ in 0..TRIGGERS_MAX {
+        let Some(build) = history.build(at)? else { return Ok(None) };
+        let Some(request) = history.request(build.request)? else { return Ok(None) };
+        let parent = history.buildset(request.buildset)?.and_then(|set| set.parent);
+        let Some(parent) = parent.map(|id| history.build(id)).transpose()?.flatten() else { return Ok(None) };
+        if parent.builder == wanted.id {
+            return Ok(Some(parent));
+        }
+        at = parent.id;
+    }
+    Ok(None)
 }
 
 fn last_successful(history: &dyn History, builder: &str) -> Result<Option<BuildRecord>, StoreError> {

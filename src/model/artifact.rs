@@ -103,7 +103,7 @@ pub enum ArtifactSource {
     ThisBuild,
     /// Of the build with this number.
     Build { builder: String, number: u64 },
-    /// Of the newest build that ended well.
+    /// Of the build that led to this one by triggers, or else of the newest build that ended well.
     LastSuccessful { builder: String },
 }
 

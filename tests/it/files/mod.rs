@@ -3,4 +3,5 @@
 mod both;
 mod ours;
 mod stage;
+mod triggered;
 mod whole;

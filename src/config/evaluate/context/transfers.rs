@@ -85,8 +85,9 @@ pub(super) fn methods(builder: &mut MethodsBuilder) {
 
     /// Puts an artifact onto the worker, as the file `path`; by default, under the last part of its name.
     ///
-    /// It is an artifact of this build, of build `number` of a builder, or, without `number`, of the builder's newest build
-    /// that ended with success or warnings. The content is compared with the digest that was recorded at the upload.
+    /// It is an artifact of this build, of build `number` of a builder, or, without `number`, of the builder's build that
+    /// triggered this one, directly or through others, or else of its newest build that ended with success or warnings.
+    /// The content is compared with the digest that was recorded at the upload.
     fn download<'v>(
         this: Value<'v>,
         #[starlark(require = pos)] name: AuthorText<'v>,

@@ -91,7 +91,7 @@ pub(super) const ROWS: &[Row] = &[
     name("BuilderConfig", "builder(\"name\", workers = [\"w\"], steps = [sh(\"make\")])"),
     name("BuildFactory", "a list, steps = [git(\"…\"), sh(\"make\")], or a function that returns one"),
     name("MasterLock", "lock(\"name\", count = 1)"),
-    name("WorkerLock", "lock(\"name\", count = 1, per = \"worker\")"),
+    name("WorkerLock", "lock(\"name\", count = 1, scope = \"worker\")"),
     name("JanitorConfigurator", "database(keep_days = 90)"),
     name("SecretInAFile", "secrets(dir = \"secrets\")"),
     name("Secret", "secret(\"name\")"),

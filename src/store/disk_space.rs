@@ -33,6 +33,14 @@ impl DiskSpace {
         }
     }
 
+    /// Refuses what can wait or fail if it would leave too little room for facts: twice as much has to be free.
+    pub fn check_for_bulk(&self) -> Result<(), StoreError> {
+        match free_bytes(&self.dir) {
+            Some(free) if free < self.free_bytes_min.saturating_mul(2) => Err(self.full(free)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// The error for a write that found no room, with the present figure; other errors pass.
     pub fn explain(&self, error: StoreError) -> StoreError {
         if error.is_full() { self.full(free_bytes(&self.dir).unwrap_or(0)) } else { error }

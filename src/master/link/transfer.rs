@@ -119,8 +119,16 @@ impl Upload {
             return Ok(Err(why));
         }
         let id = self.id.clone();
-        self.received =
-            self.blocking(move |store| store.append(&id.0, at, &data)).await?.map_err(|error| chain(&error))?;
+        match self.blocking(move |store| store.append(&id.0, at, &data)).await? {
+            Ok(received) => self.received = received,
+            // What arrived is dropped, so that the room is there for all others.
+            Err(error) if error.is_full() => {
+                let why = format!("`{}` cannot be kept: {}", self.spec.path, chain(&error));
+                self.refusal = Some(why.clone());
+                return Ok(Err(why));
+            }
+            Err(error) => return Err(chain(&error)),
+        }
         Ok(Ok(MsgPack::Nil))
     }
 

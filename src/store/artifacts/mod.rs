@@ -65,7 +65,8 @@ impl ArtifactStore for Artifacts {
 
     fn append(&self, upload: &str, at: u64, bytes: &[u8]) -> Result<u64, StoreError> {
         let space = self.shared.space.as_ref();
-        space.map_or(Ok(()), DiskSpace::check)?;
+        // One build's upload must not stop all others.
+        space.map_or(Ok(()), DiskSpace::check_for_bulk)?;
         let appended = self.shared.incoming.append(upload, at, bytes);
         appended.map_err(|error| space.map_or_else(|| error.clone(), |space| space.explain(error.clone())))
     }

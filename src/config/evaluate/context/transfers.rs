@@ -76,7 +76,12 @@ pub(super) fn methods(builder: &mut MethodsBuilder) {
             return Ok(ResultValue::of_file(&found, &stat));
         };
         let number = |place: usize| numbers.get(place).copied().unwrap_or_default();
-        let is_directory = number(0) & 0o170_000 == 0o040_000;
+        let kind = number(0) & 0o170_000;
+        let is_directory = kind == 0o040_000;
+        if !is_directory && kind != 0o100_000 {
+            // A pipe would be read until somebody writes into it and closes it.
+            return Err(refused(format!("`{path}` is neither a file nor a directory, so it cannot be uploaded")));
+        }
         let mode = u32::try_from(number(0) & 0o7777).ok().filter(|_| !is_directory);
         let modified = (!is_directory).then(|| number(8));
         let bytes_max = max_size.into_option();

@@ -279,7 +279,10 @@ fn what_the_server_does_not_have_fails_at_once_and_keeps_the_checkout() {
 fn names_that_could_be_options_or_expressions_are_refused() {
     for tool in TOOLS {
         let mut bench = Bench::new(tool, "");
-        for (branch, revision) in [(Some("--config=x"), None), (None, Some("--help")), (None, Some("all()"))] {
+        let wrong = [(Some("--config=x"), None), (None, Some("--help")), (None, Some("all()"))];
+        let expressions = [(Some("null"), None), (Some("all()"), None), (Some("wdir()"), None)];
+        let expressions = if tool == Tool::Hg { &expressions[..] } else { &[] };
+        for (branch, revision) in wrong.iter().chain(expressions).copied() {
             bench.world.branch = branch.map(str::to_owned);
             bench.world.revision = revision.map(str::to_owned);
             let (outcome, summary) = bench.build();
@@ -287,6 +290,19 @@ fn names_that_could_be_options_or_expressions_are_refused() {
             let refused = summary.contains("cannot be the") || summary.contains("is not a revision");
             assert!(refused, "{tool:?} {branch:?} {revision:?}: {summary}");
         }
+    }
+}
+
+#[test]
+fn bookmarks_and_tags_of_mercurial_are_names_and_differences_are_not() {
+    let mut bench = Bench::new(Tool::Hg, "");
+    bench.branch("b");
+    bench.at(&["hg", "bookmark", "--rev=0", "mark"]);
+    bench.at(&["hg", "tag", "--rev=0", "v1"]);
+    for (name, wanted) in [("mark", Outcome::Success), ("v1", Outcome::Success), ("b - default", Outcome::Failure)] {
+        bench.world.branch = Some(name.to_owned());
+        let (outcome, summary) = bench.build();
+        assert_eq!(outcome, wanted, "{name}: {summary}");
     }
 }
 

@@ -122,6 +122,8 @@ pub(super) enum Command {
         after_help = "Examples:\n  starwright artifacts linux/12\n  starwright artifacts linux/12 get dist/app.whl\n  starwright artifacts linux get dist/app.whl -o /tmp\n\nA fetch that was cut off goes on where it was when it is called again. The content is compared with its digest."
     )]
     Artifacts(ArtifactsArgs),
+    /// Show what the tests of a build came to; the exit code says whether one failed
+    Tests(TestsArgs),
     /// Stop a build
     Stop {
         /// BUILDER/NUMBER, BUILDER (its newest build), or a build's id
@@ -510,6 +512,17 @@ pub(super) struct ArtifactsArgs {
     /// Print a JSON array instead of a list
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub master: MasterAddress,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TestsArgs {
+    /// BUILDER/NUMBER, BUILDER (its newest build), or a build's id
+    pub build: String,
+    /// Show all results, not only those that failed
+    #[arg(long)]
+    pub all: bool,
     #[command(flatten)]
     pub master: MasterAddress,
 }

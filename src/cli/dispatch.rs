@@ -10,7 +10,7 @@ use super::deliveries::Change;
 use super::error::CliError;
 use super::{
     artifacts, builds, cancel, check, deliveries, force, log, login, master, pause, rebuild, reload, sendchange,
-    status, stop, store, token, up, user, worker,
+    status, stop, store, tests, token, up, user, worker,
 };
 use crate::base::LogForm;
 use crate::base::process::{forgo_core_files, keep_private};
@@ -48,6 +48,7 @@ fn run(command: Command, form: LogForm) -> Result<ExitCode, CliError> {
         Command::Log { build, step, follow, color, master } => {
             client(|| log::run(Client::new(&master)?, &build, step.as_deref(), follow, color.is_wanted()))
         }
+        Command::Tests(args) => client(|| tests::run(Client::new(&args.master)?, &args)),
         Command::Artifacts(args) => client(|| artifacts::run(Client::new(&args.master)?, &args)),
         Command::Deliveries { resend, send, give_up, json, master } => {
             let change = [(Change::Resend, resend), (Change::Send, send), (Change::GiveUp, give_up)];

@@ -29,6 +29,7 @@ mod status;
 mod stop;
 mod store;
 mod terminal;
+mod tests;
 mod token;
 mod up;
 mod user;

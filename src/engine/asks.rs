@@ -11,7 +11,10 @@ use super::triggers::trigger;
 use super::turn::Turn;
 use super::{timers, words};
 use crate::base::Timestamp;
-use crate::model::{Answer, Ask, BeginStep, BuildId, EndStep, Event, Key, LogId, LogKind, LogOpened, StepId};
+use crate::model::{
+    Answer, Ask, BeginStep, BuildId, EndStep, Event, Key, LogId, LogKind, LogOpened, RECORDED_BYTES_MAX, RECORDED_MAX,
+    StepId,
+};
 
 /// Takes one ask that is not in the journal yet.
 pub(super) fn take_ask(turn: &mut Turn<'_>, id: BuildId, key: Key, ask: Ask) {
@@ -62,6 +65,11 @@ pub(super) fn take_ask(turn: &mut Turn<'_>, id: BuildId, key: Key, ask: Ask) {
             let at = named(at);
             record_ask(turn, id, at, &key, ask, Recorded::default());
         }
+        Ask::RecordTests { step: ref at, .. } | Ask::RecordValue { step: ref at, .. } => {
+            let at = named(at);
+            record_result(turn, id, at, &key, ask);
+        }
+        Ask::SetData { .. } => record_result(turn, id, own, &key, ask),
         Ask::WriteLog { step: ref at, .. } => {
             let at = named(at);
             write_log(turn, id, at, &key, ask);
@@ -170,6 +178,20 @@ fn end_child(turn: &mut Turn<'_>, id: BuildId, child: StepId, end: EndStep) {
 
 fn is_child_of(turn: &Turn<'_>, id: BuildId, step: StepId, outer: StepId) -> bool {
     super::locking::is_inside(turn.state, id, step, outer)
+}
+
+/// Test results, numbers and data: as far as a build may have them.
+fn record_result(turn: &mut Turn<'_>, id: BuildId, step: StepId, key: &Key, ask: Ask) {
+    let build = turn.state.build(id);
+    let bytes = build.recorded_bytes.saturating_add(ask.recorded_bytes().unwrap_or_default());
+    if build.recorded >= RECORDED_MAX || bytes > RECORDED_BYTES_MAX {
+        let why = format!(
+            "the build records more than {RECORDED_MAX} sets of test results, values and data, or more than {} MiB of them",
+            RECORDED_BYTES_MAX >> 20
+        );
+        return fail_script(turn, id, &why);
+    }
+    record_ask(turn, id, step, key, ask, Recorded::default());
 }
 
 fn write_log(turn: &mut Turn<'_>, id: BuildId, step: StepId, key: &Key, ask: Ask) {

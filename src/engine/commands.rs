@@ -38,7 +38,10 @@ pub(super) fn order(turn: &Turn<'_>, id: BuildId, command: &CommandId) -> Option
         | Ask::SetSummary { .. }
         | Ask::AddUrl { .. }
         | Ask::WriteLog { .. }
-        | Ask::ReadLog { .. } => return None,
+        | Ask::ReadLog { .. }
+        | Ask::RecordTests { .. }
+        | Ask::RecordValue { .. }
+        | Ask::SetData { .. } => return None,
     };
     Some(CommandOrder {
         worker: build.worker.clone(),

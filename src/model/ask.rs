@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BuildId, BuilderId, CommandId, CommandResult, CommandSpec, EvalPart, FileCommand, FoundLog, LockAccess, LogRequest,
-    Outcome, Properties, StampSpec, StepId, Value,
+    BuildDatum, BuildId, BuilderId, CommandId, CommandResult, CommandSpec, EvalPart, FileCommand, FoundLog, LockAccess,
+    LogRequest, Measurement, Outcome, Properties, StampSpec, StepId, TestSet, Value,
 };
 use crate::base::{Span, Timestamp};
 
@@ -50,6 +50,12 @@ pub enum Ask {
     WriteLog { step: Option<Key>, log: String, html: bool, text: String },
     /// Read a log. Immediate: the evaluation that asks first has looked already, and says what was there.
     ReadLog { request: LogRequest, found: FoundLog },
+    /// Record the results of tests with the current step. Immediate.
+    RecordTests { step: Option<Key>, set: Box<TestSet> },
+    /// Record a number with the current step. Immediate.
+    RecordValue { step: Option<Key>, measurement: Measurement },
+    /// Keep a datum with the build. Immediate.
+    SetData { datum: BuildDatum },
 }
 
 /// Asks of a `do_if` have keys below this one: no script counts so far.
@@ -86,6 +92,38 @@ impl Ask {
         matches!(self, Self::File(FileCommand::Stat(_) | FileCommand::List(_) | FileCommand::Glob(_)))
     }
 
+    /// What it records with its build, in bytes; none if it records nothing.
+    #[must_use]
+    pub const fn recorded_bytes(&self) -> Option<u64> {
+        match self {
+            Self::RecordTests { set, .. } => Some(set.results.bytes),
+            Self::SetData { datum } => Some(datum.text.bytes),
+            Self::RecordValue { .. } => Some(0),
+            _ => None,
+        }
+    }
+
+    /// The same as a journal keeps it: content that no evaluation reads again is left out.
+    #[must_use]
+    pub fn known(&self) -> Self {
+        match self {
+            Self::RecordTests { step, set } => {
+                let set = TestSet {
+                    name: set.name.clone(),
+                    category: set.category.clone(),
+                    counts: set.counts,
+                    results: set.results.known(),
+                };
+                Self::RecordTests { step: step.clone(), set: Box::new(set) }
+            }
+            Self::SetData { datum } => {
+                let text = datum.text.known();
+                Self::SetData { datum: BuildDatum { name: datum.name.clone(), source: datum.source.clone(), text } }
+            }
+            other => other.clone(),
+        }
+    }
+
     /// Whether the script goes on without waiting for an answer.
     #[must_use]
     pub fn is_immediate(&self) -> bool {
@@ -97,7 +135,10 @@ impl Ask {
             | Self::SetSummary { .. }
             | Self::AddUrl { .. }
             | Self::WriteLog { .. }
-            | Self::ReadLog { .. } => true,
+            | Self::ReadLog { .. }
+            | Self::RecordTests { .. }
+            | Self::RecordValue { .. }
+            | Self::SetData { .. } => true,
         }
     }
 }

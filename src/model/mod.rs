@@ -35,6 +35,7 @@ mod records;
 mod report;
 mod right;
 mod script;
+mod test_results;
 mod text;
 mod value;
 
@@ -95,5 +96,10 @@ pub use records::{
 pub use report::{DeliveryRecord, Report, ReportReason, ReportSubject, WaitingReport};
 pub use right::Action;
 pub use script::{CandidateWorker, Decision, Question, Script, ScriptError, Undecided, WaitingRequest};
+pub use test_results::{
+    BUILD_DATUM_BYTES_MAX, BuildDatum, BuildDatumRecord, ByDigest, Measurement, RECORDED_BYTES_MAX, RECORDED_MAX,
+    TEST_BUCKETS, TEST_MESSAGE_MAX, TEST_NAME_MAX, TEST_RESULTS_MAX, TEST_SET_BYTES_MAX, TestColumns, TestCounts,
+    TestId, TestOutcome, TestResult, TestRun, TestSet, TestSetRecord, TestTrend, ValueRun,
+};
 pub use text::{AddressPart, Piece, Text};
 pub use value::Value;

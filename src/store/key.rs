@@ -85,6 +85,19 @@ pub(crate) enum Table {
     /// Number of the fact that tells of an order to its entry in the audit log; the newest ones.
     Audit = 0x63,
 
+    /// Set of test results, or number, to its record.
+    TestSet = 0x90,
+    /// (Build, set).
+    TestSetOfBuild = 0x91,
+    /// Set to its results.
+    TestResults = 0x92,
+    /// (Builder, part of the index, build) to what became of tests.
+    TestHistory = 0x93,
+    /// (Builder, name's digest, build) to a number.
+    ValueHistory = 0x94,
+    /// (Build, name) to a datum.
+    BuildDatum = 0x95,
+
     // 0x70 were the builds whose directory was about to go, which the journal tells now.
     /// Builder to the first build number whose logs were not retired yet.
     LogsKept = 0x71,
@@ -95,7 +108,7 @@ pub(crate) type Key = Vec<u8>;
 
 impl Table {
     /// All of them, for messages.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 50] = [
         Self::Meta,
         Self::PlanAdopted,
         Self::Ended,
@@ -139,6 +152,12 @@ impl Table {
         Self::Alert,
         Self::Undelivered,
         Self::Audit,
+        Self::TestSet,
+        Self::TestSetOfBuild,
+        Self::TestResults,
+        Self::TestHistory,
+        Self::ValueHistory,
+        Self::BuildDatum,
         Self::LogsKept,
     ];
 

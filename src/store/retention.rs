@@ -12,6 +12,7 @@ use super::StoreError;
 use super::backend::{Backend, Direction};
 use super::codec::decode;
 use super::key::{Table, last_number};
+use super::project::remove_results;
 use super::project::{BUILDS_TOTAL, StoredEnd, StoredReport, remove_artifacts};
 use super::removal::Removal;
 use super::txn::{Records, Txn};
@@ -301,6 +302,7 @@ fn remove_build(txn: &mut Txn<'_>, build: &BuildRecord, gone: &mut Vec<Removal>)
         txn.remove(key);
     }
     remove_artifacts(txn, build)?;
+    remove_results(txn, build)?;
     txn.remove(Table::Build.id(id));
     txn.remove(Table::BuildNumber.pair(build.builder.0, build.number));
     txn.remove(Table::BuildOfWorker.pair(build.worker.0, id));

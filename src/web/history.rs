@@ -13,11 +13,11 @@ use std::sync::Arc;
 
 use super::control::Control;
 use crate::model::{
-    Action, Alert, AlertSubject, ArtifactRecord, AuditRecord, BuildId, BuildRecord, BuilderId, BuilderRecord,
-    BuildsetId, BuildsetRecord, Change, ChangeId, ChangeSourceId, ChangeSourceRecord, CodebaseRecord, DeliveryRecord,
-    Denial, Fact, Identity, LogId, LogRecord, MasterRecord, Object, ProjectId, ProjectRecord, Report, ReportSubject,
-    RequestId, RequestRecord, SchedulerId, SchedulerPlan, SchedulerRecord, SourceStamp, SourceStampId, StepId,
-    StepRecord, WaitingReport, WorkerId, WorkerRecord,
+    Action, Alert, AlertSubject, ArtifactRecord, AuditRecord, BuildDatumRecord, BuildId, BuildRecord, BuilderId,
+    BuilderRecord, BuildsetId, BuildsetRecord, Change, ChangeId, ChangeSourceId, ChangeSourceRecord, CodebaseRecord,
+    DeliveryRecord, Denial, Fact, Identity, LogId, LogRecord, MasterRecord, Object, ProjectId, ProjectRecord, Report,
+    ReportSubject, RequestId, RequestRecord, SchedulerId, SchedulerPlan, SchedulerRecord, SourceStamp, SourceStampId,
+    StepId, StepRecord, TestId, TestResult, TestRun, TestSetRecord, ValueRun, WaitingReport, WorkerId, WorkerRecord,
 };
 use crate::store::{ArtifactStore, History, LogReader, Scan, StoreError};
 
@@ -418,6 +418,39 @@ impl VisibleHistory<'_> {
     /// The contents of artifacts whose records were found.
     pub fn artifact_contents(&self) -> Result<Arc<dyn ArtifactStore>, StoreError> {
         self.store.artifact_contents()
+    }
+
+    pub fn all_test_sets(&self, scan: Scan) -> List<TestSetRecord> {
+        let read = |part| self.store.all_test_sets(part);
+        self.part(scan, read, |set| set.id, |this, set| this.sees_builder(set.builder))
+    }
+
+    pub fn test_sets(&self, build: BuildId) -> List<TestSetRecord> {
+        self.each(self.store.test_sets(build), |this, set| this.sees_builder(set.builder))
+    }
+
+    pub fn test_set(&self, id: u64) -> Found<TestSetRecord> {
+        self.only(self.store.test_set(id), |this, set| this.sees_builder(set.builder))
+    }
+
+    pub fn test_results(&self, set: u64) -> List<TestResult> {
+        if self.test_set(set)?.is_some() { self.store.test_results(set) } else { Ok(Vec::new()) }
+    }
+
+    pub fn test_history(&self, builder: BuilderId, test: TestId, limit: usize) -> List<TestRun> {
+        if self.sees_builder(builder)? { self.store.test_history(builder, test, limit) } else { Ok(Vec::new()) }
+    }
+
+    pub fn value_history(&self, builder: BuilderId, name: &str, limit: usize) -> List<ValueRun> {
+        if self.sees_builder(builder)? { self.store.value_history(builder, name, limit) } else { Ok(Vec::new()) }
+    }
+
+    pub fn build_data(&self, build: BuildId) -> List<BuildDatumRecord> {
+        if self.sees_build(build)? { self.store.build_data(build) } else { Ok(Vec::new()) }
+    }
+
+    pub fn build_datum(&self, build: BuildId, name: &str) -> Found<BuildDatumRecord> {
+        if self.sees_build(build)? { self.store.build_datum(build, name) } else { Ok(None) }
     }
 
     fn sees_build(&self, id: BuildId) -> Result<bool, StoreError> {

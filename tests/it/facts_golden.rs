@@ -188,6 +188,9 @@ fn asks() -> Vec<Ask> {
         Ask::WriteLog { step: None, log: text("notes"), html: true, text: text("<b>x</b>") },
         Ask::Run(CommandSpec { output: Box::new(output()), ..command() }),
         Ask::ReadLog { request: log_request(), found: FoundLog { text: text_ref(), cut: true } },
+        Ask::RecordTests { step: Some(Key(vec![1])), set: Box::new(test_set()) },
+        Ask::RecordValue { step: None, measurement: measurement() },
+        Ask::SetData { datum: datum() },
     ]);
     asks
 }
@@ -212,6 +215,32 @@ fn log_request() -> LogRequest {
 
 fn text_ref() -> TextRef {
     TextRef { log: LogId(9), first: 3, end: 70_000, streams: text("oe"), bytes: 1 << 20, digest: "0f".repeat(32) }
+}
+
+fn test_set() -> TestSet {
+    let result = |name: &str, outcome| TestResult {
+        name: text(name),
+        path: text("a.c"),
+        line: Some(7),
+        outcome,
+        duration_ns: Some(9),
+        message: text("why"),
+    };
+    let results: Vec<TestResult> = TestOutcome::ALL.iter().map(|outcome| result(outcome.word(), *outcome)).collect();
+    TestSet {
+        name: text("suite"),
+        category: text("pass_fail"),
+        counts: TestCounts::of(TestOutcome::ALL),
+        results: ByDigest::of(TestColumns::of(&results)),
+    }
+}
+
+fn measurement() -> Measurement {
+    Measurement { name: text("size"), category: text("binary_size"), value: text("12.5"), unit: text("B") }
+}
+
+fn datum() -> BuildDatum {
+    BuildDatum { name: text("notes"), source: text("Build"), text: ByDigest::of(text("hello")) }
 }
 
 fn answers() -> Vec<Answer> {

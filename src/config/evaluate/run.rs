@@ -293,5 +293,8 @@ fn describe(ask: &Ask) -> String {
         Ask::AddUrl { url, .. } => format!("the link {url}"),
         Ask::WriteLog { log, .. } => format!("a line of log `{log}`"),
         Ask::ReadLog { request, .. } => format!("the text of log `{}`", request.log),
+        Ask::RecordTests { set, .. } => format!("the test results `{}` ({})", set.name, set.counts.text()),
+        Ask::RecordValue { measurement, .. } => format!("the value `{}` = {}", measurement.name, measurement.value),
+        Ask::SetData { datum } => format!("the data `{}` ({} bytes)", datum.name, datum.text.bytes),
     }
 }

@@ -120,6 +120,9 @@ fn shown(key: &Key, ask: &Ask) -> String {
         Ask::AddUrl { name, url, .. } => format!("url {name} {url}"),
         Ask::WriteLog { log, text, .. } => format!("log {log} {text:?}"),
         Ask::ReadLog { request, .. } => format!("read {}", request.log),
+        Ask::RecordTests { set, .. } => format!("tests {}: {}", set.name, set.counts.text()),
+        Ask::RecordValue { measurement, .. } => format!("value {}={}", measurement.name, measurement.value),
+        Ask::SetData { datum } => format!("data {}", datum.name),
     };
     format!("{} {what}", path.join("."))
 }

@@ -150,6 +150,8 @@ impl State {
             index: 0,
             stop: None,
             losses: 0,
+            recorded: 0,
+            recorded_bytes: 0,
         };
         self.index.build_runs(&build);
         self.builds.insert(*id, build);
@@ -284,8 +286,12 @@ impl State {
             current.waits.insert(key.clone(), *due);
         }
         note_ask(current, *step, key, ask);
-        let entry = Entry { ask: ask.clone(), answer: None, command: command.clone(), step: *step };
+        let entry = Entry { ask: ask.known(), answer: None, command: command.clone(), step: *step };
         Arc::make_mut(&mut current.journal).0.insert(key.clone(), entry);
+        if let Some(bytes) = ask.recorded_bytes() {
+            build.recorded += 1;
+            build.recorded_bytes += bytes;
+        }
         if let Ask::SetProperty { name, value, source } = ask {
             let property = Property { value: value.clone(), source: source.clone() };
             Arc::<Properties>::make_mut(&mut build.properties).0.insert(name.clone(), property);
@@ -465,6 +471,9 @@ fn note_ask(current: &mut Step, step: StepId, key: &Key, ask: &Ask) {
         | Ask::EndStep(_)
         | Ask::SetProperty { .. }
         | Ask::AddUrl { .. }
-        | Ask::ReadLog { .. } => {}
+        | Ask::ReadLog { .. }
+        | Ask::RecordTests { .. }
+        | Ask::RecordValue { .. }
+        | Ask::SetData { .. } => {}
     }
 }

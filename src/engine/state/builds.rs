@@ -54,6 +54,11 @@ pub(in crate::engine) struct Build {
     pub stop: Option<Stop>,
     /// How often a process that evaluated its script died or was too late.
     pub losses: u32,
+    /// Test results, numbers and data that it recorded, and their bytes.
+    #[serde(default)]
+    pub recorded: u64,
+    #[serde(default)]
+    pub recorded_bytes: u64,
 }
 
 /// A step of the list that ended.

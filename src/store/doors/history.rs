@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::{ArtifactStore, LogReader};
 use crate::base::Timestamp;
 use crate::model::{
-    Alert, ArtifactRecord, AuditRecord, BuildId, BuildRecord, BuilderId, BuilderRecord, BuildsetId, BuildsetRecord,
-    Change, ChangeId, ChangeSourceId, ChangeSourceRecord, CodebaseRecord, DeliveryRecord, Fact, LogId, LogRecord,
-    MadeBy, MasterRecord, ProjectRecord, RequestId, RequestRecord, SchedulerId, SchedulerRecord, SourceStamp,
-    SourceStampId, StepId, StepRecord, WaitingReport, WorkerId, WorkerRecord,
+    Alert, ArtifactRecord, AuditRecord, BuildDatumRecord, BuildId, BuildRecord, BuilderId, BuilderRecord, BuildsetId,
+    BuildsetRecord, Change, ChangeId, ChangeSourceId, ChangeSourceRecord, CodebaseRecord, DeliveryRecord, Fact, LogId,
+    LogRecord, MadeBy, MasterRecord, ProjectRecord, RequestId, RequestRecord, SchedulerId, SchedulerRecord,
+    SourceStamp, SourceStampId, StepId, StepRecord, TestId, TestResult, TestRun, TestSetRecord, ValueRun,
+    WaitingReport, WorkerId, WorkerRecord,
 };
 use crate::store::{Scan, StoreError};
 
@@ -57,6 +58,23 @@ pub trait History: Send + Sync + fmt::Debug {
     fn artifact(&self, build: BuildId, name: &str) -> Result<Option<ArtifactRecord>, StoreError>;
     /// The bytes of a builder's artifacts; those of all without one.
     fn artifact_bytes(&self, builder: Option<BuilderId>) -> Result<u64, StoreError>;
+
+    /// Sets of test results and numbers, by id.
+    fn all_test_sets(&self, scan: Scan) -> Result<Vec<TestSetRecord>, StoreError>;
+    /// Those of a build, in the order in which they were recorded.
+    fn test_sets(&self, build: BuildId) -> Result<Vec<TestSetRecord>, StoreError>;
+    /// One of them.
+    fn test_set(&self, id: u64) -> Result<Option<TestSetRecord>, StoreError>;
+    /// The results of a set, in order.
+    fn test_results(&self, set: u64) -> Result<Vec<TestResult>, StoreError>;
+    /// What became of a test in the newest builds of a builder that have it, the oldest first.
+    fn test_history(&self, builder: BuilderId, test: TestId, limit: usize) -> Result<Vec<TestRun>, StoreError>;
+    /// A number in the newest builds of a builder, the oldest first.
+    fn value_history(&self, builder: BuilderId, name: &str, limit: usize) -> Result<Vec<ValueRun>, StoreError>;
+    /// Data of a build, by name.
+    fn build_data(&self, build: BuildId) -> Result<Vec<BuildDatumRecord>, StoreError>;
+    /// One datum of a build.
+    fn build_datum(&self, build: BuildId, name: &str) -> Result<Option<BuildDatumRecord>, StoreError>;
 
     /// One change.
     fn change(&self, id: ChangeId) -> Result<Option<Change>, StoreError>;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::{ArtifactStore, History, Journal, Lease, LogReader, LogStore, Pending, SourcePart};
 use crate::base::Timestamp;
 use crate::model::{
-    Alert, ArtifactRecord, AuditRecord, BuildId, BuildRecord, BuilderId, BuilderRecord, BuildsetId, BuildsetRecord,
-    Change, ChangeId, ChangeSourceId, ChangeSourceRecord, CodebaseRecord, ConfigDigest, DeliveryRecord, Fact, LogId,
-    LogRecord, MasterRecord, ProjectRecord, RequestId, RequestRecord, RetentionPlan, SchedulerId, SchedulerRecord,
-    SourceStamp, SourceStampId, StepId, StepRecord, WaitingReport, WorkerId, WorkerRecord,
+    Alert, ArtifactRecord, AuditRecord, BuildDatumRecord, BuildId, BuildRecord, BuilderId, BuilderRecord, BuildsetId,
+    BuildsetRecord, Change, ChangeId, ChangeSourceId, ChangeSourceRecord, CodebaseRecord, ConfigDigest, DeliveryRecord,
+    Fact, LogId, LogRecord, MasterRecord, ProjectRecord, RequestId, RequestRecord, RetentionPlan, SchedulerId,
+    SchedulerRecord, SourceStamp, SourceStampId, StepId, StepRecord, TestId, TestResult, TestRun, TestSetRecord,
+    ValueRun, WaitingReport, WorkerId, WorkerRecord,
 };
 use crate::store::StoreError;
 use crate::store::handle::Store;
@@ -164,6 +165,38 @@ impl History for Store {
 
     fn artifact_bytes(&self, builder: Option<BuilderId>) -> Result<u64, StoreError> {
         self.artifact_bytes(builder)
+    }
+
+    fn all_test_sets(&self, scan: Scan) -> Result<Vec<TestSetRecord>, StoreError> {
+        self.all_test_sets(scan)
+    }
+
+    fn test_sets(&self, build: BuildId) -> Result<Vec<TestSetRecord>, StoreError> {
+        self.test_sets(build)
+    }
+
+    fn test_set(&self, id: u64) -> Result<Option<TestSetRecord>, StoreError> {
+        self.test_set(id)
+    }
+
+    fn test_results(&self, set: u64) -> Result<Vec<TestResult>, StoreError> {
+        self.test_results(set)
+    }
+
+    fn test_history(&self, builder: BuilderId, test: TestId, limit: usize) -> Result<Vec<TestRun>, StoreError> {
+        self.test_history(builder, test, limit)
+    }
+
+    fn value_history(&self, builder: BuilderId, name: &str, limit: usize) -> Result<Vec<ValueRun>, StoreError> {
+        self.value_history(builder, name, limit)
+    }
+
+    fn build_data(&self, build: BuildId) -> Result<Vec<BuildDatumRecord>, StoreError> {
+        self.build_data(build)
+    }
+
+    fn build_datum(&self, build: BuildId, name: &str) -> Result<Option<BuildDatumRecord>, StoreError> {
+        self.build_datum(build, name)
     }
 
     fn change(&self, id: ChangeId) -> Result<Option<Change>, StoreError> {

@@ -7,6 +7,7 @@ mod artifacts;
 mod builds;
 mod names;
 mod requests;
+mod results;
 
 use serde::de::DeserializeOwned;
 

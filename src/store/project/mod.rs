@@ -14,6 +14,7 @@ mod names;
 mod projects;
 mod report;
 mod request;
+mod results;
 mod step;
 
 use super::StoreError;
@@ -27,6 +28,9 @@ pub(crate) use build::{StoredEnd, StoredProperty};
 pub(crate) use meta::{BUILDS_TOTAL, LAST_SEQ, PLAN_REFUSED, StoredRefusal};
 pub(crate) use names::StoredWorker;
 pub(crate) use report::StoredReport;
+pub(crate) use results::{
+    StoredDatum, StoredValue, columns, datum_text, find_mark, history_key, remove_results, value_key,
+};
 pub(crate) use step::StepPlace;
 
 /// Applies one fact to the records.
@@ -193,6 +197,7 @@ pub(crate) fn project(txn: &mut Txn<'_>, fact: &Fact) -> Result<(), StoreError> 
         }
         Event::Asked { build, step, key: _, ask, command: _, logs, due: _ } => {
             step::asked(txn, *build, *step, ask, logs)?;
+            results::asked(txn, fact, *build, *step, ask)?;
         }
         Event::LogClosed { build: _, step, log } => step::log_closed(txn, *step, *log)?,
         Event::BuildEnded { build, outcome, state, culprits } => {

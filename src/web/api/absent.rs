@@ -1,4 +1,4 @@
-//! Resources that do not exist in this version: branches, commits, test results, build data. Their collections are
+//! Resources that do not exist in this version: branches and commits. Their collections are
 //! empty, and nothing is found by id, so dashboards that look for them keep working.
 
 use super::kind::{Column, Field, Kind, Resource, Type, nullable, plain};
@@ -54,57 +54,6 @@ absent!(
     false,
     &[plain("common", Type::Int), plain("to1", Type::Ints), plain("to2", Type::Ints),]
 );
-absent!(
-    BuildData,
-    BUILD_DATA,
-    "build_data",
-    "build_data",
-    false,
-    &[
-        plain("buildid", Type::Int),
-        plain("name", Type::Ident),
-        plain("length", Type::Int),
-        plain("source", Type::Text),
-        nullable("value", Type::Binary),
-    ]
-);
-absent!(
-    TestResultSet,
-    TEST_RESULT_SET,
-    "test_result_set",
-    "test_result_sets",
-    true,
-    &[
-        plain("test_result_setid", Type::Int),
-        plain("builderid", Type::Int),
-        plain("buildid", Type::Int),
-        plain("stepid", Type::Int),
-        nullable("description", Type::Text),
-        plain("category", Type::Text),
-        plain("value_unit", Type::Text),
-        nullable("tests_passed", Type::Int),
-        nullable("tests_failed", Type::Int),
-        plain("complete", Type::Bool),
-    ]
-);
-absent!(
-    TestResult,
-    TEST_RESULT,
-    "test_result",
-    "test_results",
-    true,
-    &[
-        plain("test_resultid", Type::Int),
-        plain("builderid", Type::Int),
-        plain("test_result_setid", Type::Int),
-        nullable("test_name", Type::Text),
-        nullable("test_code_path", Type::Text),
-        nullable("line", Type::Int),
-        nullable("duration_ns", Type::Int),
-        plain("value", Type::Text),
-    ]
-);
-
 /// An empty collection.
 pub fn none<R: Resource>(read: &mut ReadRequest<'_>) -> ReadResult {
     read.list(Vec::<R>::new())

@@ -217,7 +217,7 @@ fn join(lines: &[LogLine]) -> Bytes {
 }
 
 /// The name unchanged if a header can hold it; otherwise encoded as in RFC 6266.
-fn disposition(name: &str) -> String {
+pub fn disposition(name: &str) -> String {
     let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
     if plain {
         return format!("attachment; filename={name}");

@@ -23,6 +23,7 @@ mod projects;
 mod properties;
 mod query;
 mod read_request;
+mod results;
 mod root;
 mod route;
 mod rows;
@@ -130,6 +131,7 @@ async fn read(shared: &Arc<Shared>, request: &Request, path: &str) -> Response {
         Read::Rows(endpoint) => rows(request, job, endpoint).await,
         Read::Raw => raw(job, false).await,
         Read::RawInline => raw(job, true).await,
+        Read::Value(endpoint) => value(job, endpoint).await,
     }
 }
 
@@ -204,6 +206,16 @@ async fn raw(mut job: Job, inline: bool) -> Response {
         tokio::task::spawn_blocking(move || job.with_request(&mut output, |read| logs::raw(read, inline))).await;
     match found {
         Ok(Ok(log)) => log.respond(),
+        Ok(Err(error)) => refuse(&error),
+        Err(_) => refuse(&ApiError { status: StatusCode::INTERNAL_SERVER_ERROR, text: "the response was lost".into() }),
+    }
+}
+
+async fn value(mut job: Job, endpoint: fn(&ReadRequest<'_>) -> Result<Response, ApiError>) -> Response {
+    let (mut output, _began, _pieces) = job.output(respond::TEXT);
+    let found = tokio::task::spawn_blocking(move || job.with_request(&mut output, |read| endpoint(read))).await;
+    match found {
+        Ok(Ok(response)) => response,
         Ok(Err(error)) => refuse(&error),
         Err(_) => refuse(&ApiError { status: StatusCode::INTERNAL_SERVER_ERROR, text: "the response was lost".into() }),
     }

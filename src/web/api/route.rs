@@ -1,5 +1,8 @@
 //! A path of the API: what answers it, and which control methods it accepts.
 
+use warp::reply::Response;
+
+use super::error::ApiError;
 use super::kind::Kind;
 use super::read_request::{ReadRequest, ReadResult};
 
@@ -12,6 +15,8 @@ pub enum Read {
     Raw,
     /// As a log's text, to be shown.
     RawInline,
+    /// As a text to be saved.
+    Value(fn(&ReadRequest<'_>) -> Result<Response, ApiError>),
 }
 
 /// A path.

@@ -11,12 +11,12 @@ use std::sync::LazyLock;
 use super::kind::Kind;
 use super::query::is_ident;
 use super::read_request::{ReadRequest, ReadResult};
-use super::route::Read::{self, Raw, RawInline, Rows};
+use super::route::Read::{self, Raw, RawInline, Rows, Value};
 use super::route::RpcMethods::{self, Build, Force, Nobody, Request, Scheduler, Worker};
 use super::route::{Found, Route};
 use super::{
     absent, builders, buildrequests, builds, buildsets, changes, changesources, forceschedulers, logs, masters,
-    projects, properties, root, schedulers, sourcestamps, steps, workers,
+    projects, properties, results, root, schedulers, sourcestamps, steps, workers,
 };
 use crate::web::request::decode;
 
@@ -45,8 +45,10 @@ impl Row {
     }
 }
 
-const NO_TEST_RESULTS: &[Row] =
-    &[at("test_result_sets", &absent::TEST_RESULT_SET, Rows(absent::none::<absent::TestResultSet>))];
+/// Sets of test results, of what is before them in the path.
+const TESTS_OF_BUILD: &[Row] = &[at("test_result_sets", &results::TEST_RESULT_SET, Rows(results::of_build))];
+const TESTS_OF_BUILDER: &[Row] = &[at("test_result_sets", &results::TEST_RESULT_SET, Rows(results::of_builder))];
+const TESTS_OF_STEP: &[Row] = &[at("test_result_sets", &results::TEST_RESULT_SET, Rows(results::of_step))];
 
 const OF_LOG: &[Row] = &[
     at("contents", &logs::LOG_CHUNK, Rows(logs::contents)),
@@ -59,9 +61,9 @@ const OF_STEP: &[Row] =
 
 const OF_BUILD: &[Row] = &[
     at("changes", &changes::CHANGE, Rows(changes::of_build)),
-    at("data", &absent::BUILD_DATA, Rows(absent::none::<absent::BuildData>)),
-    at("data/i:name", &absent::BUILD_DATA, Rows(absent::nothing::<absent::BuildData>)),
-    at("data/i:name/value", &absent::BUILD_DATA, Rows(absent::nothing::<absent::BuildData>)),
+    at("data", &results::BUILD_DATA, Rows(results::data)),
+    at("data/i:name", &results::BUILD_DATA, Rows(results::datum)),
+    at("data/i:name/value", &results::BUILD_DATA, Value(results::value)),
     at("properties", &properties::PROPERTIES, Rows(properties::of_build)),
     at("property_list", &properties::PROPERTY, Rows(properties::list_of_build)),
     at("steps", &steps::STEP, Rows(steps::of_build)),
@@ -80,7 +82,7 @@ const WORKERS: &[Row] = &[
 const OF_BUILDER: &[Row] = &[
     at("buildrequests", &buildrequests::BUILD_REQUEST, Rows(buildrequests::of_builder)),
     at("builds", &builds::BUILD, Rows(builds::of_builder)),
-    at("builds/n:build_number", &builds::BUILD, Rows(builds::one)).accepting(Build).with(&[OF_BUILD, NO_TEST_RESULTS]),
+    at("builds/n:build_number", &builds::BUILD, Rows(builds::one)).accepting(Build).with(&[OF_BUILD, TESTS_OF_BUILD]),
     at("forceschedulers", &forceschedulers::FORCE_SCHEDULER, Rows(forceschedulers::of_builder)),
     at("masters", &masters::MASTER, Rows(masters::of_builder)),
     at("masters/n:masterid", &masters::MASTER, Rows(masters::one_of_builder)),
@@ -109,14 +111,18 @@ const TOP: &[Row] = &[
     at("application.spec", &root::SPEC, Rows(specs)),
     at("branches/n:branchid", &absent::BRANCH, Rows(absent::nothing::<absent::Branch>)),
     at("builders", &builders::BUILDER, Rows(builders::list)),
-    at("builders/n:builderid", &builders::BUILDER, Rows(builders::one)).with(&[OF_BUILDER, NO_TEST_RESULTS, WORKERS]),
-    at("builders/s:buildername", &builders::BUILDER, Rows(builders::one)).with(&[OF_BUILDER, NO_TEST_RESULTS, WORKERS]),
+    at("builders/n:builderid", &builders::BUILDER, Rows(builders::one)).with(&[OF_BUILDER, TESTS_OF_BUILDER, WORKERS]),
+    at("builders/s:buildername", &builders::BUILDER, Rows(builders::one)).with(&[
+        OF_BUILDER,
+        TESTS_OF_BUILDER,
+        WORKERS,
+    ]),
     at("buildrequests", &buildrequests::BUILD_REQUEST, Rows(buildrequests::list)),
     at("buildrequests/n:buildrequestid", &buildrequests::BUILD_REQUEST, Rows(buildrequests::one)).accepting(Request),
     at("buildrequests/n:buildrequestid/builds", &builds::BUILD, Rows(builds::of_request)),
     at("buildrequests/n:buildrequestid/properties", &properties::PROPERTIES, Rows(properties::of_request)),
     at("builds", &builds::BUILD, Rows(builds::list)),
-    at("builds/n:buildid", &builds::BUILD, Rows(builds::one)).accepting(Build).with(&[OF_BUILD, NO_TEST_RESULTS]),
+    at("builds/n:buildid", &builds::BUILD, Rows(builds::one)).accepting(Build).with(&[OF_BUILD, TESTS_OF_BUILD]),
     at("buildsets", &buildsets::BUILDSET, Rows(buildsets::list)),
     at("buildsets/n:bsid", &buildsets::BUILDSET, Rows(buildsets::one)),
     at("buildsets/n:bsid/properties", &properties::PROPERTIES, Rows(properties::of_buildset)),
@@ -136,8 +142,8 @@ const TOP: &[Row] = &[
     ),
     at(
         "codebases/n:codebaseid/commit_range/n:commitid1/n:commitid2/test_result_sets",
-        &absent::TEST_RESULT_SET,
-        Rows(absent::none::<absent::TestResultSet>),
+        &results::TEST_RESULT_SET,
+        Rows(absent::none::<crate::model::TestSetRecord>),
     ),
     at("codebases/n:codebaseid/commits", &absent::COMMIT, Rows(absent::none::<absent::Commit>)),
     at(
@@ -164,13 +170,10 @@ const TOP: &[Row] = &[
     at("sourcestamps", &sourcestamps::SOURCE_STAMP, Rows(sourcestamps::list)),
     at("sourcestamps/n:ssid", &sourcestamps::SOURCE_STAMP, Rows(sourcestamps::one)),
     at("sourcestamps/n:ssid/changes", &changes::CHANGE, Rows(changes::of_stamp)),
-    at("steps/n:stepid", &steps::STEP, Rows(steps::one)).with(&[OF_STEP, NO_TEST_RESULTS]),
-    at(
-        "test_result_sets/n:test_result_setid",
-        &absent::TEST_RESULT_SET,
-        Rows(absent::nothing::<absent::TestResultSet>),
-    ),
-    at("test_result_sets/n:test_result_setid/results", &absent::TEST_RESULT, Rows(absent::none::<absent::TestResult>)),
+    at("steps/n:stepid", &steps::STEP, Rows(steps::one)).with(&[OF_STEP, TESTS_OF_STEP]),
+    at("test_result_sets", &results::TEST_RESULT_SET, Rows(results::list)),
+    at("test_result_sets/n:test_result_setid", &results::TEST_RESULT_SET, Rows(results::one)),
+    at("test_result_sets/n:test_result_setid/results", &results::TEST_RESULT, Rows(results::results)),
     at("workers", &workers::WORKER, Rows(workers::list)),
     at("workers/i:name", &workers::WORKER, Rows(workers::one)).accepting(Worker).with(&[OF_WORKER]),
     at("workers/n:workerid", &workers::WORKER, Rows(workers::one)).accepting(Worker).with(&[OF_WORKER]),
@@ -179,7 +182,7 @@ const TOP: &[Row] = &[
 /// All paths, in the alphabet's order.
 static ROUTES: LazyLock<Vec<Route>> = LazyLock::new(|| {
     let mut routes = Vec::new();
-    for rows in [TOP, SOURCES_AND_SCHEDULERS, NO_TEST_RESULTS] {
+    for rows in [TOP, SOURCES_AND_SCHEDULERS] {
         expand("", rows, &mut routes);
     }
     routes.sort_by(|left, right| left.pattern.cmp(&right.pattern));

@@ -11,6 +11,7 @@ use super::lines::{LogRow, rows};
 use super::page::{BuildRow, PageContext, PageError, PageFrame, PageResult, Permit, page};
 use super::pending::sources;
 use super::show::{Elapsed, Link, Moment, State, build_href, builder_href, count, safe_href, worker_href};
+use super::tests::{SetRow, ValueRow};
 use crate::model::{
     Action, AlertSubject, Artifact, ArtifactRecord, BuildId, BuildRecord, BuilderRecord, LogKind, LogRecord, Object,
     Outcome, StepId, StepRecord,
@@ -51,6 +52,8 @@ struct Build {
     hidden: Vec<StepRow>,
     changes: Vec<ChangeRow>,
     more_changes: usize,
+    tests: Vec<SetRow>,
+    values: Vec<ValueRow>,
     properties: Vec<PropertyRow>,
     triggered: Vec<BuildRow>,
     undelivered: Vec<Undelivered>,
@@ -130,6 +133,7 @@ pub fn build(context: &PageContext<'_>, named: &str, number: &str) -> PageResult
     let running = build.completed.is_none();
     let (steps, hidden) = steps(context, &builder, &build)?;
     let changes = changes(context, &build)?;
+    let (tests, values) = super::tests::of_build(context, &builder, &build)?;
     let triggered = context.store.builds_triggered_by(build.id)?;
     let artifacts = context.store.artifacts(build.id)?;
     let mut frame = context.frame(
@@ -165,6 +169,8 @@ pub fn build(context: &PageContext<'_>, named: &str, number: &str) -> PageResult
         hidden,
         more_changes: build.changes.len().saturating_sub(CHANGES),
         changes,
+        tests,
+        values,
         properties: properties(&build),
         undelivered: undelivered(context, &build)?,
         more_artifacts: artifacts.len().saturating_sub(ARTIFACTS),

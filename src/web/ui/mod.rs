@@ -23,6 +23,7 @@ mod page;
 mod pending;
 mod show;
 mod sign_in;
+mod tests;
 mod workers;
 
 use std::sync::Arc;
@@ -139,6 +140,7 @@ static PAGES: &[(&str, MakePage)] = &[
     ("builders/:builder/builds/:number/steps/:step/logs/:log", |context, of| {
         log::log(context, [of[0], of[1], of[2], of[3]])
     }),
+    ("builders/:builder/tests", |context, of| tests::history(context, of[0])),
     ("builds/:build", |context, of| Ok(respond::redirect(&build::place(context, of[0])?))),
     ("account", |context, _| account::account(context)),
     ("audit", |context, _| audit::list(context)),

@@ -4,6 +4,7 @@ mod arguments;
 mod effects;
 mod logs;
 mod reads;
+mod results;
 mod transfers;
 
 use std::fmt;
@@ -61,6 +62,7 @@ fn methods(builder: &mut MethodsBuilder) {
     effects::methods(builder);
     transfers::methods(builder);
     logs::methods(builder);
+    results::methods(builder);
 }
 
 #[starlark_value(type = "Ctx")]

@@ -29,6 +29,8 @@ const FILES: &[(&str, &str)] = &[
     ("svn.star", include_str!("../../stdlib/svn.star")),
     ("testing.star", include_str!("../../stdlib/testing.star")),
     ("text.star", include_str!("../../stdlib/text.star")),
+    ("test_formats.star", include_str!("../../stdlib/test_formats.star")),
+    ("test_steps.star", include_str!("../../stdlib/test_steps.star")),
     ("tools.star", include_str!("../../stdlib/tools.star")),
 ];
 
@@ -56,7 +58,13 @@ pub(super) fn exports() -> &'static BTreeMap<&'static str, String> {
         // What people write in configurations comes before what authors of libraries and tests need.
         for file in [
             "steps",
+            "test_steps",
+            "tools",
             "source",
+            "git_steps",
+            "hg",
+            "svn",
+            "bzr",
             "schedulers",
             "notify",
             "forges",
@@ -65,6 +73,8 @@ pub(super) fn exports() -> &'static BTreeMap<&'static str, String> {
             "text",
             "checks",
             "testing",
+            "test_formats",
+            "checkout",
             "git_checkout",
             "git_refs",
             "git_words",

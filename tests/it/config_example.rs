@@ -99,7 +99,7 @@ fn every_documented_example_loads() {
         }
         if let Some(library) = file.strip_prefix("@stdlib//") {
             let name = example.split('(').next().unwrap();
-            let inner = ["sh", "choice_param", "interpolate", "shell_quote"]
+            let inner = ["sh", "choice_param", "interpolate", "shell_quote", "go_json"]
                 .into_iter()
                 .filter(|inner| example.contains(inner));
             let names: std::collections::BTreeSet<&str> = inner.chain([name]).collect();
@@ -108,6 +108,7 @@ fn every_documented_example_loads() {
                     "sh" => "steps.star",
                     "choice_param" => "schedulers.star",
                     "interpolate" | "shell_quote" => "text.star",
+                    "go_json" => "test_formats.star",
                     _ => library,
                 };
                 text = format!("load(\"@stdlib//{home}\", \"{name}\")\n{text}");

@@ -135,7 +135,7 @@ fn other_habits_have_their_hints() {
         ("x = parralel([])", "did you mean `parallel`?"),
         ("load('a.json', 'x')", "read it as data: data(\"a.json\")"),
         ("load('@stdlib//steps.star', 'shell')", "did you mean `sh`?"),
-        ("load('@stdlib//steps.star', 'xyzzy')", "there are: copy, group"),
+        ("load('@stdlib//steps.star', 'xyzzy')", "there are: copy, download"),
         ("load('@stdlib//steps.star', 'paralel')", "did you mean `parallel`?"),
         ("load('@stdlib//steps.star', 'ShellCommand')", "sh(\"make\")"),
         ("load('@stdlib//steps.star', '_title')", "begin with `_`"),

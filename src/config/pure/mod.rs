@@ -9,6 +9,7 @@ mod json;
 mod library_author;
 mod path;
 mod regex;
+mod xml;
 
 use starlark::environment::GlobalsBuilder;
 
@@ -22,6 +23,7 @@ pub(super) fn pure_functions(globals: &mut GlobalsBuilder) {
     globals.namespace("glob", glob::functions);
     globals.namespace("duration", duration::functions);
     globals.namespace("path", path::functions);
+    globals.namespace("xml", xml::functions);
     globals.namespace("address", address::functions);
     guard::functions(globals);
     library_author::functions(globals);

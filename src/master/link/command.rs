@@ -131,6 +131,13 @@ impl LinkCommand {
             command.next.insert(*log, host.next_part(place, &order.command)?);
         }
         command.teller = Teller::Ours { parts: command.next.values().sum() };
+        // A master that was killed may not have kept the note. While nothing has arrived, its output begins here.
+        if let Some(logged) = &command.logged
+            && command.parts() == 0
+            && host.next_part(logged.place, &CommandId(first_line_source(&command.source).to_string()))? == 0
+        {
+            command.note_first_line();
+        }
         Ok(command)
     }
 
